@@ -1,0 +1,80 @@
+"""A cycle, its targets, and what it came to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from .words import FailureClass, Platform, RunStatus, Scope, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One scrape. `partition_hour` is the UTC hour it belongs to."""
+
+    cycle_id: int
+    trigger: Trigger
+    scope: Scope
+    home_platform: Platform
+    partition_hour: datetime
+    started_at: datetime
+    run_id: str | None = None
+    sr_ids: tuple[int, ...] = ()
+    """Fixtures asked for when the scope is `events`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One fixture to capture: every platform's own listing ids. A listing without SportRadar id is a target of its own (`sr_id` None)."""
+
+    sr_id: int | None
+    kickoff_at: datetime
+    listings: Mapping[Platform, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class EventOutcome:
+    """Ledger line: how asking for one listing went."""
+
+    platform: Platform
+    external_id: str
+    sr_id: int | None
+    status: RunStatus
+    attempts: int
+    failure: FailureClass | None
+    failure_detail: str
+    http_status: int | None
+    requested_at: datetime
+    received_at: datetime
+    bytes: int
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformRun:
+    """One platform's part in a cycle."""
+
+    platform: Platform
+    status: RunStatus
+    started_at: datetime
+    finished_at: datetime
+    discovered: int
+    targets: int
+    fetched: int
+    requests: int
+    bytes: int
+    errors_by_class: Mapping[str, int]
+    p50_ms: float | None
+    p95_ms: float | None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CycleResult:
+    """What a cycle came to: per platform, per listing, and how far apart one fixture's answers were (`skew_ms`, one per fixture on 2+ platforms)."""
+
+    cycle: Cycle
+    status: RunStatus
+    finished_at: datetime
+    runs: Sequence[PlatformRun]
+    outcomes: Sequence[EventOutcome] = field(default_factory=tuple)
+    skew_ms: Sequence[float] = field(default_factory=tuple)

@@ -1,0 +1,58 @@
+"""One request to a platform and the answer to it, as the wire sends, the landing keeps and the parsers read."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from .words import FailureClass, PayloadKind, Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to ask. `path` is relative to the platform's base URL; parameters are sent as given, encoded once."""
+
+    platform: Platform
+    kind: PayloadKind
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    method: str = "GET"
+    json_body: bytes | None = None
+    external_id: str | None = None
+    """Listing asked for (detail) ..."""
+    tournament_external_id: str | None = None
+    """... or tournament asked for (listing), where the request is about one."""
+    sr_id: int | None = None
+    """Fixture that the listing belongs to, where known."""
+
+    @property
+    def key(self) -> str:
+        """Identity of the question: equal keys ask the same thing."""
+        params = json.dumps(dict(sorted(self.params.items())), separators=(",", ":"))
+        return f"{self.platform} {self.method} {self.path} {params} {(self.json_body or b'').decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, byte for byte. `failure` is set when it is no usable answer; then `body` may be None ("could not look")."""
+
+    request: Request
+    attempt: int
+    requested_at: datetime
+    received_at: datetime
+    """Last byte of the body, or the instant at which the failure was known."""
+    observed_at: datetime
+    """`received_at` less the `Age` header where an edge cache sends one: the instant the content speaks of."""
+    status: int | None
+    headers: Mapping[str, str]
+    body: bytes | None
+    failure: FailureClass | None = None
+    failure_detail: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.failure is None and self.body is not None
+
+    @property
+    def duration_ms(self) -> float:
+        return (self.received_at - self.requested_at).total_seconds() * 1000

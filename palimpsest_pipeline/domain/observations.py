@@ -1,0 +1,111 @@
+"""What a platform's answers say: listings, tournaments with their counts, raw prices, and what was refused. Plain values, no frames."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from .words import Completeness, ListingKind, Platform, Sport
+
+
+class PayloadRejected(Exception):
+    """A body that is not what the endpoint promises. `path` is where in the JSON it broke."""
+
+    def __init__(self, platform: Platform, path: str, reason: str) -> None:
+        super().__init__(f"{platform}: {path}: {reason}")
+        self.platform = platform
+        self.path = path
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One entry inside an otherwise good answer that could not be read; counted, never dropped silently."""
+
+    platform: Platform
+    external_id: str | None
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One platform's claim about one match. Ids are text as the platform writes them; `kickoff_at` is aware UTC."""
+
+    platform: Platform
+    external_id: str
+    kind: ListingKind
+    sport: Sport
+    tournament_external_id: str
+    tournament_name: str
+    country_raw: str | None
+    home_team: str
+    away_team: str
+    kickoff_at: datetime
+    sr_id: int | None
+    genius_id: int | None
+    sr_tournament_id: int | None
+    """SportRadar's id of the tournament, where the platform publishes it (SportyBet does)."""
+    n_markets_declared: int | None
+    in_play: bool = False
+    """The answer shows the match in play: out of scope for a prematch pipeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class TournamentManifest:
+    """What discovery of one tournament on one platform was promised and got. `missing` names what is missing, in words."""
+
+    platform: Platform
+    external_id: str
+    sport: Sport
+    name: str
+    country_raw: str | None
+    sr_tournament_id: int | None
+    declared: int | None
+    received: int
+    completeness: Completeness
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Reading of all discovery answers of one platform in one cycle."""
+
+    platform: Platform
+    completeness: Completeness
+    """Complete only when the tree and every tournament are."""
+    tournaments: Sequence[TournamentManifest]
+    listings: Sequence[Listing]
+    """Everything listed once, in-play and simulated included (told apart by `kind` and `in_play`)."""
+    rejects: Sequence[Reject] = ()
+    reason: str = ""
+    """Why it is not complete, in words."""
+
+
+@dataclass(slots=True)
+class RawPrices:
+    """Outcomes of one detail answer in the platform's own ids, as columns of equal length. The normaliser turns them into canonical prices.
+
+    `specifier` is the line as the normaliser expects it: BetPawa `row.handicap` (quarter units), SportyBet the specifier text, Bet9ja the
+    text after `@`; '' when the market has none. `odds_milli` is the decimal price x 1000, None when the platform sent no price above 1.00.
+    `off` is True when the platform itself says the outcome cannot be backed (suspended, inactive, banned).
+    """
+
+    market_id: list[str] = field(default_factory=list)
+    market_name: list[str] = field(default_factory=list)
+    specifier: list[str] = field(default_factory=list)
+    outcome_id: list[str] = field(default_factory=list)
+    outcome_name: list[str] = field(default_factory=list)
+    odds_milli: list[int | None] = field(default_factory=list)
+    off: list[bool] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.market_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """Reading of one detail answer: the listing's claim and its whole book."""
+
+    listing: Listing
+    prices: RawPrices
+    rejects: Sequence[Reject] = ()

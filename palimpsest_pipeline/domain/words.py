@@ -1,0 +1,114 @@
+"""Closed vocabularies: the values that columns, logs and rooms share. No behaviour beyond the words themselves."""
+
+from enum import StrEnum
+
+
+class Platform(StrEnum):
+    """A bookmaker's site. The order of definition is the order of trust in names, country and kickoff, after the home platform."""
+
+    BETPAWA = "betpawa"
+    SPORTYBET = "sportybet"
+    BET9JA = "bet9ja"
+
+
+class Sport(StrEnum):
+    """Sports of the canonical market vocabulary."""
+
+    FOOTBALL = "football"
+    BASKETBALL = "basketball"
+    TENNIS = "tennis"
+
+
+class Trigger(StrEnum):
+    """What started a cycle."""
+
+    SCHEDULED = "scheduled"
+    SENSOR = "sensor"
+    MANUAL = "manual"
+    ON_DEMAND = "on_demand"
+    IMPORT = "import"
+
+
+class Scope(StrEnum):
+    """What a cycle covers. Only a full cycle discovers, so only a full cycle may conclude that a listing is absent."""
+
+    FULL = "full"
+    EVENTS = "events"
+    RECORDED = "recorded"
+    """Imported payloads: whatever was recorded. Proves presence, never absence."""
+
+
+class PayloadKind(StrEnum):
+    """What a landed answer is an answer to."""
+
+    TREE = "tree"
+    LISTING = "listing"
+    DETAIL = "detail"
+
+
+class Completeness(StrEnum):
+    """How much of what was declared has been received."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+class RunStatus(StrEnum):
+    """State of a cycle (batch) or of one platform's part in it (run)."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+class FailureClass(StrEnum):
+    """Typed failures of a request. The class alone decides whether it is tried again."""
+
+    TRANSIENT = "transient"
+    """Connection, time-out, 5xx: worth another try."""
+    RATE_LIMITED = "rate_limited"
+    """429, with Retry-After where the platform sends it."""
+    BLOCKED = "blocked"
+    """403, block page, HTML in place of JSON, empty 202: stop asking this host."""
+    NOT_FOUND = "not_found"
+    """The listing is not there any more."""
+    CONTRACT_BROKEN = "contract_broken"
+    """An answer of another shape than the platform's own."""
+    PERMANENT = "permanent"
+    """Any other refusal: asking again cannot help."""
+
+
+class ListingKind(StrEnum):
+    """What a platform's entry is. Only matches enter coverage; the others are counted and left out."""
+
+    MATCH = "match"
+    SIMULATED = "simulated"
+    ANTEPOST = "antepost"
+
+
+class MarketState(StrEnum):
+    """State of a market on one listing at one instant."""
+
+    OFFERED = "offered"
+    SUSPENDED = "suspended"
+    NO_PRICE = "no_price"
+    WITHDRAWN = "withdrawn"
+
+
+class FixtureClass(StrEnum):
+    """Who lists a fixture, seen from the home platform. UNDETERMINED: a platform could not be looked at, so absence is unknown."""
+
+    MATCHED = "matched"
+    HOME_ONLY = "home_only"
+    COMPETITOR_ONLY = "competitor_only"
+    UNDETERMINED = "undetermined"
+
+
+class Evidence(StrEnum):
+    """What a statement about presence rests on: this cycle's complete discovery, an earlier one, or only what happened to be seen."""
+
+    COMPLETE = "complete"
+    CARRIED = "carried"
+    PARTIAL = "partial"
