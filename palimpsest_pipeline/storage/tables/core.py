@@ -1,0 +1,345 @@
+"""Core: what the landing says, in one table per fact with the platform as a column, and the odds history.
+
+Everything here but the reference rows can be dropped and derived again from the landing. The unit of odds history is (listing, UTC day): the
+first answer of a day writes every market (a keyframe), later ones only what changed, and nothing reads an earlier day.
+"""
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.orm import Mapped
+
+from ...domain.words import Completeness, ListingKind, MarketState, PayloadKind, Platform, Scope, Sport, Trigger
+from .base import Base, BigInt, Instant, IntArray, Json, SmallInt, Text, TextArray, column, key, one_of
+
+MARKET_STATE: Final = sa.Enum(MarketState, values_callable=lambda members: [m.value for m in members], name="market_state", schema="core")
+"""A native enum: four bytes in the largest tables, and still a word in plain SQL."""
+
+
+class SportRow(Base):
+    __tablename__ = "sports"
+    __table_args__ = ({"schema": "core", "comment": "Sports of the market vocabulary."},)
+
+    sport: Mapped[Sport] = key("Sport.", type_=one_of(Sport))
+    name: Mapped[Text] = column("Name for people.")
+
+
+class Bookmaker(Base):
+    __tablename__ = "bookmakers"
+    __table_args__ = ({"schema": "core", "comment": "The platforms, in order of trust in names, country and kickoff (after the home platform)."},)
+
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    name: Mapped[Text] = column("Name for people.")
+    trust_rank: Mapped[SmallInt] = column("1 is trusted first.")
+
+
+class Market(Base):
+    __tablename__ = "markets"
+    __table_args__ = (
+        sa.UniqueConstraint("market_key"),
+        {"schema": "core", "comment": "Canonical markets of the vocabulary that ships with the package. market_id is append-only."},
+    )
+
+    market_id: Mapped[SmallInt] = key("Canonical market, as history rows hold it.")
+    market_key: Mapped[Text] = column("Canonical market key.")
+    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
+    period: Mapped[Text] = column("Part of the match it settles on: ft, 1h, 2h, ...")
+    name: Mapped[Text] = column("Name for people: the home vocabulary's where it sells the market.")
+    line_kind: Mapped[Text] = column("What its line is: none, total, handicap, ...")
+    fair_sum: Mapped[Text | None] = column("Sum of fair probabilities over the outcomes (1, 2, overlap(x)); null when unknown: then no margin.")
+    betpawa_market_id: Mapped[Text | None] = column("BetPawa's market type id, where it sells the market.")
+
+
+class MarketOutcome(Base):
+    __tablename__ = "market_outcomes"
+    __table_args__ = (
+        sa.UniqueConstraint("market_id", "outcome_key"),
+        {"schema": "core", "comment": "Outcomes of each canonical market. The ordinal is the place in the price arrays and is append-only."},
+    )
+
+    market_id: Mapped[SmallInt] = key("Canonical market.", foreign_key="core.markets.market_id")
+    ordinal: Mapped[SmallInt] = key("Place in odds_milli, from 1.")
+    outcome_key: Mapped[Text] = column("Canonical outcome key.")
+    name: Mapped[Text] = column("Name for people: BetPawa's label where it has one.")
+
+
+class CycleRow(Base):
+    __tablename__ = "cycles"
+    __table_args__ = (
+        sa.Index(None, "partition_hour"),
+        {"schema": "core", "comment": "Cycles that core has read from the landing: the facts a derived row needs about its cycle."},
+    )
+
+    cycle_id: Mapped[BigInt] = key("Cycle.")
+    partition_hour: Mapped[Instant] = column("UTC hour (Dagster partition) it belongs to.")
+    trigger: Mapped[Trigger] = column("What started it.", type_=one_of(Trigger))
+    scope: Mapped[Scope] = column("What it covers.", type_=one_of(Scope))
+    home_platform: Mapped[Platform] = column("Home platform in force when it was scraped.", type_=one_of(Platform))
+    as_of: Mapped[Instant] = column("Instant its statements are about: the last discovery answer, or the last answer where nothing was discovered.")
+
+
+class CycleProduct(Base):
+    __tablename__ = "cycle_products"
+    __table_args__ = ({"schema": "core", "comment": "What core has derived from which cycle. Committed with the rows it speaks of."},)
+
+    cycle_id: Mapped[BigInt] = key("Cycle.")
+    product: Mapped[Text] = key("What was derived (the asset's name).")
+    landing_digest: Mapped[Text] = column("Digest of the cycle's landing manifest it was derived from.")
+    parser_version: Mapped[Text] = column("Version of the parsers.")
+    mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
+    n_rows: Mapped[int] = column("Rows written.")
+    computed_at: Mapped[Instant] = column("When it was derived.")
+
+
+class DiscoveryManifest(Base):
+    __tablename__ = "discovery_manifest"
+    __table_args__ = (
+        {"schema": "core", "comment": "Per full cycle, platform and tournament: what was declared, what was received. Only complete proves absence."},
+    )
+
+    cycle_id: Mapped[BigInt] = key("Cycle.")
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    external_id: Mapped[Text] = key("The platform's own tournament id; '*' is the platform's tree as a whole.")
+    declared: Mapped[int | None] = column("Listings the platform declares; null when it declares none.")
+    received: Mapped[int] = column("Listings received.")
+    completeness: Mapped[Completeness] = column("complete, partial or failed.", type_=one_of(Completeness))
+    missing: Mapped[Text] = column("What is missing, in words; empty when complete.")
+
+
+class TournamentListing(Base):
+    __tablename__ = "tournament_listings"
+    __table_args__ = ({"schema": "core", "comment": "One row per platform and tournament: that platform's latest claim."},)
+
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    external_id: Mapped[Text] = key("The platform's own tournament id.")
+    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
+    name: Mapped[Text] = column("Name as the platform writes it.")
+    country_raw: Mapped[Text | None] = column("Country or region as the platform writes it.")
+    country_iso: Mapped[Text | None] = column("ISO 3166 code (alpha-2, or a subdivision such as GB-ENG); null when it is no country.")
+    sr_tournament_id: Mapped[BigInt | None] = column("SportRadar's tournament id, where the platform publishes it.")
+    first_seen_at: Mapped[Instant] = column("First time an answer showed it.")
+    last_seen_at: Mapped[Instant] = column("Last time an answer showed it.")
+    deleted_at: Mapped[Instant | None] = column("Since when a complete discovery lacks it; null while listed (soft delete).")
+
+
+class ListingClaim(Base):
+    __tablename__ = "listing_claims"
+    __table_args__ = ({"schema": "core", "comment": "Versions of what a platform says about a listing, by content. A postponed kickoff is a new version."},)
+
+    listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
+    claim_hash: Mapped[BigInt] = key("Hash of the claim's content.")
+    platform: Mapped[Platform] = column("Platform.", type_=one_of(Platform))
+    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
+    kind: Mapped[ListingKind] = column("match; or simulated, antepost: counted and left out of coverage.", type_=one_of(ListingKind))
+    tournament_external_id: Mapped[Text] = column("The platform's own tournament id.")
+    tournament_name: Mapped[Text] = column("Tournament name as the platform writes it.")
+    country_raw: Mapped[Text | None] = column("Country or region as the platform writes it.")
+    sr_tournament_id: Mapped[BigInt | None] = column("SportRadar's tournament id, where the platform publishes it.")
+    home_team: Mapped[Text] = column("Home side as the platform writes it.")
+    away_team: Mapped[Text] = column("Away side as the platform writes it.")
+    kickoff_at: Mapped[Instant] = column("Kickoff the platform claims.")
+    sr_id: Mapped[BigInt | None] = column("SportRadar id the platform states.")
+    genius_id: Mapped[BigInt | None] = column("Genius Sports id the platform states.")
+
+
+class ListingObservation(Base):
+    __tablename__ = "listing_observations"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["listing_id", "claim_hash"], ["core.listing_claims.listing_id", "core.listing_claims.claim_hash"]),
+        sa.Index(None, "listing_id", "observed_at"),
+        {"schema": "core", "comment": "One row per cycle and listing seen in it, with the claim it made. Every as-of question about listings starts here."},
+    )
+
+    cycle_id: Mapped[BigInt] = key("Cycle.")
+    listing_id: Mapped[int] = key("Listing.")
+    claim_hash: Mapped[BigInt] = column("The claim it made.")
+    observed_at: Mapped[Instant] = column("When the answer that showed it last in this cycle was received.")
+    seen_in: Mapped[PayloadKind] = column("listing: discovery showed it; detail: only its own answer did.", type_=one_of(PayloadKind))
+    n_markets_declared: Mapped[int | None] = column("Markets the platform declares for it; null when it declares none.")
+
+
+class EventListing(Base):
+    __tablename__ = "event_listings"
+    __table_args__ = (
+        sa.UniqueConstraint("platform", "external_id"),
+        sa.Index(None, "fixture_sr_id"),
+        sa.Index(None, "genius_id"),
+        sa.Index(None, "kickoff_at"),
+        sa.Index(None, "platform", "tournament_external_id"),
+        {"schema": "core", "comment": "One row per listing: the platform's latest claim, and the fixture it belongs to."},
+    )
+
+    listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
+    platform: Mapped[Platform] = column("Platform.", type_=one_of(Platform))
+    external_id: Mapped[Text] = column("The platform's own event id.")
+    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
+    kind: Mapped[ListingKind] = column("match, simulated or antepost.", type_=one_of(ListingKind))
+    tournament_external_id: Mapped[Text] = column("The platform's own tournament id.")
+    tournament_name: Mapped[Text] = column("Tournament name as the platform writes it.")
+    country_raw: Mapped[Text | None] = column("Country or region as the platform writes it.")
+    sr_tournament_id: Mapped[BigInt | None] = column("SportRadar's tournament id, where the platform publishes it.")
+    home_team: Mapped[Text] = column("Home side as the platform writes it.")
+    away_team: Mapped[Text] = column("Away side as the platform writes it.")
+    kickoff_at: Mapped[Instant] = column("Kickoff the platform claims now.")
+    sr_id: Mapped[BigInt | None] = column("SportRadar id the platform states.")
+    genius_id: Mapped[BigInt | None] = column("Genius Sports id the platform states.")
+    fixture_sr_id: Mapped[BigInt | None] = column("Fixture it belongs to; null when unidentified.")
+    match_method: Mapped[Text | None] = column("sportradar: by its own id; genius: through another listing that carries both ids; null when unidentified.")
+    is_primary: Mapped[bool] = column("The one listing that speaks for its platform on this fixture (most priced markets, then smallest id).")
+    n_markets_priced: Mapped[int | None] = column("Markets with a price in its latest answer; null before the first.")
+    first_seen_at: Mapped[Instant] = column("First time an answer showed it.")
+    last_seen_at: Mapped[Instant] = column("Last time an answer showed it.")
+    last_cycle_id: Mapped[BigInt] = column("Cycle of last_seen_at.")
+    deleted_at: Mapped[Instant | None] = column("Since when complete discoveries lack it before its kickoff; null while listed (soft delete).")
+
+
+class KickoffVersion(Base):
+    __tablename__ = "kickoff_versions"
+    __table_args__ = ({"schema": "core", "comment": "Kickoffs a platform has claimed for a listing, each from the answer that first showed it."},)
+
+    listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
+    observed_from: Mapped[Instant] = key("First answer with this kickoff.")
+    kickoff_at: Mapped[Instant] = column("Kickoff claimed.")
+    version: Mapped[SmallInt] = column("1 for the first claim, counting up.")
+
+
+class Tournament(Base):
+    __tablename__ = "tournaments"
+    __table_args__ = ({"schema": "core", "comment": "Tournaments across platforms. The key never rests on a name."},)
+
+    tournament_key: Mapped[Text] = key("sr:<SportRadar tournament id> where one is known, else <platform>:<external id>.")
+    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
+    country: Mapped[Text | None] = column("Country of the most trusted platform's claim.")
+    display_name: Mapped[Text] = column("Name of the most trusted platform's claim.")
+
+
+class TournamentLink(Base):
+    __tablename__ = "tournament_links"
+    __table_args__ = ({"schema": "core", "comment": "Which platform tournament belongs to which tournament, and by what evidence."},)
+
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    external_id: Mapped[Text] = key("The platform's own tournament id.")
+    tournament_key: Mapped[Text] = column("Tournament.", foreign_key="core.tournaments.tournament_key")
+    method: Mapped[Text] = column("sportradar: own id; votes: shared fixtures; alone: nothing links it.")
+    n_votes: Mapped[int] = column("Shared fixtures that vote for the link.")
+    confidence: Mapped[float] = column("Share of its matched fixtures that vote for the link, 0 to 1; 1 for its own id.", type_=sa.Double)
+
+
+class Fixture(Base):
+    __tablename__ = "fixtures"
+    __table_args__ = (
+        sa.Index(None, "effective_kickoff"),
+        {"schema": "core", "comment": "One row per real match (SportRadar id), joined from its listings each time: order of arrival cannot matter."},
+    )
+
+    sr_id: Mapped[BigInt] = key("SportRadar id.")
+    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
+    tournament_key: Mapped[Text] = column("Tournament.")
+    country: Mapped[Text | None] = column("Country of the claim that was chosen.")
+    tournament_name: Mapped[Text] = column("Tournament name of the claim that was chosen.")
+    home_team: Mapped[Text] = column("Home side of the claim that was chosen.")
+    away_team: Mapped[Text] = column("Away side of the claim that was chosen.")
+    metadata_source: Mapped[Platform] = column("Whose claim was chosen: home, else by trust.", type_=one_of(Platform))
+    effective_kickoff: Mapped[Instant] = column("Kickoff of the claim that was chosen; one for all uses.")
+    kickoff_max_delta_s: Mapped[int] = column("Largest difference between the platforms' kickoffs, seconds.")
+    platforms: Mapped[TextArray] = column("Platforms that list it, in order of trust.")
+    n_platforms: Mapped[SmallInt] = column("How many platforms list it.")
+    n_listings_by_platform: Mapped[Json] = column("Listings per platform.")
+    rotated: Mapped[bool] = column("Some platform has home and away swapped.")
+    suspect_code: Mapped[Text | None] = column("kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd. Flagged, never merged.")
+
+
+class Capture(Base):
+    __tablename__ = "captures"
+    __table_args__ = (
+        sa.Index(None, "cycle_id"),
+        {
+            "schema": "core",
+            "comment": "One row per listing and answer with its odds: confirms everything that market_changes holds up to then.",
+            "postgresql_partition_by": "RANGE (observed_at)",
+        },
+    )
+
+    listing_id: Mapped[int] = key("Listing.")
+    observed_at: Mapped[Instant] = key("When the answer was received, less its age in the edge cache.")
+    cycle_id: Mapped[BigInt] = column("Cycle.")
+    keyframe: Mapped[bool] = column("First answer of the listing's UTC day: all its markets are written.")
+    n_markets_listed: Mapped[int] = column("(market, line) pairs in the answer.")
+    n_markets_mapped: Mapped[int] = column("... of which the vocabulary knows.")
+    n_markets_priced: Mapped[int] = column("... of which at least one outcome can be backed.")
+    n_prices: Mapped[int] = column("Outcomes with a price, in mapped markets.")
+    n_changed: Mapped[int] = column("Markets that differ from the answer before on the same day; all of them on a keyframe.")
+    mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
+    ingested_at: Mapped[Instant] = column("When this row was written.")
+
+
+class MarketChange(Base):
+    __tablename__ = "market_changes"
+    __table_args__ = (
+        sa.Index(None, "listing_id", "observed_at"),
+        {
+            "schema": "core",
+            "comment": "One row per listing, market and change; a day starts with a keyframe. State and prices hold until the next row.",
+            "postgresql_partition_by": "RANGE (observed_at)",
+        },
+    )
+    # No primary key in Postgres: an index over the full key would cost a third of the table. captures has one row per answer, and an answer's
+    # rows are replaced together, so a duplicate cannot arise through the writer.
+    # Widest columns first: alignment padding is paid on every row of the largest table.
+    observed_at: Mapped[Instant] = column("Answer that showed the change.")
+    off_mask: Mapped[BigInt] = column("Bit i-1 set: outcome i cannot be backed though it is in the answer.")
+    listing_id: Mapped[int] = column("Listing.")
+    state: Mapped[MarketState] = column("offered, suspended, no_price; withdrawn: the answer lacks it.", type_=MARKET_STATE)
+    market_id: Mapped[SmallInt] = column("Canonical market.")
+    keyframe: Mapped[bool] = column("Written because a day begins, not because it changed.")
+    specifier: Mapped[Text] = column("Canonical specifier, e.g. total=2.5; '' when the market has none.")
+    outcome: Mapped[Text] = column("'' for a whole market; the outcome's name where a market has open outcomes (one row an outcome).")
+    odds_milli: Mapped[IntArray] = column("Decimal odds x 1000 by outcome ordinal; null: no price.", type_=pg.ARRAY(sa.Integer))
+
+    __mapper_args__ = {"primary_key": [listing_id, observed_at, market_id, specifier, outcome]}  # noqa: RUF012
+
+
+class CurrentMarket(Base):
+    __tablename__ = "current_markets"
+    __table_args__ = ({"schema": "core", "comment": "Last known state of each market of each listing. Moves forward in observed_at only."},)
+
+    listing_id: Mapped[int] = key("Listing.")
+    market_id: Mapped[SmallInt] = key("Canonical market.")
+    specifier: Mapped[Text] = key("Canonical specifier.")
+    outcome: Mapped[Text] = key("'' for a whole market, else the open outcome's name.")
+    changed_at: Mapped[Instant] = column("Answer since which it stands so (a keyframe does not count as change).")
+    off_mask: Mapped[BigInt] = column("Bit i-1 set: outcome i cannot be backed.")
+    state: Mapped[MarketState] = column("State.", type_=MARKET_STATE)
+    odds_milli: Mapped[IntArray] = column("Decimal odds x 1000 by outcome ordinal; null: no price.")
+
+
+class UnmappedMarket(Base):
+    __tablename__ = "unmapped_markets"
+    __table_args__ = ({"schema": "core", "comment": "Per cycle: markets seen that the vocabulary does not know. Their prices wait in the landing."},)
+
+    cycle_id: Mapped[BigInt] = key("Cycle.")
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    sport: Mapped[Sport] = key("Sport.", type_=one_of(Sport))
+    external_market_id: Mapped[Text] = key("The platform's own market id or key.")
+    error_class: Mapped[Text] = key("unknown_market, unknown_param or no_matching_outcomes.")
+    name: Mapped[Text] = column("The platform's own name for it.")
+    sample_specifier: Mapped[Text] = column("One specifier it came with.")
+    sample_outcomes: Mapped[TextArray] = column("Some outcome ids and names.")
+    occurrences: Mapped[int] = column("(listing, line) pairs in the cycle.")
+    n_listings: Mapped[int] = column("Listings in the cycle that carry it.")
+
+
+class RejectRow(Base):
+    __tablename__ = "rejects"
+    __table_args__ = ({"schema": "core", "comment": "Answers and entries that were refused, with the place in the JSON: nothing is dropped silently."},)
+
+    cycle_id: Mapped[BigInt] = key("Cycle.")
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    kind: Mapped[PayloadKind] = key("Kind of answer.", type_=one_of(PayloadKind))
+    external_id: Mapped[Text] = key("Listing it is about; '' when unknown.")
+    path: Mapped[Text] = key("Where in the JSON.")
+    reason: Mapped[Text] = key("Why, in words.")
+    occurrences: Mapped[int] = column("How often in the cycle.")
+
+

@@ -1,0 +1,92 @@
+"""The ledger: which cycles ran, how each platform and each listing fared, and the ids that no replay drops."""
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped
+
+from ...domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
+from .base import Base, BigInt, BigIntArray, Instant, Json, Text, column, key, one_of
+
+
+class ScrapeBatch(Base):
+    __tablename__ = "scrape_batches"
+    __table_args__ = (
+        sa.Index(None, "partition_hour"),
+        sa.Index(None, "run_id"),
+        {"schema": "ops", "comment": "One row per cycle (one scrape of all platforms): what started it, what it covers, how it ended."},
+    )
+
+    cycle_id: Mapped[BigInt] = key("Cycle: UTC digits of its begin down to the millisecond, so ids sort by time.")
+    trigger: Mapped[Trigger] = column("What started it.", type_=one_of(Trigger))
+    scope: Mapped[Scope] = column("What it covers. Only full cycles discover.", type_=one_of(Scope))
+    sr_ids: Mapped[BigIntArray | None] = column("SportRadar ids asked for, when the scope is events.")
+    home_platform: Mapped[Platform] = column("Home platform in force.", type_=one_of(Platform))
+    partition_hour: Mapped[Instant] = column("UTC hour (Dagster partition) the cycle belongs to.")
+    run_id: Mapped[Text | None] = column("Dagster run that scraped it.")
+    status: Mapped[RunStatus] = column("completed: all platforms; partial: some; failed: none.", type_=one_of(RunStatus))
+    started_at: Mapped[Instant] = column("Begin of the cycle.")
+    heartbeat_at: Mapped[Instant] = column("Last sign of life of the process that runs it.")
+    finished_at: Mapped[Instant | None] = column("End of the cycle; null while it runs.")
+
+
+class ScrapeRun(Base):
+    __tablename__ = "scrape_runs"
+    __table_args__ = ({"schema": "ops", "comment": "One row per cycle and platform: that platform's part of the batch."},)
+
+    cycle_id: Mapped[BigInt] = key("Cycle (batch) the run belongs to.", foreign_key="ops.scrape_batches.cycle_id")
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    status: Mapped[RunStatus] = column("completed, partial or failed.", type_=one_of(RunStatus))
+    started_at: Mapped[Instant] = column("First request.")
+    finished_at: Mapped[Instant] = column("Last answer.")
+    discovered: Mapped[int] = column("Match listings that discovery found (0 in a cycle that does not discover).")
+    targets: Mapped[int] = column("Listings that capture asked for.")
+    fetched: Mapped[int] = column("Listings with a usable answer.")
+    requests: Mapped[int] = column("Requests sent, retries included.")
+    bytes: Mapped[BigInt] = column("Body bytes received, after decompression.")
+    errors_by_class: Mapped[Json] = column("Failed attempts by failure class.")
+    p50_ms: Mapped[float | None] = column("Median request duration in ms; null without a request.", type_=sa.Double)
+    p95_ms: Mapped[float | None] = column("95th percentile of request duration in ms.", type_=sa.Double)
+    message: Mapped[Text] = column("Why it is not completed, in words; empty when it is.")
+
+
+class EventScrapeStatus(Base):
+    __tablename__ = "event_scrape_status"
+    __table_args__ = (
+        sa.Index(None, "sr_id", "cycle_id"),
+        {"schema": "ops", "comment": "One row per cycle and listing asked for: how the request for its odds went."},
+    )
+
+    cycle_id: Mapped[BigInt] = key("Cycle.", foreign_key="ops.scrape_batches.cycle_id")
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    external_id: Mapped[Text] = key("The platform's own event id.")
+    sr_id: Mapped[BigInt | None] = column("SportRadar id of the fixture, where known.")
+    status: Mapped[RunStatus] = column("completed or failed.", type_=one_of(RunStatus))
+    attempts: Mapped[int] = column("Requests sent for it.")
+    error_class: Mapped[FailureClass | None] = column("Failure class of the last attempt; null when completed.", type_=one_of(FailureClass))
+    error_detail: Mapped[Text] = column("What was wrong, in words; empty when completed.")
+    http_status: Mapped[int | None] = column("HTTP status of the last attempt; null when no answer came.")
+    requested_at: Mapped[Instant] = column("Start of the last attempt.")
+    received_at: Mapped[Instant] = column("Last body byte, or the instant the failure was known.")
+    bytes: Mapped[BigInt] = column("Body bytes after decompression.")
+    duration_ms: Mapped[float] = column("Duration of the last attempt in ms.", type_=sa.Double)
+
+
+class ListingId(Base):
+    __tablename__ = "listing_ids"
+    __table_args__ = (
+        sa.UniqueConstraint("platform", "external_id"),
+        {"schema": "ops", "comment": "Integer id of each listing's natural key. Outlives every replay, so that history rows keep their meaning."},
+    )
+
+    listing_id: Mapped[int] = key("Listing.", autoincrement=True)
+    platform: Mapped[Platform] = column("Platform.", type_=one_of(Platform))
+    external_id: Mapped[Text] = column("The platform's own event id.")
+
+
+class HostState(Base):
+    __tablename__ = "host_state"
+    __table_args__ = ({"schema": "ops", "comment": "What runs at the same time tell each other about a host."},)
+
+    host: Mapped[Text] = key("Host name.")
+    blocked_until: Mapped[Instant | None] = column("Nobody asks this host before then; null when open.")
+    reason: Mapped[Text] = column("Why, in words.")
+    updated_at: Mapped[Instant] = column("When this was last written.")
