@@ -1,0 +1,7 @@
+"""Fixtures of the whole suite, one module per real thing the tests run on."""
+
+pytest_plugins = [
+    "palimpsest_pipeline_tests.fixtures.samples",
+    "palimpsest_pipeline_tests.fixtures.postgres",
+    "palimpsest_pipeline_tests.fixtures.simulator",
+]
