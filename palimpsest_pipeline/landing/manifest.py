@@ -1,0 +1,102 @@
+"""The manifest of a cycle: which segments it consists of. What has no manifest is not there for readers. No file access here."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+
+import msgspec
+
+from ..domain.cycles import Cycle
+from ..domain.words import Platform, RunStatus, Scope, Trigger
+
+
+class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One immutable file of answers. `name` is relative to the cycle's folder, `bytes` is the file's size, `sha` its SHA-256 in hex."""
+
+    name: str
+    platform: Platform
+    rows: int
+    bytes: int
+    sha: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cycle landed. `stages` are the parts of the cycle that wrote to it, in order, e.g. discovery, capture."""
+
+    cycle_id: int
+    trigger: Trigger
+    scope: Scope
+    home_platform: Platform
+    partition_hour: datetime
+    started_at: datetime
+    finished_at: datetime
+    run_id: str | None
+    sr_ids: tuple[int, ...]
+    status: RunStatus
+    stages: tuple[str, ...]
+    segments: tuple[Segment, ...]
+
+    @property
+    def digest(self) -> str:
+        """Identity of the landed content: changes with the segments' names, rows or bytes, and with nothing else."""
+        lines = sorted(f"{segment.name} {segment.rows} {segment.sha}" for segment in self.segments)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @property
+    def rows(self) -> int:
+        return sum(segment.rows for segment in self.segments)
+
+    @property
+    def bytes(self) -> int:
+        """Size on disk."""
+        return sum(segment.bytes for segment in self.segments)
+
+    @property
+    def cycle(self) -> Cycle:
+        """The cycle as it was begun."""
+        return Cycle(
+            cycle_id=self.cycle_id,
+            trigger=self.trigger,
+            scope=self.scope,
+            home_platform=self.home_platform,
+            partition_hour=self.partition_hour,
+            started_at=self.started_at,
+            run_id=self.run_id,
+            sr_ids=self.sr_ids,
+        )
+
+
+def manifest_of(cycle: Cycle, status: RunStatus, finished_at: datetime, stages: Sequence[str], segments: Iterable[Segment]) -> Manifest:
+    """Manifest of `cycle` with its segments in a fixed order."""
+    return Manifest(
+        cycle_id=cycle.cycle_id,
+        trigger=cycle.trigger,
+        scope=cycle.scope,
+        home_platform=cycle.home_platform,
+        partition_hour=cycle.partition_hour.astimezone(UTC),
+        started_at=cycle.started_at.astimezone(UTC),
+        finished_at=finished_at.astimezone(UTC),
+        run_id=cycle.run_id,
+        sr_ids=tuple(cycle.sr_ids),
+        status=status,
+        stages=tuple(dict.fromkeys(stages)),
+        segments=tuple(sorted(segments, key=lambda segment: segment.name)),
+    )
+
+
+def encode(manifest: Manifest) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+
+
+def decode(text: bytes) -> Manifest:
+    """Raises msgspec.DecodeError (msgspec.ValidationError) when the text is not a manifest."""
+    return msgspec.json.decode(text, type=Manifest)
+
+
+def daily_bytes(manifests: Iterable[Manifest]) -> dict[date, int]:
+    """Bytes on disk per UTC day of the cycles' hours, in order of day."""
+    total: Counter[date] = Counter()
+    for manifest in manifests:
+        total[manifest.partition_hour.astimezone(UTC).date()] += manifest.bytes
+    return dict(sorted(total.items()))

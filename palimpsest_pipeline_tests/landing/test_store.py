@@ -1,0 +1,242 @@
+"""The raw store: what is appended comes back byte for byte, and readers see a cycle whole or not at all."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.landing import SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete, daily_bytes
+from palimpsest_pipeline.landing.schema import answers_of, frame_of
+
+HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
+RECEIVED = datetime(2026, 6, 26, 10, 25, 3, 123456, tzinfo=UTC)
+
+
+def cycle(cycle_id: int = 20260626102500000, hour: datetime = HOUR) -> Cycle:
+    return Cycle(cycle_id, Trigger.SCHEDULED, Scope.FULL, Platform.BETPAWA, hour, hour + timedelta(minutes=25), "run-1", ())
+
+
+def answer(number: int, platform: Platform = Platform.BETPAWA, kind: PayloadKind = PayloadKind.DETAIL, body: bytes | None = b"{}") -> Answer:
+    request = Request(platform, kind, f"/event/{number}", {"b": "2", "a": "ü"}, external_id=str(number), sr_id=7_000_000 + number)
+    received_at = RECEIVED + timedelta(seconds=number)
+    return Answer(request, 1, received_at - timedelta(seconds=1), received_at, received_at - timedelta(seconds=9), 200, {"age": "9"}, body)
+
+
+def land(landing: Landing, *answers: Answer, of: Cycle | None = None, stages: tuple[str, ...] = ("capture",)) -> None:
+    writer = landing.writer(of or cycle())
+    for one in answers:
+        writer.append(one)
+    writer.close(RunStatus.COMPLETED, RECEIVED + timedelta(minutes=5), stages)
+
+
+instants = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+requests = st.builds(
+    Request,
+    platform=st.sampled_from(Platform),
+    kind=st.sampled_from(PayloadKind),
+    path=texts,
+    params=st.dictionaries(texts, texts, max_size=3),
+    method=st.sampled_from(["GET", "POST"]),
+    json_body=st.none() | texts.map(str.encode),
+    external_id=st.none() | texts,
+    tournament_external_id=st.none() | texts,
+    sr_id=st.none() | st.integers(0, 2**53),
+)
+answers = st.builds(
+    Answer,
+    request=requests,
+    attempt=st.integers(1, 9),
+    requested_at=instants,
+    received_at=instants,
+    observed_at=instants,
+    status=st.none() | st.integers(100, 599),
+    headers=st.dictionaries(texts, texts, max_size=3),
+    body=st.none() | st.binary(max_size=200),
+    failure=st.none() | st.sampled_from(FailureClass),
+    failure_detail=texts,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(answers, max_size=5))
+def test_any_answer_survives_the_frame_unchanged(given_answers: list[Answer]) -> None:
+    frame = frame_of(20260626102500000, given_answers)
+    assert dict(frame.schema) == SCHEMA
+    assert list(answers_of(frame)) == given_answers
+
+
+def test_answers_come_back_byte_for_byte_with_null_bodies_and_failures(tmp_path: Path) -> None:
+    refused = Answer(
+        Request(Platform.BET9JA, PayloadKind.LISTING, "/group", method="POST", json_body=b'{"g": 1}', tournament_external_id="170880"),
+        3,
+        RECEIVED,
+        RECEIVED,
+        RECEIVED,
+        None,
+        {},
+        None,
+        FailureClass.TRANSIENT,
+        "read timed out",
+    )
+    given_answers = [answer(1, body=b'{"caf\xc3\xa9": 1.10}'), answer(2, body=b""), answer(3, body=b"\x00\xff not text"), refused]
+    landing = Landing(str(tmp_path / "landing"))
+    land(landing, *given_answers)
+    [manifest] = landing.cycles()
+    frame = landing.read(manifest)
+    assert dict(frame.schema) == SCHEMA
+    assert sorted(landing.answers(frame), key=lambda a: a.request.key) == sorted(given_answers, key=lambda a: a.request.key)
+    empty, none = frame.filter(frame["external_id"] == "2"), frame.filter(frame["platform"] == "bet9ja")
+    assert empty["body_hash"].item() is not None
+    assert none["body"].null_count() == none["body_hash"].null_count() == 1
+
+
+def test_readers_see_nothing_of_a_cycle_before_its_manifest(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    writer = landing.writer(cycle())
+    writer.append(answer(1))
+    writer.flush()
+    assert list(tmp_path.rglob("seg-*.parquet"))
+    assert landing.cycles() == []
+    assert landing.unclosed() == [cycle().cycle_id]
+    with pytest.raises(LandingError, match="no closed cycle 20260626102500000"):
+        landing.manifest(cycle().cycle_id)
+    manifest = writer.close(RunStatus.COMPLETED, RECEIVED, ("capture",))
+    assert landing.cycles() == [manifest] == [landing.manifest(manifest.cycle_id)]
+    assert landing.unclosed() == []
+    assert manifest.cycle == cycle()
+
+
+def test_an_interrupted_cycle_keeps_the_segments_that_were_written(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    killed = CycleWriter(landing, cycle(), flush_answers=2)
+    for number in range(5):
+        killed.append(answer(number))
+    killed._collect(leave=0)  # the process dies here: the fifth answer was still in memory
+    unfinished = next(tmp_path.rglob("platform=betpawa")) / ".seg-0002.parquet.99.tmp"
+    unfinished.write_bytes(b"half")
+    manifest = landing.close_interrupted(cycle(), RECEIVED)
+    assert manifest.status is RunStatus.PARTIAL
+    assert [segment.name for segment in manifest.segments] == ["platform=betpawa/seg-0000.parquet", "platform=betpawa/seg-0001.parquet"]
+    assert landing.read(landing.manifest(manifest.cycle_id))["external_id"].to_list() == ["0", "1", "2", "3"]
+
+
+def test_an_interrupted_cycle_without_segments_closes_empty(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    manifest = landing.close_interrupted(cycle(), RECEIVED, RunStatus.FAILED)
+    assert (manifest.segments, manifest.rows, landing.read(manifest).height) == ((), 0, 0)
+
+
+def test_capture_extends_the_manifest_of_discovery_and_changes_the_digest(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    land(landing, answer(1, kind=PayloadKind.TREE), stages=("discovery",))
+    discovered = landing.manifest(cycle().cycle_id)
+    land(landing, answer(2), answer(3, Platform.SPORTYBET), stages=("capture",))
+    captured = landing.manifest(cycle().cycle_id)
+    assert captured.stages == ("discovery", "capture")
+    assert set(discovered.segments) < set(captured.segments)
+    assert captured.rows == 3
+    assert captured.digest != discovered.digest
+    assert landing.cycles() == [captured]
+
+
+def test_the_digest_speaks_of_the_content_only(tmp_path: Path) -> None:
+    one, other = Landing(tmp_path / "one"), Landing(tmp_path / "other")
+    land(one, answer(1), answer(2), stages=("capture",))
+    land(other, answer(1), answer(2), stages=("something else",))
+    assert one.cycles()[0].digest == other.cycles()[0].digest
+    assert one.cycles() != other.cycles()
+
+
+def test_a_segment_is_written_when_enough_answers_or_bytes_wait_and_none_is_ever_overwritten(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    by_count = CycleWriter(landing, cycle(), flush_answers=3)
+    for number in range(7):
+        by_count.append(answer(number))
+    assert [segment.rows for segment in by_count.close(RunStatus.COMPLETED, RECEIVED).segments] == [3, 3, 1]
+    written = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
+    by_bytes = CycleWriter(landing, cycle(), flush_bytes=10)
+    for number in range(3):
+        by_bytes.append(answer(number, body=b"12345678"))
+    assert [segment.rows for segment in by_bytes.close(RunStatus.COMPLETED, RECEIVED).segments] == [3, 3, 1, 2, 1]
+    assert written == {path: path.read_bytes() for path in written}
+
+
+def test_a_missing_segment_is_named_and_nothing_is_read(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    land(landing, answer(1), answer(2, Platform.SPORTYBET), answer(3, Platform.BET9JA))
+    [manifest] = landing.cycles()
+    next(tmp_path.rglob("platform=sportybet/seg-0000.parquet")).unlink()
+    with pytest.raises(LandingIncomplete, match=r"missing .*platform=sportybet/seg-0000\.parquet$"):
+        landing.read_segments(manifest)
+    with pytest.raises(LandingIncomplete):
+        landing.read(manifest)
+    assert landing.read(manifest, platforms=[Platform.BETPAWA])["external_id"].to_list() == ["1"]
+
+
+def test_a_segment_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    land(landing, answer(1))
+    path = next(tmp_path.rglob("seg-0000.parquet"))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(LandingIncomplete, match=r"seg-0000\.parquet .* not as it was written"):
+        landing.read(landing.manifest(cycle().cycle_id))
+
+
+def test_reading_selects_kinds_and_platforms(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    land(landing, answer(1, kind=PayloadKind.TREE), answer(2), answer(3, Platform.BET9JA))
+    [manifest] = landing.cycles()
+    assert landing.read(manifest, kinds=[PayloadKind.DETAIL])["external_id"].sort().to_list() == ["2", "3"]
+    assert landing.read(manifest, kinds=[PayloadKind.DETAIL], platforms=[Platform.BET9JA])["external_id"].to_list() == ["3"]
+    assert landing.read(manifest, kinds=[PayloadKind.LISTING]).height == 0
+
+
+def test_cycles_are_listed_by_hour_and_by_window(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    for offset in (-1, 0, 1):
+        land(landing, answer(1), of=cycle(20260626102500000 + offset, HOUR + timedelta(hours=offset)))
+    ids = [manifest.cycle_id for manifest in landing.cycles()]
+    assert ids == sorted(ids)
+    assert [m.cycle_id for m in landing.cycles(hour=HOUR + timedelta(minutes=59))] == [ids[1]]
+    assert [m.cycle_id for m in landing.cycles(start=HOUR, end=HOUR + timedelta(hours=1))] == [ids[1]]
+    assert [m.cycle_id for m in landing.cycles(start=HOUR)] == ids[1:]
+    assert [m.cycle_id for m in landing.cycles(end=HOUR)] == ids[:1]
+    assert daily_bytes(landing.cycles()) == {HOUR.date(): sum(m.bytes for m in landing.cycles())}
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*.parquet")) == sum(m.bytes for m in landing.cycles())
+
+
+def test_an_object_store_url_serves_as_well_as_a_folder() -> None:
+    landing = Landing(f"memory://{uuid.uuid4().hex}/landing")
+    assert landing.cycles() == []
+    land(landing, answer(1), stages=("discovery",))
+    land(landing, answer(2, Platform.SPORTYBET), stages=("capture",))
+    [manifest] = landing.cycles()
+    assert manifest.stages == ("discovery", "capture")
+    assert sorted(a.request.external_id or "" for a in landing.answers(landing.read(manifest))) == ["1", "2"]
+    (landing.root / "date=2026-06-26" / "hour=10" / f"cycle={manifest.cycle_id}" / "platform=betpawa" / "seg-0000.parquet").unlink()
+    with pytest.raises(LandingIncomplete, match="platform=betpawa/seg-0000"):
+        landing.read(manifest)
+
+
+def test_a_landing_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    writer = Landing(tmp_path / "file" / "landing").writer(cycle())
+    writer.append(answer(1))
+    with pytest.raises(LandingError, match=r"cannot write to the landing at .*: Not a directory .*another folder or URL"):
+        writer.close(RunStatus.COMPLETED, RECEIVED)
+
+
+def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    land(landing, answer(1))
+    path = next(tmp_path.rglob("manifest.json"))
+    path.write_text("{")
+    with pytest.raises(LandingError, match=r"manifest\.json is not a manifest"):
+        landing.cycles()
