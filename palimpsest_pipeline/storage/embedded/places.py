@@ -1,0 +1,173 @@
+"""Where the server keeps its files: beside the caller's data where that is possible, in a private place elsewhere where it is not.
+
+Only directories made here are given an owner or a mode. Finding and running binaries do not belong here.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import stat
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .errors import EmbeddedPostgresError
+from .privilege import ServerUser
+
+POINTER: Final = "location"
+"""File in the data directory that names the place of the cluster, when that is elsewhere."""
+MAX_SOCKET_BYTES: Final = 100
+"""The kernel's limit of a socket path is 108 bytes on Linux and 104 on macOS, closing NUL included."""
+SOCKET_FILE: Final = "/.s.PGSQL.5432"
+PLAIN: Final = re.compile(r"[\w./ @+-]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Directory that holds one cluster; everything in it is private to the server's user."""
+
+    root: Path
+
+    @property
+    def cluster(self) -> Path:
+        return self.root / "cluster"
+
+    @property
+    def unfinished(self) -> Path:
+        """A cluster in the making; renamed once complete, so that `cluster` is never half made."""
+        return self.root / "cluster.new"
+
+    @property
+    def socket(self) -> Path:
+        return self.root / "socket"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log" / "server.log"
+
+
+def existing_home(data_dir: Path) -> Home:
+    """The home that `data_dir` stands for: itself, or the place its pointer names. Raises EmbeddedPostgresError if that is gone."""
+    pointer = data_dir / POINTER
+    try:
+        if not pointer.is_file():
+            return Home(data_dir)
+        elsewhere = Path(pointer.read_text().strip())
+        if elsewhere.is_dir():
+            return Home(elsewhere)
+    except PermissionError as error:
+        raise EmbeddedPostgresError(f"cannot read {data_dir}: {error.strerror}; run as its owner or choose another data folder") from error
+    raise EmbeddedPostgresError(
+        f"{pointer} says the database is in {elsewhere}, which is gone: restore that folder, or delete {data_dir} to begin anew"
+    )
+
+
+def owner_of(home: Home) -> int | None:
+    """User id that owns the existing cluster, None where there is none."""
+    try:
+        return home.cluster.stat().st_uid
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise EmbeddedPostgresError(f"cannot enter {home.root}: run as its owner, or choose another data folder") from error
+
+
+def settle(data_dir: Path, user: ServerUser, elsewhere: tuple[Path, ...]) -> Home:
+    """Home of a new cluster: `data_dir` if the server's user can live there, else a fresh private directory, left behind a pointer."""
+    if can_host(data_dir, user):
+        return Home(data_dir)
+    root = shared_root(user, elsewhere)
+    place = root / f"cluster-{secrets.token_hex(6)}"
+    place.mkdir(mode=0o711)
+    place.chmod(0o711)
+    (data_dir / POINTER).write_text(f"{place}\n")
+    return Home(place)
+
+
+def can_host(directory: Path, user: ServerUser) -> bool:
+    """Whether `user` can reach a private directory made in `directory`.
+
+    False below a parent closed to that user, and on file systems without owners and modes (some network and host mounts).
+    """
+    probe = directory / f".probe-{secrets.token_hex(4)}"
+    try:
+        private_directory(probe, user)
+        return user.succeeds(["/bin/sh", "-c", 'cd "$1" && : > file && rm file', "sh", probe])
+    except OSError:
+        return False
+    finally:
+        shutil.rmtree(probe, ignore_errors=True)
+
+
+def private_directory(path: Path, user: ServerUser) -> None:
+    """Make `path` (its parent exists) a directory owned by `user` that nobody else may enter. Raises OSError when it is not or cannot be one."""
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+        if user.drop:
+            os.chown(path, user.uid, user.gid, follow_symlinks=False)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user.uid or stat.S_IMODE(found.st_mode) != 0o700:
+        raise PermissionError(1, "exists and is not a private directory of the server's user", str(path))
+
+
+def default_elsewhere() -> tuple[Path, ...]:
+    """Where private places are made when the data directory cannot hold a cluster, best first."""
+    temporary = Path(tempfile.gettempdir())
+    if os.geteuid() == 0:
+        return (Path("/var/lib/palimpsest-pipeline"), Path("/var/tmp/palimpsest-pipeline"), temporary / "palimpsest-pipeline")
+    data_home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    own = temporary / f"palimpsest-pipeline-{os.geteuid()}"
+    return (Path(data_home).expanduser() / "palimpsest-pipeline", own)
+
+
+def shared_root(user: ServerUser, elsewhere: tuple[Path, ...]) -> Path:
+    """First of `elsewhere` that is ours alone to write and within reach of `user`. Raises EmbeddedPostgresError if none is."""
+    for root in elsewhere:
+        try:
+            root.mkdir(mode=0o711)
+            root.chmod(0o711)
+        except FileExistsError:
+            pass
+        except OSError:
+            continue
+        found = root.lstat()
+        ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
+        if ours and can_host(root, user):
+            return root
+    tried = ", ".join(map(str, elsewhere))
+    raise EmbeddedPostgresError(f"user {user.name} can reach neither the data folder nor {tried}: choose a data folder that {user.name} can reach")
+
+
+def socket_directory(home: Home, user: ServerUser) -> Path:
+    """Private directory for the server's socket: in the home, or a short one where that path is too long for a socket."""
+    if fits(home.socket):
+        try:
+            private_directory(home.socket, user)
+        except OSError as error:
+            raise EmbeddedPostgresError(f"{home.socket} must be private to {user.name} ({error.strerror}): remove it and start again") from error
+        return home.socket
+    name = f"palimpsest-{hashlib.sha256(os.fsencode(home.root)).hexdigest()[:12]}"
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    bases = [Path(base) for base in (runtime, tempfile.gettempdir(), "/tmp", "/var/tmp") if base]
+    for base in bases:
+        # The plain name is the same after every restart; the random one is for when someone else sits on it.
+        for path in (base / name, base / f"{name}-{secrets.token_hex(4)}"):
+            if not fits(path):
+                continue
+            with suppress(OSError):
+                private_directory(path, user)
+                if user.succeeds(["/bin/sh", "-c", 'cd "$1"', "sh", path]):
+                    return path
+    raise EmbeddedPostgresError(
+        f"no folder for the server's socket: {', '.join(map(str, bases))} are closed to {user.name}; set TMPDIR to an open one"
+    )
+
+
+def fits(directory: Path) -> bool:
+    """Whether a socket in `directory` has a path that the kernel, libpq and a URL take as it is."""
+    text = str(directory)
+    return len(os.fsencode(text)) + len(SOCKET_FILE) <= MAX_SOCKET_BYTES and PLAIN.fullmatch(text) is not None

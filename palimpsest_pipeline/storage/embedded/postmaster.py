@@ -1,0 +1,74 @@
+"""The running server as the operating system sees it: its pid file, whether that is still true, and what a crash left behind."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from .connection import Connection
+from .errors import EmbeddedPostgresError
+
+
+@dataclass(frozen=True, slots=True)
+class Postmaster:
+    """A live server process and where it listens."""
+
+    pid: int
+    connection: Connection
+
+
+def find(cluster: Path) -> Postmaster | None:
+    """The live server of `cluster`, None if its pid file is missing, unfinished, or left by a server that is gone."""
+    lines = _pid_file(cluster)
+    if lines is None or not is_server_of(lines[0], cluster):
+        return None
+    return Postmaster(int(lines[0]), Connection(Path(lines[4]), int(lines[3])))
+
+
+def is_server_of(pid_text: str, cluster: Path) -> bool:
+    """Whether the process is the Postgres of `cluster` and not one that got the same number after a crash or a reboot."""
+    try:
+        process = psutil.Process(abs(int(pid_text)))
+        command = process.cmdline()
+        return process.status() != psutil.STATUS_ZOMBIE and len(command) > 2 and "postgres" in Path(command[0]).name and str(cluster) in command
+    except (psutil.Error, ValueError):
+        return False
+
+
+def clear_remains(cluster: Path, patience_s: float = 10.0) -> None:
+    """After a crash: end the server processes that lost their parent, and drop the pid file if an unrelated process now has its number.
+
+    A pid file whose process is gone is left for Postgres, which checks more than we can. Raises EmbeddedPostgresError
+    when a process of the crashed server does not end.
+    """
+    orphans = [process for process in psutil.process_iter() if _works_in(process, cluster)]
+    for process in orphans:
+        process.send_signal(signal.SIGQUIT)
+    _, alive = psutil.wait_procs(orphans, timeout=patience_s)
+    if alive:
+        pids = " ".join(str(process.pid) for process in alive)
+        raise EmbeddedPostgresError(f"processes {pids} of a crashed server still use {cluster}: end them (kill -9 {pids}) and start again")
+    lines = _pid_file(cluster)
+    if lines is not None and psutil.pid_exists(abs(int(lines[0]))):
+        (cluster / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _pid_file(cluster: Path) -> list[str] | None:
+    """Lines of the pid file: pid, data directory, start, port, socket directory, ..."""
+    try:
+        lines = (cluster / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise EmbeddedPostgresError(f"{cluster} belongs to another user: run as its owner, or choose another data folder") from error
+    return lines if len(lines) > 4 and lines[0].lstrip("-").isdigit() else None
+
+
+def _works_in(process: psutil.Process, cluster: Path) -> bool:
+    """Every server process has the cluster as its working directory."""
+    try:
+        return process.pid != os.getpid() and process.name().startswith("postgres") and Path(process.cwd()) == cluster.resolve()
+    except (psutil.Error, OSError):
+        return False

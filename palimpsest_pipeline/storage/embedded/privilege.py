@@ -1,0 +1,106 @@
+"""Which operating-system user runs the server, and running a command as that user. Postgres itself refuses to run as root."""
+
+import os
+import pwd
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from .errors import EmbeddedPostgresError
+
+USER_VARIABLE: Final = "PALIMPSEST_PG_USER"
+PREFERRED: Final = ("postgres", "nobody")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerUser:
+    """The user that owns the cluster and runs the server. `drop` is true when we are root and switch to it."""
+
+    name: str
+    uid: int
+    gid: int
+    drop: bool
+
+    def run(self, command: Sequence[str | Path], timeout_s: float = 120.0) -> "subprocess.CompletedProcess[str]":
+        """Run `command` as this user, away from our terminal and working directory; output is captured. Raises OSError when it cannot start."""
+        switch: dict[str, Any] = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.drop else {}
+        return subprocess.run(
+            [str(part) for part in command],
+            cwd="/",
+            env=clean_environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # a Ctrl-C or hang-up of our terminal must not reach the server
+            timeout=timeout_s,
+            check=False,
+            **switch,
+        )
+
+    def succeeds(self, command: Sequence[str | Path]) -> bool:
+        """Whether `command` can be started as this user and exits with 0."""
+        try:
+            return self.run(command, timeout_s=30.0).returncode == 0
+        except (OSError, subprocess.SubprocessError):
+            return False
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Environment without what would steer Postgres behind our back (PG*) and with English messages in plain ASCII."""
+    steering = ("PG", "LC_", "LANG")
+    return {name: value for name, value in environment.items() if not name.startswith(steering)} | {"LC_ALL": "C"}
+
+
+def server_user(owner_uid: int | None = None) -> ServerUser:
+    """The user to run the server as.
+
+    A normal user is its own server user. Root drops to the owner of the existing cluster (`owner_uid`), and for a new
+    one to an existing unprivileged user. Raises EmbeddedPostgresError when there is none.
+    """
+    uid = os.geteuid()
+    if uid != 0:
+        return ServerUser(_name(uid), uid, os.getegid(), drop=False)
+    if owner_uid:
+        return _as_server_user(owner_uid)
+    for entry in candidates(pwd.getpwall(), os.environ.get(USER_VARIABLE)):
+        user = ServerUser(entry.pw_name, entry.pw_uid, entry.pw_gid, drop=True)
+        if user.succeeds(["/bin/sh", "-c", "exit 0"]):
+            return user
+    raise EmbeddedPostgresError(
+        f"Postgres does not run as root and there is no unprivileged user to switch to: name one in {USER_VARIABLE}, or start as a normal user"
+    )
+
+
+def candidates(entries: Iterable[pwd.struct_passwd], wished: str | None) -> list[pwd.struct_passwd]:
+    """Users to try, in order: the wished one alone when given, else `postgres`, `nobody`, then any other that is not root.
+
+    Raises EmbeddedPostgresError when the wished user is root or does not exist.
+    """
+    unprivileged = [entry for entry in entries if entry.pw_uid != 0]
+    if wished:
+        found = [entry for entry in unprivileged if entry.pw_name == wished]
+        if not found:
+            raise EmbeddedPostgresError(f"{USER_VARIABLE}={wished} is no existing unprivileged user: name another one or leave it unset")
+        return found
+    rank = {name: place for place, name in enumerate(PREFERRED)}
+    # Service accounts follow in descending uid order, so that the low system ids (daemon, bin) come last.
+    return sorted(unprivileged, key=lambda entry: (rank.get(entry.pw_name, len(rank)), -entry.pw_uid))
+
+
+def _as_server_user(uid: int) -> ServerUser:
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return ServerUser(str(uid), uid, uid, drop=True)
+    return ServerUser(entry.pw_name, uid, entry.pw_gid, drop=True)
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
