@@ -1,0 +1,395 @@
+"""The `palimpsest` command. Thin: each subcommand calls one function elsewhere and prints what came of it.
+
+Dagster is imported inside the commands that run something: it takes seconds, and `palimpsest settings` should not.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part (some platform failed).
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .settings import Settings, SettingsError, load_settings
+
+PARTIAL = 3
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Scrape, match and compare three bookmakers.")
+landing_app = typer.Typer(no_args_is_help=True, help="The raw answers.")
+db_app = typer.Typer(no_args_is_help=True, help="The database schema.")
+app.add_typer(landing_app, name="landing")
+app.add_typer(db_app, name="db")
+
+out = Console()
+err = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
+Hour = Annotated[str | None, typer.Option(help="UTC hour, e.g. 2026-06-26-19:00. Default: now.")]
+
+
+def say(message: str) -> None:
+    """A line of progress: on standard error, so that standard output stays what a script reads."""
+    err.print(message, style="dim", highlight=False)
+
+
+def fail(message: str, code: int = 1) -> typer.Exit:
+    """One clear line, then the exit code."""
+    err.print(f"[bold red]error:[/] {_escaped(message)}", soft_wrap=True, highlight=False)
+    return typer.Exit(code)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+def parse_hour(text: str) -> datetime:
+    """UTC hour from `2026-06-26-19:00`, `2026-06-26T19:00` or `2026-06-26` (its first hour). Raises typer.BadParameter."""
+    for pattern in ("%Y-%m-%d-%H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d"):
+        try:
+            return datetime.strptime(text, pattern).replace(tzinfo=UTC, minute=0)
+        except ValueError:
+            continue
+    raise typer.BadParameter(f"{text!r} is no UTC hour; write it as 2026-06-26-19:00")
+
+
+@contextmanager
+def pipeline(settings: Settings | None = None) -> Iterator[Any]:
+    """The pipeline with its database up."""
+    from .defs.servers import databases  # noqa: PLC0415
+
+    with databases(settings or load_settings()) as found:
+        yield found
+
+
+def print_frame(title: str, frame: Any) -> None:
+    """A polars frame as a table for people."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name in frame.columns:
+        table.add_column(name, justify="right" if frame.schema[name].is_numeric() else "left", overflow="fold")
+    for row in frame.iter_rows():
+        table.add_row(*("" if v is None else f"{v:.4f}" if isinstance(v, float) else _escaped(str(v)) for v in row))
+    out.print(table)
+
+
+@app.command()
+def settings(as_json: Json = False) -> None:
+    """Print every setting in force, secrets masked."""
+    values = load_settings().masked()
+    if as_json:
+        out.print_json(json.dumps(values, default=str))
+        return
+    for name, value in values.items():
+        out.print(f"{name}={'' if value is None else value}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def demo(
+    size: Annotated[int, typer.Option(min=10, help="Fixtures in the simulated world.")] = 120,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 7,
+    ui: Annotated[bool, typer.Option("--ui/--no-ui", help="End with Dagster's UI on loopback.")] = True,
+    port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Everything once, offline: simulated platforms, embedded Postgres, two cycles, coverage tables; then the UI."""
+    from .defs import demo as world  # noqa: PLC0415
+    from .defs.pipeline import Pipeline  # noqa: PLC0415
+    from .defs.serve import check_port  # noqa: PLC0415
+
+    chosen = load_settings(**({} if port is None else {"ui_port": port}))
+    if ui:
+        check_port(chosen.ui_port)
+    with world.demo_world(chosen, size=size, seed=seed, say=say) as (demo_settings, summary):
+        if as_json:
+            out.print_json(json.dumps(summary.as_dict()))
+        else:
+            print_coverage(Pipeline(demo_settings))
+            out.print("  ".join(f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in summary.as_dict().items()))
+        if ui:
+            serve_until_stopped(demo_settings, world.environment(demo_settings))
+    say(f"The demo's data stay in {world.demo_home(chosen)}; look again with PALIMPSEST_HOME_DIR={world.demo_home(chosen)} palimpsest coverage")
+
+
+def serve_until_stopped(chosen: Settings, environment: dict[str, str]) -> None:
+    """Dagster's UI in the foreground, until Ctrl-C or `palimpsest down`."""
+    from .defs import serve  # noqa: PLC0415
+
+    with serve.serving(chosen, environment) as url:
+        out.print(f"Dagster's UI: [bold]{url}[/]  (stop with Ctrl-C or `palimpsest down`)")
+        serve.wait(chosen)
+
+
+@app.command()
+def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None) -> None:
+    """The real thing: database, schema, Dagster's daemon and UI. Stays in the foreground; schedules are off until switched on."""
+    from .defs.instance import prepare_instance  # noqa: PLC0415
+    from .defs.serve import check_port  # noqa: PLC0415
+    from .defs.servers import databases, upgrade  # noqa: PLC0415
+
+    chosen = load_settings(**({} if port is None else {"ui_port": port}))
+    check_port(chosen.ui_port)
+    with databases(chosen) as found:
+        upgrade(found)
+        prepare_instance(chosen)
+        serve_until_stopped(chosen, {})
+
+
+@app.command()
+def down() -> None:
+    """Stop what `up` or `demo` started, and the embedded servers. Leaves no process behind."""
+    from .defs.demo import demo_home  # noqa: PLC0415
+    from .defs.serve import stop_home  # noqa: PLC0415
+
+    chosen = load_settings()
+    stopped = [line for home in (chosen.home, demo_home(chosen)) for line in stop_home(chosen, home)]
+    for line in stopped or ["nothing was running"]:
+        out.print(line)
+
+
+def run_and_report(job: str, hour: datetime | None, sr_ids: tuple[int, ...], trigger: str, as_json: bool) -> None:
+    """Run one live job and print how each platform fared."""
+    from .defs.instance import open_instance  # noqa: PLC0415
+    from .defs.launch import run_job  # noqa: PLC0415
+    from .defs.servers import upgrade  # noqa: PLC0415
+    from .domain.instants import hour_of  # noqa: PLC0415
+    from .domain.words import RunStatus, Trigger  # noqa: PLC0415
+    from .storage import ledger  # noqa: PLC0415
+
+    with pipeline() as found:
+        upgrade(found)
+        outcome = run_job(
+            open_instance(found.settings), found, job, hour or hour_of(found.clock.now()), trigger=Trigger(trigger), sr_ids=sr_ids, progress=True
+        )
+        with found.connect() as conn:
+            runs = ledger.runs_of_dagster_run(conn, outcome.run_id)
+        if as_json:
+            out.print_json(json.dumps({"run_id": outcome.run_id, "success": outcome.success, "error": outcome.error, "platforms": runs.to_dicts()}, default=str))
+        elif not runs.is_empty():
+            print_frame(f"Cycle {runs['cycle_id'][0]}", runs.drop("cycle_id"))
+        if not outcome.success:
+            raise fail(outcome.error or "the run failed")
+        if (runs["status"] != RunStatus.COMPLETED.value).any():
+            raise typer.Exit(PARTIAL)
+
+
+@app.command()
+def scrape(hour: Hour = None, as_json: Json = False) -> None:
+    """One full cycle now: discover and capture everything, then core and mart."""
+    run_and_report("full_cycle", parse_hour(hour) if hour else None, (), "manual", as_json)
+
+
+@app.command()
+def refresh(sr_ids: Annotated[list[int], typer.Argument(help="SportRadar ids.")], as_json: Json = False) -> None:
+    """Refresh given fixtures now, all platforms at once."""
+    run_and_report("refresh", None, tuple(sr_ids), "on_demand", as_json)
+
+
+@app.command()
+def backfill(
+    start: Annotated[str, typer.Argument(metavar="FROM", help="First UTC hour, e.g. 2026-06-26-10:00.")],
+    end: Annotated[str, typer.Argument(metavar="TO", help="Last UTC hour, included.")],
+    as_json: Json = False,
+) -> None:
+    """Derive core and mart of past hours from what was landed. Hours already up to date are left alone."""
+    from .defs.replay import replay_hours  # noqa: PLC0415
+
+    first, last = parse_hour(start), parse_hour(end)
+    if last < first:
+        raise typer.BadParameter("TO lies before FROM")
+    with pipeline() as found:
+        report = replay_hours(found, first, last, say)
+    if as_json:
+        out.print_json(json.dumps(report.as_dict()))
+    else:
+        out.print(report.sentence())
+    if report.failed:
+        raise fail(f"{len(report.failed)} hours failed: {', '.join(f'{k} ({v})' for k, v in report.failed.items())}")
+
+
+@landing_app.command("import")
+def landing_import(folder: Annotated[Path, typer.Argument(help="Folder with the payloads and their manifest.json.")], as_json: Json = False) -> None:
+    """Add recorded payloads to the landing. What is there already is not added twice."""
+    from .defs.pipeline import Pipeline  # noqa: PLC0415
+    from .domain.instants import hour_key  # noqa: PLC0415
+    from .landing import import_payloads  # noqa: PLC0415
+
+    found = Pipeline(load_settings())
+    manifests = import_payloads(found.landing, folder, found.settings.home_platform, found.clock)
+    rows = [{"hour": hour_key(m.partition_hour), "cycle_id": m.cycle_id, "payloads": sum(s.rows for s in m.segments)} for m in manifests]
+    if as_json:
+        out.print_json(json.dumps(rows))
+        return
+    for row in rows:
+        out.print(f"{row['hour']}  cycle {row['cycle_id']}  {row['payloads']} payloads", highlight=False)
+    out.print("nothing new" if not rows else f"next: palimpsest backfill {min(r['hour'] for r in rows)} {max(r['hour'] for r in rows)}", highlight=False)
+
+
+@landing_app.command("ls")
+def landing_ls(as_json: Json = False) -> None:
+    """List the landed cycles."""
+    from .defs.pipeline import Pipeline  # noqa: PLC0415
+    from .domain.instants import hour_key  # noqa: PLC0415
+
+    manifests = Pipeline(load_settings()).landing.cycles()
+    rows = [
+        {
+            "hour": hour_key(m.partition_hour),
+            "cycle_id": m.cycle_id,
+            "trigger": str(m.trigger),
+            "scope": str(m.scope),
+            "status": str(m.status),
+            "answers": sum(s.rows for s in m.segments),
+            "bytes": sum(s.bytes for s in m.segments),
+        }
+        for m in manifests
+    ]
+    if as_json:
+        out.print_json(json.dumps(rows))
+    elif not rows:
+        out.print("the landing is empty")
+    else:
+        import polars as pl  # noqa: PLC0415
+
+        print_frame("Landing", pl.DataFrame(rows))
+
+
+def print_coverage(found: Any, most: int = 15) -> None:
+    """The coverage tables of the last cycle that coverage was computed for."""
+    from .storage import marts  # noqa: PLC0415
+
+    with found.connect() as conn:
+        rates, by_tournament = marts.latest_rates(conn), marts.latest_tournaments(conn, most)
+    if rates.is_empty():
+        out.print("no coverage yet: run `palimpsest scrape`, or import payloads and backfill their hours")
+        return
+    as_of = rates["as_of"][0]
+    columns = ("platform", "n_listings", "n_fixtures", "n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
+    also = ("fixture_match_rate", "home_covered_rate", "overall_match_rate", "completeness")
+    print_frame(f"Match rates, upcoming fixtures as of {as_of:%Y-%m-%d %H:%M:%S} UTC", rates.select(*columns, *also))
+    print_frame(f"Coverage by tournament (the {by_tournament.height} largest)", by_tournament)
+
+
+@app.command()
+def coverage(as_json: Json = False) -> None:
+    """Print the latest coverage and match rates."""
+    from .storage import marts  # noqa: PLC0415
+
+    with pipeline() as found:
+        if not as_json:
+            print_coverage(found)
+            return
+        with found.connect() as conn:
+            rates, by_tournament = marts.latest_rates(conn), marts.latest_tournaments(conn, None)
+        out.print_json(json.dumps({"match_rate_platform": rates.to_dicts(), "coverage_tournament": by_tournament.to_dicts()}, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else float(value)
+
+
+@db_app.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the schema to the newest version; start the embedded server and leave it running, ready for `dagster dev`."""
+    from .defs.instance import prepare_instance  # noqa: PLC0415
+    from .defs.servers import databases, upgrade  # noqa: PLC0415
+
+    chosen = load_settings()
+    with databases(chosen, keep_running=True) as found:
+        upgrade(found)
+        home = prepare_instance(chosen)
+        out.print(f"schema is up to date; for Dagster: export DAGSTER_HOME={home}", soft_wrap=True, highlight=False)
+
+
+@db_app.command("downgrade")
+def db_downgrade(
+    revision: Annotated[str, typer.Argument(help="Revision to go back to; base removes everything.")] = "base",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take the schema back. Drops what newer revisions made, data included."""
+    from .storage import migrate  # noqa: PLC0415
+
+    if not yes:
+        typer.confirm(f"Downgrade to {revision!r}? Tables made since are dropped with their data", abort=True)
+    with pipeline() as found:
+        migrate.downgrade(found.database.url, revision)
+    out.print(f"schema is at {revision}")
+
+
+@db_app.command("check")
+def db_check() -> None:
+    """Compare the database with the models. Exit code 1 when they differ."""
+    from .storage import migrate  # noqa: PLC0415
+
+    with pipeline() as found:
+        differences = migrate.check(found.database.url)
+    if differences:
+        for line in differences:
+            out.print(line, markup=False)
+        raise fail(f"{len(differences)} differences between the models and the database: run `palimpsest db upgrade`, or add a migration")
+    out.print("models and database agree")
+
+
+@app.command()
+def simulate(
+    size: Annotated[int, typer.Option(min=10, help="Fixtures in the simulated world.")] = 120,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 7,
+    port: Annotated[int, typer.Option(help="Port on loopback; 0: any free one.")] = 8400,
+) -> None:
+    """Serve the simulated platforms on loopback until Ctrl-C, and print the settings that point at them."""
+    from .simulator.launch import SimulatorProcess  # noqa: PLC0415
+
+    with SimulatorProcess(size=size, seed=seed, port=port) as simulator:
+        for platform, url in simulator.base_urls.items():
+            out.print(f"export PALIMPSEST_{platform.value.upper()}__BASE_URL={url}", highlight=False)
+        simulator.wait()
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Look for what commonly goes wrong, and say how to mend it."""
+    from .defs.doctor import examine  # noqa: PLC0415
+
+    findings = examine(load_settings())
+    if as_json:
+        out.print_json(json.dumps([f.as_dict() for f in findings]))
+    else:
+        for finding in findings:
+            mark = "[green]ok[/]  " if finding.ok else "[red]bad[/] "
+            out.print(f"{mark} {finding.subject}: {_escaped(finding.detail)}", highlight=False, soft_wrap=True)
+    if not all(f.ok for f in findings):
+        raise typer.Exit(1)
+
+
+def known_errors() -> tuple[type[BaseException], ...]:
+    """Errors whose message tells the user what to do. Only rooms already imported can have raised one."""
+    names = {
+        "palimpsest_pipeline.defs.demo": ("DemoError",),
+        "palimpsest_pipeline.defs.serve": ("ServeError",),
+        "palimpsest_pipeline.landing": ("LandingError",),
+        "palimpsest_pipeline.simulator.launch": ("SimulatorError",),
+        "palimpsest_pipeline.storage.database": ("DatabaseError",),
+        "palimpsest_pipeline.storage.embedded": ("EmbeddedPostgresError",),
+        "palimpsest_pipeline.storage.migrate": ("MigrationError",),
+    }
+    return (SettingsError, *(getattr(sys.modules[room], name) for room, found in names.items() if room in sys.modules for name in found))
+
+
+def main() -> None:
+    """Entry point: known errors become one line and exit code 1; Ctrl-C is 130; anything else is a bug and shows its traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except Exception as error:
+        if not isinstance(error, known_errors()):
+            raise
+        raise SystemExit(fail(str(error)).exit_code) from None
+
+
+if __name__ == "__main__":
+    main()

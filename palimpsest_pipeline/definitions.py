@@ -1,0 +1,31 @@
+"""Dagster's entry point: gathers the assets, checks, jobs and schedules of `defs`, and applies the policy that holds for all assets."""
+
+import dagster as dg
+
+from palimpsest_pipeline.defs import jobs
+from palimpsest_pipeline.defs.core import assets as core
+from palimpsest_pipeline.defs.landing import assets as landing
+from palimpsest_pipeline.defs.landing import checks as landing_checks
+from palimpsest_pipeline.defs.mart import assets as mart
+from palimpsest_pipeline.defs.mart import checks as mart_checks
+from palimpsest_pipeline.defs.metadata import OWNER
+from palimpsest_pipeline.defs.resources import PipelineResource
+
+
+def _owned(spec: dg.AssetSpec) -> dg.AssetSpec:
+    return spec if spec.owners else spec.replace_attributes(owners=[OWNER])
+
+
+defs = dg.Definitions(
+    assets=[
+        a.map_asset_specs(_owned)
+        for a in dg.load_assets_from_modules([landing, core, mart])
+        if isinstance(a, dg.AssetsDefinition)
+    ],
+    asset_checks=dg.load_asset_checks_from_modules([landing_checks, mart_checks]),
+    jobs=[jobs.full_cycle, jobs.refresh, jobs.replay],
+    schedules=[jobs.full_cycle_schedule],
+    resources={"pipeline": PipelineResource()},
+    # A step in a process of its own costs seconds: a cycle has few steps, and they run one after the other anyway.
+    executor=dg.in_process_executor,
+)

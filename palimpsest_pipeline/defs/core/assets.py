@@ -1,0 +1,67 @@
+"""Core: what the landing says, hour by hour. Each asset derives its product for the hour's cycles that lack it."""
+
+import dagster as dg
+
+from ...domain.instants import parse_hour_key
+from ..landing.assets import discovery_payloads, odds_payloads
+from ..metadata import figures, table_metadata
+from ..partitions import hours
+from ..pipeline import Pipeline
+from . import ingest
+
+
+def _materialize(context: dg.AssetExecutionContext, pipeline: Pipeline, product: str, derive: ingest.Derive) -> dg.MaterializeResult:
+    rows, cycles, skipped = 0, 0, 0
+    for key in context.partition_keys:
+        done = ingest.ingest_hour(pipeline, parse_hour_key(key), "core", product, derive)
+        context.add_asset_metadata(figures(done.rows, cycles=len(done.cycles), cycles_up_to_date=done.skipped), partition_key=key)
+        context.log.info(f"{product} {key}: {len(done.cycles)} cycles derived, {done.skipped} up to date, {done.rows} rows")
+        rows, cycles, skipped = rows + done.rows, cycles + len(done.cycles), skipped + done.skipped
+    return dg.MaterializeResult(metadata={"rows": rows, "cycles": cycles, "cycles_up_to_date": skipped})
+
+
+CORE = {
+    "partitions_def": hours,
+    "group_name": "core",
+    "kinds": {"polars", "postgres"},
+    "key_prefix": "core",
+    "backfill_policy": dg.BackfillPolicy.multi_run(24),
+}
+
+
+@dg.asset(**CORE, deps=[discovery_payloads, odds_payloads], metadata=table_metadata("core.tournament_listings", also=["core.discovery_manifest"]))
+def tournaments(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """Tournaments of every platform, and per tournament what discovery was promised and what it received."""
+    return _materialize(context, pipeline, "tournaments", ingest.derive_tournaments)
+
+
+@dg.asset(**CORE, deps=[tournaments], metadata=table_metadata("core.event_listings", also=["core.listing_claims", "core.listing_observations"]))
+def home_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """The home platform's listings: its claims of teams, kickoff and SportRadar id, versioned."""
+    return _materialize(context, pipeline, "home_events", ingest.derive_home_events)
+
+
+@dg.asset(**CORE, deps=[tournaments], metadata=table_metadata("core.event_listings", also=["core.listing_claims", "core.listing_observations"]))
+def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """The competitors' listings, every one of them and not only those that home has too."""
+    return _materialize(context, pipeline, "competitor_events", ingest.derive_competitor_events)
+
+
+@dg.asset(
+    **CORE,
+    deps=[home_events, competitor_events],
+    metadata=table_metadata("core.market_changes", also=["core.captures", "core.current_markets", "core.unmapped_markets"]),
+)
+def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """Odds in the canonical vocabulary: one capture per answer, and the markets that changed since the answer before."""
+    return _materialize(context, pipeline, "odds_snapshots", ingest.derive_odds)
+
+
+@dg.asset(
+    **CORE,
+    deps=[home_events, competitor_events, odds_snapshots],
+    metadata=table_metadata("core.fixtures", also=["core.tournaments", "core.tournament_links"]),
+)
+def matched_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """Fixtures: all listings with one SportRadar id, joined anew each time, so that order of arrival cannot matter."""
+    return _materialize(context, pipeline, "matched_events", ingest.derive_matched)

@@ -1,0 +1,142 @@
+"""The demo: simulated platforms, an embedded Postgres of its own, two full cycles some minutes apart, and what came of them."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ..domain.instants import hour_of
+from ..domain.words import Platform, Trigger
+from ..settings import Settings, load_settings
+from ..simulator.launch import SimulatorProcess
+from ..storage import ledger, marts
+from .instance import open_instance
+from .launch import run_job
+from .pipeline import Pipeline, embedded_server
+from .servers import upgrade
+
+MINUTES_BETWEEN_CYCLES: Final = 10
+Say = Callable[[str], None]
+
+
+class DemoError(Exception):
+    """The demo could not be completed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSummary:
+    """What the demo came to. Counts are those of the last cycle; skew is of its fixtures on two or more platforms."""
+
+    fixtures: int
+    matched: int
+    home_only: int
+    competitor_only: int
+    overall_match_rate: float
+    listings: int
+    prices: int
+    cycles: int
+    skew_ms_p50: float | None
+    skew_ms_p95: float | None
+    wall_s: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def demo_home(settings: Settings) -> Path:
+    """The demo's own home: it never mixes with real data."""
+    return settings.home / "demo"
+
+
+def demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: float, ui_port: int) -> Settings:
+    """Embedded defaults with the platforms at the simulator and no politeness towards it."""
+    platforms = {p.value: {"base_url": url, "max_in_flight": 16, "min_gap_s": 0} for p, url in base_urls.items()}
+    return load_settings(
+        home_dir=home,
+        database_url=None,
+        dagster_database_url=None,
+        landing_url=None,
+        clock_offset_s=clock_offset_s,
+        embedded_durable=False,
+        ui_port=ui_port,
+        **platforms,
+    )
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The demo's settings as environment variables, for Dagster's own processes."""
+    values = {
+        "PALIMPSEST_HOME_DIR": str(settings.home),
+        "PALIMPSEST_EMBEDDED_DURABLE": "false",
+        "PALIMPSEST_DATABASE_URL": "",
+        "PALIMPSEST_DAGSTER_DATABASE_URL": "",
+        "PALIMPSEST_LANDING_URL": "",
+    }
+    for platform in Platform:
+        own = settings.platform(platform)
+        values[f"PALIMPSEST_{platform.value.upper()}__BASE_URL"] = own.base_url
+        values[f"PALIMPSEST_{platform.value.upper()}__MAX_IN_FLIGHT"] = str(own.max_in_flight)
+        values[f"PALIMPSEST_{platform.value.upper()}__MIN_GAP_S"] = str(own.min_gap_s)
+    return values
+
+
+@contextmanager
+def demo_world(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[tuple[Settings, DemoSummary]]:
+    """Run the demo; inside the block its server and simulator are up, after it both are gone. The data stay in the demo's home."""
+    began = time.monotonic()
+    home = demo_home(settings)
+    fresh(home)
+    offset_s = -60.0 * MINUTES_BETWEEN_CYCLES
+    say(f"Simulated platforms: {size} fixtures, seed {seed}")
+    with SimulatorProcess(size=size, seed=seed, clock_offset_s=offset_s, log_path=home / "simulator.log") as simulator:
+        first = demo_settings(home, simulator.base_urls, offset_s, settings.ui_port)
+        second = demo_settings(home, simulator.base_urls, 0, settings.ui_port)
+        server = embedded_server(first)
+        say("Embedded Postgres and its schema")
+        server.start()
+        try:
+            upgrade(Pipeline(first))
+            instance = open_instance(first)
+            for number, cycle_settings in enumerate((first, second), start=1):
+                simulator.set_clock(cycle_settings.clock_offset_s)
+                pipeline = Pipeline(cycle_settings)
+                hour = hour_of(pipeline.clock.now())
+                say(f"Cycle {number}: discovery, capture, core, mart")
+                outcome = run_job(instance, pipeline, "full_cycle", hour, trigger=Trigger.MANUAL)
+                if not outcome.success:
+                    raise DemoError(f"cycle {number} failed: {outcome.error}")
+            yield second, summary(Pipeline(second), began)
+        finally:
+            server.stop()
+
+
+def fresh(home: Path) -> None:
+    """Begin anew: a demo's world is anchored at its own start, so rows of an earlier one would only confuse."""
+    if home.exists():
+        embedded_server(load_settings(home_dir=home, embedded_durable=False)).stop()
+        shutil.rmtree(home)
+    home.mkdir(parents=True)
+
+
+def summary(pipeline: Pipeline, began: float) -> DemoSummary:
+    """The last cycle's figures, read from Postgres."""
+    with pipeline.connect() as conn:
+        rates = marts.latest_rates(conn).filter(platform="all").row(0, named=True)
+        totals = marts.totals(conn)
+        skew = ledger.skew_ms(conn, totals["last_cycle_id"])
+    return DemoSummary(
+        fixtures=rates["n_union"],
+        matched=rates["n_matched_fixtures"],
+        home_only=rates["n_home_only"],
+        competitor_only=rates["n_competitor_only"],
+        overall_match_rate=float(rates["overall_match_rate"] or 0),
+        listings=rates["n_listings"],
+        prices=totals["n_prices"],
+        cycles=totals["n_cycles"],
+        skew_ms_p50=skew.quantile(0.5) if len(skew) else None,
+        skew_ms_p95=skew.quantile(0.95) if len(skew) else None,
+        wall_s=round(time.monotonic() - began, 1),
+    )

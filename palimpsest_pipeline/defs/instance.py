@@ -1,0 +1,70 @@
+"""Dagster's instance home: `dagster.yaml` written from the settings, and the instance opened from it."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import dagster as dg
+
+from ..settings import Settings, SettingsError
+from .pipeline import DATABASES, embedded_server
+
+STORAGE_URL_VARIABLE: Final = "PALIMPSEST_DAGSTER_DATABASE_URL"
+
+TEMPLATE: Final = """\
+# Written by palimpsest from its settings at every start; changes here are overwritten.
+storage:
+  postgres:
+    postgres_url: {url}
+run_coordinator:
+  module: dagster.core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    dequeue_interval_seconds: 1
+concurrency:
+  runs:
+    max_concurrent_runs: 4
+    tag_concurrency_limits:
+      - {{key: "dagster/backfill", limit: 2}}
+run_monitoring: {{enabled: true, start_timeout_seconds: 120, poll_interval_seconds: 15}}
+run_retries: {{enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}}
+retention:
+  schedule: {{purge_after_days: 30}}
+  sensor: {{purge_after_days: {{skipped: 3, failure: 30, success: 30}}}}
+telemetry: {{enabled: false}}
+nux: {{enabled: false}}
+"""
+
+
+def storage_url(settings: Settings) -> str:
+    """URL of Dagster's storage. Always psycopg 2: under SQLAlchemy 2.1 a bare postgresql:// means psycopg 3, which Dagster's NOTIFY cannot use."""
+    if settings.dagster_database_url is None:
+        return embedded_server(settings).url(DATABASES[1], driver="psycopg2")
+    scheme, found, rest = settings.dagster_database_url.get_secret_value().partition("://")
+    if not found or scheme.partition("+")[0] not in ("postgresql", "postgres"):
+        raise SettingsError(f"{STORAGE_URL_VARIABLE}: not a PostgreSQL URL; write postgresql+psycopg2://USER:PASSWORD@HOST:5432/dagster")
+    return f"postgresql+psycopg2://{rest}"
+
+
+def prepare_instance(settings: Settings) -> Path:
+    """Write `dagster.yaml` into the instance home and point DAGSTER_HOME there. Returns the home.
+
+    The embedded server's URL (a socket private to the user, no password) stands in the file, so that plain `dagster dev` works with it. A URL of
+    one's own may hold a password: the file then names the environment variable only.
+    """
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    url = storage_url(settings)
+    if settings.embedded:
+        text = TEMPLATE.format(url=f'"{url}"')
+    else:
+        os.environ[STORAGE_URL_VARIABLE] = url
+        text = TEMPLATE.format(url=f"{{env: {STORAGE_URL_VARIABLE}}}")
+    (home / "dagster.yaml").write_text(text)
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """The instance of these settings. Its storage tables are made on first use."""
+    return dg.DagsterInstance.from_config(str(prepare_instance(settings)))

@@ -1,0 +1,60 @@
+"""Landing: the platforms' answers as they came. Live only; a past hour is replayed from here, never scraped again."""
+
+import dagster as dg
+
+from ...domain.cycles import CycleResult
+from ...domain.instants import hour_of, parse_hour_key
+from ...domain.words import Scope, Trigger
+from ..metadata import figures
+from ..partitions import hours
+from ..pipeline import Pipeline
+from . import live
+
+TRIGGER_TAG = "palimpsest/trigger"
+"""Run tag that says what started the cycle; without it a run from the launchpad is manual."""
+
+
+class CaptureConfig(dg.Config):
+    """What to capture when discovery is not part of the run."""
+
+    sr_ids: list[int] = []
+    """SportRadar ids of the fixtures to refresh; empty: every upcoming fixture known from earlier discoveries."""
+
+
+def _begun(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> live.Begun:
+    trigger = Trigger(context.run.tags.get(TRIGGER_TAG, Trigger.MANUAL))
+    return live.Begun(hour_of(parse_hour_key(context.partition_key)), trigger, context.run_id, sr_ids)
+
+
+def _figures(result: CycleResult) -> dict[str, object]:
+    numbers: dict[str, float | str | None] = {"cycle_id": result.cycle.cycle_id, "status": result.status.value}
+    for run in result.runs:
+        numbers[f"{run.platform}_status"] = run.status.value
+        numbers[f"{run.platform}_listings"] = run.discovered
+        numbers[f"{run.platform}_fetched"] = run.fetched
+    if result.skew_ms:
+        ordered = sorted(result.skew_ms)
+        numbers["skew_ms_p50"] = ordered[len(ordered) // 2]
+        numbers["skew_ms_p95"] = ordered[int(len(ordered) * 0.95)]
+    return figures(
+        sum(run.fetched or run.discovered for run in result.runs),
+        requests=sum(run.requests for run in result.runs),
+        bytes=sum(run.bytes for run in result.runs),
+        failed_requests=sum(sum(run.errors_by_class.values()) for run in result.runs),
+        **numbers,
+    )
+
+
+@dg.asset(partitions_def=hours, group_name="landing", kinds={"http", "parquet"}, key_prefix="landing")
+def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle."""
+    cycle = live.begin(pipeline, _begun(context), Scope.FULL)
+    _, result = live.run_discovery(pipeline, cycle, live.LogProgress(context.log.info))
+    return dg.MaterializeResult(metadata=_figures(result))
+
+
+@dg.asset(partitions_def=hours, group_name="landing", kinds={"http", "parquet"}, key_prefix="landing", deps=[discovery_payloads])
+def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """Full-depth odds of every target, all platforms of a fixture at once. Completes the run's full cycle, or opens one for given fixtures."""
+    result = live.capture_for_run(pipeline, _begun(context, tuple(config.sr_ids)), live.LogProgress(context.log.info))
+    return dg.MaterializeResult(metadata=_figures(result))

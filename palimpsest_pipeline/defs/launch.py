@@ -1,0 +1,64 @@
+"""Runs started from the command line: the same jobs on the same instance, so that all of it shows in the UI."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import dagster as dg
+
+from ..domain.instants import hour_key
+from ..domain.words import Trigger
+from .landing.assets import TRIGGER_TAG
+from .pipeline import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How one run ended. `error` is the message of the first failed step, without its traceback."""
+
+    run_id: str
+    partition: str
+    success: bool
+    error: str | None
+
+
+def run_job(
+    instance: dg.DagsterInstance,
+    pipeline: Pipeline,
+    job: str,
+    hour: datetime,
+    *,
+    trigger: Trigger = Trigger.MANUAL,
+    sr_ids: Sequence[int] = (),
+) -> RunOutcome:
+    """Execute `job` for the hour in this process, recorded on the instance. Step failures are returned, not raised."""
+    from ..definitions import defs  # noqa: PLC0415 - the definitions import this package
+
+    key = hour_key(hour)
+    config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the instance keeps the log; a terminal shows progress
+    if sr_ids:
+        config["ops"] = {"landing__odds_payloads": {"config": {"sr_ids": list(sr_ids)}}}
+    result = defs.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        partition_key=key,
+        tags={TRIGGER_TAG: trigger.value},
+        run_config=config,
+        resources={"pipeline": pipeline},
+        raise_on_error=False,
+    )
+    return RunOutcome(result.run_id, key, result.success, None if result.success else first_error(result))
+
+
+def first_error(result: dg.ExecuteInProcessResult) -> str:
+    """The innermost message of the first failure: what a user can act on."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            if error is not None:
+                return error.message.strip().splitlines()[0] if error.message.strip() else str(error.cls_name)
+    for event in result.all_events:
+        if event.is_failure and event.message:
+            return event.message
+    return "the run failed before its first step"

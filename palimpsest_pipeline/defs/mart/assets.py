@@ -1,0 +1,63 @@
+"""Mart: what is derived from core, as of each cycle of the hour."""
+
+import dagster as dg
+
+from ...domain.instants import parse_hour_key
+from ...storage import marts
+from ..core import ingest
+from ..core.assets import matched_events, odds_snapshots
+from ..metadata import figures, plain, table_metadata
+from ..partitions import hours
+from ..pipeline import Pipeline
+from . import derive
+
+MART = {"group_name": "mart", "kinds": {"polars", "postgres"}}
+
+
+def _spec(name: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(["mart", name], description=description, deps=[matched_events], metadata=table_metadata(f"mart.{name}"), **MART)
+
+
+@dg.multi_asset(
+    name="coverage",
+    partitions_def=hours,
+    backfill_policy=dg.BackfillPolicy.multi_run(24),
+    specs=[
+        _spec("coverage_fixture", "Who lists which fixture, as of each full cycle."),
+        _spec("coverage_tournament", "Coverage per tournament and competitor, as of each full cycle. Sums to match_rate_platform."),
+        _spec("match_rate_platform", "Match rates per platform and overall, each with its denominator in its name."),
+    ],
+)
+def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
+    """Coverage and match rates from one reading of the universe, so that the three tables add up."""
+    for key in context.partition_keys:
+        hour = parse_hour_key(key)
+        done = ingest.ingest_hour(pipeline, hour, "mart", "coverage", derive.derive_coverage, derive.COVERAGE_SCOPES)
+        with pipeline.connect() as conn:
+            headline = marts.headline(conn, hour)
+            counts = {table: marts.count_of_hour(conn, table, hour) for table in derive.COVERAGE_TABLES}
+        context.log.info(f"coverage {key}: {len(done.cycles)} cycles computed, {done.skipped} up to date; {headline}")
+        for table in derive.COVERAGE_TABLES:
+            context.add_asset_metadata(
+                {**figures(counts[table], cycles=len(done.cycles)), **plain(headline)}, asset_key=["mart", table], partition_key=key
+            )
+    for table in derive.COVERAGE_TABLES:
+        yield dg.MaterializeResult(asset_key=["mart", table])
+
+
+@dg.asset(
+    key=["mart", "run_quality"],
+    partitions_def=hours,
+    backfill_policy=dg.BackfillPolicy.multi_run(24),
+    deps=[odds_snapshots],
+    metadata=table_metadata("mart.run_quality"),
+    **MART,
+)
+def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """How complete and how fast each stage of each platform's part of a cycle was."""
+    rows = 0
+    for key in context.partition_keys:
+        done = ingest.ingest_hour(pipeline, parse_hour_key(key), "mart", "run_quality", derive.derive_run_quality)
+        context.add_asset_metadata(figures(done.rows, cycles=len(done.cycles)), partition_key=key)
+        rows += done.rows
+    return dg.MaterializeResult(metadata={"rows": rows})

@@ -1,0 +1,42 @@
+"""Metadata of assets: column schemas from the tables' own definition, and the same names for the same figures everywhere."""
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+import sqlalchemy as sa
+
+from ..storage.tables import metadata as tables
+
+OWNER = "team:data-engineering"
+
+
+def column_schema(table: str) -> dg.TableSchema:
+    """Dagster's column schema of `schema.table`, from the model's columns and comments."""
+    columns = [
+        dg.TableColumn(
+            name=column.name,
+            type=str(column.type.compile(dialect=sa.dialects.postgresql.dialect())).lower(),
+            description=column.comment,
+            constraints=dg.TableColumnConstraints(nullable=bool(column.nullable), unique=bool(column.unique)),
+        )
+        for column in tables.tables[table].columns
+    ]
+    return dg.TableSchema(columns=columns)
+
+
+def table_metadata(table: str, also: Sequence[str] = ()) -> dict[str, object]:
+    """Definition metadata of an asset that fills `table` (and `also` others)."""
+    found: dict[str, object] = {"dagster/column_schema": column_schema(table), "dagster/table_name": table}
+    if also:
+        found["also_writes"] = ", ".join(also)
+    return found
+
+
+def figures(row_count: int, **numbers: float | str | None) -> dict[str, object]:
+    """Materialization metadata: row count and key figures as plain numbers, which plot by partition. None is left out."""
+    return {"dagster/row_count": row_count, **{k: v for k, v in numbers.items() if v is not None}}
+
+
+def plain(numbers: Mapping[str, object]) -> dict[str, object]:
+    """Numbers and text as they are; anything else as text."""
+    return {k: v if isinstance(v, int | float | str) else str(v) for k, v in numbers.items() if v is not None}

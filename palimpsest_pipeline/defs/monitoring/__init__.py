@@ -1,0 +1,1 @@
+"""Checks on the whole: what no single asset can say."""

@@ -1,0 +1,11 @@
+"""Partitions. One kind: the UTC hour in which a cycle began, today and the current hour included."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import dagster as dg
+
+FIRST_HOUR: Final = datetime(2025, 1, 1, tzinfo=UTC)
+"""Recorded payloads older than this cannot be replayed; every hour costs a key in Dagster's lists."""
+
+hours = dg.HourlyPartitionsDefinition(start_date=FIRST_HOUR, timezone="UTC", end_offset=1)

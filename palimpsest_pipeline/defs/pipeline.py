@@ -1,0 +1,103 @@
+"""The pipeline as one plain object: settings translated into the rooms' own terms. No Dagster types here."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import psycopg
+
+from ..domain.instants import Clock
+from ..domain.words import Platform
+from ..landing import Landing
+from ..markets import Vocabulary, vocabulary
+from ..platforms.base import PlatformAdapter
+from ..platforms.registry import adapters, parser_version
+from ..settings import Settings
+from ..storage.database import Database
+from ..storage.embedded import EmbeddedPostgres
+from ..wire import HostConfig, HostLimits, PlatformClient
+
+DATABASES = ("palimpsest", "dagster")
+"""Ours, and Dagster's storage."""
+
+
+def embedded_server(settings: Settings) -> EmbeddedPostgres:
+    """The embedded server of these settings, started or not."""
+    return EmbeddedPostgres(settings.home / "postgres", databases=DATABASES, durable=settings.embedded_durable)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What every asset needs: where the data is, what time it is, and how each platform is asked and read."""
+
+    settings: Settings
+
+    @cached_property
+    def clock(self) -> Clock:
+        return Clock(self.settings.clock_offset_s)
+
+    @cached_property
+    def database(self) -> Database:
+        """Our own database; starts or attaches to the embedded server when no URL is set."""
+        if self.settings.database_url is not None:
+            return Database(self.settings.database_url.get_secret_value())
+        server = embedded_server(self.settings)
+        server.start()
+        return Database(server.url(DATABASES[0]))
+
+    @cached_property
+    def landing(self) -> Landing:
+        return Landing(self.settings.landing_root)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return vocabulary()
+
+    @cached_property
+    def adapters(self) -> Mapping[Platform, PlatformAdapter]:
+        s = self.settings
+        return adapters(
+            betpawa_api_version=s.betpawa.api_version,
+            betpawa_brand=s.betpawa.brand,
+            sportybet_country=s.sportybet.country,
+            bet9ja_cache_version=s.bet9ja.cache_version,
+        )
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        return tuple(self.adapters)
+
+    @cached_property
+    def parser_version(self) -> str:
+        return parser_version()
+
+    def connect(self) -> psycopg.Connection:
+        return self.database.connect()
+
+    @asynccontextmanager
+    async def clients(self) -> AsyncIterator[Mapping[Platform, PlatformClient]]:
+        """One open client per platform, each with its host's budget."""
+        async with AsyncExitStack() as stack:
+            yield {p: await stack.enter_async_context(PlatformClient(self._host(p), clock=self.clock)) for p in self.platforms}
+
+    def _host(self, platform: Platform) -> HostConfig:
+        s = self.settings.platform(platform)
+        limits = HostLimits(
+            max_in_flight=s.max_in_flight,
+            min_gap_s=s.min_gap_s,
+            connect_timeout_s=s.connect_timeout_s,
+            read_timeout_s=s.read_timeout_s,
+            total_timeout_s=s.total_timeout_s,
+            max_body_bytes=s.max_body_bytes,
+            max_attempts=s.max_attempts,
+            backoff_initial_s=s.backoff_initial_s,
+            backoff_max_s=s.backoff_max_s,
+        )
+        return HostConfig(
+            platform=platform,
+            base_url=s.base_url,
+            headers={**self.adapters[platform].headers(), **s.headers},
+            proxy=s.proxy.get_secret_value() if s.proxy else None,
+            limits=limits,
+        )

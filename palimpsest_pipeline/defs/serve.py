@@ -1,0 +1,180 @@
+"""Dagster's UI and daemon under one supervisor, and how they are stopped again."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from ..settings import Settings
+from .pipeline import embedded_server
+
+PID_FILE: Final = "up.json"
+START_TIMEOUT_S: Final = 120
+
+
+class ServeError(Exception):
+    """The UI cannot be started. The message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A running UI: the pid of its supervisor (a `palimpsest` command), that of `dagster dev`, and where it answers."""
+
+    pid: int
+    ui_pid: int
+    url: str
+
+
+def check_port(port: int) -> None:
+    """Raises ServeError when something already listens on loopback at `port`."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ServeError(f"port {port} is in use: stop what listens there, or choose another with --port (PALIMPSEST_UI_PORT)") from error
+
+
+def start_ui(settings: Settings, environment: dict[str, str], log_file: Path) -> subprocess.Popen[bytes]:
+    """Start `dagster dev` on loopback in a session of its own.
+
+    Dagster copies the SIGINT handler to SIGTERM: a child born with SIGINT ignored (any background job of a shell) could not be terminated. So the
+    child starts with SIGINT at its default.
+    """
+    check_port(settings.ui_port)
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "palimpsest_pipeline.definitions", "-h", "127.0.0.1", "-p", str(settings.ui_port)]
+    with log_file.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - single-threaded at this point
+        )
+
+
+def wait_until_up(process: subprocess.Popen[bytes], port: int, timeout_s: float, log_file: Path) -> None:
+    """Wait for the UI to answer. Raises ServeError when it ends or does not answer in time."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ServeError(f"Dagster's UI ended with code {process.returncode}; the reason is in {log_file}")
+        with socket.socket() as probe:
+            probe.settimeout(0.5)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.3)
+    raise ServeError(f"Dagster's UI did not answer within {timeout_s:.0f} s; see {log_file}")
+
+
+def stop_tree(pid: int, timeout_s: float = 20) -> None:
+    """End a process and all it started: SIGTERM, then SIGKILL for what is left. A pid that is gone is fine."""
+    try:
+        parent = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return
+    family = [*parent.children(recursive=True), parent]
+    parent.terminate()
+    _, left = psutil.wait_procs([parent], timeout=timeout_s)
+    family += [p for p in _children(left) if p not in family]
+    for process in family:
+        _quietly(process.terminate)
+    _, left = psutil.wait_procs(family, timeout=5)
+    for process in left:
+        _quietly(process.kill)
+    psutil.wait_procs(left, timeout=5)
+
+
+def _children(processes: list[psutil.Process]) -> list[psutil.Process]:
+    found: list[psutil.Process] = []
+    for process in processes:
+        try:
+            found += process.children(recursive=True)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def _quietly(act: Callable[[], None]) -> None:
+    with suppress(psutil.NoSuchProcess):
+        act()
+
+
+@contextmanager
+def serving(settings: Settings, environment: dict[str, str]) -> Iterator[str]:
+    """The UI, up inside the block and gone with all its processes after it. Yields its URL."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    log_file = settings.home / "dagster.log"
+    process = start_ui(settings, environment, log_file)
+    url = f"http://127.0.0.1:{settings.ui_port}"
+    try:
+        wait_until_up(process, settings.ui_port, START_TIMEOUT_S, log_file)
+        remember(settings.home, Serving(os.getpid(), process.pid, url))
+        yield url
+    finally:
+        stop_tree(process.pid)
+        forget(settings.home)
+
+
+def wait(settings: Settings) -> None:
+    """Block until Ctrl-C, SIGTERM (what `palimpsest down` sends) or the end of the UI's own process."""
+    serving = recall(settings.home)
+    if serving is None:
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        psutil.Process(serving.ui_pid).wait()
+    except (KeyboardInterrupt, psutil.NoSuchProcess):
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def stop_home(settings: Settings, home: Path) -> list[str]:
+    """Stop what serves from `home`, then its embedded server. Returns a line for each thing stopped."""
+    lines: list[str] = []
+    serving = recall(home)
+    if serving is not None:
+        stop_tree(serving.pid, timeout_s=60)
+        stop_tree(serving.ui_pid)
+        forget(home)
+        lines.append(f"stopped the UI at {serving.url}")
+    server = embedded_server(settings.model_copy(update={"home_dir": home}))
+    if server.status().running:
+        server.stop()
+        lines.append(f"stopped the embedded Postgres of {home}")
+    return lines
+
+
+def remember(home: Path, serving: Serving) -> None:
+    """Write down what runs, for `palimpsest down`."""
+    (home / PID_FILE).write_text(json.dumps(asdict(serving)))
+
+
+def recall(home: Path) -> Serving | None:
+    """What `remember` wrote, when a process of it still runs; None otherwise."""
+    try:
+        found = Serving(**json.loads((home / PID_FILE).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return found if psutil.pid_exists(found.pid) or psutil.pid_exists(found.ui_pid) else None
+
+
+def forget(home: Path) -> None:
+    (home / PID_FILE).unlink(missing_ok=True)

@@ -1,0 +1,50 @@
+"""The databases a command works on: the embedded server started and stopped round it, or the user's own, and their schema."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import polars as pl
+
+from ..domain.words import Platform, Sport
+from ..markets import vocabulary
+from ..settings import Settings
+from ..storage import migrate
+from .pipeline import Pipeline, embedded_server
+
+PLATFORM_NAMES = {Platform.BETPAWA: "BetPawa", Platform.SPORTYBET: "SportyBet", Platform.BET9JA: "Bet9ja"}
+
+
+@contextmanager
+def databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pipeline]:
+    """The pipeline with its databases reachable. An embedded server that was not running is stopped again at the end, unless `keep_running`."""
+    if not settings.embedded:
+        yield Pipeline(settings)
+        return
+    server = embedded_server(settings)
+    was_running = server.status().running
+    server.start()
+    try:
+        yield Pipeline(settings)
+    finally:
+        if not was_running and not keep_running:
+            server.stop()
+
+
+def upgrade(pipeline: Pipeline) -> None:
+    """Bring the schema to the newest version, views and reference rows included. Idempotent."""
+    words = vocabulary()
+    migrate.upgrade(
+        pipeline.database.url,
+        reference=migrate.Reference(
+            sports=pl.DataFrame({"sport": [s.value for s in Sport], "name": [s.value.capitalize() for s in Sport]}),
+            bookmakers=pl.DataFrame(
+                {
+                    "platform": [p.value for p in Platform],
+                    "name": [PLATFORM_NAMES[p] for p in Platform],
+                    "trust_rank": list(range(1, len(Platform) + 1)),
+                }
+            ),
+            markets=words.markets,
+            outcomes=words.outcomes,
+        ),
+    )

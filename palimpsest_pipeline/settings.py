@@ -1,0 +1,166 @@
+"""Every knob, with its unit in its name, from the environment (`PALIMPSEST_*`), a `.env` file, or the defaults here.
+
+Nested settings use a double underscore: `PALIMPSEST_BETPAWA__BASE_URL`. Secrets are never printed: `masked()` is what people see.
+Rooms take plain values; translating settings into them is the business of `defs` and `cli`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .domain.words import Platform, Sport
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used. The message says which, and what to do."""
+
+
+def _http_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not an http(s) URL, e.g. https://www.betpawa.ng")
+    return url.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class PlatformSettings(BaseModel):
+    """How to reach one platform, and how politely."""
+
+    base_url: HttpUrl
+    headers: dict[str, str] = Field(default={}, description="Headers added to the platform's own, or replacing them")
+    proxy: SecretStr | None = Field(default=None, description="Proxy URL: the sites block data-centre addresses")
+    max_in_flight: int = Field(ge=1, description="Requests at the same time")
+    min_gap_s: float = Field(ge=0, description="Least time between two starts, seconds")
+    connect_timeout_s: float = Field(default=10, gt=0)
+    read_timeout_s: float = Field(default=20, gt=0)
+    total_timeout_s: float = Field(default=45, gt=0)
+    max_attempts: int = Field(default=3, ge=1, description="Tries per request, the first included")
+    backoff_initial_s: float = Field(default=0.5, ge=0)
+    backoff_max_s: float = Field(default=10, ge=0)
+    max_body_bytes: int = Field(default=32 * 2**20, ge=1024, description="Largest body taken, after decompression")
+
+
+class BetpawaSettings(PlatformSettings):
+    """BetPawa: the host and `x-pawa-brand` travel together."""
+
+    base_url: HttpUrl = "https://www.betpawa.ng"
+    brand: str = "betpawa-nigeria"
+    api_version: Literal["v3", "v4"] = "v4"
+    max_in_flight: int = Field(default=16, ge=1)
+    min_gap_s: float = Field(default=0, ge=0)
+
+
+class SportybetSettings(PlatformSettings):
+    """SportyBet: one host for all countries, the country in the path."""
+
+    base_url: HttpUrl = "https://www.sportybet.com"
+    country: str = "ng"
+    max_in_flight: int = Field(default=5, ge=1)
+    min_gap_s: float = Field(default=0.1, ge=0)
+
+
+class Bet9jaSettings(PlatformSettings):
+    """Bet9ja."""
+
+    base_url: HttpUrl = "https://sports.bet9ja.com"
+    cache_version: str = "1.301.2.225"
+    max_in_flight: int = Field(default=12, ge=1)
+    min_gap_s: float = Field(default=0.025, ge=0)
+
+
+class Settings(BaseSettings):
+    """All settings. Construct with `load_settings()`, which turns a bad value into one clear line."""
+
+    model_config = SettingsConfigDict(env_prefix="PALIMPSEST_", env_nested_delimiter="__", env_file=".env", extra="ignore", env_ignore_empty=True)
+
+    home_dir: Path = Field(default=Path(".palimpsest"), description="Where the embedded Postgres, the landing and Dagster's instance live")
+    database_url: SecretStr | None = Field(default=None, description="Your own Postgres 15 or newer; unset: the embedded one")
+    dagster_database_url: SecretStr | None = Field(default=None, description="Dagster's storage; required when database_url is set, its own database")
+    landing_url: str | None = Field(default=None, description="Folder or object-store URL of the landing; unset: <home_dir>/landing")
+    home_platform: Platform = Platform.BETPAWA
+    sport: Sport = Sport.FOOTBALL
+    betpawa: BetpawaSettings = BetpawaSettings()
+    sportybet: SportybetSettings = SportybetSettings()
+    bet9ja: Bet9jaSettings = Bet9jaSettings()
+    full_cycle_minutes: int = Field(default=30, ge=1, le=60, description="Cadence of the full cycle's schedule, minutes")
+    grace_minutes: int = Field(default=10, ge=0, lt=60, description="How long after its hour a live run may still belong to it")
+    landing_retention_days: int = Field(default=7, ge=1)
+    history_hot_days: int = Field(default=7, ge=1, description="Days of odds history kept in Postgres")
+    ui_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's UI, on loopback")
+    clock_offset_s: float = Field(default=0, description="Shifts the pipeline's clock; for simulated worlds only")
+    embedded_durable: bool = Field(default=True, description="False trades crash safety of the embedded Postgres for speed; for demo and tests")
+
+    @model_validator(mode="after")
+    def _databases_come_as_a_pair(self) -> Self:
+        if (self.database_url is None) != (self.dagster_database_url is None):
+            raise ValueError("set both PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL (two databases), or neither for the embedded server")
+        return self
+
+    @property
+    def home(self) -> Path:
+        return self.home_dir.expanduser().absolute()
+
+    @property
+    def landing_root(self) -> str:
+        return self.landing_url or str(self.home / "landing")
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def embedded(self) -> bool:
+        return self.database_url is None
+
+    def platform(self, platform: Platform) -> PlatformSettings:
+        settings: PlatformSettings = getattr(self, platform.value)
+        return settings
+
+    def masked(self) -> dict[str, Any]:
+        """Every setting as a flat `{environment name: value}`, with passwords and proxies hidden."""
+        return dict(_flatten("PALIMPSEST", self.model_dump()))
+
+
+def _flatten(prefix: str, values: dict[str, Any], separator: str = "_") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        full = f"{prefix}{separator}{name.upper()}"
+        if isinstance(value, dict) and name != "headers":
+            yield from _flatten(full, value, separator="__")
+        elif isinstance(value, SecretStr):
+            yield full, mask_url(value.get_secret_value())
+        elif isinstance(value, dict):
+            yield full, dict.fromkeys(value, "***")
+        else:
+            yield full, str(value) if isinstance(value, Path) else value
+
+
+def mask_url(url: str) -> str:
+    """`url` with its password hidden, in the authority and in the query; what is no URL is hidden whole."""
+    try:
+        parts = urlsplit(url)
+        password = parts.password
+    except ValueError:
+        return "***"
+    if not parts.scheme:
+        return "***"
+    netloc = parts.netloc.replace(f":{password}@", ":***@") if password else parts.netloc
+    query = "&".join(f"{k}={'***' if 'pass' in k.lower() else v}" for k, _, v in (p.partition("=") for p in parts.query.split("&") if p))
+    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment. Raises SettingsError that names each bad setting."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors(include_url=False, include_input=False):
+            name = "PALIMPSEST_" + "__".join(str(part).upper() for part in item["loc"]) if item["loc"] else "settings"
+            lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
+        raise SettingsError("; ".join(lines)) from error

@@ -1,0 +1,82 @@
+"""The asset graph as data: loads in a fresh interpreter, is fully described, and changes only where a snapshot says so."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from palimpsest_pipeline.definitions import defs
+
+SNAPSHOT = Path(__file__).parent / "asset_graph.json"
+
+
+@pytest.fixture(scope="module")
+def specs() -> list[dg.AssetSpec]:
+    return list(defs.resolve_all_asset_specs())
+
+
+def graph(specs: list[dg.AssetSpec]) -> dict[str, object]:
+    assets = {
+        spec.key.to_user_string(): {
+            "deps": sorted(d.asset_key.to_user_string() for d in spec.deps),
+            "group": spec.group_name,
+            "kinds": sorted(spec.kinds),
+            "owners": list(spec.owners),
+            "partitioned": spec.partitions_def is not None,
+        }
+        for spec in specs
+    }
+    repository = defs.get_repository_def()
+    checks = sorted(f"{k.asset_key.to_user_string()}: {k.name}" for k in repository.asset_graph.asset_check_keys)
+    jobs = {
+        name: sorted(k.to_user_string() for k in repository.get_job(name).asset_layer.executable_asset_keys)
+        for name in repository.job_names
+        if not name.startswith("__")
+    }
+    schedules = {s.name: {"cron": s.cron_schedule, "job": s.job_name, "default": s.default_status.value} for s in repository.schedule_defs}
+    return {"assets": assets, "checks": checks, "jobs": jobs, "schedules": schedules}
+
+
+def test_the_code_location_loads_in_a_fresh_interpreter():
+    code = "from palimpsest_pipeline.definitions import defs; print(len(list(defs.resolve_all_asset_specs())))"
+    done = subprocess.run([sys.executable, "-W", "error::SyntaxWarning", "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
+
+
+def test_the_graph_is_the_one_in_the_snapshot(specs):
+    found = json.dumps(graph(specs), indent=2, sort_keys=True) + "\n"
+    assert found == SNAPSHOT.read_text(), f"the graph changed; if that is meant, write the new one to {SNAPSHOT.name}:\n{found}"
+
+
+def test_every_asset_is_described_owned_grouped_and_tagged(specs):
+    for spec in specs:
+        assert spec.description, spec.key
+        assert spec.owners, spec.key
+        assert spec.group_name in {"landing", "core", "mart"}, spec.key
+        assert spec.kinds, spec.key
+
+
+def test_every_table_asset_carries_its_column_schema(specs):
+    for spec in specs:
+        if spec.group_name == "landing":
+            continue
+        schema = spec.metadata["dagster/column_schema"]
+        assert schema.columns, spec.key
+        assert all(c.description for c in schema.columns), spec.key
+
+
+def test_every_check_says_what_must_hold():
+    graph_ = defs.get_repository_def().asset_graph
+    for key in graph_.asset_check_keys:
+        assert graph_.get_check_spec(key).description, key
+
+
+def test_the_newest_partition_is_the_current_hour(specs):
+    from datetime import UTC, datetime
+
+    hours = specs[0].partitions_def
+    assert hours.get_last_partition_key(datetime(2026, 6, 26, 19, 5, tzinfo=UTC)) == "2026-06-26-19:00"

@@ -1,0 +1,74 @@
+"""Settings: from the environment, clear when wrong, silent about secrets."""
+
+import pytest
+
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.settings import SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("PALIMPSEST_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults_point_at_the_real_sites_and_the_embedded_server():
+    found = load_settings()
+    assert found.embedded
+    assert {p: found.platform(p).base_url for p in Platform} == {
+        Platform.BETPAWA: "https://www.betpawa.ng",
+        Platform.SPORTYBET: "https://www.sportybet.com",
+        Platform.BET9JA: "https://sports.bet9ja.com",
+    }
+
+
+def test_one_nested_value_leaves_the_others_at_their_defaults(monkeypatch):
+    monkeypatch.setenv("PALIMPSEST_BET9JA__MAX_IN_FLIGHT", "3")
+    found = load_settings()
+    assert found.bet9ja.max_in_flight == 3
+    assert found.bet9ja.min_gap_s == 0.025
+    assert found.bet9ja.base_url == "https://sports.bet9ja.com"
+
+
+def test_an_empty_variable_is_no_value(monkeypatch):
+    monkeypatch.setenv("PALIMPSEST_DATABASE_URL", "")
+    assert load_settings().embedded
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("PALIMPSEST_BETPAWA__BASE_URL", "nonsense", "is not an http(s) URL"),
+        ("PALIMPSEST_BETPAWA__MAX_IN_FLIGHT", "0", "greater than or equal to 1"),
+        ("PALIMPSEST_HOME_PLATFORM", "betway", "'betpawa', 'sportybet' or 'bet9ja'"),
+        ("PALIMPSEST_UI_PORT", "99999", "less than or equal to 65535"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_variable(monkeypatch, name, value, says):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert name in str(caught.value)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_database_url_without_the_other_is_refused(monkeypatch):
+    monkeypatch.setenv("PALIMPSEST_DATABASE_URL", "postgresql://u:p@h/db")
+    with pytest.raises(SettingsError, match="PALIMPSEST_DAGSTER_DATABASE_URL"):
+        load_settings()
+
+
+def test_secrets_never_show(monkeypatch):
+    monkeypatch.setenv("PALIMPSEST_DATABASE_URL", "postgresql+psycopg://user:hunter2@host/db?sslpassword=hunter3")
+    monkeypatch.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", "postgresql://user:hunter4@host/dagster")
+    monkeypatch.setenv("PALIMPSEST_BETPAWA__PROXY", "http://me:hunter5@proxy:8080")
+    monkeypatch.setenv("PALIMPSEST_BETPAWA__HEADERS", '{"cookie": "hunter6"}')
+    shown = f"{load_settings().masked()} {load_settings()!r}"
+    assert "hunter" not in str(load_settings().masked())
+    assert "host/db" in str(load_settings().masked()["PALIMPSEST_DATABASE_URL"])
+    assert "hunter2" not in shown
