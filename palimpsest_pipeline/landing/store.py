@@ -117,15 +117,26 @@ class Landing:
 
     # --- reading -----------------------------------------------------------------------------------------------------------------
 
-    def read(self, manifest: Manifest, kinds: Collection[PayloadKind] | None = None, platforms: Collection[Platform] | None = None) -> pl.DataFrame:
-        """Landed answers of a cycle as one frame of `SCHEMA`, in the order in which they came per platform.
+    def read(
+        self,
+        manifest: Manifest,
+        kinds: Collection[PayloadKind] | None = None,
+        platforms: Collection[Platform] | None = None,
+        columns: Sequence[str] = tuple(SCHEMA),
+    ) -> pl.DataFrame:
+        """Landed answers of a cycle as one frame, `columns` of `SCHEMA`, in the order in which they came per platform.
 
         Raises LandingIncomplete naming every segment that is missing, before any is read, or the one that is not as it was written.
         """
-        return pl.concat([pl.DataFrame(schema=SCHEMA), *self.read_segments(manifest, kinds, platforms)])
+        empty = pl.DataFrame(schema={name: SCHEMA[name] for name in columns})
+        return pl.concat([empty, *self.read_segments(manifest, kinds, platforms, columns)])
 
     def read_segments(
-        self, manifest: Manifest, kinds: Collection[PayloadKind] | None = None, platforms: Collection[Platform] | None = None
+        self,
+        manifest: Manifest,
+        kinds: Collection[PayloadKind] | None = None,
+        platforms: Collection[Platform] | None = None,
+        columns: Sequence[str] = tuple(SCHEMA),
     ) -> Iterator[pl.DataFrame]:
         """As `read`, one segment at a time, for a cycle whose bodies should not be in memory together."""
         folder = self._folder(manifest.partition_hour, manifest.cycle_id)
@@ -134,15 +145,19 @@ class Landing:
         missing = [segment.name for segment in segments if segment.name not in there]
         if missing:
             raise LandingIncomplete(f"cycle {manifest.cycle_id}: missing in the landing at {folder}: {', '.join(missing)}")
-        return self._frames(folder, manifest.cycle_id, segments, kinds)
+        return self._frames(folder, manifest.cycle_id, segments, kinds, columns)
 
-    def _frames(self, folder: UPath, cycle_id: int, segments: Sequence[Segment], kinds: Collection[PayloadKind] | None) -> Iterator[pl.DataFrame]:
+    def _frames(
+        self, folder: UPath, cycle_id: int, segments: Sequence[Segment], kinds: Collection[PayloadKind] | None, columns: Sequence[str]
+    ) -> Iterator[pl.DataFrame]:
         for segment in segments:
             content = (folder / segment.name).read_bytes()
             if hashlib.sha256(content).hexdigest() != segment.sha:
                 raise LandingIncomplete(f"cycle {cycle_id}: {segment.name} in the landing at {folder} is not as it was written")
-            frame = pl.read_parquet(io.BytesIO(content)).select(list(SCHEMA))
-            yield frame if kinds is None else frame.filter(pl.col("kind").is_in([kind.value for kind in kinds]))
+            frame = pl.read_parquet(io.BytesIO(content), columns=list(dict.fromkeys([*columns, "kind"])))
+            if kinds is not None:
+                frame = frame.filter(pl.col("kind").is_in([kind.value for kind in kinds]))
+            yield frame.select(columns)
 
     @staticmethod
     def answers(frame: pl.DataFrame) -> Iterator[Answer]:
