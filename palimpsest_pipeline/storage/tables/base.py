@@ -48,15 +48,15 @@ def key(comment: str, **options: Any) -> MappedColumn[Any]:
     return column(comment, primary_key=True, **{"autoincrement": False, **options})
 
 
-def one_of(words: type[StrEnum]) -> sa.Enum:
-    """Text restricted to a closed vocabulary by a check constraint."""
+def one_of(words: type[StrEnum], name: str | None = None) -> sa.Enum:
+    """Text restricted to a closed vocabulary by a check constraint. `name` tells a table's second column of the same words apart."""
     return sa.Enum(
         words,
         values_callable=lambda members: [m.value for m in members],
         native_enum=False,
         create_constraint=True,
         length=24,
-        name=words.__name__.lower(),
+        name=name or words.__name__.lower(),
     )
 
 

@@ -125,7 +125,12 @@ class TournamentListing(Base):
 
 class ListingClaim(Base):
     __tablename__ = "listing_claims"
-    __table_args__ = ({"schema": "core", "comment": "Versions of what a platform says about a listing, by content. A postponed kickoff is a new version."},)
+    __table_args__ = (
+        {
+            "schema": "core",
+            "comment": "Versions of what a platform says about a listing, by content. A postponed kickoff is a new version.",
+        },
+    )
 
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
     claim_hash: Mapped[BigInt] = key("Hash of the claim's content.")
@@ -148,7 +153,10 @@ class ListingObservation(Base):
     __table_args__ = (
         sa.ForeignKeyConstraint(["listing_id", "claim_hash"], ["core.listing_claims.listing_id", "core.listing_claims.claim_hash"]),
         sa.Index(None, "listing_id", "observed_at"),
-        {"schema": "core", "comment": "One row per cycle and listing seen in it, with the claim it made. Every as-of question about listings starts here."},
+        {
+            "schema": "core",
+            "comment": "One row per cycle and listing seen in it, with the claim it made. Every as-of question about listings starts here.",
+        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
@@ -185,7 +193,9 @@ class EventListing(Base):
     sr_id: Mapped[BigInt | None] = column("SportRadar id the platform states.")
     genius_id: Mapped[BigInt | None] = column("Genius Sports id the platform states.")
     fixture_sr_id: Mapped[BigInt | None] = column("Fixture it belongs to; null when unidentified.")
-    match_method: Mapped[Text | None] = column("sportradar: by its own id; genius: through another listing that carries both ids; null when unidentified.")
+    match_method: Mapped[Text | None] = column(
+        "sportradar: by its own id; genius: through another listing that carries both ids; null when unidentified."
+    )
     is_primary: Mapped[bool] = column("The one listing that speaks for its platform on this fixture (most priced markets, then smallest id).")
     n_markets_priced: Mapped[int | None] = column("Markets with a price in its latest answer; null before the first.")
     first_seen_at: Mapped[Instant] = column("First time an answer showed it.")
@@ -247,13 +257,16 @@ class Fixture(Base):
     n_platforms: Mapped[SmallInt] = column("How many platforms list it.")
     n_listings_by_platform: Mapped[Json] = column("Listings per platform.")
     rotated: Mapped[bool] = column("Some platform has home and away swapped.")
-    suspect_code: Mapped[Text | None] = column("kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd. Flagged, never merged.")
+    suspect_code: Mapped[Text | None] = column(
+        "kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd. Flagged, never merged."
+    )
 
 
 class Capture(Base):
     __tablename__ = "captures"
     __table_args__ = (
         sa.Index(None, "cycle_id"),
+        sa.Index("ix_captures_snapshot_id", sa.text("core.snapshot_id(listing_id, observed_at)")),
         {
             "schema": "core",
             "comment": "One row per listing and answer with its odds: confirms everything that market_changes holds up to then.",
@@ -332,7 +345,12 @@ class UnmappedMarket(Base):
 
 class RejectRow(Base):
     __tablename__ = "rejects"
-    __table_args__ = ({"schema": "core", "comment": "Answers and entries that were refused, with the place in the JSON: nothing is dropped silently."},)
+    __table_args__ = (
+        {
+            "schema": "core",
+            "comment": "Answers and entries that were refused, with the place in the JSON: nothing is dropped silently.",
+        },
+    )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
@@ -341,5 +359,3 @@ class RejectRow(Base):
     path: Mapped[Text] = key("Where in the JSON.")
     reason: Mapped[Text] = key("Why, in words.")
     occurrences: Mapped[int] = column("How often in the cycle.")
-
-

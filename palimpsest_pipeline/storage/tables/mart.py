@@ -39,7 +39,7 @@ class CoverageFixture(Base):
     home_team: Mapped[Text] = column("Home side of the chosen claim.")
     away_team: Mapped[Text] = column("Away side of the chosen claim.")
     effective_kickoff: Mapped[Instant] = column("Kickoff: home's claim, else by trust.")
-    kickoff_source: Mapped[Platform] = column("Whose claim that is.", type_=one_of(Platform))
+    kickoff_source: Mapped[Platform] = column("Whose claim that is.", type_=one_of(Platform, "kickoff_source"))
     started: Mapped[bool] = column("effective_kickoff is not after as_of.")
     platforms: Mapped[TextArray] = column("Platforms that list it.")
     n_listings_by_platform: Mapped[Json] = column("Listings per platform.")
@@ -64,7 +64,10 @@ class CoverageTournament(Base):
     __table_args__ = (
         sa.Index(None, "as_of"),
         *ratio_checks("home_covered_rate", "fixture_match_rate"),
-        {"schema": "mart", "comment": "Coverage per tournament, competitor (or any of them) and universe, as of each cycle. Sums to match_rate_platform."},
+        {
+            "schema": "mart",
+            "comment": "Coverage per tournament, competitor (or any of them) and universe, as of each cycle. Sums to match_rate_platform.",
+        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")

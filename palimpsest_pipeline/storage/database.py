@@ -1,0 +1,70 @@
+"""How this process reaches Postgres: one address, checked once, and the two kinds of connection made from it.
+
+Belongs here: reading the address, opening connections. Does not: any statement about our tables.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+SCHEME: Final = "postgresql+psycopg"
+APPLICATION_NAME: Final = "palimpsest"
+
+
+class DatabaseUrlError(ValueError):
+    """An address that is no Postgres address for psycopg 3. The message says what to write instead and never holds the password."""
+
+
+def normalise_url(url: str) -> str:
+    """`postgresql+psycopg://...` of a Postgres address; a plain `postgresql://` gets the driver's name. Raises DatabaseUrlError on any other."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseUrlError("not a database address: write postgresql+psycopg://user:password@host:5432/database") from None
+    if parsed.drivername not in {"postgresql", SCHEME}:
+        raise DatabaseUrlError(f"{parsed.drivername}:// is not supported: write postgresql+psycopg://user:password@host:5432/database")
+    if not parsed.database:
+        raise DatabaseUrlError(f"the address names no database: {parsed.render_as_string(hide_password=True)}")
+    return parsed.set(drivername=SCHEME).render_as_string(hide_password=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One Postgres database. Sessions are in UTC whatever the server's setting, since instants are read as text in bulk."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "url", normalise_url(self.url))
+
+    def __repr__(self) -> str:
+        return f"Database({self._parsed.render_as_string(hide_password=True)!r})"
+
+    @property
+    def _parsed(self) -> URL:
+        return make_url(self.url)
+
+    @property
+    def conninfo(self) -> str:
+        """The address as libpq reads it."""
+        return self._parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    def connect(self, *, autocommit: bool = False) -> psycopg.Connection:
+        """Open a psycopg connection (rows are tuples). As a context manager it commits on success, rolls back on error, and closes."""
+        given = str(conninfo_to_dict(self.conninfo).get("options") or "")
+        return psycopg.connect(
+            self.conninfo, autocommit=autocommit, options=f"{given} -c TimeZone=UTC -c DateStyle=ISO".strip(), application_name=APPLICATION_NAME
+        )
+
+    def sqlalchemy_engine(self) -> sa.Engine:
+        """An engine without a pool, for migrations and small things. Prices never go this way."""
+        return sa.create_engine(
+            self.url,
+            poolclass=sa.NullPool,
+            connect_args={"application_name": APPLICATION_NAME, "options": "-c TimeZone=UTC"},
+        )

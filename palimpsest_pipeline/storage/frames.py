@@ -1,0 +1,140 @@
+"""Frames to Postgres and back, in bulk, by COPY. The one place that knows how Polars and Postgres write values as text.
+
+Belongs here: moving a frame as it is. Does not: what any table means, conflicts, transactions (callers commit).
+"""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+Params = Sequence[Any] | Mapping[str, Any] | None
+Schema = Mapping[str, pl.DataType | type[pl.DataType]]
+
+CHUNK_ROWS: Final = 200_000
+"""Rows per CSV buffer: bounds the memory of a large copy."""
+INSTANT: Final = pl.Datetime("us", "UTC")
+
+
+def identifier(table: str) -> sql.Identifier:
+    """`schema.table` or `table` as a quoted identifier."""
+    return sql.Identifier(*table.split("."))
+
+
+def copy_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
+    """Append `frame` to `table` by COPY, columns by name; returns the number of rows.
+
+    Lists become arrays; structs and Python dicts become JSON (a struct's null fields are left out, since Polars adds them to rows that lack
+    the key); null stays null and '' stays ''. Raises TypeError for a column without a text form, psycopg's errors for what Postgres refuses.
+    """
+    if frame.is_empty():
+        return 0
+    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(identifier(table), sql.SQL(", ").join(map(sql.Identifier, frame.columns)))
+    with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        for chunk in frame.iter_slices(CHUNK_ROWS):
+            buffer = io.BytesIO()
+            chunk.select(_as_text(name, dtype) for name, dtype in chunk.schema.items()).write_csv(buffer, include_header=False)
+            copy.write(buffer.getbuffer())
+    return frame.height
+
+
+def stage(conn: psycopg.Connection, name: str, like: str, frame: pl.DataFrame) -> None:
+    """Copy `frame` into a fresh temporary table `name` whose columns have the types they have in table `like`; gone with the transaction.
+
+    `like` may be given column definitions instead, in parentheses: "(platform text, external_id text)".
+    """
+    columns = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
+    conn.execute(sql.SQL("drop table if exists pg_temp.{}").format(sql.Identifier(name)))
+    if like.startswith("("):
+        conn.execute(sql.SQL("create temporary table {} {} on commit drop").format(sql.Identifier(name), sql.SQL(like)))
+    else:
+        conn.execute(
+            sql.SQL("create temporary table {} on commit drop as select {} from {} with no data").format(
+                sql.Identifier(name), columns, identifier(like)
+            )
+        )
+    copy_rows(conn, name, frame)
+    conn.execute(sql.SQL("analyze {}").format(sql.Identifier(name)))
+
+
+def read_frame(conn: psycopg.Connection, query: str, params: Params, schema: Schema) -> pl.DataFrame:
+    """Result of a SELECT as a frame with exactly the columns and types of `schema`, in that order; the query must name them so.
+
+    Instants are Datetime("us", "UTC"); arrays of integers or text are lists; JSON comes as text. Raises when a value does not fit its type.
+    """
+    with psycopg.ClientCursor(conn) as cursor:
+        bound = cursor.mogrify(query, params) if params is not None else query
+        selected = sql.SQL(", ").join(
+            sql.SQL("to_json({0}) as {0}").format(sql.Identifier(name)) if _is_text_list(dtype) else sql.Identifier(name)
+            for name, dtype in schema.items()
+        )
+        # The constant keeps a row with one null column from being an empty line, which CSV readers skip.
+        statement = sql.SQL("copy (select {}, 1 from ({}) as q) to stdout (format csv)").format(selected, sql.SQL(bound))
+        with cursor.copy(statement) as copy:
+            body = b"".join(bytes(block) for block in copy)
+    textual = {**{name: _csv_type(dtype) for name, dtype in schema.items()}, "": pl.Int8()}
+    if not body:
+        return pl.DataFrame(schema=dict(schema))
+    rows = pl.read_csv(io.BytesIO(body), has_header=False, schema=textual)
+    return rows.select(_from_text(name, dtype) for name, dtype in schema.items())
+
+
+def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(name)
+    if isinstance(dtype, pl.List):
+        element = pl.element().cast(pl.String)
+        if dtype.inner == pl.String:
+            element = pl.lit('"') + pl.element().str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True) + pl.lit('"')
+        elif dtype.inner.is_nested():
+            raise TypeError(f"column {name}: {dtype} has no Postgres array form")
+        body = column.list.eval(element.fill_null(pl.lit("NULL"))).list.join(",")
+        return pl.when(column.is_not_null()).then(pl.lit("{") + body + pl.lit("}")).alias(name)
+    if isinstance(dtype, pl.Struct):
+        return column.map_batches(lambda values: _json_of(values, drop_nulls=True), return_dtype=pl.String).alias(name)
+    if dtype == pl.Object:
+        return column.map_batches(lambda values: _json_of(values, drop_nulls=False), return_dtype=pl.String).alias(name)
+    if dtype == pl.Binary:
+        raise TypeError(f"column {name}: bytes are kept in the landing, not in Postgres")
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
+        raise TypeError(f"column {name}: instants carry a time zone")
+    return column
+
+
+def _json_of(values: pl.Series, *, drop_nulls: bool) -> pl.Series:
+    def text(value: Any) -> str | None:
+        if value is None:
+            return None
+        kept = {k: v for k, v in value.items() if v is not None} if drop_nulls else value
+        return json.dumps(kept, ensure_ascii=False, sort_keys=True)
+
+    return pl.Series(values.name, [text(value) for value in values.to_list()], dtype=pl.String)
+
+
+def _is_text_list(dtype: Any) -> bool:
+    return isinstance(dtype, pl.List) and dtype.inner == pl.String
+
+
+def _csv_type(dtype: Any) -> pl.DataType:
+    """How the CSV reader takes a column: numbers as they are, everything else as text first."""
+    kind: pl.DataType = dtype() if isinstance(dtype, type) else dtype
+    return kind if kind.is_numeric() and not kind.is_decimal() else pl.String()
+
+
+def _from_text(name: str, dtype: Any) -> pl.Expr:
+    column = pl.col(name)
+    if dtype == pl.Boolean:
+        return column == "t"
+    if isinstance(dtype, pl.Datetime) or dtype == pl.Datetime:
+        # Sessions are in UTC, so every instant ends in +00; anything else must fail here.
+        return column.str.replace(r"\+00$", "Z").str.to_datetime("%Y-%m-%d %H:%M:%S%.fZ", time_unit="us", strict=True).dt.replace_time_zone("UTC")
+    if _is_text_list(dtype):
+        return column.str.json_decode(pl.List(pl.String))
+    if isinstance(dtype, pl.List):
+        numbers = column.str.strip_chars("{}")
+        items = numbers.str.split(",").list.eval(pl.element().replace("NULL", None).cast(dtype.inner))
+        return pl.when(numbers == "").then(pl.lit([], dtype=dtype)).otherwise(items).alias(name)
+    return column.cast(dtype)

@@ -1,0 +1,120 @@
+"""Bringing a database to the state that the models declare, and back to empty: migrations, then views, in one transaction under one lock.
+
+Belongs here: what runs round Alembic. Does not: the shape of any table (`tables`, `sql/migrations`) or view (`sql/views`), the comparison
+(`drift`), reference rows (`reference`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+import sqlalchemy as sa
+from alembic import command
+
+from .database import Database
+from .drift import check
+from .reference import Reference, seed
+from .revisions import DAY_PARTITION, VERSION_SCHEMA, alembic_config, alembic_options, current, head, sql_dir, view_files, view_name
+from .tables import SCHEMAS
+
+__all__ = ["MigrationLockError", "alembic_options", "check", "current", "downgrade", "guarded", "head", "sql_dir", "upgrade", "view_files"]
+
+LOCK_KEY: Final = 7_201_905_114
+"""Advisory lock that every migration of a database holds, whoever starts it."""
+LOCK_TIMEOUT_S: Final = 60
+
+
+class MigrationLockError(RuntimeError):
+    """Another migration runs, or a query holds a table that the migration needs."""
+
+
+def upgrade(url: str, revision: str = "head", reference: Reference | None = None) -> None:
+    """Bring the database to `revision`, (re)create the views and write `reference` rows; all or nothing, and safe to repeat.
+
+    Raises MigrationLockError when another migration holds the database, ReferenceConflictError when reference rows would change an id's meaning.
+    """
+    with Database(url).sqlalchemy_engine().begin() as connection, guarded(connection):
+        command.upgrade(alembic_config(connection), revision)
+        if reference is not None:
+            seed(_psycopg(connection), reference)
+
+
+def downgrade(url: str, revision: str = "base") -> None:
+    """Take the database back to `revision`; `base` leaves nothing of ours in it. Raises when objects of others depend on ours."""
+    with Database(url).sqlalchemy_engine().begin() as connection, guarded(connection):
+        command.downgrade(alembic_config(connection), revision)
+
+
+@contextmanager
+def guarded(connection: sa.Connection) -> Iterator[None]:
+    """What stands round any migration: the lock, no views while tables change, and the views back at the newest revision.
+
+    `connection` must be in a transaction, which the caller commits.
+    """
+    raw = _psycopg(connection)
+    try:
+        raw.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
+        raw.execute("select pg_advisory_xact_lock(%s)", [LOCK_KEY])
+        raw.execute(f"create schema if not exists {VERSION_SCHEMA}")
+        grants = _view_grants(raw)
+        drop_views(raw)
+        yield
+        revision = current(connection)
+        if revision == head():
+            create_views(raw)
+            for grant in grants:
+                raw.execute(grant)
+        elif revision is None:
+            _drop_remains(raw)
+    except (psycopg.errors.LockNotAvailable, sa.exc.OperationalError) as error:
+        if "lock timeout" not in str(error):
+            raise
+        raise MigrationLockError(
+            f"no lock within {LOCK_TIMEOUT_S} s: another migration runs, or a long query holds a table; try again when it is done"
+        ) from error
+
+
+def create_views(conn: psycopg.Connection) -> None:
+    """Create every view with its comments. They must not be there yet."""
+    for file in view_files():
+        conn.execute(file.read_bytes())
+
+
+def drop_views(conn: psycopg.Connection) -> None:
+    """Drop every view of ours. A view of somebody else's that uses one stops it with Postgres's own words."""
+    present = {name for (name,) in conn.execute("select viewname from pg_views where schemaname = 'palimpsest'")}
+    for name in reversed([view_name(file) for file in view_files()]):
+        if name in present:
+            conn.execute(f"drop view palimpsest.{name}".encode())
+
+
+def _view_grants(conn: psycopg.Connection) -> list[bytes]:
+    """Statements that give others again what they may do with our views, which is lost with a dropped view."""
+    names = [view_name(file) for file in view_files()]
+    query = """
+        select format('grant %%s on palimpsest.%%I to %%s', a.privilege_type, c.relname, coalesce(quote_ident(r.rolname), 'public'))
+        from pg_class c
+        cross join lateral aclexplode(c.relacl) a
+        left join pg_roles r on r.oid = a.grantee
+        where c.relnamespace = to_regnamespace('palimpsest') and c.relname = any(%s) and a.grantee <> c.relowner
+    """
+    return [statement.encode() for (statement,) in conn.execute(query, [names])]
+
+
+def _psycopg(connection: sa.Connection) -> psycopg.Connection:
+    """The psycopg connection under SQLAlchemy's, in the same transaction."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
+def _drop_remains(conn: psycopg.Connection) -> None:
+    """After the last downgrade: day partitions that were detached, Alembic's table, and the schemas, which are empty then."""
+    tables = conn.execute("select tablename from pg_tables where schemaname = 'core'").fetchall()
+    for (name,) in tables:
+        if DAY_PARTITION.match(name):
+            conn.execute(f"drop table core.{name}".encode())
+    conn.execute(f"drop table if exists {VERSION_SCHEMA}.alembic_version".encode())
+    for schema in reversed(SCHEMAS):
+        conn.execute(f"drop schema if exists {schema}".encode())
