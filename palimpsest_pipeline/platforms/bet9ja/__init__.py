@@ -1,0 +1,5 @@
+"""Bet9ja's dialect: the desktop feed behind sports.bet9ja.com."""
+
+from .adapter import Bet9jaAdapter
+
+__all__ = ["Bet9jaAdapter"]

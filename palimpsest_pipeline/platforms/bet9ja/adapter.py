@@ -1,0 +1,40 @@
+"""Bet9ja's dialect behind the common interface. Holds configuration only."""
+
+from collections.abc import Sequence
+
+from ...domain.exchange import Answer, Request
+from ...domain.observations import Detail, Discovery, Listing
+from ...domain.words import FailureClass, Platform, Sport
+from ..base import Crawl
+from . import discovery, endpoints, parse
+
+
+class Bet9jaAdapter:
+    """`cache_version` is the client build number that every call carries."""
+
+    platform: Platform = Platform.BET9JA
+    parser_version: int = 1
+
+    def __init__(self, cache_version: str = endpoints.CACHE_VERSION) -> None:
+        self._cache_version = cache_version
+
+    def headers(self) -> dict[str, str]:
+        return endpoints.headers()
+
+    def discover(self, sport: Sport) -> Crawl:
+        return discovery.crawl(self._cache_version, sport)
+
+    def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
+        return discovery.read([answer for answer in answers if answer.request.platform is self.platform], sport)
+
+    def detail_request(self, external_id: str, sr_id: int | None) -> Request:
+        return endpoints.detail_request(self._cache_version, external_id, sr_id)
+
+    def read_listing(self, answer: Answer) -> Listing:
+        return parse.read_listing(answer)
+
+    def read_detail(self, answer: Answer) -> Detail:
+        return parse.read_detail(answer)
+
+    def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
+        return parse.judge(answer)

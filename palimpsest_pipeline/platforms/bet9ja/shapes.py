@@ -1,0 +1,81 @@
+"""Bet9ja's JSON as types. Only what is read is named. The server writes an empty object as a list, and an object with keys 0, 1, 2 too: every
+collection is taken as either."""
+
+from typing import Any
+
+import msgspec
+
+from ..reading import NO_RAW
+
+Collection = dict[str, msgspec.Raw] | list[msgspec.Raw] | None
+
+
+class Envelope(msgspec.Struct, gc=False):
+    R: Any = None
+    D: msgspec.Raw = NO_RAW
+
+
+class TreeData(msgspec.Struct):
+    PAL: Collection = None
+
+
+class SportNode(msgspec.Struct):
+    NUM: Any = None
+    SG: Collection = None
+
+
+class CountryNode(msgspec.Struct):
+    SG_DESC: Any = None
+    G: Collection = None
+
+
+class GroupNode(msgspec.Struct, gc=False):
+    G_DESC: Any = None
+    NUM: Any = None
+
+
+class ListData(msgspec.Struct):
+    E: Collection = None
+
+
+class Event(msgspec.Struct):
+    """An event without its prices, in a list or as a detail. `C` is a shop code that is used again, `SGID` and `SG` the country: no keys here."""
+
+    ID: int | str
+    DS: str
+    GID: Any = None
+    GN: Any = None
+    SG: Any = None
+    SID: Any = None
+    EXTID: Any = None
+    STARTDATE: Any = None
+    STARTDATEUTC: Any = None
+    MKNUM: Any = None
+
+
+class EventDetail(Event):
+    O: Any = None  # noqa: E741 - the platform's own name
+    MK: Collection = None
+
+
+class EventIds(msgspec.Struct):
+    """What can still be said of an event that cannot be read."""
+
+    ID: Any = None
+    GID: Any = None
+
+
+class DetailKind(msgspec.Struct, gc=False):
+    """What tells a prematch detail from an in-play one."""
+
+    ID: Any = None
+    A: msgspec.Raw = NO_RAW
+    AA: msgspec.Raw = NO_RAW
+
+
+class MarketLabel(msgspec.Struct):
+    ID: Any = None
+    DS: Any = None
+    NAME: Any = None
+    SGN: Any = None
+    SGNK: Any = None

@@ -1,0 +1,43 @@
+"""BetPawa's dialect behind the common interface. Holds configuration only."""
+
+from collections.abc import Sequence
+
+from ...domain.exchange import Answer, Request
+from ...domain.observations import Detail, Discovery, Listing
+from ...domain.words import FailureClass, Platform, Sport
+from ..base import Crawl
+from . import discovery, endpoints, parse
+
+
+class BetpawaAdapter:
+    """`api_version` is the wire generation asked for (v3 or v4; both are read); `brand` the header value that belongs to the host."""
+
+    platform: Platform = Platform.BETPAWA
+    parser_version: int = 1
+
+    def __init__(self, api_version: str = "v4", brand: str = endpoints.BRANDS["ng"].header) -> None:
+        if api_version not in endpoints.API_VERSIONS:
+            raise ValueError(f"BetPawa API version {api_version!r}: one of {', '.join(endpoints.API_VERSIONS)}")
+        self._version = api_version
+        self._brand = brand
+
+    def headers(self) -> dict[str, str]:
+        return endpoints.headers(self._brand)
+
+    def discover(self, sport: Sport) -> Crawl:
+        return discovery.crawl(self._version, sport)
+
+    def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
+        return discovery.read([answer for answer in answers if answer.request.platform is self.platform], sport)
+
+    def detail_request(self, external_id: str, sr_id: int | None) -> Request:
+        return endpoints.detail_request(self._version, external_id, sr_id)
+
+    def read_listing(self, answer: Answer) -> Listing:
+        return parse.read_listing(answer)
+
+    def read_detail(self, answer: Answer) -> Detail:
+        return parse.read_detail(answer)
+
+    def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
+        return parse.judge(answer)

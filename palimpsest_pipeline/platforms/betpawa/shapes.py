@@ -1,0 +1,110 @@
+"""BetPawa's JSON as types, both wire generations at once. Only what is read is named; what may be absent or change type is `Any`."""
+
+from typing import Any
+
+import msgspec
+
+from ..reading import NO_RAW
+
+
+class Envelope(msgspec.Struct, gc=False, rename="camel"):
+    """The root of any answer: the keys that tell which one it is."""
+
+    id: Any = None
+    with_regions: msgspec.Raw = NO_RAW
+    responses: msgspec.Raw = NO_RAW
+    error: Any = None
+    server_message: Any = None
+
+
+class Tree(msgspec.Struct, rename="camel"):
+    with_regions: list[msgspec.Raw]
+
+
+class SportNode(msgspec.Struct, rename="camel"):
+    category: Any = None
+    event_counts: Any = None
+    regions: list[msgspec.Raw] | None = None
+
+
+class RegionNode(msgspec.Struct, rename="camel"):
+    region: Any = None
+    competitions: list[msgspec.Raw] | None = None
+
+
+class Named(msgspec.Struct, gc=False):
+    id: int | str
+    name: str = ""
+
+
+class CompetitionNode(msgspec.Struct, rename="camel"):
+    competition: Named
+    event_counts: Any = None
+
+
+class Block(msgspec.Struct):
+    """One query's part of a list answer. The doubled name is real; v4 leaves an empty list out."""
+
+    responses: list[msgspec.Raw] | None = None
+
+
+class Blocks(msgspec.Struct):
+    responses: list[Block | None]
+
+
+class Participant(msgspec.Struct, gc=False):
+    name: str
+    position: int | str | None = None
+
+
+class Event(msgspec.Struct, rename="camel"):
+    """An event without its markets, in a list or as a detail."""
+
+    id: int | str
+    start_time: str
+    category: Named
+    competition: Named
+    name: str = ""
+    participants: list[Participant] | None = None
+    region: Any = None
+    widgets: Any = None
+    additional_info: Any = None
+    results: Any = None
+    total_market_count: Any = None
+
+
+class EventDetail(Event, rename="camel"):
+    markets: list[msgspec.Raw] | None = None
+
+
+class EventIds(msgspec.Struct):
+    """What can still be said of an event that cannot be read."""
+
+    id: Any = None
+    competition: Any = None
+
+
+class Price(msgspec.Struct, rename="camel"):
+    type_id: Any = None
+    name: Any = None
+    odds: Any = None
+    """v4"""
+    price: Any = None
+    """v3"""
+    suspended: Any = None
+
+
+class Row(msgspec.Struct):
+    handicap: Any = None
+    prices: list[Price] | None = None
+
+
+class MarketType(msgspec.Struct, gc=False, rename="camel"):
+    id: int | str
+    name: str = ""
+    handicap_type: str | None = None
+
+
+class Market(msgspec.Struct, rename="camel"):
+    market_type: MarketType
+    row: list[Row] | None = None

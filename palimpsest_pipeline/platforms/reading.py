@@ -1,0 +1,174 @@
+"""Reading of loosely typed JSON: numbers as text, lists as objects, instants, odds. One helper per kind of looseness, used by all dialects."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from functools import lru_cache
+from math import isfinite
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from ..domain.exchange import Answer
+from ..domain.observations import PayloadRejected
+from ..domain.words import Platform
+
+T = TypeVar("T")
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
+NO_RAW: Final = msgspec.Raw(b"")
+
+_MAX_DIGITS: Final = 18
+_MAX_MILLI: Final = 2**31 - 1
+_ERROR_PATH: Final = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+
+
+class UnreadableError(Exception):
+    """An entry that cannot be read: where in the JSON, and why."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+def decode(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw | bytes, path: str) -> T:
+    """`raw` as the decoder's type. Raises UnreadableError with the place inside the whole document, `path` being where `raw` stands in it."""
+    try:
+        return decoder.decode(raw)
+    except msgspec.DecodeError as error:
+        found = _ERROR_PATH.match(str(error))
+        reason, inner = (found["reason"], found["path"] or "$") if found else (str(error), "$")
+        raise UnreadableError(path + inner.removeprefix("$"), reason) from error
+
+
+def text(value: Any) -> str | None:
+    """Text of an id or a name that may come as a number; None for anything else, and for nothing but blanks."""
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def integer(value: Any) -> int | None:
+    """A whole number that may come as text or as a float without fraction; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str):
+        digits = value.strip()
+        sign, digits = (-1, digits[1:]) if digits.startswith("-") else (1, digits)
+        if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS:
+            return sign * int(digits)
+    return None
+
+
+def count(value: Any) -> int | None:
+    """A whole number of at least nought; None for anything else."""
+    number = integer(value)
+    return number if number is not None and number >= 0 else None
+
+
+def positive_id(value: Any) -> int | None:
+    """A numeric id above nought, from a number or digits; None for anything else."""
+    number = integer(value)
+    return number if number is not None and 0 < number < 10**_MAX_DIGITS else None
+
+
+def odds_milli(value: Any) -> int | None:
+    """Decimal odds x 1000, exact for text, half to even. None for what is no price: 1.00 and less, null, blanks, dashes, any other text."""
+    if isinstance(value, str):
+        return _milli_of_text(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        return _price_or_none(round(value * 1000))
+    return None
+
+
+@lru_cache(maxsize=65536)
+def _milli_of_text(value: str) -> int | None:
+    try:
+        number = Decimal(value.strip())
+        return _price_or_none(int(number.scaleb(3).to_integral_value(ROUND_HALF_EVEN)))
+    except (InvalidOperation, OverflowError, ValueError):
+        return None
+
+
+def _price_or_none(milli: int) -> int | None:
+    return milli if 1000 < milli <= _MAX_MILLI else None
+
+
+def iso_instant(value: Any, zone_if_missing: Any = None) -> datetime | None:
+    """An ISO instant in UTC; None when it is none, or has no zone and `zone_if_missing` gives none, or lies outside this century."""
+    if not isinstance(value, str):
+        return None
+    try:
+        instant = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return None
+    if instant.tzinfo is None:
+        if zone_if_missing is None:
+            return None
+        instant = instant.replace(tzinfo=zone_if_missing)
+    return _in_range(instant.astimezone(UTC)) if 2 < instant.year < 9998 else None
+
+
+def epoch_ms_instant(value: Any) -> datetime | None:
+    """Unix milliseconds in UTC; None when it is no number or lies outside this century (seconds in place of milliseconds do)."""
+    number = integer(value)
+    if number is None or not 0 <= number < 10**14:
+        return None
+    return _in_range(EPOCH + timedelta(milliseconds=number))
+
+
+def _in_range(instant: datetime) -> datetime | None:
+    return instant if EARLIEST <= instant < LATEST else None
+
+
+def items_of(collection: Any) -> Iterator[tuple[str, Any]]:
+    """Pairs of an object, or of a list as (index, value); nothing of anything else. For collections that change type."""
+    if isinstance(collection, dict):
+        yield from collection.items()
+    elif isinstance(collection, list):
+        yield from ((str(index), value) for index, value in enumerate(collection))
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    """`value` when it is an object, else an empty one: an optional part of unexpected shape reads as absent."""
+    return value if isinstance(value, dict) else {}
+
+
+def is_empty_json(raw: bytes) -> bool:
+    """Whether a JSON value holds nothing: missing, null, false, an empty object or list, whatever blanks are inside."""
+    return len(raw) < 64 and b"".join(raw.split()) in (b"", b"null", b"false", b"{}", b"[]")
+
+
+def body_of(platform: Platform, answer: Answer, verdict: tuple[Any, str] | None) -> bytes:
+    """Body of a usable answer. Raises PayloadRejected when `verdict` or the answer itself says that it is none."""
+    if verdict is not None:
+        raise PayloadRejected(platform, "$", f"{verdict[0]}: {verdict[1]}")
+    if answer.body is None:
+        raise PayloadRejected(platform, "$", "no body")
+    return answer.body
+
+
+_SIMULATED: Final = re.compile(
+    r"\b(simulated reality|electronic leagues?|e-?soccer|e-?football|e-?basketball|e-?tennis|esports?|virtuals?|zoom)\b", re.IGNORECASE
+)
+
+
+def is_simulated(country: str | None, tournament: str, home: str, away: str) -> bool:
+    """Whether the names give away a simulated or electronic match: they imitate real clubs, ids and all."""
+    if _SIMULATED.search(tournament) or (country and _SIMULATED.search(country)):
+        return True
+    return _ends_in_srl(tournament) or (_ends_in_srl(home) and _ends_in_srl(away))
+
+
+def _ends_in_srl(name: str) -> bool:
+    return name.strip().lower().endswith(" srl")

@@ -1,0 +1,5 @@
+"""SportyBet's dialect: the `factsCenter` API behind the site, one host for all countries."""
+
+from .adapter import SportybetAdapter
+
+__all__ = ["SportybetAdapter"]

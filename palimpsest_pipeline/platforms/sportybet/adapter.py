@@ -1,0 +1,40 @@
+"""SportyBet's dialect behind the common interface. Holds configuration only."""
+
+from collections.abc import Sequence
+
+from ...domain.exchange import Answer, Request
+from ...domain.observations import Detail, Discovery, Listing
+from ...domain.words import FailureClass, Platform, Sport
+from ..base import Crawl
+from . import discovery, endpoints, parse
+
+
+class SportybetAdapter:
+    """`country` is the country code in the path."""
+
+    platform: Platform = Platform.SPORTYBET
+    parser_version: int = 1
+
+    def __init__(self, country: str = "ng") -> None:
+        self._country = country
+
+    def headers(self) -> dict[str, str]:
+        return endpoints.headers(self._country)
+
+    def discover(self, sport: Sport) -> Crawl:
+        return discovery.crawl(self._country, sport)
+
+    def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
+        return discovery.read([answer for answer in answers if answer.request.platform is self.platform], sport)
+
+    def detail_request(self, external_id: str, sr_id: int | None) -> Request:
+        return endpoints.detail_request(self._country, external_id, sr_id)
+
+    def read_listing(self, answer: Answer) -> Listing:
+        return parse.read_listing(answer)
+
+    def read_detail(self, answer: Answer) -> Detail:
+        return parse.read_detail(answer)
+
+    def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
+        return parse.judge(answer)

@@ -1,0 +1,109 @@
+"""SportyBet's crawl: the tree and the pages of all upcoming events; and what the answers amount to. Pure."""
+
+from collections.abc import Sequence
+
+from ...domain.exchange import Answer
+from ...domain.observations import Discovery
+from ...domain.words import Completeness, FailureClass, PayloadKind, Sport
+from ..base import Crawl
+from ..collecting import Collected, Judgement, Question, assemble, last_tree, questions, reached, shortfall
+from . import parse
+from .endpoints import PAGE_SIZE, page_of, page_request, tree_request
+
+MAX_PAGES = 200
+EMPTY_PAGES_AT_END = 2
+"""One empty page can be a passing hole; so many in a row are the end."""
+
+
+class _Sweep:
+    """What the pages have shown so far."""
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+        self.total: int | None = None
+        self.empty: list[int] = []
+        self.next_page = 1
+
+    def take(self, answers: Sequence[Answer]) -> None:
+        for answer in answers:
+            page = parse.page_listings(answer, Collected(parse.SPORTYBET)) if parse.judge(answer) is None else None
+            if page is not None and page.total is not None:
+                self.total = page.total
+            if page is None or not page.ids:
+                self.empty.append(self.next_page)
+            else:
+                self.ids.update(page.ids)
+            self.next_page += 1
+
+    @property
+    def missing(self) -> int:
+        """How many events are still to come; without a total, one more as long as pages bring any."""
+        return 1 if self.total is None else max(self.total - len(self.ids), 0)
+
+    @property
+    def ended(self) -> bool:
+        last = range(self.next_page - EMPTY_PAGES_AT_END, self.next_page)
+        return self.next_page > MAX_PAGES or set(last) <= set(self.empty)
+
+
+def crawl(country: str, sport: Sport) -> Crawl:
+    """Tree and first page; then as many pages at once as are still missing at their fullest, until all are seen or nothing more comes.
+
+    Pages hold whole tournaments, so a page that is not full is not the last one.
+    """
+    tree_answer, *answers = yield [tree_request(country, sport), page_request(country, sport, 1)]
+    if FailureClass.BLOCKED in (tree_answer.failure, answers[0].failure):
+        return
+    sweep = _Sweep()
+    sweep.take(answers)
+    while sweep.missing and not sweep.ended:
+        n = min(max(-(-sweep.missing // PAGE_SIZE), 1), MAX_PAGES + 1 - sweep.next_page)
+        sweep.take((yield [page_request(country, sport, sweep.next_page + i) for i in range(n)]))
+    holes = [page for page in sweep.empty if page < sweep.next_page - EMPTY_PAGES_AT_END]
+    if sweep.missing and holes:
+        yield [page_request(country, sport, page) for page in holes]
+
+
+def read(answers: Sequence[Answer], sport: Sport) -> Discovery:
+    """What the answers of one cycle amount to; any subset, order or repetition of them."""
+    tree, tree_reason = last_tree(answers, parse.judge, lambda answer: parse.read_tree(answer, sport))
+    found = Collected(parse.SPORTYBET)
+    gaps = _sweep(questions(answers, PayloadKind.LISTING, parse.judge), sport, found)
+
+    def judgement(_: str, declared: int | None, received: int) -> Judgement:
+        if reached(declared, received):
+            return Completeness.COMPLETE, ""
+        if not gaps:
+            # The sweep has seen every event that it counts, so the tree's count is the stale one.
+            stale = "" if declared is None else f"the tree's count {declared} is stale: all {received} listings of a complete sweep received"
+            return Completeness.COMPLETE, stale
+        return Completeness.PARTIAL, shortfall(declared, received)
+
+    return assemble(parse.SPORTYBET, sport, tree=tree, tree_reason=tree_reason, found=found, gaps=gaps, judgement=judgement)
+
+
+def _sweep(asked: Sequence[Question], sport: Sport, found: Collected) -> list[str]:
+    """Reads all pages into `found` and names the gaps of the sweep: pages that failed, fewer events than the last page counted."""
+    ids: set[str] = set()
+    good: set[int] = set()
+    failed: dict[int, str] = {}
+    total: int | None = None
+    for question in asked:
+        number = page_of(question.answer.request, sport)
+        page = parse.page_listings(question.answer, found) if question.ok else None
+        if number is None:
+            continue
+        if page is not None:
+            good.add(number)
+            ids.update(page.ids)
+            total = page.total if page.total is not None else total
+        elif question.failure is not None:
+            failed[number] = f"page {number}: {question.failure[0]}: {question.failure[1]}"
+    gaps = [words for number, words in sorted(failed.items()) if number not in good]
+    if 1 not in good | failed.keys():
+        gaps.append("page 1 was not asked for")
+    elif total is None and not gaps:
+        gaps.append("no page says how many events there are")
+    elif total is not None and len(ids) < total:
+        gaps.append(f"{len(ids)} of {total} listed events received")
+    return gaps

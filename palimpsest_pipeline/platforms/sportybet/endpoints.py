@@ -1,0 +1,88 @@
+"""SportyBet's questions as data: countries, sport ids, paths, parameters, headers. Reads no answers."""
+
+from typing import Final
+
+from ...domain.exchange import Request
+from ...domain.words import PayloadKind, Platform, Sport
+from ..base import BROWSER
+from ..reading import integer
+
+BASE_URL: Final = "https://www.sportybet.com"
+COUNTRIES: Final = ("ng", "gh", "ke", "tz", "za", "cm", "zm")
+"""Countries that are known to answer. The code stands in the path; the host is the same."""
+
+PREMATCH: Final = "3"
+LIVE: Final = "1"
+"""Values of `productId`: SportRadar's producer numbers."""
+
+PAGE_SIZE: Final = 100
+SPORT_IDS: Final = {Sport.FOOTBALL: "sr:sport:1", Sport.BASKETBALL: "sr:sport:2", Sport.TENNIS: "sr:sport:5"}
+VIRTUAL_FOOTBALL_IDS: Final = ("sr:sport:202120001", "sr:sport:137")
+"""Virtual and electronic football: sports of their own in which nobody plays."""
+SIMULATED_CATEGORY_IDS: Final = ("sr:category:2123", "sr:category:1033")
+"""Simulated Reality League and Electronic Leagues: categories inside real football."""
+
+MAIN_MARKET_IDS: Final = {Sport.FOOTBALL: "1", Sport.BASKETBALL: "219", Sport.TENNIS: "186"}
+"""One market to embed in lists: the parameter must be there, its prices are not used."""
+
+
+def headers(country: str) -> dict[str, str]:
+    """Headers of every request. The first three are the site's own and cheap insurance against refusals."""
+    return {
+        "clientid": "web",
+        "operid": "2",
+        "platform": "web",
+        "accept": "application/json, text/plain, */*",
+        "accept-language": "en",
+        "referer": f"{BASE_URL}/{country}/sport/football",
+        "user-agent": BROWSER,
+    }
+
+
+def tree_request(country: str, sport: Sport) -> Request:
+    """Categories and tournaments of a sport with their numbers of events."""
+    return Request(
+        platform=Platform.SPORTYBET,
+        kind=PayloadKind.TREE,
+        path=f"/api/{country}/factsCenter/popularAndSportList",
+        params={"sportId": SPORT_IDS[sport], "timeline": "", "productId": PREMATCH},
+    )
+
+
+def page_request(country: str, sport: Sport, page: int) -> Request:
+    """One page, from 1, of all upcoming events of a sport. `option` 2 lists everything; 1 hides all after a tournament's tenth event."""
+    return Request(
+        platform=Platform.SPORTYBET,
+        kind=PayloadKind.LISTING,
+        path=f"/api/{country}/factsCenter/pcUpcomingEvents",
+        params={
+            "sportId": SPORT_IDS[sport],
+            "marketId": MAIN_MARKET_IDS[sport],
+            "pageSize": str(PAGE_SIZE),
+            "pageNum": str(page),
+            "option": "2",
+            "productId": PREMATCH,
+        },
+    )
+
+
+def page_of(request: Request, sport: Sport) -> int | None:
+    """Which page of this sport's sweep the request asked for; None when it asked for anything else."""
+    params = request.params
+    if not request.path.endswith("/pcUpcomingEvents") or params.get("sportId") != SPORT_IDS[sport] or params.get("option") == "1":
+        return None
+    if any(params.get(narrowing) for narrowing in ("timeline", "startTimeline", "todayGames")):
+        return None
+    return integer(params.get("pageNum", "1"))
+
+
+def detail_request(country: str, external_id: str, sr_id: int | None) -> Request:
+    """All prematch markets of one event, asked for by its id as written, prefix included."""
+    return Request(
+        platform=Platform.SPORTYBET,
+        kind=PayloadKind.DETAIL,
+        path=f"/api/{country}/factsCenter/event",
+        params={"eventId": external_id, "productId": PREMATCH},
+        external_id=external_id,
+        sr_id=sr_id,
+    )

@@ -1,0 +1,317 @@
+"""Reading of SportyBet's events: one listing, one whole book, one list page, the tree. Asks nothing and knows no order of pages."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from ...domain.exchange import Answer
+from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+from ...domain.words import FailureClass, ListingKind, PayloadKind, Platform, Sport
+from .. import collecting, judging
+from ..reading import (
+    UnreadableError,
+    body_of,
+    count,
+    decode,
+    epoch_ms_instant,
+    integer,
+    is_empty_json,
+    is_simulated,
+    object_of,
+    odds_milli,
+    positive_id,
+    text,
+)
+from . import shapes
+from .endpoints import LIVE, SIMULATED_CATEGORY_IDS, SPORT_IDS, VIRTUAL_FOOTBALL_IDS
+
+SPORTYBET = Platform.SPORTYBET
+SPORTS: Final = {external_id: sport for sport, external_id in SPORT_IDS.items()}
+
+_ENVELOPE = msgspec.json.Decoder(shapes.Envelope)
+_TREE = msgspec.json.Decoder(shapes.TreeData)
+_SPORT = msgspec.json.Decoder(shapes.SportNode)
+_CATEGORY = msgspec.json.Decoder(shapes.CategoryNode)
+_TOURNAMENT = msgspec.json.Decoder(shapes.TournamentNode)
+_PAGE = msgspec.json.Decoder(shapes.ListData)
+_TOURNAMENTS = msgspec.json.Decoder(list[msgspec.Raw])
+_LISTED = msgspec.json.Decoder(shapes.ListTournament)
+_EVENT = msgspec.json.Decoder(shapes.Event)
+_EVENT_ID = msgspec.json.Decoder(shapes.EventId)
+_PRODUCT = msgspec.json.Decoder(shapes.MarketProduct)
+_MARKET = msgspec.json.Decoder(shapes.Market)
+
+_OK: Final = 10000
+_INVALID: Final = 19000
+_NO_SUCH_RESOURCE: Final = 19001
+
+_MATCH: Final = "sr:match:"
+_TOURNAMENT_ID: Final = re.compile(r"^sr:tournament:(\d{1,18})$")
+_GENIUS: Final = re.compile(r"^1111111(\d{7,9})$")
+"""A Genius id dressed as a SportRadar id: seven ones, then the Genius number."""
+
+
+def judge(answer: Answer) -> judging.Verdict | None:
+    """SportyBet's envelope: business codes served with a good status, and success without data."""
+    verdict = judging.http_verdict(answer)
+    if verdict is not None:
+        return verdict
+    try:
+        envelope = _ENVELOPE.decode(answer.body or b"")
+    except msgspec.DecodeError as error:
+        return judging.json_verdict(error)
+    code = integer(envelope.biz_code)
+    if code is None:
+        return FailureClass.CONTRACT_BROKEN, f"no bizCode: {judging.excerpt(answer.body or b'')}"
+    if code != _OK:
+        refusal = _refusal(code, answer.request.kind is PayloadKind.DETAIL)
+        return refusal, f"bizCode {code}: {envelope.inner_msg or envelope.message or ''}".rstrip(": ")
+    return _judge_data(answer.request.kind, bytes(envelope.data))
+
+
+def _judge_data(kind: PayloadKind, data: bytes) -> judging.Verdict | None:
+    if kind is PayloadKind.DETAIL and is_empty_json(data):
+        return FailureClass.NOT_FOUND, "success without an event"
+    if data in (b"", b"null"):
+        return FailureClass.TRANSIENT, "success without data"
+    # Lists come as an object with pages, or as a bare list of the tournaments asked for.
+    if data.startswith(b"{") or (kind is PayloadKind.LISTING and data.startswith(b"[")):
+        return None
+    return FailureClass.CONTRACT_BROKEN, f"data is no {kind}: {judging.excerpt(data)}"
+
+
+def _refusal(code: int, detail: bool) -> FailureClass:
+    if detail and code in (_INVALID, _NO_SUCH_RESOURCE):
+        return FailureClass.NOT_FOUND
+    return FailureClass.CONTRACT_BROKEN if code == _NO_SUCH_RESOURCE else FailureClass.PERMANENT
+
+
+def read_listing(answer: Answer) -> Listing:
+    """Raises PayloadRejected."""
+    return _detail_event(answer)[1]
+
+
+def read_detail(answer: Answer) -> Detail:
+    """Raises PayloadRejected, also when the match is in play or the book is the live one."""
+    event, listing = _detail_event(answer)
+    if listing.in_play:
+        raise PayloadRejected(SPORTYBET, "$.data", f"in play: status {event.status}, or the live product's book")
+    rejects: list[Reject] = []
+    # The first half of `productStatus` closes a whole product for betting, whatever its markets say.
+    closed = event.banned is True or (isinstance(event.product_status, str) and event.product_status.startswith("1#"))
+    return Detail(listing, _prices(listing.external_id, event.markets or [], closed, rejects), rejects)
+
+
+def _detail_event(answer: Answer) -> tuple[shapes.Event, Listing]:
+    body = body_of(SPORTYBET, answer, judge(answer))
+    try:
+        event = decode(_EVENT, _ENVELOPE.decode(body).data, "$.data")
+        listing = listing_of(event, "$.data", live_product=answer.request.params.get("productId") == LIVE)
+    except UnreadableError as error:
+        raise PayloadRejected(SPORTYBET, error.path, error.reason) from error
+    asked = answer.request.external_id
+    if asked is not None and asked.removeprefix(_MATCH) != listing.external_id.removeprefix(_MATCH):
+        raise PayloadRejected(SPORTYBET, "$.data.eventId", f"the answer is about {listing.external_id}, asked was {asked}")
+    return event, listing
+
+
+def listing_of(event: shapes.Event, path: str, live_product: bool = False) -> Listing:
+    """The listing that an event claims to be. Raises UnreadableError."""
+    sport_node = object_of(event.sport)
+    category = object_of(sport_node.get("category"))
+    tournament = object_of(category.get("tournament"))
+    sport_id, tournament_id = text(sport_node.get("id")), text(tournament.get("id"))
+    sport = Sport.FOOTBALL if sport_id in VIRTUAL_FOOTBALL_IDS else SPORTS.get(sport_id or "")
+    if sport is None:
+        raise UnreadableError(f"{path}.sport.id", f"sport {sport_id} is not covered")
+    if tournament_id is None:
+        raise UnreadableError(f"{path}.sport.category.tournament.id", "no tournament id")
+    if not event.event_id.strip():
+        raise UnreadableError(f"{path}.eventId", "empty id")
+    kickoff_at = epoch_ms_instant(event.estimate_start_time)
+    if kickoff_at is None:
+        raise UnreadableError(f"{path}.estimateStartTime", f"{event.estimate_start_time!r} is no instant in milliseconds")
+    kind = _kind(event, sport_id, category, tournament)
+    if kind is ListingKind.MATCH and not (event.home_team_name.strip() and event.away_team_name.strip()):
+        raise UnreadableError(f"{path}.homeTeamName", "a match without two team names")
+    sr_id, genius_id = match_ids(event.event_id, event.event_source)
+    return Listing(
+        platform=SPORTYBET,
+        external_id=event.event_id,
+        kind=kind,
+        sport=sport,
+        tournament_external_id=tournament_id,
+        tournament_name=text(tournament.get("name")) or "",
+        country_raw=text(category.get("name")),
+        home_team=event.home_team_name.strip(),
+        away_team=event.away_team_name.strip(),
+        kickoff_at=kickoff_at,
+        sr_id=sr_id,
+        genius_id=genius_id,
+        sr_tournament_id=sr_tournament_id(tournament_id),
+        n_markets_declared=count(event.total_market_size),
+        in_play=live_product or _in_play(event),
+    )
+
+
+def _kind(event: shapes.Event, sport_id: str | None, category: dict[str, Any], tournament: dict[str, Any]) -> ListingKind:
+    country, name = text(category.get("name")), text(tournament.get("name")) or ""
+    simulated = sport_id in VIRTUAL_FOOTBALL_IDS or category.get("id") in SIMULATED_CATEGORY_IDS
+    if simulated or is_simulated(country, name, event.home_team_name, event.away_team_name):
+        return ListingKind.SIMULATED
+    return ListingKind.MATCH if event.event_id.startswith(_MATCH) else ListingKind.ANTEPOST
+
+
+def _in_play(event: shapes.Event) -> bool:
+    """Anything but "not started": running, ended, postponed; live scores; or markets of the live product."""
+    if (integer(event.status) or 0) != 0 or event.played_seconds or event.set_score:
+        return True
+    for raw in event.markets or ():
+        try:
+            if str(_PRODUCT.decode(raw).product) == LIVE:
+                return True
+        except msgspec.DecodeError:
+            continue  # a market that is no object is rejected when the book is read
+    return False
+
+
+def match_ids(event_id: str, event_source: Any) -> tuple[int | None, int | None]:
+    """SportRadar and Genius id, from the event's sources where they name one, else from its own id.
+
+    A source of type BET_RADAR may carry the Genius dress as well; a number that both providers claim is nobody's SportRadar id.
+    """
+    remainder = event_id.removeprefix(_MATCH)
+    genius = _GENIUS.match(remainder)
+    own_sr = positive_id(remainder) if event_id.startswith(_MATCH) and not genius else None
+    own_genius = positive_id(genius[1]) if genius else None
+    sources = [object_of(object_of(event_source).get(phase)) for phase in ("preMatchSource", "liveSource")]
+    named = [(source.get("sourceType"), _bare(source.get("sourceId"))) for source in sources]
+    radar = next((number for provider, number in named if provider == "BET_RADAR" and number), None)
+    betgenius = next((number for provider, number in named if provider == "BET_GENIUS" and number), None)
+    if radar is None and betgenius is None:
+        return own_sr, own_genius
+    sr_id = radar if radar is not None else own_sr
+    return (None if sr_id == betgenius else sr_id), betgenius
+
+
+def _bare(source_id: Any) -> int | None:
+    digits = (text(source_id) or "").removeprefix(_MATCH)
+    dressed = _GENIUS.match(digits)
+    return positive_id(dressed[1] if dressed else digits)
+
+
+def sr_tournament_id(tournament_id: str) -> int | None:
+    """SportRadar's tournament number; `sr:simple_tournament:` numbers are another space and give none."""
+    found = _TOURNAMENT_ID.match(tournament_id)
+    return positive_id(found[1]) if found else None
+
+
+def _prices(external_id: str, markets: Sequence[msgspec.Raw], closed: bool, rejects: list[Reject]) -> RawPrices:
+    prices = RawPrices()
+    market_ids, market_names, specifiers = prices.market_id, prices.market_name, prices.specifier
+    outcome_ids, outcome_names, odds, off = prices.outcome_id, prices.outcome_name, prices.odds_milli, prices.off
+    for m, raw in enumerate(markets):
+        try:
+            market = decode(_MARKET, raw, f"$.data.markets[{m}]")
+        except UnreadableError as error:
+            rejects.append(Reject(SPORTYBET, external_id, error.path, error.reason))
+            continue
+        market_id, market_name, specifier = str(market.id), market.name or market.desc or "", market.specifier or ""
+        market_off = closed or market.banned is True or (integer(market.status) or 0) != 0
+        for o, outcome in enumerate(market.outcomes or ()):
+            outcome_id = text(outcome.id)
+            if outcome_id is None:
+                rejects.append(Reject(SPORTYBET, external_id, f"$.data.markets[{m}].outcomes[{o}].id", "no outcome id"))
+                continue
+            market_ids.append(market_id)
+            market_names.append(market_name)
+            specifiers.append(specifier)
+            outcome_ids.append(outcome_id)
+            outcome_names.append(text(outcome.desc) or outcome_id)
+            odds.append(odds_milli(outcome.odds))
+            off.append(market_off or integer(outcome.is_active) != 1)
+    return prices
+
+
+@dataclass(slots=True)
+class Page:
+    """One list answer: how many events it says there are in all, and the ids of those that it holds, readable or not."""
+
+    total: int | None = None
+    ids: list[str] = field(default_factory=list)
+
+
+def page_listings(answer: Answer, found: collecting.Collected) -> Page:
+    """Adds the listings of a list answer to `found`: a page of all events, or the tournaments that were asked for."""
+    page = Page()
+    try:
+        data = _ENVELOPE.decode(answer.body or b"").data
+        if bytes(data).startswith(b"["):
+            tournaments, base = decode(_TOURNAMENTS, data, "$.data"), "$.data"
+        else:
+            head = decode(_PAGE, data, "$.data")
+            tournaments, base, page.total = head.tournaments or [], "$.data.tournaments", count(head.total_num)
+    except UnreadableError as error:
+        found.reject(None, error.path, error.reason, None)
+        return page
+    listings: list[Listing] = []
+    for t, raw_tournament in enumerate(tournaments):
+        try:
+            tournament = decode(_LISTED, raw_tournament, f"{base}[{t}]")
+        except UnreadableError as error:
+            found.reject(None, error.path, error.reason, None)
+            continue
+        for e, raw in enumerate(tournament.events or ()):
+            path = f"{base}[{t}].events[{e}]"
+            event_id = _event_id(raw)
+            page.ids.append(event_id or path)
+            try:
+                listings.append(listing_of(decode(_EVENT, raw, path), path))
+            except UnreadableError as error:
+                found.reject(event_id, error.path, error.reason, text(tournament.id))
+    found.add(collecting.once(listings))
+    return page
+
+
+def _event_id(raw: msgspec.Raw) -> str | None:
+    try:
+        return text(_EVENT_ID.decode(raw).event_id)
+    except msgspec.DecodeError:
+        return None
+
+
+def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
+    """The sport's tree. Raises UnreadableError when the answer is no tree or does not hold the sport. Popular tournaments repeat others: not read."""
+    data = _ENVELOPE.decode(answer.body or b"").data
+    node, at = _sport_node(decode(_TREE, data, "$.data").sport_list, SPORT_IDS[sport])
+    tree = collecting.Tree(total=count(node.event_size))
+    for c, raw_category in enumerate(node.categories or ()):
+        path = f"{at}.categories[{c}]"
+        try:
+            category = decode(_CATEGORY, raw_category, path)
+        except UnreadableError as error:
+            tree.rejects.append(Reject(SPORTYBET, None, error.path, error.reason))
+            continue
+        for t, raw in enumerate(category.tournaments or ()):
+            try:
+                entry = decode(_TOURNAMENT, raw, f"{path}.tournaments[{t}]")
+            except UnreadableError as error:
+                tree.rejects.append(Reject(SPORTYBET, None, error.path, error.reason))
+                continue
+            name = entry.name.strip()
+            tree.tournaments[entry.id] = collecting.Declared(entry.id, name, category.name, sr_tournament_id(entry.id), count(entry.event_size))
+    return tree
+
+
+def _sport_node(nodes: Sequence[msgspec.Raw], sport_id: str) -> tuple[shapes.SportNode, str]:
+    for n, raw in enumerate(nodes):
+        try:
+            node = decode(_SPORT, raw, f"$.data.sportList[{n}]")
+        except UnreadableError:
+            continue  # another sport's node may be odd; ours is missed below if it is
+        if node.id == sport_id:
+            return node, f"$.data.sportList[{n}]"
+    raise UnreadableError("$.data.sportList", f"no node of sport {sport_id}")

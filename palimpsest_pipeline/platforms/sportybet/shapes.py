@@ -1,0 +1,94 @@
+"""SportyBet's JSON as types. Only what is read is named. Nothing is ever null there: what is unknown is absent, so nearly all is optional."""
+
+from typing import Any
+
+import msgspec
+
+from ..reading import NO_RAW
+
+
+class Envelope(msgspec.Struct, gc=False, rename="camel"):
+    biz_code: Any = None
+    message: Any = None
+    inner_msg: Any = None
+    data: msgspec.Raw = NO_RAW
+
+
+class TreeData(msgspec.Struct, rename="camel"):
+    sport_list: list[msgspec.Raw]
+
+
+class SportNode(msgspec.Struct, rename="camel"):
+    id: str
+    categories: list[msgspec.Raw] | None = None
+    event_size: Any = None
+
+
+class CategoryNode(msgspec.Struct):
+    name: str | None = None
+    tournaments: list[msgspec.Raw] | None = None
+
+
+class TournamentNode(msgspec.Struct, gc=False, rename="camel"):
+    id: str
+    name: str = ""
+    event_size: Any = None
+
+
+class ListData(msgspec.Struct, rename="camel"):
+    total_num: Any = None
+    tournaments: list[msgspec.Raw] | None = None
+
+
+class ListTournament(msgspec.Struct, rename="camel"):
+    id: Any = None
+    name: Any = None
+    category_name: Any = None
+    category_id: Any = None
+    events: list[msgspec.Raw] | None = None
+
+
+class Event(msgspec.Struct, rename="camel"):
+    """An event in a list or as a detail, its markets left undecoded."""
+
+    event_id: str
+    estimate_start_time: Any = None
+    status: Any = None
+    product_status: Any = None
+    home_team_name: str = ""
+    away_team_name: str = ""
+    sport: Any = None
+    total_market_size: Any = None
+    event_source: Any = None
+    played_seconds: Any = None
+    set_score: Any = None
+    banned: Any = None
+    markets: list[msgspec.Raw] | None = None
+
+
+class EventId(msgspec.Struct, rename="camel"):
+    """What can still be said of an event that cannot be read."""
+
+    event_id: Any = None
+
+
+class MarketProduct(msgspec.Struct, gc=False):
+    product: Any = None
+
+
+class Outcome(msgspec.Struct, rename="camel"):
+    id: Any = None
+    odds: Any = None
+    is_active: Any = None
+    desc: Any = None
+
+
+class Market(msgspec.Struct, rename="camel"):
+    id: int | str
+    specifier: str | None = None
+    product: Any = None
+    status: Any = None
+    banned: Any = None
+    name: str | None = None
+    desc: str | None = None
+    outcomes: list[Outcome] | None = None
