@@ -1,0 +1,341 @@
+"""The vocabulary that ships with the package: loading its files, checking them, and their shape as frames. No prices here.
+
+The format of the files and how to add a mapping are described in `vocabulary/README.md`.
+"""
+
+import csv
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from ..domain.words import Platform, Sport
+
+FOLDER: Final = Path(__file__).parent / "vocabulary"
+
+COLUMNS: Final = {
+    "markets.csv": ("market_id", "market_key", "sport", "period", "name", "line_kind", "fair_sum"),
+    "outcomes.csv": ("market_key", "ordinal", "outcome_key", "name"),
+    "keys.csv": ("platform", "sport", "external_market_id", "requires", "reads", "adds", "ignores", "market_key", "open_outcomes"),
+    "outcome_keys.csv": ("platform", "sport", "external_market_id", "external_outcome_id", "market_key", "outcome_key"),
+}
+
+SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
+    "none": frozenset(),
+    "total": frozenset({"total"}),
+    "handicap": frozenset({"hcp"}),
+    "minute": frozenset({"minute"}),
+    "minute+total": frozenset({"minute", "total"}),
+    "early_payout+total": frozenset({"minsnr", "total"}),
+    "goal_number": frozenset({"goalnr"}),
+    "goals": frozenset({"goals"}),
+    "score": frozenset({"score"}),
+    "player": frozenset(),
+    "player+goal_number": frozenset({"goalnr"}),
+    "period_number": frozenset({"quarternr"}),
+    "period_number+total": frozenset({"quarternr", "total"}),
+    "period_number+handicap": frozenset({"hcp", "quarternr"}),
+}
+"""Canonical specifier parts of each kind of line."""
+
+CONVERSIONS: Final = frozenset({"number", "quarters", "score", "text", "ladder"})
+READ: Final = re.compile(r"(?P<canonical>\w+)=(?P<conversion>\w+)\((?P<raw>\w+)\)")
+FAIR_SUM: Final = re.compile(r"|[12]|overlap\(\d+(\.\d+)?\)")
+SMALLINT_MAX: Final = 32767
+
+
+class VocabularyError(Exception):
+    """A vocabulary file is faulty; the message begins with file:line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The vocabulary as frames.
+
+    markets: market_id Int16, market_key, sport, period, name, line_kind, fair_sum (null: unknown), betpawa_market_id (null: not sold there).
+    outcomes: market_id, ordinal Int16, outcome_key, name.
+    keys: key_id UInt32 (order of preference), platform, sport, external_market_id, market_id, open_outcomes, ladder Boolean.
+    parts: key_id, part, role (require, read, ignore), expected, canonical, conversion: what a key does with each raw specifier part.
+    added: key_id, canonical, text (`minute=10`).
+    outcome_keys: key_id, external_outcome_id, ordinal Int16.
+    """
+
+    markets: pl.DataFrame
+    outcomes: pl.DataFrame
+    keys: pl.DataFrame
+    parts: pl.DataFrame
+    added: pl.DataFrame
+    outcome_keys: pl.DataFrame
+    version: str
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """The vocabulary of the package, loaded once. Raises VocabularyError when a file is faulty."""
+    return load(FOLDER)
+
+
+def load(folder: Path) -> Vocabulary:
+    """The vocabulary in `folder`. Raises VocabularyError naming file and line."""
+    markets = _markets(folder)
+    outcomes = _outcomes(folder, markets)
+    keys = _keys(folder, markets)
+    outcome_keys = _outcome_keys(folder, keys, outcomes)
+    _refuse_ambiguous(folder, keys, outcome_keys)
+    content = b"".join((folder / name).read_bytes() for name in COLUMNS)
+    version = f"{(folder / 'VERSION').read_text().strip()}+{hashlib.sha256(content).hexdigest()[:8]}"
+    return _frames(markets, outcomes, keys, outcome_keys, version)
+
+
+@dataclass(frozen=True, slots=True)
+class _Market:
+    market_id: int
+    market_key: str
+    sport: str
+    period: str
+    name: str
+    line_kind: str
+    fair_sum: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    line: int
+    key_id: int
+    platform: str
+    sport: str
+    external_market_id: str
+    requires: dict[str, str]
+    reads: dict[str, tuple[str, str]]
+    """Raw part to (canonical part, conversion)."""
+    adds: dict[str, str]
+    ignores: tuple[str, ...]
+    market: _Market
+    open_outcomes: str
+
+    @property
+    def ladder(self) -> bool:
+        return any(conversion == "ladder" for _, conversion in self.reads.values())
+
+    @property
+    def canonical(self) -> list[str]:
+        return [*(canonical for canonical, _ in self.reads.values()), *self.adds]
+
+
+def _rows(folder: Path, name: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, row) of a file whose header and row lengths are right."""
+    with (folder / name).open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        if tuple(header) != COLUMNS[name]:
+            raise VocabularyError(f"{name}:1: columns must be {','.join(COLUMNS[name])}")
+        for values in reader:
+            if len(values) != len(header):
+                raise VocabularyError(f"{name}:{reader.line_num}: {len(values)} values for {len(header)} columns")
+            yield reader.line_num, dict(zip(header, values, strict=True))
+
+
+def _check(holds: bool, name: str, line: int, message: str) -> None:
+    if not holds:
+        raise VocabularyError(f"{name}:{line}: {message}")
+
+
+def _number(name: str, line: int, text: str) -> int:
+    _check(text.isdecimal() and 0 < int(text) <= SMALLINT_MAX, name, line, f"{text!r} is not a number from 1 to {SMALLINT_MAX}")
+    return int(text)
+
+
+def _markets(folder: Path) -> dict[str, _Market]:
+    name = "markets.csv"
+    markets: dict[str, _Market] = {}
+    ids: set[int] = set()
+    for line, row in _rows(folder, name):
+        market = _Market(**{**row, "market_id": _number(name, line, row["market_id"])})  # type: ignore[arg-type]
+        _check(market.market_id not in ids, name, line, f"market_id {market.market_id} is there twice")
+        _check(market.market_key not in markets, name, line, f"market_key {market.market_key} is there twice")
+        _check(market.sport in set(Sport), name, line, f"unknown sport {market.sport!r}")
+        _check(market.line_kind in SPECIFIER_PARTS, name, line, f"unknown line_kind {market.line_kind!r}")
+        _check(FAIR_SUM.fullmatch(market.fair_sum) is not None, name, line, f"fair_sum {market.fair_sum!r} is not 1, 2, overlap(x) or empty")
+        _check(bool(market.market_key and market.name and market.period), name, line, "market_key, name and period must not be empty")
+        ids.add(market.market_id)
+        markets[market.market_key] = market
+    return markets
+
+
+def _outcomes(folder: Path, markets: dict[str, _Market]) -> dict[tuple[str, str], tuple[int, str]]:
+    """(market key, outcome key) to (ordinal, name)."""
+    name = "outcomes.csv"
+    outcomes: dict[tuple[str, str], tuple[int, str]] = {}
+    count: dict[str, int] = defaultdict(int)
+    for line, row in _rows(folder, name):
+        market_key, outcome_key = row["market_key"], row["outcome_key"]
+        _check(market_key in markets, name, line, f"market_key {market_key!r} is not in markets.csv")
+        _check((market_key, outcome_key) not in outcomes, name, line, f"outcome {outcome_key} of {market_key} is there twice")
+        _check(bool(outcome_key and row["name"]), name, line, "outcome_key and name must not be empty")
+        count[market_key] += 1
+        ordinal = _number(name, line, row["ordinal"])
+        _check(ordinal == count[market_key], name, line, f"ordinal {ordinal} of {market_key}: {count[market_key]} comes next")
+        outcomes[market_key, outcome_key] = (ordinal, row["name"])
+    return outcomes
+
+
+def _pairs(name: str, line: int, text: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for item in filter(None, text.split("|")):
+        part, equals, value = item.partition("=")
+        _check(bool(part and equals and value) and part not in pairs, name, line, f"{item!r} in {text!r} is not part=value, each part once")
+        pairs[part] = value
+    return pairs
+
+
+def _reads(name: str, line: int, text: str) -> dict[str, tuple[str, str]]:
+    reads: dict[str, tuple[str, str]] = {}
+    for item in filter(None, text.split("|")):
+        match = READ.fullmatch(item)
+        _check(match is not None, name, line, f"{item!r} is not canonical=conversion(raw)")
+        assert match is not None
+        _check(match["conversion"] in CONVERSIONS, name, line, f"unknown conversion {match['conversion']!r}")
+        _check(match["raw"] not in reads, name, line, f"raw part {match['raw']} is read twice")
+        reads[match["raw"]] = (match["canonical"], match["conversion"])
+    return reads
+
+
+def _keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
+    name = "keys.csv"
+    keys: list[_Key] = []
+    seen: set[tuple[str, ...]] = set()
+    for line, row in _rows(folder, name):
+        _check(row["platform"] in set(Platform), name, line, f"unknown platform {row['platform']!r}")
+        _check(row["market_key"] in markets, name, line, f"market_key {row['market_key']!r} is not in markets.csv")
+        market = markets[row["market_key"]]
+        _check(row["sport"] == market.sport, name, line, f"{market.market_key} is a market of {market.sport}, not of {row['sport']}")
+        _check(row["open_outcomes"] in {"", "id", "name"}, name, line, f"open_outcomes {row['open_outcomes']!r} is not id, name or empty")
+        identity = (row["platform"], row["sport"], row["external_market_id"], row["requires"], market.market_key)
+        _check(identity not in seen, name, line, f"{' '.join(filter(None, identity))} is there twice")
+        seen.add(identity)
+        key = _Key(
+            line=line,
+            key_id=len(keys),
+            platform=row["platform"],
+            sport=row["sport"],
+            external_market_id=row["external_market_id"],
+            requires=_pairs(name, line, row["requires"]),
+            reads=_reads(name, line, row["reads"]),
+            adds=_pairs(name, line, row["adds"]),
+            ignores=tuple(filter(None, row["ignores"].split("|"))),
+            market=market,
+            open_outcomes=row["open_outcomes"],
+        )
+        wanted = sorted(SPECIFIER_PARTS[market.line_kind])
+        _check(sorted(key.canonical) == wanted, name, line, f"{market.market_key} needs the parts {wanted}, the key gives {sorted(key.canonical)}")
+        raw = [*key.requires, *key.reads, *key.ignores]
+        _check(len(raw) == len(set(raw)), name, line, "a raw part has one role: required, read or ignored")
+        _check(not key.ladder or wanted == ["total"], name, line, "a ladder gives a total and nothing else")
+        keys.append(key)
+    return keys
+
+
+def _outcome_keys(folder: Path, keys: list[_Key], outcomes: dict[tuple[str, str], tuple[int, str]]) -> list[tuple[int, int, str, int]]:
+    """(line, key_id, external outcome id, ordinal): each outcome of a key once for every row of keys.csv that it serves."""
+    name = "outcome_keys.csv"
+    by_identity: dict[tuple[str, str, str, str], list[_Key]] = defaultdict(list)
+    for key in keys:
+        by_identity[key.platform, key.sport, key.external_market_id, key.market.market_key].append(key)
+    found: list[tuple[int, int, str, int]] = []
+    seen: set[tuple[tuple[str, str, str, str], str]] = set()
+    for line, row in _rows(folder, name):
+        identity = (row["platform"], row["sport"], row["external_market_id"], row["market_key"])
+        code = row["external_outcome_id"]
+        _check(identity in by_identity, name, line, f"{' '.join(identity)} is not in keys.csv")
+        outcome = outcomes.get((row["market_key"], row["outcome_key"]))
+        _check(outcome is not None, name, line, f"outcome {row['outcome_key']!r} of {row['market_key']} is not in outcomes.csv")
+        assert outcome is not None
+        _check(bool(code) and (identity, code) not in seen, name, line, f"outcome id {code!r} of {' '.join(identity)} is empty or there twice")
+        seen.add((identity, code))
+        found.extend((line, key.key_id, code, outcome[0]) for key in by_identity[identity])
+    return found
+
+
+def _refuse_ambiguous(folder: Path, keys: list[_Key], outcome_keys: list[tuple[int, int, str, int]]) -> None:
+    """An outcome of a platform market leads to one canonical outcome, and a market has one place for outcomes that are not listed."""
+    owner: dict[tuple[object, ...], str] = {}
+    for line, key_id, code, _ in outcome_keys:
+        key = keys[key_id]
+        identity = (key.platform, key.sport, key.external_market_id, tuple(sorted(key.requires.items())), code)
+        other = owner.setdefault(identity, key.market.market_key)
+        message = f"outcome id {code!r} of {key.platform} {key.external_market_id} leads to {other} and to {key.market.market_key}"
+        _check(other == key.market.market_key, "outcome_keys.csv", line, message)
+    rest: set[tuple[object, ...]] = set()
+    for key in keys:
+        if key.open_outcomes:
+            place = (key.platform, key.sport, key.external_market_id, tuple(sorted(key.requires.items())))
+            message = f"two markets take the unlisted outcomes of {key.platform} {key.external_market_id}"
+            _check(place not in rest, "keys.csv", key.line, message)
+            rest.add(place)
+
+
+def _frames(
+    markets: dict[str, _Market],
+    outcomes: dict[tuple[str, str], tuple[int, str]],
+    keys: list[_Key],
+    outcome_keys: list[tuple[int, int, str, int]],
+    version: str,
+) -> Vocabulary:
+    betpawa: dict[str, str] = {}
+    parts: list[tuple[int, str, str, str | None, str | None, str | None]] = []
+    for key in keys:
+        if key.platform == Platform.BETPAWA:
+            betpawa.setdefault(key.market.market_key, key.external_market_id)
+        parts += [(key.key_id, part, "require", value, None, None) for part, value in key.requires.items()]
+        parts += [(key.key_id, part, "read", None, canonical, conversion) for part, (canonical, conversion) in key.reads.items()]
+        parts += [(key.key_id, part, "ignore", None, None, None) for part in key.ignores]
+    text = pl.String
+    return Vocabulary(
+        markets=pl.DataFrame(
+            [
+                (m.market_id, m.market_key, m.sport, m.period, m.name, m.line_kind, m.fair_sum or None, betpawa.get(m.market_key))
+                for m in markets.values()
+            ],
+            schema={
+                "market_id": pl.Int16,
+                **dict.fromkeys(("market_key", "sport", "period", "name", "line_kind", "fair_sum", "betpawa_market_id"), text),
+            },
+            orient="row",
+        ),
+        outcomes=pl.DataFrame(
+            [(markets[market_key].market_id, ordinal, outcome_key, name) for (market_key, outcome_key), (ordinal, name) in outcomes.items()],
+            schema={"market_id": pl.Int16, "ordinal": pl.Int16, "outcome_key": text, "name": text},
+            orient="row",
+        ),
+        keys=pl.DataFrame(
+            [(k.key_id, k.platform, k.sport, k.external_market_id, k.market.market_id, k.open_outcomes, k.ladder) for k in keys],
+            schema={
+                "key_id": pl.UInt32,
+                **dict.fromkeys(("platform", "sport", "external_market_id"), text),
+                "market_id": pl.Int16,
+                "open_outcomes": text,
+                "ladder": pl.Boolean,
+            },
+            orient="row",
+        ),
+        parts=pl.DataFrame(
+            parts, schema={"key_id": pl.UInt32, **dict.fromkeys(("part", "role", "expected", "canonical", "conversion"), text)}, orient="row"
+        ),
+        added=pl.DataFrame(
+            [(key.key_id, canonical, f"{canonical}={value}") for key in keys for canonical, value in key.adds.items()],
+            schema={"key_id": pl.UInt32, "canonical": text, "text": text},
+            orient="row",
+        ),
+        outcome_keys=pl.DataFrame(
+            [(key_id, code, ordinal) for _, key_id, code, ordinal in outcome_keys],
+            schema={"key_id": pl.UInt32, "external_outcome_id": text, "ordinal": pl.Int16},
+            orient="row",
+        ),
+        version=version,
+    )
