@@ -1,0 +1,42 @@
+create view palimpsest.competitor_events as
+select
+    e.listing_id::bigint as id,
+    e.platform as source,
+    e.external_id,
+    coalesce(e.fixture_sr_id, e.sr_id) as sportradar_id,
+    h.listing_id::bigint as betpawa_event_id,
+    core.natural_id(e.platform, e.tournament_external_id) as tournament_id,
+    e.home_team || ' - ' || e.away_team as name,
+    e.home_team,
+    e.away_team,
+    e.kickoff_at as kickoff,
+    e.deleted_at,
+    e.first_seen_at as created_at,
+    e.last_seen_at as updated_at
+from core.event_listings e
+left join lateral (
+    select x.listing_id
+    from core.event_listings x
+    where x.fixture_sr_id = e.fixture_sr_id
+        and x.platform = (select palimpsest.home_platform())
+        and x.kind = 'match'
+        and x.deleted_at is null
+    order by x.is_primary desc, x.listing_id
+    limit 1
+) h on true
+where e.kind = 'match' and e.platform <> (select palimpsest.home_platform());
+
+comment on view palimpsest.competitor_events is 'Matches that competitors list or have listed, one row per listing, each with the home event of the same fixture.';
+comment on column palimpsest.competitor_events.id is 'Event of the competitor.';
+comment on column palimpsest.competitor_events.source is 'Platform.';
+comment on column palimpsest.competitor_events.external_id is 'The platform''s own event id; unique per source.';
+comment on column palimpsest.competitor_events.sportradar_id is 'SportRadar id of the fixture; null when unidentified.';
+comment on column palimpsest.competitor_events.betpawa_event_id is 'The home platform''s event of the same fixture: events.id. Null: only competitors list it. Found by a join each time, so order of arrival cannot matter.';
+comment on column palimpsest.competitor_events.tournament_id is 'Its tournament: competitor_tournaments.id.';
+comment on column palimpsest.competitor_events.name is 'Both sides, home side first.';
+comment on column palimpsest.competitor_events.home_team is 'Home side as the platform writes it.';
+comment on column palimpsest.competitor_events.away_team is 'Away side as the platform writes it.';
+comment on column palimpsest.competitor_events.kickoff is 'Kickoff the platform claims now.';
+comment on column palimpsest.competitor_events.deleted_at is 'Since when complete discoveries lack it before its kickoff; null while listed.';
+comment on column palimpsest.competitor_events.created_at is 'First time an answer showed it.';
+comment on column palimpsest.competitor_events.updated_at is 'Last time an answer showed it.';

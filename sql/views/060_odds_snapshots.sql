@@ -1,0 +1,17 @@
+create view palimpsest.odds_snapshots as
+select
+    core.snapshot_id(c.listing_id, c.observed_at) as id,
+    c.listing_id::bigint as event_id,
+    e.platform as bookmaker,
+    c.observed_at as captured_at,
+    c.cycle_id as scrape_run_id
+from core.captures c
+join core.event_listings e using (listing_id)
+where e.platform = (select palimpsest.home_platform());
+
+comment on view palimpsest.odds_snapshots is 'Answers with odds from the home platform: each confirms all prices then in force.';
+comment on column palimpsest.odds_snapshots.id is 'Snapshot.';
+comment on column palimpsest.odds_snapshots.event_id is 'Home event: events.id.';
+comment on column palimpsest.odds_snapshots.bookmaker is 'The home platform.';
+comment on column palimpsest.odds_snapshots.captured_at is 'When the answer was received, less its age in the edge cache.';
+comment on column palimpsest.odds_snapshots.scrape_run_id is 'Cycle it was captured in: scrape_batches.id.';

@@ -1,0 +1,53 @@
+-- A day starts with every market of the listing, so the state at an answer is the last row of each market on its day up to the answer.
+create view palimpsest.market_odds as
+select
+    core.natural_id(core.snapshot_id(c.listing_id, c.observed_at)::text, m.market_id || '|' || m.specifier) as id,
+    core.snapshot_id(c.listing_id, c.observed_at) as snapshot_id,
+    k.betpawa_market_id,
+    k.name as betpawa_market_name,
+    core.specifier_line(m.specifier) as line,
+    case when k.line_kind <> 'none' then k.line_kind end as handicap_type,
+    case when k.line_kind like '%handicap%' then core.specifier_line(m.specifier) end as handicap_home,
+    case when k.line_kind like '%handicap%' then -core.specifier_line(m.specifier) end as handicap_away,
+    m.outcomes
+from core.captures c
+join core.event_listings e using (listing_id)
+cross join lateral (
+    select
+        s.market_id,
+        s.specifier,
+        jsonb_agg(
+            jsonb_build_object(
+                'name', coalesce(o.name, nullif(s.outcome, ''), p.ordinal::text),
+                'odds', round(p.odds_milli / 1000.0, 3),
+                'is_active', p.odds_milli is not null and s.state = 'offered' and (s.off_mask >> (p.ordinal - 1)::integer) & 1 = 0
+            )
+            order by s.outcome, p.ordinal
+        ) as outcomes
+    from (
+        select distinct on (h.market_id, h.specifier, h.outcome) h.market_id, h.specifier, h.outcome, h.state, h.off_mask, h.odds_milli
+        from core.market_changes h
+        where h.listing_id = c.listing_id
+            and h.observed_at <= c.observed_at
+            and h.observed_at >= date_trunc('day', c.observed_at, 'UTC')
+        order by h.market_id, h.specifier, h.outcome, h.observed_at desc
+    ) s
+    cross join lateral unnest(s.odds_milli) with ordinality as p (odds_milli, ordinal)
+    left join core.market_outcomes o
+        on o.market_id = s.market_id and case when s.outcome = '' then o.ordinal = p.ordinal else o.outcome_key = s.outcome end
+    where s.state <> 'withdrawn'
+    group by s.market_id, s.specifier
+) m
+left join core.markets k using (market_id)
+where e.platform = (select palimpsest.home_platform());
+
+comment on view palimpsest.market_odds is 'All markets of the home platform in force at each snapshot. Ask for one snapshot or event: without a filter it is every price ever seen.';
+comment on column palimpsest.market_odds.id is 'Market of the snapshot: an integer made from snapshot, market and line.';
+comment on column palimpsest.market_odds.snapshot_id is 'Snapshot: odds_snapshots.id.';
+comment on column palimpsest.market_odds.betpawa_market_id is 'BetPawa''s market type id; null where it does not sell the market.';
+comment on column palimpsest.market_odds.betpawa_market_name is 'Name of the market: BetPawa''s where it sells it, else the canonical one.';
+comment on column palimpsest.market_odds.line is 'Line: total, handicap on the home side, or number (of the goal, corner, set, ...); null without.';
+comment on column palimpsest.market_odds.handicap_type is 'What the line is: total, handicap, ...; null without a line.';
+comment on column palimpsest.market_odds.handicap_home is 'Handicap given to the home side; null where the line is none.';
+comment on column palimpsest.market_odds.handicap_away is 'Handicap given to the away side; null where the line is none.';
+comment on column palimpsest.market_odds.outcomes is '[{name, odds, is_active}]: decimal odds, null without a price; is_active is false when the outcome cannot be backed.';

@@ -1,0 +1,42 @@
+create view palimpsest.matched_events as
+select
+    f.sr_id,
+    f.effective_kickoff as kickoff,
+    f.sport,
+    f.country,
+    f.tournament_name as tournament,
+    f.home_team,
+    f.away_team,
+    l.platforms,
+    l.n_platforms,
+    l.external_ids,
+    f.suspect_code
+from core.fixtures f
+cross join lateral (
+    select
+        array_agg(p.platform order by p.platform <> (select palimpsest.home_platform()), k.trust_rank nulls last, p.platform) as platforms,
+        count(*)::integer as n_platforms,
+        jsonb_object_agg(p.platform, p.external_id) as external_ids,
+        bool_or(p.platform = (select palimpsest.home_platform())) as at_home
+    from (
+        select distinct on (e.platform) e.platform, e.external_id
+        from core.event_listings e
+        where e.fixture_sr_id = f.sr_id and e.kind = 'match' and e.deleted_at is null
+        order by e.platform, e.is_primary desc, e.listing_id
+    ) p
+    left join core.bookmakers k using (platform)
+) l
+where l.at_home and l.n_platforms > 1;
+
+comment on view palimpsest.matched_events is 'One row per fixture that the home platform and at least one competitor list.';
+comment on column palimpsest.matched_events.sr_id is 'SportRadar id.';
+comment on column palimpsest.matched_events.kickoff is 'Kickoff: home''s claim, else by trust.';
+comment on column palimpsest.matched_events.sport is 'Sport.';
+comment on column palimpsest.matched_events.country is 'Country of the claim that was chosen.';
+comment on column palimpsest.matched_events.tournament is 'Tournament name of the claim that was chosen.';
+comment on column palimpsest.matched_events.home_team is 'Home side of the claim that was chosen.';
+comment on column palimpsest.matched_events.away_team is 'Away side of the claim that was chosen.';
+comment on column palimpsest.matched_events.platforms is 'Platforms that list it, home first.';
+comment on column palimpsest.matched_events.n_platforms is 'How many platforms list it.';
+comment on column palimpsest.matched_events.external_ids is 'Each platform''s own event id (of its primary listing).';
+comment on column palimpsest.matched_events.suspect_code is 'kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd.';
