@@ -1,0 +1,73 @@
+"""From listings to targets: one per fixture, most urgent first. Pure; asks nobody and remembers nothing."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from ..domain.cycles import Target
+from ..domain.observations import Listing
+from ..domain.words import ListingKind, Platform
+
+TIERS: Final = (timedelta(minutes=30), timedelta(minutes=120))
+"""Fixtures kicking off sooner than the first come first, then those sooner than the second, then the rest."""
+
+
+def targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[Target]:
+    """Fixtures that have not kicked off yet, in the order in which to ask.
+
+    Only matches, never those in play. A fixture is what shares a SportRadar id; a listing without one stands alone. Kickoff is the claim of the
+    most trusted platform (home, then Platform's order), of several listings there the one with most markets. The order of `listings` and
+    repetitions among them change nothing.
+    """
+    groups: dict[tuple[int, str], list[Listing]] = defaultdict(list)
+    for listing in _once(listings):
+        if listing.kind is ListingKind.MATCH and not listing.in_play:
+            alone = "" if listing.sr_id is not None else f"{listing.platform} {listing.external_id}"
+            groups[listing.sr_id or 0, alone].append(listing)
+    return ordered((_target(group, home) for group in groups.values()), home, now)
+
+
+def ordered(found: Iterable[Target], home: Platform, now: datetime) -> list[Target]:
+    """Those that have not kicked off at `now`: by urgency, kickoff, more platforms first, home first."""
+
+    def rank(target: Target) -> tuple[int, datetime, int, bool, int, list[tuple[Platform, tuple[str, ...]]]]:
+        tier = sum(target.kickoff_at - now >= tier for tier in TIERS)
+        # The last two only make the order of equals the same every time.
+        last = (target.sr_id or 0, sorted((p, ids) for p, ids in target.listings.items()))
+        return tier, target.kickoff_at, -len(target.listings), home not in target.listings, *last
+
+    return sorted((target for target in found if target.kickoff_at > now), key=rank)
+
+
+def _once(listings: Iterable[Listing]) -> list[Listing]:
+    """Each listing once. Of different claims about one listing the choice does not depend on their order."""
+    chosen: dict[tuple[Platform, str], Listing] = {}
+    for listing in listings:
+        key = (listing.platform, listing.external_id)
+        known = chosen.get(key)
+        if known is None or (known != listing and _claim_rank(listing) < _claim_rank(known)):
+            chosen[key] = listing
+    return list(chosen.values())
+
+
+def _claim_rank(listing: Listing) -> tuple[bool, bool, str]:
+    # In play outweighs not yet in play: the match has begun, whatever an older page says.
+    return not listing.in_play, listing.sr_id is None, repr(listing)
+
+
+def _target(group: Sequence[Listing], home: Platform) -> Target:
+    by_platform: dict[Platform, list[Listing]] = defaultdict(list)
+    for listing in group:
+        by_platform[listing.platform].append(listing)
+    trust = [home, *(p for p in Platform if p is not home)]
+    ids = {p: tuple(sorted((x.external_id for x in by_platform[p]), key=_id_order)) for p in trust if p in by_platform}
+    claims = by_platform[next(iter(ids))]
+    leading = min(claims, key=lambda x: (-(x.n_markets_declared or 0), _id_order(x.external_id)))
+    return Target(leading.sr_id, leading.kickoff_at, ids)
+
+
+def _id_order(external_id: str) -> tuple[bool, int, str]:
+    """Ids of digits by their number, before the others by their text."""
+    number = external_id.isascii() and external_id.isdigit()
+    return not number, int(external_id) if number else 0, external_id
