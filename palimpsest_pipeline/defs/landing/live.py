@@ -61,7 +61,7 @@ def run_discovery(pipeline: Pipeline, cycle: Cycle, progress: Progress | None = 
     async def work() -> tuple[Mapping[Platform, Discovery], CycleResult]:
         writer = pipeline.landing.writer(cycle)
         async with pipeline.clients() as clients:
-            found = await discover(cycle, pipeline.adapters, clients, writer, pipeline.settings.sport, pipeline.clock, progress)
+            found = await discover(cycle, pipeline.adapters, clients, writer, sport=pipeline.settings.sport, clock=pipeline.clock, progress=progress)
         result = discovery_result(cycle, found, pipeline.clock.now())
         writer.close(result.status, result.finished_at, ["discovery"])
         return found.discoveries, result
@@ -77,7 +77,7 @@ def run_capture(pipeline: Pipeline, cycle: Cycle, wanted: Sequence[Target], earl
     async def work() -> CycleResult:
         writer = pipeline.landing.writer(cycle)
         async with pipeline.clients() as clients:
-            result = await capture(cycle, wanted, pipeline.adapters, clients, writer, pipeline.clock, progress, earlier)
+            result = await capture(cycle, wanted, pipeline.adapters, clients, writer, clock=pipeline.clock, progress=progress, earlier=earlier)
         writer.close(result.status, result.finished_at, ["capture"])
         return result
 
