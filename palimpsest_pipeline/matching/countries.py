@@ -1,0 +1,107 @@
+"""Country names as platforms write them, to ISO 3166. Regions, tours and the like (`International`, `ATP`) are no countries and stay None."""
+
+import gettext
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+import pycountry
+
+from .names import fold
+
+_ALIASES: Final = {
+    # The four football nations of the United Kingdom have leagues of their own, and ISO codes as subdivisions.
+    "GB-ENG": ("England", "Angleterre"),
+    "GB-SCT": ("Scotland", "Ecosse"),
+    "GB-WLS": ("Wales", "Pays de Galles"),
+    "GB-NIR": ("Northern Ireland", "Irlande du Nord"),
+    "GB": ("UK", "Great Britain"),
+    "AE": ("UAE", "Emirates", "Emirats arabes unis"),
+    "BA": ("Bosnia", "Bosnia-Herzegovina"),
+    "BN": ("Brunei",),
+    "BY": ("Bielorussie",),
+    "CD": ("DR Congo", "Congo DR", "D.R. Congo", "Democratic Republic of Congo", "Congo DRC", "Congo-Kinshasa", "RD Congo"),
+    "CG": ("Congo Republic", "Republic of Congo", "Congo-Brazzaville"),
+    "CI": ("Ivory Coast", "Cote d Ivoire"),
+    "CN": ("China PR", "PR China"),
+    "CV": ("Cape Verde", "Cape Verde Islands"),
+    "CW": ("Curacao",),
+    "CZ": ("Czech Republic", "Tchequie"),
+    "FK": ("Falkland Islands",),
+    "FM": ("Micronesia",),
+    "FO": ("Faroe Islands", "Faroes"),
+    "GM": ("Gambia", "The Gambia"),
+    "HK": ("Hong Kong, China", "Hong Kong China"),
+    "IE": ("Republic of Ireland", "Eire"),
+    "IR": ("IR Iran",),
+    "KG": ("Kyrgyz Republic",),
+    "KP": ("North Korea", "Korea DPR", "DPR Korea"),
+    "KR": ("South Korea", "Korea Republic", "Republic of Korea", "Coree du Sud"),
+    "LA": ("Laos",),
+    "LC": ("St Lucia", "St. Lucia"),
+    "KN": ("St Kitts and Nevis", "St. Kitts and Nevis"),
+    "MD": ("Moldova",),
+    "MK": ("Macedonia", "FYR Macedonia", "North Macedonia"),
+    "MM": ("Burma",),
+    "MO": ("Macau",),
+    "NL": ("Holland", "The Netherlands"),
+    "PS": ("Palestine",),
+    "RU": ("Russia", "Russie"),
+    "ST": ("Sao Tome and Principe",),
+    "SV": ("Salvador",),
+    "SY": ("Syria",),
+    "SZ": ("Swaziland",),
+    "TL": ("East Timor",),
+    "TR": ("Turkey", "Turkiye"),
+    "TW": ("Chinese Taipei", "Taiwan"),
+    "TZ": ("Tanzania",),
+    "US": ("USA", "U.S.A.", "United States of America"),
+    "VA": ("Vatican", "Vatican City"),
+    "VC": ("St Vincent and the Grenadines", "St. Vincent and the Grenadines"),
+    "VG": ("British Virgin Islands",),
+    "VI": ("US Virgin Islands",),
+    "VN": ("Viet Nam",),
+    "XK": ("Kosovo",),  # no ISO code; XK is the user-assigned one in general use
+}
+_SUFFIXES: Final = (" amateur", " amateurs")
+"""Divisions of a country's game that platforms write as a country of its own."""
+
+
+@cache
+def country_iso(raw: str | None) -> str | None:
+    """ISO 3166 code of a country as a platform writes it: alpha-2, or a subdivision for the British nations. None when it is no country.
+
+    Exact up to spelling (case, accents, punctuation), in English and French, never by similarity: a wrong country is worse than none.
+    """
+    if not raw or not raw.strip():
+        return None
+    bare = raw.strip()
+    if bare.isupper() and bare in _codes():
+        return _codes()[bare]
+    name = fold(bare)
+    for suffix in _SUFFIXES:
+        name = name.removesuffix(suffix)
+    return _names().get(name)
+
+
+@cache
+def _codes() -> dict[str, str]:
+    return {code: c.alpha_2 for c in pycountry.countries for code in (c.alpha_2, c.alpha_3)} | {code: code for code in _ALIASES if "-" in code}
+
+
+@cache
+def _names() -> dict[str, str]:
+    names = {fold(name): iso for name, iso in _published()}
+    for iso, aliases in _ALIASES.items():
+        names |= {fold(alias): iso for alias in aliases}
+    return names
+
+
+def _published() -> Iterator[tuple[str, str]]:
+    french = gettext.translation("iso3166-1", pycountry.LOCALES_DIR, languages=["fr"])
+    for country in pycountry.countries:
+        for attribute in ("official_name", "common_name", "name"):
+            name = getattr(country, attribute, None)
+            if name:
+                yield name, country.alpha_2
+                yield french.gettext(name), country.alpha_2

@@ -1,0 +1,149 @@
+"""One row per real match, joined from its listings each time. Names, country and kickoff are the most trusted platform's; oddities are flagged,
+never mended. Who covers what is counted in `metrics`."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+from rapidfuzz import fuzz
+
+from ..domain.words import Platform
+from .names import fold
+
+FIXTURES: Final[dict[str, pl.DataType]] = {
+    "sr_id": pl.Int64(),
+    "sport": pl.String(),
+    "tournament_key": pl.String(),
+    "country": pl.String(),
+    "tournament_name": pl.String(),
+    "home_team": pl.String(),
+    "away_team": pl.String(),
+    "metadata_source": pl.String(),
+    "effective_kickoff": pl.Datetime("us", "UTC"),
+    "kickoff_max_delta_s": pl.Int32(),
+    "platforms": pl.List(pl.String()),
+    "n_platforms": pl.Int16(),
+    "n_listings_by_platform": pl.String(),
+    "rotated": pl.Boolean(),
+    "suspect_code": pl.String(),
+}
+KICKOFF_TOLERANCE_S: Final = 3 * 3600
+"""Platforms further apart than this about one kickoff are probably not talking of one match."""
+ROTATION_MARGIN: Final = 40.0
+"""By how many points (of 200 for two teams) the crossed reading of two pairs of names must beat the straight one."""
+
+
+def trust_order(home: Platform | str, platforms: Sequence[Platform | str] = tuple(Platform)) -> tuple[Platform, ...]:
+    """`platforms` in order of trust: home first, then as the platforms are defined. Raises ValueError when home is not among them."""
+    known = {Platform(p) for p in platforms}
+    if Platform(home) not in known:
+        raise ValueError(f"home platform {home} is not among the platforms compared: {', '.join(sorted(known))}")
+    return (Platform(home), *(p for p in Platform if p in known and p != home))
+
+
+def fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
+    """Fixtures of `identified` listings (columns `FIXTURES`, those of core.fixtures), sorted by SportRadar id.
+
+    Only primary listings speak, so that further listings of a platform change nothing but their own count. `n_listings_by_platform` is JSON
+    text. Raises ValueError when a listing's platform is not in `trust`.
+    """
+    ranks = pl.DataFrame(
+        {"platform": [str(p) for p in trust], "trust_rank": range(len(trust))}, schema={"platform": pl.String, "trust_rank": pl.Int32}
+    )
+    listed = identified.filter(pl.col("fixture_sr_id").is_not_null()).join(ranks, on="platform", how="left")
+    strangers = listed.filter(pl.col("trust_rank").is_null())["platform"].unique().sort().to_list()
+    if strangers:
+        raise ValueError(f"listings of platforms without a place in the order of trust: {', '.join(strangers)}")
+    claims = _folded(listed.filter("is_primary").sort("fixture_sr_id", "trust_rank"))
+    chosen = claims.unique(subset="fixture_sr_id", keep="first", maintain_order=True)
+    found = (
+        _with_tournament(chosen, links)
+        .join(_spread(claims), on="fixture_sr_id", how="left")
+        .join(_counts(listed), on="fixture_sr_id", how="left")
+        .join(_rotated(claims, chosen), on="fixture_sr_id", how="left")
+        .join(_doubled(claims), on="fixture_sr_id", how="left")
+        .with_columns(
+            pl.col("rotated").fill_null(value=False),
+            sr_id="fixture_sr_id",
+            country="country_raw",
+            metadata_source="platform",
+            effective_kickoff="kickoff_at",
+        )
+        .with_columns(
+            suspect_code=pl.when(pl.col("kickoff_max_delta_s") > KICKOFF_TOLERANCE_S)
+            .then(pl.lit("kickoff_mismatch"))
+            .when("rotated")
+            .then(pl.lit("home_away_swapped"))
+            .when(pl.col("doubled").is_not_null())
+            .then(pl.lit("duplicate_sr_id"))
+        )
+    )
+    return found.sort("sr_id").select(pl.col(name).cast(dtype) for name, dtype in FIXTURES.items())
+
+
+def _folded(claims: pl.DataFrame) -> pl.DataFrame:
+    names = pl.concat([claims["home_team"], claims["away_team"]]).unique().to_list()
+    spelling = pl.DataFrame({"name": names, "folded": [fold(n) for n in names]}, schema={"name": pl.String, "folded": pl.String})
+    return claims.join(spelling.rename({"name": "home_team", "folded": "home_folded"}), on="home_team", how="left", maintain_order="left").join(
+        spelling.rename({"name": "away_team", "folded": "away_folded"}), on="away_team", how="left", maintain_order="left"
+    )
+
+
+def _with_tournament(claims: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
+    keys = links.select("platform", tournament_external_id="external_id", tournament_key="tournament_key")
+    alone = pl.col("platform") + ":" + pl.col("tournament_external_id")
+    return claims.join(keys, on=["platform", "tournament_external_id"], how="left").with_columns(pl.coalesce("tournament_key", alone))
+
+
+def _spread(claims: pl.DataFrame) -> pl.DataFrame:
+    kickoff = pl.col("kickoff_at")
+    return claims.group_by("fixture_sr_id").agg((kickoff.max() - kickoff.min()).dt.total_seconds().alias("kickoff_max_delta_s"))
+
+
+def _counts(listed: pl.DataFrame) -> pl.DataFrame:
+    entry = pl.lit('"') + pl.col("platform") + pl.lit('":') + pl.col("n").cast(pl.String)
+    return (
+        listed.group_by("fixture_sr_id", "trust_rank", "platform")
+        .agg(pl.len().alias("n"))
+        .sort("fixture_sr_id", "trust_rank")
+        .group_by("fixture_sr_id", maintain_order=True)
+        .agg("platform", entry.alias("entries"))
+        .select(
+            "fixture_sr_id",
+            platforms="platform",
+            n_platforms=pl.col("platform").list.len(),
+            n_listings_by_platform=pl.lit("{") + pl.col("entries").list.join(",") + pl.lit("}"),
+        )
+    )
+
+
+def _rotated(claims: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
+    """Fixtures on which some platform's sides read better crossed over than straight against the chosen claim's."""
+    pairs = claims.join(
+        chosen.select("fixture_sr_id", "platform", h="home_folded", a="away_folded"), on="fixture_sr_id", how="left", suffix="_chosen"
+    )
+    # The same spelling on either side is most of them, and settles it without comparing.
+    doubtful = pairs.filter(
+        pl.col("platform") != pl.col("platform_chosen"), pl.col("home_folded") != pl.col("h"), pl.col("away_folded") != pl.col("a")
+    )
+    crossed = [
+        fuzz.token_set_ratio(home, a) + fuzz.token_set_ratio(away, h) - fuzz.token_set_ratio(home, h) - fuzz.token_set_ratio(away, a)
+        for home, away, h, a in doubtful.select("home_folded", "away_folded", "h", "a").iter_rows()
+    ]
+    return (
+        doubtful.with_columns(pl.Series("crossed", crossed, dtype=pl.Float64))
+        .group_by("fixture_sr_id")
+        .agg((pl.col("crossed") >= ROTATION_MARGIN).any().alias("rotated"))
+    )
+
+
+def _doubled(claims: pl.DataFrame) -> pl.DataFrame:
+    """Fixtures that one platform lists twice, by teams and kickoff, under different SportRadar ids."""
+    pair = ["platform", "sport", "kickoff_at", "one", "other"]
+    return (
+        claims.filter(pl.col("home_folded") != "", pl.col("away_folded") != "")
+        .with_columns(one=pl.min_horizontal("home_folded", "away_folded"), other=pl.max_horizontal("home_folded", "away_folded"))
+        .filter(pl.col("fixture_sr_id").n_unique().over(pair) > 1)
+        .select("fixture_sr_id", doubled=pl.lit(True))
+        .unique()
+    )

@@ -1,0 +1,195 @@
+"""Laws that derived rows obey whatever the platforms say. Each returns its violations, one sentence a row, and an empty frame when lawful.
+
+They take the frames as written, of one cycle or several (told apart by `cycle_id` where it is there, and `as_of`), and know nothing of how these
+were computed.
+"""
+
+from typing import Final
+
+import polars as pl
+
+from .rates import ALL
+from .universe import ANY, Universe
+
+VIOLATIONS: Final[dict[str, pl.DataType]] = {"law": pl.String(), "subject": pl.String(), "violation": pl.String()}
+RATES: Final = ("listing_match_rate", "fixture_match_rate", "home_covered_rate", "overall_match_rate", "link_accuracy", "change_ratio")
+_PAIRED: Final = {
+    # coverage_tournament: (match_rate_platform of a competitor, of the union)
+    "n_home": ("n_home", "n_home"),
+    "n_platform": ("n_fixtures", None),
+    "n_matched": ("n_matched_fixtures", "n_matched_fixtures"),
+    "n_home_only": ("n_home_only", "n_home_only"),
+    "n_platform_only": ("n_competitor_only", "n_competitor_only"),
+    "n_undetermined": ("n_undetermined", "n_undetermined"),
+    "n_unidentified": ("n_without_sr", "n_without_sr"),
+}
+CLOCK_TOLERANCE_S: Final = 300
+"""Platforms round and correct kickoffs by minutes; a wrong time zone is off by at least a quarter of an hour."""
+CLOCK_MIN_FIXTURES: Final = 5
+"""Fewer shared fixtures say nothing about a clock: one postponement would decide."""
+
+
+def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
+    """match_rate_platform: matched, home-only, competitor-only and undetermined fixtures are together the union, in every row."""
+    parts = pl.sum_horizontal("n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
+    sentence = pl.format(
+        "{} matched + {} home-only + {} competitor-only + {} undetermined fixtures are not the union of {}",
+        *("n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined", "n_union"),
+    )
+    return _violations("classes add up to the union", rates.filter(parts != pl.col("n_union")), _platform_row(rates), sentence)
+
+
+def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
+    """coverage_fixture, counted by class, is the row `all` of match_rate_platform in both universes."""
+    cycle = _cycle(coverage, rates)
+    started = pl.concat(
+        [
+            coverage.with_columns(include_started=pl.lit(value=True)),
+            coverage.filter(~pl.col("started")).with_columns(include_started=pl.lit(value=False)),
+        ]
+    )
+    of_class = pl.col("fixture_class")
+    counted = started.group_by(*cycle, "include_started").agg(
+        (of_class == "matched").sum().alias("matched"),
+        (of_class == "home_only").sum().alias("home_only"),
+        (of_class == "competitor_only").sum().alias("competitor_only"),
+        (of_class == "undetermined").sum().alias("undetermined"),
+    )
+    both = rates.filter(pl.col("platform") == ALL).join(counted, on=[*cycle, "include_started"], how="full", coalesce=True)
+    pairs = {"matched": "n_matched_fixtures", "home_only": "n_home_only", "competitor_only": "n_competitor_only", "undetermined": "n_undetermined"}
+    both = both.with_columns(pl.col(*pairs, *pairs.values()).fill_null(0), pl.col("platform").fill_null(ALL))
+    return pl.concat(
+        _violations(
+            "fixtures add up to the rates",
+            both.filter(pl.col(mine) != pl.col(theirs)),
+            _platform_row(both),
+            pl.format("{} " + mine + " fixtures in coverage_fixture, {} in match_rate_platform", mine, theirs),
+        )
+        for mine, theirs in pairs.items()
+    )
+
+
+def tournaments_add_up(by_tournament: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
+    """Each count of coverage_tournament, summed over tournaments, is that of match_rate_platform: competitors with theirs, `any` with `all`."""
+    key = [*_cycle(by_tournament, rates), "include_started", "platform"]
+    mine = by_tournament.group_by(key).agg(pl.col(name).sum().alias(f"{name}_summed") for name in _PAIRED)
+    theirs = rates.filter(pl.col("platform") != pl.col("home_platform")).with_columns(
+        n_without_sr=pl.col("n_listings") - pl.col("n_listings_with_sr"), platform=pl.col("platform").replace({ALL: ANY})
+    )
+    both = theirs.join(mine, on=key, how="full", coalesce=True)
+    found = []
+    for name, (competitor, union) in _PAIRED.items():
+        of_union = pl.lit(None, pl.Int32) if union is None else pl.col(union).fill_null(0)
+        rows = both.with_columns(
+            summed=pl.col(f"{name}_summed").fill_null(0),
+            expected=pl.when(pl.col("platform") == ANY).then(of_union).otherwise(pl.col(competitor).fill_null(0)),
+        ).filter(pl.col("summed") != pl.col("expected"))
+        sentence = pl.format("{} summed over tournaments is {}, match_rate_platform says {}", pl.lit(name), "summed", "expected")
+        found.append(_violations("tournaments add up to the platforms", rows, _platform_row(both), sentence))
+    return pl.concat(found)
+
+
+def rates_are_ratios(frame: pl.DataFrame) -> pl.DataFrame:
+    """Any derived frame: every rate is null or in [0, 1]."""
+    return pl.concat(
+        [
+            pl.DataFrame(schema=VIOLATIONS),
+            *(
+                _violations(
+                    "rates are ratios",
+                    frame.filter(~pl.col(rate).is_between(0, 1)),
+                    pl.lit(rate),
+                    pl.format("{} is {}: not between 0 and 1", pl.lit(rate), rate),
+                )
+                for rate in RATES
+                if rate in frame.columns
+            ),
+        ]
+    )
+
+
+def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
+    """coverage_fixture: listed somewhere; matched exactly when home and a competitor list it; home-only and competitor-only agree with the list."""
+    at_home = pl.col("platforms").list.contains(pl.col("home_platform"))
+    listed, competitors = pl.col("platforms").list.len(), pl.col("n_competitors")
+    of_class = pl.col("fixture_class")
+    lawful = (
+        (listed > 0)
+        & (competitors == listed.cast(pl.Int32) - at_home.cast(pl.Int32))
+        & ((of_class == "matched") == (at_home & (competitors > 0)))
+        & ((of_class != "home_only") | (at_home & (competitors == 0)))
+        & ((of_class != "competitor_only") | (~at_home & (competitors > 0)))
+    )
+    sentence = pl.format("is {} with {} competitors, listed on: {}", "fixture_class", "n_competitors", pl.col("platforms").list.join(", "))
+    return _violations("classes follow the platforms", coverage.filter(~lawful), pl.format("sr_id {}", "sr_id"), sentence)
+
+
+def no_listing_is_lost(universe: Universe, rates: pl.DataFrame) -> pl.DataFrame:
+    """match_rate_platform counts every match listing of the universe, identified or not (`rates`: of that universe alone)."""
+    counted = universe.listings.group_by("platform").agg(pl.len().alias("n_given"))
+    both = (
+        rates.filter(pl.col("include_started"), pl.col("platform") != ALL)
+        .join(counted, on="platform", how="full", coalesce=True)
+        .with_columns(pl.col("n_given", "n_listings").fill_null(0), pl.col("include_started").fill_null(value=True))
+    )
+    wrong = both.filter(pl.col("n_given") != pl.col("n_listings"))
+    return _violations("no listing is lost", wrong, _platform_row(both), pl.format("{} listings given, {} counted", "n_given", "n_listings"))
+
+
+def clocks_agree(universe: Universe) -> pl.DataFrame:
+    """Kickoffs of a platform's listings and home's on shared fixtures: the median difference is nought, else somebody's time zone is misread."""
+    primary = universe.listings.filter("is_primary")
+    home = primary.filter(pl.col("platform") == universe.home).select("fixture_sr_id", home_kickoff="kickoff_at")
+    shifts = (
+        primary.filter(pl.col("platform") != universe.home)
+        .join(home, on="fixture_sr_id")
+        .group_by("platform")
+        .agg((pl.col("kickoff_at") - pl.col("home_kickoff")).dt.total_seconds().median().alias("shift_s"), pl.len().alias("n"))
+        .filter(pl.col("n") >= CLOCK_MIN_FIXTURES, pl.col("shift_s").abs() > CLOCK_TOLERANCE_S)
+        .sort("platform")
+    )
+    sentence = pl.format("kickoffs differ from {}'s by {} s in the median of {} shared fixtures", pl.lit(universe.home.value), "shift_s", "n")
+    return _violations("clocks agree", shifts, pl.col("platform"), sentence)
+
+
+def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFrame:
+    """run_quality: no stage failed, and none fetched less than `1 - max_drop` of the trailing median."""
+    failed = quality.filter(pl.col("completeness") == "failed")
+    dropped = quality.filter(pl.col("completeness") != "failed", pl.col("drop_vs_median") > max_drop)
+    subject = pl.format("{} {}", "platform", "stage")
+    return pl.concat(
+        [
+            _violations("no stage is empty", failed, subject, pl.format("failed: {} fetched, {} parsed, {} stored", "fetched", "parsed", "stored")),
+            _violations(
+                "no stage is empty",
+                dropped,
+                subject,
+                pl.format("{} fetched, {} of the trailing median missing", "fetched", pl.col("drop_vs_median").round(3)),
+            ),
+        ]
+    )
+
+
+def changes_are_plausible(quality: pl.DataFrame, min_captures: int = 50) -> pl.DataFrame:
+    """run_quality: of many captures, some change and some do not. None or all means the comparison is broken, not the market calm or wild."""
+    compared = pl.col("changed") + pl.col("confirmed")
+    wrong = quality.filter(compared >= min_captures, (pl.col("changed") == 0) | (pl.col("confirmed") == 0))
+    sentence = pl.format("{} captures changed and {} did not", "changed", "confirmed")
+    return _violations("changes are plausible", wrong, pl.format("{} {}", "platform", "stage"), sentence)
+
+
+def _violations(law: str, rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
+    found = rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence)
+    return found.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said")).cast(VIOLATIONS)  # type: ignore[arg-type]
+
+
+def _cycle(*frames: pl.DataFrame) -> list[str]:
+    return [name for name in ("cycle_id", "as_of") if all(name in f.columns for f in frames)]
+
+
+def _platform_row(frame: pl.DataFrame) -> pl.Expr:
+    """Which row: platform, universe, and the cycle where the frame holds one."""
+    universe = pl.when("include_started").then(pl.lit("with started fixtures")).otherwise(pl.lit("without started fixtures"))
+    if "cycle_id" in frame.columns:
+        return pl.format("cycle {}, {}, {}", "cycle_id", "platform", universe)
+    return pl.format("{}, {}", "platform", universe)
