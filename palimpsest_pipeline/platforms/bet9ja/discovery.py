@@ -43,7 +43,8 @@ def read(answers: Sequence[Answer], sport: Sport) -> Discovery:
 
     def judgement(group: str, declared: int | None, received: int) -> Judgement:
         if group in seen:
-            if reached(declared, len(seen[group])) or declared is None:
+            # Without a count an empty list proves nothing: an unknown competition is answered in the same way.
+            if reached(declared, len(seen[group])) or (declared is None and seen[group]):
                 return Completeness.COMPLETE, ""
             return Completeness.PARTIAL, shortfall(declared, received)
         if declared == 0:

@@ -15,16 +15,16 @@ class Envelope(msgspec.Struct, gc=False):
     D: msgspec.Raw = NO_RAW
 
 
-class TreeData(msgspec.Struct):
+class TreeData(msgspec.Struct, gc=False):
     PAL: Collection = None
 
 
-class SportNode(msgspec.Struct):
+class SportNode(msgspec.Struct, gc=False):
     NUM: Any = None
     SG: Collection = None
 
 
-class CountryNode(msgspec.Struct):
+class CountryNode(msgspec.Struct, gc=False):
     SG_DESC: Any = None
     G: Collection = None
 
@@ -34,11 +34,11 @@ class GroupNode(msgspec.Struct, gc=False):
     NUM: Any = None
 
 
-class ListData(msgspec.Struct):
+class ListData(msgspec.Struct, gc=False):
     E: Collection = None
 
 
-class Event(msgspec.Struct):
+class Event(msgspec.Struct, gc=False):
     """An event without its prices, in a list or as a detail. `C` is a shop code that is used again, `SGID` and `SG` the country: no keys here."""
 
     ID: int | str
@@ -58,7 +58,7 @@ class EventDetail(Event):
     MK: Collection = None
 
 
-class EventIds(msgspec.Struct):
+class EventIds(msgspec.Struct, gc=False):
     """What can still be said of an event that cannot be read."""
 
     ID: Any = None
@@ -73,7 +73,7 @@ class DetailKind(msgspec.Struct, gc=False):
     AA: msgspec.Raw = NO_RAW
 
 
-class MarketLabel(msgspec.Struct):
+class MarketLabel(msgspec.Struct, gc=False):
     ID: Any = None
     DS: Any = None
     NAME: Any = None

@@ -107,9 +107,9 @@ def listing_of(event: shapes.Event, path: str) -> Listing:
     if kickoff_at is None:
         raise UnreadableError(f"{path}.startTime", f"{event.start_time!r} is no instant with a zone")
     home, away = _sides(event, path)
-    country = text(object_of(event.region).get("name"))
+    country, name = text(object_of(event.region).get("name")), (event.competition.name or "").strip()
     kind = ListingKind.MATCH if home and away else ListingKind.ANTEPOST
-    if category == EFOOTBALL_ID or is_simulated(country, event.competition.name, home, away):
+    if category == EFOOTBALL_ID or is_simulated(country, name, home, away):
         kind = ListingKind.SIMULATED
     sr_id, genius_id = _provider_ids(event.widgets)
     return Listing(
@@ -118,9 +118,9 @@ def listing_of(event: shapes.Event, path: str) -> Listing:
         kind=kind,
         sport=sport,
         tournament_external_id=tournament,
-        tournament_name=event.competition.name.strip(),
+        tournament_name=name,
         country_raw=country,
-        home_team=home or event.name.strip(),
+        home_team=home or (event.name or "").strip(),
         away_team=away,
         kickoff_at=kickoff_at,
         sr_id=sr_id,
@@ -170,7 +170,7 @@ def _prices(external_id: str, markets: Sequence[msgspec.Raw], rejects: list[Reje
         except UnreadableError as error:
             rejects.append(Reject(BETPAWA, external_id, error.path, error.reason))
             continue
-        market_id = str(market.market_type.id)
+        market_id, market_name = str(market.market_type.id), market.market_type.name or ""
         for r, row in enumerate(market.row or ()):
             specifier = _specifier(row.handicap, market.market_type.handicap_type)
             if specifier is None:
@@ -183,7 +183,7 @@ def _prices(external_id: str, markets: Sequence[msgspec.Raw], rejects: list[Reje
                     rejects.append(Reject(BETPAWA, external_id, f"$.markets[{m}].row[{r}].prices[{p}]", "neither typeId nor name"))
                     continue
                 market_ids.append(market_id)
-                market_names.append(market.market_type.name)
+                market_names.append(market_name)
                 specifiers.append(specifier)
                 outcome_ids.append(outcome)
                 outcome_names.append(name or outcome)
@@ -248,8 +248,8 @@ def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
             except UnreadableError as error:
                 tree.rejects.append(Reject(BETPAWA, None, error.path, error.reason))
                 continue
-            key = str(entry.competition.id)
-            tree.tournaments[key] = collecting.Declared(key, entry.competition.name.strip(), country, None, _upcoming(entry.event_counts))
+            key, name = str(entry.competition.id), (entry.competition.name or "").strip()
+            tree.tournaments[key] = collecting.Declared(key, name, country, None, _upcoming(entry.event_counts))
     return tree
 
 

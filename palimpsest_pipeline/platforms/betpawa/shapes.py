@@ -17,38 +17,38 @@ class Envelope(msgspec.Struct, gc=False, rename="camel"):
     server_message: Any = None
 
 
-class Tree(msgspec.Struct, rename="camel"):
+class Tree(msgspec.Struct, gc=False, rename="camel"):
     with_regions: list[msgspec.Raw]
 
 
-class SportNode(msgspec.Struct, rename="camel"):
+class SportNode(msgspec.Struct, gc=False, rename="camel"):
     category: Any = None
     event_counts: Any = None
     regions: list[msgspec.Raw] | None = None
 
 
-class RegionNode(msgspec.Struct, rename="camel"):
+class RegionNode(msgspec.Struct, gc=False, rename="camel"):
     region: Any = None
     competitions: list[msgspec.Raw] | None = None
 
 
 class Named(msgspec.Struct, gc=False):
     id: int | str
-    name: str = ""
+    name: str | None = None
 
 
-class CompetitionNode(msgspec.Struct, rename="camel"):
+class CompetitionNode(msgspec.Struct, gc=False, rename="camel"):
     competition: Named
     event_counts: Any = None
 
 
-class Block(msgspec.Struct):
+class Block(msgspec.Struct, gc=False):
     """One query's part of a list answer. The doubled name is real; v4 leaves an empty list out."""
 
     responses: list[msgspec.Raw] | None = None
 
 
-class Blocks(msgspec.Struct):
+class Blocks(msgspec.Struct, gc=False):
     responses: list[Block | None]
 
 
@@ -57,14 +57,14 @@ class Participant(msgspec.Struct, gc=False):
     position: int | str | None = None
 
 
-class Event(msgspec.Struct, rename="camel"):
+class Event(msgspec.Struct, gc=False, rename="camel"):
     """An event without its markets, in a list or as a detail."""
 
     id: int | str
     start_time: str
     category: Named
     competition: Named
-    name: str = ""
+    name: str | None = None
     participants: list[Participant] | None = None
     region: Any = None
     widgets: Any = None
@@ -77,14 +77,14 @@ class EventDetail(Event, rename="camel"):
     markets: list[msgspec.Raw] | None = None
 
 
-class EventIds(msgspec.Struct):
+class EventIds(msgspec.Struct, gc=False):
     """What can still be said of an event that cannot be read."""
 
     id: Any = None
     competition: Any = None
 
 
-class Price(msgspec.Struct, rename="camel"):
+class Price(msgspec.Struct, gc=False, rename="camel"):
     type_id: Any = None
     name: Any = None
     odds: Any = None
@@ -94,17 +94,17 @@ class Price(msgspec.Struct, rename="camel"):
     suspended: Any = None
 
 
-class Row(msgspec.Struct):
+class Row(msgspec.Struct, gc=False):
     handicap: Any = None
     prices: list[Price] | None = None
 
 
 class MarketType(msgspec.Struct, gc=False, rename="camel"):
     id: int | str
-    name: str = ""
+    name: str | None = None
     handicap_type: str | None = None
 
 
-class Market(msgspec.Struct, rename="camel"):
+class Market(msgspec.Struct, gc=False, rename="camel"):
     market_type: MarketType
     row: list[Row] | None = None

@@ -134,8 +134,12 @@ def listing_of(event: shapes.Event, path: str, live_product: bool = False) -> Li
     kickoff_at = epoch_ms_instant(event.estimate_start_time)
     if kickoff_at is None:
         raise UnreadableError(f"{path}.estimateStartTime", f"{event.estimate_start_time!r} is no instant in milliseconds")
-    kind = _kind(event, sport_id, category, tournament)
-    if kind is ListingKind.MATCH and not (event.home_team_name.strip() and event.away_team_name.strip()):
+    home, away = (event.home_team_name or "").strip(), (event.away_team_name or "").strip()
+    country, name = text(category.get("name")), text(tournament.get("name")) or ""
+    kind = ListingKind.MATCH if event.event_id.startswith(_MATCH) else ListingKind.ANTEPOST
+    if sport_id in VIRTUAL_FOOTBALL_IDS or category.get("id") in SIMULATED_CATEGORY_IDS or is_simulated(country, name, home, away):
+        kind = ListingKind.SIMULATED
+    if kind is ListingKind.MATCH and not (home and away):
         raise UnreadableError(f"{path}.homeTeamName", "a match without two team names")
     sr_id, genius_id = match_ids(event.event_id, event.event_source)
     return Listing(
@@ -144,10 +148,10 @@ def listing_of(event: shapes.Event, path: str, live_product: bool = False) -> Li
         kind=kind,
         sport=sport,
         tournament_external_id=tournament_id,
-        tournament_name=text(tournament.get("name")) or "",
-        country_raw=text(category.get("name")),
-        home_team=event.home_team_name.strip(),
-        away_team=event.away_team_name.strip(),
+        tournament_name=name,
+        country_raw=country,
+        home_team=home,
+        away_team=away,
         kickoff_at=kickoff_at,
         sr_id=sr_id,
         genius_id=genius_id,
@@ -155,14 +159,6 @@ def listing_of(event: shapes.Event, path: str, live_product: bool = False) -> Li
         n_markets_declared=count(event.total_market_size),
         in_play=live_product or _in_play(event),
     )
-
-
-def _kind(event: shapes.Event, sport_id: str | None, category: dict[str, Any], tournament: dict[str, Any]) -> ListingKind:
-    country, name = text(category.get("name")), text(tournament.get("name")) or ""
-    simulated = sport_id in VIRTUAL_FOOTBALL_IDS or category.get("id") in SIMULATED_CATEGORY_IDS
-    if simulated or is_simulated(country, name, event.home_team_name, event.away_team_name):
-        return ListingKind.SIMULATED
-    return ListingKind.MATCH if event.event_id.startswith(_MATCH) else ListingKind.ANTEPOST
 
 
 def _in_play(event: shapes.Event) -> bool:
@@ -301,7 +297,7 @@ def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
             except UnreadableError as error:
                 tree.rejects.append(Reject(SPORTYBET, None, error.path, error.reason))
                 continue
-            name = entry.name.strip()
+            name = (entry.name or "").strip()
             tree.tournaments[entry.id] = collecting.Declared(entry.id, name, category.name, sr_tournament_id(entry.id), count(entry.event_size))
     return tree
 

@@ -14,33 +14,33 @@ class Envelope(msgspec.Struct, gc=False, rename="camel"):
     data: msgspec.Raw = NO_RAW
 
 
-class TreeData(msgspec.Struct, rename="camel"):
+class TreeData(msgspec.Struct, gc=False, rename="camel"):
     sport_list: list[msgspec.Raw]
 
 
-class SportNode(msgspec.Struct, rename="camel"):
+class SportNode(msgspec.Struct, gc=False, rename="camel"):
     id: str
     categories: list[msgspec.Raw] | None = None
     event_size: Any = None
 
 
-class CategoryNode(msgspec.Struct):
+class CategoryNode(msgspec.Struct, gc=False):
     name: str | None = None
     tournaments: list[msgspec.Raw] | None = None
 
 
 class TournamentNode(msgspec.Struct, gc=False, rename="camel"):
     id: str
-    name: str = ""
+    name: str | None = None
     event_size: Any = None
 
 
-class ListData(msgspec.Struct, rename="camel"):
+class ListData(msgspec.Struct, gc=False, rename="camel"):
     total_num: Any = None
     tournaments: list[msgspec.Raw] | None = None
 
 
-class ListTournament(msgspec.Struct, rename="camel"):
+class ListTournament(msgspec.Struct, gc=False, rename="camel"):
     id: Any = None
     name: Any = None
     category_name: Any = None
@@ -48,15 +48,15 @@ class ListTournament(msgspec.Struct, rename="camel"):
     events: list[msgspec.Raw] | None = None
 
 
-class Event(msgspec.Struct, rename="camel"):
+class Event(msgspec.Struct, gc=False, rename="camel"):
     """An event in a list or as a detail, its markets left undecoded."""
 
     event_id: str
     estimate_start_time: Any = None
     status: Any = None
     product_status: Any = None
-    home_team_name: str = ""
-    away_team_name: str = ""
+    home_team_name: str | None = None
+    away_team_name: str | None = None
     sport: Any = None
     total_market_size: Any = None
     event_source: Any = None
@@ -66,7 +66,7 @@ class Event(msgspec.Struct, rename="camel"):
     markets: list[msgspec.Raw] | None = None
 
 
-class EventId(msgspec.Struct, rename="camel"):
+class EventId(msgspec.Struct, gc=False, rename="camel"):
     """What can still be said of an event that cannot be read."""
 
     event_id: Any = None
@@ -76,14 +76,14 @@ class MarketProduct(msgspec.Struct, gc=False):
     product: Any = None
 
 
-class Outcome(msgspec.Struct, rename="camel"):
+class Outcome(msgspec.Struct, gc=False, rename="camel"):
     id: Any = None
     odds: Any = None
     is_active: Any = None
     desc: Any = None
 
 
-class Market(msgspec.Struct, rename="camel"):
+class Market(msgspec.Struct, gc=False, rename="camel"):
     id: int | str
     specifier: str | None = None
     product: Any = None
