@@ -10,6 +10,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from .privilege import ServerUser
 
 POINTER: Final = "location"
 """File in the data directory that names the place of the cluster, when that is elsewhere."""
+UNFINISHED: Final = "cluster.new-"
 MAX_SOCKET_BYTES: Final = 100
 """The kernel's limit of a socket path is 108 bytes on Linux and 104 on macOS, closing NUL included."""
 SOCKET_FILE: Final = "/.s.PGSQL.5432"
@@ -36,10 +38,14 @@ class Home:
     def cluster(self) -> Path:
         return self.root / "cluster"
 
-    @property
+    def leftovers(self) -> list[Path]:
+        """Clusters whose making was interrupted."""
+        return list(self.root.glob(f"{UNFINISHED}*"))
+
     def unfinished(self) -> Path:
-        """A cluster in the making; renamed once complete, so that `cluster` is never half made."""
-        return self.root / "cluster.new"
+        """Name for a cluster in the making: renamed once complete, so that `cluster` is never half made. Never the same
+        twice, because the initdb of a killed starter may still be at work in its own."""
+        return self.root / f"{UNFINISHED}{secrets.token_hex(4)}"
 
     @property
     def socket(self) -> Path:
@@ -66,6 +72,12 @@ def existing_home(data_dir: Path) -> Home:
     )
 
 
+def is_lost(data_dir: Path) -> bool:
+    """Whether the place that the pointer names is gone, and with it the data."""
+    pointer = data_dir / POINTER
+    return pointer.is_file() and not Path(pointer.read_text().strip()).exists()
+
+
 def owner_of(home: Home) -> int | None:
     """User id that owns the existing cluster, None where there is none."""
     try:
@@ -80,7 +92,10 @@ def settle(data_dir: Path, user: ServerUser, elsewhere: tuple[Path, ...]) -> Hom
     """Home of a new cluster: `data_dir` if the server's user can live there, else a fresh private directory, left behind a pointer."""
     if can_host(data_dir, user):
         return Home(data_dir)
-    root = shared_root(user, elsewhere)
+    root = next(shared_roots(user, elsewhere), None)
+    if root is None:
+        tried = ", ".join(map(str, (data_dir, *elsewhere)))
+        raise EmbeddedPostgresError(f"user {user.name} can live in none of {tried}: choose a data folder that this user can reach")
     place = root / f"cluster-{secrets.token_hex(6)}"
     place.mkdir(mode=0o711)
     place.chmod(0o711)
@@ -107,11 +122,22 @@ def private_directory(path: Path, user: ServerUser) -> None:
     """Make `path` (its parent exists) a directory owned by `user` that nobody else may enter. Raises OSError when it is not or cannot be one."""
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
+        path.chmod(0o700)  # also under a strange umask or a parent that hands down its group
         if user.drop:
             os.chown(path, user.uid, user.gid, follow_symlinks=False)
     found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user.uid or stat.S_IMODE(found.st_mode) != 0o700:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user.uid or found.st_mode & 0o777 != 0o700:
         raise PermissionError(1, "exists and is not a private directory of the server's user", str(path))
+
+
+def claim(path: Path, user: ServerUser) -> None:
+    """`private_directory` for a directory of the home. Raises EmbeddedPostgresError."""
+    try:
+        private_directory(path, user)
+    except OSError as error:
+        raise EmbeddedPostgresError(
+            f"cannot make {path} private to {user.name} ({error.strerror}): remove it, or choose another data folder"
+        ) from error
 
 
 def default_elsewhere() -> tuple[Path, ...]:
@@ -124,11 +150,11 @@ def default_elsewhere() -> tuple[Path, ...]:
     return (Path(data_home).expanduser() / "palimpsest-pipeline", own)
 
 
-def shared_root(user: ServerUser, elsewhere: tuple[Path, ...]) -> Path:
-    """First of `elsewhere` that is ours alone to write and within reach of `user`. Raises EmbeddedPostgresError if none is."""
+def shared_roots(user: ServerUser, elsewhere: tuple[Path, ...]) -> Iterator[Path]:
+    """Those of `elsewhere` that are ours alone to write and within reach of `user`, made on the way."""
     for root in elsewhere:
         try:
-            root.mkdir(mode=0o711)
+            root.mkdir(mode=0o711, parents=True)
             root.chmod(0o711)
         except FileExistsError:
             pass
@@ -137,18 +163,21 @@ def shared_root(user: ServerUser, elsewhere: tuple[Path, ...]) -> Path:
         found = root.lstat()
         ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
         if ours and can_host(root, user):
-            return root
-    tried = ", ".join(map(str, elsewhere))
-    raise EmbeddedPostgresError(f"user {user.name} can reach neither the data folder nor {tried}: choose a data folder that {user.name} can reach")
+            yield root
+
+
+def remove(home: Home) -> None:
+    """Delete what was made in the home, and the home itself if nothing else is in it."""
+    for path in (home.cluster, *home.leftovers(), home.socket, home.log.parent):
+        shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        home.root.rmdir()
 
 
 def socket_directory(home: Home, user: ServerUser) -> Path:
     """Private directory for the server's socket: in the home, or a short one where that path is too long for a socket."""
     if fits(home.socket):
-        try:
-            private_directory(home.socket, user)
-        except OSError as error:
-            raise EmbeddedPostgresError(f"{home.socket} must be private to {user.name} ({error.strerror}): remove it and start again") from error
+        claim(home.socket, user)
         return home.socket
     name = f"palimpsest-{hashlib.sha256(os.fsencode(home.root)).hexdigest()[:12]}"
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -160,8 +189,9 @@ def socket_directory(home: Home, user: ServerUser) -> Path:
                 continue
             with suppress(OSError):
                 private_directory(path, user)
-                if user.succeeds(["/bin/sh", "-c", 'cd "$1"', "sh", path]):
+                if user.can_enter(path):
                     return path
+                path.rmdir()
     raise EmbeddedPostgresError(
         f"no folder for the server's socket: {', '.join(map(str, bases))} are closed to {user.name}; set TMPDIR to an open one"
     )

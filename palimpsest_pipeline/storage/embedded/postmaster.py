@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from .errors import EmbeddedPostgresError
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """A live server process and where it listens."""
+    """A live server process and where it listens. `ready` is false while it starts, recovers or stops."""
 
     pid: int
     connection: Connection
+    ready: bool
 
 
 def find(cluster: Path) -> Postmaster | None:
@@ -24,17 +26,29 @@ def find(cluster: Path) -> Postmaster | None:
     lines = _pid_file(cluster)
     if lines is None or not is_server_of(lines[0], cluster):
         return None
-    return Postmaster(int(lines[0]), Connection(Path(lines[4]), int(lines[3])))
+    return Postmaster(int(lines[0]), Connection(Path(lines[4]), int(lines[3])), ready=lines[-1].strip() == "ready")
 
 
 def is_server_of(pid_text: str, cluster: Path) -> bool:
     """Whether the process is the Postgres of `cluster` and not one that got the same number after a crash or a reboot."""
     try:
         process = psutil.Process(abs(int(pid_text)))
-        command = process.cmdline()
-        return process.status() != psutil.STATUS_ZOMBIE and len(command) > 2 and "postgres" in Path(command[0]).name and str(cluster) in command
-    except (psutil.Error, ValueError):
+        program, *arguments = process.cmdline() or [""]
+        return Path(program).name == "postgres" and any(_same(argument, cluster) for argument in arguments)
+    except psutil.AccessDenied:
+        return True  # cannot tell, and taking a live server for a dead one would be the worse mistake
+    except psutil.Error:
         return False
+
+
+def await_ready(cluster: Path, timeout_s: float) -> Postmaster | None:
+    """The server of `cluster` once it takes connections; None when it ended, or did not get there in time."""
+    until_s = time.monotonic() + timeout_s
+    while (found := find(cluster)) is not None and time.monotonic() < until_s:
+        if found.ready:
+            return found
+        time.sleep(0.05)
+    return None
 
 
 def clear_remains(cluster: Path, patience_s: float = 10.0) -> None:
@@ -51,7 +65,7 @@ def clear_remains(cluster: Path, patience_s: float = 10.0) -> None:
         pids = " ".join(str(process.pid) for process in alive)
         raise EmbeddedPostgresError(f"processes {pids} of a crashed server still use {cluster}: end them (kill -9 {pids}) and start again")
     lines = _pid_file(cluster)
-    if lines is not None and psutil.pid_exists(abs(int(lines[0]))):
+    if lines is not None and not is_server_of(lines[0], cluster) and psutil.pid_exists(abs(int(lines[0]))):
         (cluster / "postmaster.pid").unlink(missing_ok=True)
 
 
@@ -59,11 +73,19 @@ def _pid_file(cluster: Path) -> list[str] | None:
     """Lines of the pid file: pid, data directory, start, port, socket directory, ..."""
     try:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
         raise EmbeddedPostgresError(f"{cluster} belongs to another user: run as its owner, or choose another data folder") from error
     return lines if len(lines) > 4 and lines[0].lstrip("-").isdigit() else None
+
+
+def _same(argument: str, cluster: Path) -> bool:
+    """Whether the argument names the cluster, by whatever path."""
+    try:
+        return argument.startswith("/") and cluster.samefile(argument)
+    except OSError:
+        return False
 
 
 def _works_in(process: psutil.Process, cluster: Path) -> bool:

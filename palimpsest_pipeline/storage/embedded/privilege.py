@@ -48,6 +48,10 @@ class ServerUser:
         except (OSError, subprocess.SubprocessError):
             return False
 
+    def can_enter(self, directory: Path) -> bool:
+        """Whether this user can reach `directory`, all its parents included."""
+        return self.succeeds(["/bin/sh", "-c", 'cd "$1"', "sh", directory])
+
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Environment without what would steer Postgres behind our back (PG*) and with English messages in plain ASCII."""

@@ -4,6 +4,7 @@ import fcntl
 import os
 import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,8 +19,11 @@ from .connection import PORT, SUPERUSER, Connection, Driver
 from .errors import EmbeddedPostgresError
 from .privilege import ServerUser, server_user
 
-START_TIMEOUT_S: Final = 60
+START_TIMEOUT_S: Final = 300
+"""A start that fails is known at once; one that recovers from a crash may take its time."""
+INITDB_TIMEOUT_S: Final = 300
 STOP_TIMEOUT_S: Final = 60
+LOCK: Final = "lock"
 MAX_LOG_BYTES: Final = 10_000_000
 """A server log beyond this size is set aside at the next start; one older log is kept."""
 
@@ -69,12 +73,12 @@ class EmbeddedPostgres:
         """Start or attach, and make sure the databases exist. Raises EmbeddedPostgresError with what to do about it."""
         self._make_data_dir()
         with self._locked():
-            running = self._postmaster()
-            if running is None:
+            running = self._await_ready()  # also one that another process began to start, or asked to stop
+            if running is None and self._postmaster() is None:
                 self._start()
-                running = self._postmaster()
+                running = self._await_ready()
             if running is None:
-                raise EmbeddedPostgresError(f"the server ended right after its start: {self._last_log_line()}")
+                raise EmbeddedPostgresError(f"the server in {self.data_dir} ended or takes no connections: see {self.status().log}")
             for database in self.databases:
                 _create_database(running.connection, database)
             return running.connection
@@ -90,20 +94,23 @@ class EmbeddedPostgres:
             home = places.existing_home(self.data_dir)
             user = self._user(home)
             program = self._binaries(user)["pg_ctl"]
-            answer = user.run([program, "-D", home.cluster, "-m", "fast", "-w", "-t", str(STOP_TIMEOUT_S), "stop"], STOP_TIMEOUT_S + 30.0)
+            answer = _run(user, [program, "-D", home.cluster, "-m", "fast", "-w", "-t", str(STOP_TIMEOUT_S), "stop"], STOP_TIMEOUT_S)
             if answer.returncode != 0 and self._postmaster() is not None:
-                raise EmbeddedPostgresError(f"the server (pid {running.pid}) did not stop: {_last_line(answer.stdout)}; see {home.log}")
+                raise EmbeddedPostgresError(f"the server (pid {running.pid}) did not stop: {_reason(answer.stdout)}; see {home.log}")
             if running.connection.socket_dir.parent != home.root:
                 with suppress(OSError):
                     running.connection.socket_dir.rmdir()
 
     def remove(self) -> None:
         """Stop the server and delete its files: all data is gone."""
-        self.stop()
-        if self.data_dir.is_dir():
-            with suppress(EmbeddedPostgresError):
-                shutil.rmtree(places.existing_home(self.data_dir).root, ignore_errors=True)
-            shutil.rmtree(self.data_dir, ignore_errors=True)
+        if not self.data_dir.is_dir():
+            return
+        if not places.is_lost(self.data_dir):
+            self.stop()
+            places.remove(places.existing_home(self.data_dir))
+        for name in (places.POINTER, LOCK):
+            (self.data_dir / name).unlink(missing_ok=True)
+        places.remove(places.Home(self.data_dir))
 
     def status(self) -> ServerStatus:
         """Whether the server runs, as of now."""
@@ -153,7 +160,7 @@ class EmbeddedPostgres:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One process at a time starts or stops; the lock goes with the process that holds it."""
-        path = self.data_dir / "lock"
+        path = self.data_dir / LOCK
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
@@ -169,6 +176,9 @@ class EmbeddedPostgres:
     def _postmaster(self) -> postmaster.Postmaster | None:
         return postmaster.find(places.existing_home(self.data_dir).cluster)
 
+    def _await_ready(self) -> postmaster.Postmaster | None:
+        return postmaster.await_ready(places.existing_home(self.data_dir).cluster, START_TIMEOUT_S)
+
     def _user(self, home: places.Home) -> ServerUser:
         owner = places.owner_of(home)
         user = server_user(owner)
@@ -177,7 +187,7 @@ class EmbeddedPostgres:
         return user
 
     def _binaries(self, user: ServerUser) -> binaries.Binaries:
-        return binaries.runnable(user, (places.shared_root(user, (root,)) for root in self.elsewhere))
+        return binaries.runnable(user, places.shared_roots(user, self.elsewhere))
 
     def _start(self) -> None:
         home = places.existing_home(self.data_dir)
@@ -188,32 +198,34 @@ class EmbeddedPostgres:
                 home = places.settle(self.data_dir, user, self.elsewhere)
             self._make_cluster(home, user, programs)
         self._check_major(home, programs)
+        if not user.can_enter(home.cluster):
+            raise EmbeddedPostgresError(f"user {user.name} can no longer reach {home.cluster}: open its parent folders, or move the data folder")
         postmaster.clear_remains(home.cluster)
         socket_dir = places.socket_directory(home, user)
-        places.private_directory(home.log.parent, user)
+        places.claim(home.log.parent, user)
         _set_aside(home.log)
         options = SETTINGS | ({} if self.durable else FORGETFUL) | {"port": str(PORT), "unix_socket_directories": f'"{socket_dir}"'}
         line = " ".join(shlex.quote(part) for name, value in options.items() for part in ("-c", f"{name}={value}"))
         command: list[str | Path] = [programs["pg_ctl"], "-D", home.cluster, "-l", home.log, "-w", "-t", str(START_TIMEOUT_S), "-o", line, "start"]
-        answer = user.run(command, START_TIMEOUT_S + 30.0)
+        log_start = home.log.stat().st_size if home.log.exists() else 0
+        answer = _run(user, command, START_TIMEOUT_S)
         if answer.returncode != 0:
-            raise EmbeddedPostgresError(f"Postgres did not start: {self._last_log_line() or _last_line(answer.stdout)}; see {home.log}")
+            raise EmbeddedPostgresError(f"Postgres did not start: {_reason(_tail(home.log, log_start) or answer.stdout)}; see {home.log}")
 
     def _make_cluster(self, home: places.Home, user: ServerUser, programs: binaries.Binaries) -> None:
         """initdb beside the final place, then one rename: an interrupted start leaves nothing that looks complete."""
-        shutil.rmtree(home.unfinished, ignore_errors=True)
-        try:
-            places.private_directory(home.unfinished, user)
-        except OSError as error:
-            raise EmbeddedPostgresError(f"cannot write to the data folder {home.root}: {error.strerror}; choose one that you can write") from error
+        for leftover in home.leftovers():
+            shutil.rmtree(leftover, ignore_errors=True)
+        unfinished = home.unfinished()
+        places.claim(unfinished, user)
         how = ["-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
         if not self.durable:
             how.append("--no-sync")
-        answer = user.run([programs["initdb"], "-D", home.unfinished, *how], timeout_s=300.0)
+        answer = _run(user, [programs["initdb"], "-D", unfinished, *how], INITDB_TIMEOUT_S)
         if answer.returncode != 0:
-            shutil.rmtree(home.unfinished, ignore_errors=True)
-            raise EmbeddedPostgresError(f"initdb failed in {home.root}: {_last_line(answer.stdout)}")
-        home.unfinished.rename(home.cluster)
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise EmbeddedPostgresError(f"initdb failed in {home.root}: {_reason(answer.stdout)}")
+        unfinished.rename(home.cluster)
 
     def _check_major(self, home: places.Home, programs: binaries.Binaries) -> None:
         try:
@@ -228,19 +240,14 @@ class EmbeddedPostgres:
                 f"move the folder away, start again and restore the dump"
             )
 
-    def _last_log_line(self) -> str:
-        """The server's own reason, where it gave one: the last FATAL line, else the last line."""
-        try:
-            text = places.existing_home(self.data_dir).log.read_text(errors="replace")
-        except OSError:
-            return ""
-        fatal = [line for line in text.splitlines() if "FATAL:" in line]
-        return fatal[-1].split("FATAL:", 1)[1].strip() if fatal else _last_line(text)
-
 
 @contextmanager
 def _administrator(address: Connection) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
-    with psycopg.connect(address.libpq_url("postgres"), autocommit=True, connect_timeout=10) as connection:
+    try:
+        connection = psycopg.connect(address.libpq_url("postgres"), autocommit=True, connect_timeout=10)
+    except psycopg.OperationalError as error:
+        raise EmbeddedPostgresError(f"the server at {address.socket_dir} takes no connection: {_reason(str(error))}") from error
+    with connection:
         yield connection
 
 
@@ -257,7 +264,7 @@ def _version(address: Connection) -> str | None:
     try:
         with _administrator(address) as connection:
             return connection.info.parameter_status("server_version")
-    except psycopg.OperationalError:
+    except EmbeddedPostgresError:
         return None
 
 
@@ -267,6 +274,24 @@ def _set_aside(log: Path) -> None:
             log.replace(log.with_suffix(".log.1"))
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+def _run(user: ServerUser, command: Sequence[str | Path], timeout_s: float) -> "subprocess.CompletedProcess[str]":
+    """Run a program that has a time limit of its own; ours only catches one that hangs."""
+    try:
+        return user.run(command, timeout_s + 30.0)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EmbeddedPostgresError(f"cannot run {Path(command[0]).name} as {user.name}: {_reason(str(error))}") from error
+
+
+def _tail(log: Path, start: int) -> str:
+    """What the log gained since it was `start` bytes long."""
+    try:
+        return log.read_bytes()[start:].decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _reason(text: str) -> str:
+    """The line of an output that says why: the last one marked as an error, else the last one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it said nothing"]
+    marked = [line for line in lines if "FATAL:" in line or "error:" in line]
+    return marked[-1].split("FATAL:")[-1].strip() if marked else lines[-1]
