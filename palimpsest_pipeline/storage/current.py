@@ -1,0 +1,181 @@
+"""The present state: `core.current_markets`, derived from the history and only ever moved forward.
+
+Belongs here: following answers that are newer than all before them, rebuilding listings for which answers came late, and the check that the
+table says what the history says. Does not: the history itself (`history`).
+
+`changed_at` is the answer since which a market stands as it does, across days: a day's keyframe that repeats the state does not move it. A
+market that is gone stays, as withdrawn, since the first answer without it.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from .change_rows import ANSWER, CONTENT_SCHEMA, MARKET, change_rows, latest_per_market
+from .frames import read_frame, stage
+
+BEFORE: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for "the answer before those given" where only its content is known."""
+
+LISTINGS_PER_REBUILD: Final = 500
+"""Bounds what Postgres sorts at a time when many listings are rebuilt."""
+
+UPSERT_SQL: Final = """
+insert into core.current_markets (listing_id, market_id, specifier, outcome, changed_at, off_mask, state, odds_milli)
+select listing_id, market_id, specifier, outcome, changed_at, off_mask, state, odds_milli from {source}
+on conflict (listing_id, market_id, specifier, outcome) do update
+set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state, odds_milli = excluded.odds_milli
+"""
+
+BOOK_SQL: Final = """
+select listing_id, market_id, specifier, outcome, state::text as state, off_mask, odds_milli
+from core.current_markets where listing_id = any(%(listings)s::int[]) and state <> 'withdrawn'
+"""
+
+# A row starts a stretch when it differs from the market's row before, or when the market was away in between: its row before is of an earlier
+# day, and the next day on which the listing was answered did not begin with it. What history no longer reaches back to is taken from the
+# present state, where that says that the same state began before the first answer still stored.
+REBUILD_SQL: Final = """
+create temporary table history_present on commit drop as
+with days as (
+    select listing_id, observed_at as begins_at,
+        lead(observed_at) over (partition by listing_id order by observed_at) as next_begins_at,
+        min(observed_at) over (partition by listing_id) as first_at
+    from core.captures where keyframe and listing_id = any(%(listings)s::int[])
+), stretches as (
+    select m.*, d.next_begins_at, d.first_at,
+        lag(m.observed_at) over line is null
+        or (m.state, m.off_mask, m.odds_milli)
+            is distinct from (lag(m.state) over line, lag(m.off_mask) over line, lag(m.odds_milli) over line)
+        or (lag(d.begins_at) over line <> d.begins_at and lag(d.next_begins_at) over line <> m.observed_at) as starts
+    from days d
+    join core.market_changes m
+        on m.listing_id = d.listing_id and m.observed_at >= d.begins_at and m.observed_at < coalesce(d.next_begins_at, 'infinity')
+    window line as (partition by m.listing_id, m.market_id, m.specifier, m.outcome order by m.observed_at)
+), latest as (
+    select distinct on (listing_id, market_id, specifier, outcome) *,
+        max(observed_at) filter (where starts) over (partition by listing_id, market_id, specifier, outcome) as started_at,
+        state <> 'withdrawn' and next_begins_at is not null as gone
+    from stretches
+    order by listing_id, market_id, specifier, outcome, observed_at desc
+)
+select l.listing_id, l.market_id, l.specifier, l.outcome,
+    case
+        when l.gone then l.next_begins_at
+        when l.started_at = l.first_at and c.changed_at < l.first_at
+            and (c.state, c.off_mask, c.odds_milli) is not distinct from (l.state, l.off_mask, l.odds_milli) then c.changed_at
+        else l.started_at
+    end as changed_at,
+    case when l.gone then 0 else l.off_mask end as off_mask,
+    case when l.gone then 'withdrawn' else l.state end as state,
+    case when l.gone then array_fill(null::int, array[cardinality(l.odds_milli)]) else l.odds_milli end as odds_milli
+from latest l
+left join core.current_markets c using (listing_id, market_id, specifier, outcome)
+"""
+
+# Kept without a row in the history: what was withdrawn before the first answer still stored, and listings whose answers are all expired.
+FORGET_SQL: Final = """
+delete from core.current_markets c
+using (
+    select listing_id, min(observed_at) as first_at from core.captures
+    where keyframe and listing_id = any(%(listings)s::int[]) group by listing_id
+) d
+where c.listing_id = d.listing_id and not (c.state = 'withdrawn' and c.changed_at <= d.first_at)
+    and not exists (
+        select from history_present p
+        where (p.listing_id, p.market_id, p.specifier, p.outcome) = (c.listing_id, c.market_id, c.specifier, c.outcome)
+    )
+"""
+
+VIOLATIONS_SQL: Final = """
+with answered as (
+    select listing_id, max(observed_at) filter (where keyframe) as begins_at, min(observed_at) as first_at
+    from core.captures where %(listings)s::int[] is null or listing_id = any(%(listings)s::int[]) group by listing_id
+), said as (
+    select distinct on (m.listing_id, m.market_id, m.specifier, m.outcome) m.*
+    from answered d join core.market_changes m on m.listing_id = d.listing_id and m.observed_at >= d.begins_at
+    order by m.listing_id, m.market_id, m.specifier, m.outcome, m.observed_at desc
+), held as (
+    select c.*, d.begins_at, d.first_at, c.changed_at < d.first_at or exists (
+        select from core.captures k where k.listing_id = c.listing_id and k.observed_at = c.changed_at) as known_since
+    from core.current_markets c join answered d using (listing_id)
+)
+select count(*) as violations
+from said s full join held h
+    on (s.listing_id, s.market_id, s.specifier, s.outcome) = (h.listing_id, h.market_id, h.specifier, h.outcome)
+where h.listing_id is null
+    or not h.known_since
+    or (s.listing_id is null and (h.state <> 'withdrawn' or h.changed_at > h.begins_at))
+    or (s.listing_id is not null and (
+        (s.state, s.off_mask, s.odds_milli) is distinct from (h.state, h.off_mask, h.odds_milli)
+        or h.changed_at > s.observed_at
+        or (not s.keyframe and h.changed_at <> s.observed_at)))
+"""
+
+
+def follow(
+    conn: psycopg.Connection[Any],
+    *,
+    newest: pl.DataFrame,
+    answers: pl.DataFrame,
+    contents: pl.DataFrame,
+    changes: pl.DataFrame,
+    touched: pl.DataFrame,
+) -> None:
+    """Bring the present state up to answers that `history` has just written.
+
+    `newest`: listing_id, newest_at before they came. `answers`: those given, ANSWER and previous_at (predecessor on the day). `contents`: what
+    they say (CONTENT_SCHEMA), `changes`: their rows (CHANGE_SCHEMA). `touched`: ANSWER keys whose rows are new or were rewritten.
+    """
+    begun = answers.group_by("listing_id").agg(first_at=pl.col("observed_at").min()).join(newest, on="listing_id", how="left")
+    forward = begun.filter(pl.col("newest_at").is_null() | (pl.col("first_at") > pl.col("newest_at"))).select("listing_id")
+    late = touched.join(forward, on="listing_id", how="anti").get_column("listing_id").unique()
+    ahead = answers.join(forward, on="listing_id", how="semi")
+    upsert(conn, latest_per_market(moves(conn, ahead, contents, changes.join(forward, on="listing_id", how="semi"))))
+    rebuild(conn, late.to_list())
+
+
+def moves(conn: psycopg.Connection[Any], answers: pl.DataFrame, contents: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
+    """Real changes (CHANGE_SCHEMA) that answers newer than all others bring: a keyframe is compared with the answer of an earlier day."""
+    before = pl.col("observed_at").shift(1).over("listing_id").fill_null(pl.lit(BEFORE, pl.Datetime("us", "UTC")))
+    turns = answers.sort(ANSWER).with_columns(before_at=before).filter(pl.col("previous_at").is_null())
+    turns = turns.select(*ANSWER, previous_at="before_at")
+    opening = turns.filter(pl.col("previous_at") == BEFORE).get_column("listing_id").to_list()
+    schema = {name: kind for name, kind in CONTENT_SCHEMA.items() if name != "observed_at"}
+    books = read_frame(conn, BOOK_SQL, {"listings": opening}, schema) if opening else pl.DataFrame(schema=schema)
+    known = books.with_columns(observed_at=pl.lit(BEFORE, pl.Datetime("us", "UTC"))).select(list(CONTENT_SCHEMA))
+    return pl.concat([changes.filter(~pl.col("keyframe")), change_rows(turns, pl.concat([contents, known]))])
+
+
+def upsert(conn: psycopg.Connection[Any], latest: pl.DataFrame) -> None:
+    """Write the last change of each market (CHANGE_SCHEMA)."""
+    if latest.is_empty():
+        return
+    columns = ["listing_id", *MARKET, "observed_at", "off_mask", "state", "odds_milli"]
+    stage(conn, "history_moves", "core.current_markets", latest.select(columns).rename({"observed_at": "changed_at"}))
+    conn.execute(UPSERT_SQL.format(source="pg_temp.history_moves order by listing_id, market_id, specifier, outcome"))
+
+
+def rebuild(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:
+    """Derive the present state of listings from the stored history alone: what is there afterwards does not depend on what came when."""
+    ids = sorted(set(listing_ids))
+    for start in range(0, len(ids), LISTINGS_PER_REBUILD):
+        params = {"listings": ids[start : start + LISTINGS_PER_REBUILD]}
+        conn.execute("drop table if exists pg_temp.history_present")
+        conn.execute(REBUILD_SQL, params)
+        conn.execute(FORGET_SQL, params)
+        conn.execute(UPSERT_SQL.format(source="pg_temp.history_present"))
+
+
+def violations_current_vs_history(conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None) -> int:
+    """Markets whose present state and newest day of history disagree, in either direction; 0 is the invariant.
+
+    Present and not withdrawn must be the last row of the listing's newest day, and the reverse; a market that day lacks must be withdrawn no
+    later than the day began. `changed_at` must be the instant of an answer, and that of the last row where this is a change. All listings, or
+    those given; a listing whose days are all expired is not judged.
+    """
+    params = {"listings": None if listing_ids is None else sorted(set(listing_ids))}
+    return int(read_frame(conn, VIOLATIONS_SQL, params, {"violations": pl.Int64}).item())

@@ -1,0 +1,99 @@
+"""Reading the odds history: as of an instant, and by cycle.
+
+Belongs here: questions that others ask of captures and market_changes. Does not: anything that writes, or that interprets prices.
+As-of means as of observed_at, and stays within one UTC day: each day begins with the whole book, so no earlier day is read.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from .change_rows import CONTENT_SCHEMA, INSTANT
+from .frames import read_frame
+
+CONTENTS_SQL: Final = """
+select asked.listing_id, asked.observed_at, m.market_id, m.specifier, m.outcome, m.state::text as state, m.off_mask, m.odds_milli
+from unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as asked (listing_id, observed_at)
+cross join lateral (
+    select distinct on (market_id, specifier, outcome) market_id, specifier, outcome, state, off_mask, odds_milli
+    from core.market_changes
+    where listing_id = asked.listing_id
+        and observed_at >= date_trunc('day', asked.observed_at, 'UTC') and observed_at <= asked.observed_at
+    order by market_id, specifier, outcome, observed_at desc
+) m
+"""
+"""State of every market at each answer asked for, withdrawn ones included."""
+
+AS_OF_SQL: Final = """
+select asked.listing_id, m.market_id, m.specifier, m.outcome, m.state::text as state, m.off_mask, m.odds_milli, m.observed_at,
+    confirmed.observed_at as last_confirmed_at
+from unnest(%(listings)s::int[]) as asked (listing_id)
+cross join lateral (
+    select observed_at from core.captures
+    where listing_id = asked.listing_id
+        and observed_at >= date_trunc('day', %(instant)s::timestamptz, 'UTC') and observed_at <= %(instant)s::timestamptz
+    order by observed_at desc limit 1
+) confirmed
+cross join lateral (
+    select distinct on (market_id, specifier, outcome) market_id, specifier, outcome, state, off_mask, odds_milli, observed_at
+    from core.market_changes
+    where listing_id = asked.listing_id
+        and observed_at >= date_trunc('day', %(instant)s::timestamptz, 'UTC') and observed_at <= confirmed.observed_at
+    order by market_id, specifier, outcome, observed_at desc
+) m
+order by 1, 2, 3, 4
+"""
+
+CAPTURES_SQL: Final = """
+select listing_id, observed_at, cycle_id, keyframe, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices, n_changed, mapping_version,
+    ingested_at
+from core.captures where cycle_id = %(cycle_id)s order by listing_id, observed_at
+"""
+
+CAPTURES_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "listing_id": pl.Int32,
+    "observed_at": INSTANT,
+    "cycle_id": pl.Int64,
+    "keyframe": pl.Boolean,
+    "n_markets_listed": pl.Int32,
+    "n_markets_mapped": pl.Int32,
+    "n_markets_priced": pl.Int32,
+    "n_prices": pl.Int32,
+    "n_changed": pl.Int32,
+    "mapping_version": pl.String,
+    "ingested_at": INSTANT,
+}
+"""Columns of core.captures."""
+
+PRICES_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "listing_id": pl.Int32,
+    **{name: kind for name, kind in CONTENT_SCHEMA.items() if name not in {"listing_id", "observed_at"}},
+    "observed_at": INSTANT,
+    "last_confirmed_at": INSTANT,
+}
+"""Columns of `prices_as_of`."""
+
+
+def captures_of_cycle(conn: psycopg.Connection[Any], cycle_id: int) -> pl.DataFrame:
+    """Rows of core.captures that a cycle wrote (CAPTURES_SCHEMA), by listing and instant."""
+    return read_frame(conn, CAPTURES_SQL, {"cycle_id": cycle_id}, CAPTURES_SCHEMA)
+
+
+def stats_of_cycle(conn: psycopg.Connection[Any], cycle_id: int) -> pl.DataFrame:
+    """Per answer of a cycle: `listing_id`, `keyframe` (then n_changed is its whole book, not a change), `n_changed`."""
+    return captures_of_cycle(conn, cycle_id).select("listing_id", "keyframe", "n_changed")
+
+
+def prices_as_of(conn: psycopg.Connection[Any], instant: datetime, listing_ids: Iterable[int]) -> pl.DataFrame:
+    """Every market of the listings as it stood at `instant` (aware), by the answers of its UTC day up to then (PRICES_SCHEMA).
+
+    `observed_at` is the answer since which the row stands within that day, `last_confirmed_at` the listing's last answer at or before `instant`.
+    Markets that went since the day began are there with state withdrawn. A listing that was not answered that day before `instant` has no row.
+    Raises ValueError on a naive `instant`.
+    """
+    if instant.tzinfo is None:
+        raise ValueError(f"naive datetime {instant!r}: instants carry a time zone here")
+    return read_frame(conn, AS_OF_SQL, {"instant": instant, "listings": sorted(set(listing_ids))}, PRICES_SCHEMA)

@@ -1,0 +1,98 @@
+"""Daily partitions of the odds history: which exist, and making those that are needed.
+
+Here belongs the naming and creation of `core.captures_YYYYMMDD` and `core.market_changes_YYYYMMDD` (UTC days). What is written into them is
+`history`'s, how long they are kept is retention's. There is no catch-all partition: rows of a day that nobody prepared must fail loudly, and
+a catch-all that already holds such rows would block the creation of the real partition.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from ..domain.instants import hour_of
+from .frames import read_frame
+
+PARTITIONED: Final = ("captures", "market_changes")
+"""Tables of `core` with one partition per UTC day of observed_at."""
+
+ENSURE_LOCK: Final = 7_015_261_001
+"""Advisory lock under which partitions are made; any constant that no other lock of the database uses."""
+
+EXISTING_SQL: Final = r"""
+select parent.relname::text as "table", right(child.relname::text, 8) as "day"
+from pg_inherits
+join pg_class parent on parent.oid = inhparent
+join pg_class child on child.oid = inhrelid
+join pg_namespace space on space.oid = parent.relnamespace
+where space.nspname = 'core' and parent.relname in ('captures', 'market_changes') and child.relname ~ '_\d{8}$'
+order by 1, 2
+"""
+
+
+class MissingPartitionError(LookupError):
+    """Rows of a day that has no partition. `days` are the UTC days."""
+
+    def __init__(self, days: Iterable[date]) -> None:
+        self.days = tuple(sorted(set(days)))
+        named = ", ".join(day.isoformat() for day in self.days)
+        super().__init__(f"no partition of the odds history for UTC day {named}: create it first with partitions.ensure")
+
+
+def partition_name(table: str, day: date) -> str:
+    """Name, without schema, of a table's partition of a UTC day."""
+    return f"{table}_{day:%Y%m%d}"
+
+
+def existing(conn: psycopg.Connection[Any]) -> pl.DataFrame:
+    """Attached partitions: `table` String (without schema), `day` Date; sorted by both."""
+    found = read_frame(conn, EXISTING_SQL, None, {"table": pl.String, "day": pl.String})
+    return found.with_columns(pl.col("day").str.to_date("%Y%m%d"))
+
+
+def require(conn: psycopg.Connection[Any], days: Iterable[date]) -> None:
+    """Raises MissingPartitionError, which names the days, unless both tables have a partition for each of them."""
+    lacking = missing(conn, days)
+    if lacking:
+        raise MissingPartitionError(day for _, day in lacking)
+
+
+def ensure(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[str]:
+    """Create what is missing for these UTC days and return the names of what was created. Idempotent, and safe beside other callers.
+
+    The lock is held until the caller's transaction ends, so call it in a short transaction of its own.
+    """
+    wanted = sorted(set(days))
+    if not missing(conn, wanted):
+        return []
+    conn.execute("select pg_advisory_xact_lock(%s)", [ENSURE_LOCK])
+    lacking = missing(conn, wanted)  # again: another session may have made them while this one waited
+    for table, day in lacking:
+        create(conn, table, day)
+    return [partition_name(table, day) for table, day in lacking]
+
+
+def ahead(conn: psycopg.Connection[Any], now: datetime, days: int = 7) -> list[str]:
+    """Ensure the UTC day of `now` (aware) and the `days` after it; returns what was created. Raises ValueError on a naive `now`."""
+    today = hour_of(now).date()
+    return ensure(conn, [today + timedelta(days=n) for n in range(days + 1)])
+
+
+def missing(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[tuple[str, date]]:
+    """(table, day) pairs without a partition, by day and table."""
+    there = set(existing(conn).iter_rows())
+    return [(table, day) for day in sorted(set(days)) for table in PARTITIONED if (table, day) not in there]
+
+
+def create(conn: psycopg.Connection[Any], table: str, day: date) -> None:
+    """Make one partition. Attaching a ready table lets readers and writers of the parent go on; `create ... partition of` would stop them."""
+    parent, name = sql.Identifier("core", table), sql.Identifier("core", partition_name(table, day))
+    conn.execute(sql.SQL("create table {} (like {} including all)").format(name, parent))
+    conn.execute(
+        sql.SQL("alter table {} attach partition {} for values from ({}) to ({})").format(
+            parent, name, sql.Literal(f"{day.isoformat()} 00:00:00+00"), sql.Literal(f"{(day + timedelta(days=1)).isoformat()} 00:00:00+00")
+        )
+    )
