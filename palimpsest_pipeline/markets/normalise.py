@@ -58,6 +58,8 @@ UNMAPPED: Final[dict[str, pl.DataType]] = {
 COUNTS: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "n_markets_listed": pl.Int32(), "n_markets_mapped": pl.Int32()}
 
 INSTANCE: Final = ("platform", "sport", "market_id", "specifier")
+OUTCOME: Final = ("instance", "outcome_id", "outcome_name")
+TARGET: Final = ("canonical_market_id", "text", "outcome", "ordinal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,13 @@ def normalise(raw: pl.DataFrame, vocabulary: Vocabulary) -> Normalised:
     )
     instances = raw.select(INSTANCE).unique().sort(INSTANCE).with_row_index("instance")
     candidates = _candidates(instances, vocabulary)
-    numbered = raw.with_row_index("row").join(instances, on=INSTANCE)
-    matched = _match(numbered, candidates, vocabulary)
-    failed = numbered.join(matched, on="row", how="anti")
-    return Normalised(_prices(matched), _unmapped(failed, instances, candidates, vocabulary), _counts(numbered, failed))
+    numbered = raw.join(instances, on=INSTANCE)
+    choices = _choices(numbered.select(OUTCOME).unique(), candidates, vocabulary)
+    targets = choices.select(TARGET).unique().sort(TARGET).with_row_index("target")
+    chosen = choices.join(targets, on=TARGET).select(*OUTCOME, "target", "preference")
+    named = numbered.join(chosen, on=OUTCOME, how="left")
+    failed = named.filter(pl.col("target").is_null())
+    return Normalised(_prices(named, targets), _unmapped(failed, instances, candidates, vocabulary), _counts(numbered, failed))
 
 
 def _candidates(instances: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
@@ -188,40 +193,49 @@ def _specifiers(satisfied: pl.DataFrame, used: pl.DataFrame, vocabulary: Vocabul
     )
 
 
-def _match(numbered: pl.DataFrame, candidates: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """The rows that lead to a canonical outcome: listed outcomes first, else the open market of the same key."""
-    offered = numbered.join(candidates, on="instance")
+def _choices(outcomes: pl.DataFrame, candidates: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Where each distinct raw outcome leads: a listed outcome, else the open market of the same key. Outcomes that lead nowhere are not in it.
+
+    Columns: those of OUTCOME and TARGET, and `preference`, a rank by the order of keys.csv and then by the raw ids.
+    """
+    offered = outcomes.join(candidates, on="instance")
     at_least = pl.col("outcome_id").str.extract(LADDER_OUTCOME, 2).cast(pl.Int64, strict=False)
     listed = (
         offered.with_columns(
             code=pl.when("ladder").then(pl.col("outcome_id").str.extract(LADDER_OUTCOME, 1) + "+").otherwise(pl.col("outcome_id")),
             text=pl.when("ladder").then(pl.lit("total=") + (at_least - 1).cast(pl.String) + ".5").otherwise(pl.col("text")),
+            outcome=pl.lit(""),
         )
         .join(vocabulary.outcome_keys, left_on=("key_id", "code"), right_on=("key_id", "external_outcome_id"))
-        .with_columns(outcome=pl.lit(""))
-        .drop("code")
+        .select(*OUTCOME, *TARGET, "key_id")
     )
-    name = pl.when((pl.col("open_outcomes") == "name") & (pl.col("outcome_name") != "")).then(pl.col("outcome_name")).otherwise(pl.col("outcome_id"))
+    by_name = (pl.col("open_outcomes") == "name") & (pl.col("outcome_name") != "")
     rest = (
         offered.filter(pl.col("open_outcomes") != "")
-        .join(listed, on="row", how="anti")
-        .with_columns(ordinal=pl.lit(1, dtype=pl.Int16), outcome=name)
+        .join(listed, on=OUTCOME, how="anti")
+        .with_columns(ordinal=pl.lit(1, dtype=pl.Int16), outcome=pl.when(by_name).then(pl.col("outcome_name")).otherwise(pl.col("outcome_id")))
         .select(listed.columns)
     )
-    return pl.concat([listed, rest])
-
-
-def _prices(matched: pl.DataFrame) -> pl.DataFrame:
-    """One row per outcome. When an answer names one twice: a price before none, what can be backed before what cannot, then the preferred key."""
-    identity = ("capture", "market_id", "specifier", "outcome", "ordinal")
     return (
-        matched.with_columns(unpriced=pl.col("odds_milli").is_null())
-        .sort("unpriced", "off", "key_id", "market_id", "specifier", "outcome_id", "odds_milli", "market_name", "outcome_name")
+        pl.concat([listed, rest])
+        .sort("key_id", *OUTCOME)
+        .unique(subset=OUTCOME, keep="first", maintain_order=True)
+        .with_row_index("preference")
+        .drop("key_id")
+    )
+
+
+def _prices(named: pl.DataFrame, targets: pl.DataFrame) -> pl.DataFrame:
+    """One row per outcome. When an answer names one twice: a price before none, what can be backed before what cannot, then by preference."""
+    return (
+        named.filter(pl.col("target").is_not_null())
+        .select("capture", "target", "preference", "odds_milli", "off", unpriced=pl.col("odds_milli").is_null())
+        .sort("capture", "target", "unpriced", "off", "preference", "odds_milli")
+        .unique(subset=("capture", "target"), keep="first", maintain_order=True)
+        .join(targets, on="target", how="left", maintain_order="left")
         .select(
             "capture", pl.col("canonical_market_id").alias("market_id"), pl.col("text").alias("specifier"), "outcome", "ordinal", "odds_milli", "off"
         )
-        .unique(subset=identity, keep="first", maintain_order=True)
-        .sort(identity)
     )
 
 

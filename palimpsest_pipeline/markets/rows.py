@@ -43,13 +43,16 @@ def market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
         "odds_milli",
         "off",
     )
+    # A table, since a power would go through floats, which cannot hold the highest bits.
+    bits = pl.col("ordinal").replace_strict(list(range(1, MASK_BITS + 1)), [1 << n for n in range(MASK_BITS)], return_dtype=pl.Int64)
+    given = given.with_columns(bit=bits)
     states = given.group_by(_ROW).agg(
         state=pl.when((pl.col("odds_milli").is_not_null() & ~pl.col("off")).any())
         .then(pl.lit(MarketState.OFFERED.value))
         .when(pl.col("off").any())
         .then(pl.lit(MarketState.SUSPENDED.value))
         .otherwise(pl.lit(MarketState.NO_PRICE.value)),
-        off_mask=pl.when("off").then(pl.lit(1, dtype=pl.Int64) * 2 ** (pl.col("ordinal").cast(pl.Int64) - 1)).otherwise(0).sum().cast(pl.Int64),
+        off_mask=pl.col("bit").filter("off").sum(),
     )
     whole = pl.col("outcome") == ""
     places = (
@@ -60,7 +63,7 @@ def market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
         .explode("ordinal")
     )
     arrays = (
-        places.join(given.drop("off"), on=(*_ROW, "ordinal"), how="left")
+        places.join(given.drop("off", "bit"), on=(*_ROW, "ordinal"), how="left")
         .sort(*_ROW, "ordinal")
         .group_by(_ROW, maintain_order=True)
         .agg(pl.col("odds_milli"))

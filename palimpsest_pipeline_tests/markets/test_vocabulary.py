@@ -1,0 +1,139 @@
+"""The vocabulary's files: faults are found with file and line, and every known fact is in the package."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from palimpsest_pipeline.markets import VocabularyError, load, vocabulary
+from palimpsest_pipeline.markets.vocabulary import FOLDER
+
+
+def facts(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the vocabulary that a test may spoil."""
+    return Path(shutil.copytree(FOLDER, tmp_path / "vocabulary"))
+
+
+def append(path: Path, *lines: str) -> int:
+    """Appends lines and returns the number of the first."""
+    count = len(path.read_text(encoding="utf-8").splitlines())
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    return count + 1
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "message"),
+    [
+        ("markets.csv", "1,something_new,football,ft,New,none,1", "market_id 1 is there twice"),
+        ("markets.csv", "9999,match_result,football,ft,1X2,none,1", "market_key match_result is there twice"),
+        ("markets.csv", "9999,new,curling,ft,New,none,1", "unknown sport 'curling'"),
+        ("markets.csv", "9999,new,football,ft,New,sometimes,1", "unknown line_kind 'sometimes'"),
+        ("markets.csv", "9999,new,football,ft,New,none,1.5", "fair_sum '1.5'"),
+        ("markets.csv", "40000,new,football,ft,New,none,1", "'40000' is not a number from 1 to 32767"),
+        ("markets.csv", "9999,new,football", "3 values for 7 columns"),
+        ("outcomes.csv", "match_result,4,home,1", "outcome home of match_result is there twice"),
+        ("outcomes.csv", "match_result,5,abandoned,A", "ordinal 5 of match_result: 4 comes next"),
+        ("outcomes.csv", "no_such_market,1,home,1", "'no_such_market' is not in markets.csv"),
+        ("keys.csv", "betpawa,football,3743,,,,,match_result,", "betpawa football 3743 match_result is there twice"),
+        ("keys.csv", "betfair,football,1,,,,,match_result,", "unknown platform 'betfair'"),
+        ("keys.csv", "betpawa,tennis,1,,,,,match_result,", "match_result is a market of football, not of tennis"),
+        ("keys.csv", "betpawa,football,1,,,,,total_goals,", "total_goals needs the parts ['total'], the key gives []"),
+        ("keys.csv", "betpawa,football,1,,total=halves(line),,,total_goals,", "unknown conversion 'halves'"),
+        ("keys.csv", "betpawa,football,1,,total:line,,,total_goals,", "'total:line' is not canonical=conversion(raw)"),
+        ("keys.csv", "sportybet,football,1,goalnr,,,,match_result,", "'goalnr' in 'goalnr' is not part=value"),
+        ("keys.csv", "sportybet,football,450001,,,,,goal_bounds,id", "is there twice"),
+        ("keys.csv", "sportybet,football,450001,,,,,goal_range_2h,id", "two markets take the unlisted outcomes of sportybet 450001"),
+        ("outcome_keys.csv", "betpawa,football,3743,3744,match_result,away", "outcome id '3744' of betpawa football 3743 match_result is empty or"),
+        ("outcome_keys.csv", "betpawa,football,1,3744,match_result,home", "betpawa football 1 match_result is not in keys.csv"),
+        ("outcome_keys.csv", "betpawa,football,3743,1,match_result,abandoned", "outcome 'abandoned' of match_result is not in outcomes.csv"),
+        ("outcome_keys.csv", "bet9ja,football,S_HAOU,OH,away_total_goals,over", "'OH' of bet9ja S_HAOU leads to home_total_goals and to away"),
+    ],
+)
+def test_a_faulty_line_is_refused_with_file_and_line(folder: Path, file: str, line: str, message: str) -> None:
+    number = append(folder / file, line)
+    with pytest.raises(VocabularyError) as refused:
+        load(folder)
+    assert str(refused.value).startswith(f"{file}:{number}: ")
+    assert message in str(refused.value)
+
+
+def test_a_wrong_header_is_refused(folder: Path) -> None:
+    path = folder / "keys.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("requires", "needs", 1), encoding="utf-8")
+    with pytest.raises(VocabularyError, match=r"^keys\.csv:1: columns must be platform,"):
+        load(folder)
+
+
+def test_the_version_changes_with_any_of_the_files(folder: Path) -> None:
+    before = load(folder).version
+    assert before == vocabulary().version
+    append(folder / "markets.csv", "9999,new_market,football,ft,New,none,")
+    assert load(folder).version != before
+    assert load(folder).version.split("+")[0] == before.split("+")[0]
+
+
+def test_every_known_market_is_in_the_package(market_facts: Path) -> None:
+    ours = {row["market_key"]: row for row in vocabulary().markets.iter_rows(named=True)}
+    keys = vocabulary().keys.join(vocabulary().markets.select("market_id", "market_key"), on="market_id")
+    ids = {row[:4] for row in keys.select("platform", "sport", "external_market_id", "market_key").iter_rows()}
+    columns = {"betpawa": "betpawa_market_ids", "sportybet": "sportybet_market_ids", "bet9ja": "bet9ja_keys"}
+    known = facts(market_facts / "markets.csv")
+    for fact in known:
+        market = ours[fact["canonical_key"]]
+        assert (market["sport"], market["period"], market["fair_sum"] or "") == (fact["sport"], fact["period"], fact["fair_sum"])
+        for platform, column in columns.items():
+            for external_id in filter(None, fact[column].split(";")):
+                assert (platform, fact["sport"], external_id, fact["canonical_key"]) in ids
+    assert len(ours) >= len(known) == 347
+
+
+def test_every_known_outcome_is_in_the_package_under_every_platform_id(market_facts: Path) -> None:
+    package = vocabulary()
+    named = package.outcomes.join(package.markets.select("market_id", "market_key", "sport"), on="market_id")
+    ours = set(named.select("market_key", "outcome_key").iter_rows())
+    codes = package.outcome_keys.join(package.keys.filter(~pl.col("ladder")), on="key_id").join(named, on=("market_id", "ordinal"))
+    have = set(codes.select("platform", "external_outcome_id", "market_key", "outcome_key").iter_rows())
+    for fact in facts(market_facts / "outcomes.csv"):
+        outcome = (fact["canonical_key"], fact["canonical_outcome"])
+        assert outcome in ours
+        expected = {("betpawa", code.split(":")[-1]) for code in filter(None, fact["betpawa_outcome_type_id"].split(";"))}
+        expected |= {("sportybet", code) for code in filter(None, [fact["sportybet_outcome_id"]])}
+        expected |= {("bet9ja", code) for code in filter(None, fact["bet9ja_suffix"].split("|"))}
+        assert {(platform, code) for platform, code in expected if (platform, code, *outcome) not in have} == set(), outcome
+
+
+def test_ordinals_count_from_one_and_open_markets_have_no_outcomes() -> None:
+    package = vocabulary()
+    ordinals = package.outcomes.group_by("market_id").agg(pl.len().alias("n"), pl.col("ordinal").max().alias("last"))
+    assert (ordinals["n"].cast(pl.Int16) == ordinals["last"]).all()
+    open_markets = package.keys.filter(pl.col("open_outcomes") != "").select("market_id").unique()
+    assert open_markets.join(package.outcomes, on="market_id", how="semi").is_empty()
+    players = package.markets.filter(pl.col("line_kind").str.starts_with("player")).select("market_id")
+    assert players.join(open_markets, on="market_id", how="anti").is_empty()
+
+
+def test_names_are_for_people() -> None:
+    package = vocabulary()
+    assert not package.outcomes["name"].str.contains(r"[{}]").any()
+    named = package.outcomes.join(package.markets.select("market_id", "market_key"), on="market_id")
+    over = named.filter((pl.col("market_key") == "total_goals") & (pl.col("outcome_key") == "over"))
+    assert over["name"].to_list() == ["Over"]
+    assert package.markets.filter(pl.col("market_key") == "match_result").row(0, named=True) == {
+        "market_id": 1,
+        "market_key": "match_result",
+        "sport": "football",
+        "period": "ft",
+        "name": "1X2 - FT",
+        "line_kind": "none",
+        "fair_sum": "1",
+        "betpawa_market_id": "3743",
+    }
