@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -45,8 +46,7 @@ async def test_a_request_waiting_for_its_next_try_keeps_nobody_waiting(host: Loo
     config = HostConfig(Platform.BETPAWA, host.base_url, {}, replace(QUICK, max_in_flight=1, backoff_initial_s=9, backoff_max_s=9))
     async with PlatformClient(config, Clock(), sleep=until_told) as asking, asyncio.timeout(5):
         bad = asyncio.create_task(asking.fetch(request("/bad"), html_is_a_block))
-        while not host.asked("/bad"):
-            await asyncio.sleep(0)
+        await host.until_asked("/bad", 1)
         assert (await asking.fetch(request("/good"), html_is_a_block))[-1].ok
         assert not bad.done()
         retry_now.set()
@@ -57,7 +57,7 @@ async def test_a_request_waiting_for_its_next_try_keeps_nobody_waiting(host: Loo
 def test_starts_keep_their_distance_whenever_they_are_asked_for(gap: float, arrivals: list[float]) -> None:
     pacer = Pacer(gap)
     starts = [now + pacer.reserve(now) for now in sorted(arrivals)]
-    assert all(b - a >= gap - 1e-6 for a, b in zip(starts, starts[1:], strict=False))
+    assert all(b - a >= gap - 1e-6 for a, b in itertools.pairwise(starts))
     assert starts[0] == sorted(arrivals)[0]
 
 
@@ -120,10 +120,9 @@ async def test_told_to_wait_longer_than_taken_on_the_host_is_closed_not_asked_ea
 async def test_each_attempt_is_reported_as_it_arrives_even_when_the_rest_is_cancelled(host: Loopback) -> None:
     host.script("/events", answering(500), silence)
     arrived: list[Answer] = []
-    async with client(host.base_url) as asking, asyncio.timeout(5):
+    async with client(host.base_url) as asking:
         task = asyncio.create_task(asking.fetch(request(), html_is_a_block, arrived.append))
-        while host.asked("/events") < 2:
-            await asyncio.sleep(0)
+        await host.until_asked("/events", 2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

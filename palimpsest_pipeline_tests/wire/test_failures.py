@@ -23,6 +23,7 @@ from .asking import QUICK, Waits, client, html_is_a_block, request
 GOOD = answering()
 BLOCK_PAGE = answering(403, b"<html>Access denied</html>", "text/html")
 SOON = format_datetime(datetime.now(UTC) - timedelta(seconds=5), usegmt=True)
+SELF_SIGNED = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost"]
 BOMB = gzip.compress(bytes(5_000_000))
 
 
@@ -138,8 +139,7 @@ async def test_an_error_nobody_foresaw_is_permanent_and_names_its_class() -> Non
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused_and_not_tried_again(tmp_path: Path) -> None:
     subprocess.run(  # noqa: ASYNC221
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost"]
-        + ["-keyout", tmp_path / "key.pem", "-out", tmp_path / "certificate.pem"],
+        [*SELF_SIGNED, "-keyout", tmp_path / "key.pem", "-out", tmp_path / "certificate.pem"],
         check=True,
         capture_output=True,
     )

@@ -1,0 +1,344 @@
+"""Discovery, capture and whole cycles against three small platforms on loopback."""
+
+import asyncio
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from palimpsest_pipeline.domain.cycles import CycleResult, PlatformRun, Target
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.observations import Discovery
+from palimpsest_pipeline.domain.words import Completeness, FailureClass, Platform, RunStatus, Scope, Sport
+from palimpsest_pipeline.scrape import capture, discover, discovery_result, run_cycle
+
+from ..fixtures.loopback import after, answering, silence
+from .world import NOW, QUICK, Dialect, World, cycle, open_world
+
+P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
+LATER = NOW + timedelta(hours=3)
+
+
+@dataclass
+class Watching:
+    """Progress that remembers."""
+
+    totals: dict[Platform, int] = field(default_factory=lambda: defaultdict(int))
+    good: dict[Platform, int] = field(default_factory=lambda: defaultdict(int))
+    bad: dict[Platform, int] = field(default_factory=lambda: defaultdict(int))
+
+    def start(self, platform: Platform, total: int) -> None:
+        self.totals[platform] += total
+
+    def advance(self, platform: Platform, ok: bool) -> None:
+        (self.good if ok else self.bad)[platform] += 1
+
+
+def run_of(result: CycleResult, platform: Platform) -> PlatformRun:
+    (run,) = [run for run in result.runs if run.platform is platform]
+    return run
+
+
+async def captured(world: World, *targets: Target, **more: object) -> CycleResult:
+    return await capture(cycle(Scope.EVENTS), targets, world.adapters, world.clients, world.sink, clock=world.clock, **more)  # type: ignore[arg-type]
+
+
+def three_fixtures(world: World) -> None:
+    world.lists(P, {"p1": 1, "p2": 2}, {"p3": 3})
+    world.lists(S, {"s1": 1}, {"s2": 2, "s-alone": None})
+    world.lists(B, {"b1": 1, "b4": 4})
+
+
+async def test_a_whole_cycle_lands_every_answer_and_accounts_for_every_listing() -> None:
+    async with open_world() as world:
+        three_fixtures(world)
+        scraped = await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+    result = scraped.result
+    assert result.status is RunStatus.COMPLETED
+    assert {(o.platform, o.external_id, o.sr_id, o.status) for o in result.outcomes} == {
+        (platform, external_id, sr_id, RunStatus.COMPLETED)
+        for platform, listed in {P: {"p1": 1, "p2": 2, "p3": 3}, S: {"s1": 1, "s2": 2, "s-alone": None}, B: {"b1": 1, "b4": 4}}.items()
+        for external_id, sr_id in listed.items()
+    }
+    assert len(result.skew_ms) == 2
+    assert all(skew >= 0 for skew in result.skew_ms)
+    requests = {platform: len(host.requests) for platform, host in world.hosts.items()}
+    assert requests == {P: 1 + 2 + 3, S: 1 + 2 + 3, B: 1 + 1 + 2}
+    for platform in Platform:
+        run = run_of(result, platform)
+        assert run.requests == len(world.sink.of(platform)) == requests[platform]
+        assert run.bytes == sum(len(answer.body or b"") for answer in world.sink.of(platform))
+        assert (run.discovered, run.targets, run.fetched) == (len(scraped.discoveries[platform].listings),) * 3
+        assert run.p50_ms is not None
+        assert run.p95_ms is not None
+        assert 0 < run.p50_ms <= run.p95_ms
+        assert run.errors_by_class == {}
+        assert NOW < run.started_at < run.finished_at <= result.finished_at
+        assert run.message == ""
+
+
+async def test_one_platform_down_leaves_the_others_complete_and_says_so() -> None:
+    async with open_world() as world:
+        three_fixtures(world)
+        world.hosts[S].script("/tree", answering(503))
+        scraped = await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+    assert scraped.discoveries[S].completeness is Completeness.FAILED
+    statuses = {run.platform: run.status for run in scraped.result.runs}
+    assert statuses == {P: RunStatus.COMPLETED, S: RunStatus.FAILED, B: RunStatus.COMPLETED}
+    assert scraped.result.status is RunStatus.PARTIAL
+    assert run_of(scraped.result, S).errors_by_class == {"transient": 3}
+    assert run_of(scraped.result, S).message == "no tree"
+    assert [a.attempt for a in world.sink.of(S)] == [1, 2, 3]
+
+
+async def test_nothing_reachable_is_a_failed_cycle_not_an_empty_one() -> None:
+    async with open_world() as world:
+        for host in world.hosts.values():
+            host.script("/tree", answering(403, b"<html>no</html>"))
+        scraped = await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+    assert scraped.result.status is RunStatus.FAILED
+    assert all(run.errors_by_class == {"blocked": 1} for run in scraped.result.runs)
+
+
+async def test_a_platform_that_lists_nothing_at_all_has_failed() -> None:
+    async with open_world() as world:
+        three_fixtures(world)
+        world.lists(B, {})
+        found = await discover(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+    assert found.discoveries[B].completeness is Completeness.COMPLETE
+    run = run_of(discovery_result(cycle(), found, world.clock.now()), B)
+    assert (run.status, run.message) == (RunStatus.FAILED, "nothing is listed")
+
+
+async def test_a_page_that_failed_makes_its_platform_partial() -> None:
+    async with open_world() as world:
+        three_fixtures(world)
+        world.hosts[P].script("/page/1", answering(404))
+        scraped = await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+    run = run_of(scraped.result, P)
+    assert (run.status, run.discovered, run.fetched, run.message) == (RunStatus.PARTIAL, 2, 2, "a page is missing")
+
+
+class CannotRead(Dialect):
+    def read_discovery(self, answers: object, sport: Sport) -> Discovery:
+        raise KeyError("eventLists")
+
+
+class CannotCrawl(Dialect):
+    def discover(self, sport: Sport):  # type: ignore[no-untyped-def]
+        (tree,) = yield from super().discover(sport)
+        yield [tree]
+
+
+@pytest.mark.parametrize(("broken", "said"), [(CannotRead, "discovery could not be read: KeyError"), (CannotCrawl, "the crawl broke off: TypeError")])
+async def test_an_exception_in_one_dialect_fails_that_platform_only(broken: type[Dialect], said: str) -> None:
+    async with open_world() as world:
+        three_fixtures(world)
+        world.adapters[S] = broken(S)
+        scraped = await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+    assert scraped.discoveries[S].completeness is Completeness.FAILED
+    assert said in scraped.discoveries[S].reason
+    assert {run.platform: run.status for run in scraped.result.runs} == {P: RunStatus.COMPLETED, S: RunStatus.FAILED, B: RunStatus.COMPLETED}
+    assert len(world.sink.of(S)) == 3, "what arrived before the dialect stumbled is kept"
+
+
+class CannotJudge(Dialect):
+    def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
+        raise IndexError("no R")
+
+
+class CannotAsk(Dialect):
+    def detail_request(self, external_id: str, sr_id: int | None) -> Request:
+        raise ValueError("not a number")
+
+
+@pytest.mark.parametrize(
+    ("broken", "failure", "said", "attempts"),
+    [
+        (CannotJudge, FailureClass.CONTRACT_BROKEN, "could not be judged: IndexError: no R", 1),
+        (CannotAsk, FailureClass.PERMANENT, "not asked: ValueError: not a number", 0),
+    ],
+)
+async def test_a_dialect_that_stumbles_over_a_listing_costs_that_listing(
+    broken: type[Dialect], failure: FailureClass, said: str, attempts: int
+) -> None:
+    async with open_world() as world:
+        three_fixtures(world)
+        world.adapters[S] = broken(S)
+        result = await captured(world, Target(1, LATER, {P: ("p1",), S: ("s1",)}))
+    outcomes = {outcome.platform: outcome for outcome in result.outcomes}
+    assert outcomes[P].status is RunStatus.COMPLETED
+    assert (outcomes[S].failure, outcomes[S].failure_detail, outcomes[S].attempts) == (failure, said, attempts)
+    assert result.status is RunStatus.PARTIAL
+
+
+async def test_a_sink_that_cannot_keep_ends_the_scrape() -> None:
+    class Full:
+        def append(self, answer: Answer) -> None:
+            raise OSError("no space left")
+
+    async with open_world() as world:
+        three_fixtures(world)
+        with pytest.raises(ExceptionGroup) as raised:
+            await discover(cycle(), world.adapters, world.clients, Full(), sport=Sport.FOOTBALL, clock=world.clock)
+    assert raised.value.subgroup(OSError) is not None
+
+
+async def test_the_requests_of_one_fixture_are_under_way_on_all_its_platforms_at_once() -> None:
+    together = asyncio.Barrier(3)
+
+    async def with_the_others(_: object):  # type: ignore[no-untyped-def]
+        async with asyncio.timeout(5):
+            await together.wait()
+        return await answering()(_)  # type: ignore[arg-type]
+
+    async with open_world(lambda _: replace(QUICK, max_in_flight=1)) as world:
+        targets = []
+        for n in range(4):
+            for platform in Platform:
+                world.hosts[platform].script(f"/detail/{n}", with_the_others)
+            targets.append(Target(n + 1, LATER, {platform: (str(n),) for platform in Platform}))
+        result = await captured(world, *targets)
+    assert result.status is RunStatus.COMPLETED
+    assert len(result.skew_ms) == 4
+    assert [o.sr_id for o in result.outcomes if o.platform is P] == [1, 2, 3, 4]
+
+
+async def test_fixtures_that_do_not_need_a_slow_host_are_not_kept_waiting_by_it() -> None:
+    async with open_world(lambda _: replace(QUICK, max_in_flight=1, read_timeout_s=5)) as world:
+        gate = asyncio.Event()
+
+        async def slow(request: object):  # type: ignore[no-untyped-def]
+            await gate.wait()
+            return await answering()(request)  # type: ignore[arg-type]
+
+        for n in range(3):
+            world.hosts[B].script(f"/detail/b{n}", slow)
+        for n in range(10):
+            world.hosts[P].script(f"/detail/p{n}", answering())
+        both = [Target(n + 1, LATER, {P: (f"p{n}",), B: (f"b{n}",)}) for n in range(3)]
+        alone = [Target(n + 1, LATER, {P: (f"p{n}",)}) for n in range(3, 10)]
+        work = asyncio.create_task(captured(world, *both, *alone))
+        await world.hosts[P].until_asked("/detail/p9", 1)
+        assert [host_asked for n in range(3) if (host_asked := world.hosts[B].asked(f"/detail/b{n}"))] == [1]
+        gate.set()
+        result = await work
+    assert result.status is RunStatus.COMPLETED
+
+
+async def test_budgets_hold_per_host_and_are_used() -> None:
+    budgets = {P: 4, S: 2, B: 1}
+    async with open_world(lambda platform: replace(QUICK, max_in_flight=budgets[platform])) as world:
+        targets = []
+        for n in range(12):
+            for platform in Platform:
+                world.hosts[platform].script(f"/detail/{n}", after(0.003, answering()))
+            targets.append(Target(n + 1, LATER, {platform: (str(n),) for platform in Platform if n % 3 or platform is P}))
+        await captured(world, *targets)
+    assert world.hosts[S].most_in_flight <= 2
+    assert world.hosts[B].most_in_flight == 1
+    assert 1 < world.hosts[P].most_in_flight <= 4
+
+
+async def test_several_listings_of_a_fixture_on_one_platform_are_all_fetched_one_after_the_other() -> None:
+    async with open_world() as world:
+        for external_id in ("a", "b", "c"):
+            world.hosts[P].script(f"/detail/{external_id}", after(0.003, answering()))
+        world.hosts[B].script("/detail/b", answering(Age="2"))
+        result = await captured(world, Target(1, LATER, {P: ("a", "b", "c"), B: ("b",)}))
+    assert world.hosts[P].most_in_flight == 1
+    assert sorted(o.external_id for o in result.outcomes if o.platform is P) == ["a", "b", "c"]
+    first = {p: min(a.observed_at for a in world.sink.of(p)) for p in (P, B)}
+    assert result.skew_ms == (pytest.approx((first[P] - first[B]).total_seconds() * 1000),)
+    assert result.skew_ms[0] > 1900
+
+
+async def test_the_ledger_line_tells_of_attempts_failure_and_time() -> None:
+    async with open_world() as world:
+        world.hosts[P].script("/detail/flaky", answering(500), answering(body=b'{"n":1}'))
+        world.hosts[P].script("/detail/gone", answering(404))
+        result = await captured(world, Target(1, LATER, {P: ("flaky",)}), Target(2, LATER, {P: ("gone",)}))
+    flaky, gone = sorted(result.outcomes, key=lambda outcome: outcome.external_id)
+    assert (flaky.status, flaky.attempts, flaky.failure, flaky.http_status, flaky.bytes) == (RunStatus.COMPLETED, 2, None, 200, 7)
+    assert (gone.status, gone.attempts, gone.failure, gone.http_status) == (RunStatus.FAILED, 1, FailureClass.NOT_FOUND, 404)
+    assert gone.failure_detail == "HTTP 404"
+    assert flaky.duration_ms == pytest.approx((flaky.received_at - flaky.requested_at).total_seconds() * 1000)
+    run = run_of(result, P)
+    assert run.errors_by_class == {"not_found": 1, "transient": 1}
+    assert (run.status, run.targets, run.fetched) == (RunStatus.COMPLETED, 2, 1), "a listing that is gone is an answer"
+
+
+async def test_a_platform_where_every_listing_is_gone_has_failed() -> None:
+    async with open_world() as world:
+        world.hosts[P].script("/detail/gone", answering(404))
+        result = await captured(world, Target(1, LATER, {P: ("gone",)}))
+    assert result.status is RunStatus.FAILED
+    assert run_of(result, P).message == "0 of 1 listings fetched; 1 not_found, e.g. HTTP 404"
+
+
+async def test_a_blocked_platform_is_asked_no_more_and_every_listing_of_it_is_accounted_for() -> None:
+    async with open_world(lambda _: replace(QUICK, max_in_flight=1, blocks_before_closing=2)) as world:
+        targets = []
+        for n in range(10):
+            world.hosts[P].script(f"/detail/{n}", answering())
+            world.hosts[S].script(f"/detail/{n}", answering(200, b"<html>robot?</html>", "text/html"))
+            targets.append(Target(n + 1, LATER, {P: (str(n),), S: (str(n),)}))
+        result = await captured(world, *targets)
+    assert len(world.hosts[S].requests) == 2
+    assert run_of(result, S).requests == 2
+    assert run_of(result, S).errors_by_class == {"blocked": 10}
+    assert sum(o.platform is S and o.attempts == 0 and o.failure is FailureClass.BLOCKED for o in result.outcomes) == 8
+    assert (run_of(result, P).status, run_of(result, P).fetched) == (RunStatus.COMPLETED, 10)
+    assert len(world.sink.of(S)) == 10
+    assert result.skew_ms == ()
+
+
+async def test_a_cancelled_capture_has_kept_what_arrived() -> None:
+    async with open_world() as world:
+        for n in range(3):
+            world.hosts[P].script(f"/detail/{n}", answering())
+        world.hosts[S].script("/detail/never", silence)
+        targets = [Target(n + 1, LATER, {P: (str(n),)}) for n in range(3)]
+        progress = Watching()
+        work = asyncio.create_task(captured(world, *targets, Target(9, LATER, {S: ("never",)}), progress=progress))
+        await world.hosts[S].until_asked("/detail/never", 1)
+        async with asyncio.timeout(5):
+            while progress.good[P] < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+    assert sorted(a.request.external_id or "" for a in world.sink.answers) == ["0", "1", "2"]
+
+
+async def test_platforms_without_a_client_are_left_out() -> None:
+    async with open_world() as world:
+        three_fixtures(world)
+        del world.clients[S]
+        scraped = await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+        result = await captured(world, Target(2, LATER, {S: ("s2",)}))
+    assert scraped.discoveries.keys() == {P, B}
+    assert scraped.result.status is RunStatus.COMPLETED
+    assert result.outcomes == ()
+
+
+async def test_progress_counts_every_request_of_discovery_and_every_listing() -> None:
+    async with open_world() as world:
+        three_fixtures(world)
+        world.hosts[B].script("/detail/b4", answering(404))
+        seen = Watching()
+        await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock, progress=seen)
+    assert seen.totals == {P: 3 + 3, S: 3 + 3, B: 2 + 2}
+    assert (seen.good, seen.bad) == ({P: 6, S: 6, B: 3}, {B: 1})
+
+
+async def test_the_answers_that_the_sink_has_read_again_give_the_same_discovery() -> None:
+    async with open_world() as world:
+        three_fixtures(world)
+        world.hosts[P].script("/page/0", answering(500), answering(body=json.dumps({"p1": 1}).encode()))
+        found = await discover(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+    last = {answer.request.key: answer for answer in world.sink.of(P)}
+    replayed = world.adapters[P].read_discovery(list(last.values()), Sport.FOOTBALL)
+    assert {x.external_id for x in replayed.listings} == {x.external_id for x in found.discoveries[P].listings} == {"p1", "p3"}

@@ -1,0 +1,106 @@
+"""Which fixtures are asked for, and in which order."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palimpsest_pipeline.domain.observations import Listing
+from palimpsest_pipeline.domain.words import ListingKind, Platform
+from palimpsest_pipeline.scrape import targets
+
+from .world import NOW, listing
+
+P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
+
+
+def in_minutes(minutes: float) -> dict[str, object]:
+    return {"kickoff_at": NOW + timedelta(minutes=minutes)}
+
+
+def ids(listings: list[Listing], home: Platform = P) -> list[str]:
+    """The first listing id of each target, in order."""
+    return [next(iter(target.listings.values()))[0] for target in targets(listings, home, NOW)]
+
+
+def test_a_fixture_is_one_target_with_every_platforms_own_ids() -> None:
+    found = targets([listing(P, "10", 7), listing(S, "sr:match:7", 7), listing(B, "2", 7), listing(B, "11", 7), listing(P, "3", 8)], P, NOW)
+    assert {t.sr_id: dict(t.listings) for t in found} == {7: {P: ("10",), S: ("sr:match:7",), B: ("2", "11")}, 8: {P: ("3",)}}
+
+
+def test_a_listing_without_sportradar_id_is_a_target_of_its_own() -> None:
+    found = targets([listing(P, "1"), listing(P, "2"), listing(S, "1")], P, NOW)
+    assert [(t.sr_id, dict(t.listings)) for t in found] == [(None, {P: ("1",)}), (None, {P: ("2",)}), (None, {S: ("1",)})]
+
+
+def test_simulated_antepost_and_running_matches_are_never_targets() -> None:
+    left_out = [
+        listing(P, "1", 1, kind=ListingKind.SIMULATED),
+        listing(P, "2", 2, kind=ListingKind.ANTEPOST),
+        listing(P, "3", 3, in_play=True),
+        listing(P, "4", 4, **in_minutes(0)),
+        listing(P, "5", 5, **in_minutes(-5)),
+    ]
+    assert targets([*left_out, listing(P, "6", 6)], P, NOW) == targets([listing(P, "6", 6)], P, NOW)
+
+
+def test_a_match_seen_in_play_on_one_page_is_in_play_whatever_another_page_says() -> None:
+    before, running = listing(P, "1", 1), listing(P, "1", 1, in_play=True)
+    assert targets([before, running], P, NOW) == targets([running, before], P, NOW) == []
+
+
+def test_the_home_platform_is_believed_about_the_kickoff_then_the_listing_with_most_markets() -> None:
+    postponed, early = in_minutes(600), in_minutes(-10)
+    (target,) = targets([listing(S, "1", 7, **early), listing(P, "1", 7, **postponed)], P, NOW)
+    assert target.kickoff_at == postponed["kickoff_at"]
+    assert targets([listing(S, "1", 7, **early), listing(P, "1", 7, **postponed)], S, NOW) == []
+    small, big = listing(P, "1", 7, n_markets_declared=3, **early), listing(P, "2", 7, n_markets_declared=90, **postponed)
+    assert targets([small, big], P, NOW)[0].kickoff_at == postponed["kickoff_at"]
+
+
+def test_urgent_fixtures_come_first_then_by_kickoff_then_more_platforms_then_home() -> None:
+    listings = [
+        listing(S, "late-s", 1, **in_minutes(300)),
+        listing(P, "late-p", 2, **in_minutes(300)),
+        listing(S, "late-two", 3, **in_minutes(300)),
+        listing(B, "late-two-b", 3, **in_minutes(300)),
+        listing(S, "soon-119", 4, **in_minutes(119)),
+        listing(S, "soon-31", 5, **in_minutes(31)),
+        listing(S, "now-29", 6, **in_minutes(29)),
+        listing(S, "at-120", 7, **in_minutes(120)),
+    ]
+    assert ids(listings) == ["now-29", "soon-31", "soon-119", "at-120", "late-two", "late-p", "late-s"]
+
+
+many = st.lists(
+    st.builds(
+        lambda platform, n, sr_id, minutes, markets, in_play: listing(
+            platform, str(n), sr_id, n_markets_declared=markets, in_play=in_play, **in_minutes(minutes)
+        ),
+        st.sampled_from(Platform),
+        st.integers(1, 6),
+        st.none() | st.integers(1, 4),
+        st.sampled_from([-1, 10, 29, 30, 31, 119, 120, 121, 500]),
+        st.none() | st.integers(0, 3),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@given(many, st.sampled_from(Platform), st.randoms(use_true_random=False))
+def test_order_and_repetition_of_the_listings_change_nothing(listings: list[Listing], home: Platform, chance: object) -> None:
+    shuffled = [*listings, *listings[:3]]
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert targets(shuffled, home, NOW) == targets(listings, home, NOW)
+
+
+@given(many, st.sampled_from(Platform))
+def test_each_listing_is_asked_for_at_most_once_and_only_before_kickoff(listings: list[Listing], home: Platform) -> None:
+    found = targets(listings, home, NOW)
+    asked = [(platform, external_id) for target in found for platform, external_ids in target.listings.items() for external_id in external_ids]
+    assert len(asked) == len(set(asked))
+    assert all(target.kickoff_at > NOW for target in found)
+    tiers = [(t.kickoff_at - NOW >= timedelta(minutes=30)) + (t.kickoff_at - NOW >= timedelta(minutes=120)) for t in found]
+    assert tiers == sorted(tiers)
+    assert [t.kickoff_at for t in found] == sorted(t.kickoff_at for t in found)

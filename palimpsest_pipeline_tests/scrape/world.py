@@ -1,0 +1,142 @@
+"""Three small platforms on loopback with a dialect of a few lines, for tests of what the scrape does whatever the dialect is."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.instants import Clock, cycle_id_at, hour_of
+from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing, RawPrices
+from palimpsest_pipeline.domain.words import Completeness, FailureClass, ListingKind, PayloadKind, Platform, Scope, Sport, Trigger
+from palimpsest_pipeline.platforms.base import Crawl
+from palimpsest_pipeline.wire import HostConfig, HostLimits, PlatformClient
+
+from ..fixtures.loopback import Loopback, Responder, answering
+
+NOW = datetime.now(UTC)
+QUICK = HostLimits(
+    max_in_flight=3,
+    min_gap_s=0,
+    connect_timeout_s=2,
+    read_timeout_s=2,
+    total_timeout_s=5,
+    max_body_bytes=100_000,
+    max_attempts=3,
+    backoff_initial_s=0,
+    backoff_max_s=0,
+)
+
+
+def listing(platform: Platform, external_id: str, sr_id: int | None = None, **changes: object) -> Listing:
+    """A football match three hours from now, but for what is changed."""
+    made = Listing(
+        platform=platform,
+        external_id=external_id,
+        kind=ListingKind.MATCH,
+        sport=Sport.FOOTBALL,
+        tournament_external_id="t1",
+        tournament_name="Premier League",
+        country_raw="England",
+        home_team="Home",
+        away_team="Away",
+        kickoff_at=NOW + timedelta(hours=3),
+        sr_id=sr_id,
+        genius_id=None,
+        sr_tournament_id=None,
+        n_markets_declared=None,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+class Dialect:
+    """`/tree` names the pages, `/page/N` lists `id:sr_id` pairs, `/detail/ID` is a listing's book."""
+
+    parser_version = 1
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+
+    def headers(self) -> dict[str, str]:
+        return {}
+
+    def discover(self, sport: Sport) -> Crawl:
+        (tree,) = yield [Request(self.platform, PayloadKind.TREE, "/tree")]
+        if tree.ok:
+            yield [Request(self.platform, PayloadKind.LISTING, f"/page/{n}") for n in range(json.loads(tree.body or b"0"))]
+
+    def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
+        if not any(answer.ok and answer.request.kind is PayloadKind.TREE for answer in answers):
+            return Discovery(self.platform, Completeness.FAILED, (), (), reason="no tree")
+        found = [
+            listing(self.platform, external_id, sr_id)
+            for answer in answers
+            if answer.ok and answer.request.kind is PayloadKind.LISTING
+            for external_id, sr_id in json.loads(answer.body or b"{}").items()
+        ]
+        whole = all(answer.ok for answer in answers)
+        return Discovery(
+            self.platform, Completeness.COMPLETE if whole else Completeness.PARTIAL, (), found, reason="" if whole else "a page is missing"
+        )
+
+    def detail_request(self, external_id: str, sr_id: int | None) -> Request:
+        return Request(self.platform, PayloadKind.DETAIL, f"/detail/{external_id}", external_id=external_id, sr_id=sr_id)
+
+    def read_listing(self, answer: Answer) -> Listing:
+        return listing(self.platform, answer.request.external_id or "", answer.request.sr_id)
+
+    def read_detail(self, answer: Answer) -> Detail:
+        return Detail(self.read_listing(answer), RawPrices())
+
+    def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
+        return (FailureClass.BLOCKED, "HTML in place of JSON") if (answer.body or b"").startswith(b"<") else None
+
+
+@dataclass
+class Kept:
+    """A sink that keeps everything in memory."""
+
+    answers: list[Answer] = field(default_factory=list)
+
+    def append(self, answer: Answer) -> None:
+        self.answers.append(answer)
+
+    def of(self, platform: Platform) -> list[Answer]:
+        return [answer for answer in self.answers if answer.request.platform is platform]
+
+
+@dataclass
+class World:
+    """The three hosts, a client and a dialect for each."""
+
+    hosts: dict[Platform, Loopback]
+    clients: dict[Platform, PlatformClient]
+    adapters: dict[Platform, Dialect]
+    sink: Kept = field(default_factory=Kept)
+    clock: Clock = field(default_factory=Clock)
+
+    def lists(self, platform: Platform, *pages: Mapping[str, int | None], detail: Responder | None = None) -> None:
+        """Scripts the platform to list these pages of listing id -> SportRadar id, each with a book."""
+        host = self.hosts[platform]
+        host.script("/tree", answering(body=json.dumps(len(pages)).encode()))
+        for n, page in enumerate(pages):
+            host.script(f"/page/{n}", answering(body=json.dumps(page).encode()))
+            for external_id in page:
+                host.script(f"/detail/{external_id}", detail or answering())
+
+
+@asynccontextmanager
+async def open_world(limits: Callable[[Platform], HostLimits] = lambda _: QUICK) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        hosts = {platform: await stack.enter_async_context(Loopback()) for platform in Platform}
+        clients = {
+            platform: await stack.enter_async_context(PlatformClient(HostConfig(platform, host.base_url, {}, limits(platform)), Clock()))
+            for platform, host in hosts.items()
+        }
+        yield World(hosts, clients, {platform: Dialect(platform) for platform in Platform})
+
+
+def cycle(scope: Scope = Scope.FULL) -> Cycle:
+    return Cycle(cycle_id_at(NOW), Trigger.MANUAL, scope, Platform.BETPAWA, hour_of(NOW), NOW)
