@@ -1,0 +1,1 @@
+"""The dialect of bet9ja against its captured answers."""

@@ -1,0 +1,1 @@
+"""The dialect of betpawa against its captured answers."""

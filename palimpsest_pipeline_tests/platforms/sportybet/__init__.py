@@ -1,0 +1,1 @@
+"""The dialect of sportybet against its captured answers."""

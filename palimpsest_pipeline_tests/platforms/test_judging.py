@@ -1,0 +1,75 @@
+"""What no platform's answer may be: refused, empty, HTML, another format, cut off."""
+
+import pytest
+
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.observations import PayloadRejected
+from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform, Sport
+from palimpsest_pipeline.platforms.registry import adapters
+
+from .support import AT, HTML, answer
+
+ADAPTERS = adapters()
+EVERY = [(platform, kind) for platform in Platform for kind in PayloadKind]
+
+
+@pytest.mark.parametrize(("platform", "kind"), EVERY)
+@pytest.mark.parametrize(
+    ("sent", "failure"),
+    [
+        ((202, {}, b""), FailureClass.BLOCKED),
+        ((403, HTML, b"<html><body>403 Forbidden</body></html>"), FailureClass.BLOCKED),
+        ((200, HTML, b"<html><head><title>Just a moment...</title></head></html>"), FailureClass.BLOCKED),
+        ((200, {}, b"\n  <!doctype html><html>blocked</html>"), FailureClass.BLOCKED),
+        ((429, {}, b""), FailureClass.RATE_LIMITED),
+        ((500, HTML, b"<html>oops</html>"), FailureClass.TRANSIENT),
+        ((502, HTML, b"<html>502 Bad Gateway</html>"), FailureClass.TRANSIENT),
+        ((503, {}, b""), FailureClass.TRANSIENT),
+        ((408, {}, b""), FailureClass.TRANSIENT),
+        ((301, {}, b""), FailureClass.CONTRACT_BROKEN),
+        ((304, {}, b""), FailureClass.CONTRACT_BROKEN),
+        ((400, {}, b'{"serverMessage": "no"}'), FailureClass.PERMANENT),
+        ((401, {}, b""), FailureClass.PERMANENT),
+        ((200, {}, b""), FailureClass.CONTRACT_BROKEN),
+        ((200, {"content-type": "application/x-protobuf;charset=UTF-8"}, b"\x0a\x07\x08\x96\x01"), FailureClass.CONTRACT_BROKEN),
+        ((200, {}, b"hello"), FailureClass.CONTRACT_BROKEN),
+        ((200, {}, b"[1, 2]"), FailureClass.CONTRACT_BROKEN),
+        ((200, {}, b'{"unknown": "object"}'), FailureClass.CONTRACT_BROKEN),
+        ((200, {}, b'{"id": "1", "bizCode": 10000, "data": {"eventId": "sr:mat'), FailureClass.TRANSIENT),
+    ],
+)
+def test_what_is_no_answer_is_judged_alike_everywhere(
+    platform: Platform, kind: PayloadKind, sent: tuple[int, dict[str, str], bytes], failure: FailureClass
+) -> None:
+    status, headers, body = sent
+    verdict = ADAPTERS[platform].judge(answer(platform, kind, body, status, headers))
+    assert verdict is not None
+    assert verdict[0] is failure
+    assert verdict[1]
+
+
+@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("status", [404, 410])
+def test_not_found_means_gone_for_an_event_and_a_retired_route_elsewhere(platform: Platform, status: int) -> None:
+    judge = ADAPTERS[platform].judge
+    assert judge(answer(platform, PayloadKind.DETAIL, b"", status))[0] is FailureClass.NOT_FOUND  # type: ignore[index]
+    assert judge(answer(platform, PayloadKind.LISTING, b"", status))[0] is FailureClass.CONTRACT_BROKEN  # type: ignore[index]
+    assert judge(answer(platform, PayloadKind.TREE, b"", status))[0] is FailureClass.CONTRACT_BROKEN  # type: ignore[index]
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_an_answer_that_failed_before_keeps_its_failure(platform: Platform) -> None:
+    request = Request(platform, PayloadKind.DETAIL, "/recorded")
+    failed = Answer(request, 1, AT, AT, AT, None, {}, None, FailureClass.TRANSIENT, "timed out")
+    assert ADAPTERS[platform].judge(failed) == (FailureClass.TRANSIENT, "timed out")
+    for read in (ADAPTERS[platform].read_listing, ADAPTERS[platform].read_detail):
+        with pytest.raises(PayloadRejected, match="timed out"):
+            read(failed)
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_discovery_without_any_answer_is_failed_in_words(platform: Platform) -> None:
+    discovery = ADAPTERS[platform].read_discovery([], Sport.FOOTBALL)
+    assert discovery.completeness == "failed"
+    assert discovery.reason
+    assert not discovery.listings

@@ -1,0 +1,135 @@
+"""Loose JSON values read one way: odds, numbers, instants, names of simulated leagues."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palimpsest_pipeline.platforms import reading
+
+
+@pytest.mark.parametrize(
+    ("value", "milli"),
+    [
+        ("1.85", 1850),
+        ("2.1", 2100),
+        ("12", 12000),
+        ("250.00", 250000),
+        (1.84, 1840),
+        (4.59, 4590),
+        (1.15, 1150),
+        (3, 3000),
+        ("1.0005", None),
+        ("1.8375", 1838),
+        ("1.8385", 1838),
+        ("1.01", 1010),
+        (" 2.5 ", 2500),
+        ("1", None),
+        ("1.00", None),
+        ("0.00", None),
+        (0.0, None),
+        (1, None),
+        (1.0, None),
+        (None, None),
+        ("", None),
+        ("-", None),
+        ("-2.5", None),
+        ("evens", None),
+        ("NaN", None),
+        ("Infinity", None),
+        ("1e99", None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (True, None),
+        ([2.5], None),
+    ],
+)
+def test_odds_are_exact_and_what_is_no_price_is_none(value: object, milli: int | None) -> None:
+    assert reading.odds_milli(value) == milli
+
+
+@given(st.integers(min_value=101, max_value=100_000))
+def test_odds_of_two_decimals_are_the_same_from_text_and_from_number(hundredths: int) -> None:
+    text = f"{hundredths // 100}.{hundredths % 100:02d}"
+    assert reading.odds_milli(text) == reading.odds_milli(float(text)) == hundredths * 10
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (7, 7),
+        ("87", 87),
+        ("-2", -2),
+        (-10, -10),
+        (10.0, 10),
+        (2.5, None),
+        ("2.5", None),
+        ("", None),
+        ("-", None),
+        (None, None),
+        (True, None),
+        ("٣", None),
+    ],
+)
+def test_whole_numbers_come_as_numbers_or_digits(value: object, number: int | None) -> None:
+    assert reading.integer(value) == number
+
+
+@pytest.mark.parametrize("value", ["0", 0, "", None, "sr:match:1", "-5", 1.5, "9" * 30])
+def test_what_is_no_positive_number_is_no_id(value: object) -> None:
+    assert reading.positive_id(value) is None
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-06-26", "2026-06-26T19:00:00", "19:00", "", None, 1782500400, "1900-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "soon"]
+)
+def test_an_instant_without_zone_or_outside_this_century_is_refused(value: object) -> None:
+    assert reading.iso_instant(value) is None
+
+
+def test_instants_are_in_utc_whatever_their_form() -> None:
+    kickoff = datetime(2026, 6, 26, 19, 0, tzinfo=UTC)
+    assert reading.iso_instant("2026-06-26T19:00:00Z") == kickoff
+    assert reading.iso_instant("2026-06-26T15:00:00-04:00") == kickoff
+    assert reading.iso_instant("2026-06-26 19:00:00", UTC) == kickoff
+    assert reading.epoch_ms_instant(1782500400000) == kickoff
+    assert reading.epoch_ms_instant("1782500400000") == kickoff
+    assert reading.epoch_ms_instant(1782500400000).tzinfo is UTC  # type: ignore[union-attr]
+
+
+def test_seconds_in_place_of_milliseconds_are_refused() -> None:
+    assert reading.epoch_ms_instant(1782500400) is None
+
+
+@pytest.mark.parametrize(
+    ("country", "tournament", "home", "away"),
+    [
+        ("Simulated Reality League", "LaLiga", "Real", "Barcelona"),
+        ("England", "Premier League SRL", "A", "B"),
+        ("England", "Premier League", "Arsenal SRL", "Chelsea Srl"),
+        ("Electronic Leagues", "Adriatic", "A", "B"),
+        (None, "Esoccer Battle", "A", "B"),
+        ("Zoom Soccer", "League", "A", "B"),
+    ],
+)
+def test_simulated_leagues_are_told_by_their_names(country: str | None, tournament: str, home: str, away: str) -> None:
+    assert reading.is_simulated(country, tournament, home, away)
+
+
+@pytest.mark.parametrize(
+    ("country", "tournament", "home", "away"),
+    [
+        ("Italy", "Serie D", "Brindisi SRL", "Bari"),
+        ("England", "Premier League", "Leeds", "Arsenal"),
+        (None, "Freeform", "Zoomers FC", "Virtus Bologna"),
+    ],
+)
+def test_real_clubs_are_not_taken_for_simulated_ones(country: str | None, tournament: str, home: str, away: str) -> None:
+    assert not reading.is_simulated(country, tournament, home, away)
+
+
+def test_items_of_takes_objects_and_lists_alike() -> None:
+    assert list(reading.items_of({"7": "a"})) == [("7", "a")]
+    assert list(reading.items_of(["a", "b"])) == [("0", "a"), ("1", "b")]
+    assert [list(reading.items_of(nothing)) for nothing in ([], {}, None, False, "text")] == [[]] * 5
