@@ -1,7 +1,7 @@
 """The running server as the operating system sees it: its pid file, whether that is still true, and what a crash left behind."""
 
-import os
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ import psutil  # type: ignore[import-untyped]
 
 from .connection import Connection
 from .errors import EmbeddedPostgresError
+from .privilege import ServerUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,13 @@ def await_ready(cluster: Path, timeout_s: float) -> Postmaster | None:
     return None
 
 
-def clear_remains(cluster: Path, patience_s: float = 10.0) -> None:
+def clear_remains(cluster: Path, user: ServerUser, patience_s: float = 10.0) -> None:
     """After a crash: end the server processes that lost their parent, and drop the pid file if an unrelated process now has its number.
 
     A pid file whose process is gone is left for Postgres, which checks more than we can. Raises EmbeddedPostgresError
     when a process of the crashed server does not end.
     """
-    orphans = [process for process in psutil.process_iter() if _works_in(process, cluster)]
+    orphans = [process for process in psutil.process_iter() if _works_in(process, cluster, user)]
     for process in orphans:
         process.send_signal(signal.SIGQUIT)
     _, alive = psutil.wait_procs(orphans, timeout=patience_s)
@@ -88,9 +89,15 @@ def _same(argument: str, cluster: Path) -> bool:
         return False
 
 
-def _works_in(process: psutil.Process, cluster: Path) -> bool:
+def _works_in(process: psutil.Process, cluster: Path, user: ServerUser) -> bool:
     """Every server process has the cluster as its working directory."""
     try:
-        return process.pid != os.getpid() and process.name().startswith("postgres") and Path(process.cwd()) == cluster.resolve()
-    except (psutil.Error, OSError):
+        if not process.name().startswith("postgres") or process.uids().effective != user.uid:
+            return False
+        try:
+            directory = process.cwd()
+        except psutil.AccessDenied:  # root in a container may not look into other users' processes; the user itself may
+            directory = user.run(["readlink", f"/proc/{process.pid}/cwd"], timeout_s=10.0).stdout.strip()
+        return Path(directory) == cluster.resolve()
+    except (psutil.Error, OSError, subprocess.SubprocessError):
         return False

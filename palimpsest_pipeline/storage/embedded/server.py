@@ -200,7 +200,7 @@ class EmbeddedPostgres:
         self._check_major(home, programs)
         if not user.can_enter(home.cluster):
             raise EmbeddedPostgresError(f"user {user.name} can no longer reach {home.cluster}: open its parent folders, or move the data folder")
-        postmaster.clear_remains(home.cluster)
+        postmaster.clear_remains(home.cluster, user)
         socket_dir = places.socket_directory(home, user)
         places.claim(home.log.parent, user)
         _set_aside(home.log)
