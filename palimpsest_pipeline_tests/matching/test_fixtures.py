@@ -1,0 +1,147 @@
+"""One row per real match: whose claim is shown, and what is flagged."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.matching import crosswalk, fixtures, identify, trust_order
+from palimpsest_pipeline.matching.fixtures import FIXTURES
+from palimpsest_pipeline.storage.tables import metadata
+
+from .world import PLATFORMS, frame, listing, random_listings, random_worlds
+
+Rows = list[dict[str, Any]]
+
+
+def fixtures_of(rows: Rows, home: str = "betpawa") -> dict[int, dict[str, Any]]:
+    identified = identify(frame(rows))
+    trust = trust_order(home)
+    _, links = crosswalk(identified, trust)
+    return {row["sr_id"]: row for row in fixtures(identified, links, trust).iter_rows(named=True)}
+
+
+def test_names_country_and_kickoff_are_homes_then_sportybets_then_bet9jas() -> None:
+    rows = [
+        listing("bet9ja", "b1", 1, home_team="Bodo/Glimt", country_raw="Norge", in_h=5),
+        listing("sportybet", "s1", 1, home_team="Bodo Glimt", country_raw="Norway", in_h=6),
+        listing("betpawa", "p1", 1, home_team="FK Bodø/Glimt", country_raw="Norvège", in_h=7),
+        listing("bet9ja", "b2", 2, home_team="Nine"),
+        listing("sportybet", "s2", 2, home_team="Sporty"),
+    ]
+    found = fixtures_of(rows)
+    assert (found[1]["home_team"], found[1]["country"], found[1]["metadata_source"]) == ("FK Bodø/Glimt", "Norvège", "betpawa")
+    assert found[1]["kickoff_max_delta_s"] == 7200
+    assert found[1]["platforms"] == ["betpawa", "sportybet", "bet9ja"]
+    assert (found[2]["home_team"], found[2]["metadata_source"]) == ("Sporty", "sportybet")
+
+
+def test_any_platform_may_be_home() -> None:
+    rows = [listing("bet9ja", "b1", 1, home_team="Nine"), listing("betpawa", "p1", 1, home_team="Pawa")]
+    found = fixtures_of(rows, home="bet9ja")[1]
+    assert (found["home_team"], found["platforms"]) == ("Nine", ["bet9ja", "betpawa"])
+    assert trust_order("bet9ja") == (Platform.BET9JA, Platform.BETPAWA, Platform.SPORTYBET)
+
+
+def test_home_must_be_among_the_platforms() -> None:
+    with pytest.raises(ValueError, match="not among the platforms"):
+        trust_order("bet9ja", ["betpawa", "sportybet"])
+
+
+def test_a_platform_without_a_place_in_the_order_of_trust_is_refused() -> None:
+    identified = identify(frame([listing("bet9ja", "b", 1)]))
+    with pytest.raises(ValueError, match="bet9ja"):
+        fixtures(identified, crosswalk(identified)[1], ["betpawa", "sportybet"])
+
+
+def test_only_the_primary_listing_speaks_and_the_others_are_counted() -> None:
+    rows = [
+        listing("betpawa", "10", 1, n_markets=100, home_team="Full book"),
+        listing("betpawa", "9", 1, n_markets=2, home_team="Boosted", in_h=9),
+        listing("bet9ja", "b", 1, home_team="Full book"),
+    ]
+    found = fixtures_of(rows)[1]
+    assert found["home_team"] == "Full book"
+    assert found["kickoff_max_delta_s"] == 0
+    assert json.loads(found["n_listings_by_platform"]) == {"betpawa": 2, "bet9ja": 1}
+    assert found["n_platforms"] == 2
+
+
+def test_the_fixture_is_in_the_tournament_of_the_chosen_claim() -> None:
+    rows = [
+        listing("sportybet", "s", 1, sr_tournament_id=17, tournament_external_id="sr:tournament:17"),
+        listing("betpawa", "p", 1, tournament_external_id="11965"),
+        listing("betpawa", "q", 2, tournament_external_id="11966"),
+    ]
+    found = fixtures_of(rows)
+    assert (found[1]["tournament_key"], found[2]["tournament_key"]) == ("sr:17", "betpawa:11966")
+
+
+def test_kickoffs_more_than_three_hours_apart_are_suspect() -> None:
+    apart = [listing("betpawa", "p", 1, in_h=6), listing("bet9ja", "b", 1, in_h=9.01)]
+    near = [listing("betpawa", "p", 1, in_h=6), listing("bet9ja", "b", 1, in_h=9)]
+    assert fixtures_of(apart)[1]["suspect_code"] == "kickoff_mismatch"
+    assert fixtures_of(near)[1]["suspect_code"] is None
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "rotated"),
+    [
+        (("Norway", "France"), ("Norway", "France"), False),
+        (("Norway", "France"), ("France", "Norway"), True),
+        (("Manchester United FC", "Real Sociedad"), ("R. Sociedad", "Manchester Utd"), True),
+        (("Manchester United FC", "Real Sociedad"), ("Manchester Utd", "R. Sociedad"), False),
+        (("Manchester United", "Manchester City"), ("Man City", "Man Utd"), True),
+        (("São Paulo", "Grêmio"), ("Gremio", "Sao Paulo"), True),
+        (("Lokomotiv Moscow", "Zenit"), ("Torpedo Minsk", "Dynamo Brest"), False),
+        (("Bodo/Glimt", "Molde"), ("FK Bodø/Glimt", "Molde FK"), False),
+    ],
+)
+def test_swapped_sides_are_recognised_across_spellings(ours: tuple[str, str], theirs: tuple[str, str], rotated: bool) -> None:
+    rows = [
+        listing("betpawa", "p", 1, home_team=ours[0], away_team=ours[1]),
+        listing("bet9ja", "b", 1, home_team=theirs[0], away_team=theirs[1]),
+    ]
+    found = fixtures_of(rows)[1]
+    assert found["rotated"] is rotated
+    assert found["suspect_code"] == ("home_away_swapped" if rotated else None)
+
+
+def test_one_match_under_two_sportradar_ids_on_one_platform_is_flagged_on_both_and_not_merged() -> None:
+    names = {"home_team": "Arsenal", "away_team": "Chelsea"}
+    rows = [
+        listing("betpawa", "p1", 1, **names),
+        listing("betpawa", "p2", 2, **names),
+        listing("bet9ja", "b3", 3, **names),  # another platform's id alone is no contradiction
+        listing("betpawa", "p4", 4, in_h=80, **names),  # the return match
+    ]
+    assert {sr_id: row["suspect_code"] for sr_id, row in fixtures_of(rows).items()} == {1: "duplicate_sr_id", 2: "duplicate_sr_id", 3: None, 4: None}
+
+
+def test_the_columns_are_those_of_the_table_also_without_listings() -> None:
+    identified = identify(frame([]))
+    tournaments_links = crosswalk(identified)[1]
+    assert dict(fixtures(identified, tournaments_links, trust_order("betpawa")).schema) == FIXTURES
+    assert set(FIXTURES) == set(metadata.tables["core.fixtures"].columns.keys())
+
+
+@random_worlds
+@given(rows=random_listings(), home=st.sampled_from(PLATFORMS), random=st.randoms(use_true_random=False))
+def test_arrival_order_changes_no_fixture(rows: Rows, home: str, random: Any) -> None:
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    assert fixtures_of(shuffled, home) == fixtures_of(rows, home)
+
+
+@random_worlds
+@given(rows=random_listings(min_size=1), data=st.data())
+def test_further_listings_change_only_the_number_of_listings(rows: Rows, data: st.DataObject) -> None:
+    picked = data.draw(st.lists(st.sampled_from(rows), max_size=5))
+    doubled = [r | {"external_id": f"zz-{i}", "n_markets": None} for i, r in enumerate(picked)]
+    before, after = fixtures_of(rows), fixtures_of(rows + doubled)
+    for row in (*before.values(), *after.values()):
+        row.pop("n_listings_by_platform")
+    assert after == before

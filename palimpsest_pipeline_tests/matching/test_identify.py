@@ -1,0 +1,95 @@
+"""Which match a listing is, and which listing speaks for its platform."""
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palimpsest_pipeline.matching import LISTINGS, identify
+
+from .world import frame, listing, random_listings, random_worlds
+
+
+def fixture_of(identified: pl.DataFrame) -> dict[str, tuple[int | None, str | None]]:
+    return {e: (f, m) for e, f, m in identified.select("external_id", "fixture_sr_id", "match_method").iter_rows()}
+
+
+def test_a_listing_is_identified_by_its_own_sportradar_id_whoever_was_seen_first() -> None:
+    rows = [listing("bet9ja", "b", 7), listing("betpawa", "a", 7)]
+    expected = {"a": (7, "sportradar"), "b": (7, "sportradar")}
+    assert fixture_of(identify(frame(rows))) == expected
+    assert fixture_of(identify(frame(reversed(rows)))) == expected
+
+
+def test_a_genius_id_leads_to_the_fixture_of_the_listing_that_carries_both_ids() -> None:
+    found = identify(frame([listing("betpawa", "a", 7, genius_id=70), listing("bet9ja", "b", None, genius_id=70)]))
+    assert fixture_of(found) == {"a": (7, "sportradar"), "b": (7, "genius")}
+
+
+def test_a_genius_id_that_leads_to_two_fixtures_leads_to_none() -> None:
+    found = identify(
+        frame([listing("betpawa", "a", 7, genius_id=70), listing("sportybet", "s", 8, genius_id=70), listing("bet9ja", "b", None, genius_id=70)])
+    )
+    assert fixture_of(found)["b"] == (None, None)
+
+
+def test_the_own_sportradar_id_wins_over_the_genius_id() -> None:
+    found = identify(frame([listing("betpawa", "a", 7, genius_id=70), listing("bet9ja", "b", 9, genius_id=71)]))
+    assert fixture_of(found)["b"] == (9, "sportradar")
+
+
+def test_only_matches_are_identified_and_the_others_stay_in_the_frame() -> None:
+    found = identify(frame([listing("betpawa", "a", 7, kind="simulated", genius_id=70), listing("bet9ja", "b", None, genius_id=70)]))
+    assert fixture_of(found) == {"a": (None, None), "b": (None, None)}
+    assert not found["is_primary"].any()
+
+
+@pytest.mark.parametrize(
+    ("rows", "primary"),
+    [
+        ([("10", 5), ("9", 4)], "10"),  # more markets
+        ([("10", 5), ("9", 5)], "9"),  # by value, not as text
+        ([("10", None), ("9", 0)], "9"),  # an unknown number is less than any
+        ([("sr:match:1", 5), ("999", 5)], "999"),  # digits before text
+        ([("sr:match:2", 5), ("sr:match:1", 5)], "sr:match:1"),
+        ([("99999999999999999999998", 5), ("99999999999999999999997", 5)], "99999999999999999999997"),  # wider than 64 bits
+    ],
+)
+def test_the_primary_listing_has_most_markets_then_the_smallest_id(rows: list[tuple[str, int | None]], primary: str) -> None:
+    found = identify(frame(listing("bet9ja", external_id, 7, n_markets=n) for external_id, n in rows))
+    assert found.filter("is_primary")["external_id"].to_list() == [primary]
+
+
+def test_each_platform_has_its_own_primary_listing() -> None:
+    found = identify(frame([listing("betpawa", "a", 7, n_markets=1), listing("bet9ja", "b", 7, n_markets=9)]))
+    assert found["is_primary"].to_list() == [True, True]
+
+
+def test_a_listing_given_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="one row per listing"):
+        identify(frame([listing("betpawa", "a", 7), listing("betpawa", "a", 8)]))
+
+
+def test_no_listings_give_an_empty_frame_of_the_same_columns() -> None:
+    nothing = identify(frame([]))
+    something = identify(frame([listing("betpawa", "a", 7)]))
+    assert nothing.is_empty()
+    assert nothing.schema == something.schema
+    assert nothing.columns[: len(LISTINGS)] == list(LISTINGS)
+
+
+@random_worlds
+@given(rows=random_listings(), random=st.randoms(use_true_random=False))
+def test_the_order_of_listings_changes_nothing(rows: list[dict[str, object]], random: object) -> None:
+    shuffled = list(rows)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert identify(frame(shuffled)).equals(identify(frame(rows)))
+
+
+@random_worlds
+@given(rows=random_listings())
+def test_every_fixture_has_one_primary_listing_per_platform_and_nothing_is_dropped(rows: list[dict[str, object]]) -> None:
+    found = identify(frame(rows))
+    assert found.height == len(rows)
+    identified = found.filter(pl.col("fixture_sr_id").is_not_null())
+    assert (identified.group_by("platform", "fixture_sr_id").agg(pl.col("is_primary").sum())["is_primary"] == 1).all()
