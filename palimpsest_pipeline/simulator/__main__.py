@@ -1,0 +1,83 @@
+"""Runs the simulator: `python -m palimpsest_pipeline.simulator --port 0 --size 120 --seed 7`. Prints one JSON line when it serves."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from datetime import UTC, datetime, timedelta
+
+import uvicorn
+
+from .app import Simulator, build_app
+
+PARENT_CHECK_S = 1.0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m palimpsest_pipeline.simulator", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
+    parser.add_argument("--size", type=int, default=120, help="fixtures in the union of the three platforms")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--epoch", help="ISO instant at which the world begins; default: now, floored to the minute")
+    parser.add_argument("--clock-offset-s", type=float, default=0.0, help="shift of the simulated now against the machine's")
+    parser.add_argument("--betpawa-version", choices=("v3", "v4"), default="v4")
+    parser.add_argument("--strict", action="store_true", help="refuse requests without the headers a browser sends")
+    parser.add_argument("--parent-pid", type=int, help="exit when this process is gone")
+    return parser.parse_args()
+
+
+def _epoch(text: str | None, offset_s: float) -> datetime:
+    if text is None:
+        return (datetime.now(UTC) + timedelta(seconds=offset_s)).replace(second=0, microsecond=0)
+    epoch = datetime.fromisoformat(text)
+    if epoch.tzinfo is None:
+        raise SystemExit(f"--epoch {text!r} carries no time zone")
+    return epoch.astimezone(UTC)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+async def _serve(server: uvicorn.Server, bound: socket.socket, parent_pid: int | None) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.01)
+    if server.started:
+        sys.stdout.write(json.dumps({"port": bound.getsockname()[1], "pid": os.getpid()}) + "\n")
+        sys.stdout.flush()
+    while parent_pid is not None and not serving.done():
+        # A child of a dead process is adopted by another one, so the parent's number changes as well.
+        if os.getppid() != parent_pid and not _is_alive(parent_pid):
+            server.should_exit = True
+            server.force_exit = True
+        await asyncio.wait({serving}, timeout=PARENT_CHECK_S)
+    await serving
+
+
+def main() -> None:
+    """Serves until SIGTERM or SIGINT, or until the parent named is gone."""
+    asked = _arguments()
+    simulator = Simulator(
+        asked.seed, asked.size, _epoch(asked.epoch, asked.clock_offset_s), asked.clock_offset_s, asked.betpawa_version, asked.strict
+    )
+    bound = socket.create_server((asked.host, asked.port), backlog=512)
+    config = uvicorn.Config(build_app(simulator), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(uvicorn.Server(config), bound, asked.parent_pid))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    main()

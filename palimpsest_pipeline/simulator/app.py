@@ -1,0 +1,326 @@
+"""The web server: routes of the three platforms as they answer in the wild, each under its own prefix, and the `/_sim` controls.
+
+Rendering is in the `render_*` modules; this one reads requests, refuses what the platforms refuse, counts, and keeps rendered details.
+"""
+
+import gzip
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from ..domain.words import Platform
+from .book import Books
+from .faults import Fault, FaultBoard, truncated
+from .render_bet9ja import Bet9ja
+from .render_betpawa import BadQuery, BetPawa
+from .render_sportybet import SportyBet, envelope, refusal
+from .script import apply_script
+from .timeline import Timeline
+from .truth import book_truth, truth
+from .world import Listing, build_world
+
+KEPT_DETAILS = 6000
+GZIP_FROM_BYTES = 500
+GZIP_LEVEL = 1
+SPORTYBET_COUNTRIES = {"ng", "gh", "ke", "tz", "za", "cm", "zm"}
+LISTS_MAX_AGE_S = 3
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(slots=True)
+class Log:
+    """What was asked since the start."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    in_flight: Counter[str] = field(default_factory=Counter)
+    most_in_flight: Counter[str] = field(default_factory=Counter)
+    missing_headers: Counter[str] = field(default_factory=Counter)
+
+
+def _accepts_gzip(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
+def _json(request: Request, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    raw = msgspec.json.encode(body)
+    if len(raw) >= GZIP_FROM_BYTES and _accepts_gzip(request):
+        return _packed(request, gzip.compress(raw, GZIP_LEVEL, mtime=0), headers)
+    return Response(raw, status, headers, media_type="application/json")
+
+
+def _packed(request: Request, compressed: bytes, headers: dict[str, str] | None = None) -> Response:
+    if not _accepts_gzip(request):
+        return Response(gzip.decompress(compressed), 200, headers, media_type="application/json")
+    return Response(compressed, 200, {**(headers or {}), "content-encoding": "gzip", "vary": "accept-encoding"}, media_type="application/json")
+
+
+class Simulator:
+    """The world behind the routes. `clock_offset_s` shifts its now against the machine's."""
+
+    def __init__(self, seed: int, size: int, epoch: datetime, clock_offset_s: float = 0.0, betpawa_version: str = "v4", strict: bool = False) -> None:
+        self.clock_offset_s = clock_offset_s
+        self.betpawa_version = betpawa_version
+        self.strict = strict
+        self.timeline = Timeline(build_world(seed, size, epoch))
+        self.books = Books(self.timeline)
+        self.betpawa = BetPawa(self.timeline, self.books, betpawa_version)
+        self.sportybet = SportyBet(self.timeline, self.books)
+        self.bet9ja = Bet9ja(self.timeline, self.books)
+        self.faults = FaultBoard(seed)
+        self.log = Log()
+        self._details: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+        self._by_id = {(one.platform, one.external_id): one for entries in self.timeline.world.listings.values() for one in entries}
+        self._by_id |= {(one.platform, one.external_id): one for one in (*self.timeline.world.simulated, *self.timeline.world.antepost)}
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.clock_offset_s)
+
+    def listing(self, platform: Platform, external_id: str) -> Listing | None:
+        """The entry with this id, whether it is up or not."""
+        found = self._by_id.get((platform, external_id))
+        return found or next((one for _, one in self.timeline.added if (one.platform, one.external_id) == (platform, external_id)), None)
+
+    def _detail(self, listing: Listing, now: datetime, variant: str, render: Callable[[], Any]) -> bytes:
+        """The rendered and compressed detail; equal as long as neither prices, suspensions nor kickoff change."""
+        steps = (self.timeline.price_step(listing, now), self.timeline.suspension_step(listing, now))
+        kickoff = self.timeline.kickoff_at(listing.fixture, listing.platform, now)
+        key = (listing.platform, listing.external_id, variant, kickoff, kickoff <= now, *steps)
+        found = self._details.pop(key, None)
+        if found is None:
+            found = gzip.compress(msgspec.json.encode(render()), GZIP_LEVEL, mtime=0)
+        self._details[key] = found
+        if len(self._details) > KEPT_DETAILS:
+            self._details.popitem(last=False)
+        return found
+
+    # BetPawa
+
+    def _betpawa_refusal(self, request: Request) -> Response | None:
+        if "x-pawa-brand" not in request.headers:
+            return _json(request, {"error": "BAD_REQUEST", "serverMessage": "Header x-pawa-brand is required"}, 400)
+        if not request.headers["x-pawa-brand"].startswith("betpawa-"):
+            return HTMLResponse("<html><body>403 Forbidden</body></html>", 403)
+        # The category tree outlived the other routes of the older generation.
+        if request.path_params["version"] != self.betpawa_version:
+            return _json(request, {"error": "NOT_FOUND"}, 404)
+        return None
+
+    @staticmethod
+    def _betpawa_headers(max_age_s: int, age_s: int = 0) -> dict[str, str]:
+        cached = {"age": str(age_s), "cf-cache-status": "HIT"} if age_s else {"cf-cache-status": "EXPIRED"}
+        return {"cache-control": f"public, max-age={max_age_s}", "server": "cloudflare", **cached}
+
+    async def betpawa_tree(self, request: Request) -> Response:
+        refused = self._betpawa_refusal(request)
+        if refused:
+            return refused
+        category = request.path_params.get("category", "all")
+        now = self.now()
+        body = self.betpawa.sports(now) if category == "all" else self.betpawa.tree(now, category)
+        return _json(request, body, headers=self._betpawa_headers(5))
+
+    async def betpawa_list(self, request: Request) -> Response:
+        refused = self._betpawa_refusal(request)
+        if refused:
+            return refused
+        if self.betpawa_version == "v4" and "application/json" not in request.headers.get("accept", ""):
+            return Response(bytes(range(128, 160)), media_type="application/x-protobuf;charset=UTF-8")
+        try:
+            asked = msgspec.json.decode(request.query_params.get("q", ""))
+            body = self.betpawa.by_queries(asked, self.now())
+        except (msgspec.DecodeError, BadQuery) as refusal_words:
+            return _json(request, {"error": "BAD_REQUEST", "serverMessage": str(refusal_words)}, 400)
+        return _json(request, body, headers=self._betpawa_headers(LISTS_MAX_AGE_S))
+
+    async def betpawa_event(self, request: Request) -> Response:
+        refused = self._betpawa_refusal(request)
+        if refused:
+            return refused
+        listing = self.listing(Platform.BETPAWA, request.path_params["event"])
+        # Some answers come from the edge's cache, up to two seconds old.
+        age_s = int(request.path_params["event"]) % 3 if request.path_params["event"].isdigit() else 0
+        now = self.now() - timedelta(seconds=age_s)
+        if listing is None or not (self.timeline.is_up(listing, now) or self.timeline.is_in_play(listing, now)):
+            return _json(request, {"error": "NOT_FOUND"}, 404)
+        body = self._detail(listing, now, self.betpawa_version, lambda: self.betpawa.event(listing, now))
+        return _packed(request, body, self._betpawa_headers(LISTS_MAX_AGE_S, age_s))
+
+    # SportyBet
+
+    def _sportybet_refusal(self, request: Request) -> Response | None:
+        if request.path_params["country"] not in SPORTYBET_COUNTRIES:
+            return HTMLResponse("<html><body>502 Bad Gateway</body></html>", 502)
+        missing = [name for name in ("clientid", "operid", "platform") if name not in request.headers]
+        if missing:
+            self.log.missing_headers["sportybet"] += 1
+            if self.strict and request.method == "POST":
+                return HTMLResponse("<html><body>403 Forbidden</body></html>", 403)
+        return None
+
+    async def sportybet_tree(self, request: Request) -> Response:
+        return self._sportybet_refusal(request) or _json(request, self.sportybet.tree(self.now()))
+
+    async def sportybet_upcoming(self, request: Request) -> Response:
+        refused = self._sportybet_refusal(request)
+        if refused:
+            return refused
+        asked = request.query_params
+        markets = [one for one in asked.get("marketId", "").split(",") if one]
+        sizes = (asked.get("pageNum", "1"), asked.get("pageSize", "100"))
+        if not markets or asked.get("sportId") != "sr:sport:1" or not all(size.isdigit() and int(size) for size in sizes):
+            return _json(request, refusal(19000, "Invalid"))
+        body = self.sportybet.upcoming(self.now(), markets, int(sizes[0]), min(int(sizes[1]), 100), asked.get("option", "2"))
+        return _json(request, body)
+
+    async def sportybet_events(self, request: Request) -> Response:
+        refused = self._sportybet_refusal(request)
+        if refused:
+            return refused
+        try:
+            asked = msgspec.json.decode(await request.body())
+            tournaments = [one for sport in asked for inner in sport["tournamentId"] for one in inner]
+            markets = asked[0]["marketId"].split(",")
+        except (msgspec.DecodeError, KeyError, TypeError, IndexError, AttributeError):
+            return _json(request, refusal(19000, "Invalid"))
+        return _json(request, self.sportybet.events_of(self.now(), tournaments, markets))
+
+    async def sportybet_event(self, request: Request) -> Response:
+        refused = self._sportybet_refusal(request)
+        if refused:
+            return refused
+        asked, now = request.query_params, self.now()
+        listing = self.listing(Platform.SPORTYBET, asked.get("eventId", ""))
+        product = int(asked.get("productId") or 3) if asked.get("productId", "3").isdigit() else 0
+        if listing is None or product not in {1, 3} or not (self.timeline.is_up(listing, now) or self.timeline.is_in_play(listing, now)):
+            return _json(request, refusal(19000, "Invalid"))
+        body = self._detail(listing, now, str(product), lambda: envelope(self.sportybet.event(listing, now, product=product)))
+        return _packed(request, body)
+
+    async def sportybet_unknown(self, request: Request) -> Response:
+        return self._sportybet_refusal(request) or _json(request, refusal(19001, "Resource not found"), 404)
+
+    # Bet9ja
+
+    def _bet9ja_refusal(self, request: Request) -> Response | None:
+        if "referer" not in request.headers:
+            self.log.missing_headers["bet9ja"] += 1
+            if self.strict:
+                return HTMLResponse("<html><body>Access Denied</body></html>", 403)
+        return None
+
+    async def bet9ja_tree(self, request: Request) -> Response:
+        return self._bet9ja_refusal(request) or _json(request, self.bet9ja.tree(self.now()))
+
+    async def bet9ja_group(self, request: Request) -> Response:
+        return self._bet9ja_refusal(request) or _json(request, self.bet9ja.group(request.query_params.get("GROUPID", ""), self.now()))
+
+    async def bet9ja_event(self, request: Request) -> Response:
+        refused = self._bet9ja_refusal(request)
+        if refused:
+            return refused
+        now = self.now()
+        listing = self.listing(Platform.BET9JA, request.query_params.get("EVENTID", ""))
+        if listing is None or not self.timeline.is_up(listing, now):
+            return _json(request, {"R": "E", "D": False})
+        return _packed(request, self._detail(listing, now, "", lambda: self.bet9ja.event(listing, now)))
+
+    # Controls
+
+    async def control_truth(self, request: Request) -> Response:
+        home = Platform(request.query_params.get("home", Platform.BETPAWA))
+        return _json(request, truth(self.timeline, self.now(), home))
+
+    async def control_book(self, request: Request) -> Response:
+        platform = Platform(request.query_params["platform"])
+        listing = self.listing(platform, request.query_params["external_id"])
+        if listing is None:
+            return _json(request, {"error": "no such listing"}, 404)
+        version = self.betpawa_version if platform is Platform.BETPAWA else ""
+        return _json(request, {"now": self.now().isoformat(), "lines": book_truth(self.books, listing, self.now(), version)})
+
+    async def control_clock(self, request: Request) -> Response:
+        self.clock_offset_s = float((await request.json())["offset_s"])
+        return _json(request, {"now": self.now().isoformat(), "offset_s": self.clock_offset_s})
+
+    async def control_faults(self, request: Request) -> Response:
+        asked = await request.json()
+        try:
+            platform = Platform(asked["platform"])
+            self.faults.switch(platform.value, Fault.from_json(asked))
+        except (ValueError, TypeError, KeyError) as wrong:
+            return _json(request, {"error": str(wrong)}, 400)
+        return _json(request, {"platform": platform.value, "mode": asked.get("mode", "none")})
+
+    async def control_script(self, request: Request) -> Response:
+        try:
+            done = apply_script(self.timeline, await request.json(), self.now())
+        except (ValueError, TypeError, KeyError) as wrong:
+            return _json(request, {"error": str(wrong)}, 400)
+        return _json(request, done)
+
+    async def control_log(self, request: Request) -> Response:
+        log = self.log
+        body = {"requests": dict(log.requests), "most_in_flight": dict(log.most_in_flight), "missing_headers": dict(log.missing_headers)}
+        return _json(request, body)
+
+    # Wiring
+
+    def guarded(self, platform: Platform, endpoint: str, handler: Handler) -> Handler:
+        """Counts the request and lets a switched-on fault take its place."""
+
+        async def handle(request: Request) -> Response:
+            log, name = self.log, platform.value
+            log.requests[f"{name}.{endpoint}"] += 1
+            log.in_flight[name] += 1
+            log.most_in_flight[name] = max(log.most_in_flight[name], log.in_flight[name])
+            try:
+                fault = self.faults.draw(name, endpoint)
+                replaced = await self.faults.instead(fault) if fault else None
+                answer = replaced or await handler(request)
+                return truncated(answer) if fault and fault.mode == "truncate" else answer
+            finally:
+                log.in_flight[name] -= 1
+
+        return handle
+
+    def routes(self) -> list[Route]:
+        """Every route, platforms under their prefixes."""
+        paws, sporty, nine = "/betpawa/api/sportsbook/{version}", "/sportybet/api/{country}/factsCenter", "/bet9ja/{site}/feapi/PalimpsestAjax"
+        platform_routes: list[tuple[Platform, str, str, Handler, str]] = [
+            (Platform.BETPAWA, "tree", f"{paws}/categories/list", self.betpawa_tree, "GET"),
+            (Platform.BETPAWA, "tree", f"{paws}/categories/list/{{category}}", self.betpawa_tree, "GET"),
+            (Platform.BETPAWA, "listing", f"{paws}/events/lists/by-queries", self.betpawa_list, "GET"),
+            (Platform.BETPAWA, "detail", f"{paws}/events/{{event}}", self.betpawa_event, "GET"),
+            (Platform.SPORTYBET, "tree", f"{sporty}/popularAndSportList", self.sportybet_tree, "GET"),
+            (Platform.SPORTYBET, "listing", f"{sporty}/pcUpcomingEvents", self.sportybet_upcoming, "GET"),
+            (Platform.SPORTYBET, "listing", f"{sporty}/pcEvents", self.sportybet_events, "POST"),
+            (Platform.SPORTYBET, "detail", f"{sporty}/event", self.sportybet_event, "GET"),
+            (Platform.SPORTYBET, "unknown", f"{sporty}/{{rest:path}}", self.sportybet_unknown, "GET"),
+            (Platform.BET9JA, "tree", f"{nine}/GetSports", self.bet9ja_tree, "GET"),
+            (Platform.BET9JA, "listing", f"{nine}/GetEventsInGroupV2", self.bet9ja_group, "GET"),
+            (Platform.BET9JA, "listing", f"{nine}/GetEventsInGroup", self.bet9ja_group, "GET"),
+            (Platform.BET9JA, "detail", f"{nine}/GetEvent", self.bet9ja_event, "GET"),
+        ]
+        controls = [("truth", self.control_truth), ("book", self.control_book), ("log", self.control_log)]
+        switches = [("clock", self.control_clock), ("faults", self.control_faults), ("script", self.control_script)]
+        return [
+            *(
+                Route(path, self.guarded(platform, endpoint, handler), methods=[method])
+                for platform, endpoint, path, handler, method in platform_routes
+            ),
+            *(Route(f"/_sim/{name}", handler, methods=["GET"]) for name, handler in controls),
+            *(Route(f"/_sim/{name}", handler, methods=["POST"]) for name, handler in switches),
+        ]
+
+
+def build_app(simulator: Simulator) -> Starlette:
+    """The ASGI application of one simulator."""
+    return Starlette(routes=simulator.routes())

@@ -1,0 +1,159 @@
+"""Starts the simulator as a process of its own and talks to its controls. For tests and for demonstrations."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections import deque
+from datetime import datetime
+from pathlib import Path
+from queue import Empty, Queue
+from types import TracebackType
+from typing import IO, Any, Self
+
+from ..domain.words import Platform
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 5.0
+CONTROL_TIMEOUT_S = 60.0
+STDERR_LINES_KEPT = 40
+
+
+class SimulatorFailed(RuntimeError):
+    """The simulator did not come up or does not answer; the message carries the end of its error output."""
+
+
+class SimulatorProcess:
+    """A running simulator. Context manager: started on construction, stopped on exit.
+
+    `size` fixtures in the union of the platforms; `clock_offset_s` shifts its now; `log_path` receives its error output.
+    """
+
+    def __init__(
+        self,
+        size: int = 120,
+        seed: int = 7,
+        clock_offset_s: float = 0.0,
+        betpawa_version: str = "v4",
+        log_path: Path | None = None,
+        epoch: datetime | None = None,
+        strict: bool = False,
+        port: int = 0,
+    ) -> None:
+        command = [sys.executable, "-m", "palimpsest_pipeline.simulator", "--port", str(port), "--size", str(size), "--seed", str(seed)]
+        command += ["--clock-offset-s", str(clock_offset_s), "--betpawa-version", betpawa_version, "--parent-pid", str(os.getpid())]
+        command += ["--epoch", epoch.isoformat()] if epoch else []
+        command += ["--strict"] if strict else []
+        self._stderr: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
+        self._log_path = log_path
+        root = Path(__file__).parents[2]
+        search = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONPATH": search},
+            start_new_session=True,
+        )
+        self._ready: Queue[str] = Queue()
+        self._readers = [
+            threading.Thread(target=self._read_stdout, daemon=True),
+            threading.Thread(target=self._read_stderr, daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+        self.port: int = self._wait_until_ready()["port"]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.base_urls: dict[Platform, str] = {platform: f"{self.url}/{platform.value}" for platform in Platform}
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def _read_stdout(self) -> None:
+        stream: IO[str] = self._process.stdout  # type: ignore[assignment]
+        for line in stream:
+            self._ready.put(line)
+        self._ready.put("")
+
+    def _read_stderr(self) -> None:
+        stream: IO[str] = self._process.stderr  # type: ignore[assignment]
+        for line in stream:
+            self._stderr.append(line)
+            if self._log_path:
+                with self._log_path.open("a", encoding="utf-8") as log:
+                    log.write(line)
+
+    def _wait_until_ready(self) -> dict[str, int]:
+        try:
+            line = self._ready.get(timeout=START_TIMEOUT_S)
+            ready: dict[str, int] = json.loads(line)
+        except (Empty, ValueError):
+            code = self._process.poll()
+            self.stop()
+            state = f"ended with code {code}" if code is not None else f"said nothing for {START_TIMEOUT_S:.0f} s"
+            raise SimulatorFailed(f"the simulator {state}\n{''.join(self._stderr)}") from None
+        return ready
+
+    def _control(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/_sim/{path}", data=data, headers={"content-type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=CONTROL_TIMEOUT_S) as answer:
+                told: dict[str, Any] = json.load(answer)
+                return told
+        except urllib.error.HTTPError as refused:
+            raise SimulatorFailed(f"/_sim/{path}: {refused.read().decode()}") from None
+        except OSError as broken:
+            raise SimulatorFailed(f"/_sim/{path}: {broken}\n{''.join(self._stderr)}") from None
+
+    def truth(self, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
+        """What is so in the world now; see `truth.truth`."""
+        return self._control(f"truth?home={home.value}")
+
+    def book(self, platform: Platform, external_id: str) -> list[dict[str, Any]]:
+        """The listing's book now in canonical words; see `truth.book_truth`."""
+        lines: list[dict[str, Any]] = self._control(f"book?platform={platform.value}&external_id={external_id}")["lines"]
+        return lines
+
+    def log(self) -> dict[str, Any]:
+        """Requests per platform and endpoint so far, and the most that were in flight at once."""
+        return self._control("log")
+
+    def set_clock(self, offset_s: float) -> datetime:
+        """Shifts the simulated now to the machine's plus `offset_s`; returns it."""
+        return datetime.fromisoformat(self._control("clock", {"offset_s": offset_s})["now"])
+
+    def fault(self, platform: Platform, mode: str, **settings: Any) -> None:
+        """Switches a failure on or (`none`) off; see `faults.Fault` for modes and settings."""
+        self._control("faults", {"platform": platform.value, "mode": mode, **settings})
+
+    def script(self, action: str, sr_id: int, **settings: Any) -> dict[str, Any]:
+        """Drops, postpones or lists a fixture by hand; see `script.apply_script`."""
+        return self._control("script", {"action": action, "sr_id": sr_id, **settings})
+
+    def stop(self) -> None:
+        """Ends the process: SIGTERM, and SIGKILL when it does not go. Does nothing when it is gone already."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(STOP_TIMEOUT_S)
+        for reader in self._readers:
+            reader.join(STOP_TIMEOUT_S)
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream and not stream.closed:
+                stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()

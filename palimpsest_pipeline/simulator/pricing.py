@@ -1,0 +1,219 @@
+"""One model of a match: goals, corners, cards and the rest as Poisson counts, and from them the fair chance of every canonical outcome.
+
+No bookmaker and no clock in here: the caller passes the expected counts that a book believes in at an instant.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp
+
+from .models import STATISTICS, half_shares, score_shares
+
+FIRST_HALF_SHARE = 0.45
+MAX_GOALS = 8
+MAX_HALF_GOALS = 4
+PER_GOAL = {"shots": 8.6, "shots_on_target": 3.2}
+FLAT_COUNTS = {"fouls": 11.5, "offsides": 1.8, "saves": 3.0, "tackles": 16.0, "goal_kicks": 7.5, "throw_ins": 20.0, "woodwork": 0.3}
+LARGEST = {"corners": 14, "bookings": 9, "shots": 30, "shots_on_target": 14, "fouls": 26, "offsides": 8, "saves": 10, "tackles": 34}
+LARGEST |= {"goal_kicks": 18, "throw_ins": 40, "woodwork": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """Expected counts per team in regular time."""
+
+    home_goals: float
+    away_goals: float
+    home_corners: float
+    away_corners: float
+    home_cards: float
+    away_cards: float
+
+    def swapped(self) -> "Expectation":
+        """The same match seen with the teams the other way round."""
+        return Expectation(self.away_goals, self.home_goals, self.away_corners, self.home_corners, self.away_cards, self.home_cards)
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Chance that the stake wins, and that it comes back."""
+
+    win: float
+    refund: float = 0.0
+
+    @property
+    def fair_odds(self) -> float:
+        """Decimal odds at which the bet is even; inf when it cannot win."""
+        return (1.0 - self.refund) / self.win if self.win > 0 else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What is counted: the statistic, in which share of the match."""
+
+    statistic: str = "goals"
+    share: float = 1.0
+    period: str = "ft"
+
+
+@lru_cache(maxsize=1 << 16)
+def _poisson(mean: float, largest: int) -> tuple[float, ...]:
+    terms = [exp(-mean)]
+    for count in range(1, largest + 1):
+        terms.append(terms[-1] * mean / count)
+    total = sum(terms)
+    return tuple(term / total for term in terms)
+
+
+def _means(expected: Expectation, ground: Ground) -> tuple[float, float]:
+    if ground.statistic == "corners":
+        home, away = expected.home_corners, expected.away_corners
+    elif ground.statistic == "bookings":
+        home, away = expected.home_cards, expected.away_cards
+    elif ground.statistic == "sending_off":
+        home, away = expected.home_cards / 22, expected.away_cards / 22
+    elif ground.statistic in PER_GOAL:
+        factor = PER_GOAL[ground.statistic]
+        home, away = expected.home_goals * factor, expected.away_goals * factor
+    elif ground.statistic in FLAT_COUNTS:
+        level = FLAT_COUNTS[ground.statistic]
+        tilt = expected.away_goals - expected.home_goals
+        home, away = level * (1 + tilt / 20), level * (1 - tilt / 20)
+    else:
+        home, away = expected.home_goals, expected.away_goals
+    return round(max(home, 0.02) * ground.share, 6), round(max(away, 0.02) * ground.share, 6)
+
+
+@lru_cache(maxsize=1 << 12)
+def _index(
+    largest: int, base: str, outcome: str, line: float, listed: tuple[str, ...]
+) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
+    """Positions in the flattened score matrix where the outcome pays, with the won and returned shares there."""
+    shares = score_shares(base, outcome, line, listed)
+    if shares is None:
+        raise KeyError(base)
+    found = [(h * (largest + 1) + a, *shares(h, a)) for h in range(largest + 1) for a in range(largest + 1)]
+    kept = [item for item in found if item[1] or item[2]]
+    return tuple(i for i, _, _ in kept), tuple(w for _, w, _ in kept), tuple(r for _, _, r in kept)
+
+
+@lru_cache(maxsize=1 << 11)
+def _half_index(base: str, outcome: str, line: float) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    shares = half_shares(base, outcome, line)
+    if shares is None:
+        raise KeyError(base)
+    counts = range(MAX_HALF_GOALS + 1)
+    states = ((h, a, i, j) for h in counts for a in counts for i in counts for j in counts)
+    won = [(position, shares(*state)[0]) for position, state in enumerate(states)]
+    kept = [item for item in won if item[1]]
+    return tuple(i for i, _ in kept), tuple(w for _, w in kept)
+
+
+@lru_cache(maxsize=1 << 11)
+def ground_of(key: str, line: str) -> tuple[Ground, str, float]:
+    """Canonical key and line text -> what is counted, the key stripped of period and statistic, and the numeric line."""
+    if key.endswith("_and_multigoals"):
+        return Ground(), f"{key}:{line}", 0.0
+    parts = line.split("|")
+    if key.endswith("first_n_minutes"):
+        share = int(parts[0]) / 90
+        base = "match_result" if key.startswith("match_result") else "total_goals"
+        return Ground("goals", share, f"{parts[0]}min"), base, float(parts[1]) if len(parts) > 1 else 0.0
+    number = float(parts[-1]) if parts[-1] else 0.0
+    if "early_payout" in key:
+        base = {"h": "home_total_goals", "a": "away_total_goals"}.get(key[0] if key.startswith(("home", "away")) else "", "total_goals")
+        return Ground(), base, number
+    period, share, base = "ft", 1.0, key
+    if key.endswith("_1h"):
+        period, share, base = "1h", FIRST_HALF_SHARE, key[:-3]
+    elif key.endswith("_2h"):
+        period, share, base = "2h", 1 - FIRST_HALF_SHARE, key[:-3]
+    if "sending_off" in base:
+        base = base.replace("sending_off", "to_score") if base != "sending_off" else "any_to_score"
+        return Ground("sending_off", share, period), base, number
+    for statistic in STATISTICS:
+        if statistic in base or statistic[:-1] in base:
+            return Ground(statistic, share, period), _goals_key(base, statistic), number
+    return Ground("goals", share, period), base, number
+
+
+def _goals_key(base: str, statistic: str) -> str:
+    """The key of the goals market that is settled alike, e.g. corners_asian_handicap -> asian_handicap."""
+    if base.startswith(("home_total", "away_total", "total_")):
+        return re.sub(rf"{statistic}$", "goals", base)
+    known = {f"{statistic}_result": "result", f"odd_even_{statistic}": "odd_even", f"{statistic}_range": "range", f"exact_{statistic}": "exact"}
+    known |= {f"{statistic}_asian_handicap": "asian_handicap", f"{statistic}_european_handicap_3way": "european_handicap_3way"}
+    known |= {f"first_{statistic[:-1]}": "first", f"last_{statistic[:-1]}": "last"}
+    return known.get(base, base)
+
+
+class MatchModel:
+    """Chances of one match as one book sees it at one instant. Score matrices are built once and every market reads them."""
+
+    def __init__(self, expected: Expectation) -> None:
+        self.expected = expected
+        self._matrices: dict[Ground, tuple[list[float], int]] = {}
+        self._halves: list[float] | None = None
+        self._chances: dict[tuple[str, str, tuple[str, ...]], dict[str, Chance]] = {}
+
+    def matrix(self, ground: Ground) -> tuple[list[float], int]:
+        """Flattened score matrix (home-major) and its largest count per team."""
+        if ground not in self._matrices:
+            home, away = _means(self.expected, ground)
+            largest = LARGEST.get(ground.statistic, MAX_GOALS if ground.statistic == "goals" else 3)
+            rows, columns = _poisson(home, largest), _poisson(away, largest)
+            self._matrices[ground] = [p * q for p in rows for q in columns], largest
+        return self._matrices[ground]
+
+    def _half_matrix(self) -> list[float]:
+        if self._halves is None:
+            home, away = self.expected.home_goals, self.expected.away_goals
+            first, second = FIRST_HALF_SHARE, 1 - FIRST_HALF_SHARE
+            means = (home * first, away * first, home * second, away * second)
+            h, a, i, j = (_poisson(round(mean, 6), MAX_HALF_GOALS) for mean in means)
+            one = [p * q for p in h for q in a]
+            two = [p * q for p in i for q in j]
+            self._halves = [p * q for p in one for q in two]
+        return self._halves
+
+    def chances(self, key: str, line: str, outcomes: Sequence[str]) -> dict[str, Chance]:
+        """Chance of each named outcome of a canonical market at a line ('' none, '2.5', '10|0.5'). KeyError for a market it does not know."""
+        names = tuple(outcomes)
+        found = self._chances.get((key, line, names))
+        if found is None:
+            found = self._chances[key, line, names] = self._compute(key, line, names)
+        return found
+
+    def _compute(self, key: str, line: str, names: tuple[str, ...]) -> dict[str, Chance]:
+        number = float(line.rsplit("|", maxsplit=1)[-1]) if line and "-" not in line[1:] else 0.0
+        if half_shares(key, names[0], number) is not None:
+            states = self._half_matrix()
+            result = {}
+            for name in names:
+                where, weights = _half_index(key, name, number)
+                result[name] = Chance(sum(map(float.__mul__, map(states.__getitem__, where), weights)))
+            return result
+        ground, base, number = ground_of(key, line)
+        matrix, largest = self.matrix(ground)
+        if base == "any_to_score":
+            none = matrix[0]
+            return {name: Chance(none if name == "no" else 1 - none) for name in names}
+        chances = {}
+        for name in names:
+            where, won, back = _index(largest, base, name, number, names if base == "correct_score" else ())
+            states = [matrix[i] for i in where]
+            chances[name] = Chance(sum(map(float.__mul__, states, won)), sum(map(float.__mul__, states, back)))
+        if "early_payout" in key:
+            return self._with_early_payout(chances, line, base, number)
+        return chances
+
+    def _with_early_payout(self, chances: dict[str, Chance], line: str, base: str, number: float) -> dict[str, Chance]:
+        """Over also wins when all goals but the last it needs fall before the minute, so the chance of that is added to it."""
+        minute, needed = int(line.split("|", maxsplit=1)[0]), int(number)
+        matrix, largest = self.matrix(Ground())
+        where, won, _ = _index(largest, base.replace("total", "exact"), str(needed), 0.0, ())
+        exactly = sum(map(float.__mul__, map(matrix.__getitem__, where), won))
+        early = exactly * (minute / 90) ** needed
+        return {name: Chance(chance.win + early if name == "over" else chance.win - early, 0.0) for name, chance in chances.items()}

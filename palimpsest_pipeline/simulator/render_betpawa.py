@@ -1,0 +1,379 @@
+"""BetPawa's answers in both wire generations: sports, category tree, event lists by query, event detail. Values come from the books.
+
+The older generation (v3) sends every field, prices as `price`, counters as numbers and lines in quarter units; the newer one (v4) leaves out what has its
+default value, sends prices as `odds` and counters as text.
+"""
+
+import base64
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from ..domain.words import Platform
+from .book import Books, OfferedLine, Priced
+from .catalogue import betpawa_price_offsets
+from .timeline import Timeline
+from .world import Listing
+
+P = Platform.BETPAWA
+MAIN_MARKET = "3743"
+OTHER_SPORTS = (("3", "Basketball", 300), ("101", "eFootball", 1000), ("452", "Tennis", 1452))
+MAX_TAKE = 100
+
+
+class BadQuery(Exception):
+    """The list query is refused; the text goes to `serverMessage`."""
+
+
+def _drop_defaults(fields: dict[str, Any], keep: Iterable[str] = ()) -> dict[str, Any]:
+    """The newer generation's habit: null, false, zero, empty text and empty lists are not sent."""
+    kept = set(keep)
+    return {name: value for name, value in fields.items() if name in kept or not (value is None or value is False or value in (0, "", [], {}))}
+
+
+def _line_text(line: float) -> str:
+    return f"{line:g}"
+
+
+def _signed(line: float) -> str:
+    return f"{'+' if line > 0 else ''}{line:g}"
+
+
+def _opaque(price: Priced) -> str:
+    """Text in place of a probability, as the older generation sends it."""
+    hidden = int(price.chance.win * 9e18) ^ 0x5DEECE66D
+    return base64.b64encode(f'{{"win":{hidden},"refund":{-hidden},"key":{hidden // 7}}}'.encode()).decode()
+
+
+class BetPawa:
+    """Renders BetPawa at an instant in one wire generation ("v3" or "v4")."""
+
+    def __init__(self, timeline: Timeline, books: Books, version: str = "v4") -> None:
+        self.timeline = timeline
+        self.books = books
+        self.version = version
+        self.old = version == "v3"
+
+    def listings(self, now: datetime) -> list[Listing]:
+        """Everything in the football lists now, by kickoff."""
+        return sorted(self.timeline.upcoming(P, now), key=lambda one: (self.timeline.kickoff_at(one.fixture, P, now), int(one.external_id)))
+
+    # Tree
+
+    def _counts(self, listings: Sequence[Listing]) -> dict[str, Any]:
+        counts = {
+            "live": 0,
+            "upcoming": len(listings),
+            "boosted": sum(_is_boosted(one) for one in listings),
+            "hot": sum(_is_hot(one) for one in listings),
+        }
+        return dict(counts) if self.old else {name: str(value) for name, value in counts.items() if value}
+
+    def _tally(self, listings: Sequence[Listing], now: datetime) -> dict[str, Any]:
+        days: dict[str, list[Listing]] = {}
+        for listing in listings:
+            kickoff = self.timeline.kickoff_at(listing.fixture, P, now)
+            if (kickoff.date() - now.date()).days < 7:
+                days.setdefault(kickoff.date().isoformat(), []).append(listing)
+        week = {"days": [{"day": day, "counts": self._counts(entries)} for day, entries in days.items()]}
+        return {"eventCounts": self._counts(listings), "week": week}
+
+    def sports(self, now: datetime) -> dict[str, Any]:
+        """All sports without regions."""
+        football = {"category": {"id": "2", "name": "Football", "priority": 200}, **self._tally(self.listings(now), now)}
+        return {"onlyMeta": [football, *self._other_sports()]}
+
+    def _other_sports(self) -> list[dict[str, Any]]:
+        """Sports beside football; nothing is on in them, the day is there for its shape."""
+        empty = self._counts([])
+        day = {"day": self.timeline.world.epoch.date().isoformat(), "counts": empty}
+        return [
+            {"category": {"id": number, "name": name, "priority": priority}, "eventCounts": empty, "week": {"days": [day]}}
+            for number, name, priority in OTHER_SPORTS
+        ]
+
+    def tree(self, now: datetime, category: str = "2") -> dict[str, Any]:
+        """Regions and competitions of football with their counts."""
+        listings = self.listings(now) if category == "2" else []
+        regions: dict[str, dict[str, list[Listing]]] = {}
+        for listing in listings:
+            country = listing.fixture.tournament.country
+            regions.setdefault(country.ids[P], {}).setdefault(listing.group_id, []).append(listing)
+        nodes = []
+        for region_id, competitions in regions.items():
+            country = next(iter(competitions.values()))[0].fixture.tournament.country
+            name = country.names[P]
+            region = {"id": region_id, "name": name, "iso": country.iso, "slug": _slug(name)}
+            region |= {"parentId": str(10 + len(country.parent)) if country.parent else None, "parentSlug": country.parent or None}
+            inside = [one for entries in competitions.values() for one in entries]
+            made = [self._competition(number, entries, now) for number, entries in competitions.items()]
+            nodes.append({"region": region if self.old else _drop_defaults(region), "competitions": made, **self._tally(inside, now)})
+        football = {"category": {"id": "2", "name": "Football", "priority": 200}, "regions": nodes, **self._tally(listings, now)}
+        return {"withRegions": [football], "onlyMeta": self._other_sports()}
+
+    def _competition(self, number: str, entries: Sequence[Listing], now: datetime) -> dict[str, Any]:
+        tournament = entries[0].fixture.tournament
+        fields = {"id": number, "name": tournament.names[P], "slug": _slug(tournament.names[P]), "priority": max(0, 100 - tournament.rank)}
+        return {"competition": fields if self.old else _drop_defaults(fields), **self._tally(entries, now)}
+
+    # Lists
+
+    def by_queries(self, asked: Any, now: datetime) -> dict[str, Any]:
+        """events/lists/by-queries. Raises BadQuery with the server's words."""
+        queries = asked.get("queries") if isinstance(asked, dict) else None
+        if not isinstance(queries, list) or not queries:
+            raise BadQuery("queries must not be empty")
+        return {"responses": [self._one_query(query, now) for query in queries]}
+
+    def _one_query(self, asked: Any, now: datetime) -> dict[str, Any]:
+        if not isinstance(asked, dict) or "take" not in asked or not isinstance(asked.get("query"), dict):
+            raise BadQuery("query and take are required")
+        try:
+            take, skip = int(asked["take"]), int(asked.get("skip") or 0)
+        except (TypeError, ValueError):
+            raise BadQuery("take and skip must be numbers") from None
+        if not 1 <= take <= MAX_TAKE:
+            raise BadQuery("Maximum number of events is 100")
+        view = asked.get("view") or {}
+        wanted = [str(one) for one in view.get("marketTypes") or [MAIN_MARKET]]
+        chosen = self._filtered(asked["query"], now)
+        sort = asked.get("sort") or {}
+        if "competitionPriority" in sort:
+            chosen.sort(key=lambda one: one.fixture.tournament.rank)
+        if sort.get("startTime") == "DESC":
+            chosen.reverse()
+        events = [self.event(one, now, frozenset(wanted)) for one in chosen[skip : skip + take]]
+        if not self.old:
+            return {"responses": events} if events else {}
+        echo: dict[str, Any] = {"query": asked["query"]}
+        echo |= {name: asked[name] for name in ("view", "sort") if asked.get(name)}
+        return {"request": echo | {"take": take, "skip": skip}, "responses": events}
+
+    def _filtered(self, query: dict[str, Any], now: datetime) -> list[Listing]:
+        if query.get("eventType", "UPCOMING") != "UPCOMING" or "2" not in [str(one) for one in query.get("categories") or ["2"]]:
+            return []
+        zones = query.get("zones") or {}
+        competitions = {str(one) for one in zones.get("competitions") or ()}
+        regions = {str(one) for one in zones.get("regions") or ()}
+        window = query.get("startTime") or {}
+        tests: list[Callable[[Listing], bool]] = []
+        if competitions or regions:
+            tests.append(lambda one: one.group_id in competitions or one.fixture.tournament.country.ids[P] in regions)
+        if query.get("boosted"):
+            tests.append(_is_boosted)
+        for name, sign in (("gte", 1), ("lt", -1)):
+            if name in window:
+                tests.append(self._after(datetime.fromisoformat(window[name]), sign, now))
+        return [one for one in self.listings(now) if all(test(one) for test in tests)]
+
+    def _after(self, instant: datetime, sign: int, now: datetime) -> Callable[[Listing], bool]:
+        def test(listing: Listing) -> bool:
+            later = self.timeline.kickoff_at(listing.fixture, P, now) >= instant
+            return later if sign > 0 else not later
+
+        return test
+
+    # Events
+
+    def event(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
+        """One event; `only` None is the detail, otherwise the list form with these market types."""
+        fixture, tournament = listing.fixture, listing.fixture.tournament
+        home, away = listing.teams
+        kickoff = self.timeline.kickoff_at(fixture, P, now)
+        lines = self.books.lines(listing, now, self.version, None if only is None else only)
+        if listing.quirk % 1000 < 7:
+            lines = [line for line in lines if line.market.native not in {MAIN_MARKET, "4693"}]
+        live = self.timeline.is_in_play(listing, now)
+        shown = _by_market(lines)[: 20 if live else None]
+        rendered = [self._market(listing, group, listed=only is not None) for group in shown]
+        count, offered = self.books.count(listing, now, self.version)
+        neutral = " (n)" if fixture.neutral else ""
+        event: dict[str, Any] = {
+            "id": listing.external_id,
+            "name": f"{home.names[P]} - {away.names[P]}{neutral}",
+            "results": None,
+            "widgets": self._widgets(listing),
+            "participants": [
+                {"id": str(650_000 + team.number), "name": team.names[P], "position": place} for place, team in enumerate((home, away), start=1)
+            ],
+            "startTime": kickoff.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "markets": rendered,
+        }
+        if self.old and only is None and tournament.tier == "top":
+            event["comboCards"] = _combo_cards(rendered)
+        booked = bool(fixture.number % 4)
+        version = 10 + self.timeline.price_step(listing, now) % 100_000 + self.timeline.suspension_step(listing, now)
+        event |= {
+            "totalMarketCount": count if self.old else str(count),
+            "category": {"id": "2", "name": "Football"},
+            "region": {"id": tournament.country.ids[P], "name": tournament.country.names[P]},
+            "competition": {"id": listing.group_id, "name": listing.group_name},
+        }
+        if self.old:
+            score = round(max(0.0, 40.0 - tournament.rank / 3), 4) + fixture.number % 7 / 1000
+            return event | {
+                "additionalInfo": {"live": live},
+                "score": score,
+                "neutralVenue": fixture.neutral,
+                "inplayBooked": booked,
+                "version": version,
+            }
+        info = {"live": live, "inplayBooked": booked, "inplayBookedActual": booked}
+        if fixture.neutral:
+            event["neutralVenue"] = True
+        event |= {"additionalInfo": _drop_defaults(info), "version": str(version), "marketCounters": _counters(offered)}
+        return _drop_defaults(event, keep=("additionalInfo",))
+
+    def _widgets(self, listing: Listing) -> list[dict[str, Any]]:
+        fixture = listing.fixture
+        found: list[dict[str, Any]] = []
+        if fixture.sr_id is not None:
+            found = [{"id": str(fixture.sr_id), "type": "SPORTRADAR", "retention": phase} for phase in ("PREMATCH", "INPLAY")]
+        elif fixture.number % 2:
+            return []
+        if fixture.genius_id is not None:
+            found.insert(listing.quirk % (len(found) + 1), {"id": str(fixture.genius_id), "type": "GENIUSSPORTS", "retention": None})
+        return found if self.old else [_drop_defaults(widget) for widget in found]
+
+    def _market(self, listing: Listing, lines: list[OfferedLine], listed: bool) -> dict[str, Any]:
+        market, facts = lines[0].market, lines[0].market.facts
+        kind = {"id": market.native, "name": market.name, "displayName": facts["display"]}
+        # A few market types come without an explanation.
+        kind |= {"explainer": None if market.number % 12 == 11 else market.text, "priority": facts["priority"], "tabs": facts["tabs"]}
+        kind["handicapType"] = facts["kind"]
+        up = any(outcome.up != "NO_UP" for part in market.parts for outcome in part.outcomes)
+        info: dict[str, Any] = {"boosted": market.native == MAIN_MARKET and _is_boosted(listing), "cashoutable": market.number % 6 != 5, "twoUp": up}
+        rows = [row for line in sorted(lines, key=lambda one: float(one.canonical.split("|")[-1] or 0)) for row in self._rows(listing, line, listed)]
+        if self.old:
+            kind |= {"priceColumnCount": facts["columns"], "priceSortingMethod": facts["sorting"]}
+            return {"marketType": kind, "row": rows, "displayNameRows": [], "displayNameColumns": facts["labels"], "additionalInfo": info}
+        made = {"marketType": _drop_defaults(kind), "row": rows, "displayNameColumns": facts["labels"]}
+        return _drop_defaults(made) | {"additionalInfo": _drop_defaults({name: info[name] for name in ("boosted", "cashoutable")})}
+
+    def _rows(self, listing: Listing, offered: OfferedLine, listed: bool) -> list[dict[str, Any]]:
+        """The prices of one line in rows of as many prices as the market has columns; only a line in one row has a row id."""
+        kind, size = offered.market.facts["kind"], offered.market.facts["columns"]
+        first = betpawa_price_offsets()[offered.market.native, offered.line]
+        base = 1_300_000_000 + listing.fixture.number * 8_000 + first
+        line = float(offered.canonical) if kind else None
+        nothing = _unpriced(listing, offered)
+        prices = [self._price(base + n, n, price, offered, line, nothing, listing, listed) for n, price in enumerate(offered.prices)]
+        chunks = [prices[at : at + size] for at in range(0, len(prices), size)]
+        rows = []
+        for chunk in chunks:
+            row: dict[str, Any] = {} if len(chunks) > 1 else {"id": str(390_000_000 + listing.fixture.number * 8_000 + first)}
+            row["handicap"] = None if line is None else round(line * 4)
+            row["formattedHandicap"] = _row_label(kind, line, self.old)
+            row["prices"] = chunk
+            if line is not None:
+                row["specifier"] = self._row_specifier(kind, line)
+            rows.append(row if self.old else {name: value for name, value in row.items() if value is not None})
+        return rows
+
+    def _row_specifier(self, kind: str, line: float) -> dict[str, Any]:
+        field = {"NORMAL": "total", "NUMBER_SPECIFIER": "number"}.get(kind, "hcp")
+        if not self.old:
+            return {field: _line_text(line)}
+        value = _line_text(line) if field == "number" else str(round(line * 4))
+        return dict.fromkeys(("hcp", "total", "player", "score", "number", "group")) | {field: value}
+
+    def _price(
+        self, number: int, place: int, price: Priced, offered: OfferedLine, line: float | None, nothing: str, listing: Listing, listed: bool
+    ) -> dict[str, Any]:
+        outcome, kind = price.outcome, offered.market.facts["kind"]
+        odds: float | None = price.odds if price.odds is not None else 0.0
+        if nothing:
+            odds = None if nothing == "null" else 0.0
+        suspended = not nothing and (offered.suspended or price.odds is None)
+        side = _side_text(kind, outcome.canonical, line)
+        hot = _is_hot(listing) and outcome.canonical in {"home", "over"}
+        made: dict[str, Any] = {"id": str(number), "name": outcome.label, "typeId": outcome.native}
+        if not self.old:
+            if odds is not None:
+                made["odds"] = odds
+            if suspended:
+                made["suspended"] = True
+            text = _line_text(line) if kind == "NUMBER_SPECIFIER" and line is not None else side
+            if text:
+                made["handicap"] = text
+            made |= {"displayName": outcome.display, "additionalInfo": {"anyUp": outcome.up, **({"hot": True} if hot else {})}}
+            if nothing != "null":
+                made["probability"] = {"win": price.chance.win, "refund": price.chance.refund}
+            if kind in {"EUROPEAN", "ASIAN"} and side:
+                made["specifier"] = {"hcp": side}
+            return made
+        made |= {"price": odds, "suspended": suspended, "handicap": side}
+        if price.player:
+            made["team"] = price.player.side
+        if listed:
+            made["position"] = place + 1
+        made |= {"displayName": outcome.display, "additionalInfo": {"hot": hot, "twoUp": outcome.up == "TWO_UP", "anyUp": outcome.up}}
+        if nothing != "null":
+            made["probability"] = _opaque(price)
+        if price.player or side:
+            made["specifier"] = {"teamPosition": price.player.side if price.player else None, "formattedHandicap": side}
+        return made
+
+
+def _by_market(lines: list[OfferedLine]) -> list[list[OfferedLine]]:
+    grouped: dict[str, list[OfferedLine]] = {}
+    for line in lines:
+        grouped.setdefault(line.market.native, []).append(line)
+    return sorted(grouped.values(), key=lambda group: group[0].market.facts["priority"])
+
+
+def _counters(offered: Sequence[Any]) -> dict[str, Any]:
+    by_tab: dict[str, int] = {}
+    for market in offered:
+        for tab in market.facts["tabs"]:
+            by_tab[tab] = by_tab.get(tab, 0) + 1
+    return {"totalMarketGroupCount": str(len(offered)), "marketGroupCountByTab": {tab: str(count) for tab, count in by_tab.items()}}
+
+
+def _unpriced(listing: Listing, offered: OfferedLine) -> str:
+    """'null' or 'zero' where the whole market is listed without a usable price."""
+    if offered.market.native not in {"4693", "3795"}:
+        return ""
+    draw = listing.quirk % 100
+    return "null" if draw < 3 else "zero" if draw < 5 else ""
+
+
+def _row_label(kind: str, line: float | None, old: bool) -> str | None:
+    if line is None or kind not in {"EUROPEAN", "NUMBER_SPECIFIER"} or (kind == "EUROPEAN" and not old):
+        return None
+    return _line_text(line)
+
+
+def _side_text(kind: str, outcome: str, line: float | None) -> str | None:
+    """The line as this side sees it: `2.5`, `-0.5` / `+0.5`, `Home -1` / `Away +1`."""
+    if line is None or kind in {"", "NUMBER_SPECIFIER"}:
+        return None
+    if kind == "NORMAL":
+        return _line_text(line)
+    if kind == "ASIAN":
+        return _signed(line if outcome == "home" else -line)
+    if outcome == "home" or (outcome == "draw" and line < 0):
+        return f"Home {_signed(line)}"
+    return f"Away {_signed(-line)}"
+
+
+def _combo_cards(rendered: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Ready-made combinations of three prices of the event."""
+    firsts = [market["row"][0]["prices"][0] for market in rendered[:6] if market["row"]]
+    cards = []
+    for at in range(0, len(firsts) - 2, 3):
+        three = firsts[at : at + 3]
+        cards.append({"prices": [one["id"] for one in three], "price": 2.5 + at / 10, "probability": base64.b64encode(str(at).encode()).decode()})
+    return cards
+
+
+def _is_boosted(listing: Listing) -> bool:
+    return listing.quirk % 60 == 11
+
+
+def _is_hot(listing: Listing) -> bool:
+    return listing.fixture.tournament.tier == "top"
+
+
+def _slug(name: str) -> str:
+    return "-".join("".join(char if char.isalnum() else " " for char in name.lower()).split())
