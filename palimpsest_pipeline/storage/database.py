@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 
 SCHEME: Final = "postgresql+psycopg"
 APPLICATION_NAME: Final = "palimpsest"
+CONNECT_TIMEOUT_S: Final = 10
 
 
 class DatabaseUrlError(ValueError):
@@ -31,6 +32,10 @@ def normalise_url(url: str) -> str:
     if not parsed.database:
         raise DatabaseUrlError(f"the address names no database: {parsed.render_as_string(hide_password=True)}")
     return parsed.set(drivername=SCHEME).render_as_string(hide_password=False)
+
+
+class DatabaseUnreachable(ConnectionError):  # noqa: N818 - says what is the case
+    """No connection could be made. The message names the address, without its password, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +60,23 @@ class Database:
         return self._parsed.set(drivername="postgresql").render_as_string(hide_password=False)
 
     def connect(self, *, autocommit: bool = False) -> psycopg.Connection:
-        """Open a psycopg connection (rows are tuples). As a context manager it commits on success, rolls back on error, and closes."""
+        """Open a psycopg connection (rows are tuples). As a context manager it commits on success, rolls back on error, and closes.
+
+        Raises DatabaseUnreachable when there is no server, database or access.
+        """
         given = str(conninfo_to_dict(self.conninfo).get("options") or "")
-        return psycopg.connect(
-            self.conninfo, autocommit=autocommit, options=f"{given} -c TimeZone=UTC -c DateStyle=ISO".strip(), application_name=APPLICATION_NAME
-        )
+        try:
+            return psycopg.connect(
+                self.conninfo,
+                autocommit=autocommit,
+                options=f"{given} -c TimeZone=UTC -c DateStyle=ISO".strip(),
+                application_name=APPLICATION_NAME,
+                connect_timeout=CONNECT_TIMEOUT_S,
+            )
+        except psycopg.OperationalError as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            shown = self._parsed.render_as_string(hide_password=True)
+            raise DatabaseUnreachable(f"cannot reach {shown}: {reason}. Check the address (PALIMPSEST_DATABASE_URL) and that the server runs.") from error
 
     def sqlalchemy_engine(self) -> sa.Engine:
         """An engine without a pool, for migrations and small things. Prices never go this way."""

@@ -27,6 +27,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    days = op.get_bind().exec_driver_sql(
+        "select tablename from pg_tables where schemaname = 'core' and tablename ~ '^(captures|market_changes)_[0-9]{8}$'"
+    )
+    for (name,) in days.fetchall():  # those that were detached too
+        op.drop_table(name, schema="core")
     op.drop_table("rejects", schema="core")
     op.drop_table("unmapped_markets", schema="core")
     op.drop_table("current_markets", schema="core")
@@ -134,8 +139,9 @@ def _rejects() -> None:
         sa.Column("external_id", sa.Text, nullable=False, comment="Listing it is about; '' when unknown."),
         sa.Column("path", sa.Text, nullable=False, comment="Where in the JSON."),
         sa.Column("reason", sa.Text, nullable=False, comment="Why, in words."),
+        sa.Column("whole_answer", sa.Boolean, nullable=False, comment="The whole answer was refused, not one entry in it."),
         sa.Column("occurrences", sa.Integer, nullable=False, comment="How often in the cycle."),
-        sa.PrimaryKeyConstraint("cycle_id", "platform", "kind", "external_id", "path", "reason", name=op.f("pk_rejects")),
+        sa.PrimaryKeyConstraint("cycle_id", "platform", "kind", "external_id", "path", "reason", "whole_answer", name=op.f("pk_rejects")),
         schema="core",
         comment="Answers and entries that were refused, with the place in the JSON: nothing is dropped silently.",
     )
