@@ -43,10 +43,11 @@ def market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
         "odds_milli",
         "off",
     )
+    rows = given.select(_ROW).unique().sort(_ROW).with_row_index("row")
     # A table, since a power would go through floats, which cannot hold the highest bits.
-    bits = pl.col("ordinal").replace_strict(list(range(1, MASK_BITS + 1)), [1 << n for n in range(MASK_BITS)], return_dtype=pl.Int64)
-    given = given.with_columns(bit=bits)
-    states = given.group_by(_ROW).agg(
+    bit = pl.col("ordinal").replace_strict(list(range(1, MASK_BITS + 1)), [1 << n for n in range(MASK_BITS)], return_dtype=pl.Int64)
+    numbered = given.join(rows, on=_ROW).select("row", "ordinal", "odds_milli", "off", bit=bit)
+    states = numbered.group_by("row").agg(
         state=pl.when((pl.col("odds_milli").is_not_null() & ~pl.col("off")).any())
         .then(pl.lit(MarketState.OFFERED.value))
         .when(pl.col("off").any())
@@ -54,18 +55,14 @@ def market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
         .otherwise(pl.lit(MarketState.NO_PRICE.value)),
         off_mask=pl.col("bit").filter("off").sum(),
     )
-    whole = pl.col("outcome") == ""
-    places = (
-        states.select(*_ROW)
-        .join(sizes, on="market_id", how="left")
-        .with_columns(ordinal=pl.int_ranges(1, pl.when(whole).then(pl.col("n")).otherwise(1).cast(pl.Int64) + 1, dtype=pl.Int16))
-        .drop("n")
-        .explode("ordinal")
-    )
+    n_places = pl.when(pl.col("outcome") == "").then(pl.col("n")).otherwise(1).cast(pl.Int64)
     arrays = (
-        places.join(given.drop("off", "bit"), on=(*_ROW, "ordinal"), how="left")
-        .sort(*_ROW, "ordinal")
-        .group_by(_ROW, maintain_order=True)
+        rows.join(sizes, on="market_id", how="left")
+        .select("row", ordinal=pl.int_ranges(1, n_places + 1, dtype=pl.Int16))
+        .explode("ordinal")
+        .join(numbered.select("row", "ordinal", "odds_milli"), on=("row", "ordinal"), how="left")
+        .sort("row", "ordinal")
+        .group_by("row", maintain_order=True)
         .agg(pl.col("odds_milli"))
     )
-    return arrays.join(states, on=_ROW).select(*ROWS).sort(_ROW)
+    return rows.join(arrays, on="row").join(states, on="row").sort("row").select(*ROWS)
