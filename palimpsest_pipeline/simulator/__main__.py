@@ -53,7 +53,7 @@ def _is_alive(pid: int) -> bool:
 async def _serve(server: uvicorn.Server, bound: socket.socket, parent_pid: int | None) -> None:
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     while not server.started and not serving.done():
-        await asyncio.sleep(0.01)
+        await asyncio.wait({serving}, timeout=0.01)
     if server.started:
         sys.stdout.write(json.dumps({"port": bound.getsockname()[1], "pid": os.getpid()}) + "\n")
         sys.stdout.flush()
@@ -69,9 +69,8 @@ async def _serve(server: uvicorn.Server, bound: socket.socket, parent_pid: int |
 def main() -> None:
     """Serves until SIGTERM or SIGINT, or until the parent named is gone."""
     asked = _arguments()
-    simulator = Simulator(
-        asked.seed, asked.size, _epoch(asked.epoch, asked.clock_offset_s), asked.clock_offset_s, asked.betpawa_version, asked.strict
-    )
+    epoch = _epoch(asked.epoch, asked.clock_offset_s)
+    simulator = Simulator(asked.seed, asked.size, epoch, asked.clock_offset_s, betpawa_version=asked.betpawa_version, strict=asked.strict)
     bound = socket.create_server((asked.host, asked.port), backlog=512)
     config = uvicorn.Config(build_app(simulator), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
     with contextlib.suppress(KeyboardInterrupt):

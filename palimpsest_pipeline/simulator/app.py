@@ -20,7 +20,7 @@ from ..domain.words import Platform
 from .book import Books
 from .faults import Fault, FaultBoard, truncated
 from .render_bet9ja import Bet9ja
-from .render_betpawa import BadQuery, BetPawa
+from .render_betpawa import QueryError, BetPawa
 from .render_sportybet import SportyBet, envelope, refusal
 from .script import apply_script
 from .timeline import Timeline
@@ -65,7 +65,9 @@ def _packed(request: Request, compressed: bytes, headers: dict[str, str] | None 
 class Simulator:
     """The world behind the routes. `clock_offset_s` shifts its now against the machine's."""
 
-    def __init__(self, seed: int, size: int, epoch: datetime, clock_offset_s: float = 0.0, betpawa_version: str = "v4", strict: bool = False) -> None:
+    def __init__(
+        self, seed: int, size: int, epoch: datetime, clock_offset_s: float = 0.0, *, betpawa_version: str = "v4", strict: bool = False
+    ) -> None:
         self.clock_offset_s = clock_offset_s
         self.betpawa_version = betpawa_version
         self.strict = strict
@@ -136,7 +138,7 @@ class Simulator:
         try:
             asked = msgspec.json.decode(request.query_params.get("q", ""))
             body = self.betpawa.by_queries(asked, self.now())
-        except (msgspec.DecodeError, BadQuery) as refusal_words:
+        except (msgspec.DecodeError, QueryError) as refusal_words:
             return _json(request, {"error": "BAD_REQUEST", "serverMessage": str(refusal_words)}, 400)
         return _json(request, body, headers=self._betpawa_headers(LISTS_MAX_AGE_S))
 

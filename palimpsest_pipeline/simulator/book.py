@@ -1,4 +1,4 @@
-"""One platform's book on one listing at one instant: which lines are offered, suspended or withdrawn, and at what price. Not how it is written down."""
+"""One platform's book on one listing at one instant: what is offered, suspended or withdrawn, and at what price. Not how it is written."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -159,5 +159,7 @@ def quote(platform: Platform, chance: Chance) -> float | None:
 
 def _bet9ja_grid(odds: float) -> float:
     """Bet9ja's steps: 0.01 below 3, 0.05 to 5, 0.1 to 10, 0.25 to 15, whole numbers above."""
-    step = next((step for limit, step in ((3, 0.01), (5, 0.05), (10, 0.1), (15, 0.25)) if odds < limit), 1.0)
-    return round(round(odds / step) * step, 2)
+    if odds < 3:
+        return round(odds, 2)
+    per_unit = 20 if odds < 5 else 10 if odds < 10 else 4 if odds < 15 else 1
+    return round(odds * per_unit) / per_unit

@@ -77,12 +77,12 @@ def _outcome(entry: Sequence[Any], labels: dict[str, str]) -> Outcome:
 
 
 def _market(number: int, entry: dict[str, Any]) -> Market:
-    labels = {native: label for native, label in entry.get("signs", [])}
+    labels = dict(entry.get("signs", []))
     raw_parts = entry.get("parts") or [entry]
     parts = []
     for raw in raw_parts:
         outcomes = tuple(_outcome(item, labels) for item in raw["outcomes"])
-        parts.append(Part(raw["key"], outcomes, {native: canonical for native, canonical in raw["lines"]}))
+        parts.append(Part(raw["key"], outcomes, dict(raw["lines"])))
     name = entry["name"] or entry.get("desc", "")
     return Market(number, entry["id"], name, help_text(name, entry["text"]), tuple(parts[0].lines), tuple(parts), entry)
 

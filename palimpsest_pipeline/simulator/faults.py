@@ -75,7 +75,7 @@ class FaultBoard:
             return None
         return fault if self._rng.random() < fault.share else None
 
-    async def instead(self, fault: Fault) -> Response | None:
+    async def instead(self, fault: Fault) -> Response | None:  # noqa: PLR0911 -- one return per mode
         """The answer given in place of the real one; None when the real one goes out after all (late, or cut short by the caller)."""
         if fault.mode == "latency":
             await asyncio.sleep(self._rng.lognormvariate(log(max(fault.latency_ms, 1.0)), fault.sigma) / 1000)

@@ -22,7 +22,7 @@ CONTROL_TIMEOUT_S = 60.0
 STDERR_LINES_KEPT = 40
 
 
-class SimulatorFailed(RuntimeError):
+class SimulatorError(RuntimeError):
     """The simulator did not come up or does not answer; the message carries the end of its error output."""
 
 
@@ -36,6 +36,7 @@ class SimulatorProcess:
         self,
         size: int = 120,
         seed: int = 7,
+        *,
         clock_offset_s: float = 0.0,
         betpawa_version: str = "v4",
         log_path: Path | None = None,
@@ -97,7 +98,7 @@ class SimulatorProcess:
             code = self._process.poll()
             self.stop()
             state = f"ended with code {code}" if code is not None else f"said nothing for {START_TIMEOUT_S:.0f} s"
-            raise SimulatorFailed(f"the simulator {state}\n{''.join(self._stderr)}") from None
+            raise SimulatorError(f"the simulator {state}\n{''.join(self._stderr)}") from None
         return ready
 
     def _control(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -108,9 +109,9 @@ class SimulatorProcess:
                 told: dict[str, Any] = json.load(answer)
                 return told
         except urllib.error.HTTPError as refused:
-            raise SimulatorFailed(f"/_sim/{path}: {refused.read().decode()}") from None
+            raise SimulatorError(f"/_sim/{path}: {refused.read().decode()}") from None
         except OSError as broken:
-            raise SimulatorFailed(f"/_sim/{path}: {broken}\n{''.join(self._stderr)}") from None
+            raise SimulatorError(f"/_sim/{path}: {broken}\n{''.join(self._stderr)}") from None
 
     def truth(self, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
         """What is so in the world now; see `truth.truth`."""

@@ -148,7 +148,7 @@ def _total_test(word: str, line: float) -> Callable[[int, int], bool]:
     return (lambda h, a: h + a > line) if word == "over" else (lambda h, a: h + a < line)
 
 
-def _combination(base: str, outcome: str, line: float) -> Shares | None:
+def _combination(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911, PLR0912 -- one branch per kind of market reads as a table
     """Two conditions joined by "and" or "or"."""
     if base == "total_goals_and_btts":
         total, both = outcome.split("_")
@@ -173,7 +173,7 @@ def _combination(base: str, outcome: str, line: float) -> Shares | None:
     return None
 
 
-def _by_team(base: str, outcome: str, line: float) -> Shares | None:
+def _by_team(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911, PLR0912 -- one branch per kind of market reads as a table
     """Markets of one team: the key begins with home_ or away_."""
     side, _, what = base.partition("_")
     own: Callable[[int, int], int] = (lambda h, a: h) if side == "home" else (lambda h, a: a)
@@ -194,18 +194,18 @@ def _by_team(base: str, outcome: str, line: float) -> Shares | None:
         return _yes(outcome, tests[what])
     if what == "no_bet":
         return lambda h, a: (float(_sign(h - a) == SIDES[outcome]), float(own(h, a) > other(h, a)))
-    found = re.fullmatch(r"lead_by_(\d)", what)
+    found = re.fullmatch(r"(lead_by|score)_(\d)(_in_a_row)?", what)
     if found:
-        return _share(outcome, lambda h, a: led_by(own(h, a), other(h, a), int(found[1])))
-    found = re.fullmatch(r"score_(\d)_in_a_row", what)
-    if found:
-        return _share(outcome, lambda h, a: _run(h, a, int(found[1]), side))
+        count = int(found[2])
+        if found[1] == "lead_by":
+            return _share(outcome, lambda h, a: led_by(own(h, a), other(h, a), count))
+        return _share(outcome, lambda h, a: _run(h, a, count, side))
     if what == "win_from_behind":
         return _share(outcome, lambda h, a: led_by(other(h, a), own(h, a), 1) if own(h, a) > other(h, a) else 0.0)
     return None
 
 
-def _simple(base: str, outcome: str, line: float, listed: Iterable[str]) -> Shares | None:
+def _simple(base: str, outcome: str, line: float, listed: Iterable[str]) -> Shares | None:  # noqa: PLR0911, PLR0912 -- one branch per kind of market reads as a table
     total: Callable[[int, int], int] = lambda h, a: h + a  # noqa: E731
     if base in {"match_result", "result"}:
         return _where(lambda h, a: _sign(h - a) == SIDES[outcome])
@@ -238,7 +238,7 @@ def _simple(base: str, outcome: str, line: float, listed: Iterable[str]) -> Shar
     return None
 
 
-def _ordered(base: str, outcome: str, line: float) -> Shares | None:
+def _ordered(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911, PLR0912 -- one branch per kind of market reads as a table
     """Markets on the order of the goals."""
     if base in {"next_goal", "last_goal", "first", "last"}:
         number = int(line) if base == "next_goal" else 1

@@ -68,11 +68,20 @@ COMPETITIONS: tuple[tuple[str, str, str], ...] = (
     ("Reserve League", "Reserve League", "Reserves"),
 )
 
-STEMS = ["Nor", "Ash", "Elm", "Kings", "Stone", "Mar", "Wood", "Bar", "Cold", "Fen", "Harrow", "Lake", "Mill", "Oak", "Port", "Red", "Salt", "Thorn", "West", "Wind", "Alder", "Birch", "Crag", "Dun", "East", "Fair", "Glen", "Hazel", "Iron", "Long"]
+STEMS = (
+    "Nor", "Ash", "Elm", "Kings", "Stone", "Mar", "Wood", "Bar", "Cold", "Fen", "Harrow", "Lake", "Mill", "Oak", "Port",
+    "Red", "Salt", "Thorn", "West", "Wind", "Alder", "Birch", "Crag", "Dun", "East", "Fair", "Glen", "Hazel", "Iron", "Long",
+)  # fmt: skip
 ENDINGS = ["wick", "ton", "ham", "ford", "bury", "field", "gate", "mouth", "stead", "worth", "by", "ley", "dale", "bridge", "haven"]
 SUFFIXES = ("United", "City", "Rovers", "Athletic", "Town", "Wanderers", "Albion", "Rangers", "Sporting", "Dynamo", "Olympic", "Stars")
-FIRST_NAMES = ["Adam", "Ben", "Carl", "Dele", "Emeka", "Felix", "Goran", "Hugo", "Ivan", "Jonas", "Kofi", "Luis", "Musa", "Nils", "Omar", "Pavel", "Quentin", "Rui", "Sadio", "Tomas"]
-LAST_NAMES = ["Abara", "Brandt", "Costa", "Dahl", "Eze", "Ferro", "Garba", "Holm", "Ibe", "Jansen", "Kante", "Lindner", "Mensah", "Novak", "Okoro", "Petrov", "Quist", "Rossi", "Sowah", "Tanaka", "Ude", "Vidal", "Weiss", "Yeboah"]
+FIRST_NAMES = (
+    "Adam", "Ben", "Carl", "Dele", "Emeka", "Felix", "Goran", "Hugo", "Ivan", "Jonas",
+    "Kofi", "Luis", "Musa", "Nils", "Omar", "Pavel", "Quentin", "Rui", "Sadio", "Tomas",
+)  # fmt: skip
+LAST_NAMES = (
+    "Abara", "Brandt", "Costa", "Dahl", "Eze", "Ferro", "Garba", "Holm", "Ibe", "Jansen", "Kante", "Lindner",
+    "Mensah", "Novak", "Okoro", "Petrov", "Quist", "Rossi", "Sowah", "Tanaka", "Ude", "Vidal", "Weiss", "Yeboah",
+)  # fmt: skip
 
 
 def team_names(rng: Random, count: int) -> list[str]:

@@ -4,10 +4,11 @@ No bookmaker and no clock in here: the caller passes the expected counts that a 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import exp
+from math import ceil, exp
+from operator import mul
 
 from .models import STATISTICS, half_shares, score_shares
 
@@ -86,29 +87,41 @@ def _means(expected: Expectation, ground: Ground) -> tuple[float, float]:
     return round(max(home, 0.02) * ground.share, 6), round(max(away, 0.02) * ground.share, 6)
 
 
-@lru_cache(maxsize=1 << 12)
-def _index(
-    largest: int, base: str, outcome: str, line: float, listed: tuple[str, ...]
-) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
-    """Positions in the flattened score matrix where the outcome pays, with the won and returned shares there."""
+Where = tuple[tuple[int, ...], tuple[float, ...] | None]
+"""Positions in a flattened matrix and what they weigh; None: all of them fully."""
+
+
+def _weighted(found: Iterable[tuple[int, float]]) -> Where:
+    kept = [(position, weight) for position, weight in found if weight]
+    weights = tuple(weight for _, weight in kept)
+    return tuple(position for position, _ in kept), None if all(weight == 1.0 for weight in weights) else weights
+
+
+def _mass(matrix: Sequence[float], where: Where) -> float:
+    positions, weights = where
+    states = map(matrix.__getitem__, positions)
+    return sum(states) if weights is None else sum(map(mul, states, weights))
+
+
+@lru_cache(maxsize=1 << 13)
+def _index(largest: int, base: str, outcome: str, line: float, listed: tuple[str, ...]) -> tuple[Where, Where]:
+    """Where in the flattened score matrix the outcome wins, and where the stake comes back."""
     shares = score_shares(base, outcome, line, listed)
     if shares is None:
         raise KeyError(base)
     found = [(h * (largest + 1) + a, *shares(h, a)) for h in range(largest + 1) for a in range(largest + 1)]
-    kept = [item for item in found if item[1] or item[2]]
-    return tuple(i for i, _, _ in kept), tuple(w for _, w, _ in kept), tuple(r for _, _, r in kept)
+    return _weighted((i, won) for i, won, _ in found), _weighted((i, back) for i, _, back in found)
 
 
-@lru_cache(maxsize=1 << 11)
-def _half_index(base: str, outcome: str, line: float) -> tuple[tuple[int, ...], tuple[float, ...]]:
+@lru_cache(maxsize=1 << 12)
+def _half_index(base: str, outcome: str, line: float) -> Where | None:
+    """Where in the flattened matrix of both halves the outcome wins; None for a market that the halves do not decide."""
     shares = half_shares(base, outcome, line)
     if shares is None:
-        raise KeyError(base)
+        return None
     counts = range(MAX_HALF_GOALS + 1)
     states = ((h, a, i, j) for h in counts for a in counts for i in counts for j in counts)
-    won = [(position, shares(*state)[0]) for position, state in enumerate(states)]
-    kept = [item for item in won if item[1]]
-    return tuple(i for i, _ in kept), tuple(w for _, w in kept)
+    return _weighted((position, shares(*state)[0]) for position, state in enumerate(states))
 
 
 @lru_cache(maxsize=1 << 11)
@@ -187,33 +200,38 @@ class MatchModel:
         return found
 
     def _compute(self, key: str, line: str, names: tuple[str, ...]) -> dict[str, Chance]:
-        number = float(line.rsplit("|", maxsplit=1)[-1]) if line and "-" not in line[1:] else 0.0
-        if half_shares(key, names[0], number) is not None:
+        number = float(line.rpartition("|")[2]) if line and "-" not in line[1:] else 0.0
+        if _half_index(key, names[0], number) is not None:
             states = self._half_matrix()
-            result = {}
-            for name in names:
-                where, weights = _half_index(key, name, number)
-                result[name] = Chance(sum(map(float.__mul__, map(states.__getitem__, where), weights)))
-            return result
+            return {name: Chance(_mass(states, where)) for name in names if (where := _half_index(key, name, number)) is not None}
         ground, base, number = ground_of(key, line)
+        if ground.statistic != "goals" and base.endswith("total_goals"):
+            return self._count_over_under(ground, base, number, names)
         matrix, largest = self.matrix(ground)
         if base == "any_to_score":
             none = matrix[0]
             return {name: Chance(none if name == "no" else 1 - none) for name in names}
         chances = {}
         for name in names:
-            where, won, back = _index(largest, base, name, number, names if base == "correct_score" else ())
-            states = [matrix[i] for i in where]
-            chances[name] = Chance(sum(map(float.__mul__, states, won)), sum(map(float.__mul__, states, back)))
+            won, back = _index(largest, base, name, number, names if base == "correct_score" else ())
+            chances[name] = Chance(_mass(matrix, won), _mass(matrix, back))
         if "early_payout" in key:
             return self._with_early_payout(chances, line, base, number)
         return chances
+
+    def _count_over_under(self, ground: Ground, base: str, line: float, names: tuple[str, ...]) -> dict[str, Chance]:
+        """Totals of large counts from the sums' own distribution: the two teams' counts are independent Poisson, so is their sum."""
+        home, away = _means(self.expected, ground)
+        mean = {"home_total_goals": home, "away_total_goals": away}.get(base, home + away)
+        terms = _poisson(round(mean, 6), 2 * LARGEST[ground.statistic])
+        under = sum(terms[: ceil(line)])
+        exact = terms[int(line)] if line == int(line) and line < len(terms) else 0.0
+        return {name: Chance(under if name == "under" else max(0.0, 1 - under - exact), exact) for name in names}
 
     def _with_early_payout(self, chances: dict[str, Chance], line: str, base: str, number: float) -> dict[str, Chance]:
         """Over also wins when all goals but the last it needs fall before the minute, so the chance of that is added to it."""
         minute, needed = int(line.split("|", maxsplit=1)[0]), int(number)
         matrix, largest = self.matrix(Ground())
-        where, won, _ = _index(largest, base.replace("total", "exact"), str(needed), 0.0, ())
-        exactly = sum(map(float.__mul__, map(matrix.__getitem__, where), won))
+        exactly = _mass(matrix, _index(largest, base.replace("total_goals", "exact_goals"), str(needed), 0.0, ())[0])
         early = exactly * (minute / 90) ** needed
         return {name: Chance(chance.win + early if name == "over" else chance.win - early, 0.0) for name, chance in chances.items()}

@@ -1,7 +1,7 @@
 """BetPawa's answers in both wire generations: sports, category tree, event lists by query, event detail. Values come from the books.
 
-The older generation (v3) sends every field, prices as `price`, counters as numbers and lines in quarter units; the newer one (v4) leaves out what has its
-default value, sends prices as `odds` and counters as text.
+The older generation (v3) sends every field, prices as `price`, counters as numbers and lines in quarter units; the newer one (v4) leaves out
+what has its default value, sends prices as `odds` and counters as text.
 """
 
 import base64
@@ -21,7 +21,7 @@ OTHER_SPORTS = (("3", "Basketball", 300), ("101", "eFootball", 1000), ("452", "T
 MAX_TAKE = 100
 
 
-class BadQuery(Exception):
+class QueryError(Exception):
     """The list query is refused; the text goes to `serverMessage`."""
 
 
@@ -119,21 +119,21 @@ class BetPawa:
     # Lists
 
     def by_queries(self, asked: Any, now: datetime) -> dict[str, Any]:
-        """events/lists/by-queries. Raises BadQuery with the server's words."""
+        """events/lists/by-queries. Raises QueryError with the server's words."""
         queries = asked.get("queries") if isinstance(asked, dict) else None
         if not isinstance(queries, list) or not queries:
-            raise BadQuery("queries must not be empty")
+            raise QueryError("queries must not be empty")
         return {"responses": [self._one_query(query, now) for query in queries]}
 
     def _one_query(self, asked: Any, now: datetime) -> dict[str, Any]:
         if not isinstance(asked, dict) or "take" not in asked or not isinstance(asked.get("query"), dict):
-            raise BadQuery("query and take are required")
+            raise QueryError("query and take are required")
         try:
             take, skip = int(asked["take"]), int(asked.get("skip") or 0)
         except (TypeError, ValueError):
-            raise BadQuery("take and skip must be numbers") from None
+            raise QueryError("take and skip must be numbers") from None
         if not 1 <= take <= MAX_TAKE:
-            raise BadQuery("Maximum number of events is 100")
+            raise QueryError("Maximum number of events is 100")
         view = asked.get("view") or {}
         wanted = [str(one) for one in view.get("marketTypes") or [MAIN_MARKET]]
         chosen = self._filtered(asked["query"], now)
@@ -257,7 +257,10 @@ class BetPawa:
         base = 1_300_000_000 + listing.fixture.number * 8_000 + first
         line = float(offered.canonical) if kind else None
         nothing = _unpriced(listing, offered)
-        prices = [self._price(base + n, n, price, offered, line, nothing, listing, listed) for n, price in enumerate(offered.prices)]
+        prices = [
+            self._price(price, offered, number=base + n, place=n, line=line, nothing=nothing, listing=listing, listed=listed)
+            for n, price in enumerate(offered.prices)
+        ]
         chunks = [prices[at : at + size] for at in range(0, len(prices), size)]
         rows = []
         for chunk in chunks:
@@ -278,7 +281,7 @@ class BetPawa:
         return dict.fromkeys(("hcp", "total", "player", "score", "number", "group")) | {field: value}
 
     def _price(
-        self, number: int, place: int, price: Priced, offered: OfferedLine, line: float | None, nothing: str, listing: Listing, listed: bool
+        self, price: Priced, offered: OfferedLine, *, number: int, place: int, line: float | None, nothing: str, listing: Listing, listed: bool
     ) -> dict[str, Any]:
         outcome, kind = price.outcome, offered.market.facts["kind"]
         odds: float | None = price.odds if price.odds is not None else 0.0

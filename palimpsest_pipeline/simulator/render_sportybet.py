@@ -59,7 +59,7 @@ class SportyBet:
         """popularAndSportList."""
         categories: dict[str, dict[str, Any]] = {}
         total = 0
-        popular = []
+        popular: list[dict[str, Any]] = []
         for group_id, listings in self.tournaments(now).items():
             of = category(listings[0])
             node = categories.setdefault(of["id"], {**of, "eventSize": 0, "tournaments": []})
@@ -70,7 +70,7 @@ class SportyBet:
             if len(popular) < 5 and not is_simulated(listings[0]):
                 popular.append({**entry, "categoryName": of["name"], "categoryId": of["id"]})
         sport = {"id": "sr:sport:1", "name": "Football", "eventSize": total, "categories": list(categories.values())}
-        size = sum(entry["eventSize"] for entry in popular)
+        size = sum(int(entry["eventSize"]) for entry in popular)
         return envelope(
             {"popularEvents": [{"id": "sr:sport:1", "name": "Football", "eventSize": size, "tournaments": popular}], "sportList": [sport]}
         )
@@ -172,9 +172,16 @@ class SportyBet:
             if offered.line:
                 middle.setdefault(offered.market.native, offered.line)
         home, away = (team.names[P] for team in listing.teams)
-        return [self._market(offered, changed_ms, product, middle.get(offered.market.native), home, away, in_list) for offered in lines]
+        return [
+            self._market(
+                offered, changed_ms=changed_ms, product=product, middle=middle.get(offered.market.native), home=home, away=away, in_list=in_list
+            )
+            for offered in lines
+        ]
 
-    def _market(self, offered: OfferedLine, changed_ms: int, product: int, middle: str | None, home: str, away: str, in_list: bool) -> dict[str, Any]:
+    def _market(
+        self, offered: OfferedLine, *, changed_ms: int, product: int, middle: str | None, home: str, away: str, in_list: bool
+    ) -> dict[str, Any]:
         market, facts = offered.market, offered.market.facts
         words = _words(offered, home, away)
         made: dict[str, Any] = {"id": market.native}
