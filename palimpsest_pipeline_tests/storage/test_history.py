@@ -1,5 +1,7 @@
 """What single answers do to the history: keyframes, repairs, withdrawals, readers, refusals."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import polars as pl
@@ -227,3 +229,21 @@ def test_bad_frames_are_refused_with_the_offending_key(history_conn: psycopg.Con
         with pytest.raises(ValueError, match=words):
             history.ingest(history_conn, bad_captures, bad_rows, **stamp)
     assert stored(history_conn) == expected([])
+
+
+def test_two_sessions_taking_in_answers_of_one_listing_at_once_come_to_the_same_history(history_conn: psycopg.Connection, database_url: str) -> None:
+    prices = (2100, 2100, 2200, 2300, 2300, 2100, 2100, 2400)
+    answers = [Said(11, at(0, 9, n), {RESULT: offered(price)}) for n, price in enumerate(prices)]
+    barrier = threading.Barrier(2)
+
+    def session(share: list[Said]) -> None:
+        barrier.wait()
+        for said in share:
+            with Database(database_url).connect() as conn:
+                take_in(conn, [said])
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(session, answers[::2]), pool.submit(session, answers[:0:-2])]:
+            done.result()
+    assert stored(history_conn) == expected(answers)
+    assert current.violations_current_vs_history(history_conn) == 0
