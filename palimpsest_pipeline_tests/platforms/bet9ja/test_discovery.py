@@ -1,0 +1,183 @@
+"""Bet9ja's crawl against a server in memory that is made from captured events."""
+
+import copy
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.words import Completeness, PayloadKind, Platform, Sport
+from palimpsest_pipeline.platforms.bet9ja import Bet9jaAdapter
+
+from ..support import AT, HTML, Reply, answer, answer_to, crawl, judged, loaded, reply
+
+BET9JA = Platform.BET9JA
+ADAPTER = Bet9jaAdapter()
+
+
+@dataclass
+class Site:
+    """So many events per competition; `declared` overrides the tree's counts, `failing` maps a competition to its reply."""
+
+    template: dict[str, Any]
+    sizes: dict[str, int]
+    declared: dict[str, Any] = field(default_factory=dict)
+    failing: dict[str, Reply] = field(default_factory=dict)
+    tree: Reply | None = None
+    sport_id: str = "1"
+    as_object: bool = False
+
+    def __call__(self, request: Request) -> Reply:
+        assert request.params["DISP"] == "0"
+        assert request.params["v_cache_version"] == "1.301.2.225"
+        if request.kind is PayloadKind.TREE:
+            return self.tree or reply({"R": "OK", "D": {"PAL": self.tree_sports()}})
+        group = request.params["GROUPID"]
+        assert request.tournament_external_id == group
+        if group in self.failing:
+            return self.failing[group]
+        events = [
+            {**copy.deepcopy(self.template), "ID": int(group) * 1000 + i, "GID": int(group), "GN": f"League {group}", "SID": int(self.sport_id)}
+            for i in range(self.sizes.get(group, 0))
+        ]
+        listed: Any = {str(i): event for i, event in enumerate(events)} if self.as_object and events else events
+        return reply({"R": "OK", "D": {"E": listed, "GID": 1}})
+
+    def tree_sports(self) -> dict[str, Any]:
+        counts = self.sizes | self.declared
+        groups = {group: {"G_DESC": f"League {group}", "NUM": n} for group, n in counts.items()}
+        other = {"S_DESC": "Soccer Antepost", "NUM": 1, "SG": {"9": {"SG_DESC": "England", "G": {"990021": {"G_DESC": "Winner", "NUM": 1}}}}}
+        country = {"SG_DESC": "England", "SG_LANG": {"en": "England"}, "G": groups}
+        return {self.sport_id: {"S_DESC": "Sport", "SG": {"11058": country, "5": {"SG_DESC": "Empty", "G": []}}}, "990001": other}
+
+
+@pytest.fixture(scope="module")
+def template(samples: Path) -> dict[str, Any]:
+    event: dict[str, Any] = loaded(samples, BET9JA, "geteventsingroupv2_epl_trimmed.json")["D"]["E"][0]
+    return event
+
+
+def read(answers: list[Answer], sport: Sport = Sport.FOOTBALL) -> Any:
+    return ADAPTER.read_discovery(answers, sport)
+
+
+@pytest.mark.parametrize("as_object", [False, True])
+def test_all_competitions_with_events_are_asked_for_at_once(template: dict[str, Any], as_object: bool) -> None:
+    site = Site(template, {"170880": 21, "170881": 24, "967783": 0}, as_object=as_object)
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
+    assert [[request.tournament_external_id for request in batch] for batch in batches] == [[None], ["170880", "170881"]]
+    discovery = read(answers)
+    assert (discovery.completeness, discovery.reason, len(discovery.listings)) == (Completeness.COMPLETE, "", 45)
+    assert [(t.external_id, t.name, t.country_raw, t.declared, t.received, t.completeness) for t in discovery.tournaments] == [
+        ("170880", "League 170880", "England", 21, 21, "complete"),
+        ("170881", "League 170881", "England", 24, 24, "complete"),
+        ("967783", "League 967783", "England", 0, 0, "complete"),
+    ]
+
+
+def test_pseudo_sports_are_never_walked(template: dict[str, Any]) -> None:
+    _, batches = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"170880": 1}))
+    assert [request.tournament_external_id for request in batches[1]] == ["170880"]
+
+
+def test_a_competition_below_its_count_is_partial_in_numbers(template: dict[str, Any]) -> None:
+    discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2, "2": 2}, declared={"2": "3"}))[0])
+    assert [(t.external_id, t.completeness, t.missing) for t in discovery.tournaments] == [
+        ("1", "complete", ""),
+        ("2", "partial", "2 of 3 listings received"),
+    ]
+    assert discovery.completeness is Completeness.PARTIAL
+    assert "1 of 2 tournaments incomplete: League 2 (2)" in discovery.reason
+
+
+@pytest.mark.parametrize("bad", [reply(b"<html>blocked</html>", 200, HTML), reply({"R": "E", "D": False}), reply(b"", 403, HTML)])
+def test_a_competition_that_could_not_be_looked_at_is_failed_not_empty(template: dict[str, Any], bad: Reply) -> None:
+    discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2, "2": 2}, failing={"2": bad}))[0])
+    failed = discovery.tournaments[1]
+    assert (failed.completeness, failed.received, failed.declared) == ("failed", 0, 2)
+    assert failed.missing
+    assert discovery.completeness is Completeness.PARTIAL
+
+
+@pytest.mark.parametrize("count", [None, "many", "", {}])
+def test_an_unreadable_count_is_asked_for_and_proves_nothing_when_empty(template: dict[str, Any], count: Any) -> None:
+    discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2, "2": 0}, declared={"1": count, "2": count}))[0])
+    assert [(t.declared, t.received, t.completeness) for t in discovery.tournaments] == [(None, 2, "complete"), (None, 0, "partial")]
+
+
+def test_without_a_tree_nothing_is_asked_and_the_platform_is_failed(template: dict[str, Any]) -> None:
+    for bad in (reply({"R": "E", "D": False}), reply(b"<html>", 200, HTML), reply({"R": "OK", "D": []}), reply({"R": "OK", "D": {"PAL": {"2": {}}}})):
+        answers, batches = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2}, tree=bad))
+        assert len(batches) == 1
+        assert read(answers).completeness is Completeness.FAILED
+        assert read(answers).reason.startswith("tree: ")
+
+
+def test_events_of_another_competition_do_not_count_for_the_one_asked(template: dict[str, Any]) -> None:
+    site = Site(template, {"1": 2, "2": 2})
+    moved = json.loads(site(next(r for r in crawl(ADAPTER, Sport.FOOTBALL, site)[1][1] if r.tournament_external_id == "2"))[2])
+    site.failing["1"] = reply(moved)
+    discovery = read(crawl(ADAPTER, Sport.FOOTBALL, site)[0])
+    assert [(t.external_id, t.received, t.completeness) for t in discovery.tournaments] == [("1", 0, "partial"), ("2", 2, "complete")]
+
+
+def test_an_unreadable_event_puts_its_competition_in_doubt(template: dict[str, Any]) -> None:
+    odd = {"R": "OK", "D": {"E": [{**template, "GID": 1, "ID": 5}, {**template, "GID": 1, "ID": 6, "STARTDATE": "", "STARTDATEUTC": ""}]}}
+    discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 1, "2": 1}, failing={"1": reply(odd)}))[0])
+    assert [(t.external_id, t.completeness, t.missing) for t in discovery.tournaments] == [
+        ("1", "partial", "an entry could not be read"),
+        ("2", "complete", ""),
+    ]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_order_repetition_and_later_failures_change_nothing(template: dict[str, Any], random: Any) -> None:
+    answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 4, "2": 3, "3": 5}, declared={"3": 6}))
+    expected = read(answers)
+    late = [judged(ADAPTER, answer_to(a.request, reply({"R": "E", "D": False}), attempt=2, at=AT.replace(hour=23))) for a in answers]
+    mixed = answers + late + answers
+    random.shuffle(mixed)
+    assert read(mixed) == expected
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_entries_changes_nothing(template: dict[str, Any], random: Any) -> None:
+    site = Site(template, {"1": 14, "2": 13})
+    expected = read(crawl(ADAPTER, Sport.FOOTBALL, site)[0])
+
+    def shuffled(request: Request) -> Reply:
+        body = json.loads(site(request)[2])
+        if request.kind is PayloadKind.LISTING:
+            random.shuffle(body["D"]["E"])
+        return reply(body)
+
+    assert read(crawl(ADAPTER, Sport.FOOTBALL, shuffled)[0]) == expected
+
+
+@pytest.mark.parametrize(("sport", "sport_id", "markets"), [(Sport.BASKETBALL, "2", "12"), (Sport.TENNIS, "5", "61")])
+def test_other_sports_are_discovered_alike(template: dict[str, Any], sport: Sport, sport_id: str, markets: str) -> None:
+    answers, batches = crawl(ADAPTER, sport, Site(template, {"7": 12}, sport_id=sport_id))
+    discovery = read(answers, sport)
+    assert (discovery.completeness, {listing.sport for listing in discovery.listings}) == (Completeness.COMPLETE, {sport})
+    assert batches[1][0].params["GROUPMARKETID"] == markets
+
+
+def test_the_known_tree_is_read_whole(samples: Path) -> None:
+    body = loaded(samples, BET9JA, "getsports_example.json")
+    football = read([answer(BET9JA, PayloadKind.TREE, body)])
+    assert {(t.external_id, t.name, t.country_raw, t.declared) for t in football.tournaments} == {
+        ("170880", "Premier League", "England", 21),
+        ("170881", "Championship", "England", 24),
+        ("967783", "Ligue 1", "Tunisia", 6),
+        ("1014717", "International Friendly Games", "International", 8),
+    }
+    assert [t.name for t in read([answer(BET9JA, PayloadKind.TREE, body)], Sport.BASKETBALL).tournaments] == ["BBL"]
+    tennis = read([answer(BET9JA, PayloadKind.TREE, body)], Sport.TENNIS)
+    assert (tennis.completeness, tennis.tournaments) == (Completeness.COMPLETE, [])
