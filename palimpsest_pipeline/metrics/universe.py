@@ -155,11 +155,13 @@ def _cells(listings: pl.DataFrame, fixtures: pl.DataFrame, looked: pl.DataFrame,
     linked = (
         links.select("platform", "tournament_key", tournament_external_id="external_id")
         .join(known, on=["platform", "tournament_external_id"], how="left")
-        .group_by("platform", "tournament_key")
-        .agg(
-            pl.col("rank").fill_null(PARTIAL_RANK).max().alias("linked_rank"),
-            pl.col("stale_since").filter(pl.col("rank") == 1).min().alias("linked_stale"),
+        .join(whole, on="platform")
+        # A tournament that has no row of its own was looked at when, and as well as, the platform was.
+        .with_columns(
+            stale_since=pl.when(pl.col("rank").is_null()).then("whole_stale").otherwise("stale_since"), rank=pl.coalesce("rank", "whole_rank")
         )
+        .group_by("platform", "tournament_key")
+        .agg(pl.col("rank").max().alias("linked_rank"), pl.col("stale_since").filter(pl.col("rank") == 1).min().alias("linked_stale"))
     )
     absence = (
         pl.when(pl.col("whole_rank") == 0)

@@ -1,0 +1,1 @@
+"""Tests of the metrics, on small worlds worked out by hand and on random ones."""

@@ -1,0 +1,48 @@
+"""Universes of coverage from rows of listings, matched by the real matching."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from hypothesis import strategies as st
+
+from palimpsest_pipeline.matching import crosswalk, fixtures, identify, trust_order
+from palimpsest_pipeline.metrics import Universe
+from palimpsest_pipeline.metrics.universe import INSTANT, LOOKED
+
+from ..matching.world import NOON, PLATFORMS, frame
+
+Look = tuple[str, str, str, datetime | None]
+ALL_SEEN: tuple[Look, ...] = tuple((p, "*", "complete", None) for p in PLATFORMS)
+STAMPS = {"cycle_id", "mapping_version", "computed_at"}
+"""Columns of every mart table that the caller adds."""
+
+
+def universe_of(
+    rows: Sequence[dict[str, Any]], looked: Iterable[Look] = ALL_SEEN, *, home: str = "betpawa", platforms: Sequence[str] = PLATFORMS
+) -> Universe:
+    """`rows` may carry `evidence` and `stale_since`; else they were seen in a complete discovery. As of noon."""
+    claims = frame([{k: v for k, v in row.items() if k not in ("evidence", "stale_since")} for row in rows])
+    sightings = claims.with_columns(
+        pl.Series("evidence", [row.get("evidence", "complete") for row in rows], dtype=pl.String),
+        pl.Series("stale_since", [row.get("stale_since") for row in rows], dtype=INSTANT),
+    )
+    identified = identify(sightings)
+    trust = trust_order(home, platforms)
+    tournaments, links = crosswalk(identified, trust)
+    found = fixtures(identified, links, trust)
+    seen = pl.DataFrame(list(looked), schema=LOOKED, orient="row")
+    return Universe.of(identified, found, seen, links, tournaments, as_of=NOON, home=home, platforms=platforms)
+
+
+@st.composite
+def random_looked(draw: st.DrawFn) -> list[Look]:
+    """Every state a platform and its tournaments can be in, also states that no storage would write."""
+    looked: list[Look] = []
+    for platform in PLATFORMS:
+        for tournament in ("*", "1", "2", "3", "4", "5"):
+            evidence = draw(st.sampled_from(["complete", "complete", "carried", "partial", None]))
+            if evidence is not None:
+                looked.append((platform, tournament, evidence, NOON if evidence == "carried" else None))
+    return looked
