@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.observations import Listing
@@ -88,6 +88,7 @@ many = st.lists(
 )
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(many, st.sampled_from(Platform), st.randoms(use_true_random=False))
 def test_order_and_repetition_of_the_listings_change_nothing(listings: list[Listing], home: Platform, chance: object) -> None:
     shuffled = [*listings, *listings[:3]]
@@ -95,6 +96,7 @@ def test_order_and_repetition_of_the_listings_change_nothing(listings: list[List
     assert targets(shuffled, home, NOW) == targets(listings, home, NOW)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(many, st.sampled_from(Platform))
 def test_each_listing_is_asked_for_at_most_once_and_only_before_kickoff(listings: list[Listing], home: Platform) -> None:
     found = targets(listings, home, NOW)
