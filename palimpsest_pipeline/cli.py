@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,8 +27,11 @@ db_app = typer.Typer(no_args_is_help=True, help="The database schema.")
 app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
 
-out = Console()
-err = Console(stderr=True)
+PIPE_WIDTH = 160
+"""Columns of a table that goes to a file or another program."""
+
+out = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else PIPE_WIDTH)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 Hour = Annotated[str | None, typer.Option(help="UTC hour, e.g. 2026-06-26-19:00. Default: now.")]
@@ -61,7 +65,7 @@ def parse_hour(text: str) -> datetime:
 @contextmanager
 def pipeline(settings: Settings | None = None) -> Iterator[Any]:
     """The pipeline with its database up."""
-    from .defs.servers import databases  # noqa: PLC0415
+    from .defs.servers import databases
 
     with databases(settings or load_settings()) as found:
         yield found
@@ -73,8 +77,16 @@ def print_frame(title: str, frame: Any) -> None:
     for name in frame.columns:
         table.add_column(name, justify="right" if frame.schema[name].is_numeric() else "left", overflow="fold")
     for row in frame.iter_rows():
-        table.add_row(*("" if v is None else f"{v:.4f}" if isinstance(v, float) else _escaped(str(v)) for v in row))
+        table.add_row(*(_escaped(_cell(v)) for v in row))
     out.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 @app.command()
@@ -97,9 +109,9 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Everything once, offline: simulated platforms, embedded Postgres, two cycles, coverage tables; then the UI."""
-    from .defs import demo as world  # noqa: PLC0415
-    from .defs.pipeline import Pipeline  # noqa: PLC0415
-    from .defs.serve import check_port  # noqa: PLC0415
+    from .defs import demo as world
+    from .defs.pipeline import Pipeline
+    from .defs.serve import check_port
 
     chosen = load_settings(**({} if port is None else {"ui_port": port}))
     if ui:
@@ -109,7 +121,9 @@ def demo(
             out.print_json(json.dumps(summary.as_dict()))
         else:
             print_coverage(Pipeline(demo_settings))
-            out.print("  ".join(f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in summary.as_dict().items()))
+            out.print(
+                "  ".join(f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in summary.as_dict().items())
+            )
         if ui:
             serve_until_stopped(demo_settings, world.environment(demo_settings))
     say(f"The demo's data stay in {world.demo_home(chosen)}; look again with PALIMPSEST_HOME_DIR={world.demo_home(chosen)} palimpsest coverage")
@@ -117,7 +131,7 @@ def demo(
 
 def serve_until_stopped(chosen: Settings, environment: dict[str, str]) -> None:
     """Dagster's UI in the foreground, until Ctrl-C or `palimpsest down`."""
-    from .defs import serve  # noqa: PLC0415
+    from .defs import serve
 
     with serve.serving(chosen, environment) as url:
         out.print(f"Dagster's UI: [bold]{url}[/]  (stop with Ctrl-C or `palimpsest down`)")
@@ -127,9 +141,9 @@ def serve_until_stopped(chosen: Settings, environment: dict[str, str]) -> None:
 @app.command()
 def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None) -> None:
     """The real thing: database, schema, Dagster's daemon and UI. Stays in the foreground; schedules are off until switched on."""
-    from .defs.instance import prepare_instance  # noqa: PLC0415
-    from .defs.serve import check_port  # noqa: PLC0415
-    from .defs.servers import databases, upgrade  # noqa: PLC0415
+    from .defs.instance import prepare_instance
+    from .defs.serve import check_port
+    from .defs.servers import databases, upgrade
 
     chosen = load_settings(**({} if port is None else {"ui_port": port}))
     check_port(chosen.ui_port)
@@ -142,8 +156,8 @@ def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None)
 @app.command()
 def down() -> None:
     """Stop what `up` or `demo` started, and the embedded servers. Leaves no process behind."""
-    from .defs.demo import demo_home  # noqa: PLC0415
-    from .defs.serve import stop_home  # noqa: PLC0415
+    from .defs.demo import demo_home
+    from .defs.serve import stop_home
 
     chosen = load_settings()
     stopped = [line for home in (chosen.home, demo_home(chosen)) for line in stop_home(chosen, home)]
@@ -153,22 +167,27 @@ def down() -> None:
 
 def run_and_report(job: str, hour: datetime | None, sr_ids: tuple[int, ...], trigger: str, as_json: bool) -> None:
     """Run one live job and print how each platform fared."""
-    from .defs.instance import open_instance  # noqa: PLC0415
-    from .defs.launch import run_job  # noqa: PLC0415
-    from .defs.servers import upgrade  # noqa: PLC0415
-    from .domain.instants import hour_of  # noqa: PLC0415
-    from .domain.words import RunStatus, Trigger  # noqa: PLC0415
-    from .storage import ledger  # noqa: PLC0415
+    from .defs.instance import open_instance
+    from .defs.launch import run_job
+    from .defs.progress import BarProgress
+    from .defs.servers import upgrade
+    from .domain.instants import hour_of
+    from .domain.words import RunStatus, Trigger
+    from .storage import ledger_readers
 
     with pipeline() as found:
         upgrade(found)
-        outcome = run_job(
-            open_instance(found.settings), found, job, hour or hour_of(found.clock.now()), trigger=Trigger(trigger), sr_ids=sr_ids, progress=True
-        )
+        with BarProgress(err) as bars:
+            watched = replace(found, progress=bars if err.is_terminal else None)
+            outcome = run_job(
+                open_instance(found.settings), watched, job, hour or hour_of(found.clock.now()), trigger=Trigger(trigger), sr_ids=sr_ids
+            )
         with found.connect() as conn:
-            runs = ledger.runs_of_dagster_run(conn, outcome.run_id)
+            runs = ledger_readers.runs_of_dagster_run(conn, outcome.run_id)
         if as_json:
-            out.print_json(json.dumps({"run_id": outcome.run_id, "success": outcome.success, "error": outcome.error, "platforms": runs.to_dicts()}, default=str))
+            out.print_json(
+                json.dumps({"run_id": outcome.run_id, "success": outcome.success, "error": outcome.error, "platforms": runs.to_dicts()}, default=str)
+            )
         elif not runs.is_empty():
             print_frame(f"Cycle {runs['cycle_id'][0]}", runs.drop("cycle_id"))
         if not outcome.success:
@@ -196,7 +215,7 @@ def backfill(
     as_json: Json = False,
 ) -> None:
     """Derive core and mart of past hours from what was landed. Hours already up to date are left alone."""
-    from .defs.replay import replay_hours  # noqa: PLC0415
+    from .defs.replay import replay_hours
 
     first, last = parse_hour(start), parse_hour(end)
     if last < first:
@@ -214,26 +233,26 @@ def backfill(
 @landing_app.command("import")
 def landing_import(folder: Annotated[Path, typer.Argument(help="Folder with the payloads and their manifest.json.")], as_json: Json = False) -> None:
     """Add recorded payloads to the landing. What is there already is not added twice."""
-    from .defs.pipeline import Pipeline  # noqa: PLC0415
-    from .domain.instants import hour_key  # noqa: PLC0415
-    from .landing import import_payloads  # noqa: PLC0415
+    from .defs.pipeline import Pipeline
+    from .domain.instants import hour_key
+    from .landing import import_payloads
 
     found = Pipeline(load_settings())
     manifests = import_payloads(found.landing, folder, found.settings.home_platform, found.clock)
-    rows = [{"hour": hour_key(m.partition_hour), "cycle_id": m.cycle_id, "payloads": sum(s.rows for s in m.segments)} for m in manifests]
     if as_json:
-        out.print_json(json.dumps(rows))
+        out.print_json(json.dumps([{"hour": hour_key(m.partition_hour), "cycle_id": m.cycle_id, "payloads": m.rows} for m in manifests]))
         return
-    for row in rows:
-        out.print(f"{row['hour']}  cycle {row['cycle_id']}  {row['payloads']} payloads", highlight=False)
-    out.print("nothing new" if not rows else f"next: palimpsest backfill {min(r['hour'] for r in rows)} {max(r['hour'] for r in rows)}", highlight=False)
+    for m in manifests:
+        out.print(f"{hour_key(m.partition_hour)}  cycle {m.cycle_id}  {m.rows} payloads", highlight=False)
+    hours = sorted(hour_key(m.partition_hour) for m in manifests)
+    out.print(f"next: palimpsest backfill {hours[0]} {hours[-1]}" if hours else "nothing new", highlight=False)
 
 
 @landing_app.command("ls")
 def landing_ls(as_json: Json = False) -> None:
     """List the landed cycles."""
-    from .defs.pipeline import Pipeline  # noqa: PLC0415
-    from .domain.instants import hour_key  # noqa: PLC0415
+    from .defs.pipeline import Pipeline
+    from .domain.instants import hour_key
 
     manifests = Pipeline(load_settings()).landing.cycles()
     rows = [
@@ -243,8 +262,8 @@ def landing_ls(as_json: Json = False) -> None:
             "trigger": str(m.trigger),
             "scope": str(m.scope),
             "status": str(m.status),
-            "answers": sum(s.rows for s in m.segments),
-            "bytes": sum(s.bytes for s in m.segments),
+            "answers": m.rows,
+            "bytes": m.bytes,
         }
         for m in manifests
     ]
@@ -253,17 +272,17 @@ def landing_ls(as_json: Json = False) -> None:
     elif not rows:
         out.print("the landing is empty")
     else:
-        import polars as pl  # noqa: PLC0415
+        import polars as pl
 
         print_frame("Landing", pl.DataFrame(rows))
 
 
 def print_coverage(found: Any, most: int = 15) -> None:
     """The coverage tables of the last cycle that coverage was computed for."""
-    from .storage import marts  # noqa: PLC0415
+    from .storage import mart_readers
 
     with found.connect() as conn:
-        rates, by_tournament = marts.latest_rates(conn), marts.latest_tournaments(conn, most)
+        rates, by_tournament = mart_readers.latest_rates(conn), mart_readers.latest_tournaments(conn, most)
     if rates.is_empty():
         out.print("no coverage yet: run `palimpsest scrape`, or import payloads and backfill their hours")
         return
@@ -277,14 +296,14 @@ def print_coverage(found: Any, most: int = 15) -> None:
 @app.command()
 def coverage(as_json: Json = False) -> None:
     """Print the latest coverage and match rates."""
-    from .storage import marts  # noqa: PLC0415
+    from .storage import mart_readers
 
     with pipeline() as found:
         if not as_json:
             print_coverage(found)
             return
         with found.connect() as conn:
-            rates, by_tournament = marts.latest_rates(conn), marts.latest_tournaments(conn, None)
+            rates, by_tournament = mart_readers.latest_rates(conn), mart_readers.latest_tournaments(conn, None)
         out.print_json(json.dumps({"match_rate_platform": rates.to_dicts(), "coverage_tournament": by_tournament.to_dicts()}, default=_plain))
 
 
@@ -295,8 +314,8 @@ def _plain(value: Any) -> Any:
 @db_app.command("upgrade")
 def db_upgrade() -> None:
     """Bring the schema to the newest version; start the embedded server and leave it running, ready for `dagster dev`."""
-    from .defs.instance import prepare_instance  # noqa: PLC0415
-    from .defs.servers import databases, upgrade  # noqa: PLC0415
+    from .defs.instance import prepare_instance
+    from .defs.servers import databases, upgrade
 
     chosen = load_settings()
     with databases(chosen, keep_running=True) as found:
@@ -311,7 +330,7 @@ def db_downgrade(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Take the schema back. Drops what newer revisions made, data included."""
-    from .storage import migrate  # noqa: PLC0415
+    from .storage import migrate
 
     if not yes:
         typer.confirm(f"Downgrade to {revision!r}? Tables made since are dropped with their data", abort=True)
@@ -323,7 +342,7 @@ def db_downgrade(
 @db_app.command("check")
 def db_check() -> None:
     """Compare the database with the models. Exit code 1 when they differ."""
-    from .storage import migrate  # noqa: PLC0415
+    from .storage import migrate
 
     with pipeline() as found:
         differences = migrate.check(found.database.url)
@@ -341,7 +360,7 @@ def simulate(
     port: Annotated[int, typer.Option(help="Port on loopback; 0: any free one.")] = 8400,
 ) -> None:
     """Serve the simulated platforms on loopback until Ctrl-C, and print the settings that point at them."""
-    from .simulator.launch import SimulatorProcess  # noqa: PLC0415
+    from .simulator.launch import SimulatorProcess
 
     with SimulatorProcess(size=size, seed=seed, port=port) as simulator:
         for platform, url in simulator.base_urls.items():
@@ -352,7 +371,7 @@ def simulate(
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Look for what commonly goes wrong, and say how to mend it."""
-    from .defs.doctor import examine  # noqa: PLC0415
+    from .defs.doctor import examine
 
     findings = examine(load_settings())
     if as_json:
@@ -370,11 +389,11 @@ def known_errors() -> tuple[type[BaseException], ...]:
     names = {
         "palimpsest_pipeline.defs.demo": ("DemoError",),
         "palimpsest_pipeline.defs.serve": ("ServeError",),
-        "palimpsest_pipeline.landing": ("LandingError",),
+        "palimpsest_pipeline.landing": ("LandingError", "RecordedPayloadError"),
         "palimpsest_pipeline.simulator.launch": ("SimulatorError",),
-        "palimpsest_pipeline.storage.database": ("DatabaseError",),
+        "palimpsest_pipeline.storage.database": ("DatabaseUrlError", "DatabaseUnreachable"),
         "palimpsest_pipeline.storage.embedded": ("EmbeddedPostgresError",),
-        "palimpsest_pipeline.storage.migrate": ("MigrationError",),
+        "palimpsest_pipeline.storage.migrate": ("MigrationLockError",),
     }
     return (SettingsError, *(getattr(sys.modules[room], name) for room, found in names.items() if room in sys.modules for name in found))
 

@@ -17,11 +17,7 @@ def _owned(spec: dg.AssetSpec) -> dg.AssetSpec:
 
 
 defs = dg.Definitions(
-    assets=[
-        a.map_asset_specs(_owned)
-        for a in dg.load_assets_from_modules([landing, core, mart])
-        if isinstance(a, dg.AssetsDefinition)
-    ],
+    assets=[a.map_asset_specs(_owned) for a in dg.load_assets_from_modules([landing, core, mart]) if isinstance(a, dg.AssetsDefinition)],
     asset_checks=dg.load_asset_checks_from_modules([landing_checks, mart_checks]),
     jobs=[jobs.full_cycle, jobs.refresh, jobs.replay],
     schedules=[jobs.full_cycle_schedule],

@@ -99,7 +99,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _databases_come_as_a_pair(self) -> Self:
         if (self.database_url is None) != (self.dagster_database_url is None):
-            raise ValueError("set both PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL (two databases), or neither for the embedded server")
+            raise ValueError(
+                "set both PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL (two databases), or neither for the embedded server"
+            )
         return self
 
     @property

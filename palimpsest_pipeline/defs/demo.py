@@ -12,7 +12,7 @@ from ..domain.instants import hour_of
 from ..domain.words import Platform, Trigger
 from ..settings import Settings, load_settings
 from ..simulator.launch import SimulatorProcess
-from ..storage import ledger, marts
+from ..storage import ledger_readers, mart_readers
 from .instance import open_instance
 from .launch import run_job
 from .pipeline import Pipeline, embedded_server
@@ -116,7 +116,7 @@ def demo_world(settings: Settings, *, size: int, seed: int, say: Say) -> Iterato
 def fresh(home: Path) -> None:
     """Begin anew: a demo's world is anchored at its own start, so rows of an earlier one would only confuse."""
     if home.exists():
-        embedded_server(load_settings(home_dir=home, embedded_durable=False)).stop()
+        embedded_server(load_settings(home_dir=home, embedded_durable=False)).remove()
         shutil.rmtree(home)
     home.mkdir(parents=True)
 
@@ -124,9 +124,9 @@ def fresh(home: Path) -> None:
 def summary(pipeline: Pipeline, began: float) -> DemoSummary:
     """The last cycle's figures, read from Postgres."""
     with pipeline.connect() as conn:
-        rates = marts.latest_rates(conn).filter(platform="all").row(0, named=True)
-        totals = marts.totals(conn)
-        skew = ledger.skew_ms(conn, totals["last_cycle_id"])
+        rates = mart_readers.latest_rates(conn).filter(platform="all").row(0, named=True)
+        totals = mart_readers.totals(conn)
+        skew = ledger_readers.skew_ms(conn, totals["last_cycle_id"])
     return DemoSummary(
         fixtures=rates["n_union"],
         matched=rates["n_matched_fixtures"],

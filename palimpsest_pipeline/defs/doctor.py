@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-
 from ..landing import Landing, LandingError, daily_bytes
 from ..settings import Settings
 from ..storage import migrate
-from ..storage.database import Database, DatabaseError
+from ..storage.database import Database, DatabaseUnreachable, DatabaseUrlError
 from .pipeline import DATABASES, embedded_server
 from .serve import ServeError, check_port, recall
 
@@ -57,7 +56,7 @@ def database(settings: Settings) -> Finding:
         with Database(url).connect() as conn:
             row = conn.execute("show server_version_num").fetchone()
         differences = migrate.check(url)
-    except DatabaseError as error:
+    except (DatabaseUrlError, DatabaseUnreachable) as error:
         return Finding("database", False, str(error))
     version = int(row[0]) if row else 0
     if version < 150000:
@@ -76,7 +75,11 @@ def landing(settings: Settings) -> Finding:
     cycles_a_day = 24 * 60 / settings.full_cycle_minutes
     forecast = cycles_a_day * BYTES_PER_FULL_CYCLE * settings.landing_retention_days / 2**30
     seen = f"largest day so far {max(per_day.values()) / 2**20:.0f} MiB" if per_day else "empty"
-    return Finding("landing", True, f"{settings.landing_root}: {seen}; full-size platforms would fill about {forecast:.0f} GiB in {settings.landing_retention_days} days")
+    return Finding(
+        "landing",
+        True,
+        f"{settings.landing_root}: {seen}; full-size platforms would fill about {forecast:.0f} GiB in {settings.landing_retention_days} days",
+    )
 
 
 def disk(settings: Settings) -> Finding:
@@ -95,5 +98,3 @@ def ui_port(settings: Settings) -> Finding:
     except ServeError as error:
         return Finding("ui", False, str(error))
     return Finding("ui", True, f"port {settings.ui_port} is free")
-
-

@@ -35,7 +35,9 @@ def run_job(
     from ..definitions import defs  # noqa: PLC0415 - the definitions import this package
 
     key = hour_key(hour)
-    config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the instance keeps the log; a terminal shows progress
+    config: dict[str, object] = {
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
+    }  # the instance keeps the log; a terminal shows progress
     if sr_ids:
         config["ops"] = {"landing__odds_payloads": {"config": {"sr_ids": list(sr_ids)}}}
     result = defs.resolve_job_def(job).execute_in_process(

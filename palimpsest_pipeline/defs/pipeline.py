@@ -13,6 +13,7 @@ from ..landing import Landing
 from ..markets import Vocabulary, vocabulary
 from ..platforms.base import PlatformAdapter
 from ..platforms.registry import adapters, parser_version
+from ..scrape.sinks import Progress
 from ..settings import Settings
 from ..storage.database import Database
 from ..storage.embedded import EmbeddedPostgres
@@ -32,6 +33,8 @@ class Pipeline:
     """What every asset needs: where the data is, what time it is, and how each platform is asked and read."""
 
     settings: Settings
+    progress: Progress | None = None
+    """Who watches a scrape; None: the log of the run."""
 
     @cached_property
     def clock(self) -> Clock:

@@ -9,5 +9,5 @@ from .pipeline import Pipeline
 class PipelineResource(dg.ConfigurableResource):
     """The pipeline with the settings of the environment (`PALIMPSEST_*`)."""
 
-    def create_resource(self, context: dg.InitResourceContext) -> Pipeline:  # noqa: ARG002 - Dagster's signature
+    def create_resource(self, context: dg.InitResourceContext) -> Pipeline:
         return Pipeline(load_settings())

@@ -37,7 +37,7 @@ class LandingError(Exception):
     """The landing cannot be used as asked. The message says what to do."""
 
 
-class LandingIncomplete(LandingError):  # noqa: N818 - says what is the case
+class LandingIncomplete(LandingError):
     """A manifest names segments that are not there or not as they were written."""
 
 

@@ -34,7 +34,7 @@ def normalise_url(url: str) -> str:
     return parsed.set(drivername=SCHEME).render_as_string(hide_password=False)
 
 
-class DatabaseUnreachable(ConnectionError):  # noqa: N818 - says what is the case
+class DatabaseUnreachable(ConnectionError):
     """No connection could be made. The message names the address, without its password, and what to do."""
 
 
@@ -76,7 +76,9 @@ class Database:
         except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[-1].strip()
             shown = self._parsed.render_as_string(hide_password=True)
-            raise DatabaseUnreachable(f"cannot reach {shown}: {reason}. Check the address (PALIMPSEST_DATABASE_URL) and that the server runs.") from error
+            raise DatabaseUnreachable(
+                f"cannot reach {shown}: {reason}. Check the address (PALIMPSEST_DATABASE_URL) and that the server runs."
+            ) from error
 
     def sqlalchemy_engine(self) -> sa.Engine:
         """An engine without a pool, for migrations and small things. Prices never go this way."""

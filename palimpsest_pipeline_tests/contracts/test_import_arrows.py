@@ -60,7 +60,10 @@ def test_rooms_import_only_along_the_arrows():
     wrong = [
         f"{file}:{line}: {room} imports {name}"
         for room, file, line, name in FOUND
-        if name.startswith("palimpsest_pipeline.") and (target := name.split(".")[1]) != room and target in {*ALLOWED} and target not in ALLOWED.get(room, set())
+        if name.startswith("palimpsest_pipeline.")
+        and (target := name.split(".")[1]) != room
+        and target in {*ALLOWED}
+        and target not in ALLOWED.get(room, set())
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from ...domain.instants import parse_hour_key
+from ..hourly import Derive, derive_hour
 from ..landing.assets import discovery_payloads, odds_payloads
 from ..metadata import figures, table_metadata
 from ..partitions import hours
@@ -10,13 +11,13 @@ from ..pipeline import Pipeline
 from . import ingest
 
 
-def _materialize(context: dg.AssetExecutionContext, pipeline: Pipeline, product: str, derive: ingest.Derive) -> dg.MaterializeResult:
+def _materialize(context: dg.AssetExecutionContext, pipeline: Pipeline, product: str, derive: Derive) -> dg.MaterializeResult:
     rows, cycles, skipped = 0, 0, 0
     for key in context.partition_keys:
-        done = ingest.ingest_hour(pipeline, parse_hour_key(key), "core", product, derive)
-        context.add_asset_metadata(figures(done.rows, cycles=len(done.cycles), cycles_up_to_date=done.skipped), partition_key=key)
-        context.log.info(f"{product} {key}: {len(done.cycles)} cycles derived, {done.skipped} up to date, {done.rows} rows")
-        rows, cycles, skipped = rows + done.rows, cycles + len(done.cycles), skipped + done.skipped
+        done = derive_hour(pipeline, parse_hour_key(key), "core", product, derive)
+        context.add_asset_metadata(figures(done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date), partition_key=key)
+        context.log.info(f"{product} {key}: {len(done.cycles)} cycles derived, {done.up_to_date} up to date, {done.rows} rows")
+        rows, cycles, skipped = rows + done.rows, cycles + len(done.cycles), skipped + done.up_to_date
     return dg.MaterializeResult(metadata={"rows": rows, "cycles": cycles, "cycles_up_to_date": skipped})
 
 

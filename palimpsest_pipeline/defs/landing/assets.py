@@ -1,6 +1,7 @@
 """Landing: the platforms' answers as they came. Live only; a past hour is replayed from here, never scraped again."""
 
 import dagster as dg
+from pydantic import Field
 
 from ...domain.cycles import CycleResult
 from ...domain.instants import hour_of, parse_hour_key
@@ -8,6 +9,7 @@ from ...domain.words import Scope, Trigger
 from ..metadata import figures
 from ..partitions import hours
 from ..pipeline import Pipeline
+from ..progress import LogProgress
 from . import live
 
 TRIGGER_TAG = "palimpsest/trigger"
@@ -17,8 +19,7 @@ TRIGGER_TAG = "palimpsest/trigger"
 class CaptureConfig(dg.Config):
     """What to capture when discovery is not part of the run."""
 
-    sr_ids: list[int] = []
-    """SportRadar ids of the fixtures to refresh; empty: every upcoming fixture known from earlier discoveries."""
+    sr_ids: list[int] = Field(default=[], description="SportRadar ids of the fixtures to refresh; empty: every upcoming fixture that is known")
 
 
 def _begun(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> live.Begun:
@@ -49,12 +50,12 @@ def _figures(result: CycleResult) -> dict[str, object]:
 def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle."""
     cycle = live.begin(pipeline, _begun(context), Scope.FULL)
-    _, result = live.run_discovery(pipeline, cycle, live.LogProgress(context.log.info))
+    result = live.run_discovery(pipeline, cycle, pipeline.progress or LogProgress(context.log.info))
     return dg.MaterializeResult(metadata=_figures(result))
 
 
 @dg.asset(partitions_def=hours, group_name="landing", kinds={"http", "parquet"}, key_prefix="landing", deps=[discovery_payloads])
 def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Full-depth odds of every target, all platforms of a fixture at once. Completes the run's full cycle, or opens one for given fixtures."""
-    result = live.capture_for_run(pipeline, _begun(context, tuple(config.sr_ids)), live.LogProgress(context.log.info))
+    result = live.run_capture(pipeline, _begun(context, tuple(config.sr_ids)), pipeline.progress or LogProgress(context.log.info))
     return dg.MaterializeResult(metadata=_figures(result))

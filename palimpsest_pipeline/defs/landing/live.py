@@ -1,22 +1,27 @@
 """A live cycle: open it, discover, capture, close it; the landing and the ledger are told as it goes. Knows no Dagster."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ...domain.cycles import Cycle, CycleResult, Target
 from ...domain.instants import cycle_id_at, hour_key, hour_of
-from ...domain.observations import Discovery
-from ...domain.words import PayloadKind, Platform, Scope, Trigger
+from ...domain.words import Scope, Trigger
 from ...scrape import capture, discover, discovery_result, targets
 from ...scrape.sinks import Progress
-from ...storage import ledger, listings
+from ...storage import ledger, ledger_readers
+from ...storage.known import current_listings
+from ..core.readings import discoveries
 from ..pipeline import Pipeline
 
 
 class NotLive(Exception):
     """A past hour cannot be scraped again. The message says what to do instead."""
+
+
+class UnknownFixture(Exception):
+    """A fixture was asked for that no platform is known to list. The message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +50,42 @@ def begin(pipeline: Pipeline, begun: Begun, scope: Scope) -> Cycle:
     now = pipeline.clock.now()
     check_hour_is_live(begun.hour, now, pipeline.settings.grace_minutes)
     with pipeline.connect() as conn:
-        taken = ledger.cycle_ids_since(conn, cycle_id_at(now))
         cycle_id = cycle_id_at(now)
-        while cycle_id in taken:
+        while ledger.batch(conn, cycle_id) is not None:
             cycle_id += 1
         cycle = Cycle(cycle_id, begun.trigger, scope, pipeline.settings.home_platform, begun.hour, now, begun.run_id, begun.sr_ids)
         ledger.open_batch(conn, cycle)
-        conn.commit()
     return cycle
 
 
-def run_discovery(pipeline: Pipeline, cycle: Cycle, progress: Progress | None = None) -> tuple[Mapping[Platform, Discovery], CycleResult]:
-    """Ask every platform at once what it lists; land every answer. The result counts requests per platform."""
+def run_discovery(pipeline: Pipeline, cycle: Cycle, progress: Progress) -> CycleResult:
+    """Ask every platform at once what it lists; land every answer as it comes; tell the ledger."""
 
-    async def work() -> tuple[Mapping[Platform, Discovery], CycleResult]:
+    async def work() -> CycleResult:
         writer = pipeline.landing.writer(cycle)
         async with pipeline.clients() as clients:
             found = await discover(cycle, pipeline.adapters, clients, writer, sport=pipeline.settings.sport, clock=pipeline.clock, progress=progress)
         result = discovery_result(cycle, found, pipeline.clock.now())
         writer.close(result.status, result.finished_at, ["discovery"])
-        return found.discoveries, result
+        return result
 
-    discoveries, result = asyncio.run(work())
-    close(pipeline, result)
-    return discoveries, result
+    return _told(pipeline, asyncio.run(work()))
 
 
-def run_capture(pipeline: Pipeline, cycle: Cycle, wanted: Sequence[Target], earlier: CycleResult | None, progress: Progress | None = None) -> CycleResult:
-    """Fetch every target from all its platforms at once; land every answer as it comes; close the cycle."""
+def run_capture(pipeline: Pipeline, begun: Begun, progress: Progress) -> CycleResult:
+    """Fetch every target from all its platforms at once; land every answer as it comes; tell the ledger.
+
+    The targets are those of the discovery in the same run; without one, the fixtures asked for, or all upcoming ones that are known.
+    """
+    with pipeline.connect() as conn:
+        batch = ledger.batch_of_run(conn, begun.run_id) if begun.run_id else None
+        earlier = ledger_readers.result_of(conn, batch) if batch is not None else None
+    if batch is None:
+        cycle = begin(pipeline, begun, Scope.EVENTS)
+        wanted = targets_of_known(pipeline, begun.sr_ids)
+    else:
+        cycle = batch.cycle
+        wanted = targets_of_discovery(pipeline, cycle)
 
     async def work() -> CycleResult:
         writer = pipeline.landing.writer(cycle)
@@ -81,31 +94,28 @@ def run_capture(pipeline: Pipeline, cycle: Cycle, wanted: Sequence[Target], earl
         writer.close(result.status, result.finished_at, ["capture"])
         return result
 
-    result = asyncio.run(work())
-    close(pipeline, result)
-    return result
+    return _told(pipeline, asyncio.run(work()))
 
 
-def close(pipeline: Pipeline, result: CycleResult) -> None:
-    """Write what the cycle came to."""
+def _told(pipeline: Pipeline, result: CycleResult) -> CycleResult:
     with pipeline.connect() as conn:
         ledger.close_batch(conn, result)
-        conn.commit()
+    return result
 
 
 def targets_of_discovery(pipeline: Pipeline, cycle: Cycle) -> list[Target]:
     """Targets from what this cycle's discovery landed."""
-    manifest = pipeline.landing.manifest(cycle.cycle_id)
-    answers = list(pipeline.landing.answers(pipeline.landing.read(manifest, kinds=[PayloadKind.TREE, PayloadKind.LISTING])))
-    found = [
-        adapter.read_discovery([a for a in answers if a.request.platform == platform], pipeline.settings.sport)
-        for platform, adapter in pipeline.adapters.items()
-    ]
-    return targets([listing for d in found for listing in d.listings], cycle.home_platform, pipeline.clock.now())
+    found = discoveries(pipeline, pipeline.landing.manifest(cycle.cycle_id), pipeline.platforms)
+    return targets([listing for d, _ in found.values() for listing in d.listings], cycle.home_platform, pipeline.clock.now())
 
 
-def targets_of_events(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:
-    """Targets for given fixtures from what earlier discoveries know."""
+def targets_of_known(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:
+    """Targets from what earlier cycles know: the fixtures given, or every upcoming one. Raises UnknownFixture naming ids that nobody lists."""
+    now = pipeline.clock.now()
     with pipeline.connect() as conn:
-        known = listings.current_listings(conn, sr_ids=list(sr_ids))
-    return targets(known, pipeline.settings.home_platform, pipeline.clock.now())
+        known = current_listings(conn, now, sr_ids)
+    if missing := set(sr_ids) - {listing.sr_id for listing in known}:
+        raise UnknownFixture(
+            f"no upcoming listing is known for SportRadar id {', '.join(map(str, sorted(missing)))}: run a full cycle first, or check the id"
+        )
+    return targets(known, pipeline.settings.home_platform, now)

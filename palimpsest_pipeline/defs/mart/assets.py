@@ -3,9 +3,9 @@
 import dagster as dg
 
 from ...domain.instants import parse_hour_key
-from ...storage import marts
-from ..core import ingest
+from ...storage import mart_readers
 from ..core.assets import matched_events, odds_snapshots
+from ..hourly import derive_hour
 from ..metadata import figures, plain, table_metadata
 from ..partitions import hours
 from ..pipeline import Pipeline
@@ -32,14 +32,14 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
     """Coverage and match rates from one reading of the universe, so that the three tables add up."""
     for key in context.partition_keys:
         hour = parse_hour_key(key)
-        done = ingest.ingest_hour(pipeline, hour, "mart", "coverage", derive.derive_coverage, derive.COVERAGE_SCOPES)
+        done = derive_hour(pipeline, hour, "mart", "coverage", derive.derive_coverage, derive.COVERAGE_SCOPES)
         with pipeline.connect() as conn:
-            headline = marts.headline(conn, hour)
-            counts = {table: marts.count_of_hour(conn, table, hour) for table in derive.COVERAGE_TABLES}
-        context.log.info(f"coverage {key}: {len(done.cycles)} cycles computed, {done.skipped} up to date; {headline}")
+            rows = {table: mart_readers.of_hour(conn, f"mart.{table}", hour) for table in derive.COVERAGE_TABLES}
+        headline = mart_readers.headline(rows["match_rate_platform"])
+        context.log.info(f"coverage {key}: {len(done.cycles)} cycles computed, {done.up_to_date} up to date; {headline}")
         for table in derive.COVERAGE_TABLES:
             context.add_asset_metadata(
-                {**figures(counts[table], cycles=len(done.cycles)), **plain(headline)}, asset_key=["mart", table], partition_key=key
+                {**figures(rows[table].height, cycles=len(done.cycles)), **plain(headline)}, asset_key=["mart", table], partition_key=key
             )
     for table in derive.COVERAGE_TABLES:
         yield dg.MaterializeResult(asset_key=["mart", table])
@@ -57,7 +57,7 @@ def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pi
     """How complete and how fast each stage of each platform's part of a cycle was."""
     rows = 0
     for key in context.partition_keys:
-        done = ingest.ingest_hour(pipeline, parse_hour_key(key), "mart", "run_quality", derive.derive_run_quality)
+        done = derive_hour(pipeline, parse_hour_key(key), "mart", "run_quality", derive.derive_run_quality)
         context.add_asset_metadata(figures(done.rows, cycles=len(done.cycles)), partition_key=key)
         rows += done.rows
     return dg.MaterializeResult(metadata={"rows": rows})

@@ -5,7 +5,7 @@ import polars as pl
 
 from ...domain.instants import parse_hour_key
 from ...metrics import laws
-from ...storage import marts
+from ...storage import mart_readers
 from ..partitions import hours
 from ..pipeline import Pipeline
 
@@ -13,7 +13,10 @@ from ..pipeline import Pipeline
 def _result(violations: pl.DataFrame, mend: str) -> dg.AssetCheckResult:
     description = "" if violations.is_empty() else "; ".join(violations["violation"].head(5).to_list()) + f". {mend}"
     return dg.AssetCheckResult(
-        passed=violations.is_empty(), severity=dg.AssetCheckSeverity.ERROR, description=description or None, metadata={"violations": violations.height}
+        passed=violations.is_empty(),
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=description or None,
+        metadata={"violations": violations.height},
     )
 
 
@@ -22,9 +25,7 @@ MEND = "Rebuild the hour (`palimpsest backfill`); if it stays, the derivation is
 
 def _hour_frames(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, *tables: str) -> list[pl.DataFrame]:
     with pipeline.connect() as conn:
-        return [
-            pl.concat([marts.of_hour(conn, table, parse_hour_key(key)) for key in context.partition_keys]) for table in tables
-        ]
+        return [pl.concat([mart_readers.of_hour(conn, f"mart.{table}", parse_hour_key(key)) for key in context.partition_keys]) for table in tables]
 
 
 @dg.asset_check(asset=["mart", "match_rate_platform"], blocking=True, partitions_def=hours)

@@ -1,62 +1,75 @@
 """From core to mart: read the universe as of a cycle, compute, replace the cycle's rows. Knows no Dagster."""
 
+from typing import Final
+
 import polars as pl
 import psycopg
 
-from ...domain.words import Platform, Scope
+from ...domain.words import Completeness, Platform, Scope
 from ...landing import Manifest
-from ...matching import crosswalk, identify
-from ...metrics import coverage_fixture, coverage_tournament, match_rate_platform, run_quality
-from ...storage import history, marts, universe
-from ..core.ingest import as_of, competitors
+from ...matching import crosswalk, fixtures, identify
+from ...metrics import Universe, coverage_fixture, coverage_tournament, match_rate_platform, run_quality
+from ...metrics.quality import ANSWERS
+from ...storage import mart_readers, marts, quality, rejects, universe
+from ..core import readings
+from ..core.ingest import trusted
 from ..pipeline import Pipeline
 
-COVERAGE_SCOPES = (Scope.FULL, Scope.RECORDED)
+COVERAGE_SCOPES: Final = (Scope.FULL, Scope.RECORDED)
 """Cycles that coverage is computed as of. A cycle that asked for given fixtures can say nothing about the others."""
 
-COVERAGE_TABLES = ("coverage_fixture", "coverage_tournament", "match_rate_platform")
+COVERAGE_TABLES: Final = ("coverage_fixture", "coverage_tournament", "match_rate_platform")
 
 
 def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """The three coverage tables of one cycle: from one reading of the universe, so that they add up."""
-    home, platforms = manifest.home_platform, [Platform(manifest.home_platform), *competitors(pipeline, manifest)]
-    instant = as_of(pipeline, manifest)
-    seen, looked = universe.universe(conn, manifest.cycle_id)
-    identified = identify(seen)
-    tournaments, links = crosswalk(identified, platforms)
-    coverage = coverage_fixture(identified, looked, links, tournaments, as_of=instant, home=home, platforms=platforms)
-    by_tournament = coverage_tournament(coverage, identified, looked, links, tournaments, as_of=instant, home=home, platforms=platforms)
-    before = marts.previous_match_rates(conn, manifest.cycle_id)
-    rates = match_rate_platform(coverage, identified, looked, links, as_of=instant, home=home, platforms=platforms, previous=before)
-    stamp = (
-        pl.lit(manifest.cycle_id, pl.Int64).alias("cycle_id"),
-        pl.lit(pipeline.vocabulary.version).alias("mapping_version"),
-        pl.lit(pipeline.clock.now()).alias("computed_at"),
+    """The three coverage tables of one cycle, from one reading of the universe, so that they add up."""
+    trust = trusted(pipeline, manifest)
+    facts = readings.cycle_facts(pipeline, manifest)
+    claims, looked = universe.universe(conn, manifest.cycle_id)
+    identified = identify(claims)
+    tournaments, links = crosswalk(identified, trust)
+    known = Universe.of(
+        identified,
+        fixtures(identified, links, trust),
+        looked,
+        links,
+        tournaments,
+        as_of=facts.as_of,
+        home=manifest.home_platform,
+        platforms=trust,
     )
-    frames = dict(zip(COVERAGE_TABLES, (coverage, by_tournament, rates), strict=True))
-    for table, frame in frames.items():
-        marts.replace(conn, table, manifest.cycle_id, frame.with_columns(*stamp))
-    return sum(frame.height for frame in frames.values())
+    rates = match_rate_platform(
+        known,
+        completeness=_completeness(pipeline, conn, manifest),
+        previous=mart_readers.before(conn, "mart.match_rate_platform", manifest.cycle_id),
+    )
+    frames = (coverage_fixture(known), coverage_tournament(known), rates)
+    written = 0
+    for table, frame in zip(COVERAGE_TABLES, frames, strict=True):
+        written += marts.replace(conn, f"mart.{table}", manifest.cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)))
+    return written
+
+
+def _completeness(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> dict[Platform, Completeness]:
+    """How the cycle's own discovery of each platform went. Recorded payloads discover nothing whole."""
+    if manifest.scope is Scope.RECORDED:
+        return dict.fromkeys(pipeline.platforms, Completeness.PARTIAL)
+    trees = marts.read(conn, "core.discovery_manifest", manifest.cycle_id).filter(pl.col("external_id") == readings.WHOLE_TREE)
+    return {Platform(p): Completeness(c) for p, c in trees.select("platform", "completeness").iter_rows()}
 
 
 def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
     """How complete and how fast each stage of each platform's part was, from the landing and from what core stored."""
-    answers = pipeline.landing.read(
-        manifest, columns=["platform", "kind", "external_id", "attempt", "status", "failure", "requested_at", "received_at", "bytes"]
+    cycle_id = manifest.cycle_id
+    frame = run_quality(
+        pipeline.landing.read(manifest, columns=list(ANSWERS)),
+        manifests=marts.read(conn, "core.discovery_manifest", cycle_id),
+        discovered=quality.discovered(conn, cycle_id),
+        history=quality.captures(conn, cycle_id),
+        rejects=rejects.reject_counts(conn, cycle_id),
+        medians=quality.fetched_medians(conn, cycle_id),
+        as_of=readings.cycle_facts(pipeline, manifest).as_of,
+        scope=manifest.scope,
+        platforms=pipeline.platforms,
     )
-    quality = run_quality(
-        answers,
-        manifests=marts.discovery_manifest(conn, manifest.cycle_id),
-        history=history.stats_of_cycle(conn, manifest.cycle_id),
-        rejects=marts.reject_counts(conn, manifest.cycle_id),
-        earlier=marts.earlier_quality(conn, manifest.cycle_id),
-        as_of=as_of(pipeline, manifest),
-        platforms=list(pipeline.platforms),
-    )
-    frame = quality.with_columns(
-        pl.lit(manifest.cycle_id, pl.Int64).alias("cycle_id"),
-        pl.lit(pipeline.vocabulary.version).alias("mapping_version"),
-        pl.lit(pipeline.clock.now()).alias("computed_at"),
-    )
-    marts.replace(conn, "run_quality", manifest.cycle_id, frame)
-    return frame.height
+    return marts.replace(conn, "mart.run_quality", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)))

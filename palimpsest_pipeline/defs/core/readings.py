@@ -1,0 +1,184 @@
+"""What a landed cycle says, as the frames that storage takes. Reads the landing and the dialects; writes nothing. Knows no Dagster."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+
+from ...domain.exchange import Answer
+from ...domain.observations import Detail, Discovery, Listing, PayloadRejected, Reject
+from ...domain.words import Completeness, PayloadKind, Platform, Scope
+from ...landing import Manifest
+from ...matching import country_iso
+from ...storage.listings import LISTING_SCHEMA, MANIFEST_SCHEMA, TOURNAMENT_SCHEMA, CycleFacts
+from ..pipeline import Pipeline
+
+DISCOVERY: Final = (PayloadKind.TREE, PayloadKind.LISTING)
+IN_PLAY: Final = "in play: out of scope for prematch odds"
+WHOLE_TREE: Final = "*"
+
+RAW_COLUMNS: Final = {
+    "market_id": pl.String,
+    "market_name": pl.String,
+    "specifier": pl.String,
+    "outcome_id": pl.String,
+    "outcome_name": pl.String,
+    "odds_milli": pl.Int32,
+    "off": pl.Boolean,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A listing as one answer showed it."""
+
+    listing: Listing
+    observed_at: datetime
+    kind: PayloadKind
+
+
+def answers_of(pipeline: Pipeline, manifest: Manifest, kinds: Sequence[PayloadKind], platforms: Sequence[Platform] | None = None) -> list[Answer]:
+    """Landed answers of the kinds and platforms given, bodies included."""
+    return list(pipeline.landing.answers(pipeline.landing.read(manifest, kinds=kinds, platforms=platforms)))
+
+
+def cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
+    """The cycle as core keeps it; `as_of` is its last discovery answer, or its last answer where nothing was discovered."""
+    received = pipeline.landing.read(manifest, columns=["kind", "received_at"])
+    discovery = received.filter(pl.col("kind").is_in([str(k) for k in DISCOVERY]))
+    last = (discovery if manifest.scope is Scope.FULL and discovery.height else received)["received_at"].max()
+    return CycleFacts(
+        cycle_id=manifest.cycle_id,
+        partition_hour=manifest.partition_hour,
+        trigger=manifest.trigger,
+        scope=manifest.scope,
+        home_platform=manifest.home_platform,
+        as_of=last if isinstance(last, datetime) else manifest.started_at,
+    )
+
+
+def discoveries(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> dict[Platform, tuple[Discovery, datetime]]:
+    """Per platform, what a full cycle discovered and when its last discovery answer was observed; empty for a cycle that does not discover."""
+    if manifest.scope is not Scope.FULL:
+        return {}
+    answers = answers_of(pipeline, manifest, DISCOVERY, platforms)
+    found = {}
+    for platform in platforms:
+        mine = [a for a in answers if a.request.platform == platform]
+        at = max((a.observed_at for a in mine), default=manifest.started_at)
+        found[platform] = (pipeline.adapters[platform].read_discovery(mine, pipeline.settings.sport), at)
+    return found
+
+
+def listings_of_details(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> list[Seen]:
+    """What each detail answer says of its own listing. Those that cannot be read, or show a match in play, are left to the rejects of the odds."""
+    seen = []
+    for answer in _usable(answers_of(pipeline, manifest, [PayloadKind.DETAIL], platforms)):
+        try:
+            listing = pipeline.adapters[answer.request.platform].read_listing(answer)
+        except PayloadRejected:
+            continue
+        if not listing.in_play:
+            seen.append(Seen(listing, answer.observed_at, PayloadKind.DETAIL))
+    return seen
+
+
+def books(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> tuple[list[tuple[Answer, Detail]], list[tuple[PayloadKind, Reject, bool]]]:
+    """Every detail answer of a platform with its whole book, and what was refused (as `storage.rejects` takes it)."""
+    good: list[tuple[Answer, Detail]] = []
+    refused: list[tuple[PayloadKind, Reject, bool]] = []
+    for answer in _usable(answers_of(pipeline, manifest, [PayloadKind.DETAIL], [platform])):
+        try:
+            detail = pipeline.adapters[platform].read_detail(answer)
+        except PayloadRejected as rejected:
+            refused.append((PayloadKind.DETAIL, Reject(platform, answer.request.external_id, rejected.path, rejected.reason), True))
+            continue
+        if detail.listing.in_play:
+            refused.append((PayloadKind.DETAIL, Reject(platform, detail.listing.external_id, "$", IN_PLAY), True))
+            continue
+        refused += [(PayloadKind.DETAIL, entry, False) for entry in detail.rejects]
+        good.append((answer, detail))
+    return good, refused
+
+
+def seen_in_discovery(found: dict[Platform, tuple[Discovery, datetime]]) -> list[Seen]:
+    """Listings that discovery showed; those in play are out of scope."""
+    return [Seen(x, at, PayloadKind.LISTING) for discovery, at in found.values() for x in discovery.listings if not x.in_play]
+
+
+def listings_frame(seen: Iterable[Seen]) -> pl.DataFrame:
+    """Rows of `storage.listings.LISTING_SCHEMA`."""
+    rows = [
+        (
+            x.platform,
+            x.external_id,
+            x.sport,
+            x.kind,
+            x.tournament_external_id,
+            x.tournament_name,
+            x.country_raw,
+            x.sr_tournament_id,
+            x.home_team,
+            x.away_team,
+            x.kickoff_at,
+            x.sr_id,
+            x.genius_id,
+            x.n_markets_declared,
+            s.observed_at,
+            s.kind,
+        )
+        for s in seen
+        for x in (s.listing,)
+    ]
+    return pl.DataFrame(rows, schema=LISTING_SCHEMA, orient="row")
+
+
+def manifest_frame(found: dict[Platform, tuple[Discovery, datetime]]) -> pl.DataFrame:
+    """Rows of `storage.listings.MANIFEST_SCHEMA`: one per tournament, and one for each platform's tree as a whole."""
+    rows: list[tuple[str, str, int | None, int, str, str]] = []
+    for platform, (discovery, _) in found.items():
+        tournaments = discovery.tournaments
+        whole = Completeness.FAILED if discovery.completeness is Completeness.FAILED else discovery.completeness
+        rows.append((platform, WHOLE_TREE, None, sum(t.received for t in tournaments), whole, discovery.reason))
+        rows += [(platform, t.external_id, t.declared, t.received, t.completeness, t.missing) for t in tournaments]
+    return pl.DataFrame(rows, schema=MANIFEST_SCHEMA, orient="row")
+
+
+def tournaments_frame(found: dict[Platform, tuple[Discovery, datetime]], seen: Iterable[Seen]) -> pl.DataFrame:
+    """Rows of `storage.listings.TOURNAMENT_SCHEMA`, from the trees and from the listings' own claims."""
+    rows = [
+        (t.platform, t.external_id, t.sport, t.name, t.country_raw, _iso(t.country_raw), t.sr_tournament_id, at)
+        for discovery, at in found.values()
+        for t in discovery.tournaments
+    ]
+    rows += [
+        (x.platform, x.tournament_external_id, x.sport, x.tournament_name, x.country_raw, _iso(x.country_raw), x.sr_tournament_id, s.observed_at)
+        for s in seen
+        for x in (s.listing,)
+    ]
+    return pl.DataFrame(rows, schema=TOURNAMENT_SCHEMA, orient="row").unique()
+
+
+def raw_prices_frame(details: Sequence[tuple[Answer, Detail]]) -> pl.DataFrame:
+    """Raw prices of several answers in one frame, as the normaliser takes it; `capture` is the answer's place in `details`."""
+    frames = [
+        pl.DataFrame({name: getattr(d.prices, name) for name in RAW_COLUMNS}, schema=RAW_COLUMNS).select(
+            pl.lit(i, pl.UInt32).alias("capture"),
+            pl.lit(str(d.listing.platform)).alias("platform"),
+            pl.lit(str(d.listing.sport)).alias("sport"),
+            *RAW_COLUMNS,
+        )
+        for i, (_, d) in enumerate(details)
+    ]
+    return pl.concat(frames)
+
+
+def _usable(answers: Iterable[Answer]) -> list[Answer]:
+    """A failed attempt says nothing about a listing."""
+    return [a for a in answers if a.ok]
+
+
+def _iso(country_raw: str | None) -> str | None:
+    return country_iso(country_raw) if country_raw else None

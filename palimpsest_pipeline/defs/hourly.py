@@ -1,0 +1,50 @@
+"""Deriving a product for the cycles of an hour that lack it. One way for live runs, backfills and recorded payloads. Knows no Dagster."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import psycopg
+
+from ..domain.words import Scope
+from ..landing import Manifest
+from ..storage import products
+from .pipeline import Pipeline
+
+Derive = Callable[[Pipeline, psycopg.Connection, Manifest], int]
+"""Writes one product of one cycle inside the caller's transaction and returns the rows written."""
+
+
+@dataclass(slots=True)
+class Derived:
+    """What deriving one product of one hour did."""
+
+    cycles: list[int] = field(default_factory=list)
+    up_to_date: int = 0
+    rows: int = 0
+
+
+def derive_hour(
+    pipeline: Pipeline, hour: datetime, schema: products.Schema, product: str, derive: Derive, scopes: Iterable[Scope] = tuple(Scope)
+) -> Derived:
+    """Derive `product` for every cycle of `hour` that has no mark, or one of other landed content or older versions; oldest first.
+
+    Each cycle is one transaction that ends with its mark, so a repeated run skips what is done, and rows dropped with their marks come back.
+    Raises LandingIncomplete, with the cycle's rows untouched, when its landed segments are not all there.
+    """
+    wanted = set(scopes)
+    manifests = {m.cycle_id: m for m in pipeline.landing.cycles(hour=hour) if m.scope in wanted}
+    versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
+    done = Derived()
+    with pipeline.connect() as conn:
+        pending = products.pending(conn, schema, product, {cycle_id: m.digest for cycle_id, m in manifests.items()}, **versions)
+        conn.commit()
+        done.up_to_date = len(manifests) - len(pending)
+        for cycle_id in pending:
+            manifest = manifests[cycle_id]
+            with conn.transaction():
+                rows = derive(pipeline, conn, manifest)
+                products.mark(conn, schema, product, cycle_id, landing_digest=manifest.digest, n_rows=rows, **versions)
+            done.cycles.append(cycle_id)
+            done.rows += rows
+    return done

@@ -1,0 +1,47 @@
+"""Which listings earlier cycles know: those of a cycle, and the upcoming ones. Reads only."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import psycopg
+
+from ..domain.observations import Listing
+from ..domain.words import ListingKind, Platform, Sport
+
+KNOWN_SQL: Final = """
+    select platform, external_id, kind, sport, tournament_external_id, tournament_name, country_raw, home_team, away_team, kickoff_at,
+           fixture_sr_id, genius_id, sr_tournament_id, n_markets_priced
+    from core.event_listings
+    where kind = 'match' and deleted_at is null and kickoff_at > %s and (%s or fixture_sr_id = any(%s))
+    order by platform, external_id
+"""
+
+
+def listings_of_cycle(conn: psycopg.Connection, cycle_id: int) -> list[int]:
+    """Ids of the listings seen in a cycle."""
+    return [listing_id for (listing_id,) in conn.execute("select listing_id from core.listing_observations where cycle_id = %s", [cycle_id])]
+
+
+def current_listings(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] = ()) -> list[Listing]:
+    """Match listings that have not kicked off at `now`: those of the fixtures given, or all. `sr_id` is the fixture each belongs to."""
+    rows = conn.execute(KNOWN_SQL, [now, not sr_ids, list(sr_ids)]).fetchall()
+    return [
+        Listing(
+            platform=Platform(platform),
+            external_id=external_id,
+            kind=ListingKind(kind),
+            sport=Sport(sport),
+            tournament_external_id=tournament_external_id,
+            tournament_name=tournament_name,
+            country_raw=country_raw,
+            home_team=home_team,
+            away_team=away_team,
+            kickoff_at=kickoff_at,
+            sr_id=sr_id,
+            genius_id=genius_id,
+            sr_tournament_id=sr_tournament_id,
+            n_markets_declared=n_markets,
+        )
+        for platform, external_id, kind, sport, tournament_external_id, tournament_name, country_raw, home_team, away_team, kickoff_at, sr_id, genius_id, sr_tournament_id, n_markets in rows  # noqa: E501
+    ]

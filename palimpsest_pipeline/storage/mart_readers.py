@@ -1,0 +1,86 @@
+"""Questions about the mart: the latest coverage, an hour's rows, totals. Reads only."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from .frames import identifier, read_frame
+from .marts import frame_schema, read
+
+LATEST_SQL: Final = "select max(cycle_id) from mart.match_rate_platform"
+TOURNAMENTS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "tournament": pl.String,
+    "country": pl.String,
+    "n_home": pl.Int32,
+    "n_competitors": pl.Int32,
+    "n_matched": pl.Int32,
+    "n_home_only": pl.Int32,
+    "n_competitor_only": pl.Int32,
+    "n_undetermined": pl.Int32,
+    "home_covered_rate": pl.Float64,
+    "next_missing_kickoff": pl.Datetime("us", "UTC"),
+}
+TOURNAMENTS_SQL: Final = """
+    select display_name as tournament, country, n_home, n_platform as n_competitors, n_matched, n_home_only, n_platform_only as n_competitor_only,
+           n_undetermined, home_covered_rate, earliest_missing_kickoff as next_missing_kickoff
+    from mart.coverage_tournament
+    where cycle_id = %s and platform = 'any' and not include_started
+    order by n_home + n_platform - n_matched desc, country, display_name, tournament_key
+    limit %s
+"""
+TOTALS_SQL: Final = """
+    select (select count(*) from ops.scrape_batches where status <> 'running'), (select max(cycle_id) from ops.scrape_batches),
+           (select coalesce(sum(n_prices), 0) from core.captures where cycle_id = (select max(cycle_id) from ops.scrape_batches))
+"""
+
+
+def latest_cycle(conn: psycopg.Connection) -> int | None:
+    """The newest cycle that coverage was computed for."""
+    row = conn.execute(LATEST_SQL).fetchone()
+    return row[0] if row else None
+
+
+def latest_rates(conn: psycopg.Connection) -> pl.DataFrame:
+    """Upcoming fixtures' rows of mart.match_rate_platform of the newest cycle that has them; 'all' comes last."""
+    cycle_id = latest_cycle(conn)
+    rows = read(conn, "mart.match_rate_platform", cycle_id or 0).filter(~pl.col("include_started"))
+    return rows.sort(pl.col("platform") == "all", "platform")
+
+
+def latest_tournaments(conn: psycopg.Connection, most: int | None) -> pl.DataFrame:
+    """Upcoming fixtures per tournament, all competitors together (columns `TOURNAMENTS`), largest first; `most` None: all of them."""
+    return read_frame(conn, TOURNAMENTS_SQL, [latest_cycle(conn) or 0, most], TOURNAMENTS)
+
+
+def totals(conn: psycopg.Connection) -> dict[str, int]:
+    """`n_cycles` finished, `last_cycle_id`, and `n_prices` that the last cycle captured."""
+    row = conn.execute(TOTALS_SQL).fetchone()
+    return dict(zip(("n_cycles", "last_cycle_id", "n_prices"), (int(v or 0) for v in row or (0, 0, 0)), strict=True))
+
+
+def of_hour(conn: psycopg.Connection, table: str, hour: datetime) -> pl.DataFrame:
+    """Rows of a mart table for the cycles of one partition hour."""
+    schema = frame_schema(table)
+    columns = sql.SQL(", ").join(map(sql.Identifier, schema))
+    query = sql.SQL("select {} from {} where cycle_id in (select cycle_id from core.cycles where partition_hour = %s)")
+    return read_frame(conn, query.format(columns, identifier(table)).as_string(conn), [hour], schema)
+
+
+def before(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
+    """Rows of a mart table for the last cycle before `cycle_id` that has any."""
+    query = sql.SQL("select coalesce(max(cycle_id), 0) from {} where cycle_id < %s").format(identifier(table))
+    row = conn.execute(query, [cycle_id]).fetchone()
+    return read(conn, table, row[0] if row else 0)
+
+
+def headline(rates: pl.DataFrame) -> dict[str, Any]:
+    """The figures people ask for first, from rows of match_rate_platform: upcoming fixtures of the newest cycle among them."""
+    union = rates.filter((pl.col("platform") == "all") & ~pl.col("include_started")).sort("cycle_id").tail(1)
+    if union.is_empty():
+        return {}
+    row = union.row(0, named=True)
+    names = ("n_union", "n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined", "overall_match_rate", "home_covered_rate")
+    return {name: row[name] for name in names}

@@ -1,0 +1,44 @@
+"""What run quality is counted from, per cycle: sightings, captures, and how many answers earlier cycles fetched. Reads only."""
+
+from typing import Final
+
+import polars as pl
+import psycopg
+
+from .frames import read_frame
+
+TRAILING_CYCLES: Final = 20
+"""How many earlier cycles of the same scope the trailing median is taken over."""
+
+DISCOVERED_SQL: Final = """
+    select c.platform, count(*) filter (where c.kind = 'match') as n_matches, count(*) as n_listings
+    from core.listing_observations o join core.listing_claims c using (listing_id, claim_hash)
+    where o.cycle_id = %s and o.seen_in = 'listing'
+    group by c.platform
+"""
+CAPTURES_SQL: Final = """
+    select i.platform, c.keyframe, c.n_changed from core.captures c join ops.listing_ids i using (listing_id) where c.cycle_id = %s
+"""
+MEDIANS_SQL: Final = """
+    with earlier as (
+        select e.cycle_id from core.cycles e join core.cycles c on c.scope = e.scope and e.cycle_id < c.cycle_id
+        where c.cycle_id = %s order by e.cycle_id desc limit %s
+    )
+    select platform, stage, percentile_cont(0.5) within group (order by fetched) as fetched_median
+    from mart.run_quality where cycle_id in (select cycle_id from earlier) group by platform, stage
+"""
+
+
+def discovered(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+    """Per platform, what discovery showed in the cycle: `n_matches`, and `n_listings` of any kind."""
+    return read_frame(conn, DISCOVERED_SQL, [cycle_id], {"platform": pl.String, "n_matches": pl.Int32, "n_listings": pl.Int32})
+
+
+def captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+    """One row per capture of the cycle: `platform`, `keyframe`, `n_changed`."""
+    return read_frame(conn, CAPTURES_SQL, [cycle_id], {"platform": pl.String, "keyframe": pl.Boolean, "n_changed": pl.Int32})
+
+
+def fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+    """Per platform and stage, the median of `fetched` over the cycles of the same scope before this one."""
+    return read_frame(conn, MEDIANS_SQL, [cycle_id, TRAILING_CYCLES], {"platform": pl.String, "stage": pl.String, "fetched_median": pl.Float64})
