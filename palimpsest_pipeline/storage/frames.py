@@ -31,13 +31,14 @@ def copy_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
     Lists become arrays; structs and Python dicts become JSON (a struct's null fields are left out, since Polars adds them to rows that lack
     the key); null stays null and '' stays ''. Raises TypeError for a column without a text form, psycopg's errors for what Postgres refuses.
     """
+    texts = [_as_text(name, dtype) for name, dtype in frame.schema.items()]
     if frame.is_empty():
         return 0
     statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(identifier(table), sql.SQL(", ").join(map(sql.Identifier, frame.columns)))
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
         for chunk in frame.iter_slices(CHUNK_ROWS):
             buffer = io.BytesIO()
-            chunk.select(_as_text(name, dtype) for name, dtype in chunk.schema.items()).write_csv(buffer, include_header=False)
+            chunk.select(texts).write_csv(buffer, include_header=False)
             copy.write(buffer.getbuffer())
     return frame.height
 

@@ -15,7 +15,7 @@ from alembic import command
 from .database import Database
 from .drift import check
 from .reference import Reference, seed
-from .revisions import DAY_PARTITION, VERSION_SCHEMA, alembic_config, alembic_options, current, head, sql_dir, view_files, view_name
+from .revisions import VERSION_SCHEMA, alembic_config, alembic_options, current, head, sql_dir, view_files, view_name
 from .tables import SCHEMAS
 
 __all__ = ["MigrationLockError", "alembic_options", "check", "current", "downgrade", "guarded", "head", "sql_dir", "upgrade", "view_files"]
@@ -110,11 +110,7 @@ def _psycopg(connection: sa.Connection) -> psycopg.Connection:
 
 
 def _drop_remains(conn: psycopg.Connection) -> None:
-    """After the last downgrade: day partitions that were detached, Alembic's table, and the schemas, which are empty then."""
-    tables = conn.execute("select tablename from pg_tables where schemaname = 'core'").fetchall()
-    for (name,) in tables:
-        if DAY_PARTITION.match(name):
-            conn.execute(f"drop table core.{name}".encode())
+    """After the last downgrade: Alembic's table, and the schemas, which are empty then."""
     conn.execute(f"drop table if exists {VERSION_SCHEMA}.alembic_version".encode())
     for schema in reversed(SCHEMAS):
         conn.execute(f"drop schema if exists {schema}".encode())

@@ -68,6 +68,7 @@ class CycleRow(Base):
     __tablename__ = "cycles"
     __table_args__ = (
         sa.Index(None, "partition_hour"),
+        sa.Index(None, "as_of"),
         {"schema": "core", "comment": "Cycles that core has read from the landing: the facts a derived row needs about its cycle."},
     )
 
@@ -358,4 +359,5 @@ class RejectRow(Base):
     external_id: Mapped[Text] = key("Listing it is about; '' when unknown.")
     path: Mapped[Text] = key("Where in the JSON.")
     reason: Mapped[Text] = key("Why, in words.")
+    whole_answer: Mapped[bool] = key("The whole answer was refused, not one entry in it.")
     occurrences: Mapped[int] = column("How often in the cycle.")

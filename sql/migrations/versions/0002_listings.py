@@ -179,6 +179,7 @@ def _cycles() -> None:
         schema="core",
         comment="Cycles that core has read from the landing: the facts a derived row needs about its cycle.",
     )
+    op.create_index(op.f("ix_cycles_as_of"), "cycles", ["as_of"], unique=False, schema="core")
     op.create_index(op.f("ix_cycles_partition_hour"), "cycles", ["partition_hour"], unique=False, schema="core")
 
 

@@ -1,0 +1,156 @@
+"""Listings for matching, and what matching found: fixtures, tournaments across platforms, and which listing belongs to what.
+
+Belongs here: reading and writing those rows. Does not: any rule of matching. Callers commit.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from .frames import identifier, read_frame, stage
+from .listings import LISTINGS_LOCK
+from .tables import metadata
+from .universe import LISTINGS
+
+
+def touched_for_matching(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
+    """Every match that matching must see along with these listings (`LISTINGS`), sorted by platform and external id.
+
+    That is the listings of their tournaments and of all tournaments that share fixtures with those, directly or through others: so what
+    matching finds for them is what it would find for everything. A listing that is deleted has n_markets -1: it speaks only where no other does.
+    """
+    conn.execute("drop table if exists pg_temp.reached")
+    conn.execute("create temporary table reached (platform text, tournament_external_id text, step integer) on commit drop")
+    conn.execute(
+        "insert into reached select distinct platform, tournament_external_id, 0 from core.event_listings where listing_id = any(%s)",
+        [list(listing_ids)],
+    )
+    step = 0
+    while True:
+        found = conn.execute(NEIGHBOURS_SQL, {"step": step})
+        if found.rowcount <= 0:
+            break
+        step += 1
+    return read_frame(conn, MATCHES_SQL, None, LISTINGS).sort("platform", "external_id")
+
+
+def write_matching(
+    conn: psycopg.Connection, identified: pl.DataFrame, fixtures: pl.DataFrame, tournaments: pl.DataFrame, links: pl.DataFrame
+) -> None:
+    """Write what matching found for `identified` (listing_id, fixture_sr_id, match_method, is_primary); the others have their tables' columns.
+
+    Fixtures and tournaments that nothing belongs to any more are removed. Rows that stay as they are are not written.
+    """
+    conn.execute("select pg_advisory_xact_lock(%s)", [LISTINGS_LOCK])
+    stage(conn, "identified", "core.event_listings", identified.select("listing_id", "fixture_sr_id", "match_method", "is_primary"))
+    conn.execute("drop table if exists pg_temp.left_fixtures")
+    conn.execute(
+        """
+        create temporary table left_fixtures on commit drop as
+        select distinct e.fixture_sr_id as sr_id from core.event_listings e join identified i using (listing_id) where e.fixture_sr_id is not null
+        """
+    )
+    conn.execute(
+        """
+        update core.event_listings e
+        set fixture_sr_id = i.fixture_sr_id, match_method = i.match_method, is_primary = i.is_primary
+        from identified i
+        where e.listing_id = i.listing_id
+            and (e.fixture_sr_id, e.match_method, e.is_primary) is distinct from (i.fixture_sr_id, i.match_method, i.is_primary)
+        """
+    )
+    _upsert(conn, "core.tournaments", tournaments)
+    _upsert(conn, "core.tournament_links", links)
+    _upsert(conn, "core.fixtures", fixtures)
+    conn.execute(
+        """
+        delete from core.fixtures f using left_fixtures l
+        where f.sr_id = l.sr_id and not exists (select from core.event_listings e where e.fixture_sr_id = f.sr_id)
+        """
+    )
+    conn.execute("delete from core.tournaments t where not exists (select from core.tournament_links l where l.tournament_key = t.tournament_key)")
+
+
+def read_crosswalk(conn: psycopg.Connection) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All tournaments and all links, sorted by their keys."""
+    tournaments = read_frame(
+        conn,
+        "select * from core.tournaments",
+        None,
+        {"tournament_key": pl.String, "sport": pl.String, "country": pl.String, "display_name": pl.String},
+    )
+    links = read_frame(
+        conn,
+        "select * from core.tournament_links",
+        None,
+        {
+            "platform": pl.String,
+            "external_id": pl.String,
+            "tournament_key": pl.String,
+            "method": pl.String,
+            "n_votes": pl.Int32,
+            "confidence": pl.Float64,
+        },
+    )
+    return tournaments.sort("tournament_key"), links.sort("platform", "external_id")
+
+
+def _upsert(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> None:
+    """Insert or bring up to date, by primary key; a row that is there as it is stays untouched."""
+    key = [column.name for column in metadata.tables[table].primary_key.columns]
+    values = [column for column in frame.columns if column not in key]
+    stage(conn, "found", table, frame)
+
+    def listed(template: str, columns: Sequence[str]) -> sql.Composed:
+        return sql.SQL(", ").join(sql.SQL(template).format(sql.Identifier(column)) for column in columns)
+
+    statement = sql.SQL(
+        """
+        insert into {table} as t ({columns}) select {columns} from found order by {key}
+        on conflict ({key}) do update set {set} where ({old}) is distinct from ({new})
+        """
+    )
+    conn.execute(
+        statement.format(
+            table=identifier(table),
+            columns=listed("{0}", frame.columns),
+            key=listed("{0}", key),
+            set=listed("{0} = excluded.{0}", values),
+            old=listed("t.{0}", values),
+            new=listed("excluded.{0}", values),
+        )
+    )
+
+
+NEIGHBOURS_SQL: Final = """
+insert into reached
+with latest as (
+    select e.sr_id, e.genius_id
+    from reached r
+    join core.event_listings e on e.platform = r.platform and e.tournament_external_id = r.tournament_external_id and e.kind = 'match'
+    where r.step = %(step)s
+),
+neighbours as (
+    select n.platform, n.tournament_external_id from core.event_listings n
+    where n.kind = 'match' and n.sr_id in (select sr_id from latest)
+    union
+    select n.platform, n.tournament_external_id from core.event_listings n
+    where n.kind = 'match' and n.genius_id in (select genius_id from latest)
+)
+select platform, tournament_external_id, %(step)s + 1
+from neighbours n
+where not exists (select from reached x where x.platform = n.platform and x.tournament_external_id = n.tournament_external_id)
+"""
+MATCHES_SQL: Final = """
+select
+    e.listing_id, e.platform, e.external_id, e.sport, e.kind, e.tournament_external_id, e.tournament_name, e.country_raw, t.country_iso,
+    e.sr_tournament_id, e.home_team, e.away_team, e.kickoff_at, e.sr_id, e.genius_id,
+    case when e.deleted_at is null then coalesce(e.n_markets_priced, o.n_markets_declared) else -1 end as n_markets
+from reached r
+join core.event_listings e on e.platform = r.platform and e.tournament_external_id = r.tournament_external_id and e.kind = 'match'
+left join core.tournament_listings t on t.platform = e.platform and t.external_id = e.tournament_external_id
+left join core.listing_observations o on o.cycle_id = e.last_cycle_id and o.listing_id = e.listing_id
+"""

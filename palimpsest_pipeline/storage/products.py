@@ -1,0 +1,67 @@
+"""Which products of which cycles stand, from what they were derived, and which are due. Callers commit, together with the rows.
+
+Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not: knowing what a product is.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import psycopg
+from psycopg import sql
+
+Schema = Literal["core", "mart"]
+
+
+def pending(
+    conn: psycopg.Connection, schema: Schema, product: str, manifest_digests: Mapping[int, str], *, parser_version: str, mapping_version: str
+) -> list[int]:
+    """Cycles of `manifest_digests` (cycle id to digest of its landing manifest) that are due, oldest first.
+
+    Due is what has no mark, or one of another digest, parser version or mapping version.
+    """
+    if not manifest_digests:
+        return []
+    query = sql.SQL(
+        """
+        select cycle_id, landing_digest from {}
+        where product = %s and parser_version = %s and mapping_version = %s and cycle_id = any(%s)
+        """
+    ).format(sql.Identifier(schema, "cycle_products"))
+    done: dict[int, str] = dict(conn.execute(query, [product, parser_version, mapping_version, list(manifest_digests)]).fetchall())
+    return sorted(cycle_id for cycle_id, digest in manifest_digests.items() if done.get(cycle_id) != digest)
+
+
+def mark(
+    conn: psycopg.Connection,
+    schema: Schema,
+    product: str,
+    cycle_id: int,
+    *,
+    landing_digest: str,
+    parser_version: str,
+    mapping_version: str,
+    n_rows: int,
+) -> None:
+    """Say that the product of the cycle stands. In the transaction that writes its rows, so that neither is there without the other."""
+    query = sql.SQL(
+        """
+        insert into {} (cycle_id, product, landing_digest, parser_version, mapping_version, n_rows, computed_at)
+        values (%s, %s, %s, %s, %s, %s, clock_timestamp())
+        on conflict (cycle_id, product) do update
+        set landing_digest = excluded.landing_digest, parser_version = excluded.parser_version,
+            mapping_version = excluded.mapping_version, n_rows = excluded.n_rows, computed_at = excluded.computed_at
+        """
+    ).format(sql.Identifier(schema, "cycle_products"))
+    conn.execute(query, [cycle_id, product, landing_digest, parser_version, mapping_version, n_rows])
+
+
+def unmark(conn: psycopg.Connection, schema: Schema, product: str, cycle_ids: Sequence[int]) -> None:
+    """Make products due again."""
+    query = sql.SQL("delete from {} where product = %s and cycle_id = any(%s)").format(sql.Identifier(schema, "cycle_products"))
+    conn.execute(query, [product, list(cycle_ids)])
+
+
+def marks(conn: psycopg.Connection, schema: Schema, cycle_id: int) -> dict[str, int]:
+    """Products that stand for a cycle, with the rows written."""
+    query = sql.SQL("select product, n_rows from {} where cycle_id = %s order by product").format(sql.Identifier(schema, "cycle_products"))
+    return dict(conn.execute(query, [cycle_id]).fetchall())

@@ -1,0 +1,191 @@
+"""The database from nothing to the models' state and back, and the comparison that keeps the two together."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import psycopg
+import pytest
+
+import palimpsest_pipeline
+from palimpsest_pipeline.storage import migrate, reference
+from palimpsest_pipeline.storage.database import Database, DatabaseUrlError, normalise_url
+
+REPOSITORY = Path(palimpsest_pipeline.__file__).parents[1]
+OBJECTS = """
+    select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+    union all
+    select 'schema ' || nspname from pg_namespace where nspname !~ '^(pg_|information_schema$|public$)'
+    union all
+    select 'type ' || typname from pg_type t join pg_namespace n on n.oid = t.typnamespace where n.nspname in ('public', 'core', 'ops', 'mart')
+    union all
+    select 'function ' || proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('public', 'core', 'palimpsest')
+"""
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[psycopg.Connection]:
+    """A migrated database; every statement commits at once."""
+    migrate.upgrade(database_url)
+    with Database(database_url).connect(autocommit=True) as connection:
+        yield connection
+
+
+def markets(**changes: object) -> pl.DataFrame:
+    row = {
+        "market_id": 1,
+        "market_key": "match_result",
+        "sport": "football",
+        "period": "ft",
+        "name": "1X2",
+        "line_kind": "none",
+        "fair_sum": "1",
+        "betpawa_market_id": "3743",
+        **changes,
+    }
+    return pl.DataFrame([row], schema_overrides={"market_id": pl.Int16})
+
+
+def test_up_then_down_then_up_leaves_nothing_behind_and_nothing_missing(database_url: str) -> None:
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+    with Database(database_url).connect() as conn:
+        conn.execute("create table core.captures_20260501 partition of core.captures for values from ('2026-05-01Z') to ('2026-05-02Z')")
+        conn.execute("create table core.market_changes_20260501 (like core.market_changes)")
+    assert migrate.check(database_url) == []
+    migrate.downgrade(database_url)
+    with Database(database_url).connect() as conn:
+        assert conn.execute(OBJECTS).fetchall() == []
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+
+
+def test_every_step_down_and_up_again_agrees_with_the_models(database_url: str) -> None:
+    migrate.upgrade(database_url)
+    for revision in ("0003", "0002", "0001"):
+        migrate.downgrade(database_url, revision)
+        assert any("0004" in line for line in migrate.check(database_url))
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+
+
+def test_an_upgrade_that_is_repeated_keeps_rows_and_grants(database_url: str, conn: psycopg.Connection) -> None:
+    conn.execute("insert into ops.host_state values ('host', null, '', now())")
+    role = f"analyst_{conn.info.dbname}"
+    conn.execute(f"create role {role}".encode())
+    try:
+        conn.execute(f"grant select on palimpsest.events to {role}".encode())
+        migrate.upgrade(database_url)
+        assert conn.execute("select count(*) from ops.host_state").fetchone() == (1,)
+        assert conn.execute("select has_table_privilege(%s, 'palimpsest.events', 'select')", [role]).fetchone() == (True,)
+        assert conn.execute("select has_table_privilege(%s, 'palimpsest.tournaments', 'select')", [role]).fetchone() == (False,)
+    finally:
+        conn.execute(f"drop owned by {role}".encode())
+        conn.execute(f"drop role {role}".encode())
+
+
+def test_the_alembic_command_does_the_same_from_the_checkout(database_url: str) -> None:
+    environment = {**os.environ, "PALIMPSEST_DATABASE_URL": database_url}
+    command = [sys.executable, "-m", "alembic", "upgrade", "head"]
+    subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True, timeout=60)
+    assert migrate.check(database_url) == []
+    command = [sys.executable, "-m", "alembic", "-x", f"url={database_url}", "downgrade", "base"]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, timeout=60)
+    with Database(database_url).connect() as conn:
+        assert conn.execute(OBJECTS).fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("alter table core.fixtures alter column home_team drop not null", "core.fixtures.home_team"),
+        ("alter table core.fixtures alter column kickoff_max_delta_s type bigint", "core.fixtures.kickoff_max_delta_s"),
+        ("comment on column core.fixtures.sr_id is 'other'", "core.fixtures.sr_id"),
+        ("comment on table core.fixtures is 'other'", "core.fixtures"),
+        ("alter table core.fixtures add column extra text", "core.fixtures.extra"),
+        ("alter table ops.host_state drop column reason", "ops.host_state.reason"),
+        ("drop index core.ix_cycles_as_of", "ix_cycles_as_of"),
+        ("alter table ops.scrape_runs drop constraint fk_scrape_runs_cycle_id", "fk_scrape_runs_cycle_id"),
+        ("alter table mart.run_quality drop constraint ck_run_quality_change_ratio_is_ratio", "ck_run_quality_change_ratio_is_ratio"),
+        ("alter type core.market_state add value 'other'", "core.market_state"),
+        ("create table mart.extra (a int)", "mart.extra"),
+        ("drop view palimpsest.market_odds", "palimpsest.market_odds"),
+    ],
+)
+def test_a_change_by_hand_is_named(database_url: str, conn: psycopg.Connection, change: str, told: str) -> None:
+    conn.execute(change.encode())
+    found = migrate.check(database_url)
+    assert len(found) == 1
+    assert told in found[0]
+
+
+def test_an_empty_database_is_told_apart_from_an_old_one(database_url: str) -> None:
+    assert migrate.check(database_url) == ["the database holds no tables of ours: run palimpsest db upgrade"]
+
+
+def test_every_schema_table_view_and_column_says_what_it_means(conn: psycopg.Connection) -> None:
+    silent = conn.execute(
+        """
+        select n.nspname || '.' || c.relname || coalesce('.' || a.attname, '')
+        from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
+        left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        where n.nspname in ('ops', 'core', 'mart', 'palimpsest') and c.relkind in ('r', 'p', 'v') and c.relname <> 'alembic_version'
+            and (coalesce(obj_description(c.oid, 'pg_class'), '') = '' or coalesce(col_description(c.oid, a.attnum), '') = '')
+        union all
+        select nspname from pg_namespace where nspname in ('ops', 'core', 'mart', 'palimpsest') and obj_description(oid, 'pg_namespace') is null
+        """
+    ).fetchall()
+    assert silent == []
+
+
+def test_a_migration_waits_for_no_other_for_ever(database_url: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "LOCK_TIMEOUT_S", 0.1)
+    conn.execute("select pg_advisory_lock(%s)", [migrate.LOCK_KEY])
+    with pytest.raises(migrate.MigrationLockError, match="another migration runs"):
+        migrate.upgrade(database_url)
+
+
+def test_reference_rows_are_written_once_and_corrected_in_place(database_url: str, conn: psycopg.Connection) -> None:
+    given = reference.Reference(
+        sports=pl.DataFrame({"sport": ["football"], "name": ["Football"]}),
+        bookmakers=pl.DataFrame({"platform": ["betpawa"], "name": ["BetPawa"], "trust_rank": [1]}),
+        markets=markets(),
+        outcomes=pl.DataFrame({"market_id": [1, 1], "ordinal": [1, 2], "outcome_key": ["1", "X"], "name": ["1", "X"]}),
+    )
+    migrate.upgrade(database_url, reference=given)
+    with Database(database_url).connect() as other:
+        assert reference.seed(other, given) == {"sports": 0, "bookmakers": 0, "markets": 0, "outcomes": 0}
+        assert reference.seed(other, reference.Reference(markets=markets(name="Match result", fair_sum=None))) == {"markets": 1}
+    assert conn.execute("select name, fair_sum from core.markets").fetchall() == [("Match result", None)]
+
+
+@pytest.mark.parametrize("change", [{"market_key": "other"}, {"sport": "tennis"}])
+def test_a_market_id_never_changes_its_meaning(database_url: str, conn: psycopg.Connection, change: dict[str, str]) -> None:
+    with conn.transaction():
+        reference.seed(conn, reference.Reference(markets=markets()))
+    with pytest.raises(reference.ReferenceConflictError, match="append-only"):
+        migrate.upgrade(database_url, reference=reference.Reference(markets=markets(**change)))
+    assert conn.execute("select market_key, sport from core.markets").fetchall() == [("match_result", "football")]
+
+
+def test_an_outcome_ordinal_never_changes_its_meaning(conn: psycopg.Connection) -> None:
+    outcome = pl.DataFrame({"market_id": [1], "ordinal": [1], "outcome_key": ["1"], "name": ["1"]})
+    with conn.transaction():
+        reference.seed(conn, reference.Reference(markets=markets(), outcomes=outcome))
+    with pytest.raises(reference.ReferenceConflictError, match="ordinal"), conn.transaction():
+        reference.seed(conn, reference.Reference(outcomes=outcome.with_columns(outcome_key=pl.lit("2"))))
+
+
+def test_a_plain_postgres_address_gets_the_driver_and_another_is_refused_without_its_password() -> None:
+    assert normalise_url("postgresql://me:secret@host/db") == "postgresql+psycopg://me:secret@host/db"
+    assert normalise_url("postgresql+psycopg://host/db?host=/tmp/x") == "postgresql+psycopg://host/db?host=%2Ftmp%2Fx"
+    for url in ("mysql://me:secret@host/db", "postgresql+psycopg2://me:secret@host/db", "host/db", "postgresql://me:secret@host"):
+        with pytest.raises(DatabaseUrlError) as refused:
+            normalise_url(url)
+        assert "secret" not in str(refused.value)
+    assert "secret" not in repr(Database("postgresql://me:secret@host/db"))
