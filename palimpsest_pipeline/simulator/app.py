@@ -20,7 +20,7 @@ from ..domain.words import Platform
 from .book import Books
 from .faults import Fault, FaultBoard, truncated
 from .render_bet9ja import Bet9ja
-from .render_betpawa import QueryError, BetPawa
+from .render_betpawa import BetPawa, QueryError
 from .render_sportybet import SportyBet, envelope, refusal
 from .script import apply_script
 from .timeline import Timeline

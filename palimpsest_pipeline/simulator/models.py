@@ -148,7 +148,7 @@ def _total_test(word: str, line: float) -> Callable[[int, int], bool]:
     return (lambda h, a: h + a > line) if word == "over" else (lambda h, a: h + a < line)
 
 
-def _combination(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911, PLR0912 -- one branch per kind of market reads as a table
+def _combination(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911 -- one branch per kind of market reads as a table
     """Two conditions joined by "and" or "or"."""
     if base == "total_goals_and_btts":
         total, both = outcome.split("_")
@@ -173,7 +173,7 @@ def _combination(base: str, outcome: str, line: float) -> Shares | None:  # noqa
     return None
 
 
-def _by_team(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911, PLR0912 -- one branch per kind of market reads as a table
+def _by_team(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911 -- one branch per kind of market reads as a table
     """Markets of one team: the key begins with home_ or away_."""
     side, _, what = base.partition("_")
     own: Callable[[int, int], int] = (lambda h, a: h) if side == "home" else (lambda h, a: a)
@@ -256,9 +256,10 @@ def _ordered(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PL
             return _where(lambda h, a: h == a)
         if outcome == "home_or_away":
             return _where(lambda h, a: h != a)
+        # Pays for the plain result as well as for the lead.
         if outcome in {"home", "home_or_draw"}:
-            return lambda h, a: (1.0 if h == a and outcome != "home" else led_by(h, a, margin), 0.0)
-        return lambda h, a: (1.0 if h == a and outcome != "away" else led_by(a, h, margin), 0.0)
+            return lambda h, a: (1.0 if h > a or (h == a and outcome != "home") else led_by(h, a, margin), 0.0)
+        return lambda h, a: (1.0 if a > h or (h == a and outcome != "away") else led_by(a, h, margin), 0.0)
     if base == "match_result_never_down":
         if outcome == "draw":
             return _where(lambda h, a: h == a)

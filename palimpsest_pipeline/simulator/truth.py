@@ -66,6 +66,7 @@ def _fixture(timeline: Timeline, listings: dict[str, list[Listing]], now: dateti
         "away_team": away_team.names[trusted],
         "rotated_on": fixture.rotated_on.value if fixture.rotated_on else None,
         "platforms": {name: [listing.external_id for listing in entries] for name, entries in listings.items()},
+        "groups": sorted({(name, listing.group_id) for name, entries in listings.items() for listing in entries}),
     }
 
 

@@ -29,7 +29,7 @@ PRICED_PAIRS = {
     # mean number of (market, line) pairs by tier
     Platform.BETPAWA: {"top": 115, "middle": 55, "small": 27},
     Platform.SPORTYBET: {"top": 480, "middle": 210, "small": 95},
-    Platform.BET9JA: {"top": 330, "middle": 200, "small": 100},
+    Platform.BET9JA: {"top": 295, "middle": 178, "small": 88},
 }
 
 

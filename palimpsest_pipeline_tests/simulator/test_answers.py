@@ -1,0 +1,213 @@
+"""What the platforms refuse and how, the faults that can be switched on, the controls, and the life of the process."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from http.client import IncompleteRead
+from urllib.parse import quote
+
+import psutil
+import pytest
+
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.simulator.launch import SimulatorError, SimulatorProcess
+
+from .reading import HEADERS, ask, detail_path, get, sportybet_list
+
+Start = Callable[..., SimulatorProcess]
+TREES = {
+    Platform.BETPAWA: "/api/sportsbook/v4/categories/list/2",
+    Platform.SPORTYBET: "/api/ng/factsCenter/popularAndSportList?sportId=sr:sport:1&productId=3",
+    Platform.BET9JA: "/desktop/feapi/PalimpsestAjax/GetSports?DISP=0",
+}
+
+
+def by_queries(query: object) -> str:
+    return "/api/sportsbook/v4/events/lists/by-queries?q=" + quote(json.dumps(query))
+
+
+def test_betpawa_refuses_what_the_real_one_refuses(start_simulator: Start) -> None:
+    simulator = start_simulator(20)
+    without_brand = {name: value for name, value in HEADERS.items() if name != "x-pawa-brand"}
+    assert ask(simulator, Platform.BETPAWA, TREES[Platform.BETPAWA], without_brand)[0] == 400
+    query = {"query": {"eventType": "UPCOMING", "categories": ["2"], "zones": {}}, "skip": 0, "take": 101}
+    status, _, body = ask(simulator, Platform.BETPAWA, by_queries({"queries": [query]}))
+    assert status == 400
+    assert "100" in json.loads(body)["serverMessage"]
+    assert ask(simulator, Platform.BETPAWA, by_queries({"queries": [{"query": query["query"]}]}))[0] == 400
+    told = ask(simulator, Platform.BETPAWA, by_queries({"queries": [query | {"take": 5}]}), HEADERS | {"accept": "*/*"})[1]
+    assert told["content-type"].startswith("application/x-protobuf")
+    assert ask(simulator, Platform.BETPAWA, "/api/sportsbook/v3/categories/list/2")[0] == 404
+    assert ask(simulator, Platform.BETPAWA, "/api/sportsbook/v4/events/1")[0] == 404
+
+
+def test_sportybet_refuses_what_the_real_one_refuses(start_simulator: Start) -> None:
+    simulator = start_simulator(20)
+    path = "/api/ng/factsCenter/pcUpcomingEvents?sportId=sr:sport:1&pageSize=100&pageNum=1&option=2"
+    assert get(simulator, Platform.SPORTYBET, path)["bizCode"] == 19000
+    assert get(simulator, Platform.SPORTYBET, detail_path(Platform.SPORTYBET, "sr:match:1"))["bizCode"] == 19000
+    status, _, body = ask(simulator, Platform.SPORTYBET, "/api/ng/factsCenter/publicEvents")
+    assert (status, json.loads(body)["bizCode"]) == (404, 19001)
+    assert ask(simulator, Platform.SPORTYBET, "/api/ca/factsCenter/popularAndSportList")[0] == 502
+    assert get(simulator, Platform.SPORTYBET, f"{path}&marketId=1".replace("pageNum=1", "pageNum=50"))["data"]["tournaments"] == []
+
+
+def test_sportybet_before_kickoff_shows_the_live_book_suspended(start_simulator: Start) -> None:
+    simulator = start_simulator(20)
+    _, events = sportybet_list(simulator)
+    path = detail_path(Platform.SPORTYBET, events[0]["eventId"]).replace("productId=3", "productId=1")
+    markets = get(simulator, Platform.SPORTYBET, path)["data"]["markets"]
+    assert markets
+    assert {(market["product"], market["status"]) for market in markets} == {(1, 1)}
+
+
+def test_sportybet_serves_events_of_tournaments_asked_for_in_one_call(start_simulator: Start) -> None:
+    simulator = start_simulator(20)
+    sports = get(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET])["data"]["sportList"]
+    wanted = [one for category in sports[0]["categories"] for one in category["tournaments"]][:2]
+    asked = [{"sportId": "sr:sport:1", "marketId": "1,18", "tournamentId": [[one["id"] for one in wanted]]}]
+    status, _, body = ask(simulator, Platform.SPORTYBET, "/api/ng/factsCenter/pcEvents", body=asked)
+    assert status == 200
+    assert [(one["id"], len(one["events"])) for one in json.loads(body)["data"]] == [(one["id"], one["eventSize"]) for one in wanted]
+
+
+def test_bet9ja_answers_unknown_things_as_the_real_one_does(start_simulator: Start) -> None:
+    simulator = start_simulator(20)
+    assert get(simulator, Platform.BET9JA, detail_path(Platform.BET9JA, "1")) == {"R": "E", "D": False}
+    for group in ("1", "170880,170881"):
+        answer = get(simulator, Platform.BET9JA, f"/desktop/feapi/PalimpsestAjax/GetEventsInGroupV2?GROUPID={group}")
+        assert answer == {"R": "OK", "D": {"E": []}}
+
+
+@pytest.mark.parametrize(("mode", "status"), [("down", 503), ("block", 403), ("html", 200), ("error", 500), ("empty202", 202), ("ratelimit", 429)])
+def test_a_fault_replaces_the_answer_of_one_platform_only_until_it_is_switched_off(start_simulator: Start, mode: str, status: int) -> None:
+    simulator = start_simulator(10)
+    simulator.fault(Platform.BET9JA, mode)
+    got, told, body = ask(simulator, Platform.BET9JA, TREES[Platform.BET9JA])
+    assert got == status
+    assert not body.startswith(b'{"R"')
+    assert mode != "ratelimit" or told["retry-after"] == "1"
+    assert ask(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET])[0] == 200
+    simulator.fault(Platform.BET9JA, "none")
+    assert get(simulator, Platform.BET9JA, TREES[Platform.BET9JA])["R"] == "OK"
+
+
+def test_a_truncated_answer_ends_before_its_announced_length(start_simulator: Start) -> None:
+    simulator = start_simulator(10)
+    simulator.fault(Platform.BETPAWA, "truncate")
+    with pytest.raises(IncompleteRead):
+        ask(simulator, Platform.BETPAWA, TREES[Platform.BETPAWA])
+
+
+def test_latency_and_hanging_hold_the_answer_back(start_simulator: Start) -> None:
+    simulator = start_simulator(10)
+    simulator.fault(Platform.SPORTYBET, "latency", latency_ms=300, sigma=0.01)
+    began = time.monotonic()
+    assert ask(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET])[0] == 200
+    assert time.monotonic() - began > 0.25
+    simulator.fault(Platform.SPORTYBET, "hang")
+    with pytest.raises(TimeoutError):
+        ask(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET], timeout_s=0.5)
+
+
+def test_a_fault_can_befall_a_share_of_the_requests_to_one_kind_of_endpoint(start_simulator: Start) -> None:
+    simulator = start_simulator(10)
+    simulator.fault(Platform.BET9JA, "error", share=0.5, endpoint="detail")
+    assert [ask(simulator, Platform.BET9JA, TREES[Platform.BET9JA])[0] for _ in range(10)] == [200] * 10
+    statuses = [ask(simulator, Platform.BET9JA, detail_path(Platform.BET9JA, "1"))[0] for _ in range(60)]
+    assert 10 < statuses.count(500) < 50
+
+
+def test_a_wrong_fault_is_refused_by_name(start_simulator: Start) -> None:
+    simulator = start_simulator(10)
+    with pytest.raises(SimulatorError, match="unknown mode 'gone'"):
+        simulator.fault(Platform.BET9JA, "gone")
+
+
+def test_the_clock_takes_fixtures_off_at_kickoff(start_simulator: Start) -> None:
+    simulator = start_simulator(40)
+    before = simulator.truth()
+    first = min(before["fixtures"], key=lambda one: one["kickoff_at"])
+    simulator.set_clock(7200)
+    after = {fixture["sr_id"] for fixture in simulator.truth()["fixtures"]}
+    assert first["sr_id"] not in after
+    assert len(after) < len(before["fixtures"])
+
+
+def test_a_match_in_play_says_so_and_leaves_the_lists(start_simulator: Start) -> None:
+    simulator = start_simulator(120)
+    soon = [one for one in simulator.truth()["fixtures"] if {"betpawa", "sportybet"} <= set(one["platforms"])]
+    first = min(soon, key=lambda one: one["kickoff_at"])
+    simulator.set_clock(7000)
+    gone = first["sr_id"] not in {fixture["sr_id"] for fixture in simulator.truth()["fixtures"]}
+    assert gone
+    paws = get(simulator, Platform.BETPAWA, detail_path(Platform.BETPAWA, first["platforms"]["betpawa"][0]))
+    sporty = get(simulator, Platform.SPORTYBET, detail_path(Platform.SPORTYBET, first["platforms"]["sportybet"][0]))["data"]
+    assert paws["additionalInfo"]["live"] is True
+    assert sporty["status"] == 1
+    assert all(market["id"].startswith("800") for market in sporty["markets"])
+
+
+def test_the_script_drops_postpones_and_lists_fixtures(start_simulator: Start) -> None:
+    simulator = start_simulator(40)
+    fixtures = {one["sr_id"]: one for one in simulator.truth()["fixtures"]}
+    three = [sr_id for sr_id, one in fixtures.items() if len(one["platforms"]) == 3]
+    lone = next(sr_id for sr_id, one in fixtures.items() if set(one["platforms"]) == {"betpawa"})
+    simulator.script("drop", three[0], platform="bet9ja")
+    simulator.script("postpone", three[1], minutes=45)
+    simulator.script("list", lone, platform="sportybet")
+    after = {one["sr_id"]: one for one in simulator.truth()["fixtures"]}
+    assert set(after[three[0]]["platforms"]) == {"betpawa", "sportybet"}
+    assert after[three[1]]["kickoff_at"] > fixtures[three[1]]["kickoff_at"]
+    assert set(after[lone]["platforms"]) == {"betpawa", "sportybet"}
+    assert get(simulator, Platform.SPORTYBET, detail_path(Platform.SPORTYBET, f"sr:match:{lone}"))["bizCode"] == 10000
+
+
+def test_the_log_counts_requests_per_platform_and_endpoint(start_simulator: Start) -> None:
+    simulator = start_simulator(10)
+    for path in TREES.items():
+        ask(simulator, *path)
+    assert simulator.log()["requests"] == {"betpawa.tree": 1, "sportybet.tree": 1, "bet9ja.tree": 1}
+    assert simulator.log()["most_in_flight"]["betpawa"] == 1
+
+
+def test_answers_are_compressed_only_for_clients_that_accept_it(start_simulator: Start) -> None:
+    simulator = start_simulator(10)
+    path = TREES[Platform.BET9JA]
+    plain, packed = (ask(simulator, Platform.BET9JA, path, HEADERS | extra) for extra in ({}, {"accept-encoding": "gzip"}))
+    assert "content-encoding" not in plain[1]
+    assert packed[1]["content-encoding"] == "gzip"
+    assert packed[2] == plain[2]
+
+
+def test_stopping_ends_the_process(start_simulator: Start) -> None:
+    simulator = start_simulator(10)
+    simulator.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(simulator.pid, 0)
+
+
+def test_a_simulator_that_cannot_start_says_why() -> None:
+    with pytest.raises(SimulatorError, match="invalid choice"):
+        SimulatorProcess(10, betpawa_version="v9")
+
+
+def test_the_simulator_ends_when_its_parent_is_gone() -> None:
+    program = (
+        "from palimpsest_pipeline.simulator.launch import SimulatorProcess\n"
+        "import os\n"
+        "simulator = SimulatorProcess(5)\n"
+        "print(simulator.pid, flush=True)\n"
+        "os._exit(0)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    pid = int(told.stdout)
+    try:
+        orphan = psutil.Process(pid)
+        gone, alive = psutil.wait_procs([orphan], timeout=15)
+        assert gone or orphan.status() == psutil.STATUS_ZOMBIE, alive
+    except psutil.NoSuchProcess:
+        pass

@@ -1,0 +1,113 @@
+"""Prices: one model behind all markets, a margin per book, drift and suspensions by the clock, and equal values in every platform's own writing."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from statistics import mean
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.simulator.book import MARGIN, Books, quote
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.simulator.pricing import Chance, Expectation, MatchModel
+from palimpsest_pipeline.simulator.timeline import Timeline
+from palimpsest_pipeline.simulator.world import build_world
+
+from .reading import detail
+
+EPOCH = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+Start = Callable[..., SimulatorProcess]
+goals = st.floats(0.2, 3.5)
+
+
+@given(goals, goals)
+def test_markets_of_one_match_agree_with_each_other(home: float, away: float) -> None:
+    model = MatchModel(Expectation(home, away, 5.0, 4.5, 2.0, 2.2))
+    result = model.chances("match_result", "", ("home", "draw", "away"))
+    double = model.chances("double_chance", "", ("home_or_draw", "draw_or_away", "home_or_away"))
+    totals = model.chances("total_goals", "2.5", ("over", "under"))
+    combined = model.chances("match_result_and_total_goals", "2.5", tuple(f"{r}_{t}" for r in ("home", "draw", "away") for t in ("over", "under")))
+    no_bet = model.chances("draw_no_bet", "", ("home", "away"))
+    level = model.chances("asian_handicap", "0", ("home", "away"))
+    half = model.chances("asian_handicap", "-0.5", ("home", "away"))
+    assert sum(one.win for one in result.values()) == pytest.approx(1)
+    assert double["home_or_draw"].win == pytest.approx(result["home"].win + result["draw"].win)
+    assert combined["home_over"].win + combined["draw_over"].win + combined["away_over"].win == pytest.approx(totals["over"].win)
+    assert (no_bet["home"].win, no_bet["home"].refund) == pytest.approx((level["home"].win, level["home"].refund))
+    assert half["home"].win == pytest.approx(result["home"].win)
+
+
+@given(goals, goals)
+def test_an_early_payout_never_lowers_the_chance(home: float, away: float) -> None:
+    model = MatchModel(Expectation(home, away, 5.0, 4.5, 2.0, 2.2))
+    plain = model.chances("match_result", "", ("home", "draw", "away"))
+    one_up = model.chances("match_result_1up", "", ("home", "draw", "away"))
+    two_up = model.chances("match_result_2up", "", ("home", "draw", "away"))
+    for side in ("home", "away"):
+        assert plain[side].win <= two_up[side].win <= one_up[side].win <= 1
+
+
+@pytest.mark.parametrize("platform", list(Platform))
+def test_a_book_takes_its_margin(platform: Platform) -> None:
+    odds = [quote(platform, Chance(chance)) for chance in (0.45, 0.27, 0.28)]
+    assert sum(1 / one for one in odds if one) == pytest.approx(1 + MARGIN[platform], abs=0.02)
+
+
+def test_mean_number_of_pairs_is_near_what_was_measured() -> None:
+    listings = build_world(7, 1500, EPOCH).listings
+    for platform, expected in ((Platform.BETPAWA, 47), (Platform.SPORTYBET, 180), (Platform.BET9JA, 160)):
+        assert mean(one.pairs for one in listings[platform] if not one.duplicate) == pytest.approx(expected, rel=0.12)
+
+
+def test_prices_drift_and_markets_are_suspended_and_come_back() -> None:
+    timeline = Timeline(build_world(7, 40, EPOCH))
+    books = Books(timeline)
+    listing = max(timeline.world.listings[Platform.SPORTYBET], key=lambda one: one.fixture.kickoff_at)
+    instants = [EPOCH + timedelta(minutes=10 * step) for step in range(12)]
+    shown = [
+        {(one.market.native, one.line): (one.suspended, [price.odds for price in one.prices]) for one in books.lines(listing, at)} for at in instants
+    ]
+    assert len({str(one["1", ""][1]) for one in shown}) > 1
+    states = {key: [one[key][0] if key in one else None for one in shown] for key in shown[0]}
+    assert any(True in state and False in state[state.index(True) :] for state in states.values())
+    assert any(None in state for state in states.values())
+    assert sum(state[0] is False for state in states.values()) > 0.9 * len(states)
+
+
+def test_every_platform_writes_the_price_that_its_book_holds(start_simulator: Start) -> None:
+    simulator = start_simulator(40)
+    everywhere = [fixture for fixture in simulator.truth()["fixtures"] if len(fixture["platforms"]) == 3][:6]
+    compared = 0
+    for fixture in everywhere:
+        for platform in Platform:
+            external_id = fixture["platforms"][platform.value][0]
+            held = [line for line in simulator.book(platform, external_id) if line["key"] == "match_result" and not line["suspended"]]
+            written = detail(simulator, platform, external_id)
+            if not held:
+                continue
+            home = held[0]["odds"]["home"]
+            if platform is Platform.BETPAWA:
+                prices = [market["row"][0]["prices"][0]["odds"] for market in written["markets"] if market["marketType"]["id"] == "3743"]
+            elif platform is Platform.SPORTYBET:
+                prices = [float(market["outcomes"][0]["odds"]) for market in written["data"]["markets"] if market["id"] == "1"]
+            else:
+                prices = [float(written["D"]["O"]["S_1X2_1"])]
+            assert prices in ([], [pytest.approx(home, rel=0.06)])
+            compared += len(prices)
+    assert compared > 10
+
+
+def test_betpawa_counts_its_distinct_lines_and_splits_them_into_rows(start_simulator: Start) -> None:
+    simulator = start_simulator(40)
+    ids = [fixture["platforms"]["betpawa"][0] for fixture in simulator.truth()["fixtures"] if "betpawa" in fixture["platforms"]][:12]
+    for external_id in ids:
+        event = detail(simulator, Platform.BETPAWA, external_id)
+        pairs = {(market["marketType"]["id"], row.get("handicap")) for market in event["markets"] for row in market["row"]}
+        prices = [price["id"] for market in event["markets"] for row in market["row"] for price in row["prices"]]
+        assert len(prices) == len(set(prices))
+        assert len(pairs) == int(event["totalMarketCount"])
+        for market in event["markets"]:
+            rows = [row.get("handicap") for row in market["row"]]
+            assert all(("id" in row) == (rows.count(row.get("handicap")) == 1) for row in market["row"])
