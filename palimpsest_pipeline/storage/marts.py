@@ -64,6 +64,7 @@ FRAME_TYPES: Final[tuple[tuple[type[Any], Any], ...]] = (
     (sa.Boolean, pl.Boolean),
     (sa.TIMESTAMP, INSTANT),
     (sa.Numeric, pl.Float64),
+    (sa.Double, pl.Float64),
     (pg.JSONB, pl.String),
     (sa.String, pl.String),
 )

@@ -1,0 +1,253 @@
+"""The analysts' views: the names and columns they know, and what the rows say."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import psycopg
+import pytest
+
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.storage import migrate
+from palimpsest_pipeline.storage.database import Database
+
+from .listing_worlds import KICKOFF, cycle, listing, write
+
+SEEN = ["created_at", "updated_at"]
+ODDS = [
+    "id",
+    "snapshot_id",
+    "betpawa_market_id",
+    "betpawa_market_name",
+    "line",
+    "handicap_type",
+    "handicap_home",
+    "handicap_away",
+    "outcomes",
+]
+COLUMNS = {
+    "tournaments": ["id", "sport", "name", "country", "sportradar_id", *SEEN],
+    "events": ["id", "tournament_id", "name", "home_team", "away_team", "kickoff", "sportradar_id", *SEEN],
+    "competitor_tournaments": [
+        *["id", "source", "external_id", "name", "sport", "country_raw", "country_iso", "sportradar_id", "deleted_at"],
+        *SEEN,
+    ],
+    "competitor_events": [
+        *["id", "source", "external_id", "sportradar_id", "betpawa_event_id", "tournament_id", "name", "home_team", "away_team", "kickoff"],
+        *["deleted_at", *SEEN],
+    ],
+    "odds_snapshots": ["id", "event_id", "bookmaker", "captured_at", "scrape_run_id"],
+    "market_odds": ODDS,
+    "competitor_odds_snapshots": ["id", "event_id", "captured_at", "scrape_run_id"],
+    "competitor_market_odds": ODDS,
+    "event_bookmakers": ["id", "event_id", "bookmaker", "external_event_id"],
+}
+MORNING = datetime(2026, 5, 1, 8, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[psycopg.Connection]:
+    """Three platforms: fixture 7 on all, 8 on bet9ja only, one listing at home that nothing identifies."""
+    migrate.upgrade(database_url)
+    with Database(database_url).connect() as connection:
+        rows = [
+            listing("1", sr_id=7),
+            listing("2"),
+            listing("s1", "sportybet", sr_id=7, sr_tournament_id=17),
+            listing("b1", "bet9ja", sr_id=7),
+            listing("b2", "bet9ja", sr_id=7),
+            listing("b3", "bet9ja", sr_id=8),
+            listing("b4", "bet9ja", sr_id=9, kind="simulated"),
+        ]
+        manifests = [(platform, tournament, "complete") for platform in Platform for tournament in ("*", "t1")]
+        write(connection, cycle(0), rows, manifests)
+        connection.execute(
+            "update core.event_listings set fixture_sr_id = sr_id, is_primary = external_id in ('1', 's1', 'b1', 'b3') where kind = 'match'"
+        )
+        connection.execute("insert into core.bookmakers values ('betpawa', 'BetPawa', 1), ('sportybet', 'SportyBet', 2), ('bet9ja', 'Bet9ja', 3)")
+        for table in ("captures", "market_changes"):
+            for day in (1, 2):
+                span = f"for values from ('2026-05-0{day}Z') to ('2026-05-0{day + 1}Z')"
+                connection.execute(f"create table core.{table}_2026050{day} partition of core.{table} {span}".encode())
+        yield connection
+        connection.rollback()
+
+
+def rows(conn: psycopg.Connection, query: str, *params: object) -> list[tuple[object, ...]]:
+    return conn.execute(query.encode(), params).fetchall()
+
+
+def listing_id(conn: psycopg.Connection, external_id: str) -> int:
+    found = conn.execute("select listing_id from ops.listing_ids where external_id = %s", [external_id]).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def capture(conn: psycopg.Connection, external_id: str, at: datetime, *changes: tuple[int, str, str, str, int, list[int | None]]) -> None:
+    """One answer and the rows it writes: (market, specifier, outcome, state, off_mask, odds_milli)."""
+    listed = listing_id(conn, external_id)
+    conn.execute("insert into core.captures values (%s, %s, %s, false, 1, 1, 1, 2, 1, '1', now())", [listed, at, cycle(0).cycle_id])
+    for market, specifier, outcome, state, off_mask, odds in changes:
+        conn.execute(
+            "insert into core.market_changes (listing_id, observed_at, market_id, specifier, outcome, state, off_mask, odds_milli, keyframe)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, false)",
+            [listed, at, market, specifier, outcome, state, off_mask, odds],
+        )
+
+
+def test_the_views_have_exactly_the_columns_that_analysts_know(conn: psycopg.Connection) -> None:
+    for view, columns in COLUMNS.items():
+        cursor = conn.execute(f"select * from palimpsest.{view}".encode())
+        assert cursor.description is not None
+        assert [column.name for column in cursor.description] == columns, view
+
+
+def test_events_are_home_s_and_a_competitor_s_event_knows_its_home_event_or_null(conn: psycopg.Connection) -> None:
+    home, away = rows(conn, "select home_team, away_team from palimpsest.events where id = %s", listing_id(conn, "1"))[0]
+    assert (home, away) == ("Arsenal", 'Ñublense\'s "B"')
+    assert rows(conn, "select id, sportradar_id, kickoff from palimpsest.events order by sportradar_id") == [
+        (listing_id(conn, "1"), 7, KICKOFF),
+        (listing_id(conn, "2"), None, KICKOFF),
+    ]
+    linked = rows(conn, "select source, external_id, betpawa_event_id from palimpsest.competitor_events order by 2")
+    first = listing_id(conn, "1")
+    assert linked == [("bet9ja", "b1", first), ("bet9ja", "b2", first), ("bet9ja", "b3", None), ("sportybet", "s1", first)]
+
+
+def test_tournaments_join_their_events(conn: psycopg.Connection) -> None:
+    query = "select count(*) from palimpsest.{0} e join palimpsest.{1} t on t.id = e.tournament_id"
+    assert rows(conn, query.format("events", "tournaments")) == [(2,)]
+    assert rows(conn, query.format("competitor_events", "competitor_tournaments") + " and t.source = e.source") == [(4,)]
+
+
+def test_each_bookmaker_lists_an_event_once(conn: psycopg.Connection) -> None:
+    assert rows(
+        conn, "select bookmaker, external_event_id from palimpsest.event_bookmakers where event_id = %s order by 1", listing_id(conn, "1")
+    ) == [
+        ("bet9ja", "b1"),
+        ("betpawa", "1"),
+        ("sportybet", "s1"),
+    ]
+    assert rows(conn, "select event_id, bookmaker from palimpsest.event_bookmakers group by 1, 2 having count(*) > 1") == []
+
+
+def test_another_home_platform_turns_the_views_round(conn: psycopg.Connection) -> None:
+    later = cycle(30, home=Platform.SPORTYBET)
+    write(conn, later, [])
+    assert rows(conn, "select id from palimpsest.events") == [(listing_id(conn, "s1"),)]
+    assert rows(conn, "select source from palimpsest.competitor_events where betpawa_event_id is not null and source = 'betpawa'") == [("betpawa",)]
+
+
+def test_the_market_set_in_force_is_the_last_row_of_each_market_on_the_day(conn: psycopg.Connection) -> None:
+    conn.execute("insert into core.markets values (1, 'result', 'football', 'ft', '1X2 - FT', 'none', '1', '3743')")
+    conn.execute("insert into core.markets values (2, 'ah', 'football', 'ft', 'Asian', 'handicap', '1', null)")
+    conn.execute("insert into core.markets values (3, 'scorer', 'football', 'ft', 'Scorer', 'player', null, null)")
+    conn.execute("insert into core.market_outcomes values (1, 1, '1', '1'), (1, 2, 'X', 'X'), (1, 3, '2', '2'), (2, 1, '1', '1'), (2, 2, '2', '2')")
+    capture(conn, "1", MORNING - timedelta(days=1) + timedelta(hours=40), (1, "", "", "offered", 0, [9000, 9000, 9000]))
+    first = (
+        (1, "", "", "offered", 4, [2100, None, 3050]),
+        (2, "hcp=-0.5", "", "offered", 0, [1900, 1900]),
+        (2, "hcp=1", "", "suspended", 0, [1500, 2500]),
+    )
+    capture(conn, "1", MORNING, *first, (3, "", "Ødegaard", "offered", 0, [5500]), (3, "", "Saka", "offered", 0, [4000]))
+    capture(conn, "1", MORNING + timedelta(minutes=5), (2, "hcp=-0.5", "", "withdrawn", 0, [None, None]), (3, "", "Saka", "offered", 0, [4100]))
+    capture(conn, "1", MORNING + timedelta(minutes=9), (2, "hcp=-0.5", "", "offered", 0, [1950, 1850]))
+    query = """
+        select m.betpawa_market_name, m.betpawa_market_id, m.line, m.handicap_type, m.handicap_home, m.handicap_away, m.outcomes
+        from palimpsest.odds_snapshots s join palimpsest.market_odds m on m.snapshot_id = s.id
+        where s.captured_at = %s order by 1, 3
+    """
+    result = [
+        {"name": "1", "odds": 2.1, "is_active": True},
+        {"name": "X", "odds": None, "is_active": False},
+        {"name": "2", "odds": 3.05, "is_active": False},
+    ]
+    whole = [{"name": "1", "odds": 1.5, "is_active": False}, {"name": "2", "odds": 2.5, "is_active": False}]
+    assert rows(conn, query, MORNING + timedelta(minutes=5)) == [
+        ("1X2 - FT", "3743", None, None, None, None, result),
+        ("Asian", None, Decimal(1), "handicap", Decimal(1), Decimal(-1), whole),
+        (
+            "Scorer", None, None, "player", None, None,
+            [{"name": "Saka", "odds": 4.1, "is_active": True}, {"name": "Ødegaard", "odds": 5.5, "is_active": True}],
+        ),
+    ]  # fmt: skip
+    assert [row[2] for row in rows(conn, query, MORNING + timedelta(minutes=9))] == [None, Decimal("-0.5"), Decimal(1), None]
+    assert rows(conn, "select count(*), count(distinct id) from palimpsest.market_odds") == [(12, 12)]
+
+
+def test_one_snapshot_is_found_by_its_id_without_reading_the_others(conn: psycopg.Connection) -> None:
+    capture(conn, "1", MORNING, (1, "", "", "offered", 0, [2100]))
+    snapshot = rows(conn, "select id from palimpsest.odds_snapshots")[0][0]
+    conn.execute("set local enable_seqscan = off")
+    plan = "\n".join(str(line) for (line,) in conn.execute(f"explain select * from palimpsest.market_odds where snapshot_id = {snapshot}".encode()))
+    assert "snapshot_id_idx" in plan
+    assert "market_changes_20260501_listing_id_observed_at_idx" in plan
+    assert len(rows(conn, "select * from palimpsest.market_odds where snapshot_id = %s", snapshot)) == 1
+
+
+def test_the_line_is_read_from_the_specifier(conn: psycopg.Connection) -> None:
+    lines = {
+        "total=2.5": "2.5",
+        "hcp=-1": "-1",
+        "goalnr=3": "3",
+        "minute=10|total=0.5": "0.5",
+        "setnr=1|total=22.5": "22.5",
+        "": None,
+        "score=1:0": None,
+    }
+    for specifier, line in lines.items():
+        assert rows(conn, "select core.specifier_line(%s)", specifier) == [(None if line is None else Decimal(line),)]
+
+
+def test_matched_events_are_those_that_home_and_a_competitor_list(conn: psycopg.Connection) -> None:
+    for sr_id in (7, 8):
+        conn.execute(
+            """
+            insert into core.fixtures values (%s, 'football', 'sr:17', null, 'PL', 'A', 'B', 'betpawa', %s, 0, '{bet9ja}', 1, '{}', false, null)
+            """,
+            [sr_id, KICKOFF],
+        )
+    query = "select sr_id, platforms, n_platforms, external_ids from palimpsest.matched_events"
+    assert rows(conn, query) == [(7, ["betpawa", "sportybet", "bet9ja"], 3, {"betpawa": "1", "sportybet": "s1", "bet9ja": "b1"})]
+    conn.execute("update core.event_listings set deleted_at = now() where external_id = '1'")
+    assert rows(conn, query) == []
+
+
+def test_coverage_is_that_of_the_latest_full_cycle_and_what_home_lacks_has_a_negative_id(conn: psycopg.Connection) -> None:
+    latest = cycle(0)
+    for cycle_id in (1, latest.cycle_id):
+        for sr_id, kind, platforms in ((7, "matched", ["betpawa", "bet9ja"]), (8, "competitor_only", ["bet9ja"])):
+            conn.execute(
+                """
+                insert into mart.coverage_fixture values (%s, %s, %s, 'betpawa', 'football', 'sr:17', null, 'PL', 'A', 'B', %s, 'bet9ja', false, %s,
+                    '{}', %s, 1, 0, false, null, 'complete', null, '1', now())
+                """,
+                [cycle_id, sr_id, latest.as_of, KICKOFF, platforms, kind],
+            )
+        for platform, started in (("all", False), ("all", True), ("bet9ja", False)):
+            conn.execute(
+                """
+                insert into mart.match_rate_platform values (%s, %s, %s, %s, 'betpawa', 3, 3, 2, 1, 2, 0.5, 0.5, 1, 0.25, 1, 1, 0, 1, 0, 4, 1.5,
+                    'complete', 'complete', null, '1', now())
+                """,
+                [cycle_id, platform, started, latest.as_of],
+            )
+    assert rows(conn, "select id, availability, cycle_id from palimpsest.coverage_events order by id") == [
+        (-8, "competitor_only", latest.cycle_id),
+        (7, "matched", latest.cycle_id),
+    ]
+    statistics = rows(conn, "select platform, total, matched, competitor_only, match_rate from palimpsest.coverage_statistics order by 1")
+    assert statistics == [("all", 4, 1, 1, Decimal("0.25")), ("bet9ja", 2, 1, 1, Decimal("0.5"))]
+
+
+def test_unmapped_markets_are_ranked_over_all_cycles(conn: psycopg.Connection) -> None:
+    for cycle_id, market, listings in ((1, "A", 5), (2, "A", 5), (2, "B", 8), (3, "C", 10)):
+        conn.execute(
+            "insert into core.unmapped_markets values (%s, 'bet9ja', 'football', %s, 'unknown_market', %s, '', '{x}', %s, %s)",
+            [cycle_id, market, f"name in {cycle_id}", listings * (2 if market == "A" else 1), listings],
+        )
+    assert rows(conn, "select impact_rank, external_market_id, name, n_listings, n_cycles from palimpsest.unmapped_market order by 1") == [
+        (1, "A", "name in 2", 10, 2),
+        (2, "C", "name in 3", 10, 1),
+        (3, "B", "name in 2", 8, 1),
+    ]
