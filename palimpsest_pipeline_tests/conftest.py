@@ -4,4 +4,6 @@ pytest_plugins = [
     "palimpsest_pipeline_tests.fixtures.samples",
     "palimpsest_pipeline_tests.fixtures.postgres",
     "palimpsest_pipeline_tests.fixtures.simulator",
+    "palimpsest_pipeline_tests.fixtures.pipeline",
+    "palimpsest_pipeline_tests.fixtures.content",
 ]

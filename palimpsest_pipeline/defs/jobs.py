@@ -6,28 +6,24 @@ from ..domain.instants import hour_key
 from ..domain.words import Trigger
 from ..settings import load_settings
 from .landing.assets import TRIGGER_TAG
-from .partitions import hours
 
 DERIVED = dg.AssetSelection.groups("core", "mart")
 
 full_cycle = dg.define_asset_job(
     "full_cycle",
     selection=dg.AssetSelection.groups("landing", "core", "mart"),
-    partitions_def=hours,
     description="Discover and capture everything now, then derive core and mart of the hour.",
 )
 
 refresh = dg.define_asset_job(
     "refresh",
     selection=dg.AssetSelection.assets(["landing", "odds_payloads"]) | DERIVED,
-    partitions_def=hours,
     description="Capture given fixtures now (config `sr_ids`), then derive core and mart of the hour.",
 )
 
 replay = dg.define_asset_job(
     "replay",
     selection=DERIVED,
-    partitions_def=hours,
     description="Derive core and mart of past hours from what was landed. Never asks a platform.",
 )
 

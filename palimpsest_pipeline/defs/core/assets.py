@@ -6,7 +6,7 @@ from ...domain.instants import parse_hour_key
 from ..hourly import Derive, derive_hour
 from ..landing.assets import discovery_payloads, odds_payloads
 from ..metadata import figures, table_metadata
-from ..partitions import hours
+from ..partitions import HOURS_PER_RUN, hours
 from ..pipeline import Pipeline
 from . import ingest
 
@@ -26,7 +26,7 @@ CORE = {
     "group_name": "core",
     "kinds": {"polars", "postgres"},
     "key_prefix": "core",
-    "backfill_policy": dg.BackfillPolicy.multi_run(24),
+    "backfill_policy": HOURS_PER_RUN,
 }
 
 

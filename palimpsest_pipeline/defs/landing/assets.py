@@ -4,10 +4,10 @@ import dagster as dg
 from pydantic import Field
 
 from ...domain.cycles import CycleResult
-from ...domain.instants import hour_of, parse_hour_key
+from ...domain.instants import parse_hour_key
 from ...domain.words import Scope, Trigger
 from ..metadata import figures
-from ..partitions import hours
+from ..partitions import HOURS_PER_RUN, hours
 from ..pipeline import Pipeline
 from ..progress import LogProgress
 from . import live
@@ -24,7 +24,8 @@ class CaptureConfig(dg.Config):
 
 def _begun(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> live.Begun:
     trigger = Trigger(context.run.tags.get(TRIGGER_TAG, Trigger.MANUAL))
-    return live.Begun(hour_of(parse_hour_key(context.partition_key)), trigger, context.run_id, sr_ids)
+    # Of several hours at most the last can be live; the first one refuses with what to do instead.
+    return live.Begun(parse_hour_key(min(context.partition_keys)), trigger, context.run.run_id, sr_ids)
 
 
 def _figures(result: CycleResult) -> dict[str, object]:
@@ -46,7 +47,16 @@ def _figures(result: CycleResult) -> dict[str, object]:
     )
 
 
-@dg.asset(partitions_def=hours, group_name="landing", kinds={"http", "parquet"}, key_prefix="landing")
+LANDING = {
+    "partitions_def": hours,
+    "group_name": "landing",
+    "kinds": {"http", "parquet"},
+    "key_prefix": "landing",
+    "backfill_policy": HOURS_PER_RUN,
+}
+
+
+@dg.asset(**LANDING)
 def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle."""
     cycle = live.begin(pipeline, _begun(context), Scope.FULL)
@@ -54,7 +64,7 @@ def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     return dg.MaterializeResult(metadata=_figures(result))
 
 
-@dg.asset(partitions_def=hours, group_name="landing", kinds={"http", "parquet"}, key_prefix="landing", deps=[discovery_payloads])
+@dg.asset(**LANDING, deps=[discovery_payloads])
 def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Full-depth odds of every target, all platforms of a fixture at once. Completes the run's full cycle, or opens one for given fixtures."""
     result = live.run_capture(pipeline, _begun(context, tuple(config.sr_ids)), pipeline.progress or LogProgress(context.log.info))

@@ -7,7 +7,7 @@ from ...storage import mart_readers
 from ..core.assets import matched_events, odds_snapshots
 from ..hourly import derive_hour
 from ..metadata import figures, plain, table_metadata
-from ..partitions import hours
+from ..partitions import HOURS_PER_RUN, hours
 from ..pipeline import Pipeline
 from . import derive
 
@@ -21,7 +21,7 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
 @dg.multi_asset(
     name="coverage",
     partitions_def=hours,
-    backfill_policy=dg.BackfillPolicy.multi_run(24),
+    backfill_policy=HOURS_PER_RUN,
     specs=[
         _spec("coverage_fixture", "Who lists which fixture, as of each full cycle."),
         _spec("coverage_tournament", "Coverage per tournament and competitor, as of each full cycle. Sums to match_rate_platform."),
@@ -48,7 +48,7 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
 @dg.asset(
     key=["mart", "run_quality"],
     partitions_def=hours,
-    backfill_policy=dg.BackfillPolicy.multi_run(24),
+    backfill_policy=HOURS_PER_RUN,
     deps=[odds_snapshots],
     metadata=table_metadata("mart.run_quality"),
     **MART,

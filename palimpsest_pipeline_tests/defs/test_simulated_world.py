@@ -1,0 +1,200 @@
+"""The whole way of the data against a simulated world whose truth is known: what Postgres says is what is so."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+import pytest
+
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.storage import mart_readers, marts
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, RunJob
+
+HOME = Platform.BETPAWA
+
+
+def latest(pipeline: Pipeline, table: str) -> pl.DataFrame:
+    with pipeline.connect() as conn:
+        return marts.read(conn, f"mart.{table}", mart_readers.latest_cycle(conn) or 0)
+
+
+def truth_classes(truth: dict[str, Any]) -> dict[int, str]:
+    """Class of every fixture, worked out from who lists it."""
+    return {
+        f["sr_id"]: ("matched" if len(f["platforms"]) > 1 else "home_only") if HOME in f["platforms"] else "competitor_only"
+        for f in truth["fixtures"]
+    }
+
+
+def connected(truth: dict[str, Any]) -> dict[int, frozenset[int]]:
+    """The fixtures that shared fixtures tie to each other through the platforms' own tournaments: what can be known to be one tournament."""
+    leader: dict[Any, Any] = {}
+
+    def find(node: Any) -> Any:
+        while leader.setdefault(node, node) != node:
+            node = leader[node]
+        return node
+
+    for fixture in truth["fixtures"]:
+        for group in fixture["groups"]:
+            leader[find(tuple(group))] = find(fixture["sr_id"])
+    members: defaultdict[Any, set[int]] = defaultdict(set)
+    for fixture in truth["fixtures"]:
+        members[find(fixture["sr_id"])].add(fixture["sr_id"])
+    return {sr_id: frozenset(group) for group in members.values() for sr_id in group}
+
+
+def check_against_truth(pipeline: Pipeline, truth: dict[str, Any]) -> None:
+    """Every coverage number, fixture by fixture, tournament by tournament and in all."""
+    fixtures = latest(pipeline, "coverage_fixture").filter(~pl.col("started"))
+    classes = truth_classes(truth)
+    assert dict(fixtures.select("sr_id", "fixture_class").iter_rows()) == classes
+    by_id = {f["sr_id"]: f for f in truth["fixtures"]}
+    for row in fixtures.iter_rows(named=True):
+        told = by_id[row["sr_id"]]
+        assert set(row["platforms"]) == set(told["platforms"]), row
+        assert row["effective_kickoff"].isoformat() == told["kickoff_at"], row
+        assert (row["home_team"], row["away_team"]) == (told["home_team"], told["away_team"]), row
+
+    rates = {r["platform"]: r for r in latest(pipeline, "match_rate_platform").filter(~pl.col("include_started")).iter_rows(named=True)}
+    counts = Counter(classes.values())
+    union = rates["all"]
+    assert (union["n_union"], union["n_matched_fixtures"]) == (len(classes), counts["matched"])
+    assert (union["n_home_only"], union["n_competitor_only"], union["n_undetermined"]) == (counts["home_only"], counts["competitor_only"], 0)
+    assert union["overall_match_rate"] == pytest.approx(counts["matched"] / len(classes), abs=1e-8)
+    for platform in Platform:
+        listed = {sr_id for sr_id, f in by_id.items() if platform in f["platforms"]}
+        at_home = {sr_id for sr_id, f in by_id.items() if HOME in f["platforms"]}
+        both = listed & at_home if platform != HOME else {s for s in at_home if classes[s] == "matched"}
+        row = rates[platform]
+        n_with_sr = sum(len(f["platforms"].get(platform, ())) for f in by_id.values())
+        n_without = sum(1 for u in truth["unidentified"] if u["platform"] == platform)
+        assert (row["n_fixtures"], row["n_matched_fixtures"], row["n_listings_with_sr"]) == (len(listed), len(both), n_with_sr), platform
+        assert row["n_listings"] == n_with_sr + n_without, platform
+        assert row["fixture_match_rate"] == pytest.approx(len(both) / len(listed), abs=1e-8)
+        assert row["home_covered_rate"] == pytest.approx(len(both) / len(at_home), abs=1e-8)
+        assert row["completeness"] == "complete"
+
+    groups: defaultdict[str, set[int]] = defaultdict(set)
+    for sr_id, tournament in fixtures.select("sr_id", "tournament_key").iter_rows():
+        groups[tournament].add(sr_id)
+    assert {frozenset(g) for g in groups.values()} == set(connected(truth).values())
+    by_tournament = latest(pipeline, "coverage_tournament").filter(~pl.col("include_started"))
+    for row in by_tournament.filter(pl.col("n_home") + pl.col("n_platform") > 0).iter_rows(named=True):
+        mine = groups[row["tournament_key"]]
+        there = [p for p in Platform if p != HOME and row["platform"] in (p, "any")]
+        at_home = {s for s in mine if HOME in by_id[s]["platforms"]}
+        on_platform = {s for s in mine if any(p in by_id[s]["platforms"] for p in there)}
+        expected = (len(at_home), len(on_platform), len(at_home & on_platform), len(at_home - on_platform), len(on_platform - at_home))
+        found = tuple(row[n] for n in ("n_home", "n_platform", "n_matched", "n_home_only", "n_platform_only"))
+        assert found == expected, row
+        assert set(row["missing_sr_ids"]) == on_platform - at_home
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_number_is_the_truth(seed: int, start_simulator, make_pipeline: MakePipeline, run: RunJob):
+    simulator = start_simulator(60, seed)
+    pipeline = make_pipeline(simulator)
+    outcome = run(pipeline, "full_cycle")
+    assert outcome.success, outcome.error
+    check_against_truth(pipeline, simulator.truth())
+
+
+@pytest.mark.slow
+def test_every_number_is_the_truth_at_full_size(start_simulator, make_pipeline: MakePipeline, run: RunJob):
+    simulator = start_simulator(1500, 11)
+    pipeline = make_pipeline(simulator)
+    outcome = run(pipeline, "full_cycle")
+    assert outcome.success, outcome.error
+    check_against_truth(pipeline, simulator.truth())
+
+
+@pytest.fixture
+def two_cycles(start_simulator, make_pipeline: MakePipeline, run: RunJob) -> Iterator[Pipeline]:
+    """A pipeline after two full cycles ten minutes apart."""
+    simulator = start_simulator(40, 5, clock_offset_s=-600)
+    for offset_s in (-600, 0):
+        simulator.set_clock(offset_s)
+        pipeline = make_pipeline(simulator, clock_offset_s=offset_s)
+        outcome = run(pipeline, "full_cycle")
+        assert outcome.success, outcome.error
+    yield pipeline
+
+
+def test_prices_move_between_cycles_and_only_changes_are_written(two_cycles: Pipeline):
+    with two_cycles.connect() as conn:
+        rows = conn.execute("select cycle_id, count(*), sum(n_changed), sum(n_markets_mapped) from core.captures group by 1 order by 1").fetchall()
+        states = {s for (s,) in conn.execute("select distinct state::text from core.market_changes")}
+    first, second = rows
+    assert first[1] > 0
+    assert second[1] > 0
+    assert 0 < second[2] < second[3] / 2
+    assert {"offered", "suspended"} <= states
+
+
+def test_a_backfill_after_dropping_core_and_mart_gives_the_same_rows(two_cycles: Pipeline, run: RunJob, content_hashes, drop_derived):
+    before = content_hashes(two_cycles)
+    assert all(n for table, (n, _) in before.items() if table not in MAY_BE_EMPTY), before
+    drop_derived(two_cycles)
+    assert not any(n for n, _ in content_hashes(two_cycles).values())
+    for hour in sorted({m.partition_hour for m in two_cycles.landing.cycles()}):
+        outcome = run(two_cycles, "replay", hour)
+        assert outcome.success, outcome.error
+    assert content_hashes(two_cycles) == before
+
+
+MAY_BE_EMPTY = {"core.rejects"}
+
+
+def test_a_repeated_replay_derives_nothing_again(two_cycles: Pipeline, run: RunJob):
+    def marks() -> list[tuple[Any, ...]]:
+        with two_cycles.connect() as conn:
+            return conn.execute("select cycle_id, product, computed_at from core.cycle_products order by 1, 2").fetchall()
+
+    before = marks()
+    for hour in {m.partition_hour for m in two_cycles.landing.cycles()}:
+        assert run(two_cycles, "replay", hour).success
+    assert marks() == before
+
+
+@pytest.mark.parametrize("mode", ["down", "html", "block"])
+def test_one_platform_down_leaves_the_others_whole_and_concludes_nothing(mode: str, start_simulator, make_pipeline: MakePipeline, run: RunJob):
+    simulator = start_simulator(40, 3)
+    pipeline = make_pipeline(simulator)
+    simulator.fault(Platform.BET9JA, mode)
+    outcome = run(pipeline, "full_cycle")
+    assert outcome.success, outcome.error
+    with pipeline.connect() as conn:
+        runs = dict(conn.execute("select platform, status from ops.scrape_runs").fetchall())
+        ((batch, summary),) = conn.execute(
+            "select b.status, v.summary from ops.scrape_batches b join palimpsest.scrape_batches v on v.id = b.cycle_id"
+        ).fetchall()
+    assert runs == {"betpawa": "completed", "sportybet": "completed", "bet9ja": "failed"}
+    assert batch == "partial"
+    assert summary == "betpawa ok, sportybet ok, bet9ja failed"
+    truth = simulator.truth()
+    seen = {f["sr_id"]: {p for p in f["platforms"] if p != "bet9ja"} for f in truth["fixtures"]}
+    expected = {
+        sr_id: "matched" if len(platforms) == 2 else "undetermined" if "betpawa" in platforms else "competitor_only"
+        for sr_id, platforms in seen.items()
+        if platforms
+    }
+    found = dict(latest(pipeline, "coverage_fixture").select("sr_id", "fixture_class").iter_rows())
+    assert found == expected
+
+
+def test_a_platform_that_goes_down_is_carried_and_says_since_when(start_simulator, make_pipeline: MakePipeline, run: RunJob):
+    simulator = start_simulator(40, 3)
+    pipeline = make_pipeline(simulator)
+    assert run(pipeline, "full_cycle").success
+    simulator.fault(Platform.BET9JA, "down")
+    assert run(pipeline, "full_cycle").success
+    fixtures = latest(pipeline, "coverage_fixture").filter(~pl.col("started"))
+    assert dict(fixtures.select("sr_id", "fixture_class").iter_rows()) == truth_classes(simulator.truth())
+    assert set(fixtures["evidence"]) == {"carried"}
+    assert fixtures["stale_since"].null_count() == 0
+    with pipeline.connect() as conn:
+        (gone,) = conn.execute("select count(*) from core.event_listings where deleted_at is not null and platform = 'bet9ja'").fetchone()
+    assert gone == 0
