@@ -3,14 +3,13 @@
 It reads fixtures, listings and the timeline, never a rendered answer.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from ..domain.words import Platform
 from .book import Books
 from .timeline import Timeline
-from .world import Fixture, Listing
+from .world import Listing
 
 
 def truth(timeline: Timeline, now: datetime, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
@@ -90,7 +89,3 @@ def book_truth(books: Books, listing: Listing, now: datetime, version: str = "")
                 {"key": part.key, "line": part.lines[offered.line], "native": offered.market.native, "odds": odds, "suspended": offered.suspended}
             )
     return entries
-
-
-def find_fixture(fixtures: Sequence[Fixture], sr_id: int) -> Fixture | None:
-    return next((fixture for fixture in fixtures if fixture.sr_id == sr_id), None)
