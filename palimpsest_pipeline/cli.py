@@ -360,12 +360,14 @@ def simulate(
     port: Annotated[int, typer.Option(help="Port on loopback; 0: any free one.")] = 8400,
 ) -> None:
     """Serve the simulated platforms on loopback until Ctrl-C, and print the settings that point at them."""
+    import psutil
+
     from .simulator.launch import SimulatorProcess
 
     with SimulatorProcess(size=size, seed=seed, port=port) as simulator:
         for platform, url in simulator.base_urls.items():
             out.print(f"export PALIMPSEST_{platform.value.upper()}__BASE_URL={url}", highlight=False)
-        simulator.wait()
+        psutil.Process(simulator.pid).wait()
 
 
 @app.command()
