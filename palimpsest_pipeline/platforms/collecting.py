@@ -62,6 +62,17 @@ class Tree:
     total: int | None = None
     rejects: list[Reject] = field(default_factory=list)
 
+    def reject(self, platform: Platform, path: str, reason: str) -> None:
+        """A node that cannot be read, or that counts events and shows nothing under it: what hangs there is unknown."""
+        self.rejects.append(Reject(platform, None, path, reason))
+
+    def checked(self, path: str) -> "Tree":
+        """Itself. Raises UnreadableError when it shows no tournament though it does not say that there are no events."""
+        if not self.tournaments and self.total != 0:
+            counts = "does not say how many events there are" if self.total is None else f"counts {self.total} events"
+            raise UnreadableError(path, f"the sport {counts} and shows no tournament")
+        return self
+
 
 def last_tree(answers: Iterable[Answer], judge: Callable[[Answer], Verdict | None], read: Callable[[Answer], Tree]) -> tuple[Tree | None, str]:
     """The tree of the last answer that can be read as one; without any, None and why."""

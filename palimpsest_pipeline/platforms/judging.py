@@ -57,7 +57,7 @@ def is_html(body: bytes) -> bool:
     return body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
 
 
-def json_verdict(error: msgspec.DecodeError) -> Verdict:
+def json_verdict(error: Exception) -> Verdict:
     """Verdict on JSON that does not decode: of another shape, or cut off on the way (then worth another try)."""
     if isinstance(error, msgspec.ValidationError):
         return FailureClass.CONTRACT_BROKEN, str(error)

@@ -21,6 +21,9 @@ EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
 NO_RAW: Final = msgspec.Raw(b"")
 
+BROKEN_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises: broken or of another shape, text that is not UTF-8, nested without end."""
+
 _MAX_DIGITS: Final = 18
 _MAX_MILLI: Final = 2**31 - 1
 _ERROR_PATH: Final = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -39,7 +42,7 @@ def decode(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw | bytes, path: str
     """`raw` as the decoder's type. Raises UnreadableError with the place inside the whole document, `path` being where `raw` stands in it."""
     try:
         return decoder.decode(raw)
-    except msgspec.DecodeError as error:
+    except BROKEN_JSON as error:
         found = _ERROR_PATH.match(str(error))
         reason, inner = (found["reason"], found["path"] or "$") if found else (str(error), "$")
         raise UnreadableError(path + inner.removeprefix("$"), reason) from error

@@ -73,3 +73,36 @@ def test_discovery_without_any_answer_is_failed_in_words(platform: Platform) -> 
     assert discovery.completeness == "failed"
     assert discovery.reason
     assert not discovery.listings
+
+
+ENVELOPES = {
+    Platform.BETPAWA: b'{"id": "1", "startTime": "%s", "category": {"id": "2"}, "competition": {"id": "1"}}',
+    Platform.SPORTYBET: b'{"bizCode": 10000, "data": {"eventId": "sr:match:1", "homeTeamName": "%s"}}',
+    Platform.BET9JA: b'{"R": "OK", "D": {"ID": 1, "DS": "%s"}}',
+}
+LISTS = {
+    Platform.BETPAWA: b'{"responses": [{"responses": [%s]}]}',
+    Platform.SPORTYBET: b'{"bizCode": 10000, "data": {"totalNum": 1, "tournaments": [{"events": [%s]}]}}',
+    Platform.BET9JA: b'{"R": "OK", "D": {"E": [%s]}}',
+}
+
+
+@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"\xc3"])
+def test_text_that_is_not_utf8_is_a_rejection_and_no_crash(platform: Platform, name: bytes) -> None:
+    adapter = ADAPTERS[platform]
+    event = ENVELOPES[platform] % name
+    with pytest.raises(PayloadRejected):
+        adapter.read_listing(answer(platform, PayloadKind.DETAIL, event))
+    assert adapter.judge(answer(platform, PayloadKind.DETAIL, b'{"bizCode": "%s", "R": "%s", "id": "%s"}' % (name, name, name))) is not None
+    inner = b'{"eventId": "x", "ID": 1, "DS": "%s", "id": "%s", "homeTeamName": "%s"}' % (name, name, name)
+    discovery = adapter.read_discovery([answer(platform, PayloadKind.LISTING, LISTS[platform] % inner)], Sport.FOOTBALL)
+    assert len(discovery.rejects) == 1
+    assert not discovery.listings
+
+
+@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("kind", PayloadKind)
+def test_json_nested_without_end_is_judged_and_no_crash(platform: Platform, kind: PayloadKind) -> None:
+    nested = b'{"id": %s, "bizCode": %s, "R": %s, "D": 1}' % ((b"[" * 5000 + b"]" * 5000,) * 3)
+    assert ADAPTERS[platform].judge(answer(platform, kind, nested)) is not None

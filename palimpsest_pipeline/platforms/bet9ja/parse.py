@@ -11,6 +11,7 @@ from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, 
 from ...domain.words import FailureClass, ListingKind, PayloadKind, Platform, Sport
 from .. import collecting, judging
 from ..reading import (
+    BROKEN_JSON,
     UnreadableError,
     body_of,
     count,
@@ -63,7 +64,7 @@ def judge(answer: Answer) -> judging.Verdict | None:
         else:
             # A list without `R` is taken when it holds events: they speak for themselves, an empty one does not.
             good = _is_list(envelope.R, data)
-    except msgspec.DecodeError as error:
+    except BROKEN_JSON as error:
         return judging.json_verdict(error)
     return None if good else (FailureClass.CONTRACT_BROKEN, f"no {answer.request.kind}: R {envelope.R!r}, D {judging.excerpt(data)}")
 
@@ -198,14 +199,18 @@ def _labels(market_descriptors: shapes.Collection) -> tuple[Mapping[str, str], M
     for _, raw in items_of(market_descriptors):
         try:
             label = _LABEL.decode(raw)
-        except msgspec.DecodeError:
+        except BROKEN_JSON:
             continue
         market_id = text(label.ID)
         if market_id is None:
             continue
         names[market_id] = text(label.DS) or text(label.NAME) or market_id
         if isinstance(label.SGNK, list) and isinstance(label.SGN, list):
-            labels.update(((market_id, code), name) for code, name in zip(label.SGNK, label.SGN, strict=False) if isinstance(name, str))
+            labels.update(
+                ((market_id, code), name)
+                for code, name in zip(label.SGNK, label.SGN, strict=False)
+                if isinstance(code, str) and isinstance(name, str)
+            )
     return names, labels
 
 
@@ -233,7 +238,7 @@ def group_listings(answer: Answer, sport: Sport, found: collecting.Collected) ->
 def _ids_of(raw: msgspec.Raw) -> tuple[str | None, str | None]:
     try:
         ids = _EVENT_IDS.decode(raw)
-    except msgspec.DecodeError:
+    except BROKEN_JSON:
         return None, None
     return text(ids.ID), text(ids.GID)
 
@@ -252,13 +257,15 @@ def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
         try:
             country = decode(_COUNTRY, raw_country, path)
         except UnreadableError as error:
-            tree.rejects.append(Reject(BET9JA, None, error.path, error.reason))
+            tree.reject(BET9JA, error.path, error.reason)
             continue
+        if not country.G and count(country.NUM):
+            tree.reject(BET9JA, f"{path}.G", "a country with events and without competitions")
         for group, raw in items_of(country.G):
             try:
                 entry = decode(_GROUP, raw, f'{path}.G["{group}"]')
             except UnreadableError as error:
-                tree.rejects.append(Reject(BET9JA, None, error.path, error.reason))
+                tree.reject(BET9JA, error.path, error.reason)
                 continue
             tree.tournaments[group] = collecting.Declared(group, text(entry.G_DESC) or "", text(country.SG_DESC), None, count(entry.NUM))
-    return tree
+    return tree.checked(at)

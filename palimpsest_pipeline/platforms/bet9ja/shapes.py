@@ -26,6 +26,7 @@ class SportNode(msgspec.Struct, gc=False):
 
 class CountryNode(msgspec.Struct, gc=False):
     SG_DESC: Any = None
+    NUM: Any = None
     G: Collection = None
 
 

@@ -9,7 +9,7 @@ import msgspec
 from ...domain.exchange import Request
 from ...domain.words import PayloadKind, Platform, Sport
 from ..base import BROWSER
-from ..reading import integer, object_of
+from ..reading import BROKEN_JSON, integer, object_of
 
 API_VERSIONS: Final = ("v3", "v4")
 PAGE_SIZE: Final = 100
@@ -114,7 +114,7 @@ def page_of(request: Request, sport: Sport) -> Page | None:
     """The page of this sport's sweep that the request asked for; None when it asked for anything else."""
     try:
         asked = object_of(msgspec.json.decode(request.params.get("q", "null")))
-    except msgspec.DecodeError:
+    except BROKEN_JSON:
         return None
     queries = asked.get("queries")
     if not isinstance(queries, list) or len(queries) != 1:
@@ -123,7 +123,7 @@ def page_of(request: Request, sport: Sport) -> Page | None:
     skip, take = integer(object_of(queries[0]).get("skip", 0)), integer(object_of(queries[0]).get("take"))
     whole_sport = (
         query.get("eventType", "UPCOMING") == "UPCOMING"
-        and [str(category) for category in query.get("categories") or []] == [SPORT_IDS[sport]]
+        and query.get("categories") in ([SPORT_IDS[sport]], [int(SPORT_IDS[sport])])
         and not any(query.get(narrowing) for narrowing in ("zones", "hasOdds", "boosted", "startTime"))
     )
     if not whole_sport or skip is None or not take:

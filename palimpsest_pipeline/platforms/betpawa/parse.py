@@ -9,7 +9,20 @@ from ...domain.exchange import Answer
 from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 from ...domain.words import FailureClass, ListingKind, PayloadKind, Platform, Sport
 from .. import collecting, judging
-from ..reading import UnreadableError, body_of, count, decode, integer, is_simulated, iso_instant, object_of, odds_milli, positive_id, text
+from ..reading import (
+    BROKEN_JSON,
+    UnreadableError,
+    body_of,
+    count,
+    decode,
+    integer,
+    is_simulated,
+    iso_instant,
+    object_of,
+    odds_milli,
+    positive_id,
+    text,
+)
 from . import shapes
 from .endpoints import EFOOTBALL_ID, SPORT_IDS, SPORTS
 
@@ -39,7 +52,7 @@ def judge(answer: Answer) -> judging.Verdict | None:
         return verdict
     try:
         envelope = _ENVELOPE.decode(body)
-    except msgspec.DecodeError as error:
+    except BROKEN_JSON as error:
         return judging.json_verdict(error)
     kind = answer.request.kind
     if kind is PayloadKind.DETAIL:
@@ -225,7 +238,7 @@ def page_listings(answer: Answer, found: collecting.Collected) -> int:
 def _ids_of(raw: msgspec.Raw) -> tuple[str | None, str | None]:
     try:
         ids = _EVENT_IDS.decode(raw)
-    except msgspec.DecodeError:
+    except BROKEN_JSON:
         return None, None
     return text(ids.id), text(object_of(ids.competition).get("id"))
 
@@ -239,18 +252,20 @@ def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
         try:
             region = decode(_REGION, raw_region, path)
         except UnreadableError as error:
-            tree.rejects.append(Reject(BETPAWA, None, error.path, error.reason))
+            tree.reject(BETPAWA, error.path, error.reason)
             continue
         country = text(object_of(region.region).get("name"))
+        if not region.competitions and _upcoming(region.event_counts):
+            tree.reject(BETPAWA, f"{path}.competitions", "a region with events and without competitions")
         for c, raw in enumerate(region.competitions or ()):
             try:
                 entry = decode(_COMPETITION, raw, f"{path}.competitions[{c}]")
             except UnreadableError as error:
-                tree.rejects.append(Reject(BETPAWA, None, error.path, error.reason))
+                tree.reject(BETPAWA, error.path, error.reason)
                 continue
             key, name = str(entry.competition.id), (entry.competition.name or "").strip()
             tree.tournaments[key] = collecting.Declared(key, name, country, None, _upcoming(entry.event_counts))
-    return tree
+    return tree.checked(at)
 
 
 def _sport_node(nodes: Sequence[msgspec.Raw], sport_id: str) -> tuple[shapes.SportNode, str]:

@@ -29,6 +29,7 @@ class SportNode(msgspec.Struct, gc=False, rename="camel"):
 
 class RegionNode(msgspec.Struct, gc=False, rename="camel"):
     region: Any = None
+    event_counts: Any = None
     competitions: list[msgspec.Raw] | None = None
 
 

@@ -12,6 +12,7 @@ from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, 
 from ...domain.words import FailureClass, ListingKind, PayloadKind, Platform, Sport
 from .. import collecting, judging
 from ..reading import (
+    BROKEN_JSON,
     UnreadableError,
     body_of,
     count,
@@ -61,7 +62,7 @@ def judge(answer: Answer) -> judging.Verdict | None:
         return verdict
     try:
         envelope = _ENVELOPE.decode(answer.body or b"")
-    except msgspec.DecodeError as error:
+    except BROKEN_JSON as error:
         return judging.json_verdict(error)
     code = integer(envelope.biz_code)
     if code is None:
@@ -169,7 +170,7 @@ def _in_play(event: shapes.Event) -> bool:
         try:
             if str(_PRODUCT.decode(raw).product) == LIVE:
                 return True
-        except msgspec.DecodeError:
+        except BROKEN_JSON:
             continue  # a market that is no object is rejected when the book is read
     return False
 
@@ -275,7 +276,7 @@ def page_listings(answer: Answer, found: collecting.Collected) -> Page:
 def _event_id(raw: msgspec.Raw) -> str | None:
     try:
         return text(_EVENT_ID.decode(raw).event_id)
-    except msgspec.DecodeError:
+    except BROKEN_JSON:
         return None
 
 
@@ -289,17 +290,19 @@ def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
         try:
             category = decode(_CATEGORY, raw_category, path)
         except UnreadableError as error:
-            tree.rejects.append(Reject(SPORTYBET, None, error.path, error.reason))
+            tree.reject(SPORTYBET, error.path, error.reason)
             continue
+        if not category.tournaments and count(category.event_size):
+            tree.reject(SPORTYBET, f"{path}.tournaments", "a category with events and without tournaments")
         for t, raw in enumerate(category.tournaments or ()):
             try:
                 entry = decode(_TOURNAMENT, raw, f"{path}.tournaments[{t}]")
             except UnreadableError as error:
-                tree.rejects.append(Reject(SPORTYBET, None, error.path, error.reason))
+                tree.reject(SPORTYBET, error.path, error.reason)
                 continue
             name = (entry.name or "").strip()
             tree.tournaments[entry.id] = collecting.Declared(entry.id, name, category.name, sr_tournament_id(entry.id), count(entry.event_size))
-    return tree
+    return tree.checked(at)
 
 
 def _sport_node(nodes: Sequence[msgspec.Raw], sport_id: str) -> tuple[shapes.SportNode, str]:

@@ -24,8 +24,9 @@ class SportNode(msgspec.Struct, gc=False, rename="camel"):
     event_size: Any = None
 
 
-class CategoryNode(msgspec.Struct, gc=False):
+class CategoryNode(msgspec.Struct, gc=False, rename="camel"):
     name: str | None = None
+    event_size: Any = None
     tournaments: list[msgspec.Raw] | None = None
 
 

@@ -181,3 +181,20 @@ def test_the_known_tree_is_read_whole(samples: Path) -> None:
     assert [t.name for t in read([answer(BET9JA, PayloadKind.TREE, body)], Sport.BASKETBALL).tournaments] == ["BBL"]
     tennis = read([answer(BET9JA, PayloadKind.TREE, body)], Sport.TENNIS)
     assert (tennis.completeness, tennis.tournaments) == (Completeness.COMPLETE, [])
+
+
+@pytest.mark.parametrize("node", [{"NUM": 861, "SG": []}, {"NUM": "861"}, {}, {"SG": {"1": {"NUM": 5, "G": []}}}])
+def test_a_tree_that_shows_nothing_without_saying_nought_is_failed_not_empty(node: dict[str, Any]) -> None:
+    discovery = read([answer(BET9JA, PayloadKind.TREE, {"R": "OK", "D": {"PAL": {"1": node}}})])
+    assert discovery.completeness is Completeness.FAILED
+    assert "shows no tournament" in discovery.reason
+
+
+def test_a_country_with_events_and_without_competitions_makes_the_platform_partial(template: dict[str, Any]) -> None:
+    site = Site(template, {"1": 2})
+    sports = site.tree_sports()
+    sports["1"]["SG"]["77"] = {"SG_DESC": "Kenya", "NUM": 4, "G": []}
+    site.tree = reply({"R": "OK", "D": {"PAL": sports}})
+    discovery = read(crawl(ADAPTER, Sport.FOOTBALL, site)[0])
+    assert discovery.completeness is Completeness.PARTIAL
+    assert [r.path for r in discovery.rejects] == ['$.D.PAL["1"].SG["77"].G']

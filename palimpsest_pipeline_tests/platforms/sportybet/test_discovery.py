@@ -73,7 +73,7 @@ class Site:
     def tree_data(self) -> dict[str, Any]:
         counts = self.sizes | self.declared
         tournaments = [{"id": t, "name": f"League {t}", "eventSize": n} for t, n in counts.items()]
-        category = {"id": "sr:category:1", "name": "England", "eventSize": 1, "tournaments": tournaments}
+        category = {"id": "sr:category:1", "name": "England", "eventSize": sum(counts.values()), "tournaments": tournaments}
         node = {"id": self.sport_id, "name": "Sport", "eventSize": sum(counts.values()), "categories": [category]}
         popular = [{**node, "tournaments": tournaments, "categories": None}]
         return {"sportList": [{"id": "sr:sport:99"}, {"odd": True}, node], "popularEvents": popular}

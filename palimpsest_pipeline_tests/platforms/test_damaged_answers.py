@@ -1,0 +1,73 @@
+"""Captured answers, damaged at random places: the reading rejects or reads on, and never breaks in any other way."""
+
+import copy
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from palimpsest_pipeline.domain.observations import PayloadRejected
+from palimpsest_pipeline.domain.words import PayloadKind, Platform, Sport
+from palimpsest_pipeline.platforms.registry import adapters
+
+from .support import answer, loaded
+
+ADAPTERS = adapters()
+ODD = [None, True, False, -1, 0, 3.7, 10**30, "", "x", "-", [], {}, [[]], {"a": {}}, [None], ["x", {}]]
+SAMPLES = [
+    (Platform.BETPAWA, PayloadKind.DETAIL, "detail_football_59_markets_v4_2026-08-21.json"),
+    (Platform.BETPAWA, PayloadKind.LISTING, "list_v4_excerpt_2_of_65_events_2026-09-08.json"),
+    (Platform.BETPAWA, PayloadKind.LISTING, "list_multiquery_6blocks_v3_2025-09-27.json"),
+    (Platform.BETPAWA, PayloadKind.TREE, "categories_football_v3_2025-09-27.json"),
+    (Platform.SPORTYBET, PayloadKind.DETAIL, "event_prematch_tennis.json"),
+    (Platform.SPORTYBET, PayloadKind.LISTING, "list_genius_and_srl_example.json"),
+    (Platform.SPORTYBET, PayloadKind.LISTING, "list_pcEvents_epl_1x2_ou_ah.json"),
+    (Platform.SPORTYBET, PayloadKind.TREE, "tournament_tree_example.json"),
+    (Platform.BET9JA, PayloadKind.DETAIL, "getevent_basketball_bonn_wurzburg.json"),
+    (Platform.BET9JA, PayloadKind.LISTING, "geteventsingroupv2_full_envelope_example.json"),
+    (Platform.BET9JA, PayloadKind.TREE, "getsports_example.json"),
+]
+SHALLOW_SHARE = 0.5
+"""Share of damage done near the root, where most of what is read stands."""
+
+
+def damage(value: Any, random: Random) -> None:
+    """Replaces or removes one value somewhere inside."""
+    depth = random.randint(0, 3) if random.random() < SHALLOW_SHARE else 99
+    while True:
+        if not value:
+            return
+        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+        key = random.choice(keys)
+        inside = value[key]
+        if depth == 0 or not isinstance(inside, dict | list) or not inside:
+            break
+        value, depth = inside, depth - 1
+    if isinstance(value, dict) and random.random() < 0.3:
+        del value[key]
+    else:
+        value[key] = copy.deepcopy(random.choice(ODD))
+
+
+@pytest.mark.parametrize(("platform", "kind", "name"), SAMPLES)
+def test_damage_is_rejected_or_read_over(samples: Path, platform: Platform, kind: PayloadKind, name: str) -> None:
+    adapter = ADAPTERS[platform]
+    whole = json.dumps(loaded(samples, platform, name))
+    for seed in range(60):
+        random = Random(f"{name} {seed}")
+        body = json.loads(whole)
+        for _ in range(random.randint(1, 4)):
+            damage(body, random)
+        damaged = answer(platform, kind, body)
+        adapter.judge(damaged)
+        if kind is PayloadKind.DETAIL:
+            for read in (adapter.read_listing, adapter.read_detail):
+                try:
+                    read(damaged)
+                except PayloadRejected as rejected:
+                    assert rejected.reason, seed
+        else:
+            discovery = adapter.read_discovery([damaged], Sport.FOOTBALL)
+            assert discovery.completeness != "complete", seed
