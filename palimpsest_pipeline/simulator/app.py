@@ -69,6 +69,7 @@ class Simulator:
         self, seed: int, size: int, epoch: datetime, clock_offset_s: float = 0.0, *, betpawa_version: str = "v4", strict: bool = False
     ) -> None:
         self.clock_offset_s = clock_offset_s
+        self.stopped_at: datetime | None = None
         self.betpawa_version = betpawa_version
         self.strict = strict
         self.timeline = Timeline(build_world(seed, size, epoch))
@@ -83,7 +84,7 @@ class Simulator:
         self._by_id |= {(one.platform, one.external_id): one for one in (*self.timeline.world.simulated, *self.timeline.world.antepost)}
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self.clock_offset_s)
+        return self.stopped_at or datetime.now(UTC) + timedelta(seconds=self.clock_offset_s)
 
     def listing(self, platform: Platform, external_id: str) -> Listing | None:
         """The entry with this id, whether it is up or not."""
@@ -249,7 +250,10 @@ class Simulator:
         return _json(request, {"now": self.now().isoformat(), "lines": book_truth(self.books, listing, self.now(), version)})
 
     async def control_clock(self, request: Request) -> Response:
-        self.clock_offset_s = float((await request.json())["offset_s"])
+        told = await request.json()
+        self.clock_offset_s, self.stopped_at = float(told["offset_s"]), None
+        if told.get("stopped"):
+            self.stopped_at = self.now()
         return _json(request, {"now": self.now().isoformat(), "offset_s": self.clock_offset_s})
 
     async def control_faults(self, request: Request) -> Response:

@@ -3,8 +3,10 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from math import exp
 from random import Random
+from zlib import crc32
 
 from ..domain.words import Platform
 from .catalogue import Market, Outcome, first_pairs
@@ -20,7 +22,10 @@ NO_PRICE_ABOVE = 0.992
 """Implied chance above which a book quotes no price."""
 OPEN_KEYS = {"anytime_goalscorer", "nth_goalscorer", "player_ladder"}
 SQUAD = 9
-MODELS_KEPT = 512
+MODELS_KEPT = 1024
+STEPS_PER_MARKET = 6
+"""A book reprices a family of markets at a time: each market moves at every sixth step, so that a cycle finds a few per cent changed."""
+RESULT_KEYS = ("match_result", "double_chance", "draw_no_bet", "home_no_bet", "away_no_bet", "correct_score", "winning_margin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,17 @@ class OfferedLine:
     suspended: bool
 
 
+@lru_cache(maxsize=4096)
+def _turn(key: str) -> int:
+    family = "result" if key.startswith(RESULT_KEYS) else key.split("_", maxsplit=1)[0]
+    return crc32(family.encode()) % STEPS_PER_MARKET
+
+
+def turn(market: Market) -> int:
+    """Which of the book's steps reprice the market: markets of one family go together, since they must not contradict each other."""
+    return _turn(market.parts[0].key)
+
+
 def squad(fixture: Fixture, rotated: bool = False) -> list[Player]:
     """The players both teams may name as scorers."""
     rng = Random(f"squad:{fixture.sr_id}:{fixture.number}")
@@ -74,12 +90,12 @@ class Books:
         self.timeline = timeline
         self._models: OrderedDict[tuple[int, Platform, bool, int], MatchModel] = OrderedDict()
 
-    def model(self, listing: Listing, now: datetime) -> MatchModel:
-        """The match as the listing's platform sees it now."""
-        key = (listing.fixture.number, listing.platform, listing.duplicate, self.timeline.price_step(listing, now))
+    def model(self, listing: Listing, step: int) -> MatchModel:
+        """The match as the listing's platform saw it at a price step."""
+        key = (listing.fixture.number, listing.platform, listing.duplicate, step)
         found = self._models.pop(key, None)
         if found is None:
-            found = MatchModel(self.timeline.expected(listing, now))
+            found = MatchModel(self.timeline.expected(listing, step))
         self._models[key] = found
         if len(self._models) > MODELS_KEPT:
             self._models.popitem(last=False)
@@ -88,12 +104,13 @@ class Books:
     def lines(self, listing: Listing, now: datetime, version: str = "", only: frozenset[str] | None = None) -> list[OfferedLine]:
         """What the listing offers now, market by market; `only` limits the answer to these market ids without changing what is suspended."""
         rng = self.timeline.suspensions(listing, now)
-        model = self.model(listing, now)
+        step = self.timeline.price_step(listing, now)
         offered = []
         for market, line in first_pairs(listing.platform, listing.pairs, version):
             draw = rng.random()
             if (only is not None and market.native not in only) or SUSPENDED_SHARE <= draw < SUSPENDED_SHARE + WITHDRAWN_SHARE:
                 continue
+            model = self.model(listing, step - (step + turn(market)) % STEPS_PER_MARKET)
             offered.append(self._offer(listing, model, market, line, suspended=draw < SUSPENDED_SHARE))
         return offered
 

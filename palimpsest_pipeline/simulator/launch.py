@@ -126,9 +126,9 @@ class SimulatorProcess:
         """Requests per platform and endpoint so far, and the most that were in flight at once."""
         return self._control("log")
 
-    def set_clock(self, offset_s: float) -> datetime:
-        """Shifts the simulated now to the machine's plus `offset_s`; returns it."""
-        return datetime.fromisoformat(self._control("clock", {"offset_s": offset_s})["now"])
+    def set_clock(self, offset_s: float, *, stopped: bool = False) -> datetime:
+        """Shifts the simulated now to the machine's plus `offset_s`; returns it. `stopped`: the world stands still there."""
+        return datetime.fromisoformat(self._control("clock", {"offset_s": offset_s, "stopped": stopped})["now"])
 
     def fault(self, platform: Platform, mode: str, **settings: Any) -> None:
         """Switches a failure on or (`none`) off; see `faults.Fault` for modes and settings."""

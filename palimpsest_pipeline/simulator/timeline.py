@@ -111,9 +111,8 @@ class Timeline:
         """When the prices shown now were set."""
         return self._period(listing, now)[1]
 
-    def expected(self, listing: Listing, now: datetime) -> Expectation:
-        """Expected counts that the book believes in now, seen from the listing's home side."""
-        step = self.price_step(listing, now)
+    def expected(self, listing: Listing, step: int) -> Expectation:
+        """Expected counts that the book believed in at a price step, seen from the listing's home side."""
         rng = Random(f"{self.world.seed}:{listing.fixture.number}:{listing.platform}:drift")
         phases = [rng.random() * 2 * pi for _ in range(4)]
         home = 1 + 0.04 * sin(step * 2 * pi / 19 + phases[0]) + 0.02 * sin(step * 2 * pi / 5 + phases[1])
