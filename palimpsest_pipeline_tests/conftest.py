@@ -5,5 +5,4 @@ pytest_plugins = [
     "palimpsest_pipeline_tests.fixtures.postgres",
     "palimpsest_pipeline_tests.fixtures.simulator",
     "palimpsest_pipeline_tests.fixtures.pipeline",
-    "palimpsest_pipeline_tests.fixtures.content",
 ]

@@ -1,0 +1,138 @@
+"""Real captured answers, imported and backfilled through the Dagster job: what Postgres then says of them."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.landing import import_payloads
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.recordings import DETAILS, REFUSED, write_recordings
+
+NORWAY_FRANCE = 66457014
+SOLD_TWICE = {"betpawa": 0, "sportybet": 97, "bet9ja": 0}
+"""Prices of bets that a platform sells under two market ids, from two feeds: SportyBet has its statistics as ladders (800...) and as totals (900...).
+One price per bet is kept."""
+HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def recordings(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recordings(samples, tmp_path_factory.mktemp("recordings") / "folder")
+
+
+@pytest.fixture(scope="module")
+def imported(recordings: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A pipeline into which all captured details were imported and their hours backfilled. The tests only read it."""
+    with pipelines(postgres, tmp_path_factory.mktemp("imported")) as make:
+        pipeline = make()
+        manifests = import_payloads(pipeline.landing, recordings, Platform.BETPAWA, pipeline.clock)
+        for hour in sorted({m.partition_hour for m in manifests}):
+            outcome = run_here(pipeline, "replay", hour)
+            assert outcome.success, outcome.error
+        yield pipeline
+
+
+def rows(pipeline: Pipeline, query: str, *params: Any) -> list[tuple[Any, ...]]:
+    with pipeline.connect() as conn:
+        return conn.execute(query, params).fetchall()
+
+
+def priced_outcomes(samples: Path, platform: str) -> list[tuple[str, str]]:
+    """(market id, outcome) of every price above 1.00 in the raw capture of Norway-France, counted without any of the pipeline's code."""
+    file = next(f for f, p, *_ in DETAILS if p == platform and ("norway_france" in f or "113_markets" in f))
+    body = json.loads((samples / file).read_bytes())
+    if platform == "betpawa":
+        return [
+            (market["marketType"]["id"], price["id"])
+            for market in body["markets"]
+            for row in market["row"]
+            for price in row["prices"]
+            if (price["price"] or 0) > 1
+        ]
+    if platform == "sportybet":
+        return [
+            (market["id"], f"{market.get('specifier')} {outcome['id']}")
+            for market in body["data"]["markets"]
+            for outcome in market["outcomes"]
+            if float(outcome["odds"]) > 1
+        ]
+    return [("_".join(key.split("_")[:2]).split("@")[0], key) for key, price in body["D"]["O"].items() if float(price) > 1]
+
+
+def test_one_fixture_is_matched_on_all_three_platforms(imported: Pipeline):
+    ((sr_id, kickoff, platforms, ids),) = rows(imported, "select sr_id, kickoff, platforms, external_ids from palimpsest.matched_events")
+    assert sr_id == NORWAY_FRANCE
+    assert kickoff == datetime(2026, 6, 26, 19, tzinfo=UTC)
+    assert platforms == ["betpawa", "sportybet", "bet9ja"]
+    assert ids == {"betpawa": "35429065", "sportybet": "sr:match:66457014", "bet9ja": "782203257"}
+
+
+@pytest.mark.parametrize("platform", ["betpawa", "sportybet", "bet9ja"])
+def test_every_price_is_stored_or_counted_as_unmapped(platform: str, imported: Pipeline, samples: Path):
+    ((stored,),) = rows(
+        imported,
+        """select n_prices from core.captures c join core.event_listings e using (listing_id)
+           where e.fixture_sr_id = %s and e.platform = %s""",
+        NORWAY_FRANCE,
+        platform,
+    )
+    unmapped = {
+        market
+        for (market,) in rows(
+            imported,
+            "select external_market_id from core.unmapped_markets join core.cycles using (cycle_id) where partition_hour = %s and platform = %s",
+            HOUR,
+            platform,
+        )
+    }
+    mapped = {(market, outcome) for market, outcome in priced_outcomes(samples, platform) if market not in unmapped}
+    assert stored == len(mapped) - SOLD_TWICE[platform]
+    assert stored > 500
+
+
+def test_the_same_bet_is_found_on_all_three_books_in_the_same_words(imported: Pipeline):
+    found = rows(
+        imported,
+        """select e.platform, k.odds_milli from core.current_markets k join core.markets m using (market_id)
+           join core.event_listings e using (listing_id)
+           where e.fixture_sr_id = %s and m.market_key = 'total_goals' and k.specifier = 'total=2.5' order by 1""",
+        NORWAY_FRANCE,
+    )
+    assert [p for p, _ in found] == ["bet9ja", "betpawa", "sportybet"]
+    for _, (over, under) in found:
+        assert 1 < 1000 / over + 1000 / under < 1.12
+
+
+def test_the_other_captures_are_listings_of_their_own(imported: Pipeline):
+    expected = len(DETAILS) - len(REFUSED)
+    ((listings, captures),) = rows(imported, "select (select count(*) from core.event_listings), (select count(*) from core.captures)")
+    assert (listings, captures) == (expected, expected)
+
+
+def test_captures_in_play_are_refused_and_kept_as_rejects(imported: Pipeline):
+    refused = rows(imported, "select platform, reason from core.rejects where whole_answer order by 1, 2")
+    assert len(refused) == len(REFUSED)
+    assert all("in play" in reason for _, reason in refused), refused
+
+
+def test_details_alone_conclude_no_absence(imported: Pipeline):
+    classes = rows(imported, "select sr_id, fixture_class, evidence from mart.coverage_fixture")
+    assert (NORWAY_FRANCE, "matched", "partial") in classes
+    assert {c for sr_id, c, _ in classes if sr_id != NORWAY_FRANCE} == {"undetermined"}
+    assert {e for _, _, e in classes} == {"partial"}
+    rates = rows(imported, "select completeness, n_home_only, n_competitor_only from mart.match_rate_platform")
+    assert {r[0] for r in rates} == {"partial"}
+    assert sum(r[1] + r[2] for r in rates) == 0
+
+
+def test_importing_twice_changes_nothing(imported: Pipeline, recordings: Path):
+    before = {m.cycle_id: m.digest for m in imported.landing.cycles()}
+    assert import_payloads(imported.landing, recordings, Platform.BETPAWA, imported.clock) == []
+    assert {m.cycle_id: m.digest for m in imported.landing.cycles()} == before
