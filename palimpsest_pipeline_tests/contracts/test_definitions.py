@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.partitions import hours
+from palimpsest_pipeline.domain.instants import hour_key
 
 SNAPSHOT = Path(__file__).parent / "asset_graph.json"
 
@@ -75,8 +78,7 @@ def test_every_check_says_what_must_hold():
         assert graph_.get_check_spec(key).description, key
 
 
-def test_the_newest_partition_is_the_current_hour(specs):
-    from datetime import UTC, datetime
-
-    hours = specs[0].partitions_def
-    assert hours.get_last_partition_key(datetime(2026, 6, 26, 19, 5, tzinfo=UTC)) == "2026-06-26-19:00"
+def test_the_newest_partition_is_the_current_hour():
+    at = datetime(2026, 6, 26, 19, 5, tzinfo=UTC)
+    with dg.partition_loading_context(effective_dt=at):
+        assert hours.get_last_partition_key() == hour_key(at) == "2026-06-26-19:00"
