@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -181,6 +182,18 @@ def test_answers_are_compressed_only_for_clients_that_accept_it(start_simulator:
     assert "content-encoding" not in plain[1]
     assert packed[1]["content-encoding"] == "gzip"
     assert packed[2] == plain[2]
+
+
+def test_clients_that_hang_up_before_their_answer_do_no_harm(start_simulator: Start) -> None:
+    simulator = start_simulator(40)
+    question = f"GET /bet9ja{TREES[Platform.BET9JA]} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode()
+    for _ in range(3):
+        callers = [socket.create_connection(("127.0.0.1", simulator.port)) for _ in range(30)]
+        for caller in callers:
+            caller.sendall(question)
+        for caller in callers:
+            caller.close()
+    assert get(simulator, Platform.BET9JA, TREES[Platform.BET9JA])["R"] == "OK"
 
 
 def test_stopping_ends_the_process(start_simulator: Start) -> None:
