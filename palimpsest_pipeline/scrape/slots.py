@@ -99,11 +99,10 @@ class Slots:
         try:
             await granted
         except asyncio.CancelledError:
-            # Given its slots and cancelled in the same turn of the loop: they go back.
-            if granted.done() and not granted.cancelled():
+            if self._waiting.pop(ticket, None) is None:
+                # Given its slots and cancelled in the same turn of the loop, in whichever order: they go back.
                 self.release(hosts)
             else:
-                self._waiting.pop(ticket, None)
                 self._queue.withdraw(ticket)
             raise
 

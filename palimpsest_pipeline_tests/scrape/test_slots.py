@@ -121,3 +121,16 @@ async def test_a_cancelled_wait_leaves_its_place_and_its_slots_to_others() -> No
         await waits_on
     async with asyncio.timeout(5):
         await slots.acquire([A, B], 3)
+
+
+async def test_slots_that_come_free_for_one_who_has_just_given_up_are_not_lost() -> None:
+    slots = Slots({A: 1})
+    await slots.acquire([A], 0)
+    gives_up = asyncio.create_task(slots.acquire([A], 1))
+    await asyncio.sleep(0)
+    gives_up.cancel()
+    slots.release([A])  # before the one who gave up has noticed
+    with pytest.raises(asyncio.CancelledError):
+        await gives_up
+    async with asyncio.timeout(5):
+        await slots.acquire([A], 2)
