@@ -296,9 +296,11 @@ def print_coverage(found: Any, most: int = 15) -> None:
 @app.command()
 def coverage(as_json: Json = False) -> None:
     """Print the latest coverage and match rates."""
+    from .defs.servers import require_schema
     from .storage import mart_readers
 
     with pipeline() as found:
+        require_schema(found)
         if not as_json:
             print_coverage(found)
             return
@@ -391,6 +393,7 @@ def known_errors() -> tuple[type[BaseException], ...]:
     names = {
         "palimpsest_pipeline.defs.demo": ("DemoError",),
         "palimpsest_pipeline.defs.serve": ("ServeError",),
+        "palimpsest_pipeline.defs.servers": ("SchemaOutOfDate",),
         "palimpsest_pipeline.landing": ("LandingError", "RecordedPayloadError"),
         "palimpsest_pipeline.simulator.launch": ("SimulatorError",),
         "palimpsest_pipeline.storage.database": ("DatabaseUrlError", "DatabaseUnreachable"),

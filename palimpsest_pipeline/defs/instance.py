@@ -5,11 +5,23 @@ from pathlib import Path
 from typing import Final
 
 import dagster as dg
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 from ..settings import Settings, SettingsError
 from .pipeline import DATABASES, embedded_server
 
 STORAGE_URL_VARIABLE: Final = "PALIMPSEST_DAGSTER_DATABASE_URL"
+
+WORKSPACE: Final = "workspace.yaml"
+WORKSPACE_TEXT: Final = """\
+# Written by palimpsest at every start. The location's name is part of a schedule's identity: one name, however Dagster is started.
+load_from:
+  - python_module:
+      module_name: palimpsest_pipeline.definitions
+      location_name: palimpsest_pipeline
+"""
+CONNECT_TIMEOUT_S: Final = 10
 
 TEMPLATE: Final = """\
 # Written by palimpsest from its settings at every start; changes here are overwritten.
@@ -47,7 +59,7 @@ def storage_url(settings: Settings) -> str:
 
 
 def prepare_instance(settings: Settings) -> Path:
-    """Write `dagster.yaml` into the instance home and point DAGSTER_HOME there. Returns the home.
+    """Write `dagster.yaml` and a workspace into the instance home and point DAGSTER_HOME there. Returns the home.
 
     The embedded server's URL (a socket private to the user, no password) stands in the file, so that plain `dagster dev` works with it. A URL of
     one's own may hold a password: the file then names the environment variable only.
@@ -61,10 +73,22 @@ def prepare_instance(settings: Settings) -> Path:
         os.environ[STORAGE_URL_VARIABLE] = url
         text = TEMPLATE.format(url=f"{{env: {STORAGE_URL_VARIABLE}}}")
     (home / "dagster.yaml").write_text(text)
+    (home / WORKSPACE).write_text(WORKSPACE_TEXT)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The instance of these settings. Its storage tables are made on first use."""
-    return dg.DagsterInstance.from_config(str(prepare_instance(settings)))
+    """The instance of these settings. Its storage tables are made on first use. Raises SettingsError when its database cannot be reached."""
+    home = prepare_instance(settings)
+    url = make_url(storage_url(settings))
+    try:
+        # Dagster tries for minutes before it says so.
+        sa.create_engine(url, poolclass=sa.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S}).connect().close()
+    except sa.exc.OperationalError as error:
+        reason = str(error.orig).strip().partition("\n")[0]
+        shown = url.render_as_string(hide_password=True)
+        raise SettingsError(
+            f"cannot reach Dagster's storage {shown}: {reason}. Check {STORAGE_URL_VARIABLE} and that the database exists."
+        ) from error
+    return dg.DagsterInstance.from_config(str(home))

@@ -1,5 +1,6 @@
 """Runs started from the command line: the same jobs on the same instance, so that all of it shows in the UI."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,7 +60,8 @@ def first_error(result: dg.ExecuteInProcessResult) -> str:
             while error is not None and error.cause is not None:
                 error = error.cause
             if error is not None:
-                return error.message.strip().splitlines()[0] if error.message.strip() else str(error.cls_name)
+                told = error.message.strip().partition("\n")[0]
+                return re.sub(rf"^(\w+\.)*{error.cls_name}: ", "", told) or str(error.cls_name)
     for event in result.all_events:
         if event.is_failure and event.message:
             return event.message

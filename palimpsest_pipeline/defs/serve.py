@@ -16,6 +16,7 @@ from typing import Final
 import psutil
 
 from ..settings import Settings
+from .instance import WORKSPACE
 from .pipeline import embedded_server
 
 PID_FILE: Final = "up.json"
@@ -52,7 +53,8 @@ def start_ui(settings: Settings, environment: dict[str, str], log_file: Path) ->
     child starts with SIGINT at its default.
     """
     check_port(settings.ui_port)
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "palimpsest_pipeline.definitions", "-h", "127.0.0.1", "-p", str(settings.ui_port)]
+    workspace = str(settings.dagster_home / WORKSPACE)
+    command = [sys.executable, "-m", "dagster", "dev", "-w", workspace, "-h", "127.0.0.1", "-p", str(settings.ui_port)]
     with log_file.open("ab") as log:
         return subprocess.Popen(
             command,

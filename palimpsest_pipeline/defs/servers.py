@@ -14,6 +14,10 @@ from .pipeline import Pipeline, embedded_server
 PLATFORM_NAMES = {Platform.BETPAWA: "BetPawa", Platform.SPORTYBET: "SportyBet", Platform.BET9JA: "Bet9ja"}
 
 
+class SchemaOutOfDate(Exception):
+    """The database lacks our tables, or has those of another version. The message says what to do."""
+
+
 @contextmanager
 def databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pipeline]:
     """The pipeline with its databases reachable. An embedded server that was not running is stopped again at the end, unless `keep_running`."""
@@ -48,3 +52,12 @@ def upgrade(pipeline: Pipeline) -> None:
             outcomes=words.outcomes,
         ),
     )
+
+
+def require_schema(pipeline: Pipeline) -> None:
+    """Raises SchemaOutOfDate unless the schema is that of this version. For commands that only read, and so should not migrate."""
+    with pipeline.database.sqlalchemy_engine().connect() as connection:
+        found = migrate.current(connection)
+    if found != migrate.head():
+        state = "has no tables of ours" if found is None else f"is at revision {found}, not at {migrate.head()}"
+        raise SchemaOutOfDate(f"the database {state}: run `palimpsest db upgrade` (scrape, backfill and up do it themselves)")

@@ -74,7 +74,7 @@ class Database:
                 connect_timeout=CONNECT_TIMEOUT_S,
             )
         except psycopg.OperationalError as error:
-            reason = str(error).strip().splitlines()[-1].strip()
+            reason = str(error).strip().splitlines()[0].strip()
             shown = self._parsed.render_as_string(hide_password=True)
             raise DatabaseUnreachable(
                 f"cannot reach {shown}: {reason}. Check the address (PALIMPSEST_DATABASE_URL) and that the server runs."
@@ -82,8 +82,4 @@ class Database:
 
     def sqlalchemy_engine(self) -> sa.Engine:
         """An engine without a pool, for migrations and small things. Prices never go this way."""
-        return sa.create_engine(
-            self.url,
-            poolclass=sa.NullPool,
-            connect_args={"application_name": APPLICATION_NAME, "options": "-c TimeZone=UTC"},
-        )
+        return sa.create_engine(self.url, poolclass=sa.NullPool, creator=self.connect)

@@ -1,19 +1,28 @@
 """A live cycle: open it, discover, capture, close it; the landing and the ledger are told as it goes. Knows no Dagster."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+import psycopg
 
 from ...domain.cycles import Cycle, CycleResult, Target
 from ...domain.instants import cycle_id_at, hour_key, hour_of
-from ...domain.words import Scope, Trigger
+from ...domain.words import Platform, RunStatus, Scope, Trigger
+from ...landing import CycleWriter, LandingError
 from ...scrape import capture, discover, discovery_result, targets
 from ...scrape.sinks import Progress
 from ...storage import ledger, ledger_readers
+from ...storage.database import DatabaseUnreachable
 from ...storage.known import current_listings
+from ...wire import PlatformClient
 from ..core.readings import discoveries
 from ..pipeline import Pipeline
+
+Clients = Mapping[Platform, PlatformClient]
+Work = Callable[[Clients, CycleWriter], Awaitable[CycleResult]]
 
 
 class NotLive(Exception):
@@ -61,15 +70,11 @@ def begin(pipeline: Pipeline, begun: Begun, scope: Scope) -> Cycle:
 def run_discovery(pipeline: Pipeline, cycle: Cycle, progress: Progress) -> CycleResult:
     """Ask every platform at once what it lists; land every answer as it comes; tell the ledger."""
 
-    async def work() -> CycleResult:
-        writer = pipeline.landing.writer(cycle)
-        async with pipeline.clients() as clients:
-            found = await discover(cycle, pipeline.adapters, clients, writer, sport=pipeline.settings.sport, clock=pipeline.clock, progress=progress)
-        result = discovery_result(cycle, found, pipeline.clock.now())
-        writer.close(result.status, result.finished_at, ["discovery"])
-        return result
+    async def work(clients: Clients, writer: CycleWriter) -> CycleResult:
+        found = await discover(cycle, pipeline.adapters, clients, writer, sport=pipeline.settings.sport, clock=pipeline.clock, progress=progress)
+        return discovery_result(cycle, found, pipeline.clock.now())
 
-    return _told(pipeline, asyncio.run(work()))
+    return _stage(pipeline, cycle, "discovery", work)
 
 
 def run_capture(pipeline: Pipeline, begun: Begun, progress: Progress) -> CycleResult:
@@ -80,27 +85,61 @@ def run_capture(pipeline: Pipeline, begun: Begun, progress: Progress) -> CycleRe
     with pipeline.connect() as conn:
         batch = ledger.batch_of_run(conn, begun.run_id) if begun.run_id else None
         earlier = ledger_readers.result_of(conn, batch) if batch is not None else None
+        if batch is not None:
+            ledger.open_batch(conn, batch.cycle)
     if batch is None:
-        cycle = begin(pipeline, begun, Scope.EVENTS)
         wanted = targets_of_known(pipeline, begun.sr_ids)
+        cycle = begin(pipeline, begun, Scope.EVENTS)
     else:
         cycle = batch.cycle
         wanted = targets_of_discovery(pipeline, cycle)
 
-    async def work() -> CycleResult:
-        writer = pipeline.landing.writer(cycle)
+    async def work(clients: Clients, writer: CycleWriter) -> CycleResult:
+        return await capture(cycle, wanted, pipeline.adapters, clients, writer, clock=pipeline.clock, progress=progress, earlier=earlier)
+
+    return _stage(pipeline, cycle, "capture", work, earlier)
+
+
+def _stage(pipeline: Pipeline, cycle: Cycle, name: str, work: Work, earlier: CycleResult | None = None) -> CycleResult:
+    """One stage of a cycle with clients and landing opened for it. However it ends, what arrived is landed and the ledger says how it ended."""
+    writer = pipeline.landing.writer(cycle)
+
+    async def with_clients() -> CycleResult:
         async with pipeline.clients() as clients:
-            result = await capture(cycle, wanted, pipeline.adapters, clients, writer, clock=pipeline.clock, progress=progress, earlier=earlier)
-        writer.close(result.status, result.finished_at, ["capture"])
-        return result
+            return await work(clients, writer)
 
-    return _told(pipeline, asyncio.run(work()))
+    try:
+        result = asyncio.run(with_clients())
+        writer.close(result.status, result.finished_at, [name])
+    except BaseException as error:  # noqa: BLE001 - being interrupted is an end like any other
+        reason = _first(error)
+        broken = _broken_off(cycle, name, reason, earlier, pipeline.clock.now())
+        with suppress(LandingError):
+            writer.close(RunStatus.PARTIAL, broken.finished_at)
+        with suppress(DatabaseUnreachable, psycopg.Error):
+            _tell(pipeline, broken)
+        raise reason from reason.__cause__
+    _tell(pipeline, result)
+    return result
 
 
-def _told(pipeline: Pipeline, result: CycleResult) -> CycleResult:
+def _first(error: BaseException) -> BaseException:
+    """What went wrong first, out of the groups that concurrent tasks wrap it in."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _broken_off(cycle: Cycle, stage: str, error: BaseException, earlier: CycleResult | None, now: datetime) -> CycleResult:
+    """A cycle whose stage did not come to its end: failed, whatever its earlier stages came to."""
+    words = f"{stage} broken off: {error}" if isinstance(error, Exception) else f"{stage} interrupted"
+    runs = [replace(run, status=RunStatus.FAILED, message="; ".join(filter(None, (run.message, words)))) for run in (earlier.runs if earlier else ())]
+    return CycleResult(cycle, RunStatus.FAILED, now, runs)
+
+
+def _tell(pipeline: Pipeline, result: CycleResult) -> None:
     with pipeline.connect() as conn:
         ledger.close_batch(conn, result)
-    return result
 
 
 def targets_of_discovery(pipeline: Pipeline, cycle: Cycle) -> list[Target]:

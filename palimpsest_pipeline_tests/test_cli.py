@@ -1,0 +1,183 @@
+"""The command line as a user meets it: in a process of its own, in an empty folder."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+PALIMPSEST = [sys.executable, "-m", "palimpsest_pipeline.cli"]
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty folder."""
+    return tmp_path_factory.mktemp("home")
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PALIMPSEST_", "DAGSTER_"))}
+    return {**kept, "PALIMPSEST_HOME_DIR": str(folder / "home"), "PALIMPSEST_EMBEDDED_DURABLE": "false", **more}
+
+
+@pytest.fixture
+def palimpsest(folder: Path) -> Iterator[Command]:
+    """Runs `palimpsest` with the given words and settings; whatever it left running is stopped at the end."""
+
+    def run(*words: str, timeout_s: float = 240, **settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*PALIMPSEST, *words], cwd=folder, env=environment(folder, **settings), capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+
+    yield run
+    if ours(folder):
+        run("down")
+
+
+def one_clear_line(done: subprocess.CompletedProcess[str], *says: str) -> None:
+    assert done.returncode not in (0, 2), done.stdout
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    assert "Traceback" not in done.stderr
+    for words in says:
+        assert words in lines[0]
+
+
+def ours(folder: Path) -> list[str]:
+    """Command lines of processes that belong to `folder`."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ", "cwd"]):
+        told = (
+            " ".join(process.info["cmdline"] or []) + str((process.info["environ"] or {}).get("PALIMPSEST_HOME_DIR", "")) + str(process.info["cwd"])
+        )
+        if str(folder) in told and process.pid != os.getpid():
+            found.append(told)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_settings_are_printed_without_secrets(palimpsest: Command):
+    urls = {"PALIMPSEST_DATABASE_URL": "postgresql://me:hunter2@db/x", "PALIMPSEST_DAGSTER_DATABASE_URL": "postgresql://me:hunter2@db/y"}
+    done = palimpsest("settings", "--json", **urls)
+    shown = json.loads(done.stdout)
+    assert shown["PALIMPSEST_DATABASE_URL"] == "postgresql://me:***@db/x"
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", [("coverage",), ("scrape",), ("db", "check"), ("backfill", "2026-06-26-10:00", "2026-06-26-10:00")])
+def test_a_wrong_database_url_is_one_clear_line(command: tuple[str, ...], palimpsest: Command):
+    url = f"postgresql://me:hunter2@127.0.0.1:{free_port()}/nowhere"
+    done = palimpsest(*command, PALIMPSEST_DATABASE_URL=url, PALIMPSEST_DAGSTER_DATABASE_URL=url)
+    one_clear_line(done, "cannot reach", "PALIMPSEST_DATABASE_URL")
+    assert "hunter2" not in done.stderr
+
+
+def test_an_unwritable_folder_is_one_clear_line(palimpsest: Command):
+    one_clear_line(palimpsest("coverage", PALIMPSEST_HOME_DIR="/proc/nowhere"), "/proc/nowhere", "choose one that you can write")
+
+
+def test_an_unwritable_landing_is_one_clear_line(palimpsest: Command, samples: Path, folder: Path):
+    recordings = write_recordings(samples, folder / "recordings")
+    done = palimpsest("landing", "import", str(recordings), PALIMPSEST_LANDING_URL="/proc/nowhere")
+    one_clear_line(done, "/proc/nowhere", "Make it writable")
+
+
+def test_a_port_in_use_is_one_clear_line(palimpsest: Command):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        one_clear_line(palimpsest("up", "--port", port), f"port {port} is in use", "--port")
+        one_clear_line(palimpsest("demo", "--port", port), f"port {port} is in use", "--port")
+
+
+def test_a_past_hour_cannot_be_scraped_and_says_what_to_do(palimpsest: Command):
+    one_clear_line(palimpsest("scrape", "--hour", "2026-06-26-19:00"), "2026-06-26-19:00 cannot be scraped", "palimpsest backfill", "landing import")
+
+
+def test_coverage_of_a_database_without_our_tables_says_what_to_do(palimpsest: Command):
+    one_clear_line(palimpsest("coverage"), "has no tables of ours", "palimpsest db upgrade")
+
+
+def test_a_bad_setting_is_one_clear_line(palimpsest: Command):
+    one_clear_line(palimpsest("settings", PALIMPSEST_BETPAWA__BASE_URL="nonsense"), "PALIMPSEST_BETPAWA__BASE_URL", "is not an http(s) URL")
+
+
+def test_a_word_that_is_no_hour_is_wrong_usage(palimpsest: Command):
+    done = palimpsest("backfill", "yesterday", "today")
+    assert done.returncode == 2
+    assert "2026-06-26-19:00" in done.stderr
+
+
+@pytest.mark.slow
+def test_recorded_payloads_are_imported_and_backfilled_from_the_command_line(palimpsest: Command, samples: Path, folder: Path):
+    recordings = write_recordings(samples, folder / "recordings")
+    imported = palimpsest("landing", "import", str(recordings), "--json")
+    assert imported.returncode == 0, imported.stderr
+    cycles = json.loads(imported.stdout)
+    assert sum(c["payloads"] for c in cycles) == 11
+    assert {"hour": "2026-06-26-10:00", "payloads": 3} in [{k: c[k] for k in ("hour", "payloads")} for c in cycles]
+    done = palimpsest("backfill", "2026-06-26-09:00", "2026-06-26-10:00", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"done": ["2026-06-26-10:00"], "empty": ["2026-06-26-09:00"], "failed": {}}
+    found = json.loads(palimpsest("coverage", "--json").stdout)
+    union = next(r for r in found["match_rate_platform"] if r["platform"] == "all")
+    assert (union["n_union"], union["n_matched_fixtures"], union["completeness"]) == (1, 1, "partial")
+
+
+@pytest.mark.slow
+def test_the_demo_prints_its_summary_and_leaves_no_process_behind(palimpsest: Command, folder: Path):
+    done = palimpsest("demo", "--no-ui", "--json", "--size", "30")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert set(summary) == {
+        *("fixtures", "matched", "home_only", "competitor_only", "overall_match_rate", "listings", "prices", "cycles"),
+        *("skew_ms_p50", "skew_ms_p95", "wall_s"),
+    }
+    assert summary["cycles"] == 2
+    assert summary["matched"] + summary["home_only"] + summary["competitor_only"] == summary["fixtures"] > 0
+    assert summary["prices"] > 1000
+    assert ours(folder) == []
+
+
+@pytest.mark.slow
+def test_the_ui_comes_up_on_the_embedded_instance_and_ctrl_c_leaves_nothing(palimpsest: Command, folder: Path):
+    port = free_port()
+    with (folder / "up.log").open("w") as log:
+        serving = subprocess.Popen(
+            [*PALIMPSEST, "up", "--port", str(port)], cwd=folder, env=environment(folder), stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        query = b'{"query": "{ assetNodes { assetKey { path } description } }"}'
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", data=query, headers={"content-type": "application/json"})
+        assets = []
+        deadline = time.monotonic() + 150
+        while not assets and time.monotonic() < deadline and serving.poll() is None:
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    assets = json.load(answer)["data"]["assetNodes"]
+            except OSError:
+                time.sleep(0.5)
+        assert {"/".join(a["assetKey"]["path"]) for a in assets} >= {"landing/odds_payloads", "core/matched_events", "mart/match_rate_platform"}
+        assert all(a["description"] for a in assets)
+    finally:
+        serving.send_signal(signal.SIGINT)
+        serving.wait(60)
+    assert ours(folder) == [], (folder / "up.log").read_text()
