@@ -1,0 +1,131 @@
+"""A live cycle as the runs drive it: broken off half-way, refused, and with the older generation of BetPawa's interface."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from palimpsest_pipeline.defs.landing import live
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.instants import hour_of
+from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.landing import LandingError
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
+
+from .test_simulated_world import check_against_truth
+
+Start = Callable[..., SimulatorProcess]
+TOTALS_SQL = """
+    select e.external_id, c.specifier, o.outcome_key, p.odds_milli
+    from core.current_markets c
+    join core.event_listings e using (listing_id)
+    join core.markets m using (market_id)
+    cross join lateral unnest(c.odds_milli) with ordinality as p (odds_milli, ordinal)
+    join core.market_outcomes o on o.market_id = c.market_id and o.ordinal = p.ordinal
+    where e.platform = 'betpawa' and e.fixture_sr_id is not null and m.market_key = 'total_goals' and c.state = 'offered' and p.odds_milli is not null
+"""
+"""Totals that can be backed on BetPawa now, outcome by outcome."""
+
+
+class InterruptedAfter:
+    """A Progress: presses Ctrl-C when so many askings are over."""
+
+    def __init__(self, n: int | None = None) -> None:
+        self.n = n
+        self.over = 0
+
+    def start(self, platform: Platform, total: int) -> None:
+        pass
+
+    def advance(self, platform: Platform, ok: bool) -> None:
+        self.over += 1
+        if self.over == self.n:
+            signal.raise_signal(signal.SIGINT)
+
+
+def begun(pipeline: Pipeline, *sr_ids: int) -> live.Begun:
+    return live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, "run-1", sr_ids)
+
+
+def landed(pipeline: Pipeline, kind: PayloadKind) -> int:
+    (manifest,) = pipeline.landing.cycles()
+    return pipeline.landing.read(manifest, kinds=[kind], columns=["kind"]).height
+
+
+def ledger_of(pipeline: Pipeline) -> tuple[RunStatus, dict[str, str], set[str]]:
+    with pipeline.connect() as conn:
+        (batch,) = ledger.last_batches(conn)
+        runs = conn.execute("select platform, status, message from ops.scrape_runs").fetchall()
+    assert batch.finished_at is not None
+    return batch.status, {platform: status for platform, status, _ in runs}, {message for *_, message in runs}
+
+
+def test_a_capture_broken_off_keeps_every_answer_that_came_and_says_so(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(start_simulator(40, 3))
+    cycle = live.begin(pipeline, begun(pipeline), Scope.FULL)
+    live.run_discovery(pipeline, cycle, InterruptedAfter())
+    progress = InterruptedAfter(20)
+    with pytest.raises(KeyboardInterrupt):
+        live.run_capture(pipeline, begun(pipeline), progress)
+    assert landed(pipeline, PayloadKind.DETAIL) >= progress.over >= 20
+    assert ledger_of(pipeline) == (RunStatus.FAILED, dict.fromkeys(Platform, "failed"), {"capture interrupted"})
+    (manifest,) = pipeline.landing.cycles()
+    assert (manifest.status, manifest.stages) == (RunStatus.PARTIAL, ("discovery",))
+
+
+def test_a_discovery_broken_off_keeps_every_answer_and_concludes_nothing(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(start_simulator(40, 3))
+    cycle = live.begin(pipeline, begun(pipeline), Scope.FULL)
+    progress = InterruptedAfter(8)
+    with pytest.raises(KeyboardInterrupt):
+        live.run_discovery(pipeline, cycle, progress)
+    assert landed(pipeline, PayloadKind.TREE) + landed(pipeline, PayloadKind.LISTING) >= progress.over >= 8
+    assert ledger_of(pipeline) == (RunStatus.FAILED, {}, set())
+    outcome = run_here(pipeline, "replay", cycle.partition_hour)
+    assert outcome.success, outcome.error
+    with pipeline.connect() as conn:
+        absent = conn.execute("select count(*) from core.event_listings where deleted_at is not null").fetchone()
+        whole = conn.execute("select count(*) from core.discovery_manifest where external_id = '*' and completeness = 'complete'").fetchone()
+    assert absent == (0,)
+    assert whole != (len(Platform),)
+
+
+def test_a_landing_that_refuses_is_named_and_the_cycle_is_closed(start_simulator: Start, make_pipeline: MakePipeline, tmp_path: Path) -> None:
+    (tmp_path / "occupied").write_text("a file where the landing should be")
+    pipeline = make_pipeline(start_simulator(40, 3), landing_url=str(tmp_path / "occupied"))
+    cycle = live.begin(pipeline, begun(pipeline), Scope.FULL)
+    with pytest.raises(LandingError, match="cannot write to the landing"):
+        live.run_discovery(pipeline, cycle, InterruptedAfter())
+    assert ledger_of(pipeline)[0] is RunStatus.FAILED
+
+
+def test_asking_for_a_fixture_that_nobody_lists_opens_no_cycle(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(start_simulator(4, 3))
+    with pytest.raises(live.UnknownFixture, match="12345"):
+        live.run_capture(pipeline, begun(pipeline, 12345), InterruptedAfter())
+    with pipeline.connect() as conn:
+        assert ledger.last_batches(conn) == []
+
+
+def test_the_older_generation_of_betpawas_interface_gives_the_same_tables(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+    simulator = start_simulator(60, 2, betpawa_version="v3")
+    simulator.set_clock(0, stopped=True)
+    pipeline = make_pipeline(simulator, betpawa={"api_version": "v3"})
+    outcome = run_here(pipeline, "full_cycle")
+    assert outcome.success, outcome.error
+    check_against_truth(pipeline, simulator.truth())
+    with pipeline.connect() as conn:
+        found = set(conn.execute(TOTALS_SQL).fetchall())
+    listed = [external_id for fixture in simulator.truth()["fixtures"] for external_id in fixture["platforms"].get("betpawa", ())]
+    assert found == {
+        (external_id, f"total={line['line']}", outcome, round(odds * 1000))
+        for external_id in listed
+        for line in simulator.book(Platform.BETPAWA, external_id)
+        if line["key"] == "total_goals" and not line["suspended"]
+        for outcome, odds in line["odds"].items()
+        if odds is not None
+    }
+    assert len(found) > 100
