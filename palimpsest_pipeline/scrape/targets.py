@@ -16,16 +16,17 @@ TIERS: Final = (timedelta(minutes=30), timedelta(minutes=120))
 def targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[Target]:
     """Fixtures that have not kicked off yet, in the order in which to ask.
 
-    Only matches, never those in play. A fixture is what shares a SportRadar id; a listing without one stands alone. Kickoff is the claim of the
-    most trusted platform (home, then Platform's order), of several listings there the one with most markets. The order of `listings` and
-    repetitions among them change nothing.
+    Only matches, never those in play. A fixture is what shares a SportRadar id; a listing without one belongs to the fixture that its Genius id
+    leads to, or stands alone. Kickoff is the claim of the most trusted platform (home, then Platform's order), of several listings there the
+    one with most markets. The order of `listings` and repetitions among them change nothing.
     """
-    groups: dict[tuple[int, str], list[Listing]] = defaultdict(list)
-    for listing in _once(listings):
-        if listing.kind is ListingKind.MATCH and not listing.in_play:
-            alone = "" if listing.sr_id is not None else f"{listing.platform} {listing.external_id}"
-            groups[listing.sr_id or 0, alone].append(listing)
-    return ordered((_target(group, home) for group in groups.values()), home, now)
+    matches = [listing for listing in _once(listings) if listing.kind is ListingKind.MATCH and not listing.in_play]
+    fixture_of_genius = _fixture_of_genius(matches)
+    groups: dict[tuple[int | None, str], list[Listing]] = defaultdict(list)
+    for listing in matches:
+        sr_id = listing.sr_id if listing.sr_id is not None else fixture_of_genius.get(listing.genius_id)
+        groups[sr_id, "" if sr_id is not None else f"{listing.platform} {listing.external_id}"].append(listing)
+    return ordered((_target(sr_id, group, home) for (sr_id, _), group in groups.items()), home, now)
 
 
 def ordered(found: Iterable[Target], home: Platform, now: datetime) -> list[Target]:
@@ -56,7 +57,16 @@ def _claim_rank(listing: Listing) -> tuple[bool, bool, str]:
     return not listing.in_play, listing.sr_id is None, repr(listing)
 
 
-def _target(group: Sequence[Listing], home: Platform) -> Target:
+def _fixture_of_genius(matches: Iterable[Listing]) -> dict[int | None, int]:
+    """SportRadar id by Genius id, where the listings that carry both agree on one."""
+    claims: dict[int | None, set[int]] = defaultdict(set)
+    for listing in matches:
+        if listing.genius_id is not None and listing.sr_id is not None:
+            claims[listing.genius_id].add(listing.sr_id)
+    return {genius_id: min(sr_ids) for genius_id, sr_ids in claims.items() if len(sr_ids) == 1}
+
+
+def _target(sr_id: int | None, group: Sequence[Listing], home: Platform) -> Target:
     by_platform: dict[Platform, list[Listing]] = defaultdict(list)
     for listing in group:
         by_platform[listing.platform].append(listing)
@@ -64,7 +74,7 @@ def _target(group: Sequence[Listing], home: Platform) -> Target:
     ids = {p: tuple(sorted((x.external_id for x in by_platform[p]), key=_id_order)) for p in trust if p in by_platform}
     claims = by_platform[next(iter(ids))]
     leading = min(claims, key=lambda x: (-(x.n_markets_declared or 0), _id_order(x.external_id)))
-    return Target(leading.sr_id, leading.kickoff_at, ids)
+    return Target(sr_id, leading.kickoff_at, ids)
 
 
 def _id_order(external_id: str) -> tuple[bool, int, str]:

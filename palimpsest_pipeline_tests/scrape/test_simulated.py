@@ -50,7 +50,7 @@ def matches(found: Scraped, platform: Platform) -> set[str]:
 
 
 def true_matches(truth: Mapping[str, Any], platform: Platform) -> set[str]:
-    # By listing id only: some listings carry no SportRadar id and are the fixture's by other evidence, which the scrape does not weigh.
+    # By listing id: some listings carry no SportRadar id and are the fixture's by other evidence.
     known = {external_id for fixture in truth["fixtures"] for external_id in fixture["platforms"].get(platform, ())}
     return known | {entry["external_id"] for entry in truth["unidentified"] if entry["platform"] == platform}
 
@@ -78,6 +78,11 @@ async def test_a_cycle_finds_and_captures_exactly_what_the_platforms_list(start_
         lasting = well_before_kickoff(before, platform) & well_before_kickoff(after, platform)
         asked = {outcome.external_id for outcome in found.result.outcomes if outcome.platform is platform}
         assert lasting <= asked <= matches(found, platform)
+    fixtures = {(outcome.platform, outcome.external_id): outcome.sr_id for outcome in found.result.outcomes}
+    for fixture in before["fixtures"]:
+        for platform, external_ids in fixture["platforms"].items():
+            asked = {key for external_id in external_ids if (key := (platform, external_id)) in fixtures}
+            assert {fixtures[key] for key in asked} <= {fixture["sr_id"]}, "also one that the platform knows by another provider's id"
     assert found.result.status is RunStatus.COMPLETED
     failures = {outcome.failure for outcome in found.result.outcomes} - {None}
     assert failures <= {FailureClass.NOT_FOUND}, "only what kicked off or was withdrawn meanwhile may be gone"

@@ -33,6 +33,16 @@ def test_a_listing_without_sportradar_id_is_a_target_of_its_own() -> None:
     assert [(t.sr_id, dict(t.listings)) for t in found] == [(None, {P: ("1",)}), (None, {P: ("2",)}), (None, {S: ("1",)})]
 
 
+def test_a_listing_known_by_its_genius_id_only_is_asked_together_with_its_fixture() -> None:
+    found = targets([listing(P, "1", 7, genius_id=40), listing(S, "sr:match:111111140", genius_id=40), listing(B, "2", 7)], S, NOW)
+    assert [(t.sr_id, dict(t.listings)) for t in found] == [(7, {P: ("1",), S: ("sr:match:111111140",), B: ("2",)})]
+
+
+def test_a_genius_id_that_two_fixtures_claim_leads_nowhere() -> None:
+    found = targets([listing(P, "1", 7, genius_id=40), listing(P, "2", 8, genius_id=40), listing(S, "s", genius_id=40)], P, NOW)
+    assert {t.sr_id: dict(t.listings) for t in found} == {7: {P: ("1",)}, 8: {P: ("2",)}, None: {S: ("s",)}}
+
+
 def test_simulated_antepost_and_running_matches_are_never_targets() -> None:
     left_out = [
         listing(P, "1", 1, kind=ListingKind.SIMULATED),
@@ -74,12 +84,13 @@ def test_urgent_fixtures_come_first_then_by_kickoff_then_more_platforms_then_hom
 
 many = st.lists(
     st.builds(
-        lambda platform, n, sr_id, minutes, markets, in_play: listing(
-            platform, str(n), sr_id, n_markets_declared=markets, in_play=in_play, **in_minutes(minutes)
+        lambda platform, n, sr_id, genius_id, minutes, markets, in_play: listing(
+            platform, str(n), sr_id, genius_id=genius_id, n_markets_declared=markets, in_play=in_play, **in_minutes(minutes)
         ),
         st.sampled_from(Platform),
         st.integers(1, 6),
         st.none() | st.integers(1, 4),
+        st.none() | st.integers(1, 3),
         st.sampled_from([-1, 10, 29, 30, 31, 119, 120, 121, 500]),
         st.none() | st.integers(0, 3),
         st.booleans(),
