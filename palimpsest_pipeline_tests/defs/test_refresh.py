@@ -1,0 +1,64 @@
+"""Refreshing given fixtures: the same way as a full cycle, for a few, and without concluding anything about the others."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from palimpsest_pipeline.defs.jobs import full_cycle_schedule
+from palimpsest_pipeline.domain.words import Trigger
+from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
+
+
+def test_a_refresh_captures_the_fixture_on_all_its_platforms_and_nothing_else(start_simulator, make_pipeline: MakePipeline):
+    simulator = start_simulator(40, 9)
+    pipeline = make_pipeline(simulator)
+    assert run_here(pipeline, "full_cycle").success
+    fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 3)
+    outcome = run_here(pipeline, "refresh", trigger=Trigger.ON_DEMAND, sr_ids=[fixture["sr_id"]])
+    assert outcome.success, outcome.error
+    with pipeline.connect() as conn:
+        ((cycle_id, trigger, scope, sr_ids),) = conn.execute(
+            "select cycle_id, trigger, scope, sr_ids from ops.scrape_batches order by cycle_id desc limit 1"
+        ).fetchall()
+        asked = conn.execute("select platform, external_id, status from ops.event_scrape_status where cycle_id = %s", [cycle_id]).fetchall()
+        (captures,) = conn.execute("select count(*) from core.captures where cycle_id = %s", [cycle_id]).fetchone()
+        (coverage,) = conn.execute("select count(*) from mart.match_rate_platform where cycle_id = %s", [cycle_id]).fetchone()
+        (deleted,) = conn.execute("select count(*) from core.event_listings where deleted_at is not null").fetchone()
+    assert (trigger, scope, sr_ids) == ("on_demand", "events", [fixture["sr_id"]])
+    expected = {(platform, external_id, "completed") for platform, ids in fixture["platforms"].items() for external_id in ids}
+    assert set(asked) == expected
+    assert captures == len(expected)
+    assert coverage == 0
+    assert deleted == 0
+
+
+def test_a_fixture_nobody_lists_is_refused_with_its_id(start_simulator, make_pipeline: MakePipeline):
+    simulator = start_simulator(20, 9)
+    pipeline = make_pipeline(simulator)
+    assert run_here(pipeline, "full_cycle").success
+    outcome = run_here(pipeline, "refresh", sr_ids=[1])
+    assert not outcome.success
+    assert outcome.error == "no upcoming listing is known for SportRadar id 1: run a full cycle first, or check the id"
+
+
+def test_every_ledger_column_that_should_be_filled_is_filled_after_a_cycle(start_simulator, make_pipeline: MakePipeline):
+    pipeline = make_pipeline(start_simulator(20, 4))
+    assert run_here(pipeline, "full_cycle").success
+    may_be_null = {"scrape_batches": {"sr_ids"}, "scrape_runs": set(), "event_scrape_status": {"error_class", "sr_id"}}
+    with pipeline.connect() as conn:
+        for table, exceptions in may_be_null.items():
+            for column in metadata.tables[f"ops.{table}"].columns:
+                rows, filled = conn.execute(f"select count(*), count({column.name}) from ops.{table}").fetchone()
+                assert rows > 0, table
+                if column.name not in exceptions:
+                    assert filled == rows, f"{table}.{column.name}"
+
+
+def test_the_schedule_asks_for_the_hour_of_its_tick_and_is_off_until_switched_on():
+    tick = datetime(2026, 6, 26, 19, 30, tzinfo=UTC)
+    request = full_cycle_schedule(dg.build_schedule_context(scheduled_execution_time=tick))
+    assert request.partition_key == "2026-06-26-19:00"
+    assert request.tags["palimpsest/trigger"] == "scheduled"
+    assert full_cycle_schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert full_cycle_schedule.cron_schedule == "*/30 * * * *"
