@@ -14,6 +14,9 @@ MAX_PAGES = 200
 EMPTY_PAGES_AT_END = 2
 """One empty page can be a passing hole; so many in a row are the end."""
 
+LEAST_SHARE_OF_TREE = 0.5
+"""The tree's count lags behind a little; lists that show less than this share of it are not to be believed, whatever they count themselves."""
+
 
 class _Sweep:
     """What the pages have shown so far."""
@@ -69,6 +72,9 @@ def read(answers: Sequence[Answer], sport: Sport) -> Discovery:
     tree, tree_reason = last_tree(answers, parse.judge, lambda answer: parse.read_tree(answer, sport))
     found = Collected(parse.SPORTYBET)
     gaps = _sweep(questions(answers, PayloadKind.LISTING, parse.judge), sport, found)
+    counted = sum(node.declared or 0 for node in tree.tournaments.values()) if tree else 0
+    if not gaps and len(found.listings) < counted * LEAST_SHARE_OF_TREE:
+        gaps.append(f"the lists show {len(found.listings)} events where the tree counts {counted}")
 
     def judgement(_: str, declared: int | None, received: int) -> Judgement:
         if reached(declared, received):

@@ -145,6 +145,14 @@ def test_a_complete_sweep_outranks_a_stale_count_of_the_tree(template: dict[str,
     assert "7 is stale" in tournament.missing
 
 
+@pytest.mark.parametrize("shown", [0, 3])
+def test_lists_that_show_much_less_than_the_tree_prove_no_absence(template: dict[str, Any], shown: int) -> None:
+    discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: shown} if shown else {}, declared={A: shown, B: 7}))[0])
+    assert discovery.completeness is Completeness.PARTIAL
+    assert f"the lists show {shown} events where the tree counts {shown + 7}" in discovery.reason
+    assert {t.external_id: t.completeness for t in discovery.tournaments}[B] == "partial"
+
+
 def test_a_failed_page_makes_short_tournaments_partial_and_names_the_page(template: dict[str, Any]) -> None:
     site = Site(template, {A: 90, B: 90, C: 90}, failing={2: reply({"bizCode": 19000, "message": "Invalid"})})
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, site)[0])
