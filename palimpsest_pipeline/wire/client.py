@@ -5,7 +5,7 @@ It reads no payload (the caller's `judge` does) and stores nothing (the caller's
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
@@ -64,7 +64,7 @@ class PlatformClient:
         )
         self._http = httpx.AsyncClient(
             transport=transport,
-            headers={"accept-encoding": "gzip", **self.config.headers},
+            headers=_headers(self.config.headers),
             timeout=httpx.Timeout(
                 connect=limits.connect_timeout_s, read=limits.read_timeout_s, write=limits.read_timeout_s, pool=limits.total_timeout_s
             ),
@@ -101,14 +101,21 @@ class PlatformClient:
     async def _attempt(self, request: Request, judge: Judge, number: int) -> Answer:
         # The slot is held for this attempt only: a request that waits for its next try keeps nobody else waiting.
         async with self._slots:
-            wait_s = 0.0 if self._breaker.reason else self._pacer.reserve(self._now_s())
-            if wait_s > 0:
-                await self._sleep(wait_s)
+            await self._turn()
             if self._breaker.reason:
                 return self._not_asked(request)
             answer = await self._send(request, judge, number)
             self._learn(answer)
             return answer
+
+    async def _turn(self) -> None:
+        """Waits for the next free start; for another one where the host has asked for a pause meanwhile. A closed host keeps nobody waiting."""
+        holds = None
+        while self._breaker.reason is None and holds != self._pacer.holds:
+            holds = self._pacer.holds
+            wait_s = self._pacer.reserve(self._now_s())
+            if wait_s > 0:
+                await self._sleep(wait_s)
 
     async def _send(self, request: Request, judge: Judge, number: int) -> Answer:
         question = self._question(request)
@@ -188,3 +195,11 @@ class PlatformClient:
     @staticmethod
     def _now_s() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _headers(given: Mapping[str, str]) -> httpx.Headers:
+    """Of two spellings of one header's name the later one counts; httpx would send both."""
+    headers = httpx.Headers({"accept-encoding": "gzip"})
+    for name, value in given.items():
+        headers[name] = value
+    return headers

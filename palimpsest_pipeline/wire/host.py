@@ -7,6 +7,8 @@ class Pacer:
     def __init__(self, min_gap_s: float) -> None:
         self._min_gap_s = min_gap_s
         self._next_at = 0.0
+        self.holds = 0
+        """How often starts that were handed out have become too early."""
 
     def reserve(self, now: float) -> float:
         """Takes the next free start; returns the seconds until then."""
@@ -15,8 +17,9 @@ class Pacer:
         return start_at - now
 
     def hold_until(self, instant: float) -> None:
-        """No start before `instant`, whoever asks."""
+        """No start before `instant`, whoever asks. Starts handed out before it are void: `holds` has moved on."""
         self._next_at = max(self._next_at, instant)
+        self.holds += 1
 
 
 class Breaker:

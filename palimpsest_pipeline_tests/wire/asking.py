@@ -1,5 +1,7 @@
 """Shorthands of the wire's tests: limits without waits, a request, a judge, a client."""
 
+from collections.abc import Awaitable, Callable
+
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform
@@ -34,6 +36,8 @@ class Waits(list[float]):
         self.append(seconds)
 
 
-def client(base_url: str, limits: HostLimits = QUICK, *, sleep: Waits | None = None, proxy: str | None = None, **headers: str) -> PlatformClient:
+def client(
+    base_url: str, limits: HostLimits = QUICK, *, sleep: Callable[[float], Awaitable[None]] | None = None, proxy: str | None = None, **headers: str
+) -> PlatformClient:
     config = HostConfig(Platform.BETPAWA, base_url, {k.replace("_", "-"): v for k, v in headers.items()}, limits, proxy)
     return PlatformClient(config, Clock()) if sleep is None else PlatformClient(config, Clock(), sleep=sleep)

@@ -70,6 +70,37 @@ async def test_the_client_keeps_the_least_gap_between_starts(host: Loopback) -> 
     assert waits == pytest.approx([60, 120, 180], abs=5)
 
 
+async def test_a_pause_that_the_host_asks_for_holds_those_too_whose_start_was_near(host: Loopback) -> None:
+    host.script("/refused", answering(429, Retry_After="30"), answering())
+    host.script("/events", answering())
+    waits: dict[str, list[float]] = {"refused": [], "next": []}
+    told = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        waits[task.get_name()].append(seconds)
+        if task.get_name() == "refused":
+            told.set()
+        await told.wait()
+
+    async with client(host.base_url, replace(QUICK, min_gap_s=5), sleep=sleep) as asking:
+        refused = asyncio.create_task(asking.fetch(request("/refused"), html_is_a_block), name="refused")
+        following = asyncio.create_task(asking.fetch(request(), html_is_a_block), name="next")
+        await asyncio.gather(refused, following)
+    start, instead = waits["next"]
+    assert start == pytest.approx(5, abs=1)
+    assert instead > 29
+
+
+async def test_of_two_spellings_of_a_header_only_the_later_is_sent(host: Loopback) -> None:
+    host.script("/events", answering())
+    config = HostConfig(Platform.BETPAWA, host.base_url, {"user-agent": "ours", "User-Agent": "theirs"}, QUICK)
+    async with PlatformClient(config, Clock()) as asking:
+        await asking.fetch(request(), html_is_a_block)
+    assert host.requests[0].headers.getall("user-agent") == ["theirs"]
+
+
 async def test_content_from_an_edge_cache_is_as_old_as_it_says(host: Loopback) -> None:
     host.script("/events", answering(Age="42", cf_cache_status="HIT", set_cookie="a=b"))
     host.script("/odd", answering(Age="very"))
