@@ -30,15 +30,18 @@ def crosswalk(identified: pl.DataFrame, trust: Sequence[Platform | str] = tuple(
     """`(tournaments, links)` of all platform tournaments that list a match: columns `TOURNAMENTS` and `LINKS`, as in core.
 
     A platform tournament with SportRadar's id has the key `sr:<id>`. One without joins the tournament that most of its fixtures are in on other
-    platforms; what nothing links to a SportRadar id gathers round the platform defined first (`<platform>:<external id>`), a second group of a
-    platform that holds only fixtures of a larger one round that one. Keys do not depend on `trust`, which only chooses whose name and country
-    are shown. `n_votes` counts fixtures shared with other platforms under the same key, `confidence` is their share of the fixtures shared at
-    all; 1 for an own id and where nothing is shared, so a low value is a conflict.
+    platforms; what nothing links to a SportRadar id gathers round the platform defined first (`<platform>:<external id>`), and a group that
+    mixes several tournaments keeps to itself. Keys do not depend on `trust`, which only chooses whose name and country are shown. `n_votes`
+    counts fixtures shared with other platforms under the same key, `confidence` is their share of the fixtures shared at all; 1 for an own id
+    and where nothing is shared, so a low value is a conflict.
     """
     listings = identified.filter(pl.col("kind") == ListingKind.MATCH.value).with_columns(external_id="tournament_external_id", listing="external_id")
     known = _platform_tournaments(listings)
     shared = _shared_fixtures(listings, known)
-    keys = _assign(known, shared, _within(listings))
+    mixed = _mixed(shared)
+    others = mixed.rename({"platform": "platform_other", "external_id": "external_id_other"})
+    votes = shared.join(mixed, on=_ID, how="anti").join(others, on=["platform_other", "external_id_other"], how="anti")
+    keys = _assign(known, votes)
     return _tournaments(known, keys, trust), _links(known, shared, keys)
 
 
@@ -74,28 +77,24 @@ def _shared_fixtures(listings: pl.DataFrame, known: pl.DataFrame) -> pl.DataFram
     )
 
 
-def _within(listings: pl.DataFrame) -> pl.DataFrame:
-    """Tournaments all of whose fixtures another tournament of the same platform has too, with that other one (`external_id_other`): the one with most
-    fixtures, then the smallest id. Platforms list some of a league's fixtures in a second group."""
-    members = listings.filter(pl.col("fixture_sr_id").is_not_null()).select(*_ID, "fixture_sr_id").unique()
-    sizes = members.group_by(_ID).len("n")
-    other = sizes.rename({"external_id": "external_id_other", "n": "n_other"})
-    smaller = (pl.col("n") < pl.col("n_other")) | ((pl.col("n") == pl.col("n_other")) & (pl.col("external_id") > pl.col("external_id_other")))
+def _mixed(shared: pl.DataFrame) -> pl.DataFrame:
+    """Groups that hold several tournaments' fixtures, as a page of specials does: on no other platform does one tournament have most of what they
+    share with it. Such a group is nobody's tournament and has no vote."""
+    fixture = pl.col("fixture_sr_id")
+    other = [*_ID, "platform_other"]
+    largest = shared.group_by(*other, "external_id_other").agg(fixture.n_unique().alias("n")).group_by(other).agg(pl.col("n").max())
     return (
-        members.join(members.rename({"external_id": "external_id_other"}), on=["platform", "fixture_sr_id"])
-        .filter(pl.col("external_id") != pl.col("external_id_other"))
-        .group_by(*_ID, "external_id_other")
-        .len("n_both")
-        .join(sizes, on=_ID)
-        .join(other, on=["platform", "external_id_other"])
-        .filter((pl.col("n_both") == pl.col("n")) & smaller)
-        .sort("n_other", *id_order("external_id_other"), descending=[True, False, False, False])
-        .unique(subset=_ID, keep="first", maintain_order=True)
-        .select(*_ID, "external_id_other")
+        shared.group_by(other)
+        .agg(fixture.n_unique().alias("n_shared"))
+        .join(largest, on=other)
+        .group_by(_ID)
+        .agg((pl.col("n") * 2 > pl.col("n_shared")).any().alias("one_has_most"))
+        .filter(~pl.col("one_has_most"))
+        .select(_ID)
     )
 
 
-def _assign(known: pl.DataFrame, shared: pl.DataFrame, within: pl.DataFrame) -> pl.DataFrame:
+def _assign(known: pl.DataFrame, shared: pl.DataFrame) -> pl.DataFrame:
     """Key of every platform tournament. Votes go round by round, all of a round at once, so that row order cannot matter."""
     own = known.select(*_ID, tournament_key=pl.lit("sr:") + pl.col("sr_tournament_id").cast(pl.String))
     keys = own.filter(pl.col("tournament_key").is_not_null())
@@ -103,11 +102,7 @@ def _assign(known: pl.DataFrame, shared: pl.DataFrame, within: pl.DataFrame) -> 
         open_ones = own.join(keys, on=_ID, how="anti").select(_ID)
         if platform is not None:  # nothing links these to a SportRadar id: their own id is the key that others may join
             alone = open_ones.filter(pl.col("platform") == platform)
-            parts = alone.join(within, on=_ID)
-            roots = alone.join(within, on=_ID, how="anti").with_columns(tournament_key=pl.col("platform") + ":" + pl.col("external_id"))
-            keys = pl.concat([keys, roots])
-            whole = keys.rename({"external_id": "external_id_other"})
-            keys = pl.concat([keys, parts.join(whole, on=["platform", "external_id_other"]).select(*_ID, "tournament_key")])
+            keys = pl.concat([keys, alone.with_columns(tournament_key=pl.col("platform") + ":" + pl.col("external_id"))])
         while True:
             elected = _elected(open_ones.join(keys, on=_ID, how="anti"), shared, keys)
             if elected.is_empty():

@@ -8,6 +8,7 @@ import polars as pl
 from rapidfuzz import fuzz
 
 from ..domain.words import Platform
+from .identify import id_order
 from .names import fold
 
 FIXTURES: Final[dict[str, pl.DataType]] = {
@@ -44,8 +45,8 @@ def trust_order(home: Platform | str, platforms: Sequence[Platform | str] = tupl
 def fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
     """Fixtures of `identified` listings (columns `FIXTURES`, those of core.fixtures), sorted by SportRadar id.
 
-    Only primary listings speak, so that further listings of a platform change nothing but their own count. `n_listings_by_platform` is JSON
-    text. Raises ValueError when a listing's platform is not in `trust`.
+    Only primary listings speak of teams and kickoff, so that further listings of a platform change nothing but their own count.
+    `n_listings_by_platform` is JSON text. Raises ValueError when a listing's platform is not in `trust`.
     """
     ranks = pl.DataFrame(
         {"platform": [str(p) for p in trust], "trust_rank": range(len(trust))}, schema={"platform": pl.String, "trust_rank": pl.Int32}
@@ -57,7 +58,8 @@ def fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Plat
     claims = _folded(listed.filter("is_primary").sort("fixture_sr_id", "trust_rank"))
     chosen = claims.unique(subset="fixture_sr_id", keep="first", maintain_order=True)
     found = (
-        _with_tournament(chosen, links)
+        chosen.drop("tournament_external_id", "tournament_name", "country_raw")
+        .join(_tournament(listed, links), on="fixture_sr_id", how="left")
         .join(_spread(claims), on="fixture_sr_id", how="left")
         .join(_counts(listed), on="fixture_sr_id", how="left")
         .join(_rotated(claims, chosen), on="fixture_sr_id", how="left")
@@ -89,10 +91,18 @@ def _folded(claims: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _with_tournament(claims: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
-    keys = links.select("platform", tournament_external_id="external_id", tournament_key="tournament_key")
+def _tournament(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
+    """Tournament of each fixture: that of the most trusted platform; of several listings there the one whose group is most surely one tournament,
+    then the one with the smallest id, as further listings come later. How many markets a listing prices at the moment must not move a fixture."""
+    keys = links.select("platform", "tournament_key", "confidence", tournament_external_id="external_id")
     alone = pl.col("platform") + ":" + pl.col("tournament_external_id")
-    return claims.join(keys, on=["platform", "tournament_external_id"], how="left").with_columns(pl.coalesce("tournament_key", alone))
+    return (
+        listed.join(keys, on=["platform", "tournament_external_id"], how="left")
+        .with_columns(pl.coalesce("tournament_key", alone), pl.col("confidence").fill_null(1.0))
+        .sort("fixture_sr_id", "trust_rank", -pl.col("confidence"), *id_order("external_id"))
+        .unique(subset="fixture_sr_id", keep="first", maintain_order=True)
+        .select("fixture_sr_id", "tournament_external_id", "tournament_name", "country_raw", "tournament_key")
+    )
 
 
 def _spread(claims: pl.DataFrame) -> pl.DataFrame:

@@ -32,8 +32,15 @@ def truth_classes(truth: dict[str, Any]) -> dict[int, str]:
 
 
 def connected(truth: dict[str, Any]) -> dict[int, frozenset[int]]:
-    """The fixtures that shared fixtures tie to each other through the platforms' own tournaments: what can be known to be one tournament."""
+    """The fixtures that shared fixtures tie to each other through the platforms' own tournaments: what can be known to be one tournament.
+
+    A platform's group that mixes tournaments (a page of specials) ties nothing.
+    """
     leader: dict[Any, Any] = {}
+    held: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+    for fixture in truth["fixtures"]:
+        for group in fixture["groups"]:
+            held[tuple(group)].add(fixture["tournament_rank"])
 
     def find(node: Any) -> Any:
         while leader.setdefault(node, node) != node:
@@ -42,7 +49,8 @@ def connected(truth: dict[str, Any]) -> dict[int, frozenset[int]]:
 
     for fixture in truth["fixtures"]:
         for group in fixture["groups"]:
-            leader[find(tuple(group))] = find(fixture["sr_id"])
+            if len(held[tuple(group)]) == 1:
+                leader[find(tuple(group))] = find(fixture["sr_id"])
     members: defaultdict[Any, set[int]] = defaultdict(set)
     for fixture in truth["fixtures"]:
         members[find(fixture["sr_id"])].add(fixture["sr_id"])

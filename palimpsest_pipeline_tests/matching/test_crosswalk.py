@@ -143,3 +143,21 @@ def test_further_listings_of_a_match_change_no_key(rows: Rows, data: st.DataObje
     _, links = crosswalk(identify(frame(rows)))
     _, again = crosswalk(identify(frame(rows + doubled)))
     assert links.equals(again)
+
+
+def test_a_page_of_specials_keeps_to_itself_and_joins_nothing() -> None:
+    leagues = [
+        row
+        for n, start in enumerate((1, 11, 21))
+        for row in [
+            *season("sportybet", f"s{n}", range(start, start + 4), sr_tournament_id=100 + n),
+            *season("bet9ja", f"b{n}", range(start, start + 4)),
+        ]
+    ]
+    # A league whose only tie to anything is a fixture that the specials show too.
+    small = [*season("betpawa", "p9", range(31, 33)), *season("bet9ja", "b9", range(31, 33))]
+    specials = [listing("bet9ja", f"special.{i}", i, tournament_external_id="specials") for i in (1, 2, 11, 21, 31)]
+    links = links_of([*leagues, *small, *specials])
+    assert links["bet9ja", "specials"][:2] == ("bet9ja:specials", "alone")
+    assert {links["bet9ja", f"b{n}"][0] for n in range(3)} == {"sr:100", "sr:101", "sr:102"}
+    assert links["bet9ja", "b9"][0] == links["betpawa", "p9"][0] == "betpawa:p9"

@@ -145,3 +145,12 @@ def test_further_listings_change_only_the_number_of_listings(rows: Rows, data: s
     for row in (*before.values(), *after.values()):
         row.pop("n_listings_by_platform")
     assert after == before
+
+
+@pytest.mark.parametrize("markets_of_the_second", [10, 90])
+def test_a_fixtures_tournament_does_not_move_with_the_number_of_markets_priced(markets_of_the_second: int) -> None:
+    rows = [
+        listing("bet9ja", "100", 1, tournament_external_id="league", n_markets=50),
+        listing("bet9ja", "200", 1, tournament_external_id="second", n_markets=markets_of_the_second),
+    ]
+    assert fixtures_of(rows)[1]["tournament_key"] == "bet9ja:league"
