@@ -78,18 +78,18 @@ def _shared_fixtures(listings: pl.DataFrame, known: pl.DataFrame) -> pl.DataFram
 
 
 def _mixed(shared: pl.DataFrame) -> pl.DataFrame:
-    """Groups that hold several tournaments' fixtures, as a page of specials does: on no other platform does one tournament have most of what they
-    share with it. Such a group is nobody's tournament and has no vote."""
-    fixture = pl.col("fixture_sr_id")
+    """Groups that hold several tournaments' fixtures, as a page of specials does: on the platform that shares most of them, no one tournament has
+    more than half of those. Such a group is nobody's tournament and has no vote."""
+    fixture = pl.col("fixture_sr_id").n_unique()
     other = [*_ID, "platform_other"]
-    largest = shared.group_by(*other, "external_id_other").agg(fixture.n_unique().alias("n")).group_by(other).agg(pl.col("n").max())
+    largest = shared.group_by(*other, "external_id_other").agg(fixture.alias("n")).group_by(other).agg(pl.col("n").max())
     return (
         shared.group_by(other)
-        .agg(fixture.n_unique().alias("n_shared"))
+        .agg(fixture.alias("n_shared"))
         .join(largest, on=other)
-        .group_by(_ID)
-        .agg((pl.col("n") * 2 > pl.col("n_shared")).any().alias("one_has_most"))
-        .filter(~pl.col("one_has_most"))
+        .sort("n_shared", "n", descending=True)
+        .unique(subset=_ID, keep="first", maintain_order=True)
+        .filter(pl.col("n") * 2 <= pl.col("n_shared"))
         .select(_ID)
     )
 
