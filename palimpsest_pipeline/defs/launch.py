@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import dagster as dg
 
@@ -11,6 +12,8 @@ from ..domain.instants import hour_key
 from ..domain.words import Trigger
 from .landing.assets import TRIGGER_TAG
 from .pipeline import Pipeline
+
+INTERRUPTED: Final = "interrupted; what had arrived is kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ def first_error(result: dg.ExecuteInProcessResult) -> str:
             error = event.step_failure_data.error
             while error is not None and error.cause is not None:
                 error = error.cause
+            if error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+                return INTERRUPTED
             if error is not None:
                 told = error.message.strip().partition("\n")[0]
                 return re.sub(rf"^(\w+\.)*{error.cls_name}: ", "", told) or str(error.cls_name)

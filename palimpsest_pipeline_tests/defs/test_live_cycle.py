@@ -2,11 +2,13 @@
 
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from palimpsest_pipeline.defs.landing import live
+from palimpsest_pipeline.defs.launch import INTERRUPTED
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.instants import hour_of
 from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
@@ -74,6 +76,14 @@ def test_a_capture_broken_off_keeps_every_answer_that_came_and_says_so(start_sim
     assert ledger_of(pipeline) == (RunStatus.FAILED, dict.fromkeys(Platform, "failed"), {"capture interrupted"})
     (manifest,) = pipeline.landing.cycles()
     assert (manifest.status, manifest.stages) == (RunStatus.PARTIAL, ("discovery",))
+
+
+def test_a_run_that_is_interrupted_says_so_in_plain_words(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(start_simulator(40, 3))
+    outcome = run_here(replace(pipeline, progress=InterruptedAfter(50)), "full_cycle")
+    assert (outcome.success, outcome.error) == (False, INTERRUPTED)
+    assert ledger_of(pipeline)[0] is RunStatus.FAILED
+    assert landed(pipeline, PayloadKind.TREE) == len(Platform)
 
 
 def test_a_discovery_broken_off_keeps_every_answer_and_concludes_nothing(start_simulator: Start, make_pipeline: MakePipeline) -> None:
