@@ -97,7 +97,7 @@ class Collected:
     listings: dict[str, Listing] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     doubtful: dict[Reject, str | None] = field(default_factory=dict)
-    """UnreadableError entry -> its tournament, None when not even that can be read."""
+    """Unreadable entry -> its tournament, None when not even that can be read."""
 
     def add(self, found: Mapping[str, Listing]) -> None:
         """Listings of one answer; a later answer's claim replaces an earlier one's."""
@@ -138,7 +138,7 @@ def assemble(
 ) -> Discovery:
     """The Discovery. `judgement(tournament id, declared, received)` says how complete one tournament is; `gaps` name what the crawl lacks.
 
-    Without a tree it is failed, and no tournament is complete. UnreadableError entries put their tournament in doubt: its absences prove nothing.
+    Without a tree it is failed, and no tournament is complete. Unreadable entries put their tournament in doubt: its absences prove nothing.
     """
     listings = [listing for listing in found.listings.values() if listing.sport is sport]
     by_tournament: dict[str, list[Listing]] = defaultdict(list)

@@ -4,6 +4,6 @@ from .capture import capture
 from .cycle import Scraped, run_cycle
 from .discovery import Found, discover
 from .ledger import discovery_result
-from .targets import ordered, targets
+from .targets import targets
 
-__all__ = ["Found", "Scraped", "capture", "discover", "discovery_result", "ordered", "run_cycle", "targets"]
+__all__ = ["Found", "Scraped", "capture", "discover", "discovery_result", "run_cycle", "targets"]

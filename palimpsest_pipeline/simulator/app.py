@@ -111,7 +111,6 @@ class Simulator:
             return _json(request, {"error": "BAD_REQUEST", "serverMessage": "Header x-pawa-brand is required"}, 400)
         if not request.headers["x-pawa-brand"].startswith("betpawa-"):
             return HTMLResponse("<html><body>403 Forbidden</body></html>", 403)
-        # The category tree outlived the other routes of the older generation.
         if request.path_params["version"] != self.betpawa_version:
             return _json(request, {"error": "NOT_FOUND"}, 404)
         return None

@@ -44,11 +44,6 @@ class Chance:
     win: float
     refund: float = 0.0
 
-    @property
-    def fair_odds(self) -> float:
-        """Decimal odds at which the bet is even; inf when it cannot win."""
-        return (1.0 - self.refund) / self.win if self.win > 0 else float("inf")
-
 
 @dataclass(frozen=True, slots=True)
 class Ground:
