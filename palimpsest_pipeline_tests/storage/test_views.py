@@ -251,3 +251,10 @@ def test_unmapped_markets_are_ranked_over_all_cycles(conn: psycopg.Connection) -
         (2, "C", "name in 3", 10, 1),
         (3, "B", "name in 2", 8, 1),
     ]
+
+
+@pytest.mark.parametrize("view", ["odds_snapshots", "competitor_odds_snapshots"])
+def test_the_snapshots_of_an_event_are_found_by_index(conn: psycopg.Connection, view: str) -> None:
+    conn.execute("set local enable_seqscan = off")
+    plan = "\n".join(line for (line,) in conn.execute(f"explain select * from palimpsest.{view} where event_id = 7::bigint"))
+    assert "Index Cond: (listing_id = '7'::bigint)" in plan

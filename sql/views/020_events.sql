@@ -1,6 +1,6 @@
 create view palimpsest.events as
 select
-    e.listing_id::bigint as id,
+    e.listing_id as id,
     core.natural_id(e.platform, e.tournament_external_id) as tournament_id,
     e.home_team || ' - ' || e.away_team as name,
     e.home_team,

@@ -1,10 +1,10 @@
 create view palimpsest.competitor_events as
 select
-    e.listing_id::bigint as id,
+    e.listing_id as id,
     e.platform as source,
     e.external_id,
     coalesce(e.fixture_sr_id, e.sr_id) as sportradar_id,
-    h.listing_id::bigint as betpawa_event_id,
+    h.listing_id as betpawa_event_id,
     core.natural_id(e.platform, e.tournament_external_id) as tournament_id,
     e.home_team || ' - ' || e.away_team as name,
     e.home_team,

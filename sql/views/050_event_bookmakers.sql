@@ -1,7 +1,7 @@
 create view palimpsest.event_bookmakers as
 select
-    e.listing_id::bigint as id,
-    e.listing_id::bigint as event_id,
+    e.listing_id as id,
+    e.listing_id as event_id,
     e.platform as bookmaker,
     e.external_id as external_event_id
 from core.event_listings e

@@ -1,7 +1,7 @@
 create view palimpsest.competitor_odds_snapshots as
 select
     core.snapshot_id(c.listing_id, c.observed_at) as id,
-    c.listing_id::bigint as event_id,
+    c.listing_id as event_id,
     c.observed_at as captured_at,
     c.cycle_id as scrape_run_id
 from core.captures c

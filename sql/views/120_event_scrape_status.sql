@@ -3,7 +3,7 @@ select
     s.cycle_id as batch_id,
     s.platform,
     s.external_id,
-    i.listing_id::bigint as event_id,
+    i.listing_id as event_id,
     s.sr_id as sportradar_id,
     s.status,
     s.attempts,
