@@ -7,7 +7,7 @@ from datetime import datetime
 import psycopg
 
 from ..domain.words import Scope
-from ..landing import Manifest
+from ..landing import LandingIncomplete, Manifest
 from ..storage import products
 from .pipeline import Pipeline
 
@@ -30,7 +30,8 @@ def derive_hour(
     """Derive `product` for every cycle of `hour` that has no mark, or one of other landed content or older versions; oldest first.
 
     Each cycle is one transaction that ends with its mark, so a repeated run skips what is done, and rows dropped with their marks come back.
-    Raises LandingIncomplete, with the cycle's rows untouched, when its landed segments are not all there.
+    Another run at the same cycle is waited for, and what it has done counts. A cycle whose landed segments are not all there is refused with its
+    rows untouched: LandingIncomplete names it after the others are done.
     """
     wanted = set(scopes)
     manifests = {m.cycle_id: m for m in pipeline.landing.cycles(hour=hour) if m.scope in wanted}
@@ -39,12 +40,22 @@ def derive_hour(
     with pipeline.connect() as conn:
         pending = products.pending(conn, schema, product, {cycle_id: m.digest for cycle_id, m in manifests.items()}, **versions)
         conn.commit()
-        done.up_to_date = len(manifests) - len(pending)
+        refused = []
         for cycle_id in pending:
-            manifest = manifests[cycle_id]
-            with conn.transaction():
-                rows = derive(pipeline, conn, manifest)
-                products.mark(conn, schema, product, cycle_id, landing_digest=manifest.digest, n_rows=rows, **versions)
+            try:
+                with conn.transaction():
+                    products.claim(conn, product, cycle_id)
+                    manifest = pipeline.landing.reread(manifests[cycle_id])
+                    if not products.pending(conn, schema, product, {cycle_id: manifest.digest}, **versions):
+                        continue
+                    rows = derive(pipeline, conn, manifest)
+                    products.mark(conn, schema, product, cycle_id, landing_digest=manifest.digest, n_rows=rows, **versions)
+            except LandingIncomplete as incomplete:
+                refused.append(str(incomplete))
+                continue
             done.cycles.append(cycle_id)
             done.rows += rows
+    if refused:
+        raise LandingIncomplete("; ".join(refused))
+    done.up_to_date = len(manifests) - len(done.cycles)
     return done

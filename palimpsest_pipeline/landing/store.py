@@ -109,6 +109,13 @@ class Landing:
                 return manifest
         raise LandingError(f"the landing at {self.root} holds no closed cycle {cycle_id}")
 
+    def reread(self, manifest: Manifest) -> Manifest:
+        """The cycle's manifest as it is now: a later stage may have added to it. Raises LandingIncomplete when it is gone."""
+        found = self._manifest_in(self._folder(manifest.partition_hour, manifest.cycle_id))
+        if found is None:
+            raise LandingIncomplete(f"cycle {manifest.cycle_id}: its manifest is no longer in the landing at {self.root}")
+        return found
+
     def unclosed(self, hour: datetime | None = None) -> list[int]:
         """Ids of cycles (of one hour, or all) that have landed segments but no manifest: still running, or interrupted."""
         hours = [self._hour_folder(hour)] if hour is not None else [folder for _, folder in self._hour_folders()]

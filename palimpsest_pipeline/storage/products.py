@@ -4,12 +4,15 @@ Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not: knowing
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import psycopg
 from psycopg import sql
 
 Schema = Literal["core", "mart"]
+
+PRODUCT_LOCK: Final = 7_016
+"""First half of the advisory lock of `claim`; the second half is made of product and cycle."""
 
 
 def pending(
@@ -29,6 +32,11 @@ def pending(
     ).format(sql.Identifier(schema, "cycle_products"))
     done: dict[int, str] = dict(conn.execute(query, [product, parser_version, mapping_version, list(manifest_digests)]).fetchall())
     return sorted(cycle_id for cycle_id, digest in manifest_digests.items() if done.get(cycle_id) != digest)
+
+
+def claim(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
+    """Wait until nobody else derives this product of the cycle, and keep others waiting until the transaction ends. Before any other lock."""
+    conn.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [PRODUCT_LOCK, f"{product} {cycle_id}"])
 
 
 def mark(

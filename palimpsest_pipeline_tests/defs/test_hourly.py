@@ -1,0 +1,84 @@
+"""Deriving the products of an hour: once per cycle whatever runs beside it, from what is landed now, and one bad cycle does not hold up others."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from palimpsest_pipeline.defs.hourly import derive_hour
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.instants import cycle_id_at
+from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.landing import LandingIncomplete, Manifest
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+
+HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def land(pipeline: Pipeline, minute: int, stage: str = "discovery") -> int:
+    """One stage of a cycle with one answer in it; returns the cycle's id."""
+    at = HOUR + timedelta(minutes=minute)
+    cycle = Cycle(cycle_id_at(at), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, HOUR, at, None, ())
+    writer = pipeline.landing.writer(cycle)
+    writer.append(Answer(Request(Platform.BETPAWA, PayloadKind.TREE, "/tree"), 1, at, at, at, 200, {}, b"{}"))
+    writer.close(RunStatus.COMPLETED, at, [stage])
+    return cycle.cycle_id
+
+
+def test_a_cycle_that_is_not_whole_is_named_and_the_others_are_derived(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    broken, whole = land(pipeline, 0), land(pipeline, 30)
+    (segment,) = Path(pipeline.settings.landing_root).glob(f"**/cycle={broken}/**/*.parquet")
+    segment.unlink()
+
+    def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
+        return pipeline.landing.read(manifest).height
+
+    with pytest.raises(LandingIncomplete, match=str(broken)):
+        derive_hour(pipeline, HOUR, "core", "tournaments", derive)
+    with pipeline.connect() as conn:
+        assert conn.execute("select cycle_id, n_rows from core.cycle_products").fetchall() == [(whole, 1)]
+
+
+def test_two_runs_at_the_same_cycle_derive_it_once(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    cycle_id = land(pipeline, 0)
+    both_began = threading.Barrier(2)
+    derived: list[int] = []
+
+    def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
+        derived.append(manifest.cycle_id)
+        # Long enough for the other run to have found the cycle due, and to wait.
+        conn.execute("select pg_sleep(0.3)")
+        return 1
+
+    def run() -> tuple[list[int], int]:
+        both_began.wait()
+        done = derive_hour(pipeline, HOUR, "core", "tournaments", derive)
+        return done.cycles, done.up_to_date
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = [future.result() for future in [pool.submit(run), pool.submit(run)]]
+    assert derived == [cycle_id]
+    assert sorted(outcomes) == [([], 1), ([cycle_id], 0)]
+
+
+def test_a_cycle_that_grew_meanwhile_is_derived_as_it_is_now(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    first, second = land(pipeline, 0), land(pipeline, 30)
+    rows: list[tuple[int, int]] = []
+
+    def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
+        if manifest.cycle_id == first:
+            land(pipeline, 30, "capture")
+        rows.append((manifest.cycle_id, manifest.rows))
+        return 0
+
+    assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles == [first, second]
+    assert rows == [(first, 1), (second, 2)]
+    assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).up_to_date == 2
