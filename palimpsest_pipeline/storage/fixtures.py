@@ -21,7 +21,9 @@ def touched_for_matching(conn: psycopg.Connection, listing_ids: Sequence[int]) -
 
     That is the listings of their tournaments and of all tournaments that share fixtures with those, directly or through others: so what
     matching finds for them is what it would find for everything. A listing that is deleted has n_markets -1: it speaks only where no other does.
+    Waits for others that match, and keeps them waiting until the transaction ends: what is read here still holds when `write_matching` writes.
     """
+    conn.execute("select pg_advisory_xact_lock(%s)", [LISTINGS_LOCK])
     conn.execute("drop table if exists pg_temp.reached")
     conn.execute("create temporary table reached (platform text, tournament_external_id text, step integer) on commit drop")
     conn.execute(
@@ -42,17 +44,10 @@ def write_matching(
 ) -> None:
     """Write what matching found for `identified` (listing_id, fixture_sr_id, match_method, is_primary); the others have their tables' columns.
 
-    Fixtures and tournaments that nothing belongs to any more are removed. Rows that stay as they are are not written.
+    Fixtures, links and tournaments that no listing stands behind any more are removed. Rows that stay as they are are not written. In the transaction
+    of `touched_for_matching`, whose lock it needs.
     """
-    conn.execute("select pg_advisory_xact_lock(%s)", [LISTINGS_LOCK])
     stage(conn, "identified", "core.event_listings", identified.select("listing_id", "fixture_sr_id", "match_method", "is_primary"))
-    conn.execute("drop table if exists pg_temp.left_fixtures")
-    conn.execute(
-        """
-        create temporary table left_fixtures on commit drop as
-        select distinct e.fixture_sr_id as sr_id from core.event_listings e join identified i using (listing_id) where e.fixture_sr_id is not null
-        """
-    )
     conn.execute(
         """
         update core.event_listings e
@@ -65,10 +60,14 @@ def write_matching(
     _upsert(conn, "core.tournaments", tournaments)
     _upsert(conn, "core.tournament_links", links)
     _upsert(conn, "core.fixtures", fixtures)
+    conn.execute("delete from core.fixtures f where not exists (select from core.event_listings e where e.fixture_sr_id = f.sr_id)")
     conn.execute(
         """
-        delete from core.fixtures f using left_fixtures l
-        where f.sr_id = l.sr_id and not exists (select from core.event_listings e where e.fixture_sr_id = f.sr_id)
+        delete from core.tournament_links l
+        where not exists (
+            select from core.event_listings e
+            where e.platform = l.platform and e.tournament_external_id = l.external_id and e.kind = 'match'
+        )
         """
     )
     conn.execute("delete from core.tournaments t where not exists (select from core.tournament_links l where l.tournament_key = t.tournament_key)")

@@ -16,11 +16,19 @@ KNOWN_SQL: Final = """
     where kind = 'match' and deleted_at is null and kickoff_at > %s and (%s or fixture_sr_id = any(%s))
     order by platform, external_id
 """
+OF_CYCLE_SQL: Final = """
+    select listing_id from core.listing_observations where cycle_id = %(cycle_id)s
+    union
+    select e.listing_id
+    from core.cycles c
+    join core.event_listings e on e.last_seen_at < c.as_of and e.kickoff_at > c.as_of
+    where c.cycle_id = %(cycle_id)s and c.scope = 'full'
+"""
 
 
 def listings_of_cycle(conn: psycopg.Connection, cycle_id: int) -> list[int]:
-    """Ids of the listings seen in a cycle."""
-    return [listing_id for (listing_id,) in conn.execute("select listing_id from core.listing_observations where cycle_id = %s", [cycle_id])]
+    """Ids of the listings that a cycle bears on: those seen in it, and those upcoming ones that were last seen before it."""
+    return [listing_id for (listing_id,) in conn.execute(OF_CYCLE_SQL, {"cycle_id": cycle_id})]
 
 
 def current_listings(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] = ()) -> list[Listing]:

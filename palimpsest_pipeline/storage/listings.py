@@ -161,14 +161,15 @@ def write_listings(conn: psycopg.Connection, cycle_id: int, listings: pl.DataFra
 
 
 def refresh_priced(conn: psycopg.Connection, ids: Sequence[int]) -> None:
-    """Bring `event_listings.n_markets_priced` of these listings to what their latest answer shows."""
+    """Bring `event_listings.n_markets_priced` of these listings to what their latest answer shows: null when there is none."""
+    _lock(conn)
     conn.execute(
         """
         update core.event_listings e set n_markets_priced = c.n_markets_priced
         from unnest(%s::integer[]) as asked (listing_id)
-        cross join lateral (
+        left join lateral (
             select n_markets_priced from core.captures where listing_id = asked.listing_id order by observed_at desc limit 1
-        ) c
+        ) c on true
         where e.listing_id = asked.listing_id and e.n_markets_priced is distinct from c.n_markets_priced
         """,
         [list(ids)],
@@ -210,14 +211,20 @@ def _lock(conn: psycopg.Connection) -> None:
 
 
 def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> None:
-    """The latest claim of each tournament; an older one only moves first_seen_at back."""
-    latest = (
-        tournaments.sort("seen_at")
+    """The latest claim of each tournament, whatever the order of the rows; an older one only moves first_seen_at back, or says what the latest
+    leaves out."""
+    rows = (
+        tournaments.sort("platform", "external_id", "seen_at", pl.all().exclude("platform", "external_id", "seen_at"), nulls_last=False)
         .group_by("platform", "external_id", maintain_order=True)
-        .agg(pl.all().exclude("seen_at").last(), pl.col("seen_at").max())
+        .agg(
+            pl.col("sport", "name").last(),
+            pl.col("country_raw").drop_nulls().last(),
+            pl.col("country_iso").filter(pl.col("country_raw").is_not_null()).last(),
+            pl.col("sr_tournament_id").drop_nulls().last(),
+            first_seen_at=pl.col("seen_at").min(),
+            last_seen_at=pl.col("seen_at").max(),
+        )
     )
-    first = tournaments.group_by("platform", "external_id").agg(first_seen_at=pl.col("seen_at").min())
-    rows = latest.join(first, on=["platform", "external_id"]).rename({"seen_at": "last_seen_at"}).sort("platform", "external_id")
     stage(conn, "seen_tournaments", "core.tournament_listings", rows)
     conn.execute(
         """
@@ -228,9 +235,12 @@ def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> N
         on conflict (platform, external_id) do update
         set sport = case when excluded.last_seen_at >= t.last_seen_at then excluded.sport else t.sport end,
             name = case when excluded.last_seen_at >= t.last_seen_at then excluded.name else t.name end,
-            country_raw = case when excluded.last_seen_at >= t.last_seen_at then excluded.country_raw else t.country_raw end,
-            country_iso = case when excluded.last_seen_at >= t.last_seen_at then excluded.country_iso else t.country_iso end,
-            sr_tournament_id = case when excluded.last_seen_at >= t.last_seen_at then excluded.sr_tournament_id else t.sr_tournament_id end,
+            country_raw = case when excluded.last_seen_at >= t.last_seen_at and excluded.country_raw is not null or t.country_raw is null
+                then excluded.country_raw else t.country_raw end,
+            country_iso = case when excluded.last_seen_at >= t.last_seen_at and excluded.country_raw is not null or t.country_raw is null
+                then excluded.country_iso else t.country_iso end,
+            sr_tournament_id = case when excluded.last_seen_at >= t.last_seen_at then coalesce(excluded.sr_tournament_id, t.sr_tournament_id)
+                else coalesce(t.sr_tournament_id, excluded.sr_tournament_id) end,
             first_seen_at = least(excluded.first_seen_at, t.first_seen_at),
             last_seen_at = greatest(excluded.last_seen_at, t.last_seen_at)
         """

@@ -137,7 +137,7 @@ with seen as (
     join core.listing_claims c using (listing_id, claim_hash)
     where o.cycle_id = %(cycle_id)s
 ),
-members as (
+listed as (
     select seen.listing_id,
         case when looked.evidence = 'complete' and seen.seen_in = 'listing' then 'complete' else 'partial' end as evidence,
         null::timestamptz as stale_since
@@ -152,6 +152,10 @@ members as (
         and c.platform = looked.platform and c.tournament_external_id = looked.tournament_external_id
     where looked.listed_by <> %(cycle_id)s and looked.tournament_external_id <> '*'
         and not exists (select from seen where seen.listing_id = o.listing_id)
+),
+members as (
+    -- a listing that moved may be in two carried tournaments: the later one counts
+    select distinct on (listing_id) * from listed order by listing_id, stale_since desc
 ),
 priced as (
     select distinct on (listing_id) listing_id, n_markets_priced

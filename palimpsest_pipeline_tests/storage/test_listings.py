@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.words import Scope
+from palimpsest_pipeline.storage import known, migrate
 from palimpsest_pipeline.storage import listings as store
-from palimpsest_pipeline.storage import migrate
 from palimpsest_pipeline.storage.database import Database
 
 from .listing_worlds import KICKOFF, cycle, listing, listing_frame, write
@@ -124,6 +124,42 @@ def test_a_tournament_that_a_complete_tree_lacks_is_deleted_with_its_listings(co
     assert deleted(conn) == {"1": None, "3": cycle(30).as_of}
     gone = conn.execute("select external_id from core.tournament_listings where deleted_at = %s", [cycle(30).as_of]).fetchall()
     assert gone == [("t3",)]
+
+
+def test_a_tournament_is_the_same_whatever_the_order_of_what_is_said_of_it(conn: psycopg.Connection) -> None:
+    def claim(minute: int, name: str, country: str | None, iso: str | None, sr_id: int | None) -> pl.DataFrame:
+        row = ("betpawa", "t1", "football", name, country, iso, sr_id, cycle(minute).as_of)
+        return pl.DataFrame([row], schema=store.TOURNAMENT_SCHEMA, orient="row")
+
+    said = [
+        claim(0, "Premier League", "England", "GB-ENG", None),
+        claim(0, "England Premier League", None, None, 17),
+        claim(0, "Premier League", "England", "GB-ENG", 17),
+    ]
+    silent = claim(30, "EPL", None, None, None)
+    found = set()
+    for order in permutations(said):
+        for late_first in (False, True):
+            empty(conn)
+            conn.execute("truncate core.tournament_listings")
+            for minute, rows in sorted([(0, pl.concat(order)), (30, silent)], reverse=late_first, key=lambda part: part[0]):
+                store.write_discovery(conn, cycle(minute), pl.DataFrame(schema=store.MANIFEST_SCHEMA), rows)
+            found.update(
+                conn.execute("select name, country_raw, country_iso, sr_tournament_id, first_seen_at, last_seen_at from core.tournament_listings")
+            )
+    assert found == {("EPL", "England", "GB-ENG", 17, cycle(0).as_of, cycle(30).as_of)}
+
+
+def test_a_cycle_bears_on_what_it_saw_and_on_what_it_could_have_seen(conn: psycopg.Connection) -> None:
+    write(conn, cycle(0), [listing("1"), listing("2"), listing("begun", kickoff_at=cycle(20).as_of)], WHOLE)
+    write(conn, cycle(30), [listing("1")], WHOLE)
+    write(conn, cycle(40, Scope.EVENTS), [listing("1", seen_in="detail")])
+
+    def borne(minutes: int) -> set[str]:
+        ids = known.listings_of_cycle(conn, cycle(minutes).cycle_id)
+        return {name for (name,) in conn.execute("select external_id from core.event_listings where listing_id = any(%s)", [ids])}
+
+    assert (borne(0), borne(30), borne(40)) == ({"1", "2", "begun"}, {"1", "2"}, {"1"})
 
 
 def test_manifests_without_their_listings_delete_nothing(conn: psycopg.Connection) -> None:

@@ -8,6 +8,8 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.words import Platform, Scope
+from palimpsest_pipeline.matching.crosswalk import LINKS, TOURNAMENTS
+from palimpsest_pipeline.matching.fixtures import FIXTURES
 from palimpsest_pipeline.storage import fixtures, migrate
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.universe import LISTINGS, UNIVERSE, UnknownCycleError, universe
@@ -15,6 +17,7 @@ from palimpsest_pipeline.storage.universe import LISTINGS, UNIVERSE, UnknownCycl
 from .listing_worlds import KICKOFF, cycle, listing, write
 
 T1, T2 = listing("1"), listing("2", tournament_external_id="t2")
+MATCHED = {"listing_id": pl.Int64, "fixture_sr_id": pl.Int64, "match_method": pl.String, "is_primary": pl.Boolean}
 WHOLE = [("betpawa", "*", "complete"), ("betpawa", "t1", "complete"), ("betpawa", "t2", "complete")]
 T2_BROKEN = [("betpawa", "*", "partial"), ("betpawa", "t1", "complete"), ("betpawa", "t2", "partial")]
 
@@ -90,6 +93,16 @@ def test_a_cycle_that_does_not_discover_concludes_nothing(conn: psycopg.Connecti
         {"1": ("partial", None), "2": ("carried", then)},
         {"*": ("carried", then), "t1": ("carried", then), "t2": ("carried", then)},
     )
+
+
+def test_a_listing_that_moved_is_carried_once_where_it_was_last(conn: psycopg.Connection) -> None:
+    moved = listing("1", tournament_external_id="t2")
+    write(conn, cycle(0), [T1, T2], WHOLE)
+    write(conn, cycle(10), [moved, T2], [("betpawa", "*", "partial"), ("betpawa", "t1", "partial"), ("betpawa", "t2", "complete")])
+    write(conn, cycle(20), [], [("betpawa", "*", "failed")])
+    listings, _ = universe(conn, cycle(20).cycle_id)
+    told = listings.select("external_id", "tournament_external_id", "evidence", "stale_since").rows()
+    assert told == [(name, "t2", "carried", cycle(10).as_of) for name in ("1", "2")]
 
 
 def test_a_discovery_speaks_for_a_day_and_no_longer(conn: psycopg.Connection) -> None:
@@ -182,3 +195,11 @@ def test_what_matching_found_is_written_and_what_nothing_belongs_to_goes(conn: p
     tournaments, links = fixtures.read_crosswalk(conn)
     assert tournaments["tournament_key"].to_list() == ["sr:17"]
     assert links.rows() == [("betpawa", "t1", "sr:17", "alone", 0, 0.0)]
+
+    write(conn, cycle(0), [listing("1", sr_id=7, tournament_external_id="t2")])
+    nothing = [pl.DataFrame(schema=schema) for schema in (MATCHED, FIXTURES, TOURNAMENTS, LINKS)]
+    fixtures.write_matching(conn, *nothing)
+    assert fixtures.read_crosswalk(conn)[1].is_empty(), "no listing is in t1 any more"
+    write(conn, cycle(0), [])
+    fixtures.write_matching(conn, *nothing)
+    assert conn.execute("select sr_id from core.fixtures").fetchall() == []
