@@ -170,6 +170,12 @@ def rebuild(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:
         conn.execute(UPSERT_SQL.format(source="pg_temp.history_present"))
 
 
+def renew(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:
+    """As `rebuild`, but nothing that the stored history does not say is kept: it may be from answers that are no longer believed."""
+    conn.execute("delete from core.current_markets where listing_id = any(%s::int[])", [sorted(set(listing_ids))])
+    rebuild(conn, listing_ids)
+
+
 def violations_current_vs_history(conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None) -> int:
     """Markets whose present state and newest day of history disagree, in either direction; 0 is the invariant.
 

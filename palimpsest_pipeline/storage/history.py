@@ -19,9 +19,18 @@ from . import current, partitions
 from .change_rows import ANSWER, CHANGE_SCHEMA, CONTENT_SCHEMA, INSTANT, MARKET, change_rows, differing_answers
 from .current import violations_current_vs_history
 from .frames import copy_rows, read_frame
-from .history_readers import CONTENTS_SQL, captures_of_cycle, prices_as_of, stats_of_cycle
+from .history_readers import CONTENTS_SQL, answers_of_cycle, captures_of_cycle, prices_as_of, stats_of_cycle
 
-__all__ = ["IngestStats", "captures_of_cycle", "ingest", "prices_as_of", "stats_of_cycle", "violations_current_vs_history"]
+__all__ = [
+    "IngestStats",
+    "answers_of_cycle",
+    "captures_of_cycle",
+    "ingest",
+    "prices_as_of",
+    "remove",
+    "stats_of_cycle",
+    "violations_current_vs_history",
+]
 
 PLATFORM_LOCK: Final = 7_015
 """First half of the advisory lock of `ingest`; the second half is the caller's `lock_key`."""
@@ -110,13 +119,12 @@ def ingest(
     captures, rows = checked(captures, rows)
     if captures.is_empty():
         return IngestStats(0, 0, 0, 0)
-    if lock_key is not None:
-        conn.execute("select pg_advisory_xact_lock(%s, %s)", [PLATFORM_LOCK, lock_key])
+    _lock(conn, lock_key)
     partitions.require(conn, captures.get_column("observed_at").dt.date().unique().to_list())
     newest = read_frame(conn, NEWEST_SQL, {"listings": captures.get_column("listing_id").unique().to_list()}, NEWEST_SCHEMA)
     line = timeline(conn, captures)
     dirty = line.filter(pl.col("given") | pl.col("follows_given"))
-    contents = pl.concat([rows, stored_contents(conn, line, dirty)])
+    contents = pl.concat([rows, stored_contents(conn, dirty)])
     changes = change_rows(dirty.select(*ANSWER, "previous_at"), contents)
     rewritten = write_changes(conn, dirty, changes)
     written = write_captures(conn, captures, dirty, changes, {"cycle_id": cycle_id, "mapping_version": mapping_version, "ingested_at": ingested_at})
@@ -128,6 +136,30 @@ def ingest(
         n_changed_markets=int(written.filter(~pl.col("keyframe")).get_column("n_changed").sum()),
         n_rows_written=changes.join(rewritten, on=ANSWER, how="semi").height,
     )
+
+
+def remove(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_key: int | None = None) -> None:
+    """Take stored answers (ANSWER) out of the history: what is left is as if they had never come. Transaction and lock as for `ingest`.
+
+    The present state of their listings is derived anew from what is stored.
+    """
+    if answers.is_empty():
+        return
+    _lock(conn, lock_key)
+    rest = timeline(conn, answers.select(ANSWER)).filter(~pl.col("given"))
+    before = pl.col("observed_at").shift(1).over("listing_id", pl.col("observed_at").dt.date())
+    dirty = rest.with_columns(previous_at=before).filter("follows_given").with_columns(follows_given=pl.lit(False))
+    changes = change_rows(dirty.select(*ANSWER, "previous_at"), stored_contents(conn, dirty))
+    for table in ("market_changes", "captures"):
+        conn.execute(DELETE_SQL.format(table=table), answer_params(answers))
+    write_changes(conn, dirty, changes)
+    repair_captures(conn, with_counts(dirty, changes))
+    current.renew(conn, answers.get_column("listing_id").to_list())
+
+
+def _lock(conn: psycopg.Connection[Any], lock_key: int | None) -> None:
+    if lock_key is not None:
+        conn.execute("select pg_advisory_xact_lock(%s, %s)", [PLATFORM_LOCK, lock_key])
 
 
 def checked(captures: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -168,7 +200,7 @@ def timeline(conn: psycopg.Connection[Any], captures: pl.DataFrame) -> pl.DataFr
     )
 
 
-def stored_contents(conn: psycopg.Connection[Any], line: pl.DataFrame, dirty: pl.DataFrame) -> pl.DataFrame:
+def stored_contents(conn: psycopg.Connection[Any], dirty: pl.DataFrame) -> pl.DataFrame:
     """CONTENT_SCHEMA of the stored answers that the comparison needs: predecessors of what is given, and successors."""
     successors = dirty.filter(~pl.col("given")).select(ANSWER)
     predecessors = dirty.filter(~pl.col("follows_given")).select("listing_id", observed_at="previous_at").drop_nulls()
@@ -211,15 +243,8 @@ def write_captures(
     conn: psycopg.Connection[Any], captures: pl.DataFrame, dirty: pl.DataFrame, changes: pl.DataFrame, constants: dict[str, Any]
 ) -> pl.DataFrame:
     """Replace the captures given, repair those of stored successors; returns the frame of those given."""
-    counted = (
-        dirty.join(changes.group_by(ANSWER).len("n_changed"), on=ANSWER, how="left")
-        .with_columns(pl.col("n_changed").fill_null(0).cast(pl.Int32), keyframe=pl.col("previous_at").is_null())
-        .select(*ANSWER, "given", "stored", "keyframe", "n_changed")
-    )
-    successors = counted.filter(~pl.col("given"))
-    if successors.height:
-        repair = {"keyframes": successors.get_column("keyframe").to_list(), "changes": successors.get_column("n_changed").to_list()}
-        conn.execute(REPAIR_SQL, {**answer_params(successors), **repair})
+    counted = with_counts(dirty, changes)
+    repair_captures(conn, counted.filter(~pl.col("given")))
     replaced = counted.filter(pl.col("given") & pl.col("stored"))
     if replaced.height:
         conn.execute(DELETE_SQL.format(table="captures"), answer_params(replaced))
@@ -228,3 +253,19 @@ def write_captures(
     )
     copy_rows(conn, "core.captures", written.sort(ANSWER))
     return written
+
+
+def with_counts(dirty: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
+    """The dirty answers (ANSWER, given, stored) with what their captures say of `changes`: keyframe and n_changed."""
+    return (
+        dirty.join(changes.group_by(ANSWER).len("n_changed"), on=ANSWER, how="left")
+        .with_columns(pl.col("n_changed").fill_null(0).cast(pl.Int32), keyframe=pl.col("previous_at").is_null())
+        .select(*ANSWER, "given", "stored", "keyframe", "n_changed")
+    )
+
+
+def repair_captures(conn: psycopg.Connection[Any], counted: pl.DataFrame) -> None:
+    """Bring keyframe and n_changed of stored captures in line with `counted`."""
+    if counted.height:
+        repair = {"keyframes": counted.get_column("keyframe").to_list(), "changes": counted.get_column("n_changed").to_list()}
+        conn.execute(REPAIR_SQL, {**answer_params(counted), **repair})

@@ -53,6 +53,11 @@ select listing_id, observed_at, cycle_id, keyframe, n_markets_listed, n_markets_
 from core.captures where cycle_id = %(cycle_id)s order by listing_id, observed_at
 """
 
+ANSWERS_SQL: Final = """
+select c.listing_id, c.observed_at from core.captures c join ops.listing_ids i using (listing_id)
+where c.cycle_id = %(cycle_id)s and i.platform = %(platform)s
+"""
+
 CAPTURES_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
     "observed_at": INSTANT,
@@ -80,6 +85,11 @@ PRICES_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
 def captures_of_cycle(conn: psycopg.Connection[Any], cycle_id: int) -> pl.DataFrame:
     """Rows of core.captures that a cycle wrote (CAPTURES_SCHEMA), by listing and instant."""
     return read_frame(conn, CAPTURES_SQL, {"cycle_id": cycle_id}, CAPTURES_SCHEMA)
+
+
+def answers_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
+    """Keys (listing_id, observed_at) of a platform's captures that a cycle wrote."""
+    return read_frame(conn, ANSWERS_SQL, {"cycle_id": cycle_id, "platform": platform}, {"listing_id": pl.Int32, "observed_at": INSTANT})
 
 
 def stats_of_cycle(conn: psycopg.Connection[Any], cycle_id: int) -> pl.DataFrame:

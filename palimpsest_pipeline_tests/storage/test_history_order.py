@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import polars as pl
 import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -32,6 +33,7 @@ FACTS: dict[tuple[int, str, str], list[Facts]] = {
     TOTAL: [("offered", 0, (1800, 2000)), ("no_price", 0, (None, None))],
     SCORER: [("offered", 0, (5000,)), ("suspended", 1, (5000,))],
 }
+ANSWER_SCHEMA = {name: history.CAPTURE_INPUT[name] for name in ("listing_id", "observed_at")}
 INSTANTS = [at(day, hour) for day in range(len(DAYS)) for hour in (0, 9, 23)]
 
 
@@ -73,3 +75,20 @@ def test_any_order_and_repetition_of_answers_gives_the_same_history(
     assert stored(conn) == expected(world)
     read = history.prices_as_of(conn, instant, [11, 12, 99])
     assert {tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in read.iter_rows()} == expected_as_of(world, instant, [11, 12])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(story=stories(), data=st.data())
+def test_an_answer_taken_out_leaves_the_history_as_if_it_had_never_come(
+    history_conn: psycopg.Connection, story: tuple[list[Said], list[list[Said]]], data: st.DataObject
+) -> None:
+    world, batches = story
+    conn = history_conn
+    conn.rollback()
+    for batch in batches:
+        take_in(conn, batch)
+    out = data.draw(st.lists(st.sampled_from(world), unique_by=lambda a: (a.listing_id, a.observed_at)))
+    keys = pl.DataFrame({"listing_id": [a.listing_id for a in out], "observed_at": [a.observed_at for a in out]}, schema=ANSWER_SCHEMA)
+    history.remove(conn, keys, lock_key=1)
+    assert stored(conn) == expected(a for a in world if a not in out)
+    assert current.violations_current_vs_history(conn) == 0

@@ -52,25 +52,44 @@ derive_competitor_events = derive_events(lambda pipeline, manifest: trusted(pipe
 
 
 def derive_odds(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """Every detail answer as a capture, and the markets that changed since the answer before; what no vocabulary knows is counted."""
-    written, unmapped, refused = 0, [], []
+    """Every detail answer as a capture, and the markets that changed since the answer before; what no vocabulary knows is counted.
+
+    What the cycle wrote when it was last derived and does not say now is taken out again.
+    """
+    cycle_id = manifest.cycle_id
+    _make_partitions(pipeline, manifest)
+    written, refused = 0, []
+    unmapped = [pl.DataFrame(schema=marts.frame_schema("core.unmapped_markets"))]
+    touched: set[int] = set()
     for platform in pipeline.platforms:
         details, not_read = readings.books(pipeline, manifest, platform)
         refused += not_read
+        stale = history.answers_of_cycle(conn, cycle_id, platform)
         if details:
-            rows, unknown = _write_books(pipeline, conn, manifest.cycle_id, platform, details)
+            rows, answered, unknown = _write_books(pipeline, conn, cycle_id, platform, details)
             written += rows
-            unmapped.append(unknown)
-    rejects.replace_rejects(conn, manifest.cycle_id, [PayloadKind.DETAIL], refused)
-    if unmapped:
-        marts.replace(conn, "core.unmapped_markets", manifest.cycle_id, pl.concat(unmapped))
+            unmapped.append(unknown.select(unmapped[0].columns))
+            stale = stale.join(answered, on=answered.columns, how="anti")
+            touched.update(answered["listing_id"])
+        history.remove(conn, stale, lock_key=list(Platform).index(platform))
+        touched.update(stale["listing_id"])
+    rejects.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], refused)
+    marts.replace(conn, "core.unmapped_markets", cycle_id, pl.concat(unmapped))
+    listings.refresh_priced(conn, sorted(touched))
     return written
+
+
+def _make_partitions(pipeline: Pipeline, manifest: Manifest) -> None:
+    """Partitions for the days of the cycle's answers, on a connection of their own: their lock is not kept while the cycle is written."""
+    observed = pipeline.landing.read(manifest, kinds=[PayloadKind.DETAIL], columns=["observed_at"])["observed_at"]
+    with pipeline.connect() as own:
+        partitions.ensure(own, observed.dt.date().unique().to_list())
 
 
 def _write_books(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, details: Sequence[tuple[Answer, Detail]]
-) -> tuple[int, pl.DataFrame]:
-    """Rows of history written, and the platform's rows of core.unmapped_markets."""
+) -> tuple[int, pl.DataFrame, pl.DataFrame]:
+    """Rows of history written, the answers taken in (listing_id, observed_at), and the platform's rows of core.unmapped_markets."""
     normal = normalise(readings.raw_prices_frame(details), pipeline.vocabulary)
     rows = market_rows(normal.prices, pipeline.vocabulary)
     answers = pl.DataFrame(
@@ -87,19 +106,22 @@ def _write_books(
         n_markets_priced=(pl.col("state") == "offered").sum(), n_prices=pl.col("odds_milli").list.drop_nulls().list.len().sum()
     )
     counted = index.join(normal.counts, on="capture", how="left").join(priced, on="capture", how="left")
-    captures = counted.with_columns(pl.selectors.starts_with("n_").fill_null(0).cast(pl.Int32)).unique(["listing_id", "observed_at"])
-    partitions.ensure(conn, captures["observed_at"].dt.date().unique().to_list())
+    key = ["listing_id", "observed_at"]
+    captures = (
+        counted.with_columns(pl.col("listing_id").cast(pl.Int32), pl.selectors.starts_with("n_").fill_null(0).cast(pl.Int32))
+        .sort("capture")
+        .unique(key, keep="last", maintain_order=True)
+    )
     stats = history.ingest(
         conn,
         captures.drop("capture"),
-        rows.join(captures.select("capture", "listing_id", "observed_at"), on="capture").drop("capture"),
+        rows.join(captures.select("capture", *key), on="capture").drop("capture"),
         cycle_id=cycle_id,
         mapping_version=pipeline.vocabulary.version,
         ingested_at=pipeline.clock.now(),
         lock_key=list(Platform).index(platform),
     )
-    listings.refresh_priced(conn, captures["listing_id"].to_list())
-    return stats.n_rows_written, _unmapped_rows(normal.unmapped, cycle_id)
+    return stats.n_rows_written, captures.select(key), _unmapped_rows(normal.unmapped, cycle_id)
 
 
 def _unmapped_rows(unmapped: pl.DataFrame, cycle_id: int) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import polars as pl
 
 from ...domain.exchange import Answer
 from ...domain.observations import Detail, Discovery, Listing, PayloadRejected, Reject
-from ...domain.words import Completeness, PayloadKind, Platform, Scope
+from ...domain.words import PayloadKind, Platform, Scope
 from ...landing import Manifest
 from ...matching import country_iso
 from ...storage.listings import LISTING_SCHEMA, MANIFEST_SCHEMA, TOURNAMENT_SCHEMA, CycleFacts
@@ -140,8 +140,7 @@ def manifest_frame(found: dict[Platform, tuple[Discovery, datetime]]) -> pl.Data
     rows: list[tuple[str, str, int | None, int, str, str]] = []
     for platform, (discovery, _) in found.items():
         tournaments = discovery.tournaments
-        whole = Completeness.FAILED if discovery.completeness is Completeness.FAILED else discovery.completeness
-        rows.append((platform, WHOLE_TREE, None, sum(t.received for t in tournaments), whole, discovery.reason))
+        rows.append((platform, WHOLE_TREE, None, sum(t.received for t in tournaments), discovery.completeness, discovery.reason))
         rows += [(platform, t.external_id, t.declared, t.received, t.completeness, t.missing) for t in tournaments]
     return pl.DataFrame(rows, schema=MANIFEST_SCHEMA, orient="row")
 
