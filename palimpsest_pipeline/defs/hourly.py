@@ -37,16 +37,20 @@ def derive_hour(
     manifests = {m.cycle_id: m for m in pipeline.landing.cycles(hour=hour) if m.scope in wanted}
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     done = Derived()
+    refused = []
     with pipeline.connect() as conn:
-        pending = products.pending(conn, schema, product, {cycle_id: m.digest for cycle_id, m in manifests.items()}, **versions)
-        conn.commit()
-        refused = []
-        for cycle_id in pending:
+
+        def due(manifest: Manifest) -> bool:
+            return bool(products.pending(conn, schema, product, {manifest.cycle_id: manifest.digest}, **versions))
+
+        for cycle_id in sorted(manifests):  # asked one by one: deriving a cycle may make a later one due
             try:
                 with conn.transaction():
+                    if not due(manifests[cycle_id]):
+                        continue
                     products.claim(conn, product, cycle_id)
                     manifest = pipeline.landing.reread(manifests[cycle_id])
-                    if not products.pending(conn, schema, product, {cycle_id: manifest.digest}, **versions):
+                    if not due(manifest):
                         continue
                     rows = derive(pipeline, conn, manifest)
                     products.mark(conn, schema, product, cycle_id, landing_digest=manifest.digest, n_rows=rows, **versions)

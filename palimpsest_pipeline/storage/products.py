@@ -4,6 +4,7 @@ Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not: knowing
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Final, Literal
 
 import psycopg
@@ -67,6 +68,17 @@ def unmark(conn: psycopg.Connection, schema: Schema, product: str, cycle_ids: Se
     """Make products due again."""
     query = sql.SQL("delete from {} where product = %s and cycle_id = any(%s)").format(sql.Identifier(schema, "cycle_products"))
     conn.execute(query, [product, list(cycle_ids)])
+
+
+def unmark_carrying(conn: psycopg.Connection, product: str, cycle_id: int, carry_limit: timedelta) -> list[int]:
+    """Make a mart product of later cycles due again that may carry what the full cycle `cycle_id` discovered; returns their ids."""
+    query = """
+        delete from mart.cycle_products p using core.cycles late, core.cycles this
+        where this.cycle_id = %s and this.scope = 'full' and p.product = %s and late.cycle_id = p.cycle_id
+            and late.as_of > this.as_of and late.as_of <= this.as_of + %s
+        returning p.cycle_id
+    """
+    return [late for (late,) in conn.execute(query, [cycle_id, product, carry_limit]).fetchall()]
 
 
 def marks(conn: psycopg.Connection, schema: Schema, cycle_id: int) -> dict[str, int]:

@@ -47,7 +47,7 @@ def universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.
 
     For each platform and tournament: the listings of its last complete discovery at or before the cycle (evidence `complete` when it is this
     cycle's, else `carried`, with `stale_since` its instant and not older than CARRY_LIMIT), and whatever this cycle itself saw (`partial` where
-    no complete discovery of this cycle showed it). A tournament that a later known tree lacks has no listings, and that is known.
+    no complete discovery of this cycle showed it). A tournament that a later complete discovery lacks has no listings, and that is known.
     `looked` has one row per platform tournament known within CARRY_LIMIT, and one ('*') per platform: `partial` means that absence there
     proves nothing. Claims are the latest at or before the cycle. n_markets counts priced markets of this cycle's answer, else declared ones.
     Raises UnknownCycleError.
@@ -87,9 +87,9 @@ complete as (
     order by platform, external_id, as_of desc, cycle_id desc
 ),
 tree as (
-    -- the tree is known unless the platform's discovery failed as a whole
+    -- only a discovery that is complete as a whole shows that a tournament is gone: a broken one may lack it in a part that could not be read
     select distinct on (platform) platform, cycle_id, as_of
-    from recent where external_id = '*' and completeness <> 'failed'
+    from recent where external_id = '*' and completeness = 'complete'
     order by platform, as_of desc, cycle_id desc
 ),
 seen as (

@@ -211,3 +211,18 @@ def test_a_platform_that_goes_down_is_carried_and_says_since_when(start_simulato
     with pipeline.connect() as conn:
         (gone,) = conn.execute("select count(*) from core.event_listings where deleted_at is not null and platform = 'bet9ja'").fetchone()
     assert gone == 0
+
+
+def test_coverage_of_a_later_cycle_is_due_again_when_an_earlier_one_is_derived_late(two_cycles: Pipeline):
+    before = content_hashes(two_cycles)
+    first, second = (m.cycle_id for m in two_cycles.landing.cycles())
+    hours = sorted({m.partition_hour for m in two_cycles.landing.cycles()})
+    with two_cycles.connect() as conn:
+        conn.execute("delete from mart.cycle_products where cycle_id = %s", [first])
+    assert run_here(two_cycles, "replay", hours[0]).success
+    with two_cycles.connect() as conn:
+        marked = {c for (c,) in conn.execute("select cycle_id from mart.cycle_products where product = 'coverage'")}
+    assert marked == ({first, second} if len(hours) == 1 else {first})
+    for hour in hours:
+        assert run_here(two_cycles, "replay", hour).success
+    assert content_hashes(two_cycles) == before

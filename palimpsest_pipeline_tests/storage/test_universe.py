@@ -70,13 +70,15 @@ def test_what_a_complete_discovery_lacks_is_not_carried(conn: psycopg.Connection
     assert looked == {"*": ("complete", None), "t1": ("complete", None), "t2": ("complete", None)}
 
 
-def test_a_known_tree_ends_a_tournament_even_if_another_is_broken_and_a_failed_one_does_not(conn: psycopg.Connection) -> None:
+def test_a_tournament_is_gone_only_when_a_complete_discovery_lacks_it(conn: psycopg.Connection) -> None:
     write(conn, cycle(0), [T1, T2], WHOLE)
     write(conn, cycle(30), [], [("betpawa", "*", "failed")])
     assert set(seen(conn, 30)[0]) == {"1", "2"}
     write(conn, cycle(60), [], [("betpawa", "*", "partial"), ("betpawa", "t1", "failed")])
-    listings, looked = seen(conn, 60)
-    assert listings == {"1": ("carried", cycle(0).as_of)}
+    assert seen(conn, 60)[0] == {"1": ("carried", cycle(0).as_of), "2": ("carried", cycle(0).as_of)}
+    write(conn, cycle(90), [T1], [("betpawa", "*", "complete"), ("betpawa", "t1", "complete")])
+    listings, looked = seen(conn, 90)
+    assert listings == {"1": ("complete", None)}
     assert looked["t2"] == ("complete", None)
 
 

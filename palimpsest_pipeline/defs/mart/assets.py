@@ -32,7 +32,7 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
     """Coverage and match rates from one reading of the universe, so that the three tables add up."""
     for key in context.partition_keys:
         hour = parse_hour_key(key)
-        done = derive_hour(pipeline, hour, "mart", "coverage", derive.derive_coverage, derive.COVERAGE_SCOPES)
+        done = derive_hour(pipeline, hour, "mart", derive.COVERAGE, derive.derive_coverage, derive.COVERAGE_SCOPES)
         with pipeline.connect() as conn:
             rows = {table: mart_readers.of_hour(conn, f"mart.{table}", hour) for table in derive.COVERAGE_TABLES}
         headline = mart_readers.headline(rows["match_rate_platform"])

@@ -8,13 +8,14 @@ from ...metrics import laws
 from ...storage import mart_readers
 from ..partitions import hours
 from ..pipeline import Pipeline
+from . import derive
 
 
-def _result(violations: pl.DataFrame, mend: str) -> dg.AssetCheckResult:
+def _result(violations: pl.DataFrame, mend: str, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR) -> dg.AssetCheckResult:
     description = "" if violations.is_empty() else "; ".join(violations["violation"].head(5).to_list()) + f". {mend}"
     return dg.AssetCheckResult(
         passed=violations.is_empty(),
-        severity=dg.AssetCheckSeverity.ERROR,
+        severity=severity,
         description=description or None,
         metadata={"violations": violations.height},
     )
@@ -47,3 +48,50 @@ def fixtures_add_up_to_the_rates(context: dg.AssetCheckExecutionContext, pipelin
     """The classes of coverage_fixture, counted, are those of match_rate_platform."""
     fixtures, rates = _hour_frames(context, pipeline, "coverage_fixture", "match_rate_platform")
     return _result(laws.fixtures_add_up(fixtures, rates), MEND)
+
+
+@dg.asset_check(asset=["mart", "coverage_fixture"], blocking=True, partitions_def=hours)
+def classes_follow_the_platforms(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """A fixture is matched exactly when home and a competitor list it; the other classes agree with who lists it."""
+    (fixtures,) = _hour_frames(context, pipeline, "coverage_fixture")
+    return _result(laws.classes_follow_platforms(fixtures), MEND)
+
+
+@dg.asset_check(asset=["mart", "match_rate_platform"], blocking=True, partitions_def=hours)
+def match_rates_are_ratios(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Every rate is empty or lies in [0, 1]: a percentage in its place is an error."""
+    (rates,) = _hour_frames(context, pipeline, "match_rate_platform")
+    return _result(laws.rates_are_ratios(rates), MEND)
+
+
+@dg.asset_check(asset=["mart", "coverage_tournament"], blocking=True, partitions_def=hours)
+def tournament_rates_are_ratios(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Every rate is empty or lies in [0, 1]: a percentage in its place is an error."""
+    (by_tournament,) = _hour_frames(context, pipeline, "coverage_tournament")
+    return _result(laws.rates_are_ratios(by_tournament), MEND)
+
+
+@dg.asset_check(asset=["mart", "run_quality"], partitions_def=hours)
+def no_stage_is_empty(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """No stage of a platform's part came to nothing, or to less than half of what earlier cycles fetched."""
+    (quality,) = _hour_frames(context, pipeline, "run_quality")
+    return _result(laws.no_stage_is_empty(quality), "See ops.scrape_runs for the reason, then materialize the current hour again.")
+
+
+@dg.asset_check(asset=["mart", "run_quality"], partitions_def=hours)
+def changes_are_plausible(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Of many answers some show changed prices and some do not. None or all means that the comparison is broken, not that the market is calm."""
+    (quality,) = _hour_frames(context, pipeline, "run_quality")
+    return _result(laws.changes_are_plausible(quality), "See core.captures.n_changed of the cycle.", dg.AssetCheckSeverity.WARN)
+
+
+@dg.asset_check(asset=["mart", "coverage_fixture"], partitions_def=hours)
+def kickoffs_of_the_platforms_agree(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """The median difference between a platform's kickoffs and home's is nought; else somebody's time zone is misread."""
+    found = []
+    with pipeline.connect() as conn:
+        for key in context.partition_keys:
+            manifests = [m for m in pipeline.landing.cycles(hour=parse_hour_key(key)) if m.scope in derive.COVERAGE_SCOPES]
+            found += [laws.clocks_agree(derive.universe_as_of(pipeline, conn, m)) for m in manifests[-1:]]
+    violations = pl.concat(found) if found else pl.DataFrame(schema=laws.VIOLATIONS)
+    return _result(violations, "Compare the platform's kickoffs with another source before trusting its coverage.", dg.AssetCheckSeverity.WARN)

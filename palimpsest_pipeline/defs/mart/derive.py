@@ -8,9 +8,9 @@ import psycopg
 from ...domain.words import Completeness, Platform, Scope
 from ...landing import Manifest
 from ...matching import crosswalk, fixtures, identify
-from ...metrics import Universe, coverage_fixture, coverage_tournament, match_rate_platform, run_quality
+from ...metrics import Universe, coverage_fixture, coverage_tournament, laws, match_rate_platform, run_quality
 from ...metrics.quality import ANSWERS
-from ...storage import mart_readers, marts, quality, rejects, universe
+from ...storage import mart_readers, marts, products, quality, rejects, universe
 from ..core import readings
 from ..core.ingest import trusted
 from ..pipeline import Pipeline
@@ -18,35 +18,52 @@ from ..pipeline import Pipeline
 COVERAGE_SCOPES: Final = (Scope.FULL, Scope.RECORDED)
 """Cycles that coverage is computed as of. A cycle that asked for given fixtures can say nothing about the others."""
 
+COVERAGE: Final = "coverage"
+"""The product that the three coverage tables are, as it is marked."""
+
 COVERAGE_TABLES: Final = ("coverage_fixture", "coverage_tournament", "match_rate_platform")
 
 
-def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """The three coverage tables of one cycle, from one reading of the universe, so that they add up."""
+class LawBroken(Exception):
+    """What was derived contradicts itself: a defect of ours, and nothing of it is written."""
+
+
+def universe_as_of(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> Universe:
+    """What is known of every fixture on every platform as of a cycle."""
     trust = trusted(pipeline, manifest)
-    facts = readings.cycle_facts(pipeline, manifest)
     claims, looked = universe.universe(conn, manifest.cycle_id)
     identified = identify(claims)
     tournaments, links = crosswalk(identified, trust)
-    known = Universe.of(
+    return Universe.of(
         identified,
         fixtures(identified, links, trust),
         looked,
         links,
         tournaments,
-        as_of=facts.as_of,
+        as_of=readings.cycle_facts(pipeline, manifest).as_of,
         home=manifest.home_platform,
         platforms=trust,
     )
+
+
+def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
+    """The three coverage tables of one cycle, from one reading of the universe, so that they add up.
+
+    Later cycles that may carry what this one discovered are due again: a cycle that arrives late changes what they rest on.
+    """
+    known = universe_as_of(pipeline, conn, manifest)
     rates = match_rate_platform(
         known,
         completeness=_completeness(pipeline, conn, manifest),
         previous=mart_readers.before(conn, "mart.match_rate_platform", manifest.cycle_id),
     )
-    frames = (coverage_fixture(known), coverage_tournament(known), rates)
+    lost = laws.no_listing_is_lost(known, rates)
+    if not lost.is_empty():
+        raise LawBroken(f"cycle {manifest.cycle_id}: {'; '.join(lost['violation'].head(3))}. Please report it.")
     written = 0
-    for table, frame in zip(COVERAGE_TABLES, frames, strict=True):
+    for table, frame in zip(COVERAGE_TABLES, (coverage_fixture(known), coverage_tournament(known), rates), strict=True):
         written += marts.replace(conn, f"mart.{table}", manifest.cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)))
+    products.unmark_carrying(conn, COVERAGE, manifest.cycle_id, universe.CARRY_LIMIT)
     return written
 
 
