@@ -1,1 +1,0 @@
-"""Checks on the whole: what no single asset can say."""
