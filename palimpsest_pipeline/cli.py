@@ -289,8 +289,13 @@ def print_coverage(found: Any, most: int = 15) -> None:
     as_of = rates["as_of"][0]
     columns = ("platform", "n_listings", "n_fixtures", "n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
     also = ("fixture_match_rate", "home_covered_rate", "overall_match_rate", "completeness")
-    print_frame(f"Match rates, upcoming fixtures as of {as_of:%Y-%m-%d %H:%M:%S} UTC", rates.select(*columns, *also))
-    print_frame(f"Coverage by tournament (the {by_tournament.height} largest)", by_tournament)
+    print_frame(f"Match rates, upcoming fixtures as of {as_of:%Y-%m-%d %H:%M:%S} UTC", _headed(rates.select(*columns, *also)))
+    print_frame(f"Coverage by tournament (the {by_tournament.height} largest)", _headed(by_tournament))
+
+
+def _headed(frame: Any) -> Any:
+    """Column names as headings that may break over lines."""
+    return frame.rename({name: name.removeprefix("n_").replace("_", " ") for name in frame.columns})
 
 
 @app.command()

@@ -110,6 +110,20 @@ def test_the_same_bet_is_found_on_all_three_books_in_the_same_words(imported: Pi
         assert 1 < 1000 / over + 1000 / under < 1.12
 
 
+def test_counts_of_markets_count_markets_and_not_rows(imported: Pipeline):
+    found = rows(
+        imported,
+        """select c.n_markets_listed, c.n_markets_mapped, c.n_markets_priced,
+                  (select count(distinct (m.market_id, m.specifier)) from core.market_changes m
+                   where m.listing_id = c.listing_id and m.observed_at = c.observed_at and m.state = 'offered')
+           from core.captures c""",
+    )
+    assert len(found) == len(DETAILS) - len(REFUSED)
+    for listed, mapped, priced, offered in found:
+        assert 0 < mapped <= listed
+        assert priced == offered > 0
+
+
 def test_the_other_captures_are_listings_of_their_own(imported: Pipeline):
     expected = len(DETAILS) - len(REFUSED)
     ((listings, captures),) = rows(imported, "select (select count(*) from core.event_listings), (select count(*) from core.captures)")

@@ -103,7 +103,8 @@ def _write_books(
     )
     index = listings.listing_ids(conn, answers).select("capture", "listing_id", "observed_at")
     priced = rows.group_by("capture").agg(
-        n_markets_priced=(pl.col("state") == "offered").sum(), n_prices=pl.col("odds_milli").list.drop_nulls().list.len().sum()
+        n_markets_priced=pl.struct("market_id", "specifier").filter(pl.col("state") == "offered").n_unique(),
+        n_prices=pl.col("odds_milli").list.drop_nulls().list.len().sum(),
     )
     counted = index.join(normal.counts, on="capture", how="left").join(priced, on="capture", how="left")
     key = ["listing_id", "observed_at"]

@@ -281,9 +281,11 @@ class Capture(Base):
     keyframe: Mapped[bool] = column("First answer of the listing's UTC day: all its markets are written.")
     n_markets_listed: Mapped[int] = column("(market, line) pairs in the answer.")
     n_markets_mapped: Mapped[int] = column("... of which the vocabulary knows.")
-    n_markets_priced: Mapped[int] = column("... of which at least one outcome can be backed.")
+    n_markets_priced: Mapped[int] = column(
+        "Canonical (market, line) pairs with an outcome that can be backed; a platform's pair may hold two of them."
+    )
     n_prices: Mapped[int] = column("Outcomes with a price, in mapped markets.")
-    n_changed: Mapped[int] = column("Markets that differ from the answer before on the same day; all of them on a keyframe.")
+    n_changed: Mapped[int] = column("Rows of market_changes it wrote: what differs from the answer before on the same day, everything on a keyframe.")
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
     ingested_at: Mapped[Instant] = column("When this row was written.")
 

@@ -54,10 +54,18 @@ def _captures() -> None:
         sa.Column("keyframe", sa.Boolean, nullable=False, comment="First answer of the listing's UTC day: all its markets are written."),
         sa.Column("n_markets_listed", sa.Integer, nullable=False, comment="(market, line) pairs in the answer."),
         sa.Column("n_markets_mapped", sa.Integer, nullable=False, comment="... of which the vocabulary knows."),
-        sa.Column("n_markets_priced", sa.Integer, nullable=False, comment="... of which at least one outcome can be backed."),
+        sa.Column(
+            "n_markets_priced",
+            sa.Integer,
+            nullable=False,
+            comment="Canonical (market, line) pairs with an outcome that can be backed; a platform's pair may hold two of them.",
+        ),
         sa.Column("n_prices", sa.Integer, nullable=False, comment="Outcomes with a price, in mapped markets."),
         sa.Column(
-            "n_changed", sa.Integer, nullable=False, comment="Markets that differ from the answer before on the same day; all of them on a keyframe."
+            "n_changed",
+            sa.Integer,
+            nullable=False,
+            comment="Rows of market_changes it wrote: what differs from the answer before on the same day, everything on a keyframe.",
         ),
         sa.Column("mapping_version", sa.Text, nullable=False, comment="Version of the market vocabulary."),
         sa.Column("ingested_at", INSTANT, nullable=False, comment="When this row was written."),
