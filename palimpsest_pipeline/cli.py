@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part (some platform faile
 """
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,16 +126,17 @@ def demo(
                 "  ".join(f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in summary.as_dict().items())
             )
         if ui:
-            serve_until_stopped(demo_settings, world.environment(demo_settings))
+            # Nothing of the user's own settings, nor of a `.env` beside them, may reach the demo's UI.
+            serve_until_stopped(demo_settings, demo_settings.environment(), demo_settings.home)
     say(f"The demo's data stay in {world.demo_home(chosen)}; look again with PALIMPSEST_HOME_DIR={world.demo_home(chosen)} palimpsest coverage")
 
 
-def serve_until_stopped(chosen: Settings, environment: dict[str, str]) -> None:
+def serve_until_stopped(chosen: Settings, environment: dict[str, str], cwd: Path) -> None:
     """Dagster's UI in the foreground, until Ctrl-C or `palimpsest down`."""
     from .defs import serve
 
-    with serve.serving(chosen, environment) as url:
-        out.print(f"Dagster's UI: [bold]{url}[/]  (stop with Ctrl-C or `palimpsest down`)")
+    with serve.serving(chosen, environment, cwd) as url:
+        err.print(f"Dagster's UI: [bold]{url}[/]  (stop with Ctrl-C or `palimpsest down`)", soft_wrap=True)
         serve.wait(chosen)
 
 
@@ -142,15 +144,16 @@ def serve_until_stopped(chosen: Settings, environment: dict[str, str]) -> None:
 def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None) -> None:
     """The real thing: database, schema, Dagster's daemon and UI. Stays in the foreground; schedules are off until switched on."""
     from .defs.instance import prepare_instance
-    from .defs.serve import check_port
+    from .defs.serve import check_not_serving, check_port
     from .defs.servers import databases, upgrade
 
     chosen = load_settings(**({} if port is None else {"ui_port": port}))
+    check_not_serving(chosen.home)
     check_port(chosen.ui_port)
     with databases(chosen) as found:
         upgrade(found)
         prepare_instance(chosen)
-        serve_until_stopped(chosen, {})
+        serve_until_stopped(chosen, {}, Path.cwd())
 
 
 @app.command()
@@ -408,8 +411,15 @@ def known_errors() -> tuple[type[BaseException], ...]:
     return (SettingsError, *(getattr(sys.modules[room], name) for room, found in names.items() if room in sys.modules for name in found))
 
 
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt  # the way of Ctrl-C: what was started is stopped on the way out
+
+
 def main() -> None:
     """Entry point: known errors become one line and exit code 1; Ctrl-C is 130; anything else is a bug and shows its traceback."""
+    for asked_to_end in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(asked_to_end) is signal.SIG_DFL:  # what `nohup` has it ignore stays ignored
+            signal.signal(asked_to_end, _interrupt)
     try:
         app()
     except KeyboardInterrupt:

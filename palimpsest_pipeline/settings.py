@@ -4,12 +4,13 @@ Nested settings use a double underscore: `PALIMPSEST_BETPAWA__BASE_URL`. Secrets
 Rooms take plain values; translating settings into them is the business of `defs` and `cli`.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .domain.words import Platform, Sport
@@ -88,13 +89,20 @@ class Settings(BaseSettings):
     betpawa: BetpawaSettings = BetpawaSettings()
     sportybet: SportybetSettings = SportybetSettings()
     bet9ja: Bet9jaSettings = Bet9jaSettings()
-    full_cycle_minutes: int = Field(default=30, ge=1, le=60, description="Cadence of the full cycle's schedule, minutes")
+    full_cycle_minutes: int = Field(default=30, ge=1, le=60, description="Cadence of the full cycle's schedule, minutes; divides 60")
     grace_minutes: int = Field(default=10, ge=0, lt=60, description="How long after its hour a live run may still belong to it")
     landing_retention_days: int = Field(default=7, ge=1)
     history_hot_days: int = Field(default=7, ge=1, description="Days of odds history kept in Postgres")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's UI, on loopback")
     clock_offset_s: float = Field(default=0, description="Shifts the pipeline's clock; for simulated worlds only")
     embedded_durable: bool = Field(default=True, description="False trades crash safety of the embedded Postgres for speed; for demo and tests")
+
+    @field_validator("full_cycle_minutes")
+    @classmethod
+    def _divides_the_hour(cls, minutes: int) -> int:
+        if 60 % minutes:
+            raise ValueError(f"{minutes} does not divide the hour: take one of {', '.join(str(m) for m in range(1, 61) if 60 % m == 0)}")
+        return minutes
 
     @model_validator(mode="after")
     def _databases_come_as_a_pair(self) -> Self:
@@ -126,7 +134,11 @@ class Settings(BaseSettings):
 
     def masked(self) -> dict[str, Any]:
         """Every setting as a flat `{environment name: value}`, with passwords and proxies hidden."""
-        return dict(_flatten("PALIMPSEST", self.model_dump()))
+        return {name: _masked(value) for name, value in _flatten("PALIMPSEST", self.model_dump())}
+
+    def environment(self) -> dict[str, str]:
+        """Every setting as an environment variable, secrets included, for a process of our own that shall see these settings and no others."""
+        return {name: _exported(value) for name, value in _flatten("PALIMPSEST", self.model_dump())}
 
 
 def _flatten(prefix: str, values: dict[str, Any], separator: str = "_") -> Iterator[tuple[str, Any]]:
@@ -134,12 +146,24 @@ def _flatten(prefix: str, values: dict[str, Any], separator: str = "_") -> Itera
         full = f"{prefix}{separator}{name.upper()}"
         if isinstance(value, dict) and name != "headers":
             yield from _flatten(full, value, separator="__")
-        elif isinstance(value, SecretStr):
-            yield full, mask_url(value.get_secret_value())
-        elif isinstance(value, dict):
-            yield full, dict.fromkeys(value, "***")
         else:
-            yield full, str(value) if isinstance(value, Path) else value
+            yield full, value
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return mask_url(value.get_secret_value())
+    if isinstance(value, dict):
+        return dict.fromkeys(value, "***")
+    return str(value) if isinstance(value, Path) else value
+
+
+def _exported(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return "" if value is None else str(value)
 
 
 def mask_url(url: str) -> str:

@@ -46,6 +46,7 @@ def test_an_empty_variable_is_no_value(monkeypatch):
         ("PALIMPSEST_BETPAWA__MAX_IN_FLIGHT", "0", "greater than or equal to 1"),
         ("PALIMPSEST_HOME_PLATFORM", "betway", "'betpawa', 'sportybet' or 'bet9ja'"),
         ("PALIMPSEST_UI_PORT", "99999", "less than or equal to 65535"),
+        ("PALIMPSEST_FULL_CYCLE_MINUTES", "45", "does not divide the hour"),
     ],
 )
 def test_a_bad_value_is_named_with_its_variable(monkeypatch, name, value, says):
@@ -72,3 +73,14 @@ def test_secrets_never_show(monkeypatch):
     assert "hunter" not in str(load_settings().masked())
     assert "host/db" in str(load_settings().masked()["PALIMPSEST_DATABASE_URL"])
     assert "hunter2" not in shown
+
+
+def test_settings_handed_to_another_process_arrive_whole(monkeypatch):
+    monkeypatch.setenv("PALIMPSEST_BETPAWA__PROXY", "http://me:secret@proxy:8080")
+    monkeypatch.setenv("PALIMPSEST_BETPAWA__HEADERS", '{"cookie": "a=b"}')
+    monkeypatch.setenv("PALIMPSEST_HOME_PLATFORM", "sportybet")
+    monkeypatch.setenv("PALIMPSEST_EMBEDDED_DURABLE", "false")
+    handed = load_settings()
+    for name, value in handed.environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == handed

@@ -15,8 +15,9 @@ from ..simulator.launch import SimulatorProcess
 from ..storage import ledger_readers, mart_readers
 from .instance import open_instance
 from .launch import run_job
-from .pipeline import Pipeline, embedded_server
-from .servers import upgrade
+from .pipeline import Pipeline, embedded_server, make_home
+from .servers import databases, upgrade
+from .sharing import is_in_use
 
 MINUTES_BETWEEN_CYCLES: Final = 10
 Say = Callable[[str], None]
@@ -53,7 +54,7 @@ def demo_home(settings: Settings) -> Path:
 
 def demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: float, ui_port: int) -> Settings:
     """Embedded defaults with the platforms at the simulator and no politeness towards it."""
-    platforms = {p.value: {"base_url": url, "max_in_flight": 16, "min_gap_s": 0} for p, url in base_urls.items()}
+    platforms = {p.value: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0} for p, url in base_urls.items()}
     return load_settings(
         home_dir=home,
         database_url=None,
@@ -66,39 +67,20 @@ def demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: fl
     )
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """The demo's settings as environment variables, for Dagster's own processes."""
-    values = {
-        "PALIMPSEST_HOME_DIR": str(settings.home),
-        "PALIMPSEST_EMBEDDED_DURABLE": "false",
-        "PALIMPSEST_DATABASE_URL": "",
-        "PALIMPSEST_DAGSTER_DATABASE_URL": "",
-        "PALIMPSEST_LANDING_URL": "",
-    }
-    for platform in Platform:
-        own = settings.platform(platform)
-        values[f"PALIMPSEST_{platform.value.upper()}__BASE_URL"] = own.base_url
-        values[f"PALIMPSEST_{platform.value.upper()}__MAX_IN_FLIGHT"] = str(own.max_in_flight)
-        values[f"PALIMPSEST_{platform.value.upper()}__MIN_GAP_S"] = str(own.min_gap_s)
-    return values
-
-
 @contextmanager
 def demo_world(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[tuple[Settings, DemoSummary]]:
     """Run the demo; inside the block its server and simulator are up, after it both are gone. The data stay in the demo's home."""
     began = time.monotonic()
     home = demo_home(settings)
-    fresh(home)
+    fresh(settings.model_copy(update={"home_dir": home, "embedded_durable": False}))
     offset_s = -60.0 * MINUTES_BETWEEN_CYCLES
     say(f"Simulated platforms: {size} fixtures, seed {seed}")
     with SimulatorProcess(size=size, seed=seed, clock_offset_s=offset_s, log_path=home / "simulator.log") as simulator:
         first = demo_settings(home, simulator.base_urls, offset_s, settings.ui_port)
         second = demo_settings(home, simulator.base_urls, 0, settings.ui_port)
-        server = embedded_server(first)
         say("Embedded Postgres and its schema")
-        server.start()
-        try:
-            upgrade(Pipeline(first))
+        with databases(first) as found:
+            upgrade(found)
             instance = open_instance(first)
             for number, cycle_settings in enumerate((first, second), start=1):
                 simulator.set_clock(cycle_settings.clock_offset_s)
@@ -109,16 +91,17 @@ def demo_world(settings: Settings, *, size: int, seed: int, say: Say) -> Iterato
                 if not outcome.success:
                     raise DemoError(f"cycle {number} failed: {outcome.error}")
             yield second, summary(Pipeline(second), began)
-        finally:
-            server.stop()
 
 
-def fresh(home: Path) -> None:
-    """Begin anew: a demo's world is anchored at its own start, so rows of an earlier one would only confuse."""
+def fresh(settings: Settings) -> None:
+    """Begin anew: a demo's world is anchored at its own start, so rows of an earlier one would only confuse. DemoError while one is running."""
+    home = settings.home
+    if is_in_use(home):
+        raise DemoError(f"a demo is running in {home}: stop it with Ctrl-C or `palimpsest down` first")
     if home.exists():
-        embedded_server(load_settings(home_dir=home, embedded_durable=False)).remove()
+        embedded_server(settings).remove()
         shutil.rmtree(home)
-    home.mkdir(parents=True)
+    make_home(settings)
 
 
 def summary(pipeline: Pipeline, began: float) -> DemoSummary:

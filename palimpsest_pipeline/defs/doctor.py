@@ -92,7 +92,7 @@ def disk(settings: Settings) -> Finding:
 def ui_port(settings: Settings) -> Finding:
     serving = recall(settings.home)
     if serving is not None:
-        return Finding("ui", True, f"running at {serving.url} (pid {serving.pid})")
+        return Finding("ui", True, f"running at {serving.url} (pid {serving.supervisor.pid})")
     try:
         check_port(settings.ui_port)
     except ServeError as error:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from ..settings import Settings, SettingsError
-from .pipeline import DATABASES, embedded_server
+from .pipeline import DATABASES, embedded_server, make_home
 
 STORAGE_URL_VARIABLE: Final = "PALIMPSEST_DAGSTER_DATABASE_URL"
 
@@ -64,8 +64,9 @@ def prepare_instance(settings: Settings) -> Path:
     The embedded server's URL (a socket private to the user, no password) stands in the file, so that plain `dagster dev` works with it. A URL of
     one's own may hold a password: the file then names the environment variable only.
     """
+    make_home(settings)
     home = settings.dagster_home
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(exist_ok=True)
     url = storage_url(settings)
     if settings.embedded:
         text = TEMPLATE.format(url=f'"{url}"')

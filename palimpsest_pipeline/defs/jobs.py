@@ -28,9 +28,13 @@ replay = dg.define_asset_job(
 )
 
 
+def _cron(minutes: int) -> str:
+    return "0 * * * *" if minutes == 60 else f"*/{minutes} * * * *"
+
+
 @dg.schedule(
     job=full_cycle,
-    cron_schedule=f"*/{load_settings().full_cycle_minutes} * * * *",
+    cron_schedule=_cron(load_settings().full_cycle_minutes),
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="A full cycle at the cadence of PALIMPSEST_FULL_CYCLE_MINUTES. Off until switched on.",

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import psycopg
 
@@ -14,13 +15,24 @@ from ..markets import Vocabulary, vocabulary
 from ..platforms.base import PlatformAdapter
 from ..platforms.registry import adapters, parser_version
 from ..scrape.sinks import Progress
-from ..settings import Settings
+from ..settings import Settings, SettingsError
 from ..storage.database import Database
 from ..storage.embedded import EmbeddedPostgres
 from ..wire import HostConfig, HostLimits, PlatformClient
 
 DATABASES = ("palimpsest", "dagster")
 """Ours, and Dagster's storage."""
+
+
+def make_home(settings: Settings) -> Path:
+    """The home folder, made if need be. Raises SettingsError when it cannot be."""
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot make the folder {settings.home}: {error.strerror}; choose one that you can write (PALIMPSEST_HOME_DIR)"
+        ) from error
+    return settings.home
 
 
 def embedded_server(settings: Settings) -> EmbeddedPostgres:

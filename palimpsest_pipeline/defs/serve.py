@@ -7,17 +7,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from ..settings import Settings
 from .instance import WORKSPACE
-from .pipeline import embedded_server
+from .pipeline import embedded_server, make_home
+from .processes import Known, stop_tree
 
 PID_FILE: Final = "up.json"
 START_TIMEOUT_S: Final = 120
@@ -29,10 +28,10 @@ class ServeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A running UI: the pid of its supervisor (a `palimpsest` command), that of `dagster dev`, and where it answers."""
+    """A running UI: its supervisor (a `palimpsest` command), `dagster dev`, and where it answers."""
 
-    pid: int
-    ui_pid: int
+    supervisor: Known
+    ui: Known
     url: str
 
 
@@ -46,8 +45,15 @@ def check_port(port: int) -> None:
             raise ServeError(f"port {port} is in use: stop what listens there, or choose another with --port (PALIMPSEST_UI_PORT)") from error
 
 
-def start_ui(settings: Settings, environment: dict[str, str], log_file: Path) -> subprocess.Popen[bytes]:
-    """Start `dagster dev` on loopback in a session of its own.
+def check_not_serving(home: Path) -> None:
+    """Raises ServeError when a UI already serves from `home`: two would write the same files and stop each other's server."""
+    serving = recall(home)
+    if serving is not None:
+        raise ServeError(f"already up at {serving.url}: use that one, or stop it with `palimpsest down` first")
+
+
+def start_ui(settings: Settings, environment: dict[str, str], log_file: Path, cwd: Path) -> subprocess.Popen[bytes]:
+    """Start `dagster dev` on loopback in a session of its own, in the folder `cwd`: Dagster and the settings read a `.env` there.
 
     Dagster copies the SIGINT handler to SIGTERM: a child born with SIGINT ignored (any background job of a shell) could not be terminated. So the
     child starts with SIGINT at its default.
@@ -59,6 +65,7 @@ def start_ui(settings: Settings, environment: dict[str, str], log_file: Path) ->
         return subprocess.Popen(
             command,
             env={**os.environ, **environment},
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -81,59 +88,28 @@ def wait_until_up(process: subprocess.Popen[bytes], port: int, timeout_s: float,
     raise ServeError(f"Dagster's UI did not answer within {timeout_s:.0f} s; see {log_file}")
 
 
-def stop_tree(pid: int, timeout_s: float = 20) -> None:
-    """End a process and all it started: SIGTERM, then SIGKILL for what is left. A pid that is gone is fine."""
-    try:
-        parent = psutil.Process(pid)
-    except psutil.NoSuchProcess:
-        return
-    family = [*parent.children(recursive=True), parent]
-    parent.terminate()
-    _, left = psutil.wait_procs([parent], timeout=timeout_s)
-    family += [p for p in _children(left) if p not in family]
-    for process in family:
-        _quietly(process.terminate)
-    _, left = psutil.wait_procs(family, timeout=5)
-    for process in left:
-        _quietly(process.kill)
-    psutil.wait_procs(left, timeout=5)
-
-
-def _children(processes: list[psutil.Process]) -> list[psutil.Process]:
-    found: list[psutil.Process] = []
-    for process in processes:
-        try:
-            found += process.children(recursive=True)
-        except psutil.NoSuchProcess:
-            continue
-    return found
-
-
-def _quietly(act: Callable[[], None]) -> None:
-    with suppress(psutil.NoSuchProcess):
-        act()
-
-
 @contextmanager
-def serving(settings: Settings, environment: dict[str, str]) -> Iterator[str]:
+def serving(settings: Settings, environment: dict[str, str], cwd: Path) -> Iterator[str]:
     """The UI, up inside the block and gone with all its processes after it. Yields its URL."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    log_file = settings.home / "dagster.log"
-    process = start_ui(settings, environment, log_file)
+    log_file = make_home(settings) / "dagster.log"
+    check_not_serving(settings.home)
+    process = start_ui(settings, environment, log_file, cwd)
+    ui = Known.of(process.pid)
     url = f"http://127.0.0.1:{settings.ui_port}"
+    remember(settings.home, Serving(Known.of(os.getpid()), ui, url))
     try:
         wait_until_up(process, settings.ui_port, START_TIMEOUT_S, log_file)
-        remember(settings.home, Serving(os.getpid(), process.pid, url))
         yield url
     finally:
-        stop_tree(process.pid)
+        stop_tree(ui)
         forget(settings.home)
 
 
 def wait(settings: Settings) -> None:
     """Block until Ctrl-C, SIGTERM (what `palimpsest down` sends) or the end of the UI's own process."""
     serving = recall(settings.home)
-    if serving is None:
+    ui = serving.ui.find() if serving is not None else None
+    if ui is None:
         return
 
     def interrupt(*_: object) -> None:
@@ -141,8 +117,8 @@ def wait(settings: Settings) -> None:
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        psutil.Process(serving.ui_pid).wait()
-    except (KeyboardInterrupt, psutil.NoSuchProcess):
+        ui.wait()
+    except KeyboardInterrupt:
         pass
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -153,8 +129,8 @@ def stop_home(settings: Settings, home: Path) -> list[str]:
     lines: list[str] = []
     serving = recall(home)
     if serving is not None:
-        stop_tree(serving.pid, timeout_s=60)
-        stop_tree(serving.ui_pid)
+        stop_tree(serving.supervisor, timeout_s=60)
+        stop_tree(serving.ui)
         forget(home)
         lines.append(f"stopped the UI at {serving.url}")
     server = embedded_server(settings.model_copy(update={"home_dir": home}))
@@ -172,10 +148,11 @@ def remember(home: Path, serving: Serving) -> None:
 def recall(home: Path) -> Serving | None:
     """What `remember` wrote, when a process of it still runs; None otherwise."""
     try:
-        found = Serving(**json.loads((home / PID_FILE).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+        written = json.loads((home / PID_FILE).read_text())
+        found = Serving(Known(**written["supervisor"]), Known(**written["ui"]), written["url"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-    return found if psutil.pid_exists(found.pid) or psutil.pid_exists(found.ui_pid) else None
+    return found if found.supervisor.find() or found.ui.find() else None
 
 
 def forget(home: Path) -> None:

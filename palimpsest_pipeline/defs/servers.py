@@ -9,7 +9,8 @@ from ..domain.words import Platform, Sport
 from ..markets import vocabulary
 from ..settings import Settings
 from ..storage import migrate
-from .pipeline import Pipeline, embedded_server
+from .pipeline import Pipeline, embedded_server, make_home
+from .sharing import in_use
 
 PLATFORM_NAMES = {Platform.BETPAWA: "BetPawa", Platform.SPORTYBET: "SportyBet", Platform.BET9JA: "Bet9ja"}
 
@@ -20,18 +21,21 @@ class SchemaOutOfDate(Exception):
 
 @contextmanager
 def databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pipeline]:
-    """The pipeline with its databases reachable. An embedded server that was not running is stopped again at the end, unless `keep_running`."""
+    """The pipeline with its databases reachable. An embedded server that a command started is stopped again by the last command that used it;
+    with `keep_running` it stays until `palimpsest down`."""
     if not settings.embedded:
         yield Pipeline(settings)
         return
     server = embedded_server(settings)
-    was_running = server.status().running
-    server.start()
-    try:
-        yield Pipeline(settings)
-    finally:
-        if not was_running and not keep_running:
-            server.stop()
+    with in_use(make_home(settings)) as use:
+        if keep_running or not server.status().running:
+            use.stop_when_last(not keep_running)
+        server.start()
+        try:
+            yield Pipeline(settings)
+        finally:
+            if use.last_out_stops():
+                server.stop()
 
 
 def upgrade(pipeline: Pipeline) -> None:
