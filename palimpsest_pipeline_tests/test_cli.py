@@ -93,6 +93,13 @@ def test_an_unwritable_folder_is_one_clear_line(palimpsest: Command):
     one_clear_line(palimpsest("coverage", PALIMPSEST_HOME_DIR="/proc/nowhere"), "/proc/nowhere", "choose one that you can write")
 
 
+def test_a_demo_in_an_unwritable_folder_is_one_clear_line(palimpsest: Command):
+    done = palimpsest("demo", "--no-ui", PALIMPSEST_HOME_DIR="/proc/nowhere")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: cannot make the folder /proc/nowhere/demo")
+    assert "Traceback" not in done.stderr
+
+
 def test_an_unwritable_landing_is_one_clear_line(palimpsest: Command, samples: Path, folder: Path):
     recordings = write_recordings(samples, folder / "recordings")
     done = palimpsest("landing", "import", str(recordings), PALIMPSEST_LANDING_URL="/proc/nowhere")
@@ -110,6 +117,10 @@ def test_a_port_in_use_is_one_clear_line(palimpsest: Command):
 
 def test_a_past_hour_cannot_be_scraped_and_says_what_to_do(palimpsest: Command):
     one_clear_line(palimpsest("scrape", "--hour", "2026-06-26-19:00"), "2026-06-26-19:00 cannot be scraped", "palimpsest backfill", "landing import")
+
+
+def test_an_hour_that_is_not_yet_cannot_be_scraped(palimpsest: Command):
+    one_clear_line(palimpsest("scrape", "--hour", "2099-01-01-00:00"), "2099-01-01-00:00 is no hour of this pipeline")
 
 
 def test_coverage_of_a_database_without_our_tables_says_what_to_do(palimpsest: Command):

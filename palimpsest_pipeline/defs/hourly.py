@@ -22,6 +22,8 @@ class Derived:
     cycles: list[int] = field(default_factory=list)
     up_to_date: int = 0
     rows: int = 0
+    standing_rows: int = 0
+    """Rows that the product has for the hour's cycles now, whenever they were written."""
 
 
 def derive_hour(
@@ -59,6 +61,7 @@ def derive_hour(
                 continue
             done.cycles.append(cycle_id)
             done.rows += rows
+        done.standing_rows = sum(products.marks(conn, schema, cycle_id).get(product, 0) for cycle_id in manifests)
     if refused:
         raise LandingIncomplete("; ".join(refused))
     done.up_to_date = len(manifests) - len(done.cycles)

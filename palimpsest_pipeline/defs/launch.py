@@ -11,14 +11,17 @@ import dagster as dg
 from ..domain.instants import hour_key
 from ..domain.words import Trigger
 from .landing.assets import TRIGGER_TAG
+from .partitions import FIRST_HOUR, hours
 from .pipeline import Pipeline
 
+INTERRUPTIONS: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
+CHECK_FAILED: Final = "DagsterAssetCheckFailedError"  # its class is not public
 INTERRUPTED: Final = "interrupted; what had arrived is kept"
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How one run ended. `error` is the message of the first failed step, without its traceback."""
+    """How one run ended; without an id it was refused before it began. `error` is the message of the first failed step, without its traceback."""
 
     run_id: str
     partition: str
@@ -35,10 +38,14 @@ def run_job(
     trigger: Trigger = Trigger.MANUAL,
     sr_ids: Sequence[int] = (),
 ) -> RunOutcome:
-    """Execute `job` for the hour in this process, recorded on the instance. Step failures are returned, not raised."""
+    """Execute `job` for the hour in this process, recorded on the instance. Failures are returned, not raised."""
     from ..definitions import defs  # noqa: PLC0415 - the definitions import this package
 
     key = hour_key(hour)
+    if not hours.has_partition_key(key):
+        return RunOutcome(
+            "", key, False, f"{key} is no hour of this pipeline: its hours are those from {hour_key(FIRST_HOUR)} to the current one, in UTC"
+        )
     config: dict[str, object] = {
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
     }  # the instance keeps the log; a terminal shows progress
@@ -62,8 +69,10 @@ def first_error(result: dg.ExecuteInProcessResult) -> str:
             error = event.step_failure_data.error
             while error is not None and error.cause is not None:
                 error = error.cause
-            if error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+            if error is not None and error.cls_name in INTERRUPTIONS:
                 return INTERRUPTED
+            if error is not None and error.cls_name == CHECK_FAILED:
+                return failed_checks(result)
             if error is not None:
                 told = error.message.strip().partition("\n")[0]
                 return re.sub(rf"^(\w+\.)*{error.cls_name}: ", "", told) or str(error.cls_name)
@@ -71,3 +80,9 @@ def first_error(result: dg.ExecuteInProcessResult) -> str:
         if event.is_failure and event.message:
             return event.message
     return "the run failed before its first step"
+
+
+def failed_checks(result: dg.ExecuteInProcessResult) -> str:
+    """Each failed blocking check by name, with what it says."""
+    failed = [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
+    return "; ".join(f"check {c.check_name} of {c.asset_key.to_user_string()} failed: {c.description or 'it says no more'}" for c in failed)

@@ -39,7 +39,9 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
         context.log.info(f"coverage {key}: {len(done.cycles)} cycles computed, {done.up_to_date} up to date; {headline}")
         for table in derive.COVERAGE_TABLES:
             context.add_asset_metadata(
-                {**figures(rows[table].height, cycles=len(done.cycles)), **plain(headline)}, asset_key=["mart", table], partition_key=key
+                {**figures(rows[table].height, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date), **plain(headline)},
+                asset_key=["mart", table],
+                partition_key=key,
             )
     for table in derive.COVERAGE_TABLES:
         yield dg.MaterializeResult(asset_key=["mart", table])
@@ -55,9 +57,8 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
 )
 def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """How complete and how fast each stage of each platform's part of a cycle was."""
-    rows = 0
     for key in context.partition_keys:
         done = derive_hour(pipeline, parse_hour_key(key), "mart", "run_quality", derive.derive_run_quality)
-        context.add_asset_metadata(figures(done.rows, cycles=len(done.cycles)), partition_key=key)
-        rows += done.rows
-    return dg.MaterializeResult(metadata={"rows": rows})
+        numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date)
+        context.add_asset_metadata(numbers, partition_key=key)
+    return dg.MaterializeResult()
