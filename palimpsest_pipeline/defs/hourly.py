@@ -1,6 +1,6 @@
 """Deriving a product for the cycles of an hour that lack it. One way for live runs, backfills and recorded payloads. Knows no Dagster."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,6 +20,7 @@ class Derived:
     """What deriving one product of one hour did."""
 
     cycles: list[int] = field(default_factory=list)
+    waiting: list[int] = field(default_factory=list)
     up_to_date: int = 0
     rows: int = 0
     standing_rows: int = 0
@@ -27,13 +28,21 @@ class Derived:
 
 
 def derive_hour(
-    pipeline: Pipeline, hour: datetime, schema: products.Schema, product: str, derive: Derive, scopes: Iterable[Scope] = tuple(Scope)
+    pipeline: Pipeline,
+    hour: datetime,
+    schema: products.Schema,
+    product: str,
+    derive: Derive,
+    scopes: Iterable[Scope] = tuple(Scope),
+    *,
+    needs: Sequence[str] = (),
 ) -> Derived:
     """Derive `product` for every cycle of `hour` that has no mark, or one of other landed content or older versions; oldest first.
 
     Each cycle is one transaction that ends with its mark, so a repeated run skips what is done, and rows dropped with their marks come back.
     Another run at the same cycle is waited for, and what it has done counts. A cycle whose landed segments are not all there is refused with its
-    rows untouched: LandingIncomplete names it after the others are done.
+    rows untouched: LandingIncomplete names it after the others are done. A cycle for which a core product in `needs` does not stand is left waiting:
+    another run has just landed it, and derives it in its own order.
     """
     wanted = set(scopes)
     manifests = {m.cycle_id: m for m in pipeline.landing.cycles(hour=hour) if m.scope in wanted}
@@ -54,6 +63,9 @@ def derive_hour(
                     manifest = pipeline.landing.reread(manifests[cycle_id])
                     if not due(manifest):
                         continue
+                    if any(products.pending(conn, "core", needed, {cycle_id: manifest.digest}, **versions) for needed in needs):
+                        done.waiting.append(cycle_id)
+                        continue
                     rows = derive(pipeline, conn, manifest)
                     products.mark(conn, schema, product, cycle_id, landing_digest=manifest.digest, n_rows=rows, **versions)
             except LandingIncomplete as incomplete:
@@ -64,5 +76,5 @@ def derive_hour(
         done.standing_rows = sum(products.marks(conn, schema, cycle_id).get(product, 0) for cycle_id in manifests)
     if refused:
         raise LandingIncomplete("; ".join(refused))
-    done.up_to_date = len(manifests) - len(done.cycles)
+    done.up_to_date = len(manifests) - len(done.cycles) - len(done.waiting)
     return done

@@ -82,3 +82,18 @@ def test_a_cycle_that_grew_meanwhile_is_derived_as_it_is_now(make_pipeline: Make
     assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles == [first, second]
     assert rows == [(first, 1), (second, 2)]
     assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).up_to_date == 2
+
+
+def test_a_cycle_that_another_run_has_just_landed_is_left_to_that_run(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    mine = land(pipeline, 0)
+
+    def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
+        return 1
+
+    assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles == [mine]
+    other = land(pipeline, 30)
+    done = derive_hour(pipeline, HOUR, "core", "home_events", derive, needs=["tournaments"])
+    assert (done.cycles, done.waiting, done.up_to_date) == ([mine], [other], 0)
+    assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles == [other]
+    assert derive_hour(pipeline, HOUR, "core", "home_events", derive, needs=["tournaments"]).cycles == [other]

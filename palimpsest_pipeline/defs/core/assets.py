@@ -1,5 +1,7 @@
 """Core: what the landing says, hour by hour. Each asset derives its product for the hour's cycles that lack it."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from ...domain.instants import parse_hour_key
@@ -11,12 +13,16 @@ from ..pipeline import Pipeline
 from . import ingest
 
 
-def _materialize(context: dg.AssetExecutionContext, pipeline: Pipeline, product: str, derive: Derive) -> dg.MaterializeResult:
+def _materialize(
+    context: dg.AssetExecutionContext, pipeline: Pipeline, product: str, derive: Derive, needs: Sequence[str] = ()
+) -> dg.MaterializeResult:
     for key in context.partition_keys:
-        done = derive_hour(pipeline, parse_hour_key(key), "core", product, derive)
+        done = derive_hour(pipeline, parse_hour_key(key), "core", product, derive, needs=needs)
         numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date)
         context.add_asset_metadata(numbers, partition_key=key)
-        context.log.info(f"{product} {key}: {len(done.cycles)} cycles derived, {done.up_to_date} up to date, {done.rows} rows")
+        context.log.info(
+            f"{product} {key}: {len(done.cycles)} cycles derived, {done.up_to_date} up to date, {len(done.waiting)} waiting, {done.rows} rows"
+        )
     return dg.MaterializeResult()  # what it held would be repeated at every hour of a backfill's run
 
 
@@ -38,13 +44,13 @@ def tournaments(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pi
 @dg.asset(**CORE, deps=[tournaments], metadata=table_metadata("core.event_listings", also=["core.listing_claims", "core.listing_observations"]))
 def home_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """The home platform's listings: its claims of teams, kickoff and SportRadar id, versioned."""
-    return _materialize(context, pipeline, "home_events", ingest.derive_home_events)
+    return _materialize(context, pipeline, "home_events", ingest.derive_home_events, ["tournaments"])
 
 
 @dg.asset(**CORE, deps=[tournaments], metadata=table_metadata("core.event_listings", also=["core.listing_claims", "core.listing_observations"]))
 def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """The competitors' listings, every one of them and not only those that home has too."""
-    return _materialize(context, pipeline, "competitor_events", ingest.derive_competitor_events)
+    return _materialize(context, pipeline, "competitor_events", ingest.derive_competitor_events, ["tournaments"])
 
 
 @dg.asset(
@@ -54,7 +60,7 @@ def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 )
 def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Odds in the canonical vocabulary: one capture per answer, and the markets that changed since the answer before."""
-    return _materialize(context, pipeline, "odds_snapshots", ingest.derive_odds)
+    return _materialize(context, pipeline, "odds_snapshots", ingest.derive_odds, ["home_events", "competitor_events"])
 
 
 @dg.asset(
@@ -64,4 +70,4 @@ def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
 )
 def matched_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Fixtures: all listings with one SportRadar id, joined anew each time, so that order of arrival cannot matter."""
-    return _materialize(context, pipeline, "matched_events", ingest.derive_matched)
+    return _materialize(context, pipeline, "matched_events", ingest.derive_matched, ["odds_snapshots"])

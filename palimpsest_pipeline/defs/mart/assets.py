@@ -32,7 +32,7 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
     """Coverage and match rates from one reading of the universe, so that the three tables add up."""
     for key in context.partition_keys:
         hour = parse_hour_key(key)
-        done = derive_hour(pipeline, hour, "mart", derive.COVERAGE, derive.derive_coverage, derive.COVERAGE_SCOPES)
+        done = derive_hour(pipeline, hour, "mart", derive.COVERAGE, derive.derive_coverage, derive.COVERAGE_SCOPES, needs=["matched_events"])
         with pipeline.connect() as conn:
             rows = {table: mart_readers.of_hour(conn, f"mart.{table}", hour) for table in derive.COVERAGE_TABLES}
         headline = mart_readers.headline(rows["match_rate_platform"])
@@ -58,7 +58,7 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
 def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """How complete and how fast each stage of each platform's part of a cycle was."""
     for key in context.partition_keys:
-        done = derive_hour(pipeline, parse_hour_key(key), "mart", "run_quality", derive.derive_run_quality)
+        done = derive_hour(pipeline, parse_hour_key(key), "mart", "run_quality", derive.derive_run_quality, needs=["odds_snapshots"])
         numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date)
         context.add_asset_metadata(numbers, partition_key=key)
     return dg.MaterializeResult()
