@@ -45,7 +45,7 @@ def palimpsest(folder: Path) -> Iterator[Command]:
         run("down")
 
 
-def one_clear_line(done: subprocess.CompletedProcess[str], *says: str) -> None:
+def assert_one_clear_line(done: subprocess.CompletedProcess[str], *says: str) -> None:
     assert done.returncode not in (0, 2), done.stdout
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     assert len(lines) == 1, done.stderr
@@ -85,12 +85,12 @@ def test_settings_are_printed_without_secrets(palimpsest: Command):
 def test_a_wrong_database_url_is_one_clear_line(command: tuple[str, ...], palimpsest: Command):
     url = f"postgresql://me:hunter2@127.0.0.1:{free_port()}/nowhere"
     done = palimpsest(*command, PALIMPSEST_DATABASE_URL=url, PALIMPSEST_DAGSTER_DATABASE_URL=url)
-    one_clear_line(done, "cannot reach", "PALIMPSEST_DATABASE_URL")
+    assert_one_clear_line(done, "cannot reach", "PALIMPSEST_DATABASE_URL")
     assert "hunter2" not in done.stderr
 
 
 def test_an_unwritable_folder_is_one_clear_line(palimpsest: Command):
-    one_clear_line(palimpsest("coverage", PALIMPSEST_HOME_DIR="/proc/nowhere"), "/proc/nowhere", "choose one that you can write")
+    assert_one_clear_line(palimpsest("coverage", PALIMPSEST_HOME_DIR="/proc/nowhere"), "/proc/nowhere", "choose one that you can write")
 
 
 def test_a_demo_in_an_unwritable_folder_is_one_clear_line(palimpsest: Command):
@@ -103,7 +103,7 @@ def test_a_demo_in_an_unwritable_folder_is_one_clear_line(palimpsest: Command):
 def test_an_unwritable_landing_is_one_clear_line(palimpsest: Command, samples: Path, folder: Path):
     recordings = write_recordings(samples, folder / "recordings")
     done = palimpsest("landing", "import", str(recordings), PALIMPSEST_LANDING_URL="/proc/nowhere")
-    one_clear_line(done, "/proc/nowhere", "Make it writable")
+    assert_one_clear_line(done, "/proc/nowhere", "Make it writable")
 
 
 def test_a_port_in_use_is_one_clear_line(palimpsest: Command):
@@ -111,24 +111,26 @@ def test_a_port_in_use_is_one_clear_line(palimpsest: Command):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        one_clear_line(palimpsest("up", "--port", port), f"port {port} is in use", "--port")
-        one_clear_line(palimpsest("demo", "--port", port), f"port {port} is in use", "--port")
+        assert_one_clear_line(palimpsest("up", "--port", port), f"port {port} is in use", "--port")
+        assert_one_clear_line(palimpsest("demo", "--port", port), f"port {port} is in use", "--port")
 
 
 def test_a_past_hour_cannot_be_scraped_and_says_what_to_do(palimpsest: Command):
-    one_clear_line(palimpsest("scrape", "--hour", "2026-06-26-19:00"), "2026-06-26-19:00 cannot be scraped", "palimpsest backfill", "landing import")
+    assert_one_clear_line(
+        palimpsest("scrape", "--hour", "2026-06-26-19:00"), "2026-06-26-19:00 cannot be scraped", "palimpsest backfill", "landing import"
+    )
 
 
 def test_an_hour_that_is_not_yet_cannot_be_scraped(palimpsest: Command):
-    one_clear_line(palimpsest("scrape", "--hour", "2099-01-01-00:00"), "2099-01-01-00:00 is no hour of this pipeline")
+    assert_one_clear_line(palimpsest("scrape", "--hour", "2099-01-01-00:00"), "2099-01-01-00:00 is no hour of this pipeline")
 
 
 def test_coverage_of_a_database_without_our_tables_says_what_to_do(palimpsest: Command):
-    one_clear_line(palimpsest("coverage"), "has no tables of ours", "palimpsest db upgrade")
+    assert_one_clear_line(palimpsest("coverage"), "has no tables of ours", "palimpsest db upgrade")
 
 
 def test_a_bad_setting_is_one_clear_line(palimpsest: Command):
-    one_clear_line(palimpsest("settings", PALIMPSEST_BETPAWA__BASE_URL="nonsense"), "PALIMPSEST_BETPAWA__BASE_URL", "is not an http(s) URL")
+    assert_one_clear_line(palimpsest("settings", PALIMPSEST_BETPAWA__BASE_URL="nonsense"), "PALIMPSEST_BETPAWA__BASE_URL", "is not an http(s) URL")
 
 
 def test_a_word_that_is_no_hour_is_wrong_usage(palimpsest: Command):

@@ -2,7 +2,7 @@
 
 from .countries import country_iso
 from .crosswalk import crosswalk
-from .fixtures import fixtures, trust_order
+from .fixtures import fixtures
 from .identify import LISTINGS, identify
 
-__all__ = ["LISTINGS", "country_iso", "crosswalk", "fixtures", "identify", "trust_order"]
+__all__ = ["LISTINGS", "country_iso", "crosswalk", "fixtures", "identify"]

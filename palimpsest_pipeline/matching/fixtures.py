@@ -34,14 +34,6 @@ ROTATION_MARGIN: Final = 40.0
 """By how many points (of 200 for two teams) the crossed reading of two pairs of names must beat the straight one."""
 
 
-def trust_order(home: Platform | str, platforms: Sequence[Platform | str] = tuple(Platform)) -> tuple[Platform, ...]:
-    """`platforms` in order of trust: home first, then as the platforms are defined. Raises ValueError when home is not among them."""
-    known = {Platform(p) for p in platforms}
-    if Platform(home) not in known:
-        raise ValueError(f"home platform {home} is not among the platforms compared: {', '.join(sorted(known))}")
-    return (Platform(home), *(p for p in Platform if p in known and p != home))
-
-
 def fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
     """Fixtures of `identified` listings (columns `FIXTURES`, those of core.fixtures), sorted by SportRadar id.
 

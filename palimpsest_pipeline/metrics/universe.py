@@ -8,6 +8,7 @@ from typing import Final
 
 import polars as pl
 
+from ..domain.trust import trust_order
 from ..domain.words import Evidence, ListingKind, Platform
 
 INSTANT: Final = pl.Datetime("us", "UTC")
@@ -109,12 +110,10 @@ def evidence_rank(word: pl.Expr) -> pl.Expr:
 
 
 def _order(home: Platform | str, platforms: Sequence[Platform | str]) -> tuple[Platform, ...]:
-    known = {Platform(p) for p in platforms}
-    if Platform(home) not in known:
-        raise ValueError(f"home platform {home} is not among the platforms compared: {', '.join(sorted(known))}")
-    if len(known) == 1:
+    order = trust_order(home, platforms)
+    if len(order) == 1:
         raise ValueError(f"coverage compares {home} with competitors: give at least one")
-    return (Platform(home), *(p for p in Platform if p in known and p != home))
+    return order
 
 
 def _with_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataFrame, as_of: datetime) -> pl.DataFrame:

@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.matching import crosswalk, fixtures, identify, trust_order
+from palimpsest_pipeline.domain.trust import trust_order
+from palimpsest_pipeline.matching import crosswalk, fixtures, identify
 from palimpsest_pipeline.metrics import Universe
 from palimpsest_pipeline.metrics.universe import INSTANT, LOOKED
 

@@ -7,10 +7,11 @@ import psycopg
 
 from ...domain.exchange import Answer
 from ...domain.observations import Detail
+from ...domain.trust import trust_order
 from ...domain.words import PayloadKind, Platform
 from ...landing import Manifest
 from ...markets import market_rows, normalise
-from ...matching import crosswalk, fixtures, identify, trust_order
+from ...matching import crosswalk, fixtures, identify
 from ...storage import fixtures as matched
 from ...storage import history, known, listings, marts, partitions, rejects
 from ..hourly import Derive
