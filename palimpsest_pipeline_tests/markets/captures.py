@@ -9,6 +9,7 @@ import polars as pl
 
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.words import PayloadKind, Platform, Sport
+from palimpsest_pipeline.markets import Vocabulary, normalise, vocabulary
 from palimpsest_pipeline.markets.normalise import RAW
 from palimpsest_pipeline.platforms.registry import adapters
 
@@ -54,4 +55,31 @@ def _book(samples: Path, name: str) -> pl.DataFrame:
     constant = {"capture": INDEX[name], "platform": platform.value, "sport": sport.value}
     return pl.DataFrame(columns, schema={key: RAW[key] for key in columns}).select(
         pl.lit(constant[key], dtype=kind).alias(key) if key in constant else pl.col(key) for key, kind in RAW.items()
+    )
+
+
+def canonical(samples: Path, words: Vocabulary | None = None) -> pl.DataFrame:
+    """All captured prices in the vocabulary's words: capture (name), platform, sport, market_key, specifier, outcome, odds_milli, backable."""
+    words = words or vocabulary()
+    names = pl.DataFrame(
+        [(INDEX[name], name, platform.value, sport.value) for name, (platform, sport, _) in CAPTURES.items()],
+        schema={"index": pl.UInt32, "name": pl.String, "platform": pl.String, "sport": pl.String},
+        orient="row",
+    )
+    prices = normalise(raw_frame(samples), words).prices
+    return (
+        prices.join(names, left_on="capture", right_on="index")
+        .join(words.markets.select("market_id", "market_key"), on="market_id")
+        .join(words.outcomes.select("market_id", "ordinal", "outcome_key"), on=("market_id", "ordinal"), how="left")
+        .select(
+            pl.col("name").alias("capture"),
+            "platform",
+            "sport",
+            "market_key",
+            "specifier",
+            pl.when(pl.col("outcome") == "").then(pl.col("outcome_key")).otherwise(pl.col("outcome")).alias("outcome"),
+            "odds_milli",
+            backable=pl.col("odds_milli").is_not_null() & ~pl.col("off"),
+        )
+        .sort("capture", "market_key", "specifier", "outcome")
     )
