@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from .words import Completeness, ListingKind, Platform, Sport
+
+T = TypeVar("T")
 
 
 class PayloadRejected(Exception):
@@ -83,7 +86,11 @@ class Discovery:
 
 @dataclass(slots=True)
 class RawPrices:
-    """Outcomes of one detail answer in the platform's own ids, as columns of equal length. The normaliser turns them into canonical prices.
+    """The book of one detail answer in the platform's own ids, in two levels. The normaliser turns it into canonical prices.
+
+    `market_id`, `market_name`, `specifier` and `n_outcomes` have one entry per market row of the answer, in its order; the other columns hold the
+    outcomes of those rows one after the other, so `sum(n_outcomes)` is their length. Several rows may name the same market and specifier, and a
+    row may be without outcomes.
 
     `specifier` is the line as the normaliser expects it: BetPawa `row.handicap` (quarter units), SportyBet the specifier text, Bet9ja the
     text after `@`; '' when the market has none. `odds_milli` is the decimal price x 1000, None when the platform sent no price above 1.00.
@@ -93,13 +100,19 @@ class RawPrices:
     market_id: list[str] = field(default_factory=list)
     market_name: list[str] = field(default_factory=list)
     specifier: list[str] = field(default_factory=list)
+    n_outcomes: list[int] = field(default_factory=list)
     outcome_id: list[str] = field(default_factory=list)
     outcome_name: list[str] = field(default_factory=list)
     odds_milli: list[int | None] = field(default_factory=list)
     off: list[bool] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.market_id)
+        """Number of outcomes."""
+        return len(self.outcome_id)
+
+    def per_outcome(self, column: Sequence[T]) -> list[T]:
+        """A column of the market rows with its values once per outcome."""
+        return [value for value, n in zip(column, self.n_outcomes, strict=True) for _ in range(n)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,9 @@ def _book(samples: Path, name: str) -> pl.DataFrame:
     body = (samples / platform.value / file).read_bytes()
     prices = adapters()[platform].read_detail(Answer(request, 1, received_at, received_at, received_at, 200, {}, body)).prices
     columns = {
-        "market_id": prices.market_id,
-        "market_name": prices.market_name,
-        "specifier": prices.specifier,
+        "market_id": prices.per_outcome(prices.market_id),
+        "market_name": prices.per_outcome(prices.market_name),
+        "specifier": prices.per_outcome(prices.specifier),
         "outcome_id": prices.outcome_id,
         "outcome_name": prices.outcome_name,
         "odds_milli": prices.odds_milli,

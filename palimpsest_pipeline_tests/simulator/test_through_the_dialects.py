@@ -1,7 +1,6 @@
 """The prices a book holds, written down by a platform's renderer and read back by the pipeline's dialect and vocabulary, are the same prices."""
 
 from collections import defaultdict
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,7 +32,8 @@ def rendered(simulator: Simulator, listing: Listing) -> bytes:
 
 
 def raw_frame(platform: Platform, prices: RawPrices) -> pl.DataFrame:
-    columns: dict[str, Any] = {one.name: getattr(prices, one.name) for one in fields(prices)}
+    columns: dict[str, Any] = {name: prices.per_outcome(getattr(prices, name)) for name in ("market_id", "market_name", "specifier")}
+    columns |= {name: getattr(prices, name) for name in ("outcome_id", "outcome_name", "odds_milli", "off")}
     columns |= {"capture": [0] * len(prices), "platform": [platform.value] * len(prices), "sport": [Sport.FOOTBALL.value] * len(prices)}
     return pl.DataFrame(columns, schema={name: TYPES.get(name, pl.String) for name in columns})
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
 from ...domain.exchange import Answer
-from ...domain.observations import Detail, Discovery, Listing, PayloadRejected, Reject
+from ...domain.observations import Detail, Discovery, Listing, PayloadRejected, RawPrices, Reject
 from ...domain.words import PayloadKind, Platform, Scope
 from ...landing import Manifest
 from ...matching import country_iso
@@ -163,7 +163,7 @@ def tournaments_frame(found: dict[Platform, tuple[Discovery, datetime]], seen: I
 def raw_prices_frame(details: Sequence[tuple[Answer, Detail]]) -> pl.DataFrame:
     """Raw prices of several answers in one frame, as the normaliser takes it; `capture` is the answer's place in `details`."""
     frames = [
-        pl.DataFrame({name: getattr(d.prices, name) for name in RAW_COLUMNS}, schema=RAW_COLUMNS).select(
+        pl.DataFrame({name: _per_outcome(d.prices, name) for name in RAW_COLUMNS}, schema=RAW_COLUMNS).select(
             pl.lit(i, pl.UInt32).alias("capture"),
             pl.lit(str(d.listing.platform)).alias("platform"),
             pl.lit(str(d.listing.sport)).alias("sport"),
@@ -172,6 +172,11 @@ def raw_prices_frame(details: Sequence[tuple[Answer, Detail]]) -> pl.DataFrame:
         for i, (_, d) in enumerate(details)
     ]
     return pl.concat(frames)
+
+
+def _per_outcome(prices: RawPrices, name: str) -> list[Any]:
+    column: list[Any] = getattr(prices, name)
+    return prices.per_outcome(column) if name in ("market_id", "market_name", "specifier") else column
 
 
 def _usable(answers: Iterable[Answer]) -> list[Answer]:

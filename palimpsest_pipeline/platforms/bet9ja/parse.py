@@ -181,14 +181,17 @@ def _prices(external_id: str, event: shapes.EventDetail, rejects: list[Reject]) 
         if prefix.startswith("LIVE"):
             raise UnreadableError(f'$.D.O["{key}"]', "in play: prices of the in-play feed")
         market_id = f"{prefix}_{name}"
-        market_ids.append(market_id)
-        market_names.append(names.get(market_id, market_id))
-        specifiers.append(line)
+        if not market_ids or (market_id, line) != (market_ids[-1], specifiers[-1]):
+            market_ids.append(market_id)
+            market_names.append(names.get(market_id, market_id))
+            specifiers.append(line)
+            prices.n_outcomes.append(0)
+        prices.n_outcomes[-1] += 1
         outcome_ids.append(outcome)
         outcome_names.append(labels.get((market_id, outcome), outcome))
         odds.append(odds_milli(value.get("v") if isinstance(value, dict) else value))
     # The feed has no flag for "cannot be backed": a suspended price is simply 1.
-    prices.off = [False] * len(market_ids)
+    prices.off = [False] * len(outcome_ids)
     return prices
 
 

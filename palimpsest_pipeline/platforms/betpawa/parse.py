@@ -175,7 +175,6 @@ def _in_play(event: shapes.Event) -> bool:
 
 def _prices(external_id: str, markets: Sequence[msgspec.Raw], rejects: list[Reject]) -> RawPrices:
     prices = RawPrices()
-    market_ids, market_names, specifiers = prices.market_id, prices.market_name, prices.specifier
     outcome_ids, outcome_names, odds, off = prices.outcome_id, prices.outcome_name, prices.odds_milli, prices.off
     for m, raw in enumerate(markets):
         try:
@@ -189,19 +188,21 @@ def _prices(external_id: str, markets: Sequence[msgspec.Raw], rejects: list[Reje
             if specifier is None:
                 rejects.append(Reject(BETPAWA, external_id, f"$.markets[{m}].row[{r}].handicap", f"{row.handicap!r} is no line in quarters"))
                 continue
+            before = len(outcome_ids)
             for p, price in enumerate(row.prices or ()):
                 name = text(price.name) or ""
                 outcome = text(price.type_id) or name
                 if not outcome:
                     rejects.append(Reject(BETPAWA, external_id, f"$.markets[{m}].row[{r}].prices[{p}]", "neither typeId nor name"))
                     continue
-                market_ids.append(market_id)
-                market_names.append(market_name)
-                specifiers.append(specifier)
                 outcome_ids.append(outcome)
                 outcome_names.append(name or outcome)
                 odds.append(odds_milli(price.odds if price.odds is not None else price.price))
                 off.append(price.suspended is True)
+            prices.market_id.append(market_id)
+            prices.market_name.append(market_name)
+            prices.specifier.append(specifier)
+            prices.n_outcomes.append(len(outcome_ids) - before)
     return prices
 
 

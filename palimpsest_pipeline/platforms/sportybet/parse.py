@@ -208,7 +208,6 @@ def sr_tournament_id(tournament_id: str) -> int | None:
 
 def _prices(external_id: str, markets: Sequence[msgspec.Raw], closed: bool, rejects: list[Reject]) -> RawPrices:
     prices = RawPrices()
-    market_ids, market_names, specifiers = prices.market_id, prices.market_name, prices.specifier
     outcome_ids, outcome_names, odds, off = prices.outcome_id, prices.outcome_name, prices.odds_milli, prices.off
     for m, raw in enumerate(markets):
         try:
@@ -218,18 +217,20 @@ def _prices(external_id: str, markets: Sequence[msgspec.Raw], closed: bool, reje
             continue
         market_id, market_name, specifier = str(market.id), market.name or market.desc or "", market.specifier or ""
         market_off = closed or market.banned is True or (integer(market.status) or 0) != 0
+        before = len(outcome_ids)
         for o, outcome in enumerate(market.outcomes or ()):
             outcome_id = text(outcome.id)
             if outcome_id is None:
                 rejects.append(Reject(SPORTYBET, external_id, f"$.data.markets[{m}].outcomes[{o}].id", "no outcome id"))
                 continue
-            market_ids.append(market_id)
-            market_names.append(market_name)
-            specifiers.append(specifier)
             outcome_ids.append(outcome_id)
             outcome_names.append(text(outcome.desc) or outcome_id)
             odds.append(odds_milli(outcome.odds))
             off.append(market_off or integer(outcome.is_active) != 1)
+        prices.market_id.append(market_id)
+        prices.market_name.append(market_name)
+        prices.specifier.append(specifier)
+        prices.n_outcomes.append(len(outcome_ids) - before)
     return prices
 
 

@@ -86,9 +86,10 @@ def test_a_price_of_one_is_listed_without_odds(samples: Path) -> None:
 def test_names_come_from_the_market_descriptors(samples: Path) -> None:
     body = loaded(samples, BET9JA, NORWAY_FRANCE)
     prices = detail_of(body).prices
-    over = prices.outcome_id.index("O", prices.market_id.index("S_OU"))
-    descriptor = next(mk for mk in body["D"]["MK"] if mk["ID"] == prices.market_id[over])
-    assert prices.market_name[over] == descriptor["DS"]
+    market = prices.market_id.index("S_OU")
+    over = prices.outcome_id.index("O", sum(prices.n_outcomes[:market]))
+    descriptor = next(mk for mk in body["D"]["MK"] if mk["ID"] == "S_OU")
+    assert prices.market_name[market] == descriptor["DS"]
     assert prices.outcome_name[over] == descriptor["SGN"][descriptor["SGNK"].index("O")]
 
 

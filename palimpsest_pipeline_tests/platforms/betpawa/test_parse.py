@@ -89,7 +89,7 @@ def test_players_are_outcomes_by_their_id(samples: Path) -> None:
     event = loaded(samples, BETPAWA, V3)
     detail = detail_of(event)
     raw = next(m for m in event["markets"] if m["marketType"]["id"] == "129108")["row"][0]["prices"][0]
-    at = [i for i, market in enumerate(detail.prices.market_id) if market == "129108"]
+    at = [i for i, market in enumerate(detail.prices.per_outcome(detail.prices.market_id)) if market == "129108"]
     assert (detail.prices.outcome_id[at[0]], detail.prices.outcome_name[at[0]]) == (raw["typeId"], raw["name"])
 
 
