@@ -20,11 +20,32 @@ from ..domain.words import Platform, Sport
 FOLDER: Final = Path(__file__).parent / "vocabulary"
 
 COLUMNS: Final = {
-    "markets.csv": ("market_id", "market_key", "sport", "period", "name", "line_kind", "fair_sum"),
+    "markets.csv": ("market_id", "market_key", "sport", "period", "family", "name", "line_kind", "fair_sum"),
     "outcomes.csv": ("market_key", "ordinal", "outcome_key", "name"),
     "keys.csv": ("platform", "sport", "external_market_id", "requires", "reads", "adds", "ignores", "market_key", "open_outcomes"),
     "outcome_keys.csv": ("platform", "sport", "external_market_id", "external_outcome_id", "market_key", "outcome_key"),
+    "triage.csv": ("platform", "sport", "external_market_id", "status", "reason"),
 }
+
+FAMILIES: Final = (
+    "result",
+    "total",
+    "handicap",
+    "both_score",
+    "correct_score",
+    "exact_goals",
+    "combination",
+    "half",
+    "timing",
+    "corners",
+    "bookings",
+    "statistics",
+    "players",
+    "special",
+    "sets",
+    "quarters",
+)
+"""Kinds of bet that people look for together; described in `vocabulary/README.md`."""
 
 SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
     "none": frozenset(),
@@ -38,6 +59,8 @@ SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
     "score": frozenset({"score"}),
     "player": frozenset(),
     "player+goal_number": frozenset({"goalnr"}),
+    "player+total": frozenset({"total"}),
+    "player_pair": frozenset({"pair"}),
     "period_number": frozenset({"quarternr"}),
     "period_number+total": frozenset({"quarternr", "total"}),
     "period_number+handicap": frozenset({"hcp", "quarternr"}),
@@ -46,6 +69,10 @@ SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
 
 CONVERSIONS: Final = frozenset({"number", "quarters", "score", "text", "ladder"})
 READ: Final = re.compile(r"(?P<canonical>\w+)=(?P<conversion>\w+)\((?P<raw>\w+)\)")
+PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+GROUPS: Final = {"outcome": r"(?P<outcome>.+)", "player": r"(?P<player>[^:]+)", "at_least": r"(?P<at_least>\d+)", "_": r"[^:]*"}
+"""Placeholders of a template of outcome ids, and the regex of each."""
+TRIAGE: Final = frozenset({"acknowledged", "ignored"})
 FAIR_SUM: Final = re.compile(r"|[12]|overlap\(\d+(\.\d+)?\)")
 SMALLINT_MAX: Final = 32767
 
@@ -58,12 +85,14 @@ class VocabularyError(Exception):
 class Vocabulary:
     """The vocabulary as frames.
 
-    markets: market_id Int16, market_key, sport, period, name, line_kind, fair_sum (null: unknown), betpawa_market_id (null: not sold there).
+    markets: market_id Int16, market_key, sport, period, family, name, line_kind, fair_sum (null: unknown), betpawa_market_id (null: not sold there).
     outcomes: market_id, ordinal Int16, outcome_key, name.
-    keys: key_id UInt32 (order of preference), platform, sport, external_market_id, market_id, open_outcomes, ladder Boolean.
+    keys: key_id UInt32 (order of preference), platform, sport, external_market_id, market_id, open_outcomes, open_pattern, ladder Boolean.
+        open_pattern: anchored regex of the outcome ids that are not listed, with some of the groups outcome, player, at_least; null: there are none.
     parts: key_id, part, role (require, read, ignore), expected, canonical, conversion: what a key does with each raw specifier part.
     added: key_id, canonical, text (`minute=10`).
     outcome_keys: key_id, external_outcome_id, ordinal Int16.
+    triage: platform, sport, external_market_id, status (acknowledged, ignored), reason: platform markets that are knowingly not mapped.
     """
 
     markets: pl.DataFrame
@@ -72,6 +101,7 @@ class Vocabulary:
     parts: pl.DataFrame
     added: pl.DataFrame
     outcome_keys: pl.DataFrame
+    triage: pl.DataFrame
     version: str
 
 
@@ -87,10 +117,12 @@ def load(folder: Path) -> Vocabulary:
     outcomes = _outcomes(folder, markets)
     keys = _keys(folder, markets)
     outcome_keys = _outcome_keys(folder, keys, outcomes)
-    _refuse_ambiguous(folder, keys, outcome_keys)
-    content = b"".join((folder / name).read_bytes() for name in COLUMNS)
+    _refuse_ambiguous(keys, outcome_keys)
+    triage = _triage(folder, keys)
+    # Triage changes no price, so history need not be derived anew for it.
+    content = b"".join((folder / name).read_bytes() for name in COLUMNS if name != "triage.csv")
     version = f"{(folder / 'VERSION').read_text().strip()}+{hashlib.sha256(content).hexdigest()[:8]}"
-    return _frames(markets, outcomes, keys, outcome_keys, version)
+    return _frames(markets, outcomes, keys, outcome_keys, triage, version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +131,7 @@ class _Market:
     market_key: str
     sport: str
     period: str
+    family: str
     name: str
     line_kind: str
     fair_sum: str
@@ -125,7 +158,16 @@ class _Key:
 
     @property
     def canonical(self) -> list[str]:
-        return [*(canonical for canonical, _ in self.reads.values()), *self.adds]
+        at_least = ["total"] if "{at_least}" in self.open_outcomes else []
+        return [*(canonical for canonical, _ in self.reads.values()), *self.adds, *at_least]
+
+    @property
+    def open_pattern(self) -> str | None:
+        """The template as an anchored regex; null when all outcomes are listed."""
+        if not self.open_outcomes:
+            return None
+        texts = PLACEHOLDER.split(self.open_outcomes)
+        return "^" + "".join(GROUPS[text] if n % 2 else re.escape(text) for n, text in enumerate(texts)) + "$"
 
 
 def _rows(folder: Path, name: str) -> Iterator[tuple[int, dict[str, str]]]:
@@ -161,6 +203,7 @@ def _markets(folder: Path) -> dict[str, _Market]:
         _check(market.market_key not in markets, name, line, f"market_key {market.market_key} is there twice")
         _check(market.sport in set(Sport), name, line, f"unknown sport {market.sport!r}")
         _check(market.line_kind in SPECIFIER_PARTS, name, line, f"unknown line_kind {market.line_kind!r}")
+        _check(market.family in FAMILIES, name, line, f"unknown family {market.family!r}")
         _check(FAIR_SUM.fullmatch(market.fair_sum) is not None, name, line, f"fair_sum {market.fair_sum!r} is not 1, 2, overlap(x) or empty")
         _check(bool(market.market_key and market.name and market.period), name, line, "market_key, name and period must not be empty")
         ids.add(market.market_id)
@@ -206,6 +249,18 @@ def _reads(name: str, line: int, text: str) -> dict[str, tuple[str, str]]:
     return reads
 
 
+def _template(name: str, line: int, text: str) -> None:
+    groups = PLACEHOLDER.findall(text)
+    _check(set(groups) <= GROUPS.keys() and not set("{}") & set(PLACEHOLDER.sub("", text)), name, line, f"{text!r} has an unknown placeholder")
+    named = [group for group in groups if group != "_"]
+    _check(
+        not text or sorted(named) in (["outcome"], ["player"], ["at_least", "player"]),
+        name,
+        line,
+        f"{text!r} needs {{outcome}} or {{player}}, and {{at_least}} only with {{player}}",
+    )
+
+
 def _keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
     name = "keys.csv"
     keys: list[_Key] = []
@@ -215,7 +270,7 @@ def _keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
         _check(row["market_key"] in markets, name, line, f"market_key {row['market_key']!r} is not in markets.csv")
         market = markets[row["market_key"]]
         _check(row["sport"] == market.sport, name, line, f"{market.market_key} is a market of {market.sport}, not of {row['sport']}")
-        _check(row["open_outcomes"] in {"", "id", "name"}, name, line, f"open_outcomes {row['open_outcomes']!r} is not id, name or empty")
+        _template(name, line, row["open_outcomes"])
         identity = (row["platform"], row["sport"], row["external_market_id"], row["requires"], market.market_key)
         _check(identity not in seen, name, line, f"{' '.join(filter(None, identity))} is there twice")
         seen.add(identity)
@@ -262,7 +317,7 @@ def _outcome_keys(folder: Path, keys: list[_Key], outcomes: dict[tuple[str, str]
     return found
 
 
-def _refuse_ambiguous(folder: Path, keys: list[_Key], outcome_keys: list[tuple[int, int, str, int]]) -> None:
+def _refuse_ambiguous(keys: list[_Key], outcome_keys: list[tuple[int, int, str, int]]) -> None:
     """An outcome of a platform market leads to one canonical outcome, and a market has one place for outcomes that are not listed."""
     owner: dict[tuple[object, ...], str] = {}
     for line, key_id, code, _ in outcome_keys:
@@ -280,11 +335,32 @@ def _refuse_ambiguous(folder: Path, keys: list[_Key], outcome_keys: list[tuple[i
             rest.add(place)
 
 
+def _triage(folder: Path, keys: list[_Key]) -> list[tuple[str, ...]]:
+    name = "triage.csv"
+    mapped = {(key.platform, key.sport, key.external_market_id) for key in keys}
+    triage: dict[tuple[str, str, str], tuple[str, ...]] = {}
+    for line, row in _rows(folder, name):
+        identity = (row["platform"], row["sport"], row["external_market_id"])
+        _check(row["platform"] in set(Platform), name, line, f"unknown platform {row['platform']!r}")
+        _check(row["sport"] in set(Sport), name, line, f"unknown sport {row['sport']!r}")
+        _check(row["status"] in TRIAGE, name, line, f"status {row['status']!r} is not one of {', '.join(sorted(TRIAGE))}")
+        _check(bool(row["external_market_id"] and row["reason"]), name, line, "external_market_id and reason must not be empty")
+        _check(identity not in triage, name, line, f"{' '.join(identity)} is there twice")
+        _check(identity not in mapped, name, line, f"{' '.join(identity)} is mapped in keys.csv")
+        triage[identity] = tuple(row.values())
+    return list(triage.values())
+
+
+def _old_word(key: _Key) -> str:
+    return "" if not key.open_outcomes else "name" if "{player}" in key.open_outcomes else "id"
+
+
 def _frames(
     markets: dict[str, _Market],
     outcomes: dict[tuple[str, str], tuple[int, str]],
     keys: list[_Key],
     outcome_keys: list[tuple[int, int, str, int]],
+    triage: list[tuple[str, ...]],
     version: str,
 ) -> Vocabulary:
     betpawa: dict[str, str] = {}
@@ -299,12 +375,12 @@ def _frames(
     return Vocabulary(
         markets=pl.DataFrame(
             [
-                (m.market_id, m.market_key, m.sport, m.period, m.name, m.line_kind, m.fair_sum or None, betpawa.get(m.market_key))
+                (m.market_id, m.market_key, m.sport, m.period, m.family, m.name, m.line_kind, m.fair_sum or None, betpawa.get(m.market_key))
                 for m in markets.values()
             ],
             schema={
                 "market_id": pl.Int16,
-                **dict.fromkeys(("market_key", "sport", "period", "name", "line_kind", "fair_sum", "betpawa_market_id"), text),
+                **dict.fromkeys(("market_key", "sport", "period", "family", "name", "line_kind", "fair_sum", "betpawa_market_id"), text),
             },
             orient="row",
         ),
@@ -314,12 +390,13 @@ def _frames(
             orient="row",
         ),
         keys=pl.DataFrame(
-            [(k.key_id, k.platform, k.sport, k.external_market_id, k.market.market_id, k.open_outcomes, k.ladder) for k in keys],
+            [(k.key_id, k.platform, k.sport, k.external_market_id, k.market.market_id, _old_word(k), k.open_pattern, k.ladder) for k in keys],
             schema={
                 "key_id": pl.UInt32,
                 **dict.fromkeys(("platform", "sport", "external_market_id"), text),
                 "market_id": pl.Int16,
                 "open_outcomes": text,
+                "open_pattern": text,
                 "ladder": pl.Boolean,
             },
             orient="row",
@@ -337,5 +414,6 @@ def _frames(
             schema={"key_id": pl.UInt32, "external_outcome_id": text, "ordinal": pl.Int16},
             orient="row",
         ),
+        triage=pl.DataFrame(triage, schema=dict.fromkeys(COLUMNS["triage.csv"], text), orient="row"),
         version=version,
     )

@@ -1,6 +1,7 @@
 """The vocabulary's files: faults are found with file and line, and every known fact is in the package."""
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -33,13 +34,14 @@ def append(path: Path, *lines: str) -> int:
 @pytest.mark.parametrize(
     ("file", "line", "message"),
     [
-        ("markets.csv", "1,something_new,football,ft,New,none,1", "market_id 1 is there twice"),
-        ("markets.csv", "9999,match_result,football,ft,1X2,none,1", "market_key match_result is there twice"),
-        ("markets.csv", "9999,new,curling,ft,New,none,1", "unknown sport 'curling'"),
-        ("markets.csv", "9999,new,football,ft,New,sometimes,1", "unknown line_kind 'sometimes'"),
-        ("markets.csv", "9999,new,football,ft,New,none,1.5", "fair_sum '1.5'"),
-        ("markets.csv", "40000,new,football,ft,New,none,1", "'40000' is not a number from 1 to 32767"),
-        ("markets.csv", "9999,new,football", "3 values for 7 columns"),
+        ("markets.csv", "1,something_new,football,ft,result,New,none,1", "market_id 1 is there twice"),
+        ("markets.csv", "9999,match_result,football,ft,result,1X2,none,1", "market_key match_result is there twice"),
+        ("markets.csv", "9999,new,curling,ft,result,New,none,1", "unknown sport 'curling'"),
+        ("markets.csv", "9999,new,football,ft,result,New,sometimes,1", "unknown line_kind 'sometimes'"),
+        ("markets.csv", "9999,new,football,ft,result,New,none,1.5", "fair_sum '1.5'"),
+        ("markets.csv", "40000,new,football,ft,result,New,none,1", "'40000' is not a number from 1 to 32767"),
+        ("markets.csv", "9999,new,football,ft,wonders,New,none,1", "unknown family 'wonders'"),
+        ("markets.csv", "9999,new,football", "3 values for 8 columns"),
         ("outcomes.csv", "match_result,4,home,1", "outcome home of match_result is there twice"),
         ("outcomes.csv", "match_result,5,abandoned,A", "ordinal 5 of match_result: 4 comes next"),
         ("outcomes.csv", "no_such_market,1,home,1", "'no_such_market' is not in markets.csv"),
@@ -50,12 +52,23 @@ def append(path: Path, *lines: str) -> int:
         ("keys.csv", "betpawa,football,1,,total=halves(line),,,total_goals,", "unknown conversion 'halves'"),
         ("keys.csv", "betpawa,football,1,,total:line,,,total_goals,", "'total:line' is not canonical=conversion(raw)"),
         ("keys.csv", "sportybet,football,1,goalnr,,,,match_result,", "'goalnr' in 'goalnr' is not part=value"),
-        ("keys.csv", "sportybet,football,450001,,,,,goal_bounds,id", "is there twice"),
-        ("keys.csv", "sportybet,football,450001,,,,,goal_range_2h,id", "two markets take the unlisted outcomes of sportybet 450001"),
+        ("keys.csv", "sportybet,football,450001,,,,,goal_bounds,{outcome}", "is there twice"),
+        ("keys.csv", "sportybet,football,450001,,,,,goal_range_2h,{outcome}", "two markets take the unlisted outcomes of sportybet 450001"),
+        ("keys.csv", "sportybet,football,1,,,,,player_booked,sr:player:{name}", "'sr:player:{name}' has an unknown placeholder"),
+        ("keys.csv", "sportybet,football,1,,,,,player_booked,sr:player:{player", "'sr:player:{player' has an unknown placeholder"),
+        ("keys.csv", "sportybet,football,1,,,,,player_booked,sr:player", "'sr:player' needs {outcome} or {player}"),
+        ("keys.csv", "sportybet,football,1,,,,,player_booked,{player}:{outcome}", "'{player}:{outcome}' needs {outcome} or {player}"),
+        ("keys.csv", "sportybet,football,1,,,,,total_goals,{outcome}:{at_least}", "and {at_least} only with {player}"),
+        ("keys.csv", "sportybet,football,1,,,,,player_booked,{player}:{at_least}", "player_booked needs the parts [], the key gives ['total']"),
         ("outcome_keys.csv", "betpawa,football,3743,3744,match_result,away", "outcome id '3744' of betpawa football 3743 match_result is empty or"),
         ("outcome_keys.csv", "betpawa,football,1,3744,match_result,home", "betpawa football 1 match_result is not in keys.csv"),
         ("outcome_keys.csv", "betpawa,football,3743,1,match_result,abandoned", "outcome 'abandoned' of match_result is not in outcomes.csv"),
         ("outcome_keys.csv", "bet9ja,football,S_HAOU,OH,away_total_goals,over", "'OH' of bet9ja S_HAOU leads to home_total_goals and to away"),
+        ("triage.csv", "betpawa,football,3743,ignored,why not", "betpawa football 3743 is mapped in keys.csv"),
+        ("triage.csv", "betpawa,football,1,forgotten,why not", "status 'forgotten' is not one of acknowledged, ignored"),
+        ("triage.csv", "betpawa,football,1,ignored,", "external_market_id and reason must not be empty"),
+        ("triage.csv", "betfair,football,1,ignored,why not", "unknown platform 'betfair'"),
+        ("triage.csv", "betpawa,curling,1,ignored,why not", "unknown sport 'curling'"),
     ],
 )
 def test_a_faulty_line_is_refused_with_file_and_line(folder: Path, file: str, line: str, message: str) -> None:
@@ -76,7 +89,7 @@ def test_a_wrong_header_is_refused(folder: Path) -> None:
 def test_the_version_changes_with_any_of_the_files(folder: Path) -> None:
     before = load(folder).version
     assert before == vocabulary().version
-    append(folder / "markets.csv", "9999,new_market,football,ft,New,none,")
+    append(folder / "markets.csv", "9999,new_market,football,ft,result,New,none,")
     assert load(folder).version != before
     assert load(folder).version.split("+")[0] == before.split("+")[0]
 
@@ -111,14 +124,34 @@ def test_every_known_outcome_is_in_the_package_under_every_platform_id(market_fa
         assert {(platform, code) for platform, code in expected if (platform, code, *outcome) not in have} == set(), outcome
 
 
-def test_ordinals_count_from_one_and_open_markets_have_no_outcomes() -> None:
-    package = vocabulary()
-    ordinals = package.outcomes.group_by("market_id").agg(pl.len().alias("n"), pl.col("ordinal").max().alias("last"))
+def test_ordinals_count_from_one() -> None:
+    ordinals = vocabulary().outcomes.group_by("market_id").agg(pl.len().alias("n"), pl.col("ordinal").max().alias("last"))
     assert (ordinals["n"].cast(pl.Int16) == ordinals["last"]).all()
-    open_markets = package.keys.filter(pl.col("open_outcomes") != "").select("market_id").unique()
-    assert open_markets.join(package.outcomes, on="market_id", how="semi").is_empty()
+
+
+def test_a_market_of_players_is_open_and_every_market_has_outcomes_or_is_open() -> None:
+    package = vocabulary()
+    open_markets = package.keys.filter(pl.col("open_pattern").is_not_null()).select("market_id").unique()
     players = package.markets.filter(pl.col("line_kind").str.starts_with("player")).select("market_id")
     assert players.join(open_markets, on="market_id", how="anti").is_empty()
+    closed = package.markets.join(open_markets, on="market_id", how="anti")
+    assert closed.join(package.outcomes, on="market_id", how="anti").is_empty()
+
+
+@pytest.mark.parametrize(
+    ("external_id", "outcome_id", "expected"),
+    [
+        ("40", "sr:player:1027583", ("1027583", None)),
+        ("800289", "pre:playerprops:66457014:1027583:2", ("1027583", None)),
+        ("800117", "pre:playerprops:66457014:22209:1", ("22209", None)),
+    ],
+)
+def test_a_template_finds_the_player_and_the_threshold(external_id: str, outcome_id: str, expected: tuple[str, str | None]) -> None:
+    (pattern,) = vocabulary().keys.filter((pl.col("platform") == "sportybet") & (pl.col("external_market_id") == external_id))["open_pattern"]
+    found = re.search(pattern, outcome_id)
+    assert found is not None
+    assert (found["player"], found.groupdict().get("at_least")) == expected
+    assert re.search(pattern, outcome_id + ":1:1") is None
 
 
 def test_names_are_for_people() -> None:
@@ -132,6 +165,7 @@ def test_names_are_for_people() -> None:
         "market_key": "match_result",
         "sport": "football",
         "period": "ft",
+        "family": "result",
         "name": "1X2 - FT",
         "line_kind": "none",
         "fair_sum": "1",
