@@ -1,0 +1,88 @@
+"""From the bytes of detail answers to canonical prices: what that costs next to `orjson.loads` of the same bytes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import process_time
+from typing import Any
+
+import orjson
+from rich.table import Table
+
+from palimpsest_pipeline.defs.core.readings import raw_prices_frame
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.markets import normalise, vocabulary
+from palimpsest_pipeline.platforms.base import PlatformAdapter
+from palimpsest_pipeline.platforms.registry import adapters
+
+from ..fixtures.samples import shared_path
+from ._perturbed import answers
+
+
+@dataclass(slots=True)
+class Cost:
+    """Least CPU seconds (all threads) of one platform's batch, and what the batch was."""
+
+    n_bodies: int
+    n_bytes: int
+    n_prices: int = 0
+    path: float = float("inf")
+    orjson: float = float("inf")
+
+    def figures(self) -> dict[str, float]:
+        return {
+            "ratio_to_orjson": self.path / self.orjson,
+            "mb_per_s": self.n_bytes / 1e6 / self.path,
+            "ms_per_event": self.path * 1000 / self.n_bodies,
+            "orjson_ms_per_event": self.orjson * 1000 / self.n_bodies,
+        }
+
+
+def canonical_prices(adapter: PlatformAdapter, batch: Sequence[Answer]) -> int:
+    """The production path of one platform's answers; returns the number of prices."""
+    details = [(answer, adapter.read_detail(answer)) for answer in batch]
+    return normalise(raw_prices_frame(details), vocabulary()).prices.height
+
+
+def measure(bodies: int = 300, repetitions: int = 5, seed: int = 1) -> dict[str, Any]:
+    """Figures over all platforms and for each, from `bodies` answers in equal numbers per platform. Path and yardstick take turns.
+
+    Raises FileNotFoundError when the captured answers are not there.
+    """
+    samples = shared_path("platforms/samples")
+    spoken = adapters()
+    batches = {platform: answers(samples, platform, bodies // len(Platform), seed) for platform in Platform}
+    costs = {platform: Cost(len(batch), sum(len(a.body or b"") for a in batch)) for platform, batch in batches.items()}
+    canonical_prices(spoken[Platform.BETPAWA], batches[Platform.BETPAWA][:1])
+    for _ in range(repetitions):
+        for platform, batch in batches.items():
+            cost = costs[platform]
+            seconds, _ = _timed(lambda batch=batch: [None for a in batch if orjson.loads(a.body or b"") is None])
+            cost.orjson = min(cost.orjson, seconds)
+            seconds, cost.n_prices = _timed(lambda platform=platform, batch=batch: canonical_prices(spoken[platform], batch))
+            cost.path = min(cost.path, seconds)
+    names = ("n_bodies", "n_bytes", "n_prices", "path", "orjson")
+    whole = Cost(**{name: sum(getattr(cost, name) for cost in costs.values()) for name in names})
+    return {
+        **whole.figures(),
+        "n_bodies": whole.n_bodies,
+        "n_prices": whole.n_prices,
+        "platforms": {platform.value: cost.figures() for platform, cost in costs.items()},
+    }
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    before = process_time()
+    done = work()
+    return process_time() - before, done
+
+
+def table(found: dict[str, Any]) -> Table:
+    """One row per platform and one for all."""
+    shown = Table(title=f"{found['n_bodies']} answers to {found['n_prices']:,} prices, CPU time", title_justify="left")
+    shown.add_column("platform")
+    for heading in ("ratio to orjson", "MB/s", "ms per event", "orjson ms per event"):
+        shown.add_column(heading, justify="right")
+    for name, figures in [*found["platforms"].items(), ("all", found)]:
+        shown.add_row(name, *(f"{figures[key]:.2f}" for key in ("ratio_to_orjson", "mb_per_s", "ms_per_event", "orjson_ms_per_event")))
+    return shown

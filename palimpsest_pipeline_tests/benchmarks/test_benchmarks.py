@@ -1,0 +1,74 @@
+"""The benchmarks measure what they say: the production path on different bodies. No timing is asserted."""
+
+import json
+from pathlib import Path
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.platforms.registry import adapters
+
+from . import normalise as benchmark
+from .__main__ import app
+from ._perturbed import CAPTURED, answers
+
+
+def test_the_figures_are_of_the_whole_path_over_every_platform(samples: Path) -> None:
+    found = benchmark.measure(bodies=6, repetitions=1)
+    spoken = adapters()
+    assert found["n_bodies"] == 6
+    assert found["n_prices"] == sum(benchmark.canonical_prices(spoken[one], answers(samples, one, 2, seed=1)) for one in Platform)
+    assert found["n_prices"] > 6_000
+    assert found["platforms"].keys() == {"betpawa", "sportybet", "bet9ja"}
+    for figures in (found, *found["platforms"].values()):
+        assert figures["ratio_to_orjson"] > 0
+        assert figures["mb_per_s"] > 0
+        assert figures["ms_per_event"] > 0
+    assert benchmark.table(found).row_count == 4
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_perturbed_answers_have_the_captured_books_with_other_odds_and_ids(samples: Path, platform: Platform) -> None:
+    read = adapters()[platform].read_detail
+    batch = answers(samples, platform, 4, seed=1)
+    assert [a.body for a in batch] == [a.body for a in answers(samples, platform, 4, seed=1)]
+    assert len({a.body for a in batch} | {a.body for a in answers(samples, platform, 4, seed=2)}) == 8
+    details = [read(a) for a in batch]
+    assert len({d.listing.external_id for d in details}) == 4
+    assert all(d.rejects == [] for d in details)
+    for name, detail, given in zip(CAPTURED[platform] * 2, details, batch, strict=True):
+        captured = read(as_captured(samples, platform, name, given))
+        for column in ("market_id", "specifier", "n_outcomes", "outcome_name"):
+            assert getattr(detail.prices, column) == getattr(captured.prices, column)
+        assert detail.prices.off == captured.prices.off
+        pairs = list(zip(detail.prices.odds_milli, captured.prices.odds_milli, strict=True))
+        assert all((moved is None) == (odds is None) for moved, odds in pairs)
+        assert all(abs(moved - odds) <= 0.1 * odds + 1e-6 for moved, odds in pairs if moved and odds)
+        assert sum(moved != odds for moved, odds in pairs) > len(pairs) / 2
+        assert abs(len(given.body or b"") - (samples / platform / name).stat().st_size) < 5_000
+
+
+def as_captured(samples: Path, platform: Platform, name: str, like: Answer) -> Answer:
+    body = (samples / platform / name).read_bytes()
+    assert orjson.loads(body)
+    return Answer(like.request, 1, like.requested_at, like.received_at, like.observed_at, 200, like.headers, body)
+
+
+def test_a_benchmark_is_chosen_by_name_and_names_are_listed_without_one(samples: Path) -> None:
+    assert samples.is_dir()
+    assert CliRunner().invoke(app, []).output.split() == ["normalise"]
+    assert CliRunner().invoke(app, ["nothing"]).exit_code != 0
+    ran = CliRunner().invoke(app, ["normalise", "--json", "--bodies", "3", "--repetitions", "1"])
+    found = json.loads(ran.output)
+    assert found["n_bodies"] == 3
+    assert {"ratio_to_orjson", "mb_per_s", "n_prices", "platforms"} <= found.keys()
+
+
+def test_without_the_captured_answers_the_command_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("palimpsest_pipeline_tests.fixtures.samples.SHARED", tmp_path)
+    ran = CliRunner().invoke(app, ["normalise", "--json"])
+    assert ran.exit_code == 1
+    assert "captured material not found" in ran.output
