@@ -15,42 +15,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from .cli_markets import markets_app
+from .console import PARTIAL, Json, err, escaped, fail, out, print_frame, say
 from .settings import Settings, SettingsError, load_settings
-
-PARTIAL = 3
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Scrape, match and compare three bookmakers.")
 landing_app = typer.Typer(no_args_is_help=True, help="The raw answers.")
 db_app = typer.Typer(no_args_is_help=True, help="The database schema.")
 app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
+app.add_typer(markets_app, name="markets")
 
-PIPE_WIDTH = 160
-"""Columns of a table that goes to a file or another program."""
-
-out = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
-err = Console(stderr=True, width=None if sys.stderr.isatty() else PIPE_WIDTH)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 Hour = Annotated[str | None, typer.Option(help="UTC hour, e.g. 2026-06-26-19:00. Default: now.")]
-
-
-def say(message: str) -> None:
-    """A line of progress: on standard error, so that standard output stays what a script reads."""
-    err.print(message, style="dim", highlight=False)
-
-
-def fail(message: str, code: int = 1) -> typer.Exit:
-    """One clear line, then the exit code."""
-    err.print(f"[bold red]error:[/] {_escaped(message)}", soft_wrap=True, highlight=False)
-    return typer.Exit(code)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", "\\[")
 
 
 def parse_hour(text: str) -> datetime:
@@ -70,24 +47,6 @@ def pipeline(settings: Settings | None = None) -> Iterator[Any]:
 
     with databases(settings or load_settings()) as found:
         yield found
-
-
-def print_frame(title: str, frame: Any) -> None:
-    """A polars frame as a table for people."""
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for name in frame.columns:
-        table.add_column(name, justify="right" if frame.schema[name].is_numeric() else "left", overflow="fold")
-    for row in frame.iter_rows():
-        table.add_row(*(_escaped(_cell(v)) for v in row))
-    out.print(table)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 @app.command()
@@ -391,7 +350,7 @@ def doctor(as_json: Json = False) -> None:
     else:
         for finding in findings:
             mark = "[green]ok[/]  " if finding.ok else "[red]bad[/] "
-            out.print(f"{mark} {finding.subject}: {_escaped(finding.detail)}", highlight=False, soft_wrap=True)
+            out.print(f"{mark} {finding.subject}: {escaped(finding.detail)}", highlight=False, soft_wrap=True)
     if not all(f.ok for f in findings):
         raise typer.Exit(1)
 

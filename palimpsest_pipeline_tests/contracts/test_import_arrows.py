@@ -25,10 +25,18 @@ ALLOWED = {
     "report": {"domain", "storage"},
     "defs": {*ROOMS, "settings", "definitions"},
     "settings": {"domain"},
-    "cli": {"domain", "settings", "defs", "landing", "markets", "storage", "simulator"},
+    "cli": {"domain", "settings", "defs", "landing", "storage", "simulator", "console", "cli_markets"},
+    "cli_markets": {"domain", "settings", "defs", "markets", "console"},
+    "console": set(),
     "definitions": {"defs", "domain", "settings"},
 }
-ONLY = {"httpx": {"wire"}, "dagster": {"defs", "definitions"}, "starlette": {"simulator"}, "typer": {"cli"}, "alembic": {"storage"}}
+ONLY = {
+    "httpx": {"wire"},
+    "dagster": {"defs", "definitions"},
+    "starlette": {"simulator"},
+    "typer": {"cli", "cli_markets", "console"},
+    "alembic": {"storage"},
+}
 
 
 def imports() -> Iterator[tuple[str, str, int, str]]:

@@ -1,0 +1,60 @@
+"""How every command speaks: results on standard output, progress and errors on standard error, tables for people, JSON for scripts."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+PARTIAL = 3
+"""Exit code of what was done in part."""
+
+PIPE_WIDTH = 160
+"""Columns of a table that goes to a file or another program."""
+
+out = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else PIPE_WIDTH)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
+
+
+def say(message: str) -> None:
+    """A line of progress: on standard error, so that standard output stays what a script reads."""
+    err.print(message, style="dim", markup=False, highlight=False)
+
+
+def fail(message: str, code: int = 1) -> typer.Exit:
+    """One clear line, then the exit code."""
+    err.print(f"[bold red]error:[/] {escaped(message)}", soft_wrap=True, highlight=False)
+    return typer.Exit(code)
+
+
+def escaped(text: str) -> str:
+    """Text that rich prints as it is."""
+    return text.replace("[", "\\[")
+
+
+def print_frame(title: str, frame: Any) -> None:
+    """A polars frame as a table for people."""
+    print_table(title, [(name, bool(frame.schema[name].is_numeric())) for name in frame.columns], frame.iter_rows())
+
+
+def print_table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Any]]) -> None:
+    """Rows under `columns` (heading, whether it holds numbers); what does not fit is folded, never cut."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name, numeric in columns:
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escaped(_cell(v)) for v in row))
+    out.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
