@@ -97,6 +97,24 @@ class MarketState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class MarginStatus(StrEnum):
+    """What can be said of a market's margin. In order of precedence: the first that applies is the status. Only negative and ok have a margin."""
+
+    UNKNOWN_K = "unknown_k"
+    """How many outcomes win is not known, or varies by event: no divisor."""
+    SUSPENDED_OUTCOME = "suspended_outcome"
+    """The platform holds an outcome off."""
+    NO_PRICE = "no_price"
+    """No outcome has a price."""
+    INCOMPLETE_OUTCOMES = "incomplete_outcomes"
+    """An outcome is not listed or has no price, or what would make the set complete is not known."""
+    OUT_OF_RANGE = "out_of_range"
+    """No book means such a margin: a price, or what is known of the market, is wrong."""
+    NEGATIVE = "negative"
+    """The book gives money away; the margin stands."""
+    OK = "ok"
+
+
 class FixtureClass(StrEnum):
     """Who lists a fixture, seen from the home platform. UNDETERMINED: a platform could not be looked at, so absence is unknown."""
 
@@ -112,3 +130,40 @@ class Evidence(StrEnum):
     COMPLETE = "complete"
     CARRIED = "carried"
     PARTIAL = "partial"
+
+
+class MappingError(StrEnum):
+    """Why an occurrence of a platform's market has no canonical one."""
+
+    UNKNOWN_MARKET = "unknown_market"
+    UNKNOWN_PARAM = "unknown_param"
+    NO_MATCHING_OUTCOMES = "no_matching_outcomes"
+
+
+class Triage(StrEnum):
+    """What is to be done about a market that was seen and not mapped."""
+
+    NEW = "new"
+    ACKNOWLEDGED = "acknowledged"
+    MAPPED = "mapped"
+    IGNORED = "ignored"
+
+
+class PlayerEvidence(StrEnum):
+    """What the identity of a platform's player rests on, strongest first."""
+
+    SPORTRADAR_ID = "sportradar_id"
+    """The platform's own id of the player is SportRadar's."""
+    SAME_NAME = "same_name"
+    """The names are equal but for case, accents, punctuation and the order of "Surname, First"."""
+    NAME_CONTAINED = "name_contained"
+    """All words of the shorter name, two or more, are in the longer one. A proposal of a lower grade: nothing joins on it unasked."""
+
+
+class PlayerStatus(StrEnum):
+    """What was found for a platform's player within one fixture."""
+
+    PROPOSED = "proposed"
+    AMBIGUOUS = "ambiguous"
+    """Names fit, but more than one player: left open."""
+    NONE = "none"

@@ -1,8 +1,21 @@
-"""Coverage, match rates and run quality as frames: counting only, on listings that `matching` has identified. Frames in, frames out; no I/O."""
+"""Coverage, match rates, run quality and margins as frames: counting on listings that `matching` has identified, sums over canonical prices.
+
+Frames in, frames out; no I/O.
+"""
 
 from .coverage import coverage_fixture, coverage_tournament
+from .margins import market_margins, outcome_sets, outcomes_of
 from .quality import run_quality
 from .rates import match_rate_platform
 from .universe import Universe
 
-__all__ = ["Universe", "coverage_fixture", "coverage_tournament", "match_rate_platform", "run_quality"]
+__all__ = [
+    "Universe",
+    "coverage_fixture",
+    "coverage_tournament",
+    "market_margins",
+    "match_rate_platform",
+    "outcome_sets",
+    "outcomes_of",
+    "run_quality",
+]
