@@ -139,9 +139,9 @@ def test_another_home_platform_turns_the_views_round(conn: psycopg.Connection) -
 
 
 def test_the_market_set_in_force_is_the_last_row_of_each_market_on_the_day(conn: psycopg.Connection) -> None:
-    conn.execute("insert into core.markets values (1, 'result', 'football', 'ft', '1X2 - FT', 'none', '1', '3743')")
-    conn.execute("insert into core.markets values (2, 'ah', 'football', 'ft', 'Asian', 'handicap', '1', null)")
-    conn.execute("insert into core.markets values (3, 'scorer', 'football', 'ft', 'Scorer', 'player', null, null)")
+    conn.execute("insert into core.markets values (1, 'result', 'football', 'ft', '1X2 - FT', 'none', '1', '3743', 'result')")
+    conn.execute("insert into core.markets values (2, 'ah', 'football', 'ft', 'Asian', 'handicap', '1', null, 'handicap')")
+    conn.execute("insert into core.markets values (3, 'scorer', 'football', 'ft', 'Scorer', 'player', null, null, 'players')")
     conn.execute("insert into core.market_outcomes values (1, 1, '1', '1'), (1, 2, 'X', 'X'), (1, 3, '2', '2'), (2, 1, '1', '1'), (2, 2, '2', '2')")
     capture(conn, "1", MORNING - timedelta(days=1) + timedelta(hours=40), (1, "", "", "offered", 0, [9000, 9000, 9000]))
     first = (
@@ -240,17 +240,16 @@ def test_coverage_is_that_of_the_latest_full_cycle_and_what_home_lacks_has_a_neg
     assert statistics == [("all", 4, 1, 1, Decimal("0.25")), ("bet9ja", 2, 1, 1, Decimal("0.5"))]
 
 
-def test_unmapped_markets_are_ranked_over_all_cycles(conn: psycopg.Connection) -> None:
-    for cycle_id, market, listings in ((1, "A", 5), (2, "A", 5), (2, "B", 8), (3, "C", 10)):
+def test_mapping_coverage_of_a_platform_is_that_of_its_families_together(conn: psycopg.Connection) -> None:
+    for family, seen, mapped in (("result", 30, 30), ("total", 60, 50), ("unknown", 10, 0)):
         conn.execute(
-            "insert into core.unmapped_markets values (%s, 'bet9ja', 'football', %s, 'unknown_market', %s, '', '{x}', %s, %s)",
-            [cycle_id, market, f"name in {cycle_id}", listings * (2 if market == "A" else 1), listings],
+            """
+            insert into mart.mapping_coverage values (1, 'bet9ja', 'football', %s, %s, %s, %s, %s, %s, 0, 0, 1, '1', now())
+            """,
+            [family, cycle(0).as_of, seen, mapped, mapped / seen, seen - mapped],
         )
-    assert rows(conn, "select impact_rank, external_market_id, name, n_listings, n_cycles from palimpsest.unmapped_market order by 1") == [
-        (1, "A", "name in 2", 10, 2),
-        (2, "C", "name in 3", 10, 1),
-        (3, "B", "name in 2", 8, 1),
-    ]
+    query = "select platform, n_markets_seen, n_mapped, mapped_rate, n_unknown_market from palimpsest.mapping_coverage"
+    assert rows(conn, query) == [("bet9ja", 100, 80, Decimal("0.8"), 20)]
 
 
 @pytest.mark.parametrize("view", ["odds_snapshots", "competitor_odds_snapshots"])

@@ -1,36 +1,44 @@
 create view palimpsest.unmapped_market as
 select
-    rank() over (order by u.n_listings desc, u.occurrences desc, u.platform, u.sport, u.external_market_id, u.error_class) as impact_rank,
-    u.*
-from (
-    select
-        m.platform,
-        m.sport,
-        m.external_market_id,
-        m.error_class,
-        (array_agg(m.name order by m.cycle_id desc))[1] as name,
-        (array_agg(m.sample_specifier order by m.cycle_id desc))[1] as sample_specifier,
-        (array_agg(to_jsonb(m.sample_outcomes) order by m.cycle_id desc))[1] as sample_outcomes,
-        sum(m.occurrences)::bigint as occurrences,
-        sum(m.n_listings)::bigint as n_listings,
-        count(*)::integer as n_cycles,
-        min(m.cycle_id) as first_cycle_id,
-        max(m.cycle_id) as last_cycle_id
-    from core.unmapped_markets m
-    group by m.platform, m.sport, m.external_market_id, m.error_class
-) u;
+    u.platform,
+    u.impact_rank,
+    u.status,
+    u.reason,
+    u.sport,
+    u.external_market_id,
+    u.specifier_schema,
+    u.name,
+    u.error_classes,
+    u.n_fixtures,
+    u.occurrences,
+    u.n_cycles,
+    u.first_seen,
+    u.last_seen,
+    u.sample_specifier,
+    u.sample_outcomes,
+    u.proposed_market_key,
+    u.proposal_evidence,
+    u.mapping_version
+from mart.unmapped_market u
+order by u.platform, u.impact_rank;
 
 comment on view palimpsest.unmapped_market is 'Markets seen that the vocabulary does not know, over all cycles, those that matter most first.';
-comment on column palimpsest.unmapped_market.impact_rank is '1 is carried by most listings.';
 comment on column palimpsest.unmapped_market.platform is 'Platform.';
+comment on column palimpsest.unmapped_market.impact_rank is '1 is carried by most matches of its platform.';
+comment on column palimpsest.unmapped_market.status is 'new; acknowledged, ignored: as the vocabulary''s triage says; mapped: known now, replay brings its prices in.';
+comment on column palimpsest.unmapped_market.reason is 'Why it is acknowledged or ignored.';
 comment on column palimpsest.unmapped_market.sport is 'Sport.';
 comment on column palimpsest.unmapped_market.external_market_id is 'The platform''s own market id or key.';
-comment on column palimpsest.unmapped_market.error_class is 'unknown_market, unknown_param or no_matching_outcomes.';
+comment on column palimpsest.unmapped_market.specifier_schema is 'Names of the parts of its specifiers, sorted, joined by |; empty when it comes without.';
 comment on column palimpsest.unmapped_market.name is 'The platform''s own name for it, as last seen.';
+comment on column palimpsest.unmapped_market.error_classes is 'What the vocabulary said: unknown_market, unknown_param, no_matching_outcomes.';
+comment on column palimpsest.unmapped_market.n_fixtures is 'Matches that carry it.';
+comment on column palimpsest.unmapped_market.occurrences is '(answer, specifier) pairs, summed over cycles.';
+comment on column palimpsest.unmapped_market.n_cycles is 'Cycles in which it was seen.';
+comment on column palimpsest.unmapped_market.first_seen is 'First answer that shows it.';
+comment on column palimpsest.unmapped_market.last_seen is 'Last answer that shows it.';
 comment on column palimpsest.unmapped_market.sample_specifier is 'One specifier it came with.';
 comment on column palimpsest.unmapped_market.sample_outcomes is 'Some outcome ids and names, as a JSON array.';
-comment on column palimpsest.unmapped_market.occurrences is '(listing, line) pairs, summed over cycles.';
-comment on column palimpsest.unmapped_market.n_listings is 'Listings that carry it, summed over cycles.';
-comment on column palimpsest.unmapped_market.n_cycles is 'Cycles in which it was seen.';
-comment on column palimpsest.unmapped_market.first_cycle_id is 'First cycle that saw it.';
-comment on column palimpsest.unmapped_market.last_cycle_id is 'Last cycle that saw it.';
+comment on column palimpsest.unmapped_market.proposed_market_key is 'Canonical market it may be, for a person to judge; null when none is alike enough.';
+comment on column palimpsest.unmapped_market.proposal_evidence is 'What speaks for the proposal.';
+comment on column palimpsest.unmapped_market.mapping_version is 'Version of the market vocabulary it is judged by.';

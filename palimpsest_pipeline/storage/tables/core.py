@@ -45,6 +45,7 @@ class Market(Base):
     market_key: Mapped[Text] = column("Canonical market key.")
     sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
     period: Mapped[Text] = column("Part of the match it settles on: ft, 1h, 2h, ...")
+    family: Mapped[Text] = column("Kind of bet: result, total, handicap, ...")
     name: Mapped[Text] = column("Name for people: the home vocabulary's where it sells the market.")
     line_kind: Mapped[Text] = column("What its line is: none, total, handicap, ...")
     fair_sum: Mapped[Text | None] = column("Sum of fair probabilities over the outcomes (1, 2, overlap(x)); null when unknown: then no margin.")
@@ -285,6 +286,9 @@ class Capture(Base):
         "Canonical (market, line) pairs with an outcome that can be backed; a platform's pair may hold two of them."
     )
     n_prices: Mapped[int] = column("Outcomes with a price, in mapped markets.")
+    n_prices_merged: Mapped[int | None] = column(
+        "Priced outcomes left out since another market of the answer prices the same bet; null: written before these were counted."
+    )
     n_changed: Mapped[int] = column("Rows of market_changes it wrote: what differs from the answer before on the same day, everything on a keyframe.")
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
     ingested_at: Mapped[Instant] = column("When this row was written.")
@@ -338,12 +342,30 @@ class UnmappedMarket(Base):
     platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
     sport: Mapped[Sport] = key("Sport.", type_=one_of(Sport))
     external_market_id: Mapped[Text] = key("The platform's own market id or key.")
+    specifier_schema: Mapped[Text] = key("Names of the parts of its specifiers, sorted, joined by |; '' when it comes without.")
     error_class: Mapped[Text] = key("unknown_market, unknown_param or no_matching_outcomes.")
     name: Mapped[Text] = column("The platform's own name for it.")
     sample_specifier: Mapped[Text] = column("One specifier it came with.")
     sample_outcomes: Mapped[TextArray] = column("Some outcome ids and names.")
-    occurrences: Mapped[int] = column("(listing, line) pairs in the cycle.")
-    n_listings: Mapped[int] = column("Listings in the cycle that carry it.")
+    occurrences: Mapped[int] = column("(answer, specifier) pairs in the cycle.")
+    listing_ids: Mapped[IntArray] = column("Listings in the cycle that carry it, sorted.")
+    first_observed_at: Mapped[Instant] = column("First answer of the cycle that shows it.")
+    last_observed_at: Mapped[Instant] = column("Last answer of the cycle that shows it.")
+
+
+class MappingCount(Base):
+    __tablename__ = "mapping_counts"
+    __table_args__ = (
+        {"schema": "core", "comment": "Per cycle: (answer, market, specifier) triples seen, by family and by what the vocabulary said."},
+    )
+
+    cycle_id: Mapped[BigInt] = key("Cycle.")
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    sport: Mapped[Sport] = key("Sport.", type_=one_of(Sport))
+    family: Mapped[Text] = key("Family of the market; '' when the market is unknown.")
+    error_class: Mapped[Text] = key("'' when mapped, else unknown_market, unknown_param or no_matching_outcomes.")
+    n_markets: Mapped[int] = column("Triples.")
+    listing_ids: Mapped[IntArray] = column("Listings that carry one, sorted; empty when mapped.")
 
 
 class RejectRow(Base):

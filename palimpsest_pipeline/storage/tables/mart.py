@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
-from ...domain.words import Completeness, Evidence, FixtureClass, Platform, Sport
+from ...domain.words import Completeness, Evidence, FixtureClass, Platform, Sport, Triage
 from .base import Base, BigInt, BigIntArray, Instant, Json, Ratio, SmallInt, Text, TextArray, column, key, one_of, ratio_checks
 
 
@@ -161,4 +161,62 @@ class RunQuality(Base):
     completeness: Mapped[Completeness] = column("complete, partial or failed.", type_=one_of(Completeness))
     blocked_downstream: Mapped[bool] = column("The stage failed, so nothing of this platform was derived from the cycle.")
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
+    computed_at: Mapped[Instant] = column("When it was computed.")
+
+
+class MappingCoverage(Base):
+    __tablename__ = "mapping_coverage"
+    __table_args__ = (
+        *ratio_checks("mapped_rate"),
+        {"schema": "mart", "comment": "How much of what each platform showed in a cycle the market vocabulary knows, by market family."},
+    )
+
+    cycle_id: Mapped[BigInt] = key("Cycle.")
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    sport: Mapped[Sport] = key("Sport.", type_=one_of(Sport))
+    family: Mapped[Text] = key("Market family of the vocabulary; unknown: markets that it does not have.")
+    as_of: Mapped[Instant] = column("Instant the cycle is about.")
+    n_markets_seen: Mapped[int] = column("(answer, market, specifier) triples seen.")
+    n_mapped: Mapped[int] = column("... of which every outcome is known.")
+    mapped_rate: Mapped[Ratio] = column("n_mapped / n_markets_seen.")
+    n_unknown_market: Mapped[int] = column("... whose market id is not in the vocabulary.")
+    n_unknown_param: Mapped[int] = column("... whose specifier the vocabulary cannot read.")
+    n_no_matching_outcomes: Mapped[int] = column("... with an outcome that the vocabulary lacks.")
+    n_fixtures_affected: Mapped[int] = column("Matches with a market that is not mapped: listings that state the same id are one match.")
+    mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
+    computed_at: Mapped[Instant] = column("When it was computed.")
+
+
+class UnmappedMarket(Base):
+    __tablename__ = "unmapped_market"
+    __table_args__ = (
+        sa.UniqueConstraint("platform", "impact_rank"),
+        {"schema": "mart", "comment": "Markets seen that the vocabulary does not know, over all cycles, ranked by the matches that carry them."},
+    )
+
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    sport: Mapped[Sport] = key("Sport.", type_=one_of(Sport))
+    external_market_id: Mapped[Text] = key("The platform's own market id or key.")
+    specifier_schema: Mapped[Text] = key("Names of the parts of its specifiers, sorted, joined by |; '' when it comes without.")
+    impact_rank: Mapped[int] = column("1 is carried by most matches of its platform, then by most occurrences.")
+    status: Mapped[Triage] = column(
+        "new; acknowledged, ignored: as the vocabulary's triage says; mapped: the vocabulary knows the market now, and a replay of the hours from "
+        "first_seen to last_seen brings its prices in.",
+        type_=one_of(Triage),
+    )
+    reason: Mapped[Text | None] = column("Why it is acknowledged or ignored.")
+    error_classes: Mapped[TextArray] = column("What the vocabulary said: unknown_market, unknown_param, no_matching_outcomes.")
+    name: Mapped[Text] = column("The platform's own name for it, as last seen.")
+    sample_specifier: Mapped[Text] = column("One specifier it came with.")
+    sample_outcomes: Mapped[Json] = column("Some outcome ids and names, as a JSON array.")
+    n_fixtures: Mapped[int] = column("Matches that carry it: fixtures, and listings that belong to none.")
+    occurrences: Mapped[BigInt] = column("(answer, specifier) pairs, summed over cycles.")
+    n_cycles: Mapped[int] = column("Cycles in which it was seen.")
+    first_seen: Mapped[Instant] = column("First answer that shows it.")
+    last_seen: Mapped[Instant] = column("Last answer that shows it.")
+    proposed_market_key: Mapped[Text | None] = column(
+        "Canonical market it may be, for a person to judge; null when none is alike enough. Never applied."
+    )
+    proposal_evidence: Mapped[Text | None] = column("What speaks for the proposal.")
+    mapping_version: Mapped[Text] = column("Version of the market vocabulary it is judged by.")
     computed_at: Mapped[Instant] = column("When it was computed.")
