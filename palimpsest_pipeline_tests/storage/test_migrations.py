@@ -67,9 +67,10 @@ def test_up_then_down_then_up_leaves_nothing_behind_and_nothing_missing(database
 
 def test_every_step_down_and_up_again_agrees_with_the_models(database_url: str) -> None:
     migrate.upgrade(database_url)
-    for revision in ("0004", "0003", "0002", "0001"):
-        migrate.downgrade(database_url, revision)
-        assert any("0005" in line for line in migrate.check(database_url))
+    newest = migrate.head()
+    for number in range(int(newest) - 1, 0, -1):
+        migrate.downgrade(database_url, f"{number:04}")
+        assert any(newest in line for line in migrate.check(database_url))
     migrate.upgrade(database_url)
     assert migrate.check(database_url) == []
 
