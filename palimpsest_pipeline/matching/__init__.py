@@ -1,8 +1,9 @@
-"""Which listings are one match, and which platform tournaments are one tournament. Frames in, frames out; no I/O and no counting of coverage."""
+"""Which listings are one match, which platform tournaments one tournament, which players one player. Frames in, frames out; no I/O, no counting."""
 
 from .countries import country_iso
 from .crosswalk import crosswalk
 from .fixtures import fixtures
 from .identify import LISTINGS, identify
+from .players import player_links
 
-__all__ = ["LISTINGS", "country_iso", "crosswalk", "fixtures", "identify"]
+__all__ = ["LISTINGS", "country_iso", "crosswalk", "fixtures", "identify", "player_links"]

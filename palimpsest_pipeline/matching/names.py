@@ -4,9 +4,11 @@ import re
 import unicodedata
 
 _NOT_WORD = re.compile(r"[^\w]+")
+_STROKED = str.maketrans({"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})
+"""Letters that Unicode does not take apart into a letter and an accent."""
 
 
 def fold(text: str) -> str:
     """`text` without accents, case, punctuation or doubled spaces: `"St. Étienne "` -> `"st etienne"`."""
     bare = "".join(c for c in unicodedata.normalize("NFKD", text.replace("&", " and ")) if not unicodedata.combining(c))
-    return _NOT_WORD.sub(" ", bare.casefold()).strip()
+    return _NOT_WORD.sub(" ", bare.casefold().translate(_STROKED)).strip()

@@ -41,22 +41,23 @@ def touched_for_matching(conn: psycopg.Connection, listing_ids: Sequence[int]) -
 
 def write_matching(
     conn: psycopg.Connection, identified: pl.DataFrame, fixtures: pl.DataFrame, tournaments: pl.DataFrame, links: pl.DataFrame
-) -> None:
+) -> set[int]:
     """Write what matching found for `identified` (listing_id, fixture_sr_id, match_method, is_primary); the others have their tables' columns.
 
-    Fixtures, links and tournaments that no listing stands behind any more are removed. Rows that stay as they are are not written. In the transaction
-    of `touched_for_matching`, whose lock it needs.
+    Returns the fixtures that a listing left or joined. Fixtures, links and tournaments that no listing stands behind any more are removed. Rows that
+    stay as they are are not written. In the transaction of `touched_for_matching`, whose lock it needs.
     """
     stage(conn, "identified", "core.event_listings", identified.select("listing_id", "fixture_sr_id", "match_method", "is_primary"))
-    conn.execute(
+    changed = conn.execute(
         """
         update core.event_listings e
         set fixture_sr_id = i.fixture_sr_id, match_method = i.match_method, is_primary = i.is_primary
-        from identified i
+        from identified i join core.event_listings before using (listing_id)
         where e.listing_id = i.listing_id
             and (e.fixture_sr_id, e.match_method, e.is_primary) is distinct from (i.fixture_sr_id, i.match_method, i.is_primary)
+        returning before.fixture_sr_id, e.fixture_sr_id
         """
-    )
+    ).fetchall()
     _upsert(conn, "core.tournaments", tournaments)
     _upsert(conn, "core.tournament_links", links)
     _upsert(conn, "core.fixtures", fixtures)
@@ -71,6 +72,7 @@ def write_matching(
         """
     )
     conn.execute("delete from core.tournaments t where not exists (select from core.tournament_links l where l.tournament_key = t.tournament_key)")
+    return {fixture for left, joined in changed if left != joined for fixture in (left, joined) if fixture is not None}
 
 
 def read_crosswalk(conn: psycopg.Connection) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -149,9 +149,11 @@ def test_the_market_set_in_force_is_the_last_row_of_each_market_on_the_day(conn:
         (2, "hcp=-0.5", "", "offered", 0, [1900, 1900]),
         (2, "hcp=1", "", "suspended", 0, [1500, 2500]),
     )
-    capture(conn, "1", MORNING, *first, (3, "", "Ødegaard", "offered", 0, [5500]), (3, "", "Saka", "offered", 0, [4000]))
+    capture(conn, "1", MORNING, *first, (3, "", "30394688", "offered", 0, [5500]), (3, "", "Saka", "offered", 0, [4000]))
     capture(conn, "1", MORNING + timedelta(minutes=5), (2, "hcp=-0.5", "", "withdrawn", 0, [None, None]), (3, "", "Saka", "offered", 0, [4100]))
     capture(conn, "1", MORNING + timedelta(minutes=9), (2, "hcp=-0.5", "", "offered", 0, [1950, 1850]))
+    for name in ("Ødegaard, Martin", "Martin Ødegaard"):
+        conn.execute("insert into core.player_lists values (%s, '30394688', %s, '', 1)", [listing_id(conn, "1"), name])
     query = """
         select m.betpawa_market_name, m.betpawa_market_id, m.line, m.handicap_type, m.handicap_home, m.handicap_away, m.outcomes
         from palimpsest.odds_snapshots s join palimpsest.market_odds m on m.snapshot_id = s.id
@@ -168,7 +170,7 @@ def test_the_market_set_in_force_is_the_last_row_of_each_market_on_the_day(conn:
         ("Asian", None, Decimal(1), "handicap", Decimal(1), Decimal(-1), whole),
         (
             "Scorer", None, None, "player", None, None,
-            [{"name": "Saka", "odds": 4.1, "is_active": True}, {"name": "Ødegaard", "odds": 5.5, "is_active": True}],
+            [{"name": "Martin Ødegaard", "odds": 5.5, "is_active": True}, {"name": "Saka", "odds": 4.1, "is_active": True}],
         ),
     ]  # fmt: skip
     assert [row[2] for row in rows(conn, query, MORNING + timedelta(minutes=9))] == [None, Decimal("-0.5"), Decimal(1), None]

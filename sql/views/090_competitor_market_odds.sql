@@ -18,7 +18,7 @@ cross join lateral (
         s.specifier,
         jsonb_agg(
             jsonb_build_object(
-                'name', coalesce(o.name, nullif(s.outcome, ''), p.ordinal::text),
+                'name', coalesce(o.name, n.name, nullif(s.outcome, ''), p.ordinal::text),
                 'odds', round(p.odds_milli / 1000.0, 3),
                 'is_active', p.odds_milli is not null and s.state = 'offered' and (s.off_mask >> (p.ordinal - 1)::integer) & 1 = 0
             )
@@ -35,6 +35,12 @@ cross join lateral (
     cross join lateral unnest(s.odds_milli) with ordinality as p (odds_milli, ordinal)
     left join core.market_outcomes o
         on o.market_id = s.market_id and case when s.outcome = '' then o.ordinal = p.ordinal else o.outcome_key = s.outcome end
+    left join lateral (
+        select l.name from core.player_lists l
+        where l.listing_id = c.listing_id and l.external_player_id = s.outcome
+        order by l.name like '%,%', l.name
+        limit 1
+    ) n on s.outcome <> ''
     where s.state <> 'withdrawn'
     group by s.market_id, s.specifier
 ) m
@@ -50,4 +56,4 @@ comment on column palimpsest.competitor_market_odds.line is 'Line: total, handic
 comment on column palimpsest.competitor_market_odds.handicap_type is 'What the line is: total, handicap, ...; null without a line.';
 comment on column palimpsest.competitor_market_odds.handicap_home is 'Handicap given to the home side; null where the line is none.';
 comment on column palimpsest.competitor_market_odds.handicap_away is 'Handicap given to the away side; null where the line is none.';
-comment on column palimpsest.competitor_market_odds.outcomes is '[{name, odds, is_active}]: decimal odds, null without a price; is_active is false when the outcome cannot be backed.';
+comment on column palimpsest.competitor_market_odds.outcomes is '[{name, odds, is_active}]: a player''s name where the outcome is one; decimal odds, null without a price; is_active is false when the outcome cannot be backed.';

@@ -66,8 +66,8 @@ def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
 @dg.asset(
     **CORE,
     deps=[home_events, competitor_events, odds_snapshots],
-    metadata=table_metadata("core.fixtures", also=["core.tournaments", "core.tournament_links"]),
+    metadata=table_metadata("core.fixtures", also=["core.tournaments", "core.tournament_links", "core.player_links"]),
 )
 def matched_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """Fixtures: all listings with one SportRadar id, joined anew each time, so that order of arrival cannot matter."""
+    """Fixtures: all listings with one SportRadar id, joined anew each time, so that order of arrival cannot matter; and who their players may be."""
     return _materialize(context, pipeline, "matched_events", ingest.derive_matched, ["odds_snapshots"])

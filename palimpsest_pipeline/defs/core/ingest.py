@@ -11,9 +11,9 @@ from ...domain.trust import trust_order
 from ...domain.words import PayloadKind, Platform
 from ...landing import Manifest
 from ...markets import market_rows, normalise
-from ...matching import crosswalk, fixtures, identify
+from ...matching import crosswalk, fixtures, identify, player_links
 from ...storage import fixtures as matched
-from ...storage import history, known, listings, marts, partitions, rejects
+from ...storage import history, known, listings, marts, partitions, players, rejects
 from ..hourly import Derive
 from ..pipeline import Pipeline
 from . import readings
@@ -143,10 +143,14 @@ def _unmapped_rows(unmapped: pl.DataFrame, cycle_id: int) -> pl.DataFrame:
 
 
 def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """Fixtures and tournaments joined anew from all listings that bear on the cycle's: order of arrival cannot matter."""
+    """Fixtures and tournaments joined anew from all listings that bear on the cycle's, and the players of the fixtures touched: order of arrival
+    cannot matter."""
     trust = trusted(pipeline, manifest)
-    identified = identify(matched.touched_for_matching(conn, known.listings_of_cycle(conn, manifest.cycle_id)))
+    of_cycle = known.listings_of_cycle(conn, manifest.cycle_id)
+    identified = identify(matched.touched_for_matching(conn, of_cycle))
     tournaments, links = crosswalk(identified, trust)
     found = fixtures(identified, links, trust)
-    matched.write_matching(conn, identified, found, tournaments, links)
+    moved = matched.write_matching(conn, identified, found, tournaments, links)
+    touched = sorted(moved.union(identified.filter(pl.col("listing_id").is_in(of_cycle))["fixture_sr_id"].drop_nulls()))
+    players.write_links(conn, touched, player_links(players.players_of_fixtures(conn, touched)))
     return found.height

@@ -1,0 +1,59 @@
+"""Core: the players that platforms name in their player markets, and which SportRadar player each is proposed to be."""
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped
+
+from ...domain.words import Platform, PlayerEvidence, PlayerStatus
+from .base import Base, BigInt, Text, column, key, one_of
+
+
+class PlayerList(Base):
+    __tablename__ = "player_lists"
+    __table_args__ = (
+        sa.Index(None, "external_player_id"),
+        {"schema": "core", "comment": "Versions of the players that a listing's markets name, by content: a change of squad is a new version."},
+    )
+
+    # In this order a player's name is found by listing and outcome, as a view asks for it.
+    listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
+    external_player_id: Mapped[Text] = key("The platform's own id of the player: the outcome in its player markets.")
+    name: Mapped[Text] = key("Name as the platform writes it; several spellings have a row each.")
+    team: Mapped[Text] = key("Team as the platform writes it; '' when it does not.")
+    list_hash: Mapped[BigInt] = key("Hash of the whole list's content.")
+
+
+class PlayerListObservation(Base):
+    __tablename__ = "player_list_observations"
+    __table_args__ = (
+        sa.Index(None, "listing_id", "list_hash"),
+        {"schema": "core", "comment": "One row per cycle and listing whose answers name players, with the list they made."},
+    )
+
+    cycle_id: Mapped[BigInt] = key("Cycle.")
+    listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
+    list_hash: Mapped[BigInt] = column("The list.")
+
+
+class PlayerLink(Base):
+    __tablename__ = "player_links"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["fixture_sr_id"], ["core.fixtures.sr_id"], ondelete="CASCADE"),
+        sa.Index(None, "platform", "external_player_id"),
+        {
+            "schema": "core",
+            "comment": "One row per fixture, platform and player: who he is proposed to be, derived anew from the fixture's listings each time.",
+        },
+    )
+
+    fixture_sr_id: Mapped[BigInt] = key("Fixture.")
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    external_player_id: Mapped[Text] = key("The platform's own id of the player.")
+    player_name: Mapped[Text] = column("One name of his, as the platform writes it.")
+    sr_player_id: Mapped[BigInt | None] = column("SportRadar id of the player; null when none is proposed.")
+    evidence: Mapped[PlayerEvidence | None] = column(
+        "sportradar_id: the platform's own id; same_name: equal names; name_contained: a weaker proposal, all words of one name are in the other; "
+        "null when none is proposed.",
+        type_=one_of(PlayerEvidence),
+    )
+    status: Mapped[PlayerStatus] = column("proposed; ambiguous: several fit, none is chosen; none: nobody fits.", type_=one_of(PlayerStatus))
+    n_candidates: Mapped[int] = column("SportRadar players of the fixture that fit by id or name.")
