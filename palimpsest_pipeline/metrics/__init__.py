@@ -4,6 +4,7 @@ Frames in, frames out; no I/O.
 """
 
 from .coverage import coverage_fixture, coverage_tournament
+from .fair import fair_probabilities
 from .margins import market_margins, outcome_sets, outcomes_of
 from .quality import run_quality
 from .rates import match_rate_platform
@@ -13,6 +14,7 @@ __all__ = [
     "Universe",
     "coverage_fixture",
     "coverage_tournament",
+    "fair_probabilities",
     "market_margins",
     "match_rate_platform",
     "outcome_sets",

@@ -104,23 +104,32 @@ def market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame
     suspended = pl.col("state") == MarketState.SUSPENDED.value
     backable = pl.col("price").is_not_null() & (pl.col("state") == MarketState.OFFERED.value)
     markets = (
-        outcomes.with_columns(price=price)
-        .with_columns(backable=backable, inverse=EVENS_MILLI / pl.col("price"), bit=_bit())
+        outcomes.with_columns(price=price, suspended=suspended, open=pl.col("outcome") != "")
+        .with_columns(backable=backable, inverse=EVENS_MILLI / pl.col("price"))
         .sort("ordinal", "price")  # a sum of floats depends on the order of its terms
+        .select(
+            *by,
+            *("ordinal", "price", "suspended", "open", "backable", "inverse"),
+            listed_bit=pl.when(pl.col("suspended") | pl.col("price").is_not_null()).then(_bit()),
+            offered_ordinal=pl.when("backable").then("ordinal"),
+            offered_price=pl.when("backable").then("price"),
+            offered_inverse=pl.when("backable").then("inverse"),
+        )
         .group_by(*by)
         .agg(
             n_outcomes=pl.col("backable").sum(),
             n_priced=pl.col("price").count(),
-            n_suspended=suspended.sum(),
-            outcome_mask=pl.col("bit").filter(pl.col("price").is_not_null() | suspended).sum(),
-            n_open=(pl.col("outcome") != "").sum(),
-            n_listed=pl.len(),
+            n_suspended=pl.col("suspended").sum(),
+            n_open=pl.col("open").sum(),
+            n_rows=pl.len(),
             n_ordinals=pl.col("ordinal").n_unique(),
-            sum_inverse=pl.col("inverse").filter("backable").sum(),
+            outcome_mask=pl.col("listed_bit").sum(),
+            sum_inverse=pl.col("offered_inverse").sum(),
             sum_priced=pl.col("inverse").sum(),
-            ordinals=pl.col("ordinal").filter("backable"),
-            odds_milli=pl.col("price").filter("backable"),
+            ordinals="offered_ordinal",
+            odds_milli="offered_price",
         )
+        .with_columns(pl.col("ordinals", "odds_milli").list.drop_nulls())
         .join(sets.group_by("market_id").agg(pl.col("winners_k").first(), pl.col("n_expected").max()), on="market_id", how="left")
         .join(sets.select("market_id", "outcome_mask", n_in_set="n_expected"), on=("market_id", "outcome_mask"), how="left")
         .with_columns(n_expected=pl.coalesce("n_in_set", "n_expected"))
@@ -155,7 +164,7 @@ def _status() -> pl.Expr:
 
 
 def _refuse_duplicates(markets: pl.DataFrame, by: Sequence[str]) -> None:
-    twice = markets.filter(pl.col("n_open") == 0, pl.col("n_listed") > pl.col("n_ordinals"))
+    twice = markets.filter(pl.col("n_open") == 0, pl.col("n_rows") > pl.col("n_ordinals"))
     if twice.height:
         message = f"{twice.height} markets name an outcome twice, first {dict(zip(by, twice.select(*by).row(0), strict=True))}"
         raise ValueError(message)
