@@ -1,12 +1,10 @@
 """Reading of loosely typed JSON: numbers as text, lists as objects, instants, odds. One helper per kind of looseness, used by all dialects."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from functools import lru_cache
-from math import isfinite
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -15,6 +13,8 @@ from ..domain.observations import PayloadRejected
 from ..domain.words import Platform
 
 T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -26,6 +26,7 @@ BROKEN_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _MAX_DIGITS: Final = 18
 _MAX_MILLI: Final = 2**31 - 1
+_MAX_COUNT: Final = 2**31 - 1
 _ERROR_PATH: Final = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
@@ -57,6 +58,11 @@ def text(value: Any) -> str | None:
     return None
 
 
+def written(value: Any) -> str | None:
+    """Text of an id or a name inside a book, as it is written; None for nothing and for anything but text and whole numbers."""
+    return value or None if isinstance(value, str) else text(value)
+
+
 def integer(value: Any) -> int | None:
     """A whole number that may come as text or as a float without fraction; None for anything else."""
     if isinstance(value, bool):
@@ -74,9 +80,9 @@ def integer(value: Any) -> int | None:
 
 
 def count(value: Any) -> int | None:
-    """A whole number of at least nought; None for anything else."""
+    """A whole number of at least nought, as far as a count can go; None for anything else."""
     number = integer(value)
-    return number if number is not None and number >= 0 else None
+    return number if number is not None and 0 <= number <= _MAX_COUNT else None
 
 
 def positive_id(value: Any) -> int | None:
@@ -89,22 +95,50 @@ def odds_milli(value: Any) -> int | None:
     """Decimal odds x 1000, exact for text, half to even. None for what is no price: 1.00 and less, null, blanks, dashes, any other text."""
     if isinstance(value, str):
         return _milli_of_text(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+    if isinstance(value, int | float) and 1 < value < _MAX_MILLI:
         return _price_or_none(round(value * 1000))
     return None
 
 
-@lru_cache(maxsize=65536)
 def _milli_of_text(value: str) -> int | None:
     try:
         number = Decimal(value.strip())
-        return _price_or_none(int(number.scaleb(3).to_integral_value(ROUND_HALF_EVEN)))
-    except (InvalidOperation, OverflowError, ValueError):
+        # Compared first: a number like 1e999999 cannot be scaled.
+        return _price_or_none(int(number.scaleb(3).to_integral_value(ROUND_HALF_EVEN))) if 1 < number < _MAX_MILLI else None
+    except (InvalidOperation, ValueError):
         return None
 
 
 def _price_or_none(milli: int) -> int | None:
     return milli if 1000 < milli <= _MAX_MILLI else None
+
+
+class Memo(dict[K, V]):
+    """What a pure function makes of the few values that come over and over again: `memo[value]`. Forgets everything when it is full."""
+
+    def __init__(self, make: Callable[[K], V], size: int) -> None:
+        super().__init__()
+        self._make, self._size = make, size
+
+    def __missing__(self, key: K) -> V:
+        if len(self) >= self._size:
+            self.clear()
+        made = self[key] = self._make(key)
+        return made
+
+
+Odds = str | float | None
+"""A price as the platforms write it: text, a number, or none."""
+
+NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+
+MILLI: Final[Memo[Odds, int | None]] = Memo(odds_milli, 1 << 16)
+"""`odds_milli` of any odds: a book of thousands of prices holds some hundreds of different ones."""
+
+
+def odds_or_none(value: Any) -> Odds:
+    """The value where odds can be read from it at all; None for anything else."""
+    return value if isinstance(value, str | int | float) else None
 
 
 def iso_instant(value: Any, zone_if_missing: Any = None) -> datetime | None:

@@ -1,20 +1,19 @@
-"""Reading of SportyBet's events: one listing, one whole book, one list page, the tree. Asks nothing and knows no order of pages."""
+"""Reading of SportyBet's events: what an answer is, one listing, one list page, the tree. Asks nothing and knows no order of pages."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
 from ...domain.exchange import Answer
-from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+from ...domain.observations import Listing
 from ...domain.words import FailureClass, ListingKind, PayloadKind, Platform, Sport
 from .. import collecting, judging
 from ..reading import (
     BROKEN_JSON,
     UnreadableError,
-    body_of,
     count,
     decode,
     epoch_ms_instant,
@@ -22,7 +21,6 @@ from ..reading import (
     is_empty_json,
     is_simulated,
     object_of,
-    odds_milli,
     positive_id,
     text,
 )
@@ -32,7 +30,7 @@ from .endpoints import LIVE, SIMULATED_CATEGORY_IDS, SPORT_IDS, VIRTUAL_FOOTBALL
 SPORTYBET = Platform.SPORTYBET
 SPORTS: Final = {external_id: sport for sport, external_id in SPORT_IDS.items()}
 
-_ENVELOPE = msgspec.json.Decoder(shapes.Envelope)
+ENVELOPE = msgspec.json.Decoder(shapes.Envelope)
 _TREE = msgspec.json.Decoder(shapes.TreeData)
 _SPORT = msgspec.json.Decoder(shapes.SportNode)
 _CATEGORY = msgspec.json.Decoder(shapes.CategoryNode)
@@ -40,16 +38,16 @@ _TOURNAMENT = msgspec.json.Decoder(shapes.TournamentNode)
 _PAGE = msgspec.json.Decoder(shapes.ListData)
 _TOURNAMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _LISTED = msgspec.json.Decoder(shapes.ListTournament)
-_EVENT = msgspec.json.Decoder(shapes.Event)
+EVENT = msgspec.json.Decoder(shapes.EventWithMarkets)
 _EVENT_ID = msgspec.json.Decoder(shapes.EventId)
 _PRODUCT = msgspec.json.Decoder(shapes.MarketProduct)
-_MARKET = msgspec.json.Decoder(shapes.Market)
 
-_OK: Final = 10000
+OK: Final = 10000
 _INVALID: Final = 19000
 _NO_SUCH_RESOURCE: Final = 19001
 
-_MATCH: Final = "sr:match:"
+MATCH: Final = "sr:match:"
+_LIVE_PRODUCT: Final = int(LIVE)
 _TOURNAMENT_ID: Final = re.compile(r"^sr:tournament:(\d{1,18})$")
 _GENIUS: Final = re.compile(r"^1111111(\d{7,9})$")
 """A Genius id dressed as a SportRadar id: seven ones, then the Genius number."""
@@ -61,13 +59,13 @@ def judge(answer: Answer) -> judging.Verdict | None:
     if verdict is not None:
         return verdict
     try:
-        envelope = _ENVELOPE.decode(answer.body or b"")
+        envelope = ENVELOPE.decode(answer.body or b"")
     except BROKEN_JSON as error:
         return judging.json_verdict(error)
     code = integer(envelope.biz_code)
     if code is None:
         return FailureClass.CONTRACT_BROKEN, f"no bizCode: {judging.excerpt(answer.body or b'')}"
-    if code != _OK:
+    if code != OK:
         refusal = _refusal(code, answer.request.kind is PayloadKind.DETAIL)
         return refusal, f"bizCode {code}: {envelope.inner_msg or envelope.message or ''}".rstrip(": ")
     return _judge_data(answer.request.kind, bytes(envelope.data))
@@ -90,37 +88,8 @@ def _refusal(code: int, detail: bool) -> FailureClass:
     return FailureClass.CONTRACT_BROKEN if code == _NO_SUCH_RESOURCE else FailureClass.PERMANENT
 
 
-def read_listing(answer: Answer) -> Listing:
-    """Raises PayloadRejected."""
-    return _detail_event(answer)[1]
-
-
-def read_detail(answer: Answer) -> Detail:
-    """Raises PayloadRejected, also when the match is in play or the book is the live one."""
-    event, listing = _detail_event(answer)
-    if listing.in_play:
-        raise PayloadRejected(SPORTYBET, "$.data", f"in play: status {event.status}, or the live product's book")
-    rejects: list[Reject] = []
-    # The first half of `productStatus` closes a whole product for betting, whatever its markets say.
-    closed = event.banned is True or (isinstance(event.product_status, str) and event.product_status.startswith("1#"))
-    return Detail(listing, _prices(listing.external_id, event.markets or [], closed, rejects), rejects)
-
-
-def _detail_event(answer: Answer) -> tuple[shapes.Event, Listing]:
-    body = body_of(SPORTYBET, answer, judge(answer))
-    try:
-        event = decode(_EVENT, _ENVELOPE.decode(body).data, "$.data")
-        listing = listing_of(event, "$.data", live_product=answer.request.params.get("productId") == LIVE)
-    except UnreadableError as error:
-        raise PayloadRejected(SPORTYBET, error.path, error.reason) from error
-    asked = answer.request.external_id
-    if asked is not None and asked.removeprefix(_MATCH) != listing.external_id.removeprefix(_MATCH):
-        raise PayloadRejected(SPORTYBET, "$.data.eventId", f"the answer is about {listing.external_id}, asked was {asked}")
-    return event, listing
-
-
-def listing_of(event: shapes.Event, path: str, live_product: bool = False) -> Listing:
-    """The listing that an event claims to be. Raises UnreadableError."""
+def listing_of(event: shapes.Event, path: str, products: Iterable[Any], live_product: bool = False) -> Listing:
+    """The listing that an event claims to be. It is in play as well when a market is of the live product. Raises UnreadableError."""
     sport_node = object_of(event.sport)
     category = object_of(sport_node.get("category"))
     tournament = object_of(category.get("tournament"))
@@ -137,7 +106,7 @@ def listing_of(event: shapes.Event, path: str, live_product: bool = False) -> Li
         raise UnreadableError(f"{path}.estimateStartTime", f"{event.estimate_start_time!r} is no instant in milliseconds")
     home, away = (event.home_team_name or "").strip(), (event.away_team_name or "").strip()
     country, name = text(category.get("name")), text(tournament.get("name")) or ""
-    kind = ListingKind.MATCH if event.event_id.startswith(_MATCH) else ListingKind.ANTEPOST
+    kind = ListingKind.MATCH if event.event_id.startswith(MATCH) else ListingKind.ANTEPOST
     if sport_id in VIRTUAL_FOOTBALL_IDS or category.get("id") in SIMULATED_CATEGORY_IDS or is_simulated(country, name, home, away):
         kind = ListingKind.SIMULATED
     if kind is ListingKind.MATCH and not (home and away):
@@ -158,21 +127,22 @@ def listing_of(event: shapes.Event, path: str, live_product: bool = False) -> Li
         genius_id=genius_id,
         sr_tournament_id=sr_tournament_id(tournament_id),
         n_markets_declared=count(event.total_market_size),
-        in_play=live_product or _in_play(event),
+        in_play=live_product or _begun(event) or any(product == _LIVE_PRODUCT for product in map(integer, products)),
     )
 
 
-def _in_play(event: shapes.Event) -> bool:
-    """Anything but "not started": running, ended, postponed; live scores; or markets of the live product."""
-    if (integer(event.status) or 0) != 0 or event.played_seconds or event.set_score:
-        return True
-    for raw in event.markets or ():
+def _begun(event: shapes.Event) -> bool:
+    """Anything but "not started": running, ended, postponed; or live scores."""
+    return bool((integer(event.status) or 0) != 0 or event.played_seconds or event.set_score)
+
+
+def products_of(markets: Iterable[msgspec.Raw]) -> Iterator[Any]:
+    """Products of the markets that can be read so far."""
+    for raw in markets:
         try:
-            if str(_PRODUCT.decode(raw).product) == LIVE:
-                return True
+            yield _PRODUCT.decode(raw).product
         except BROKEN_JSON:
             continue  # a market that is no object is rejected when the book is read
-    return False
 
 
 def match_ids(event_id: str, event_source: Any) -> tuple[int | None, int | None]:
@@ -180,9 +150,9 @@ def match_ids(event_id: str, event_source: Any) -> tuple[int | None, int | None]
 
     A source of type BET_RADAR may carry the Genius dress as well; a number that both providers claim is nobody's SportRadar id.
     """
-    remainder = event_id.removeprefix(_MATCH)
+    remainder = event_id.removeprefix(MATCH)
     genius = _GENIUS.match(remainder)
-    own_sr = positive_id(remainder) if event_id.startswith(_MATCH) and not genius else None
+    own_sr = positive_id(remainder) if event_id.startswith(MATCH) and not genius else None
     own_genius = positive_id(genius[1]) if genius else None
     sources = [object_of(object_of(event_source).get(phase)) for phase in ("preMatchSource", "liveSource")]
     named = [(source.get("sourceType"), _bare(source.get("sourceId"))) for source in sources]
@@ -195,7 +165,7 @@ def match_ids(event_id: str, event_source: Any) -> tuple[int | None, int | None]
 
 
 def _bare(source_id: Any) -> int | None:
-    digits = (text(source_id) or "").removeprefix(_MATCH)
+    digits = (text(source_id) or "").removeprefix(MATCH)
     dressed = _GENIUS.match(digits)
     return positive_id(dressed[1] if dressed else digits)
 
@@ -204,34 +174,6 @@ def sr_tournament_id(tournament_id: str) -> int | None:
     """SportRadar's tournament number; `sr:simple_tournament:` numbers are another space and give none."""
     found = _TOURNAMENT_ID.match(tournament_id)
     return positive_id(found[1]) if found else None
-
-
-def _prices(external_id: str, markets: Sequence[msgspec.Raw], closed: bool, rejects: list[Reject]) -> RawPrices:
-    prices = RawPrices()
-    outcome_ids, outcome_names, odds, off = prices.outcome_id, prices.outcome_name, prices.odds_milli, prices.off
-    for m, raw in enumerate(markets):
-        try:
-            market = decode(_MARKET, raw, f"$.data.markets[{m}]")
-        except UnreadableError as error:
-            rejects.append(Reject(SPORTYBET, external_id, error.path, error.reason))
-            continue
-        market_id, market_name, specifier = str(market.id), market.name or market.desc or "", market.specifier or ""
-        market_off = closed or market.banned is True or (integer(market.status) or 0) != 0
-        before = len(outcome_ids)
-        for o, outcome in enumerate(market.outcomes or ()):
-            outcome_id = text(outcome.id)
-            if outcome_id is None:
-                rejects.append(Reject(SPORTYBET, external_id, f"$.data.markets[{m}].outcomes[{o}].id", "no outcome id"))
-                continue
-            outcome_ids.append(outcome_id)
-            outcome_names.append(text(outcome.desc) or outcome_id)
-            odds.append(odds_milli(outcome.odds))
-            off.append(market_off or integer(outcome.is_active) != 1)
-        prices.market_id.append(market_id)
-        prices.market_name.append(market_name)
-        prices.specifier.append(specifier)
-        prices.n_outcomes.append(len(outcome_ids) - before)
-    return prices
 
 
 @dataclass(slots=True)
@@ -246,7 +188,7 @@ def page_listings(answer: Answer, found: collecting.Collected) -> Page:
     """Adds the listings of a list answer to `found`: a page of all events, or the tournaments that were asked for."""
     page = Page()
     try:
-        data = _ENVELOPE.decode(answer.body or b"").data
+        data = ENVELOPE.decode(answer.body or b"").data
         if bytes(data).startswith(b"["):
             tournaments, base = decode(_TOURNAMENTS, data, "$.data"), "$.data"
         else:
@@ -267,7 +209,8 @@ def page_listings(answer: Answer, found: collecting.Collected) -> Page:
             event_id = _event_id(raw)
             page.ids.append(event_id or path)
             try:
-                listings.append(listing_of(decode(_EVENT, raw, path), path))
+                event = decode(EVENT, raw, path)
+                listings.append(listing_of(event, path, products_of(event.markets or ())))
             except UnreadableError as error:
                 found.reject(event_id, error.path, error.reason, text(tournament.id))
     found.add(collecting.once(listings))
@@ -283,7 +226,7 @@ def _event_id(raw: msgspec.Raw) -> str | None:
 
 def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
     """The sport's tree. Raises UnreadableError when the answer is no tree or does not hold the sport. Popular tournaments repeat others: not read."""
-    data = _ENVELOPE.decode(answer.body or b"").data
+    data = ENVELOPE.decode(answer.body or b"").data
     node, at = _sport_node(decode(_TREE, data, "$.data").sport_list, SPORT_IDS[sport])
     tree = collecting.Tree(total=count(node.event_size))
     for c, raw_category in enumerate(node.categories or ()):

@@ -1,10 +1,12 @@
 """SportyBet's JSON as types. Only what is read is named. Nothing is ever null there: what is unknown is absent, so nearly all is optional."""
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ..reading import NO_RAW
+from ..reading import NO_RAW, NonEmpty, Odds
+
+E = TypeVar("E")
 
 
 class Envelope(msgspec.Struct, gc=False, rename="camel"):
@@ -50,7 +52,7 @@ class ListTournament(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Event(msgspec.Struct, gc=False, rename="camel"):
-    """An event in a list or as a detail, its markets left undecoded."""
+    """An event in a list or as a detail, without its markets."""
 
     event_id: str
     estimate_start_time: Any = None
@@ -64,6 +66,11 @@ class Event(msgspec.Struct, gc=False, rename="camel"):
     played_seconds: Any = None
     set_score: Any = None
     banned: Any = None
+
+
+class EventWithMarkets(Event, rename="camel"):
+    """An event, its markets left undecoded."""
+
     markets: list[msgspec.Raw] | None = None
 
 
@@ -78,13 +85,52 @@ class MarketProduct(msgspec.Struct, gc=False):
 
 
 class Outcome(msgspec.Struct, gc=False, rename="camel"):
+    """An outcome as the platform sends it; anything else is a `LooseOutcome`."""
+
+    id: NonEmpty
+    odds: Odds = None
+    is_active: int = 0
+    desc: str | None = None
+
+
+class Market(msgspec.Struct, gc=False):
+    """A market as the platform sends it; anything else is a `LooseMarket`."""
+
+    id: str
+    specifier: str | None = None
+    product: int | None = None
+    desc: str | None = None
+    status: int = 0
+    name: str | None = None
+    outcomes: list[Outcome] = []
+    banned: bool = False
+
+
+class Book(Event, rename="camel"):
+    markets: list[Market] = []
+
+
+class Head(Event, rename="camel"):
+    """An event with no more of its markets than tells whether it is in play."""
+
+    markets: list[MarketProduct] = []
+
+
+class DetailAnswer(msgspec.Struct, Generic[E], gc=False, rename="camel"):
+    """A whole detail answer as the platform sends it."""
+
+    biz_code: int
+    data: E
+
+
+class LooseOutcome(msgspec.Struct, gc=False, rename="camel"):
     id: Any = None
     odds: Any = None
     is_active: Any = None
     desc: Any = None
 
 
-class Market(msgspec.Struct, gc=False, rename="camel"):
+class LooseMarket(msgspec.Struct, gc=False):
     id: int | str
     specifier: str | None = None
     product: Any = None
@@ -92,4 +138,4 @@ class Market(msgspec.Struct, gc=False, rename="camel"):
     banned: Any = None
     name: str | None = None
     desc: str | None = None
-    outcomes: list[Outcome] | None = None
+    outcomes: list[LooseOutcome] | None = None
