@@ -315,6 +315,8 @@ BOTH_TEAMS: Final[dict[str, Callable[[View, str], Worlds | Stakes]]] = {
 
 WHOLE_MATCH: Final = {"double_chance_and_btts_in_1h", "double_chance_and_btts_in_2h", "half_time_full_time_and_total_1h"}
 """Keys of bets on the whole match that end like those on a half."""
+OTHER_WORDS: Final = {"bookings_range"}
+"""Markets whose outcomes are a platform's own texts, which would read as something else."""
 KEY: Final = re.compile(r"(?P<base>.+?)(?:_(?P<period>1h|2h))?")
 
 
@@ -334,7 +336,7 @@ def meaning(market_key: str, specifier: str, outcome: str) -> Bet | None:
     assert match is not None
     base, period = (key, "ft") if key in WHOLE_MATCH else (match["base"], match["period"] or "ft")
     parts = dict(part.split("=", 1) for part in specifier.split("|") if part)
-    if parts.get("goalnr", "1") != "1" or "minute" in parts or "minsnr" in parts or "points" in market_key:
+    if parts.get("goalnr", "1") != "1" or "minute" in parts or "minsnr" in parts or "points" in market_key or market_key in OTHER_WORDS:
         return None
     side, _, rest = base.partition("_")
     reader = BOTH_TEAMS.get(base) or COUNTS.get(base)
