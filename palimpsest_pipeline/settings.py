@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     grace_minutes: int = Field(default=10, ge=0, lt=60, description="How long after its hour a live run may still belong to it")
     landing_retention_days: int = Field(default=7, ge=1)
     history_hot_days: int = Field(default=7, ge=1, description="Days of odds history kept in Postgres")
+    min_mapped_rate: float = Field(default=0.95, ge=0, le=1, description="A check warns when a platform's mapped markets are fewer, share of 1")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's UI, on loopback")
     clock_offset_s: float = Field(default=0, description="Shifts the pipeline's clock; for simulated worlds only")
     embedded_durable: bool = Field(default=True, description="False trades crash safety of the embedded Postgres for speed; for demo and tests")

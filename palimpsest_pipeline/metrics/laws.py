@@ -8,11 +8,12 @@ from typing import Final
 
 import polars as pl
 
+from .mapping import CLASSES
 from .rates import ALL
 from .universe import ANY, Universe
 
 VIOLATIONS: Final[dict[str, pl.DataType]] = {"law": pl.String(), "subject": pl.String(), "violation": pl.String()}
-RATES: Final = ("listing_match_rate", "fixture_match_rate", "home_covered_rate", "overall_match_rate", "link_accuracy", "change_ratio")
+RATES: Final = ("listing_match_rate", "fixture_match_rate", "home_covered_rate", "overall_match_rate", "link_accuracy", "change_ratio", "mapped_rate")
 _PAIRED: Final = {
     # coverage_tournament: (match_rate_platform of a competitor, of the union)
     "n_home": ("n_home", "n_home"),
@@ -176,6 +177,39 @@ def changes_are_plausible(quality: pl.DataFrame, min_captures: int = 50) -> pl.D
     wrong = quality.filter(compared >= min_captures, (pl.col("changed") == 0) | (pl.col("confirmed") == 0))
     sentence = pl.format("{} captures changed and {} did not", "changed", "confirmed")
     return _violations("changes are plausible", wrong, pl.format("{} {}", "platform", "stage"), sentence)
+
+
+def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
+    """mapping_coverage: mapped and unmapped are together what was seen, and every unmapped occurrence is in the ledger (core.unmapped_markets)."""
+    row = pl.format("cycle {}, {} {} {}", "cycle_id", "platform", "sport", "family")
+    wrong = coverage.filter(pl.sum_horizontal("n_mapped", *CLASSES) != pl.col("n_markets_seen"))
+    lost = _violations("mapping adds up", wrong, row, pl.format("{} mapped and the unmapped are not the {} seen", "n_mapped", "n_markets_seen"))
+    key = ["cycle_id", "platform", "sport", "error_class"]
+    counted = coverage.rename(CLASSES).unpivot(list(CLASSES.values()), index=key[:3], variable_name="error_class", value_name="counted")
+    both = (
+        counted.group_by(key)
+        .agg(pl.col("counted").sum())
+        .join(unmapped.group_by(key).agg(kept=pl.col("occurrences").sum()), on=key, how="full", coalesce=True)
+        .with_columns(pl.col("counted", "kept").fill_null(0))
+    )
+    subject = pl.format("cycle {}, {} {} {}", "cycle_id", "platform", "sport", "error_class")
+    sentence = pl.format("{} occurrences counted, {} in core.unmapped_markets", "counted", "kept")
+    return pl.concat([lost, _violations("mapping adds up", both.filter(pl.col("counted") != pl.col("kept")), subject, sentence)])
+
+
+def markets_are_mapped(rates: pl.DataFrame, least: float, max_drop: float = 0.01) -> pl.DataFrame:
+    """Mapped rates of two full cycles (cycle_id, platform, mapped_rate): in the last one none is below `least`, none fell by more than `max_drop`."""
+    last = rates.filter(pl.col("cycle_id") == pl.col("cycle_id").max())
+    before = rates.filter(pl.col("cycle_id") != pl.col("cycle_id").max()).select("platform", was="mapped_rate")
+    low = last.filter(pl.col("mapped_rate") < least)
+    fallen = last.join(before, on="platform").filter(pl.col("was") - pl.col("mapped_rate") > max_drop)
+    rate = pl.col("mapped_rate").round(4)
+    return pl.concat(
+        [
+            _violations("markets are mapped", low, pl.col("platform"), pl.format("{} of its markets are mapped, less than {}", rate, pl.lit(least))),
+            _violations("markets are mapped", fallen, pl.col("platform"), pl.format("mapped fell from {} to {}", pl.col("was").round(4), rate)),
+        ]
+    )
 
 
 def _violations(law: str, rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:

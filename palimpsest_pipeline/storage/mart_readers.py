@@ -84,3 +84,10 @@ def headline(rates: pl.DataFrame) -> dict[str, Any]:
     row = union.row(0, named=True)
     names = ("n_union", "n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined", "overall_match_rate", "home_covered_rate")
     return {name: row[name] for name in names}
+
+
+def mapped_rates(coverage: pl.DataFrame) -> dict[str, float]:
+    """`mapped_rate_<platform>` of the newest cycle of each platform, from rows of mapping_coverage."""
+    newest = coverage.filter(pl.col("cycle_id") == pl.col("cycle_id").max().over("platform"))
+    rates = newest.group_by("platform").agg(pl.col("n_mapped").sum() / pl.col("n_markets_seen").sum()).sort("platform")
+    return {f"mapped_rate_{platform}": round(rate, 6) for platform, rate in rates.iter_rows()}
