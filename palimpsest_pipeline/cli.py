@@ -10,14 +10,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from .cli_markets import markets_app
-from .console import PARTIAL, Json, err, escaped, fail, out, print_frame, say
+from .console import PARTIAL, Json, err, escaped, fail, out, parse_hour, print_frame, say
 from .settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Scrape, match and compare three bookmakers.")
@@ -28,16 +28,6 @@ app.add_typer(db_app, name="db")
 app.add_typer(markets_app, name="markets")
 
 Hour = Annotated[str | None, typer.Option(help="UTC hour, e.g. 2026-06-26-19:00. Default: now.")]
-
-
-def parse_hour(text: str) -> datetime:
-    """UTC hour from `2026-06-26-19:00`, `2026-06-26T19:00` or `2026-06-26` (its first hour). Raises typer.BadParameter."""
-    for pattern in ("%Y-%m-%d-%H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d"):
-        try:
-            return datetime.strptime(text, pattern).replace(tzinfo=UTC, minute=0)
-        except ValueError:
-            continue
-    raise typer.BadParameter(f"{text!r} is no UTC hour; write it as 2026-06-26-19:00")
 
 
 @contextmanager

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import Json, escaped, out, print_frame, print_table
+from .console import PARTIAL, Json, escaped, fail, out, parse_hour, print_frame, print_table, say
 from .domain.words import Platform, Sport
+from .settings import load_settings
 
 if TYPE_CHECKING:
+    import polars as pl
+
+    from .defs.audit import LeftOut
     from .markets.show import Market
+
+MOST_UNMAPPED = 15
+"""Unmapped markets per platform in a table for people."""
+MOST_LEFT_OUT = 20
 
 markets_app = typer.Typer(no_args_is_help=True, help="The vocabulary of markets: look up, list, audit.")
 
@@ -84,3 +92,71 @@ def list_markets(
         out.print("no market fits")
     else:
         print_frame(f"{found.height} markets", found.drop("line_kind"))
+
+
+@markets_app.command("audit")
+def audit(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH…",
+            help="Files with one captured detail answer each, folders of them, the root of a landing, "
+            "or a CSV of counted market ids (platform, raw_market_id, occurrences). Default: the landing of the settings.",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Of a CSV, only the rows with this value in the column `source`.")] = None,
+    platform: PlatformOption = None,
+    hour: Annotated[str | None, typer.Option(help="Of a landing, only this UTC hour, e.g. 2026-06-26-19:00.")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=0, help="How many unmapped markets to name per platform. Default: 15 in tables, all in JSON.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """How much of what platforms sell the vocabulary knows, and what it does not.
+
+    An occurrence is one (event, market, line); of a landing, the newest book of every listing counts. Comparable: at least two platforms sell it.
+    """
+    from .defs.audit import Chosen
+    from .defs.audit import audit as look_at
+    from .defs.pipeline import Pipeline
+    from .markets.audit import totals, unmapped
+
+    found = Pipeline(load_settings())
+    chosen = Chosen(platform, source, parse_hour(hour) if hour else None)
+    result = look_at(paths or [], found.landing, found.adapters, found.vocabulary, chosen)
+    if result.occurrences.is_empty() and len(result.left_out) == 1:
+        raise fail(f"nothing to audit: {result.left_out[0].where}: {result.left_out[0].reason}")
+    _say_left_out(result.left_out)
+    if result.occurrences.is_empty():
+        raise fail("nothing to audit in what was given")
+    shares, missing = totals(result.occurrences), unmapped(result.occurrences, found.vocabulary)
+    if as_json:
+        missing = missing if top is None else missing.group_by("platform", maintain_order=True).head(top)
+        found_on = {row.pop("platform"): row for row in shares.to_dicts()}
+        out.print_json(json.dumps({p: {**row, "unmapped": missing.filter(platform=p).drop("platform").to_dicts()} for p, row in found_on.items()}))
+    else:
+        _print_audit(shares, missing, MOST_UNMAPPED if top is None else top)
+    if not all(x.in_play for x in result.left_out):
+        raise typer.Exit(PARTIAL)
+
+
+def _say_left_out(left_out: "list[LeftOut]") -> None:
+    for x in left_out[:MOST_LEFT_OUT]:
+        say(f"left out: {x.where}: {x.reason}")
+    if len(left_out) > MOST_LEFT_OUT:
+        say(f"left out: {len(left_out) - MOST_LEFT_OUT} more")
+
+
+def _print_audit(shares: "pl.DataFrame", missing: "pl.DataFrame", top: int) -> None:
+    print_frame("Occurrences (event, market, line) and how many of them the vocabulary knows", shares)
+    headings = [("market id", False), ("name", False), ("occurrences", True), ("reason", False), ("specifier", False), ("outcomes", False)]
+    for platform in shares["platform"]:
+        rows = missing.filter(platform=platform)
+        if rows.is_empty() or not top:
+            continue
+        ranked = (
+            (r["external_market_id"], r["name"], r["occurrences"], r["triage"] or r["error_class"], r["specifier"], ", ".join(r["sample_outcomes"]))
+            for r in rows.head(top).to_dicts()
+        )
+        print_table(f"Not mapped on {platform}: {min(top, rows.height)} of {rows.height}", headings, ranked)

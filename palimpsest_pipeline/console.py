@@ -1,8 +1,8 @@
-"""How every command speaks: results on standard output, progress and errors on standard error, tables for people, JSON for scripts."""
+"""How every command speaks and is spoken to: results on standard output, all else on standard error, tables for people, JSON for scripts."""
 
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -35,6 +35,16 @@ def fail(message: str, code: int = 1) -> typer.Exit:
 def escaped(text: str) -> str:
     """Text that rich prints as it is."""
     return text.replace("[", "\\[")
+
+
+def parse_hour(text: str) -> datetime:
+    """UTC hour from `2026-06-26-19:00`, `2026-06-26T19:00` or `2026-06-26` (its first hour). Raises typer.BadParameter."""
+    for pattern in ("%Y-%m-%d-%H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d"):
+        try:
+            return datetime.strptime(text, pattern).replace(tzinfo=UTC, minute=0)
+        except ValueError:
+            continue
+    raise typer.BadParameter(f"{text!r} is no UTC hour; write it as 2026-06-26-19:00")
 
 
 def print_frame(title: str, frame: Any) -> None:

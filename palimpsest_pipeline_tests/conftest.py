@@ -5,4 +5,5 @@ pytest_plugins = [
     "palimpsest_pipeline_tests.fixtures.postgres",
     "palimpsest_pipeline_tests.fixtures.simulator",
     "palimpsest_pipeline_tests.fixtures.pipeline",
+    "palimpsest_pipeline_tests.fixtures.commands",
 ]

@@ -1,70 +1,17 @@
 """The command line as a user meets it: in a process of its own, in an empty folder."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, Command, assert_one_clear_line, environment, ours
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
-PALIMPSEST = [sys.executable, "-m", "palimpsest_pipeline.cli"]
-
-
-@pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty folder."""
-    return tmp_path_factory.mktemp("home")
-
-
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PALIMPSEST_", "DAGSTER_"))}
-    return {**kept, "PALIMPSEST_HOME_DIR": str(folder / "home"), "PALIMPSEST_EMBEDDED_DURABLE": "false", **more}
-
-
-@pytest.fixture
-def palimpsest(folder: Path) -> Iterator[Command]:
-    """Runs `palimpsest` with the given words and settings; whatever it left running is stopped at the end."""
-
-    def run(*words: str, timeout_s: float = 240, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*PALIMPSEST, *words], cwd=folder, env=environment(folder, **settings), capture_output=True, text=True, timeout=timeout_s, check=False
-        )
-
-    yield run
-    if ours(folder):
-        run("down")
-
-
-def assert_one_clear_line(done: subprocess.CompletedProcess[str], *says: str) -> None:
-    assert done.returncode not in (0, 2), done.stdout
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("error: ")
-    assert "Traceback" not in done.stderr
-    for words in says:
-        assert words in lines[0]
-
-
-def ours(folder: Path) -> list[str]:
-    """Command lines of processes that belong to `folder`."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "environ", "cwd"]):
-        told = (
-            " ".join(process.info["cmdline"] or []) + str((process.info["environ"] or {}).get("PALIMPSEST_HOME_DIR", "")) + str(process.info["cwd"])
-        )
-        if str(folder) in told and process.pid != os.getpid():
-            found.append(told)
-    return found
 
 
 def free_port() -> int:
