@@ -64,6 +64,8 @@ SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
     "period_number": frozenset({"quarternr"}),
     "period_number+total": frozenset({"quarternr", "total"}),
     "period_number+handicap": frozenset({"hcp", "quarternr"}),
+    "set_number": frozenset({"setnr"}),
+    "set_number+total": frozenset({"setnr", "total"}),
 }
 """Canonical specifier parts of each kind of line."""
 
@@ -88,7 +90,8 @@ class Vocabulary:
     markets: market_id Int16, market_key, sport, period, family, name, line_kind, fair_sum (null: unknown), betpawa_market_id (null: not sold there).
     outcomes: market_id, ordinal Int16, outcome_key, name.
     keys: key_id UInt32 (order of preference), platform, sport, external_market_id, market_id, open_outcomes, open_pattern, ladder Boolean.
-        open_pattern: anchored regex of the outcome ids that are not listed, with some of the groups outcome, player, at_least; null: there are none.
+        open_outcomes: template of the outcome ids that are not listed, '' when there are none; open_pattern: the same as an anchored regex with some
+        of the groups outcome, player, at_least, or null.
     parts: key_id, part, role (require, read, ignore), expected, canonical, conversion: what a key does with each raw specifier part.
     added: key_id, canonical, text (`minute=10`).
     outcome_keys: key_id, external_outcome_id, ordinal Int16.
@@ -271,6 +274,8 @@ def _keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
         market = markets[row["market_key"]]
         _check(row["sport"] == market.sport, name, line, f"{market.market_key} is a market of {market.sport}, not of {row['sport']}")
         _template(name, line, row["open_outcomes"])
+        message = f"the outcomes of {market.market_key} are not all listed, so no fair_sum is known"
+        _check(not (row["open_outcomes"] and market.fair_sum), name, line, message)
         identity = (row["platform"], row["sport"], row["external_market_id"], row["requires"], market.market_key)
         _check(identity not in seen, name, line, f"{' '.join(filter(None, identity))} is there twice")
         seen.add(identity)
@@ -351,10 +356,6 @@ def _triage(folder: Path, keys: list[_Key]) -> list[tuple[str, ...]]:
     return list(triage.values())
 
 
-def _old_word(key: _Key) -> str:
-    return "" if not key.open_outcomes else "name" if "{player}" in key.open_outcomes else "id"
-
-
 def _frames(
     markets: dict[str, _Market],
     outcomes: dict[tuple[str, str], tuple[int, str]],
@@ -390,7 +391,7 @@ def _frames(
             orient="row",
         ),
         keys=pl.DataFrame(
-            [(k.key_id, k.platform, k.sport, k.external_market_id, k.market.market_id, _old_word(k), k.open_pattern, k.ladder) for k in keys],
+            [(k.key_id, k.platform, k.sport, k.external_market_id, k.market.market_id, k.open_outcomes, k.open_pattern, k.ladder) for k in keys],
             schema={
                 "key_id": pl.UInt32,
                 **dict.fromkeys(("platform", "sport", "external_market_id"), text),
