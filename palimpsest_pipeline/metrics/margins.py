@@ -100,7 +100,7 @@ def market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame
 
     Raises ValueError when an enumerated outcome of a market is there twice: its price would count twice.
     """
-    price = pl.when(pl.col("odds_milli") > EVENS_MILLI).then(pl.col("odds_milli"))
+    price = pl.when(pl.col("odds_milli") > EVENS_MILLI, pl.col("state") != MarketState.NO_PRICE.value).then("odds_milli")
     suspended = pl.col("state") == MarketState.SUSPENDED.value
     backable = pl.col("price").is_not_null() & (pl.col("state") == MarketState.OFFERED.value)
     markets = (
