@@ -1,9 +1,10 @@
 """How every command speaks and is spoken to: results on standard output, all else on standard error, tables for people, JSON for scripts."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -13,17 +14,22 @@ PARTIAL = 3
 """Exit code of what was done in part."""
 
 PIPE_WIDTH = 160
-"""Columns of a table that goes to a file or another program."""
+"""Columns of a table that goes to a file or another program, unless COLUMNS says otherwise."""
 
-out = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
-err = Console(stderr=True, width=None if sys.stderr.isatty() else PIPE_WIDTH)
+
+def _width(stream: TextIO) -> int | None:
+    return None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+
+
+out = Console(width=_width(sys.stdout))
+err = Console(stderr=True, width=_width(sys.stderr))
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 
 
 def say(message: str) -> None:
     """A line of progress: on standard error, so that standard output stays what a script reads."""
-    err.print(message, style="dim", markup=False, highlight=False)
+    err.print(message, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:

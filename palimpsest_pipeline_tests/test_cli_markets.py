@@ -29,6 +29,7 @@ def test_a_market_is_shown_with_its_ids_and_readings_on_every_platform(palimpses
     assert "bet9ja S_OUA total=2.5 from line=2.5 (number)" in shown
     assert "1 over Over 5001 12 O" in shown
     assert max(map(len, done.stdout.splitlines())) <= 100
+    assert max(map(len, palimpsest("markets", "list", "--family", "corners", **NARROW).stdout.splitlines())) <= 100
 
 
 @pytest.mark.parametrize(
@@ -77,13 +78,18 @@ def test_counted_market_ids_of_one_source_are_audited(palimpsest: Command, marke
     assert_one_clear_line(wrong, "observed_markets.csv", "'nobody'", "audit_phase_43, audit_phase_45")
 
 
-def test_the_table_names_as_many_unmapped_markets_as_asked_for(palimpsest: Command, market_facts: Path):
-    file = str(market_facts / "observed_markets.csv")
-    done = palimpsest("markets", "audit", file, "--source", "audit_phase_45", "--platform", "bet9ja", "--top", "2", **NARROW)
+def test_the_table_names_as_many_unmapped_markets_as_asked_for(palimpsest: Command, folder: Path):
+    ids = [("bet9ja", "S_OU", 5), ("bet9ja", "S_NOBODY", 30), ("bet9ja", "S_NOWHERE", 20), ("bet9ja", "S_NEVER", 10), ("betpawa", "0", 1)]
+    lines = [f"{platform},{market},A market that nobody has ever named in so many words,{n}" for platform, market, n in ids]
+    (folder / "counts.csv").write_text("\n".join(["platform,raw_market_id,raw_name,occurrences", *lines]))
+    done = palimpsest("markets", "audit", "counts.csv", "--platform", "bet9ja", "--top", "2", **NARROW)
     assert done.returncode == 0, done.stderr
     shown = words(done.stdout)
-    assert "Not mapped on bet9ja: 2 of" in shown
-    assert "sportybet" not in shown
+    assert "bet9ja 65 5 5 0.0769 0.0769" in shown
+    assert "Not mapped on bet9ja: 2 of 3" in shown
+    assert shown.index("S_NOBODY") < shown.index("S_NOWHERE")
+    assert "S_NEVER" not in shown
+    assert "betpawa" not in shown
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 

@@ -84,7 +84,7 @@ def test_comparable_is_mapped_and_sold_by_two_platforms(samples: Path):
     shares = found.group_by("platform", "external_market_id").agg(pl.col("comparable").any())
     known = {(platform, market): comparable for platform, market, comparable in shares.iter_rows()}
     assert known["bet9ja", "S_OU"] is known["sportybet", "1"] is known["betpawa", "3743"] is True
-    assert known["bet9ja", "S_3COMBO"] is False  # nobody else sells three bets in one
+    assert known["bet9ja", "S_HCRC"] is False  # nobody else sells a red card for the home coach
 
 
 def test_a_platform_that_is_asked_for_reads_its_own_answers_only(samples: Path):
