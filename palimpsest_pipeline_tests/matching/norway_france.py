@@ -33,15 +33,12 @@ SAME: dict[str, int] = {
     "Patrick Berg": 355174,
     "Sander Berge": 566232,
     "Sander Tangvik": 1650009,
+    "Thelo Aasgaard": 2064247,  # SportyBet: "Aasgaard, Thelo" among the scorers, "Thelonious Gerard Aasgaard" elsewhere
     "Theo Hernandez": 772113,
     "Warren Zaire-Emery": 2256607,
     "William Saliba": 1513599,
 }
 """BetPawa's name and the SportRadar id of the player whom SportyBet calls the same."""
-SPELT_ALIKE_ONCE: dict[str, int] = {
-    "Sondre Klingen Langas": 2001901,  # SportyBet: "Langas, Sondre" among the scorers, the full name elsewhere
-    "Thelo Aasgaard": 2064247,  # SportyBet: "Aasgaard, Thelo" among the scorers, "Thelonious Gerard Aasgaard" elsewhere
-}
 LONGER_OR_SHORTER: dict[str, int] = {
     "Aurelien Djani Tchouameni": 1070898,  # Aurelien Tchouameni
     "Desire Nonka Maho Doue": 2304851,  # Desire Doue
@@ -56,6 +53,7 @@ LONGER_OR_SHORTER: dict[str, int] = {
     "Mathis Rayan Cherki": 1601352,  # Rayan Cherki
     "Michael Akpovie Olise": 1717779,  # Michael Olise
     "Robin Risser": 2411237,  # Robin Risser Birckel
+    "Sondre Klingen Langas": 2001901,  # "Langas, Sondre" among the scorers, the full name elsewhere
     "Torbjorn Lysaker Heggem": 1060801,  # Torbjorn Heggem
 }
 NOT_BY_WORDS: dict[str, int] = {"Dayotchanculle Oswald Upamecano": 769139}
