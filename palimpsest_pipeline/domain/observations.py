@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain, repeat
 from typing import TypeVar
 
 from .words import Completeness, ListingKind, Platform, Sport
@@ -112,7 +113,7 @@ class RawPrices:
 
     def per_outcome(self, column: Sequence[T]) -> list[T]:
         """A column of the market rows with its values once per outcome."""
-        return [value for value, n in zip(column, self.n_outcomes, strict=True) for _ in range(n)]
+        return list(chain.from_iterable(map(repeat, column, self.n_outcomes)))
 
 
 @dataclass(frozen=True, slots=True)

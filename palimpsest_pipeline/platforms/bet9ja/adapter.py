@@ -6,7 +6,7 @@ from ...domain.exchange import Answer, Request
 from ...domain.observations import Detail, Discovery, Listing
 from ...domain.words import FailureClass, Platform, Sport
 from ..base import Crawl
-from . import discovery, endpoints, parse
+from . import book, discovery, endpoints, parse
 
 
 class Bet9jaAdapter:
@@ -31,10 +31,10 @@ class Bet9jaAdapter:
         return endpoints.detail_request(self._cache_version, external_id, sr_id)
 
     def read_listing(self, answer: Answer) -> Listing:
-        return parse.read_listing(answer)
+        return book.read_listing(answer)
 
     def read_detail(self, answer: Answer) -> Detail:
-        return parse.read_detail(answer)
+        return book.read_detail(answer)
 
     def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
         return parse.judge(answer)

@@ -1,19 +1,17 @@
-"""Reading of Bet9ja's events: one listing, one whole book, one competition's list, the tree. Asks nothing and knows no order of requests."""
+"""Reading of Bet9ja's events: what an answer is, one listing, one competition's list, the tree. Asks nothing and knows no order of requests."""
 
-from collections.abc import Mapping
 from datetime import UTC
 from typing import Any, Final
 
 import msgspec
 
 from ...domain.exchange import Answer
-from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+from ...domain.observations import Listing
 from ...domain.words import FailureClass, ListingKind, PayloadKind, Platform, Sport
 from .. import collecting, judging
 from ..reading import (
     BROKEN_JSON,
     UnreadableError,
-    body_of,
     count,
     decode,
     integer,
@@ -21,8 +19,6 @@ from ..reading import (
     is_simulated,
     iso_instant,
     items_of,
-    object_of,
-    odds_milli,
     positive_id,
     text,
 )
@@ -32,19 +28,19 @@ from .endpoints import LIVE_SPORTS_FROM, SPORT_IDS, group_of
 BET9JA = Platform.BET9JA
 SPORTS: Final = {external_id: sport for sport, external_id in SPORT_IDS.items()}
 
-_ENVELOPE = msgspec.json.Decoder(shapes.Envelope)
+ENVELOPE = msgspec.json.Decoder(shapes.Envelope)
 _TREE = msgspec.json.Decoder(shapes.TreeData)
 _SPORT = msgspec.json.Decoder(shapes.SportNode)
 _COUNTRY = msgspec.json.Decoder(shapes.CountryNode)
 _GROUP = msgspec.json.Decoder(shapes.GroupNode)
 _LIST = msgspec.json.Decoder(shapes.ListData)
-_EVENT = msgspec.json.Decoder(shapes.Event)
+EVENT = msgspec.json.Decoder(shapes.Event)
 _EVENT_IDS = msgspec.json.Decoder(shapes.EventIds)
-_DETAIL = msgspec.json.Decoder(shapes.EventDetail)
-_DETAIL_KIND = msgspec.json.Decoder(shapes.DetailKind)
-_LABEL = msgspec.json.Decoder(shapes.MarketLabel)
+DETAIL_KIND = msgspec.json.Decoder(shapes.DetailKind)
 
 _SEPARATOR: Final = " - "
+GOOD: Final = ("OK", "D")
+"""Both come with whole events."""
 
 
 def judge(answer: Answer) -> judging.Verdict | None:
@@ -53,7 +49,7 @@ def judge(answer: Answer) -> judging.Verdict | None:
     if verdict is not None:
         return verdict
     try:
-        envelope = _ENVELOPE.decode(answer.body or b"")
+        envelope = ENVELOPE.decode(answer.body or b"")
         data = bytes(envelope.D)
         if answer.request.kind is PayloadKind.DETAIL:
             return _judge_detail(envelope.R, data)
@@ -78,51 +74,12 @@ def _is_list(result: Any, data: bytes) -> bool:
 def _judge_detail(result: Any, data: bytes) -> judging.Verdict | None:
     if result in ("E", "D", "OK") and is_empty_json(data):
         return FailureClass.NOT_FOUND, f"R {result!r} without an event: unknown, begun or withdrawn"
-    if result not in ("OK", "D") or not data.startswith(b"{"):
+    if result not in GOOD or not data.startswith(b"{"):
         return FailureClass.CONTRACT_BROKEN, f"no event: R {result!r}, D {judging.excerpt(data)}"
-    found = _DETAIL_KIND.decode(data)
+    found = DETAIL_KIND.decode(data)
     if text(found.ID) is None and not bytes(found.AA):
         return FailureClass.NOT_FOUND, f"R {result!r} without an event id"
     return None
-
-
-def read_listing(answer: Answer) -> Listing:
-    """Raises PayloadRejected, also for the in-play feed's answers: their ids are another series."""
-    body = body_of(BET9JA, answer, judge(answer))
-    try:
-        data = _prematch_data(body)
-        listing = listing_of(decode(_EVENT, data, "$.D"), "$.D")
-    except UnreadableError as error:
-        raise PayloadRejected(BET9JA, error.path, error.reason) from error
-    return _asked_for(answer, listing)
-
-
-def read_detail(answer: Answer) -> Detail:
-    """Raises PayloadRejected, also for the in-play feed's answers."""
-    body = body_of(BET9JA, answer, judge(answer))
-    rejects: list[Reject] = []
-    try:
-        event = decode(_DETAIL, _prematch_data(body), "$.D")
-        listing = _asked_for(answer, listing_of(event, "$.D"))
-        prices = _prices(listing.external_id, event, rejects)
-    except UnreadableError as error:
-        raise PayloadRejected(BET9JA, error.path, error.reason) from error
-    return Detail(listing, prices, rejects)
-
-
-def _prematch_data(body: bytes) -> msgspec.Raw:
-    data = _ENVELOPE.decode(body).D
-    kind = decode(_DETAIL_KIND, data, "$.D")
-    if bytes(kind.AA):
-        raise UnreadableError("$.D.AA", "in play: an answer of the in-play feed")
-    return data
-
-
-def _asked_for(answer: Answer, listing: Listing) -> Listing:
-    asked = answer.request.external_id
-    if asked is not None and asked != listing.external_id:
-        raise PayloadRejected(BET9JA, "$.D.ID", f"the answer is about {listing.external_id}, asked was {asked}")
-    return listing
 
 
 def listing_of(event: shapes.Event, path: str, group: str | None = None, asked_sport: Sport | None = None) -> Listing:
@@ -164,63 +121,10 @@ def listing_of(event: shapes.Event, path: str, group: str | None = None, asked_s
     )
 
 
-def _prices(external_id: str, event: shapes.EventDetail, rejects: list[Reject]) -> RawPrices:
-    prices = RawPrices()
-    market_ids, market_names, specifiers = prices.market_id, prices.market_name, prices.specifier
-    outcome_ids, outcome_names, odds = prices.outcome_id, prices.outcome_name, prices.odds_milli
-    names, labels = _labels(event.MK)
-    if isinstance(event.O, list) and event.O:
-        raise UnreadableError("$.D.O", "a filled list in place of prices by key")
-    for key, value in object_of(event.O).items():
-        prefix, _, rest = key.partition("_")
-        named_line, _, outcome = rest.partition("_")
-        name, _, line = named_line.partition("@")
-        if not (prefix and name and outcome):
-            rejects.append(Reject(BET9JA, external_id, f'$.D.O["{key}"]', "no price key: prefix, market and outcome between two underscores"))
-            continue
-        if prefix.startswith("LIVE"):
-            raise UnreadableError(f'$.D.O["{key}"]', "in play: prices of the in-play feed")
-        market_id = f"{prefix}_{name}"
-        if not market_ids or (market_id, line) != (market_ids[-1], specifiers[-1]):
-            market_ids.append(market_id)
-            market_names.append(names.get(market_id, market_id))
-            specifiers.append(line)
-            prices.n_outcomes.append(0)
-        prices.n_outcomes[-1] += 1
-        outcome_ids.append(outcome)
-        outcome_names.append(labels.get((market_id, outcome), outcome))
-        odds.append(odds_milli(value.get("v") if isinstance(value, dict) else value))
-    # The feed has no flag for "cannot be backed": a suspended price is simply 1.
-    prices.off = [False] * len(outcome_ids)
-    return prices
-
-
-def _labels(market_descriptors: shapes.Collection) -> tuple[Mapping[str, str], Mapping[tuple[str, str], str]]:
-    """Names of markets by id, and of outcomes by (market id, code). For display only, so what cannot be read is left out."""
-    names: dict[str, str] = {}
-    labels: dict[tuple[str, str], str] = {}
-    for _, raw in items_of(market_descriptors):
-        try:
-            label = _LABEL.decode(raw)
-        except BROKEN_JSON:
-            continue
-        market_id = text(label.ID)
-        if market_id is None:
-            continue
-        names[market_id] = text(label.DS) or text(label.NAME) or market_id
-        if isinstance(label.SGNK, list) and isinstance(label.SGN, list):
-            labels.update(
-                ((market_id, code), name)
-                for code, name in zip(label.SGNK, label.SGN, strict=False)
-                if isinstance(code, str) and isinstance(name, str)
-            )
-    return names, labels
-
-
 def group_listings(answer: Answer, sport: Sport, found: collecting.Collected) -> set[str]:
     """Adds the listings of one competition's list to `found`; returns the ids of those that are of the competition asked for."""
     group = group_of(answer.request)
-    data = _ENVELOPE.decode(answer.body or b"").D
+    data = ENVELOPE.decode(answer.body or b"").D
     try:
         events = decode(_LIST, data, "$.D").E if not is_empty_json(bytes(data)) else None
     except UnreadableError as error:
@@ -230,7 +134,7 @@ def group_listings(answer: Answer, sport: Sport, found: collecting.Collected) ->
     for e, raw in items_of(events):
         path = f"$.D.E[{e}]"
         try:
-            listings.append(listing_of(decode(_EVENT, raw, path), path, group, sport))
+            listings.append(listing_of(decode(EVENT, raw, path), path, group, sport))
         except UnreadableError as error:
             external_id, tournament = _ids_of(raw)
             found.reject(external_id, error.path, error.reason, group or tournament)
@@ -249,7 +153,7 @@ def _ids_of(raw: msgspec.Raw) -> tuple[str | None, str | None]:
 def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
     """The sport's tree. Raises UnreadableError when the answer is no tree or does not hold the sport. Pseudo-sports are other keys: never read."""
     key = SPORT_IDS[sport]
-    sports = dict(items_of(decode(_TREE, _ENVELOPE.decode(answer.body or b"").D, "$.D").PAL))
+    sports = dict(items_of(decode(_TREE, ENVELOPE.decode(answer.body or b"").D, "$.D").PAL))
     if key not in sports:
         raise UnreadableError("$.D.PAL", f"no node of sport {key}")
     at = f'$.D.PAL["{key}"]'

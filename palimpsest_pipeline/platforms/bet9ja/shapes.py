@@ -1,12 +1,13 @@
 """Bet9ja's JSON as types. Only what is read is named. The server writes an empty object as a list, and an object with keys 0, 1, 2 too: every
 collection is taken as either."""
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ..reading import NO_RAW
+from ..reading import NO_RAW, Odds
 
+E = TypeVar("E")
 Collection = dict[str, msgspec.Raw] | list[msgspec.Raw] | None
 
 
@@ -54,7 +55,27 @@ class Event(msgspec.Struct, gc=False):
     MKNUM: Any = None
 
 
-class EventDetail(Event):
+class Head(Event):
+    """An event of the prematch feed: `AA` is the in-play feed's header."""
+
+    AA: msgspec.Raw = NO_RAW
+
+
+class Book(Head):
+    """A whole prematch event as the platform sends it; anything else is a `LooseBook`."""
+
+    O: dict[str, Odds] = {}  # noqa: E741 - the platform's own name
+    MK: list[msgspec.Raw] = []
+
+
+class DetailAnswer(msgspec.Struct, Generic[E], gc=False):
+    """A whole detail answer as the platform sends it."""
+
+    R: str
+    D: E
+
+
+class LooseBook(Event):
     O: Any = None  # noqa: E741 - the platform's own name
     MK: Collection = None
 

@@ -1,4 +1,4 @@
-"""Reading of BetPawa's events: one listing, one whole book, one list page, the tree. Asks nothing and knows no order of pages."""
+"""Reading of BetPawa's events: what an answer is, one listing, one list page, the tree. Asks nothing and knows no order of pages."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,20 +6,18 @@ from typing import Any
 import msgspec
 
 from ...domain.exchange import Answer
-from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+from ...domain.observations import Listing
 from ...domain.words import FailureClass, ListingKind, PayloadKind, Platform, Sport
 from .. import collecting, judging
 from ..reading import (
     BROKEN_JSON,
     UnreadableError,
-    body_of,
     count,
     decode,
     integer,
     is_simulated,
     iso_instant,
     object_of,
-    odds_milli,
     positive_id,
     text,
 )
@@ -34,10 +32,8 @@ _SPORT = msgspec.json.Decoder(shapes.SportNode)
 _REGION = msgspec.json.Decoder(shapes.RegionNode)
 _COMPETITION = msgspec.json.Decoder(shapes.CompetitionNode)
 _BLOCKS = msgspec.json.Decoder(shapes.Blocks)
-_EVENT = msgspec.json.Decoder(shapes.Event)
+EVENT = msgspec.json.Decoder(shapes.Event)
 _EVENT_IDS = msgspec.json.Decoder(shapes.EventIds)
-_DETAIL = msgspec.json.Decoder(shapes.EventDetail)
-_MARKET = msgspec.json.Decoder(shapes.Market)
 
 _CHALLENGE_WORDS = (b"just a moment", b"challenge", b"attention required", b"access denied", b"blocked", b"forbidden", b"captcha")
 
@@ -74,37 +70,6 @@ def _is_page_of_the_site(answer: Answer, body: bytes) -> bool:
         return False
     page = body[:20_000].lower()
     return b"betpawa" in page and not any(word in page for word in _CHALLENGE_WORDS)
-
-
-def read_listing(answer: Answer) -> Listing:
-    """Raises PayloadRejected."""
-    body = body_of(BETPAWA, answer, judge(answer))
-    try:
-        listing = listing_of(decode(_EVENT, body, "$"), "$")
-    except UnreadableError as error:
-        raise PayloadRejected(BETPAWA, error.path, error.reason) from error
-    return _asked_for(answer, listing)
-
-
-def read_detail(answer: Answer) -> Detail:
-    """Raises PayloadRejected, also when the match is in play."""
-    body = body_of(BETPAWA, answer, judge(answer))
-    try:
-        event = decode(_DETAIL, body, "$")
-        listing = _asked_for(answer, listing_of(event, "$"))
-    except UnreadableError as error:
-        raise PayloadRejected(BETPAWA, error.path, error.reason) from error
-    if listing.in_play:
-        raise PayloadRejected(BETPAWA, "$.additionalInfo.live", "in play: not a prematch book")
-    rejects: list[Reject] = []
-    return Detail(listing, _prices(listing.external_id, event.markets or [], rejects), rejects)
-
-
-def _asked_for(answer: Answer, listing: Listing) -> Listing:
-    asked = answer.request.external_id
-    if asked is not None and asked != listing.external_id:
-        raise PayloadRejected(BETPAWA, "$.id", f"the answer is about {listing.external_id}, asked was {asked}")
-    return listing
 
 
 def listing_of(event: shapes.Event, path: str) -> Listing:
@@ -173,47 +138,6 @@ def _in_play(event: shapes.Event) -> bool:
     return object_of(event.additional_info).get("live") is True or bool(results.get("display") or results.get("participantPeriodResults"))
 
 
-def _prices(external_id: str, markets: Sequence[msgspec.Raw], rejects: list[Reject]) -> RawPrices:
-    prices = RawPrices()
-    outcome_ids, outcome_names, odds, off = prices.outcome_id, prices.outcome_name, prices.odds_milli, prices.off
-    for m, raw in enumerate(markets):
-        try:
-            market = decode(_MARKET, raw, f"$.markets[{m}]")
-        except UnreadableError as error:
-            rejects.append(Reject(BETPAWA, external_id, error.path, error.reason))
-            continue
-        market_id, market_name = str(market.market_type.id), market.market_type.name or ""
-        for r, row in enumerate(market.row or ()):
-            specifier = _specifier(row.handicap, market.market_type.handicap_type)
-            if specifier is None:
-                rejects.append(Reject(BETPAWA, external_id, f"$.markets[{m}].row[{r}].handicap", f"{row.handicap!r} is no line in quarters"))
-                continue
-            before = len(outcome_ids)
-            for p, price in enumerate(row.prices or ()):
-                name = text(price.name) or ""
-                outcome = text(price.type_id) or name
-                if not outcome:
-                    rejects.append(Reject(BETPAWA, external_id, f"$.markets[{m}].row[{r}].prices[{p}]", "neither typeId nor name"))
-                    continue
-                outcome_ids.append(outcome)
-                outcome_names.append(name or outcome)
-                odds.append(odds_milli(price.odds if price.odds is not None else price.price))
-                off.append(price.suspended is True)
-            prices.market_id.append(market_id)
-            prices.market_name.append(market_name)
-            prices.specifier.append(specifier)
-            prices.n_outcomes.append(len(outcome_ids) - before)
-    return prices
-
-
-def _specifier(handicap: Any, handicap_type: str | None) -> str | None:
-    """The line in quarter units as text, '' for none, None when unreadable. v4 leaves zeros out, so a market with lines and no line is at 0."""
-    if handicap is None:
-        return "0" if handicap_type else ""
-    line = integer(handicap)
-    return None if line is None else str(line)
-
-
 def page_listings(answer: Answer, found: collecting.Collected) -> int:
     """Adds the listings of a list answer to `found` and returns how many events it held, readable or not."""
     try:
@@ -228,7 +152,7 @@ def page_listings(answer: Answer, found: collecting.Collected) -> int:
             n += 1
             path = f"$.responses[{b}].responses[{e}]"
             try:
-                listings.append(listing_of(decode(_EVENT, raw, path), path))
+                listings.append(listing_of(decode(EVENT, raw, path), path))
             except UnreadableError as error:
                 external_id, tournament = _ids_of(raw)
                 found.reject(external_id, error.path, error.reason, tournament)

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ..reading import NO_RAW
+from ..reading import NO_RAW, NonEmpty, Odds
 
 
 class Envelope(msgspec.Struct, gc=False, rename="camel"):
@@ -74,10 +74,6 @@ class Event(msgspec.Struct, gc=False, rename="camel"):
     total_market_count: Any = None
 
 
-class EventDetail(Event, rename="camel"):
-    markets: list[msgspec.Raw] | None = None
-
-
 class EventIds(msgspec.Struct, gc=False):
     """What can still be said of an event that cannot be read."""
 
@@ -85,19 +81,27 @@ class EventIds(msgspec.Struct, gc=False):
     competition: Any = None
 
 
+class EventWithMarkets(Event, rename="camel"):
+    """An event, its markets left undecoded."""
+
+    markets: list[msgspec.Raw] | None = None
+
+
 class Price(msgspec.Struct, gc=False, rename="camel"):
-    type_id: Any = None
-    name: Any = None
-    odds: Any = None
+    """An outcome as the platform sends it; anything else is a `LoosePrice`."""
+
+    type_id: NonEmpty
+    name: str | None = None
+    odds: Odds = None
     """v4"""
-    price: Any = None
+    price: Odds = None
     """v3"""
-    suspended: Any = None
+    suspended: bool = False
 
 
 class Row(msgspec.Struct, gc=False):
-    handicap: Any = None
-    prices: list[Price] | None = None
+    handicap: int | None = None
+    prices: list[Price] = []
 
 
 class MarketType(msgspec.Struct, gc=False, rename="camel"):
@@ -107,5 +111,29 @@ class MarketType(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Market(msgspec.Struct, gc=False, rename="camel"):
+    """A market as the platform sends it; anything else is a `LooseMarket`."""
+
     market_type: MarketType
-    row: list[Row] | None = None
+    row: list[Row] = []
+
+
+class Book(Event, rename="camel"):
+    markets: list[Market] = []
+
+
+class LoosePrice(msgspec.Struct, gc=False, rename="camel"):
+    type_id: Any = None
+    name: Any = None
+    odds: Any = None
+    price: Any = None
+    suspended: Any = None
+
+
+class LooseRow(msgspec.Struct, gc=False):
+    handicap: Any = None
+    prices: list[LoosePrice] | None = None
+
+
+class LooseMarket(msgspec.Struct, gc=False, rename="camel"):
+    market_type: MarketType
+    row: list[LooseRow] | None = None
