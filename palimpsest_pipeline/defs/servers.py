@@ -52,7 +52,7 @@ def upgrade(pipeline: Pipeline) -> None:
                     "trust_rank": list(range(1, len(Platform) + 1)),
                 }
             ),
-            markets=words.markets.drop("family"),
+            markets=words.markets,
             outcomes=words.outcomes,
         ),
     )

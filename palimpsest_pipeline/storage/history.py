@@ -42,6 +42,7 @@ CAPTURE_INPUT: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "n_markets_mapped": pl.Int32,
     "n_markets_priced": pl.Int32,
     "n_prices": pl.Int32,
+    "n_prices_merged": pl.Int32,
 }
 NEWEST_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"listing_id": pl.Int32, "newest_at": INSTANT}
 ANSWERABLE: Final = [state.value for state in MarketState if state is not MarketState.WITHDRAWN]

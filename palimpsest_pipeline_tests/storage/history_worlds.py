@@ -52,6 +52,7 @@ def capture_frame(answers: Sequence[Said]) -> pl.DataFrame:
             "n_markets_mapped": len(a.book),
             "n_markets_priced": sum(state == "offered" for state, _, _ in a.book.values()),
             "n_prices": sum(price is not None for _, _, odds in a.book.values() for price in odds),
+            "n_prices_merged": len(a.book) % 2,
         }
         for a in answers
     ]
@@ -129,7 +130,8 @@ def stored(conn: psycopg.Connection) -> Expected:
         return [tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in conn.execute(statement).fetchall()]  # type: ignore[call-overload]
 
     captures = rows(
-        "select listing_id, observed_at, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices, keyframe, n_changed from core.captures"
+        "select listing_id, observed_at, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices, n_prices_merged, keyframe, n_changed"
+        " from core.captures"
     )
     changes = rows(
         "select listing_id, observed_at, market_id, specifier, outcome, state::text, off_mask, odds_milli, keyframe from core.market_changes"

@@ -20,6 +20,7 @@ def world(minute: int, *, moved: int) -> tuple[pl.DataFrame, pl.DataFrame]:
         n_markets_mapped=pl.lit(MARKETS, pl.Int32),
         n_markets_priced=pl.lit(MARKETS, pl.Int32),
         n_prices=pl.lit(3 * MARKETS, pl.Int32),
+        n_prices_merged=pl.lit(0, pl.Int32),
     )
     markets = pl.DataFrame({"market_id": range(1, MARKETS + 1)}, schema={"market_id": pl.Int16})
     price = 1_500 + pl.col("market_id").cast(pl.Int32) + pl.when(pl.col("market_id") <= moved).then(minute).otherwise(0)

@@ -56,7 +56,10 @@ def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 @dg.asset(
     **CORE,
     deps=[home_events, competitor_events],
-    metadata=table_metadata("core.market_changes", also=["core.captures", "core.current_markets", "core.unmapped_markets"]),
+    metadata=table_metadata(
+        "core.market_changes",
+        also=["core.captures", "core.current_markets", "core.unmapped_markets", "core.mapping_counts", "core.player_lists"],
+    ),
 )
 def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Odds in the canonical vocabulary: one capture per answer, and the markets that changed since the answer before."""

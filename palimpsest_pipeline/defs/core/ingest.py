@@ -1,6 +1,7 @@
 """From landing to core: read, normalise, match, write. One function per product of a cycle, inside the caller's transaction. Knows no Dagster."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import polars as pl
 import psycopg
@@ -10,13 +11,16 @@ from ...domain.observations import Detail
 from ...domain.trust import trust_order
 from ...domain.words import PayloadKind, Platform
 from ...landing import Manifest
-from ...markets import market_rows, normalise
+from ...markets import market_rows, normalise, raw_books
 from ...matching import crosswalk, fixtures, identify, player_links
 from ...storage import fixtures as matched
 from ...storage import history, known, listings, marts, partitions, players, rejects
 from ..hourly import Derive
 from ..pipeline import Pipeline
-from . import readings
+from . import ledger, readings
+
+LEDGERS: Final = {"core.unmapped_markets": ledger.unmapped_rows, "core.mapping_counts": ledger.mapping_counts}
+"""What the vocabulary said of a cycle's answers: tables that are replaced cycle by cycle, and what makes their rows."""
 
 
 def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
@@ -60,23 +64,28 @@ def derive_odds(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest
     cycle_id = manifest.cycle_id
     _make_partitions(pipeline, manifest)
     written, refused = 0, []
-    unmapped = [pl.DataFrame(schema=marts.frame_schema("core.unmapped_markets"))]
+    kept = {table: [pl.DataFrame(schema=marts.frame_schema(table)).drop("cycle_id")] for table in LEDGERS}
+    named = [pl.DataFrame(schema=players.PLAYER_SCHEMA)]
     touched: set[int] = set()
     for platform in pipeline.platforms:
         details, not_read = readings.books(pipeline, manifest, platform)
         refused += not_read
         stale = history.answers_of_cycle(conn, cycle_id, platform)
         if details:
-            rows, answered, unknown = _write_books(pipeline, conn, cycle_id, platform, details)
+            rows, answered, ledgers, who = _write_books(pipeline, conn, cycle_id, platform, details)
             written += rows
-            unmapped.append(unknown.select(unmapped[0].columns))
+            for table, frame in ledgers.items():
+                kept[table].append(frame.select(kept[table][0].columns))
+            named.append(who)
             stale = stale.join(answered, on=answered.columns, how="anti")
             touched.update(answered["listing_id"])
         history.remove(conn, stale, lock_key=list(Platform).index(platform))
         touched.update(stale["listing_id"])
     rejects.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], refused)
-    marts.replace(conn, "core.unmapped_markets", cycle_id, pl.concat(unmapped))
+    for table, frames in kept.items():
+        marts.replace(conn, table, cycle_id, pl.concat(frames))
     listings.refresh_priced(conn, sorted(touched))
+    players.write_players(conn, cycle_id, pl.concat(named))
     return written
 
 
@@ -89,25 +98,30 @@ def _make_partitions(pipeline: Pipeline, manifest: Manifest) -> None:
 
 def _write_books(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, details: Sequence[tuple[Answer, Detail]]
-) -> tuple[int, pl.DataFrame, pl.DataFrame]:
-    """Rows of history written, the answers taken in (listing_id, observed_at), and the platform's rows of core.unmapped_markets."""
-    normal = normalise(readings.raw_prices_frame(details), pipeline.vocabulary)
+) -> tuple[int, pl.DataFrame, dict[str, pl.DataFrame], pl.DataFrame]:
+    """Rows of history written, the answers taken in (listing_id, observed_at), the platform's rows of each of LEDGERS, and the players named."""
+    normal = normalise(raw_books([d for _, d in details]), pipeline.vocabulary)
     rows = market_rows(normal.prices, pipeline.vocabulary)
     answers = pl.DataFrame(
         {
             "capture": range(len(details)),
             "platform": [str(platform)] * len(details),
+            "sport": [str(d.listing.sport) for _, d in details],
             "external_id": [d.listing.external_id for _, d in details],
             "observed_at": [a.observed_at for a, _ in details],
         },
-        schema={"capture": pl.UInt32, "platform": pl.String, "external_id": pl.String, "observed_at": pl.Datetime("us", "UTC")},
+        schema={"capture": pl.UInt32, "platform": pl.String, "sport": pl.String, "external_id": pl.String, "observed_at": pl.Datetime("us", "UTC")},
     )
     index = listings.listing_ids(conn, answers).select("capture", "listing_id", "observed_at")
     priced = rows.group_by("capture").agg(
         n_markets_priced=pl.struct("market_id", "specifier").filter(pl.col("state") == "offered").n_unique(),
         n_prices=pl.col("odds_milli").list.drop_nulls().list.len().sum(),
     )
-    counted = index.join(normal.counts, on="capture", how="left").join(priced, on="capture", how="left")
+    listed = normal.coverage.group_by("capture").agg(
+        n_markets_listed=pl.col("n_markets").sum(), n_markets_mapped=pl.col("n_markets").filter(pl.col("error_class") == "").sum()
+    )
+    merged = normal.merged.rename({"n_prices": "n_prices_merged"})
+    counted = index.join(listed, on="capture", how="left").join(priced, on="capture", how="left").join(merged, on="capture", how="left")
     key = ["listing_id", "observed_at"]
     captures = (
         counted.with_columns(pl.col("listing_id").cast(pl.Int32), pl.selectors.starts_with("n_").fill_null(0).cast(pl.Int32))
@@ -123,23 +137,10 @@ def _write_books(
         ingested_at=pipeline.clock.now(),
         lock_key=list(Platform).index(platform),
     )
-    return stats.n_rows_written, captures.select(key), _unmapped_rows(normal.unmapped, cycle_id)
-
-
-def _unmapped_rows(unmapped: pl.DataFrame, cycle_id: int) -> pl.DataFrame:
-    """Rows of core.unmapped_markets from the normaliser's unmapped (listing, line) pairs of one cycle and platform."""
-    return (
-        unmapped.sort("external_market_id", "specifier", "capture")
-        .group_by("platform", "sport", "external_market_id", "error_class", maintain_order=True)
-        .agg(
-            pl.col("name").first(),
-            pl.col("specifier").first().alias("sample_specifier"),
-            pl.col("sample_outcomes").first(),
-            pl.len().cast(pl.Int32).alias("occurrences"),
-            pl.col("capture").n_unique().cast(pl.Int32).alias("n_listings"),
-        )
-        .with_columns(pl.lit(cycle_id, pl.Int64).alias("cycle_id"))
-    )
+    taken = answers.select("capture", "platform", "sport").join(captures.select("capture", *key), on="capture")
+    ledgers = {table: rows_of(normal, taken) for table, rows_of in LEDGERS.items()}
+    who = normal.players.join(index, on="capture").rename({"outcome": "external_player_id"}).select(players.PLAYER_SCHEMA.keys())
+    return stats.n_rows_written, captures.select(key), ledgers, who
 
 
 def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:

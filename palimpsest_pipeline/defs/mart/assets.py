@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ...domain.instants import parse_hour_key
-from ...storage import mart_readers
+from ...storage import mapping, mart_readers
 from ..core.assets import matched_events, odds_snapshots
 from ..hourly import derive_hour
 from ..metadata import figures, plain, table_metadata
@@ -61,4 +61,42 @@ def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pi
         done = derive_hour(pipeline, parse_hour_key(key), "mart", "run_quality", derive.derive_run_quality, needs=["odds_snapshots"])
         numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date)
         context.add_asset_metadata(numbers, partition_key=key)
+    return dg.MaterializeResult()
+
+
+@dg.asset(
+    key=["mart", "mapping_coverage"],
+    partitions_def=hours,
+    backfill_policy=HOURS_PER_RUN,
+    deps=[odds_snapshots],
+    metadata=table_metadata("mart.mapping_coverage"),
+    **MART,
+)
+def mapping_coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """How much of what each platform showed the market vocabulary knows, by market family, as of each cycle."""
+    for key in context.partition_keys:
+        hour = parse_hour_key(key)
+        done = derive_hour(pipeline, hour, "mart", "mapping_coverage", derive.derive_mapping_coverage, needs=["odds_snapshots"])
+        with pipeline.connect() as conn:
+            rates = mart_readers.mapped_rates(mart_readers.of_hour(conn, "mart.mapping_coverage", hour))
+        numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date, **rates)
+        context.add_asset_metadata(numbers, partition_key=key)
+    return dg.MaterializeResult()
+
+
+@dg.asset(
+    key=["mart", "unmapped_market"],
+    partitions_def=hours,
+    backfill_policy=HOURS_PER_RUN,
+    deps=[odds_snapshots],
+    metadata=table_metadata("mart.unmapped_market"),
+    **MART,
+)
+def unmapped_market(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """Markets that the vocabulary does not know, over all cycles, ranked by the matches that carry them. Every hour replaces the whole of it."""
+    with pipeline.connect() as conn:
+        rows = derive.refresh_unmapped_market(pipeline, conn)
+        statuses = dict(mapping.ranking(conn)["status"].value_counts().sort("status").iter_rows())
+    for key in context.partition_keys:
+        context.add_asset_metadata(figures(rows, **{f"n_{status}": n for status, n in statuses.items()}), partition_key=key)
     return dg.MaterializeResult()

@@ -4,8 +4,9 @@ import dagster as dg
 import polars as pl
 
 from ...domain.instants import parse_hour_key
+from ...domain.words import Scope
 from ...metrics import laws
-from ...storage import mart_readers
+from ...storage import mapping, mart_readers
 from ..partitions import hours
 from ..pipeline import Pipeline
 from . import derive
@@ -24,9 +25,11 @@ def _result(violations: pl.DataFrame, mend: str, severity: dg.AssetCheckSeverity
 MEND = "Rebuild the hour (`palimpsest backfill`); if it stays, the derivation is wrong: please report it with the cycle id."
 
 
-def _hour_frames(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, *tables: str) -> list[pl.DataFrame]:
+def _hour_frames(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, *tables: str, schema: str = "mart") -> list[pl.DataFrame]:
     with pipeline.connect() as conn:
-        return [pl.concat([mart_readers.of_hour(conn, f"mart.{table}", parse_hour_key(key)) for key in context.partition_keys]) for table in tables]
+        return [
+            pl.concat([mart_readers.of_hour(conn, f"{schema}.{table}", parse_hour_key(key)) for key in context.partition_keys]) for table in tables
+        ]
 
 
 @dg.asset_check(asset=["mart", "match_rate_platform"], blocking=True, partitions_def=hours)
@@ -95,3 +98,23 @@ def kickoffs_of_the_platforms_agree(context: dg.AssetCheckExecutionContext, pipe
             found += [laws.clocks_agree(derive.universe_as_of(pipeline, conn, m)) for m in manifests[-1:]]
     violations = pl.concat(found) if found else pl.DataFrame(schema=laws.VIOLATIONS)
     return _result(violations, "Compare the platform's kickoffs with another source before trusting its coverage.", dg.AssetCheckSeverity.WARN)
+
+
+@dg.asset_check(asset=["mart", "mapping_coverage"], blocking=True, partitions_def=hours)
+def mapped_and_unmapped_add_up(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Mapped and unmapped markets together are all that were seen, and every unmapped one is in the ledger."""
+    (coverage,) = _hour_frames(context, pipeline, "mapping_coverage")
+    (unmapped,) = _hour_frames(context, pipeline, "unmapped_markets", schema="core")
+    return _result(pl.concat([laws.mapping_adds_up(coverage, unmapped), laws.rates_are_ratios(coverage)]), MEND)
+
+
+@dg.asset_check(asset=["mart", "mapping_coverage"], partitions_def=hours)
+def markets_are_mapped(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """In the hour's last full cycle no platform's mapped rate is below PALIMPSEST_MIN_MAPPED_RATE or well below that of the full cycle before."""
+    found = []
+    with pipeline.connect() as conn:
+        for key in context.partition_keys:
+            full = [m.cycle_id for m in pipeline.landing.cycles(hour=parse_hour_key(key)) if m.scope is Scope.FULL]
+            found += [laws.markets_are_mapped(mapping.mapped_rates(conn, max(full)), pipeline.settings.min_mapped_rate)] if full else []
+    violations = pl.concat(found) if found else pl.DataFrame(schema=laws.VIOLATIONS)
+    return _result(violations, "See mart.unmapped_market for what is missing, most important first.", dg.AssetCheckSeverity.WARN)

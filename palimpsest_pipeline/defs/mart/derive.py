@@ -7,10 +7,20 @@ import psycopg
 
 from ...domain.words import Completeness, Platform, Scope
 from ...landing import Manifest
+from ...markets.proposals import proposals
 from ...matching import crosswalk, fixtures, identify
-from ...metrics import Universe, coverage_fixture, coverage_tournament, laws, match_rate_platform, run_quality
+from ...metrics import (
+    Universe,
+    coverage_fixture,
+    coverage_tournament,
+    laws,
+    mapping_coverage,
+    match_rate_platform,
+    run_quality,
+    unmapped_market,
+)
 from ...metrics.quality import ANSWERS
-from ...storage import mart_readers, marts, products, quality, rejects, universe
+from ...storage import mapping, mart_readers, marts, products, quality, rejects, universe
 from ..core import readings
 from ..core.ingest import trusted
 from ..pipeline import Pipeline
@@ -90,3 +100,23 @@ def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
         platforms=pipeline.platforms,
     )
     return marts.replace(conn, "mart.run_quality", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)))
+
+
+def derive_mapping_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
+    """How much of what each platform showed in one cycle the vocabulary knows."""
+    cycle_id = manifest.cycle_id
+    frame = mapping_coverage(
+        marts.read(conn, "core.mapping_counts", cycle_id),
+        mapping.matches_of_cycle(conn, cycle_id),
+        readings.cycle_facts(pipeline, manifest).as_of,
+    )
+    return marts.replace(conn, "mart.mapping_coverage", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)))
+
+
+def refresh_unmapped_market(pipeline: Pipeline, conn: psycopg.Connection) -> int:
+    """The whole ledger, from every cycle that core holds, judged by the vocabulary of now. Not per cycle: one market has one row."""
+    words = pipeline.vocabulary
+    mapping.lock_ledger(conn)
+    ledger = mapping.ledger(conn)
+    frame = unmapped_market(ledger, words.keys, words.triage, proposals(ledger, words))
+    return mapping.replace_ledger(conn, frame.with_columns(mapping_version=pl.lit(words.version)))

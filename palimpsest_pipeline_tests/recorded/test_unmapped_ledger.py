@@ -1,0 +1,203 @@
+"""Captured answers, replayed with a vocabulary that lacks two of their markets and then with the whole one: nothing of them is lost in between."""
+
+import csv
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.landing import import_payloads
+from palimpsest_pipeline.markets import Vocabulary, load, vocabulary
+from palimpsest_pipeline.markets.vocabulary import FOLDER
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
+
+LACKING: Final = {"double_chance": "", "total_corners": "line"}
+"""Markets taken out of the vocabulary; the second has lines."""
+HOURS: Final = (datetime(2026, 6, 26, 10, tzinfo=UTC), datetime(2026, 8, 21, 6, tzinfo=UTC))
+"""Of a fixture on three platforms, and of another fixture of BetPawa."""
+ORDERLESS: Final = (
+    "core.captures",
+    "core.current_markets",
+    "core.mapping_counts",
+    "core.market_changes",
+    "core.unmapped_markets",
+    "mart.mapping_coverage",
+    "mart.unmapped_market",
+)
+"""Tables that say nothing of other cycles, or the same whichever came last."""
+PRICED: Final = """
+    select e.platform, m.market_key, count(*) from core.current_markets k join core.markets m using (market_id)
+    join core.event_listings e using (listing_id) where m.market_key = any(%s) group by 1, 2 order by 1, 2
+"""
+LEDGER: Final = """
+    select platform, external_market_id, impact_rank, status, error_classes, name, n_fixtures, occurrences, n_cycles, first_seen, last_seen,
+           sample_specifier, sample_outcomes, proposed_market_key, proposal_evidence, mapping_version
+    from palimpsest.unmapped_market where external_market_id = any(%s) order by 1, 2
+"""
+COVERAGE: Final = """
+    select partition_hour, platform, family, n_markets_seen, n_mapped, n_unknown_market, n_fixtures_affected, m.mapping_version
+    from mart.mapping_coverage m join core.cycles using (cycle_id) order by 1, 2, 3
+"""
+
+
+def without(markets: set[str], folder: Path) -> Vocabulary:
+    """The vocabulary whose platforms' keys do not lead to these markets."""
+    shutil.copytree(FOLDER, folder)
+    for name in ("keys.csv", "outcome_keys.csv"):
+        with (folder / name).open(newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file))
+        at = header.index("market_key")
+        with (folder / name).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([header, *(row for row in rows if row[at] not in markets)])
+    return load(folder)
+
+
+@dataclass
+class Told:
+    """What Postgres says at one stage."""
+
+    ledger: list[dict[str, Any]]
+    coverage: list[dict[str, Any]]
+    priced: list[tuple[Any, ...]]
+    content: dict[str, tuple[int, str]]
+
+
+@dataclass
+class Story:
+    """lacking: both hours by the lesser vocabulary. half: the first hour by the whole one. whole: both hours. Then again, and anew backwards."""
+
+    ids: list[tuple[str, str]]
+    lacking_version: str
+    lacking: Told
+    half: Told
+    whole: Told
+    again: Told
+    backwards: Told
+
+
+def told(pipeline: Pipeline, ids: list[tuple[str, str]]) -> Told:
+    with pipeline.connect() as conn:
+
+        def rows(query: str, *params: Any) -> list[dict[str, Any]]:
+            cursor = conn.execute(query, params)
+            return [dict(zip([c.name for c in cursor.description], row, strict=True)) for row in cursor.fetchall()]
+
+        ledger = rows(LEDGER, [market for _, market in ids])
+        return Told(ledger, rows(COVERAGE), conn.execute(PRICED, [list(LACKING)]).fetchall(), content_hashes(pipeline))
+
+
+def replay(pipeline: Pipeline, *hours: datetime) -> None:
+    for hour in hours:
+        outcome = run_here(pipeline, "replay", hour)
+        assert outcome.success, outcome.error
+
+
+@pytest.fixture(scope="module")
+def story(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    recordings = write_recordings(samples, tmp_path_factory.mktemp("recordings") / "folder")
+    words = vocabulary()
+    known = words.keys.join(words.markets.filter(words.markets["market_key"].is_in(list(LACKING))).select("market_id"), on="market_id")
+    ids = sorted({(p, market) for p, sport, market in known.select("platform", "sport", "external_market_id").iter_rows() if sport == "football"})
+    with pipelines(postgres, tmp_path_factory.mktemp("ledger")) as make:
+        whole, lacking = make(), make()
+        lacking.__dict__["vocabulary"] = without(set(LACKING), tmp_path_factory.mktemp("lacking") / "vocabulary")
+        import_payloads(whole.landing, recordings, Platform.BETPAWA, whole.clock)
+        stages: list[Callable[[], None]] = [
+            lambda: replay(lacking, *HOURS),
+            lambda: replay(whole, HOURS[0]),
+            lambda: replay(whole, HOURS[1]),
+            lambda: replay(whole, *HOURS),
+            lambda: (drop_derived(whole), replay(whole, *reversed(HOURS)))[1],
+        ]
+        found = []
+        for stage in stages:
+            stage()
+            found.append(told(whole, ids))
+        yield Story(ids, lacking.vocabulary.version, *found)
+
+
+def coverage(told: Told, hour: datetime = HOURS[0]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(row["platform"], row["family"]): row for row in told.coverage if row["partition_hour"] == hour}
+
+
+def test_what_the_vocabulary_lacks_is_in_the_ledger_with_all_that_is_needed_to_map_it(story: Story):
+    found = {(row["platform"], row["external_market_id"]): row for row in story.lacking.ledger}
+    assert {platform for platform, _ in found} == set(Platform)
+    assert set(found) <= set(story.ids)
+    assert not story.lacking.priced
+    for (platform, market), row in found.items():
+        assert row["status"] == "new", market
+        assert row["error_classes"] == ["unknown_market"]
+        assert row["mapping_version"] == story.lacking_version
+        assert row["name"]
+        assert row["occurrences"] >= row["n_fixtures"] == row["n_cycles"] >= 1
+        assert HOURS[0] <= row["first_seen"] <= row["last_seen"]
+        assert len(row["sample_outcomes"]) >= 2
+        assert row["proposed_market_key"] in {None, *LACKING}, (platform, market)
+    assert sum(row["proposed_market_key"] is not None for row in found.values()) >= 4
+    with_lines = [row for row in found.values() if row["sample_specifier"]]
+    assert {row["platform"] for row in with_lines} == set(Platform)
+
+
+def test_a_market_of_two_cycles_has_one_row_that_spans_both(story: Story):
+    both = [row for row in story.lacking.ledger if row["n_cycles"] == 2]
+    assert {row["platform"] for row in both} == {"betpawa"}
+    for row in both:
+        assert row["first_seen"].replace(minute=0) == HOURS[0]
+        assert row["last_seen"].replace(minute=0, second=0) == HOURS[1]
+        assert row["impact_rank"] <= len(both)
+
+
+def test_coverage_counts_what_is_lacking_as_unknown(story: Story):
+    by_family, whole = coverage(story.lacking), coverage(story.whole)
+    for platform in Platform:
+        unknown = by_family[platform, "unknown"]
+        lacking = sum(row["occurrences"] for row in story.lacking.ledger if row["platform"] == platform)
+        assert unknown["n_mapped"] == 0
+        assert unknown["n_fixtures_affected"] == 1
+        assert unknown["n_unknown_market"] >= (lacking if platform != "betpawa" else 1)
+        for family in ("result", "corners"):
+            assert by_family[platform, family]["n_markets_seen"] < whole[platform, family]["n_markets_seen"], platform
+        seen = [sum(row["n_markets_seen"] for (p, _), row in told.items() if p == platform) for told in (by_family, whole)]
+        assert seen[0] == seen[1]
+
+
+def test_after_a_replay_of_one_hour_what_is_left_is_known_to_be_mapped(story: Story):
+    left = story.half.ledger
+    assert left
+    assert {row["platform"] for row in left} == {"betpawa"}
+    assert {(row["status"], row["n_cycles"]) for row in left} == {("mapped", 1)}
+    assert {row["proposed_market_key"] for row in left} <= set(LACKING)
+    assert {platform for platform, _, _ in story.half.priced} == set(Platform)
+
+
+def test_after_a_replay_of_all_hours_the_prices_are_there_and_the_ledger_is_rid_of_them(story: Story):
+    assert story.whole.ledger == []
+    assert {(platform, key) for platform, key, _ in story.whole.priced} == {(p, key) for p in Platform for key in LACKING}
+    now = vocabulary().version
+    assert now != story.lacking_version
+    assert {row["mapping_version"] for row in story.whole.coverage} == {now}
+    assert {row["mapping_version"] for row in story.lacking.coverage} == {story.lacking_version}
+    by_family = coverage(story.whole)
+    for platform in Platform:
+        for family in ("result", "corners"):
+            row = by_family[platform, family]
+            assert row["n_mapped"] == row["n_markets_seen"] > 0
+
+
+def test_replaying_again_or_in_another_order_gives_the_same_rows(story: Story):
+    def kept(told: Told) -> dict[str, tuple[int, str]]:
+        return {table: told.content[table] for table in ORDERLESS}
+
+    assert kept(story.whole)["mart.mapping_coverage"][0] > 0
+    assert kept(story.again) == kept(story.whole)
+    assert kept(story.backwards) == kept(story.whole)
