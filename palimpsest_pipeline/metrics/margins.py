@@ -61,6 +61,7 @@ def outcome_sets(markets: pl.DataFrame, outcomes: pl.DataFrame, complete: pl.Dat
         pl.concat([whole, complete.select("market_id", "ordinal", "set")])
         .group_by("market_id", "set")
         .agg(n_expected=pl.len(), outcome_mask=pl.when(pl.len() <= MASK_BITS).then(_bit().sum()))
+        .unique(["market_id", "outcome_mask"])  # one set under two names is one set
     )
     known = pl.when(pl.col("fair_sum").str.contains(r"^\d+$")).then(pl.col("fair_sum"))
     rows = markets.with_columns(winners_k=known.cast(pl.Int16)).join(sets, on="market_id", how="left").sort("market_id", "outcome_mask")

@@ -182,6 +182,13 @@ def test_only_a_number_of_winners_is_a_divisor() -> None:
     assert outcome_sets(markets, outcomes, none).rows() == [(1, 1, 2, 3), (2, 2, 1, 1), (3, None, None, None), (4, None, None, None)]
 
 
+def test_one_set_under_two_names_is_one_set() -> None:
+    markets = pl.DataFrame({"market_id": [1], "fair_sum": ["1"]})
+    outcomes = pl.DataFrame({"market_id": [1, 1, 1], "ordinal": [1, 2, 3]})
+    grids = pl.DataFrame({"market_id": [1] * 4, "set": ["a", "a", "b", "b"], "ordinal": [1, 2, 2, 1]})
+    assert outcome_sets(markets, outcomes, grids).rows() == [(1, 1, 2, 3)]
+
+
 def test_no_outcomes_give_no_markets() -> None:
     empty = market_margins(pl.DataFrame(schema=OUTCOMES), BY, SETS)
     assert (empty.height, empty.schema) == (0, pl.Schema({"book": pl.Int32, "market_id": pl.Int16, **MARGINS}))
