@@ -5,7 +5,8 @@ Belongs here: what a market, a line and an outcome are called, and the join that
 """
 
 from .normalise import Normalised, normalise
+from .raw import RawBooks, raw_books
 from .rows import market_rows
 from .vocabulary import Vocabulary, VocabularyError, load, vocabulary
 
-__all__ = ["Normalised", "Vocabulary", "VocabularyError", "load", "market_rows", "normalise", "vocabulary"]
+__all__ = ["Normalised", "RawBooks", "Vocabulary", "VocabularyError", "load", "market_rows", "normalise", "raw_books", "vocabulary"]

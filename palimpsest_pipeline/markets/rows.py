@@ -41,7 +41,7 @@ def market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
         pl.when(is_large).then(pl.col("outcome_key")).otherwise(pl.col("outcome")).alias("outcome"),
         pl.when(is_large).then(pl.lit(1, dtype=pl.Int16)).otherwise(pl.col("ordinal")).alias("ordinal"),
         "odds_milli",
-        "off",
+        off=pl.col("state") == MarketState.SUSPENDED,
     )
     rows = given.select(_ROW).unique().sort(_ROW).with_row_index("row")
     # A table, since a power would go through floats, which cannot hold the highest bits.

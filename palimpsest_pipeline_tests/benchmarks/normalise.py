@@ -8,10 +8,9 @@ from typing import Any
 import orjson
 from rich.table import Table
 
-from palimpsest_pipeline.defs.core.readings import raw_prices_frame
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.markets import normalise, vocabulary
+from palimpsest_pipeline.markets import normalise, raw_books, vocabulary
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.platforms.registry import adapters
 
@@ -40,8 +39,7 @@ class Cost:
 
 def canonical_prices(adapter: PlatformAdapter, batch: Sequence[Answer]) -> int:
     """The production path of one platform's answers; returns the number of prices."""
-    details = [(answer, adapter.read_detail(answer)) for answer in batch]
-    return normalise(raw_prices_frame(details), vocabulary()).prices.height
+    return normalise(raw_books([adapter.read_detail(answer) for answer in batch]), vocabulary()).prices.height
 
 
 def measure(bodies: int = 300, repetitions: int = 5, seed: int = 1) -> dict[str, Any]:

@@ -1,16 +1,20 @@
-"""The captured detail answers, read by the platforms' own dialects into raw frames."""
+"""The captured detail answers, read by the platforms' own dialects into raw books."""
 
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.words import PayloadKind, Platform, Sport
-from palimpsest_pipeline.markets import Vocabulary, normalise, vocabulary
-from palimpsest_pipeline.markets.normalise import RAW
+from palimpsest_pipeline.domain.observations import Detail
+from palimpsest_pipeline.domain.words import MarketState, PayloadKind, Platform, Sport
+from palimpsest_pipeline.markets import RawBooks, Vocabulary, normalise, raw_books, vocabulary
+from palimpsest_pipeline.markets.raw import MARKETS, OUTCOMES
 from palimpsest_pipeline.platforms.registry import adapters
 
 CAPTURES: Final = {
@@ -32,30 +36,47 @@ FOOTBALL: Final = [name for name, (_, sport, _) in CAPTURES.items() if sport is 
 
 
 @cache
-def raw_frame(samples: Path) -> pl.DataFrame:
-    """All captured books in one raw frame."""
-    return pl.concat([_book(samples, name) for name in CAPTURES])
+def captured_books(samples: Path) -> RawBooks:
+    """All captured books as one batch; the captures' numbers are those of INDEX."""
+    return raw_books([detail(samples, name) for name in CAPTURES])
 
 
-def _book(samples: Path, name: str) -> pl.DataFrame:
-    platform, sport, file = CAPTURES[name]
+def detail(samples: Path, name: str) -> Detail:
+    """One captured answer as its platform's dialect reads it."""
+    platform, _, file = CAPTURES[name]
     received_at = datetime(2026, 6, 26, 10, tzinfo=UTC)
     request = Request(platform, PayloadKind.DETAIL, "/")
     body = (samples / platform.value / file).read_bytes()
-    prices = adapters()[platform].read_detail(Answer(request, 1, received_at, received_at, received_at, 200, {}, body)).prices
-    columns = {
-        "market_id": prices.per_outcome(prices.market_id),
-        "market_name": prices.per_outcome(prices.market_name),
-        "specifier": prices.per_outcome(prices.specifier),
-        "outcome_id": prices.outcome_id,
-        "outcome_name": prices.outcome_name,
-        "odds_milli": prices.odds_milli,
-        "off": prices.off,
-    }
-    constant = {"capture": INDEX[name], "platform": platform.value, "sport": sport.value}
-    return pl.DataFrame(columns, schema={key: RAW[key] for key in columns}).select(
-        pl.lit(constant[key], dtype=kind).alias(key) if key in constant else pl.col(key) for key, kind in RAW.items()
+    return adapters()[platform].read_detail(Answer(request, 1, received_at, received_at, received_at, 200, {}, body))
+
+
+@dataclass(frozen=True, slots=True)
+class MarketRow:
+    """One market row of an answer with its outcomes: (id, name, odds in thousandths, off) each."""
+
+    capture: int
+    platform: str
+    sport: str
+    market_id: str
+    market_name: str | None
+    specifier: str | None
+    outcomes: tuple[tuple[str, str | None, int | None, bool | None], ...]
+
+
+def books(rows: Sequence[MarketRow]) -> RawBooks:
+    """Market rows as the batch that says them."""
+    outcomes = [outcome for row in rows for outcome in row.outcomes]
+    return RawBooks(
+        pl.DataFrame([(*astuple(row)[:-1], len(row.outcomes)) for row in rows], schema=MARKETS, orient="row"),
+        pl.DataFrame([(outcome_id, odds, off) for outcome_id, _, odds, off in outcomes], schema=OUTCOMES, orient="row"),
+        [name for _, name, _, _ in outcomes],
     )
+
+
+def market_rows_of(raw: RawBooks) -> list[MarketRow]:
+    """The batch as its market rows."""
+    outcomes = ((row[0], name, *row[1:]) for row, name in zip(raw.outcomes.iter_rows(), raw.outcome_names, strict=True))
+    return [MarketRow(*words, tuple(islice(outcomes, n))) for *words, n in raw.markets.iter_rows()]
 
 
 def canonical(samples: Path, words: Vocabulary | None = None) -> pl.DataFrame:
@@ -66,7 +87,7 @@ def canonical(samples: Path, words: Vocabulary | None = None) -> pl.DataFrame:
         schema={"index": pl.UInt32, "name": pl.String, "platform": pl.String, "sport": pl.String},
         orient="row",
     )
-    prices = normalise(raw_frame(samples), words).prices
+    prices = normalise(captured_books(samples), words).prices
     return (
         prices.join(names, left_on="capture", right_on="index")
         .join(words.markets.select("market_id", "market_key"), on="market_id")
@@ -79,7 +100,7 @@ def canonical(samples: Path, words: Vocabulary | None = None) -> pl.DataFrame:
             "specifier",
             pl.when(pl.col("outcome") == "").then(pl.col("outcome_key")).otherwise(pl.col("outcome")).alias("outcome"),
             "odds_milli",
-            backable=pl.col("odds_milli").is_not_null() & ~pl.col("off"),
+            backable=pl.col("state") == MarketState.OFFERED,
         )
         .sort("capture", "market_key", "specifier", "outcome")
     )

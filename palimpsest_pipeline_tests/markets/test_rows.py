@@ -11,14 +11,16 @@ from palimpsest_pipeline.markets.normalise import PRICES
 from palimpsest_pipeline.markets.rows import ROWS
 from palimpsest_pipeline.markets.vocabulary import COLUMNS
 
-from .captures import raw_frame
+from .captures import captured_books
 
 MATCH_RESULT = 1
 
 
 def prices(*rows: tuple[int, int | None, bool], market_id: int = MATCH_RESULT, outcome: str = "") -> pl.DataFrame:
-    """(ordinal, odds in thousandths, off) per row."""
-    full = [(0, market_id, "", outcome, ordinal, odds, off) for ordinal, odds, off in rows]
+    """(ordinal, odds in thousandths, held off) per row."""
+    full = [
+        (0, market_id, "", None, outcome, ordinal, odds, "suspended" if off else "offered" if odds else "no_price") for ordinal, odds, off in rows
+    ]
     return pl.DataFrame(full, schema=PRICES, orient="row")
 
 
@@ -54,13 +56,11 @@ def test_open_outcomes_are_a_row_each() -> None:
 def large(tmp_path: Path) -> Vocabulary:
     """A market of 70 outcomes, 1, and one of 63, 2."""
     files = {
-        "markets.csv": ["1,big,football,ft,Big,none,", "2,full,football,ft,Full,none,"],
+        "markets.csv": ["1,big,football,ft,result,Big,none,", "2,full,football,ft,result,Full,none,"],
         "outcomes.csv": [f"big,{n},o{n},O{n}" for n in range(1, 71)] + [f"full,{n},o{n},O{n}" for n in range(1, 64)],
-        "keys.csv": [],
-        "outcome_keys.csv": [],
     }
-    for name, lines in files.items():
-        (tmp_path / name).write_text("\n".join([",".join(COLUMNS[name]), *lines]) + "\n")
+    for name, columns in COLUMNS.items():
+        (tmp_path / name).write_text("\n".join([",".join(columns), *files.get(name, [])]) + "\n")
     (tmp_path / "VERSION").write_text("1\n")
     return load(tmp_path)
 
@@ -76,7 +76,7 @@ def test_the_mask_reaches_the_last_bit(large: Vocabulary) -> None:
 
 
 def test_captured_rows_hold_every_price_once(samples: Path) -> None:
-    given = normalise(raw_frame(samples), vocabulary()).prices
+    given = normalise(captured_books(samples), vocabulary()).prices
     rows = market_rows(given, vocabulary())
     assert rows.select("capture", "market_id", "specifier", "outcome").is_duplicated().sum() == 0
     assert rows["odds_milli"].list.eval(pl.element().is_not_null()).list.sum().sum() == given["odds_milli"].is_not_null().sum()

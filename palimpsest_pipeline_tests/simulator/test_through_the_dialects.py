@@ -2,16 +2,13 @@
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
-import polars as pl
 import pytest
 
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.domain.observations import RawPrices
-from palimpsest_pipeline.domain.words import Platform, Sport
-from palimpsest_pipeline.markets import normalise, vocabulary
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.markets import normalise, raw_books, vocabulary
 from palimpsest_pipeline.platforms.registry import adapters
 from palimpsest_pipeline.simulator.app import Simulator
 from palimpsest_pipeline.simulator.render_sportybet import envelope
@@ -20,7 +17,6 @@ from palimpsest_pipeline.simulator.world import Listing
 
 EPOCH = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 NOW = EPOCH + timedelta(minutes=1)
-TYPES = {"capture": pl.UInt32, "platform": pl.String, "sport": pl.String, "odds_milli": pl.Int32, "off": pl.Boolean}
 
 
 def rendered(simulator: Simulator, listing: Listing) -> bytes:
@@ -29,13 +25,6 @@ def rendered(simulator: Simulator, listing: Listing) -> bytes:
     if listing.platform is Platform.SPORTYBET:
         return msgspec.json.encode(envelope(simulator.sportybet.event(listing, NOW)))
     return msgspec.json.encode(simulator.bet9ja.event(listing, NOW))
-
-
-def raw_frame(platform: Platform, prices: RawPrices) -> pl.DataFrame:
-    columns: dict[str, Any] = {name: prices.per_outcome(getattr(prices, name)) for name in ("market_id", "market_name", "specifier")}
-    columns |= {name: getattr(prices, name) for name in ("outcome_id", "outcome_name", "odds_milli", "off")}
-    columns |= {"capture": [0] * len(prices), "platform": [platform.value] * len(prices), "sport": [Sport.FOOTBALL.value] * len(prices)}
-    return pl.DataFrame(columns, schema={name: TYPES.get(name, pl.String) for name in columns})
 
 
 def line_values(specifier: str) -> tuple[str, ...]:
@@ -54,7 +43,7 @@ def test_every_price_of_the_book_arrives_under_its_canonical_name(platform: Plat
     for listing in simulator.timeline.upcoming(platform, NOW)[:10]:
         request = adapter.detail_request(listing.external_id, listing.fixture.sr_id)
         answer = Answer(request, 1, NOW, NOW, NOW, 200, {}, rendered(simulator, listing))
-        normal = normalise(raw_frame(platform, adapter.read_detail(answer).prices), words).prices
+        normal = normalise(raw_books([adapter.read_detail(answer)]), words).prices
         arrived: dict[tuple[str, str], list[tuple[tuple[str, ...], int | None]]] = defaultdict(list)
         for market, specifier, outcome, ordinal, odds in normal.select("market_id", "specifier", "outcome", "ordinal", "odds_milli").iter_rows():
             if not outcome:

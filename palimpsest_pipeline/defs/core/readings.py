@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from ...domain.exchange import Answer
-from ...domain.observations import Detail, Discovery, Listing, PayloadRejected, RawPrices, Reject
+from ...domain.observations import Detail, Discovery, Listing, PayloadRejected, Reject
 from ...domain.words import PayloadKind, Platform, Scope
 from ...landing import Manifest
 from ...matching import country_iso
@@ -18,16 +18,6 @@ from ..pipeline import Pipeline
 DISCOVERY: Final = (PayloadKind.TREE, PayloadKind.LISTING)
 IN_PLAY: Final = "in play: out of scope for prematch odds"
 WHOLE_TREE: Final = "*"
-
-RAW_COLUMNS: Final = {
-    "market_id": pl.String,
-    "market_name": pl.String,
-    "specifier": pl.String,
-    "outcome_id": pl.String,
-    "outcome_name": pl.String,
-    "odds_milli": pl.Int32,
-    "off": pl.Boolean,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,25 +148,6 @@ def tournaments_frame(found: dict[Platform, tuple[Discovery, datetime]], seen: I
         for x in (s.listing,)
     ]
     return pl.DataFrame(rows, schema=TOURNAMENT_SCHEMA, orient="row").unique()
-
-
-def raw_prices_frame(details: Sequence[tuple[Answer, Detail]]) -> pl.DataFrame:
-    """Raw prices of several answers in one frame, as the normaliser takes it; `capture` is the answer's place in `details`."""
-    frames = [
-        pl.DataFrame({name: _per_outcome(d.prices, name) for name in RAW_COLUMNS}, schema=RAW_COLUMNS).select(
-            pl.lit(i, pl.UInt32).alias("capture"),
-            pl.lit(str(d.listing.platform)).alias("platform"),
-            pl.lit(str(d.listing.sport)).alias("sport"),
-            *RAW_COLUMNS,
-        )
-        for i, (_, d) in enumerate(details)
-    ]
-    return pl.concat(frames)
-
-
-def _per_outcome(prices: RawPrices, name: str) -> list[Any]:
-    column: list[Any] = getattr(prices, name)
-    return prices.per_outcome(column) if name in ("market_id", "market_name", "specifier") else column
 
 
 def _usable(answers: Iterable[Answer]) -> list[Answer]:

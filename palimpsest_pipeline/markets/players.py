@@ -1,0 +1,51 @@
+"""The players that a batch's outcomes name: under which text, and as whom the platform writes them."""
+
+from typing import Final
+
+import polars as pl
+
+from .batch import Batch, packed, unpacked
+from .raw import RawBooks
+
+PLAYERS: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "outcome": pl.String(), "name": pl.String(), "team": pl.String()}
+
+THRESHOLD: Final = r"\s+\d+\+$"
+"""What "n or more" adds to a player's name."""
+WITH_TEAM: Final = r"^(.*\S)\s*\(([^()]+)\)$"
+
+
+def named(raw: RawBooks, batch: Batch, choices: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `PLAYERS`, in order: one per capture and player, named as in the market of theirs that comes first in keys.csv.
+
+    `choices` are as `targets.lead` gives them. Where that market has several names, the least with a team.
+    """
+    texts = choices.select(outcome="player").drop_nulls().unique().with_row_index("player")
+    told = _told(batch, choices.select("key_id", outcome="player").join(texts, on="outcome", how="left", maintain_order="left"))
+    names = pl.Series("written", [raw.outcome_names[position] for position in told["position"]], dtype=pl.String)
+    full = pl.col("written").fill_null("").str.replace(THRESHOLD, "").str.strip_chars()
+    pieces = full.str.extract_groups(WITH_TEAM)
+    return (
+        told.select("capture", texts["outcome"].gather(told["player"]), names)
+        .unique()
+        .select("capture", "outcome", name=pl.coalesce(pieces.struct.field("1"), full), team=pieces.struct.field("2"))
+        .sort("capture", "outcome", "team", "name", nulls_last=True)
+        .unique(("capture", "outcome"), keep="first", maintain_order=True)
+        .select(*PLAYERS)
+    )
+
+
+def _told(batch: Batch, named: pl.DataFrame) -> pl.DataFrame:
+    """capture, player and position of the outcomes that tell a player's name: those of the first of the keys under which a capture has the player.
+
+    `named`: key_id and player (null: none) of each distinct outcome.
+    """
+    distinct = batch.outcomes["distinct"]
+    said = (
+        pl.DataFrame([batch.outcomes["capture"], named["key_id"].gather(distinct), named["player"].gather(distinct)])
+        .with_row_index("position")
+        .filter(pl.col("player").is_not_null())
+        .select("position", "key_id", naming=packed("capture", "player"))
+    )
+    first = said.group_by("naming").agg(pl.col("key_id").min())
+    capture, player = unpacked("naming")
+    return said.join(first, on=("naming", "key_id")).select("position", capture=capture, player=player)

@@ -1,0 +1,160 @@
+"""The lines of markets: the parts of a platform's specifier, their conversion to canonical text, and which keys of the vocabulary they satisfy.
+
+Works on instances: the distinct (platform, sport, market id, specifier) of a batch. Knows no outcomes and no prices.
+"""
+
+from typing import Final
+
+import polars as pl
+
+from ..domain.words import MappingError, Platform
+from .vocabulary import Vocabulary
+
+OF_OUTCOME: Final = "\0"
+"""Stands in a specifier for a value that only the outcome's id tells: n of "n or more"."""
+
+_PAIR: Final = ("instance", "key_id")
+
+
+def parts(instances: pl.DataFrame) -> pl.DataFrame:
+    """instance, part, value (null when the part has none): SportyBet's specifier has named parts, the others have one line."""
+    named = pl.col("platform") == Platform.SPORTYBET
+    given = instances.filter(pl.col("specifier") != "")
+    lines = given.filter(~named).select("instance", pl.lit("line").alias("part"), pl.col("specifier").alias("value"))
+    pieces = (
+        given.filter(named)
+        .select("instance", pl.col("specifier").str.split("|"))
+        .explode("specifier")
+        .select("instance", pl.col("specifier").str.splitn("=", 2).struct.rename_fields(["part", "value"]).alias("piece"))
+        .unnest("piece")
+    )
+    return pl.concat([lines, pieces])
+
+
+def schemas(given: pl.DataFrame) -> pl.DataFrame:
+    """instance, specifier_schema of the parts `given`: their names in order, joined by `|`. Instances without parts are not in it."""
+    return given.group_by("instance").agg(specifier_schema=pl.col("part").unique().sort().str.join("|"))
+
+
+def candidates(instances: pl.DataFrame, given: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """The keys that instances satisfy: instance, key_id, platform, market_id, ladder, open_pattern and `text`, the canonical specifier."""
+    keyed = instances.join(vocabulary.keys, left_on=("platform", "sport", "market_id"), right_on=("platform", "sport", "external_market_id")).select(
+        *_PAIR, "platform", pl.col("market_id_right").alias("market_id"), "ladder", "open_pattern"
+    )
+    used = _used(keyed, given, vocabulary)
+    verdict = used.group_by(_PAIR).agg(
+        refused=(~pl.col("holds").fill_null(value=False)).any(), n_met=(pl.col("role").is_in(["require", "read"]) & pl.col("holds")).sum()
+    )
+    needed = (
+        vocabulary.parts.filter((pl.col("role") != "ignore") & (pl.col("conversion").is_null() | (pl.col("conversion") != "ladder")))
+        .group_by("key_id")
+        .agg(n_needed=pl.len())
+    )
+    satisfied = (
+        keyed.join(verdict, on=_PAIR, how="left")
+        .join(needed, on="key_id", how="left")
+        .filter(~pl.col("refused").fill_null(value=False) & (pl.col("n_met").fill_null(0) == pl.col("n_needed").fill_null(0)))
+        .drop("refused", "n_met", "n_needed")
+    )
+    return satisfied.join(_texts(satisfied, used, vocabulary), on=_PAIR, how="left").with_columns(pl.col("text").fill_null(""))
+
+
+def _used(keyed: pl.DataFrame, given: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Each part of an instance against each key of its market: role, canonical, `converted`, and whether the key `holds` with it."""
+    role, value = pl.col("role"), pl.col("value")
+    return (
+        keyed.select(_PAIR)
+        .join(given, on="instance")
+        .join(vocabulary.parts, on=("key_id", "part"), how="left")
+        .with_columns(converted=_converted())
+        .with_columns(
+            holds=(role == "ignore") | ((role == "require") & (value == pl.col("expected"))) | ((role == "read") & pl.col("converted").is_not_null())
+        )
+    )
+
+
+def _converted() -> pl.Expr:
+    """Canonical text of `value` by `conversion`; null when the value is not what the conversion expects."""
+    value, conversion = pl.col("value"), pl.col("conversion")
+    return (
+        pl.when(conversion == "number")
+        .then(_number(value))
+        .when(conversion == "quarters")
+        .then(_quarters(value))
+        .when(conversion == "score")
+        .then(_score(value))
+        .when(conversion == "text")
+        .then(value)
+    )
+
+
+def _number(value: pl.Expr) -> pl.Expr:
+    """Decimal text without sign of plus, without zeros that say nothing. Text throughout: a line is never a float."""
+    plain = value.str.extract(r"^\+?(-?\d+(?:\.\d+)?)$").str.replace(r"(\.\d*?)0+$", "$1").str.replace(r"\.$", "")
+    trimmed = plain.str.replace(r"^(-?)0+(\d)", "$1$2")
+    return pl.when(trimmed == "-0").then(pl.lit("0")).otherwise(trimmed)
+
+
+def _quarters(value: pl.Expr) -> pl.Expr:
+    units = value.str.extract(r"^(-?\d+)$").cast(pl.Int64, strict=False)
+    size = units.abs()
+    fraction = (size % 4).replace_strict([0, 1, 2, 3], ["", ".25", ".5", ".75"], return_dtype=pl.String)
+    return pl.when(units < 0).then(pl.lit("-")).otherwise(pl.lit("")) + (size // 4).cast(pl.String) + fraction
+
+
+def _score(value: pl.Expr) -> pl.Expr:
+    home = value.str.extract(r"^(\d+):\d+$").cast(pl.Int64, strict=False)
+    away = value.str.extract(r"^\d+:(\d+)$").cast(pl.Int64, strict=False)
+    return (home - away).cast(pl.String)
+
+
+def _texts(satisfied: pl.DataFrame, used: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """instance, key_id, text: the canonical parts in order of name, joined by `|`."""
+    pairs = satisfied.select(_PAIR)
+    read = used.filter(pl.col("role") == "read").select(*_PAIR, "canonical", (pl.col("canonical") + "=" + pl.col("converted")).alias("text"))
+    added = pairs.join(vocabulary.added, on="key_id").select(*_PAIR, "canonical", "text")
+    counted = pl.col("ladder") | pl.col("open_pattern").str.contains("(?P<at_least>", literal=True).fill_null(value=False)
+    told_later = satisfied.filter(counted).select(*_PAIR, pl.lit("total").alias("canonical"), pl.lit(f"total={OF_OUTCOME}").alias("text"))
+    return (
+        pl.concat([read, added, told_later])
+        .join(pairs, on=_PAIR, how="semi")
+        .sort("canonical")
+        .group_by(_PAIR, maintain_order=True)
+        .agg(pl.col("text").str.join("|"))
+    )
+
+
+def verdicts(instances: pl.DataFrame, satisfied: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """instance, family ('' when no key names the market), error_class ('' when a key is satisfied), in the order of `instances`."""
+    families = vocabulary.keys.join(vocabulary.markets.select("market_id", "family"), on="market_id").sort("key_id")
+    of_market = families.unique(["platform", "sport", "external_market_id"], keep="first", maintain_order=True)
+    of_key = satisfied.sort("key_id").unique("instance", keep="first", maintain_order=True).join(families.select("key_id", "family"), on="key_id")
+    return (
+        instances.join(
+            of_market.select("platform", "sport", pl.col("external_market_id").alias("market_id"), pl.col("family").alias("fallback")),
+            on=("platform", "sport", "market_id"),
+            how="left",
+        )
+        .join(of_key.select("instance", "family"), on="instance", how="left")
+        .sort("instance")
+        .select(
+            "instance",
+            family=pl.coalesce("family", "fallback", pl.lit("")),
+            error_class=pl.when(pl.col("family").is_not_null())
+            .then(pl.lit(""))
+            .when(pl.col("fallback").is_not_null())
+            .then(pl.lit(MappingError.UNKNOWN_PARAM.value))
+            .otherwise(pl.lit(MappingError.UNKNOWN_MARKET.value)),
+        )
+    )
+
+
+def line_of(text: pl.Expr) -> pl.Expr:
+    """The number by which a canonical specifier's markets are told apart: the total, else the handicap, else the only part. Null: there is none."""
+    number = r"=(-?\d{1,7}(?:\.\d{1,2})?)"
+    found = pl.coalesce(
+        text.str.extract(rf"(?:^|\|)total{number}(?:\||$)"),
+        text.str.extract(rf"(?:^|\|)hcp{number}(?:\||$)"),
+        text.str.extract(rf"^\w+{number}$"),
+    )
+    return found.cast(pl.Decimal(9, 2))

@@ -1,0 +1,100 @@
+"""What of a batch is mapped and what is not: every occurrence is counted once, and those that are not mapped are told with their reason."""
+
+from typing import Final
+
+import polars as pl
+
+from ..domain.words import MappingError
+from .batch import Batch, packed, unpacked
+from .raw import RawBooks
+
+SAMPLE_OUTCOMES: Final = 5
+
+UNMAPPED: Final[dict[str, pl.DataType]] = {
+    "capture": pl.UInt32(),
+    "platform": pl.String(),
+    "sport": pl.String(),
+    "external_market_id": pl.String(),
+    "name": pl.String(),
+    "specifier": pl.String(),
+    "specifier_schema": pl.String(),
+    "error_class": pl.String(),
+    "sample_outcomes": pl.List(pl.String()),
+}
+COVERAGE: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "family": pl.String(), "error_class": pl.String(), "n_markets": pl.Int32()}
+
+_OCCURRENCE: Final = ("capture", "instance")
+
+
+def judged(batch: Batch, verdicts: pl.DataFrame, missed: pl.DataFrame) -> pl.DataFrame:
+    """Every occurrence of the batch: capture, instance, family, error_class ('' when it is mapped).
+
+    `verdicts` are those on the instances; `missed`: capture and instance of the outcomes that lead nowhere.
+    """
+    capture, instance = unpacked("occurrence")
+    failing = missed.select(occurrence=packed(*_OCCURRENCE)).unique().with_columns(fails=pl.lit(value=True))
+    return (
+        batch.rows.select(occurrence=packed(*_OCCURRENCE))
+        .unique()
+        .join(failing, on="occurrence", how="left")
+        .select(capture=capture, instance=instance, fails="fails")
+        .join(verdicts, on="instance", how="left")
+        .with_columns(
+            error_class=pl.when(pl.col("fails") & (pl.col("error_class") == ""))
+            .then(pl.lit(MappingError.NO_MATCHING_OUTCOMES.value))
+            .otherwise("error_class")
+        )
+        .drop("fails")
+    )
+
+
+def coverage(occurrences: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `COVERAGE`, in order."""
+    key = ("capture", "family", "error_class")
+    return occurrences.group_by(key).agg(n_markets=pl.len().cast(pl.Int32)).sort(key)
+
+
+def report(raw: RawBooks, batch: Batch, occurrences: pl.DataFrame, missed: pl.DataFrame, schemas: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `UNMAPPED`, one per occurrence that is not mapped, in order.
+
+    `missed`: capture, instance, distinct and position of the outcomes that lead nowhere; `schemas` of the instances' specifiers.
+    """
+    found = occurrences.filter(pl.col("error_class") != "")
+    names = batch.rows.join(found, on=_OCCURRENCE, how="semi").group_by(_OCCURRENCE).agg(name=pl.col("market_name").min())
+    return (
+        found.join(names, on=_OCCURRENCE, how="left")
+        .join(batch.instances, on="instance", how="left")
+        .join(schemas, on="instance", how="left")
+        .join(_samples(raw, batch, missed), on=_OCCURRENCE, how="left")
+        .rename({"market_id": "external_market_id"})
+        .with_columns(pl.col("specifier_schema").fill_null(""), pl.col("sample_outcomes").fill_null(pl.lit([], UNMAPPED["sample_outcomes"])))
+        .select(*UNMAPPED)
+        .sort("capture", "platform", "sport", "external_market_id", "specifier")
+    )
+
+
+def _samples(raw: RawBooks, batch: Batch, missed: pl.DataFrame) -> pl.DataFrame:
+    """capture, instance, sample_outcomes: the first of the outcomes that lead nowhere, by id, as `id=name`."""
+    # Numbers in the order of the ids, so that only the few that are shown are handled as text.
+    ids = batch.distinct.join(missed, on="distinct", how="semi").select("distinct", "outcome_id", rank=pl.col("outcome_id").rank("dense"))
+    ranked = missed.join(ids, on="distinct").select(*_OCCURRENCE, "rank", "position")
+    shown = (
+        ranked.select(occurrence=packed(*_OCCURRENCE), rank="rank")
+        .unique()
+        .sort("occurrence", "rank")
+        .filter(pl.int_range(pl.len()).over("occurrence") < SAMPLE_OUTCOMES)
+        .select(*(number.alias(name) for number, name in zip(unpacked("occurrence"), _OCCURRENCE, strict=True)), "rank")
+    )
+    told = ranked.join(shown, on=(*_OCCURRENCE, "rank"))
+    names = pl.Series("name", [raw.outcome_names[position] for position in told["position"]], dtype=pl.String)
+    outcome_id, name = pl.col("outcome_id"), pl.col("name")
+    return (
+        told.hstack([names])
+        .group_by(*_OCCURRENCE, "rank")
+        .agg(name.min())
+        .join(ids.unique("rank").select("rank", "outcome_id"), on="rank")
+        .sort(*_OCCURRENCE, "rank")
+        .with_columns(sample=pl.when((name != "") & (name != outcome_id)).then(outcome_id + "=" + name).otherwise(outcome_id))
+        .group_by(_OCCURRENCE, maintain_order=True)
+        .agg(sample_outcomes="sample")
+    )
