@@ -147,6 +147,22 @@ def test_prices_move_between_cycles_and_only_changes_are_written(two_cycles: Pip
     assert {"offered", "suspended"} <= states
 
 
+def test_no_player_is_taken_for_another_and_namesakes_are_left_open(two_cycles: Pipeline):
+    """The simulated books call a player by one number, which the matching of names does not know."""
+    with two_cycles.connect() as conn:
+        found = conn.execute(
+            """
+            select external_player_id, sr_player_id, status, count(*) over (partition by fixture_sr_id, platform, player_name) > 1
+            from core.player_links where platform = 'betpawa'
+            """
+        ).fetchall()
+    proposed = [(external, sr_id) for external, sr_id, status, _ in found if status == "proposed"]
+    assert len(proposed) > 50
+    assert [external for external, sr_id in proposed if external != str(sr_id)] == []
+    assert {status for *_, status, namesake in found if namesake} <= {"ambiguous", "none"}
+    assert "ambiguous" not in {status for *_, status, namesake in found if not namesake}
+
+
 def test_a_backfill_after_dropping_core_and_mart_gives_the_same_rows(two_cycles: Pipeline):
     before = content_hashes(two_cycles)
     assert all(n for table, (n, _) in before.items() if table not in MAY_BE_EMPTY), before

@@ -14,6 +14,7 @@ from palimpsest_pipeline.landing import import_payloads
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.recordings import DETAILS, REFUSED, write_recordings
+from palimpsest_pipeline_tests.matching import norway_france
 
 NORWAY_FRANCE = 66457014
 SOLD_TWICE = {"betpawa": 0, "sportybet": 97, "bet9ja": 0}
@@ -108,6 +109,50 @@ def test_the_same_bet_is_found_on_all_three_books_in_the_same_words(imported: Pi
     assert [p for p, _ in found] == ["bet9ja", "betpawa", "sportybet"]
     for _, (over, under) in found:
         assert 1 < 1000 / over + 1000 / under < 1.12
+
+
+def test_the_players_of_the_fixture_are_linked_as_a_person_links_them_and_never_wrongly(imported: Pipeline):
+    found = rows(
+        imported,
+        """select i.name, i.sr_player_id, i.evidence, i.status from palimpsest.player_identities i
+           join core.player_links l using (platform, external_player_id) where l.fixture_sr_id = %s and platform = 'betpawa'""",
+        NORWAY_FRANCE,
+    )
+    expected = [(name, sr_id, "same_name", "proposed") for name, sr_id in norway_france.SAME.items()]
+    expected += [(name, sr_id, "name_contained", "proposed") for name, sr_id in norway_france.LONGER_OR_SHORTER.items()]
+    expected += [(name, None, None, "none") for name in norway_france.NOT_BY_WORDS]
+    assert sorted(found) == sorted(expected)
+    assert len(found) == 52
+
+
+def test_every_scorer_of_the_other_platform_is_found_under_the_proposed_player(imported: Pipeline):
+    """The market that both sell to the same players: prices of one man on two books lie near each other."""
+    found = rows(
+        imported,
+        """with scorers as (
+               select e.platform, i.sr_player_id, i.evidence, k.odds_milli[1] as odds from core.current_markets k
+               join core.markets m using (market_id) join core.event_listings e using (listing_id)
+               join palimpsest.player_identities i on i.platform = e.platform and i.external_player_id = k.outcome
+               where e.fixture_sr_id = %s and m.market_key = 'anytime_goalscorer'
+           )
+           select b.odds::float / s.odds, b.evidence from scorers b join scorers s using (sr_player_id)
+           where b.platform = 'betpawa' and s.platform = 'sportybet'""",
+        NORWAY_FRANCE,
+    )
+    assert len(found) == 45
+    assert sum(evidence == "same_name" for _, evidence in found) == 31
+    assert all(0.5 < ratio < 2 for ratio, _ in found), found
+
+
+def test_players_have_names_in_the_views_of_odds(imported: Pipeline):
+    found = rows(
+        imported,
+        """select distinct o ->> 'name' from palimpsest.competitor_market_odds m, jsonb_array_elements(m.outcomes) o
+           where m.snapshot_id in (select id from palimpsest.competitor_odds_snapshots) and m.betpawa_market_id = '129108'""",
+    )
+    names = {name for (name,) in found}
+    assert {"Haaland, Erling", "Mbappe, Kylian"} <= names
+    assert not [name for name in names if name.startswith("sr:player:")]
 
 
 def test_counts_of_markets_count_markets_and_not_rows(imported: Pipeline):
