@@ -103,7 +103,7 @@ def test_triage_changes_no_version(folder: Path) -> None:
 
 
 def test_known_markets_keep_their_ids_and_outcomes_their_ordinals() -> None:
-    """History holds these numbers. Lines are added at the end of the files; when they are, these may become the counts and digest of the longer ones."""
+    """History holds these numbers. Lines are added at the end of the files; then counts and digest may become those of the longer files."""
     package = vocabulary()
     markets, outcomes = package.markets.head(468), package.outcomes.head(1558)
     assert package.markets["market_id"].to_list() == list(range(1, package.markets.height + 1))
