@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,7 +34,7 @@ SHALLOW_SHARE = 0.5
 """Share of damage done near the root, where most of what is read stands."""
 
 
-def damage(value: Any, random: Random) -> None:
+def damage(value: Any, random: Random, odd: Sequence[Any] = ODD) -> None:
     """Replaces or removes one value somewhere inside."""
     depth = random.randint(0, 3) if random.random() < SHALLOW_SHARE else 99
     while True:
@@ -48,7 +49,7 @@ def damage(value: Any, random: Random) -> None:
     if isinstance(value, dict) and random.random() < 0.3:
         del value[key]
     else:
-        value[key] = copy.deepcopy(random.choice(ODD))
+        value[key] = copy.deepcopy(random.choice(odd))
 
 
 @pytest.mark.parametrize(("platform", "kind", "name"), SAMPLES)

@@ -1,0 +1,169 @@
+"""Detail answers are decoded whole, or part by part when they are not as they should be: both ways read the same, from good bodies and from bad."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.observations import PayloadRejected
+from palimpsest_pipeline.domain.words import PayloadKind, Platform
+from palimpsest_pipeline.platforms.bet9ja import book as bet9ja
+from palimpsest_pipeline.platforms.betpawa import book as betpawa
+from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.platforms.sportybet import book as sportybet
+
+from .support import answer, loaded, sample
+from .test_damaged_answers import damage
+
+ADAPTERS = adapters()
+BOOKS: dict[Platform, Any] = {Platform.BETPAWA: betpawa, Platform.SPORTYBET: sportybet, Platform.BET9JA: bet9ja}
+DETAILS = [
+    (Platform.BETPAWA, "detail_football_113_markets_v3_2026-06-26.json"),
+    (Platform.BETPAWA, "detail_football_59_markets_v4_2026-08-21.json"),
+    (Platform.SPORTYBET, "event_prematch_football_norway_france_974_markets.json"),
+    (Platform.SPORTYBET, "event_prematch_football_360_markets.json"),
+    (Platform.SPORTYBET, "event_prematch_tennis.json"),
+    (Platform.BET9JA, "getevent_soccer_norway_france.json"),
+    (Platform.BET9JA, "getevent_soccer_qatar_sudan_suspended_prices.json"),
+    (Platform.BET9JA, "getevent_basketball_bonn_wurzburg.json"),
+]
+OTHERS = [
+    (Platform.SPORTYBET, "event_inplay_product1_no_markets.json"),
+    (Platform.SPORTYBET, "event_product1_before_kickoff_all_suspended.json"),
+    (Platform.BET9JA, "getliveevent_soccer_all_suspended.json"),
+]
+UNBOUNDED = {
+    "400 digits": "9" * 400,
+    "5000 digits": "9" * 5000,
+    "minus 400 digits": "-" + "9" * 400,
+    **{text: text for text in ("1e308", "1e400", "0.1e-400", "1.0", "-0.0", '"1e999999"', '"9e99999"', '"\\ud800"', '"\\u0000"', '"NaN"')},
+}
+"""Values that JSON can write and hardly anybody expects."""
+MARK = "«here»"
+
+
+@contextmanager
+def part_by_part(platform: Platform) -> Iterator[None]:
+    with patch.object(BOOKS[platform], "at_once", lambda *_: None):
+        yield
+
+
+def outcome(read: Callable[[Answer], Any], given_answer: Answer) -> Any:
+    """What reading gives, or where and why it is refused."""
+    try:
+        return read(given_answer)
+    except PayloadRejected as rejected:
+        assert rejected.path.startswith("$")
+        assert rejected.reason
+        return rejected.path, rejected.reason
+
+
+def same_both_ways(platform: Platform, body: bytes) -> Any:
+    """What both ways read, after seeing that it is the same."""
+    given_answer = answer(platform, PayloadKind.DETAIL, body)
+    for read in (ADAPTERS[platform].read_listing, ADAPTERS[platform].read_detail):
+        quick = outcome(read, given_answer)
+        with part_by_part(platform):
+            assert outcome(read, given_answer) == quick
+    return quick
+
+
+@pytest.mark.parametrize(("platform", "name"), DETAILS)
+def test_a_captured_answer_is_read_whole_in_one_pass_and_alike_part_by_part(samples: Path, platform: Platform, name: str) -> None:
+    body = sample(samples, platform, name)
+    detail = same_both_ways(platform, body)
+    assert detail.rejects == []
+    assert len(detail.prices) == sum(detail.prices.n_outcomes)
+    with patch.object(BOOKS[platform], "part_by_part", side_effect=AssertionError("a good answer needs one pass")):
+        assert ADAPTERS[platform].read_detail(answer(platform, PayloadKind.DETAIL, body)) == detail
+
+
+@pytest.mark.parametrize(("platform", "name"), OTHERS)
+def test_an_answer_in_play_is_refused_alike_both_ways(samples: Path, platform: Platform, name: str) -> None:
+    path, reason = same_both_ways(platform, sample(samples, platform, name))
+    assert path.startswith("$")
+    assert reason.startswith("in play")
+
+
+def shortened(samples: Path, platform: Platform, name: str) -> Any:
+    return json.loads(_shortened(samples, platform, name))
+
+
+@cache
+def _shortened(samples: Path, platform: Platform, name: str) -> str:
+    """A captured answer with some of its markets, so that many examples take little time and damage hits what is read."""
+    body = loaded(samples, platform, name)
+    if platform is Platform.BET9JA:
+        body["D"]["O"] = dict(list(body["D"]["O"].items())[:40])
+        body["D"]["MK"] = body["D"]["MK"][:10]
+        body["D"].pop("TRANS", None)
+    else:
+        event = body["data"] if platform is Platform.SPORTYBET else body
+        event["markets"] = event["markets"][:3] + event["markets"][-3:]
+    return json.dumps(body)
+
+
+@pytest.mark.parametrize(("platform", "name"), DETAILS)
+@settings(max_examples=80, deadline=None)
+@given(random=st.randoms(use_true_random=False), n=st.integers(1, 4))
+def test_damaged_answers_are_read_alike_both_ways(samples: Path, platform: Platform, name: str, random: Random, n: int) -> None:
+    body = shortened(samples, platform, name)
+    for _ in range(n):
+        damage(body, random)
+    assert same_both_ways(platform, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(("platform", "name"), DETAILS)
+@settings(max_examples=40, deadline=None)
+@given(random=st.randoms(use_true_random=False), value=st.sampled_from(list(UNBOUNDED)))
+def test_values_out_of_all_bounds_are_read_over_or_rejected(samples: Path, platform: Platform, name: str, random: Random, value: str) -> None:
+    body = shortened(samples, platform, name)
+    damage(body, random, [MARK])
+    assert same_both_ways(platform, json.dumps(body, ensure_ascii=False).replace(f'"{MARK}"', UNBOUNDED[value]).encode())
+
+
+@pytest.mark.parametrize(("platform", "name"), DETAILS)
+@settings(max_examples=20, deadline=None)
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_an_answer_cut_off_anywhere_is_rejected(samples: Path, platform: Platform, name: str, share: float) -> None:
+    whole = sample(samples, platform, name).strip()
+    path, reason = same_both_ways(platform, whole[: int(share * len(whole))])
+    assert path == "$"
+    assert reason
+
+
+@pytest.mark.parametrize(("platform", "name"), DETAILS)
+@settings(max_examples=40, deadline=None)
+@given(random=st.randoms(use_true_random=False), noise=st.binary(min_size=1, max_size=3))
+def test_bytes_changed_anywhere_are_read_over_or_rejected(samples: Path, platform: Platform, name: str, random: Random, noise: bytes) -> None:
+    body = json.dumps(shortened(samples, platform, name)).encode()
+    at = random.randrange(len(body))
+    given_answer = answer(platform, PayloadKind.DETAIL, body[:at] + noise + body[at + len(noise) :])
+    for read in (ADAPTERS[platform].read_listing, ADAPTERS[platform].read_detail):
+        assert outcome(read, given_answer)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    platform=st.sampled_from(Platform),
+    body=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inside: (
+            st.lists(inside)
+            | st.dictionaries(st.sampled_from(["R", "D", "O", "MK", "ID", "bizCode", "data", "eventId", "markets", "id", "category"]), inside)
+        ),
+    ),
+)
+def test_any_json_is_rejected_with_a_path(platform: Platform, body: Any) -> None:
+    path, reason = same_both_ways(platform, json.dumps(body).encode())
+    assert path.startswith("$")
+    assert reason
