@@ -24,12 +24,22 @@ def test_a_market_is_shown_with_its_ids_and_readings_on_every_platform(palimpses
     assert done.returncode == 0, done.stderr
     shown = words(done.stdout)
     assert "family total, sport football, period ft, line: total" in shown
-    assert "exactly one outcome wins: margin = sum(1/odds) - 1" in shown
+    assert "exactly one outcome of a complete set wins: margin = sum(1/odds) - 1" in shown
     assert "betpawa 5000 total=2.5 from line=10 (quarters)" in shown
     assert "bet9ja S_OUA total=2.5 from line=2.5 (number)" in shown
     assert "1 over Over 5001 12 O" in shown
     assert max(map(len, done.stdout.splitlines())) <= 100
     assert max(map(len, palimpsest("markets", "list", "--family", "corners", **NARROW).stdout.splitlines())) <= 100
+
+
+def test_a_market_sold_in_several_grids_says_which_sets_are_complete(palimpsest: Command):
+    (market,) = json.loads(palimpsest("markets", "show", "correct_score", "--json").stdout)["markets"]
+    assert market["complete_sets"] == {"up_to_4_4": 26, "28_scores": 29}
+    assert market["outcomes"][0]["ids"] == {
+        "betpawa": {"4429": ["4430"], "28000869": ["28000870"]},
+        "sportybet": {"45": ["274"]},
+        "bet9ja": {"S_CSFT": ["0:0"]},
+    }
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import polars as pl
 from rapidfuzz import fuzz, process
 
 from ..domain.words import Platform, Sport
+from .complete_sets import complete_sets
 from .vocabulary import SPECIFIER_PARTS, Vocabulary
 
 NEAREST: Final = 5
@@ -45,7 +46,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """A canonical market. fair_sum as in the vocabulary (None: unknown), `margin` what it means; specifier: its canonical parts."""
+    """A canonical market. fair_sum as in the vocabulary (None: unknown), `margin` what it means; specifier: its canonical parts; complete_sets: name
+    and number of outcomes of each set that is complete, empty when it takes all outcomes."""
 
     market_key: str
     name: str
@@ -56,6 +58,7 @@ class Market:
     specifier: list[str]
     fair_sum: str | None
     margin: str
+    complete_sets: dict[str, int]
     keys: list[PlatformKey]
     outcomes: list[Outcome]
 
@@ -122,10 +125,12 @@ def _market(row: dict[str, Any], vocabulary: Vocabulary) -> Market:
         PlatformKey(k["platform"], k["external_market_id"], _specifier(k["key_id"], k["open_outcomes"], vocabulary), k["open_outcomes"])
         for k in mine.iter_rows(named=True)
     ]
+    sets = complete_sets(vocabulary).filter(pl.col("market_id") == row["market_id"])
     return Market(
         **{name: row[name] for name in ("market_key", "name", "family", "sport", "period", "line_kind", "fair_sum")},
         specifier=sorted(SPECIFIER_PARTS[row["line_kind"]]),
         margin=_margin(row["fair_sum"]),
+        complete_sets=dict(sets.group_by("set", maintain_order=True).len().iter_rows()),
         keys=keys,
         outcomes=_outcomes(row["market_id"], mine, vocabulary),
     )
@@ -135,9 +140,9 @@ def _margin(fair_sum: str | None) -> str:
     if fair_sum is None:
         return "unknown, so no margin is computed"
     if fair_sum == "1":
-        return "exactly one outcome wins: margin = sum(1/odds) - 1"
+        return "exactly one outcome of a complete set wins: margin = sum(1/odds) - 1"
     if fair_sum == "2":
-        return "every result is in two outcomes: margin = sum(1/odds)/2 - 1"
+        return "every result is in two outcomes of a complete set: margin = sum(1/odds)/2 - 1"
     return "outcomes overlap and nothing can be inverted: no margin is computed"
 
 
