@@ -75,6 +75,18 @@ def test_every_step_down_and_up_again_agrees_with_the_models(database_url: str) 
     assert migrate.check(database_url) == []
 
 
+def test_an_upgrade_forgets_the_old_ledger_which_replay_writes_anew_and_keeps_the_markets(database_url: str) -> None:
+    migrate.upgrade(database_url, "0004")
+    with Database(database_url).connect() as conn:
+        conn.execute("insert into core.markets values (1, 'match_result', 'football', 'ft', '1X2', 'none', '1', '3743')")
+        conn.execute("insert into core.unmapped_markets values (1, 'bet9ja', 'football', 'S_X', 'unknown_market', 'X', '', '{}', 2, 1)")
+    migrate.upgrade(database_url, reference=reference.Reference(markets=markets()))
+    assert migrate.check(database_url) == []
+    with Database(database_url).connect() as conn:
+        assert conn.execute("select market_key, family from core.markets").fetchall() == [("match_result", "result")]
+        assert conn.execute("select count(*) from core.unmapped_markets").fetchone() == (0,)
+
+
 def test_an_upgrade_that_is_repeated_keeps_rows_and_grants(database_url: str, conn: psycopg.Connection) -> None:
     conn.execute("insert into ops.host_state values ('host', null, '', now())")
     role = f"analyst_{conn.info.dbname}"
