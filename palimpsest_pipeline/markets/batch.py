@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from .raw import RawBooks
+from .raw import RawBooks, repeated
 
 EVENS_MILLI: Final = 1000
 """Decimal odds of 1.00: at or below them a platform says that there is no price."""
@@ -44,7 +44,7 @@ def numbered(raw: RawBooks) -> Batch:
     coded = raw.markets.with_columns(pl.col("market_id", "specifier").fill_null("").cast(_words()))
     instances = coded.select(INSTANCE).unique().with_row_index("instance")
     rows = coded.join(instances, on=INSTANCE, how="left", maintain_order="left").select("capture", "instance", "market_name", "n_outcomes")
-    outcomes = _owners(rows).hstack(
+    outcomes = rows.select("capture", "instance")[repeated(rows["n_outcomes"])].hstack(
         raw.outcomes.select(
             code=pl.col("outcome_id").fill_null("").cast(_words()).to_physical(),
             odds_milli=pl.when(pl.col("odds_milli") > EVENS_MILLI).then("odds_milli"),
@@ -65,17 +65,6 @@ def numbered(raw: RawBooks) -> Batch:
         ),
         distinct=first.select("distinct", instance=unpacked("key")[0], outcome_id=raw.outcomes["outcome_id"].fill_null("").gather(first["position"])),
     )
-
-
-def _owners(rows: pl.DataFrame) -> pl.DataFrame:
-    """capture and instance of every outcome."""
-    row = (
-        rows.with_row_index("row")
-        .filter(pl.col("n_outcomes") > 0)
-        .select("row", pl.int_ranges(0, "n_outcomes", dtype=pl.UInt32).alias("place"))
-        .explode("place")["row"]
-    )
-    return rows.select("capture", "instance")[row]
 
 
 def _words() -> pl.Categorical:

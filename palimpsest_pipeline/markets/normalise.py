@@ -63,7 +63,7 @@ def normalise(raw: RawBooks, vocabulary: Vocabulary) -> Normalised:
     prices, merged = _prices(batch, target, places, choices)
     return Normalised(
         prices=prices,
-        unmapped=unmapped.report(raw, batch, occurrences, missed, specifiers.schemas(given)),
+        unmapped=unmapped.report(raw, batch, occurrences, missed, given),
         coverage=unmapped.coverage(occurrences),
         merged=merged,
         players=players.named(raw, batch, choices),
@@ -78,7 +78,7 @@ def _prices(batch: Batch, target: pl.Series, places: pl.DataFrame, choices: pl.D
     if repeated.any():
         left_out = _left_out(order.filter(repeated | repeated.shift(-1)), batch, choices)
         merged = left_out.filter(pl.col("odds_milli").is_not_null()).group_by("capture").agg(n_prices=pl.len().cast(pl.Int32)).sort("capture")
-        order = order.join(left_out, on="position", how="anti", maintain_order="left")
+        order = order.filter(~order["position"].is_in(left_out["position"].implode()))
     outcomes = batch.outcomes.select("capture", "odds_milli", "state")[order["position"]]
     places = places.select(pl.exclude("target"))[target.gather(order["position"])]
     prices = places.hstack(outcomes.select("capture", "odds_milli", STATES.gather(outcomes["state"])))

@@ -20,16 +20,24 @@ def named(raw: RawBooks, batch: Batch, choices: pl.DataFrame) -> pl.DataFrame:
     `choices` are as `targets.lead` gives them. Where that market has several names, the least with a team.
     """
     texts = choices.select(outcome="player").drop_nulls().unique().with_row_index("player")
+    if texts.is_empty():
+        return pl.DataFrame(schema=PLAYERS)
     told = _told(batch, choices.select("key_id", outcome="player").join(texts, on="outcome", how="left", maintain_order="left"))
-    names = pl.Series("written", [raw.outcome_names[position] for position in told["position"]], dtype=pl.String)
-    full = pl.col("written").fill_null("").str.replace(THRESHOLD, "").str.strip_chars()
-    pieces = full.str.extract_groups(WITH_TEAM)
-    return (
-        told.select("capture", texts["outcome"].gather(told["player"]), names)
+    written = pl.Series("written", [raw.outcome_names[position] for position in told["position"]], dtype=pl.String)
+    told = told.select("capture", "player", written.fill_null(""))
+    full = pl.col("written").str.replace(THRESHOLD, "").str.strip_chars()
+    people = (
+        told.select("player", "written")
         .unique()
-        .select("capture", "outcome", name=pl.coalesce(pieces.struct.field("1"), full), team=pieces.struct.field("2"))
-        .sort("capture", "outcome", "team", "name", nulls_last=True)
-        .unique(("capture", "outcome"), keep="first", maintain_order=True)
+        .join(texts, on="player")
+        .with_columns(name=pl.coalesce(full.str.extract(WITH_TEAM, 1), full), team=full.str.extract(WITH_TEAM, 2))
+        .sort("outcome", "team", "name", nulls_last=True)
+        .with_row_index("rank")
+    )
+    return (
+        told.join(people, on=("player", "written"))
+        .sort("capture", "rank")
+        .unique(("capture", "player"), keep="first", maintain_order=True)
         .select(*PLAYERS)
     )
 

@@ -46,7 +46,13 @@ def raw_books(details: Sequence[Detail]) -> RawBooks:
         schema={"capture": pl.UInt32, "platform": MARKETS["platform"], "sport": MARKETS["sport"], "n_rows": pl.UInt32},
         orient="row",
     )
-    owners = answers.filter(pl.col("n_rows") > 0).select(pl.exclude("n_rows").repeat_by("n_rows")).explode("capture", "platform", "sport")
+    owners = answers.select("capture", "platform", "sport")[repeated(answers["n_rows"])]
     words = pl.DataFrame({name: columns[name] for name in MARKETS if name in columns}, schema_overrides=MARKETS)
     outcomes = pl.DataFrame({name: columns[name] for name in OUTCOMES}, schema_overrides=OUTCOMES)
     return RawBooks(owners.hstack(words), outcomes, everything.outcome_name)
+
+
+def repeated(counts: pl.Series) -> pl.Series:
+    """Each place of `counts` as often as its count says."""
+    places = counts.alias("n").to_frame().with_row_index("place").filter(pl.col("n") > 0)
+    return places.select("place", n=pl.int_ranges(0, "n", dtype=pl.UInt32)).explode("n")["place"]

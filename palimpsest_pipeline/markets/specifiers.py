@@ -3,6 +3,7 @@
 Works on instances: the distinct (platform, sport, market id, specifier) of a batch. Knows no outcomes and no prices.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import polars as pl
@@ -10,9 +11,12 @@ import polars as pl
 from ..domain.words import MappingError, Platform
 from .vocabulary import Vocabulary
 
+ERROR_CLASS: Final = pl.Enum(["", *MappingError])
+"""Why an occurrence is not mapped; '' when it is."""
 OF_OUTCOME: Final = "\0"
 """Stands in a specifier for a value that only the outcome's id tells: n of "n or more"."""
 
+REFUSED: Final = -1000
 _PAIR: Final = ("instance", "key_id")
 
 
@@ -37,39 +41,57 @@ def schemas(given: pl.DataFrame) -> pl.DataFrame:
 
 
 def candidates(instances: pl.DataFrame, given: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """The keys that instances satisfy: instance, key_id, platform, market_id, ladder, open_pattern and `text`, the canonical specifier."""
-    keyed = instances.join(vocabulary.keys, left_on=("platform", "sport", "market_id"), right_on=("platform", "sport", "external_market_id")).select(
-        *_PAIR, "platform", pl.col("market_id_right").alias("market_id"), "ladder", "open_pattern"
+    """The keys that instances satisfy: instance, key_id, platform, market_id, ladder, open_pattern, family and `text`, the canonical specifier."""
+    keyed = instances.select("instance", "platform", "sport", external_market_id="market_id").join(
+        _keys(vocabulary), on=("platform", "sport", "external_market_id")
     )
     used = _used(keyed, given, vocabulary)
-    verdict = used.group_by(_PAIR).agg(
-        refused=(~pl.col("holds").fill_null(value=False)).any(), n_met=(pl.col("role").is_in(["require", "read"]) & pl.col("holds")).sum()
+    n_met = used.group_by(_PAIR).agg(n_met=pl.col("counts").sum())
+    satisfied = keyed.join(n_met, on=_PAIR, how="left").filter(pl.col("n_met").fill_null(0) == pl.col("n_needed"))
+    return satisfied.join(_texts(satisfied, used, vocabulary), on=_PAIR, how="left").select(
+        *_PAIR, "platform", "market_id", "ladder", "open_pattern", "family", pl.col("text").fill_null("")
     )
+
+
+@lru_cache(maxsize=8)
+def _keys(vocabulary: Vocabulary) -> pl.DataFrame:
+    """The keys with their market's family, `n_needed` raw parts, and `told_later`: the outcome's id tells the total."""
     needed = (
         vocabulary.parts.filter((pl.col("role") != "ignore") & (pl.col("conversion").is_null() | (pl.col("conversion") != "ladder")))
         .group_by("key_id")
-        .agg(n_needed=pl.len())
+        .agg(n_needed=pl.len().cast(pl.Int64))
     )
-    satisfied = (
-        keyed.join(verdict, on=_PAIR, how="left")
-        .join(needed, on="key_id", how="left")
-        .filter(~pl.col("refused").fill_null(value=False) & (pl.col("n_met").fill_null(0) == pl.col("n_needed").fill_null(0)))
-        .drop("refused", "n_met", "n_needed")
+    return (
+        vocabulary.keys.join(needed, on="key_id", how="left")
+        .join(vocabulary.markets.select("market_id", "family"), on="market_id")
+        .with_columns(
+            pl.col("n_needed").fill_null(0),
+            told_later=pl.col("ladder") | pl.col("open_pattern").str.contains("(?P<at_least>", literal=True).fill_null(value=False),
+        )
+        .sort("key_id")
     )
-    return satisfied.join(_texts(satisfied, used, vocabulary), on=_PAIR, how="left").with_columns(pl.col("text").fill_null(""))
+
+
+@lru_cache(maxsize=8)
+def _first_keys(vocabulary: Vocabulary) -> pl.DataFrame:
+    """The family of the first key of each platform market."""
+    first = _keys(vocabulary).unique(("platform", "sport", "external_market_id"), keep="first", maintain_order=True)
+    return first.select("platform", "sport", market_id="external_market_id", market_family="family")
 
 
 def _used(keyed: pl.DataFrame, given: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Each part of an instance against each key of its market: role, canonical, `converted`, and whether the key `holds` with it."""
-    role, value = pl.col("role"), pl.col("value")
+    """Each part of an instance against each key of its market: role, canonical, `converted`, and what it `counts` for the key.
+
+    A part that a key requires or reads and that is as it must be counts 1, one that it ignores 0; any other is far below 0: the key is refused.
+    """
+    role = pl.col("role")
+    met = ((role == "require") & (pl.col("value") == pl.col("expected"))) | ((role == "read") & pl.col("converted").is_not_null())
     return (
         keyed.select(_PAIR)
         .join(given, on="instance")
         .join(vocabulary.parts, on=("key_id", "part"), how="left")
         .with_columns(converted=_converted())
-        .with_columns(
-            holds=(role == "ignore") | ((role == "require") & (value == pl.col("expected"))) | ((role == "read") & pl.col("converted").is_not_null())
-        )
+        .with_columns(counts=pl.when(met).then(1).when(role == "ignore").then(0).otherwise(REFUSED).cast(pl.Int64))
     )
 
 
@@ -110,41 +132,29 @@ def _score(value: pl.Expr) -> pl.Expr:
 
 def _texts(satisfied: pl.DataFrame, used: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """instance, key_id, text: the canonical parts in order of name, joined by `|`."""
-    pairs = satisfied.select(_PAIR)
-    read = used.filter(pl.col("role") == "read").select(*_PAIR, "canonical", (pl.col("canonical") + "=" + pl.col("converted")).alias("text"))
-    added = pairs.join(vocabulary.added, on="key_id").select(*_PAIR, "canonical", "text")
-    counted = pl.col("ladder") | pl.col("open_pattern").str.contains("(?P<at_least>", literal=True).fill_null(value=False)
-    told_later = satisfied.filter(counted).select(*_PAIR, pl.lit("total").alias("canonical"), pl.lit(f"total={OF_OUTCOME}").alias("text"))
-    return (
-        pl.concat([read, added, told_later])
-        .join(pairs, on=_PAIR, how="semi")
-        .sort("canonical")
-        .group_by(_PAIR, maintain_order=True)
-        .agg(pl.col("text").str.join("|"))
-    )
+    part = (*_PAIR, "canonical", "text")
+    read = used.filter(pl.col("role") == "read").select(*_PAIR, "canonical", text=pl.col("canonical") + "=" + pl.col("converted"))
+    added = satisfied.select(_PAIR).join(vocabulary.added, on="key_id").select(part)
+    told_later = satisfied.filter("told_later").select(*_PAIR, canonical=pl.lit("total"), text=pl.lit(f"total={OF_OUTCOME}"))
+    return pl.concat([read, added, told_later]).sort("canonical").group_by(_PAIR, maintain_order=True).agg(pl.col("text").str.join("|"))
 
 
 def verdicts(instances: pl.DataFrame, satisfied: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """instance, family ('' when no key names the market), error_class ('' when a key is satisfied), in the order of `instances`."""
-    families = vocabulary.keys.join(vocabulary.markets.select("market_id", "family"), on="market_id").sort("key_id")
-    of_market = families.unique(["platform", "sport", "external_market_id"], keep="first", maintain_order=True)
-    of_key = satisfied.sort("key_id").unique("instance", keep="first", maintain_order=True).join(families.select("key_id", "family"), on="key_id")
+    """instance, family ('' when no key names the market), error_class ('' when a key is satisfied)."""
+    market = ("platform", "sport", "market_id")
+    of_key = satisfied.sort("key_id").unique("instance", keep="first", maintain_order=True).select("instance", "family")
     return (
-        instances.join(
-            of_market.select("platform", "sport", pl.col("external_market_id").alias("market_id"), pl.col("family").alias("fallback")),
-            on=("platform", "sport", "market_id"),
-            how="left",
-        )
-        .join(of_key.select("instance", "family"), on="instance", how="left")
-        .sort("instance")
+        instances.join(_first_keys(vocabulary), on=market, how="left")
+        .join(of_key, on="instance", how="left")
         .select(
             "instance",
-            family=pl.coalesce("family", "fallback", pl.lit("")),
+            family=pl.coalesce("family", "market_family", pl.lit("")).cast(pl.Categorical(pl.Categories.random())),
             error_class=pl.when(pl.col("family").is_not_null())
             .then(pl.lit(""))
-            .when(pl.col("fallback").is_not_null())
+            .when(pl.col("market_family").is_not_null())
             .then(pl.lit(MappingError.UNKNOWN_PARAM.value))
-            .otherwise(pl.lit(MappingError.UNKNOWN_MARKET.value)),
+            .otherwise(pl.lit(MappingError.UNKNOWN_MARKET.value))
+            .cast(ERROR_CLASS),
         )
     )
 

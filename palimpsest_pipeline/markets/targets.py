@@ -3,6 +3,7 @@
 Works on the distinct outcomes of a batch. Listed ids come first; then the templates of ids that are not listed, such as players'.
 """
 
+import re
 from typing import Final
 
 import polars as pl
@@ -37,9 +38,10 @@ def lead(distinct: pl.DataFrame, candidates: pl.DataFrame, vocabulary: Vocabular
     offered = distinct.join(candidates, on="instance")
     listed = _listed(offered, vocabulary)
     found = pl.concat([listed, _open(offered.join(listed, on="distinct", how="anti"))])
-    chosen = found.sort("key_id").unique("distinct", keep="first", maintain_order=True)
-    targets = chosen.select(TARGET).unique().sort(TARGET).with_row_index("target").with_columns(line=line_of(pl.col("specifier")))
-    choices = distinct.select("distinct").join(chosen.join(targets, on=TARGET), on="distinct", how="left", maintain_order="left")
+    first = found.sort("key_id").unique("distinct", keep="first", maintain_order=True)
+    chosen = first.sort(TARGET).with_columns(target=pl.struct(TARGET).rle_id())
+    targets = chosen.unique("target", keep="first", maintain_order=True).select("target", *TARGET, line=line_of(pl.col("specifier")))
+    choices = distinct.select("distinct").join(chosen, on="distinct", how="left", maintain_order="left")
     return choices.select("key_id", "target", "player"), targets
 
 
@@ -66,29 +68,26 @@ def _listed(offered: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
 
 def _open(offered: pl.DataFrame) -> pl.DataFrame:
     """Outcomes whose id fits a key's template: one regex at a time, for there are few."""
-    fits = []
-    for (pattern,), some in offered.filter(pl.col("open_pattern").is_not_null()).group_by("open_pattern"):
-        read = some.with_columns(pl.col("outcome_id").str.extract_groups(str(pattern)).alias("groups")).unnest("groups")
-        missing = {"outcome", "player", "at_least"} - set(read.columns)
-        fits.append(
-            read.with_columns(pl.lit(None, pl.String).alias(name) for name in missing).select(*offered.columns, "outcome", "player", "at_least")
-        )
-    if not fits:
-        return pl.DataFrame(schema=_FOUND)
+    fits = [pl.DataFrame(schema=_FOUND)]
     prefix = pl.col("platform").replace_strict(PLAYER_PREFIX, default="")
-    return (
-        pl.concat(fits)
-        .select(
-            "distinct",
-            "key_id",
-            "market_id",
-            specifier=pl.when(pl.col("at_least").is_not_null()).then(_with_total(pl.col("at_least"))).otherwise("text"),
-            outcome=pl.coalesce(prefix + pl.col("player"), "outcome"),
-            ordinal=pl.lit(1, pl.Int16),
-            player=prefix + pl.col("player"),
+    for (pattern,), some in offered.filter(pl.col("open_pattern").is_not_null()).group_by("open_pattern"):
+        places = re.compile(str(pattern)).groupindex
+        outcome, player, at_least = (
+            pl.col("outcome_id").str.extract(str(pattern), places[group]) if group in places else pl.lit(None, pl.String)
+            for group in ("outcome", "player", "at_least")
         )
-        .filter(pl.col("specifier").is_not_null() & (pl.col("outcome") != ""))
-    )
+        fits.append(
+            some.select(
+                "distinct",
+                "key_id",
+                "market_id",
+                specifier=_with_total(at_least) if "at_least" in places else pl.col("text"),
+                outcome=pl.coalesce(prefix + player, outcome),
+                ordinal=pl.lit(1, pl.Int16),
+                player=prefix + player,
+            )
+        )
+    return pl.concat(fits).filter(pl.col("specifier").is_not_null() & (pl.col("outcome") != ""))
 
 
 def _with_total(at_least: pl.Expr) -> pl.Expr:

@@ -7,6 +7,7 @@ import polars as pl
 from ..domain.words import MappingError
 from .batch import Batch, packed, unpacked
 from .raw import RawBooks
+from .specifiers import ERROR_CLASS, schemas
 
 SAMPLE_OUTCOMES: Final = 5
 
@@ -41,7 +42,7 @@ def judged(batch: Batch, verdicts: pl.DataFrame, missed: pl.DataFrame) -> pl.Dat
         .join(verdicts, on="instance", how="left")
         .with_columns(
             error_class=pl.when(pl.col("fails") & (pl.col("error_class") == ""))
-            .then(pl.lit(MappingError.NO_MATCHING_OUTCOMES.value))
+            .then(pl.lit(MappingError.NO_MATCHING_OUTCOMES.value, ERROR_CLASS))
             .otherwise("error_class")
         )
         .drop("fails")
@@ -51,23 +52,30 @@ def judged(batch: Batch, verdicts: pl.DataFrame, missed: pl.DataFrame) -> pl.Dat
 def coverage(occurrences: pl.DataFrame) -> pl.DataFrame:
     """Rows of `COVERAGE`, in order."""
     key = ("capture", "family", "error_class")
-    return occurrences.group_by(key).agg(n_markets=pl.len().cast(pl.Int32)).sort(key)
+    counted = occurrences.group_by(key).agg(n_markets=pl.len().cast(pl.Int32))
+    return counted.with_columns(pl.col("family", "error_class").cast(pl.String)).sort(key)
 
 
-def report(raw: RawBooks, batch: Batch, occurrences: pl.DataFrame, missed: pl.DataFrame, schemas: pl.DataFrame) -> pl.DataFrame:
+def report(raw: RawBooks, batch: Batch, occurrences: pl.DataFrame, missed: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
     """Rows of `UNMAPPED`, one per occurrence that is not mapped, in order.
 
-    `missed`: capture, instance, distinct and position of the outcomes that lead nowhere; `schemas` of the instances' specifiers.
+    `missed`: capture, instance, distinct and position of the outcomes that lead nowhere; `given`: the parts of the instances' specifiers.
     """
     found = occurrences.filter(pl.col("error_class") != "")
+    if found.is_empty():
+        return pl.DataFrame(schema=UNMAPPED)
     names = batch.rows.join(found, on=_OCCURRENCE, how="semi").group_by(_OCCURRENCE).agg(name=pl.col("market_name").min())
     return (
         found.join(names, on=_OCCURRENCE, how="left")
         .join(batch.instances, on="instance", how="left")
-        .join(schemas, on="instance", how="left")
+        .join(schemas(given), on="instance", how="left")
         .join(_samples(raw, batch, missed), on=_OCCURRENCE, how="left")
         .rename({"market_id": "external_market_id"})
-        .with_columns(pl.col("specifier_schema").fill_null(""), pl.col("sample_outcomes").fill_null(pl.lit([], UNMAPPED["sample_outcomes"])))
+        .with_columns(
+            pl.col("specifier_schema").fill_null(""),
+            pl.col("error_class").cast(pl.String),
+            pl.col("sample_outcomes").fill_null(pl.lit([], UNMAPPED["sample_outcomes"])),
+        )
         .select(*UNMAPPED)
         .sort("capture", "platform", "sport", "external_market_id", "specifier")
     )

@@ -83,7 +83,7 @@ class VocabularyError(Exception):
     """A vocabulary file is faulty; the message begins with file:line."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
     """The vocabulary as frames.
 
