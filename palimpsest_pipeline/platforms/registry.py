@@ -27,5 +27,5 @@ def adapters(
 
 
 def parser_version() -> str:
-    """Version of the reading of all platforms, e.g. `betpawa1.sportybet1.bet9ja1`."""
+    """Version of the reading of all platforms, e.g. `betpawa2.sportybet2.bet9ja2`."""
     return ".".join(f"{platform}{adapter.parser_version}" for platform, adapter in adapters().items())

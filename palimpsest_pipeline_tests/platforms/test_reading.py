@@ -133,3 +133,27 @@ def test_items_of_takes_objects_and_lists_alike() -> None:
     assert list(reading.items_of({"7": "a"})) == [("7", "a")]
     assert list(reading.items_of(["a", "b"])) == [("0", "a"), ("1", "b")]
     assert [list(reading.items_of(nothing)) for nothing in ([], {}, None, False, "text")] == [[]] * 5
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 1e306, "1e999999", "-1e999999", "1e99999", "sNaN", "9" * 5000])
+def test_odds_out_of_all_bounds_are_none(value: object) -> None:
+    assert reading.odds_milli(value) is None
+
+
+def test_a_memo_gives_what_its_function_gives_and_forgets_when_it_is_full() -> None:
+    asked: list[int] = []
+
+    def doubled(n: int) -> int:
+        asked.append(n)
+        return 2 * n
+
+    memo = reading.Memo(doubled, 3)
+    assert [memo[n] for n in (1, 2, 1, 3, 4, 1)] == [2, 4, 2, 6, 8, 2]
+    assert asked == [1, 2, 3, 4, 1]
+    assert len(memo) <= 3
+
+
+@given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.decimals(0, 2000, places=2).map(str), st.text(max_size=6)))
+def test_odds_by_memo_are_the_odds(value: reading.Odds) -> None:
+    assert reading.MILLI[value] == reading.odds_milli(value)
+    assert reading.MILLI[value] == reading.odds_milli(value)
