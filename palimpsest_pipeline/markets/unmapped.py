@@ -94,10 +94,9 @@ def _samples(raw: RawBooks, batch: Batch, missed: pl.DataFrame) -> pl.DataFrame:
         .select(*(number.alias(name) for number, name in zip(unpacked("occurrence"), _OCCURRENCE, strict=True)), "rank")
     )
     told = ranked.join(shown, on=(*_OCCURRENCE, "rank"))
-    names = pl.Series("name", [raw.outcome_names[position] for position in told["position"]], dtype=pl.String)
     outcome_id, name = pl.col("outcome_id"), pl.col("name")
     return (
-        told.hstack([names])
+        told.hstack([raw.names_at(told["position"]).alias("name")])
         .group_by(*_OCCURRENCE, "rank")
         .agg(name.min())
         .join(ids.unique("rank").select("rank", "outcome_id"), on="rank")
