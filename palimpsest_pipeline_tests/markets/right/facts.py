@@ -279,6 +279,27 @@ FACTS: Final[dict[str, list[Fact]]] = {
 """By what must hold."""
 
 
+NOT_A_MARKET: Final = [
+    "S_AH1T",
+    "S_AH2T",
+    "S_HOMEGOALS",
+    "S_AWAYGOALS",
+    "S_TTSCORE",
+    "S_OUGGNG",
+    "S_MULTIGOAL",
+    "S_MULTIGOAL1T",
+    "S_MULTIGOAL2T",
+    "S_1X2CORNERS",
+    "S_1X2CORNERS1T",
+    "S_AHCORNERS",
+    "S_AHCORNERS1T",
+    "S_SENDOFF",
+    "S_LASTGOAL",
+    "S_DCGGNG1T",
+]
+"""Keys that Bet9ja does not have, neither priced nor in its list of markets."""
+
+
 def misread(prices: pl.DataFrame, samples: Path, facts: list[Fact]) -> list[str]:
     """The facts that canonical prices contradict, in words."""
     found = []
@@ -291,7 +312,8 @@ def misread(prices: pl.DataFrame, samples: Path, facts: list[Fact]) -> list[str]
         for label, outcome in fact.labels.items():
             odds = given[fact.market, fact.specifier, label]
             if have.get(outcome) != odds:
-                found.append(f"{fact.capture} {fact.market} {fact.specifier} {label!r} at {odds} is not {fact.market_key} {fact.line} {outcome}: {have}")
+                where = f"{fact.market_key} {fact.line} {outcome}"
+                found.append(f"{fact.capture} {fact.market} {fact.specifier} {label!r} at {odds} is not {where}: {have}")
     return found
 
 

@@ -25,6 +25,8 @@ ROUNDING: Final = 0.005
 """Of inverse odds: two decimals of odds near 1.4."""
 SHARE: Final = 0.3
 ALLOWED: Final = 0.01
+MOST_ACROSS: Final = 0.2
+"""Inverse odds of the parts across the edge of a bet, beyond which their sum says little."""
 BOOK: Final = ["capture", "platform", "sport"]
 MARKET: Final = ["market_key", "specifier"]
 
@@ -63,7 +65,7 @@ def _meaning(market_key: str, specifier: str, outcome: str) -> Bet | None:
 
 
 @cache
-def _winners(bets: tuple[tuple[Worlds, Worlds, int], ...], everything: Worlds) -> int:
+def _winners(bets: tuple[tuple[Worlds, Worlds, bool], ...], everything: Worlds) -> int:
     once = twice = thrice = 0
     for wins, same, returned in bets:
         if wins != same or returned:
@@ -76,53 +78,79 @@ def _winners(bets: tuple[tuple[Worlds, Worlds, int], ...], everything: Worlds) -
     return 2 if twice == everything and not thrice else 0
 
 
-def books(prices: pl.DataFrame) -> Iterator[tuple[str, list[Offers]]]:
-    """Per capture of football its backable markets whose bets have a meaning."""
+def winners(market_key: str, specifier: str, outcomes: list[str]) -> int | None:
+    """How many of these bets win in every world; 0 when that varies. None when a bet has no meaning, or can return the stake."""
+    bets = [_meaning(market_key, specifier, outcome) for outcome in outcomes]
+    known = [bet for bet in bets if bet is not None and not any(bet.returned)]
+    if not known or len(known) < len(bets):
+        return None
+    return _winners(tuple((*bet.wins, False) for bet in known), space(known[0].quantity).all)
+
+
+Priced = tuple[tuple[str, str, str, float], ...]
+"""Of one capture: market, specifier, outcome, inverse odds, in order."""
+
+
+def _books(prices: pl.DataFrame) -> Iterator[tuple[str, Priced]]:
+    """Backable prices of football per capture."""
     wanted = prices.filter((pl.col("sport") == "football") & pl.col("backable")).sort("capture", *MARKET, "outcome")
     rows = wanted.select("capture", *MARKET, "outcome", 1000 / pl.col("odds_milli")).iter_rows()
     for capture, book in groupby(rows, key=itemgetter(0)):
-        markets = []
-        for name, market in groupby(book, key=itemgetter(1, 2)):
-            offers = tuple(Offer(name, outcome, bet, inverse) for *_, outcome, inverse in market if (bet := _meaning(*name, outcome)) is not None)
-            if offers:
-                everything = space(offers[0].bet.quantity).all
-                markets.append(Offers(name, offers, _winners(tuple((*o.bet.wins, any(o.bet.returned)) for o in offers), everything)))
-        yield capture, markets
+        yield capture, tuple(row[1:] for row in book)
 
 
-def _share(parts: list[tuple[Worlds, float]], halves: tuple[Worlds, Worlds]) -> float | None:
-    """Inverse odds of the parts that make up each half of a stake; None when a part lies across its edge."""
-    total = 0.0
+def _markets(book: Priced) -> list[Offers]:
+    """The markets whose bets have a meaning."""
+    markets = []
+    for name, market in groupby(book, key=itemgetter(0, 1)):
+        offers = tuple(Offer(name, outcome, bet, inverse) for *_, outcome, inverse in market if (bet := _meaning(*name, outcome)) is not None)
+        if offers:
+            everything = space(offers[0].bet.quantity).all
+            markets.append(Offers(name, offers, _winners(tuple((*o.bet.wins, any(o.bet.returned)) for o in offers), everything)))
+    return markets
+
+
+def _share(parts: list[tuple[Worlds, float]], halves: tuple[Worlds, Worlds], most_across: float) -> tuple[float, float] | None:
+    """Inverse odds of the parts that lie in each half of a stake, and of those that lie across its edge; None when these are more than that."""
+    inside = across = 0.0
     for worlds in halves:
         for part, inverse in parts:
             common = part & worlds
             if common == part:
-                total += inverse / 2
+                inside += inverse / 2
             elif common:
-                return None
-    return total
+                across += inverse / 2
+                if across > most_across:
+                    return None
+    return inside, across
 
 
 def sums(prices: pl.DataFrame) -> pl.DataFrame:
     """Every offer that is a union of bets of another market of its book: the interval and the fair chance by its own market and by those parts.
 
-    Columns: capture, part_market, part_specifier, market_key, specifier, outcome, low, high (by the parts), own_low, own_high, fair, own_fair,
-    margins, within, close. `close` is true where it is not asked: stakes that can be returned, markets that are not complete.
+    One part may lie across the edge of the offer, such as every other score of 1X2: between nothing and all of it is won.
+
+    Columns: capture, part_market, part_specifier, market_key, specifier, outcome, low, high (by the parts), own_low, own_high, fair, across,
+    own_fair, margins, within, close. `close` is true where it is not asked: stakes that can be returned, markets that are not complete.
     """
-    rows = []
-    for capture, markets in books(prices):
-        for whole in markets:
-            rows += [(capture, *row) for row in _sums(whole, markets)]
+    rows = [(capture, *row) for capture, book in _books(prices) for row in _sums(book)]
     text = dict.fromkeys(("capture", "part_market", "part_specifier", "market_key", "specifier", "outcome"), pl.String)
-    numbers = dict.fromkeys(("low", "high", "own_low", "own_high", "fair", "own_fair", "margins"), pl.Float64)
+    numbers = dict.fromkeys(("low", "high", "own_low", "own_high", "fair", "across", "own_fair", "margins"), pl.Float64)
     found = pl.DataFrame(rows, schema={**text, **numbers}, orient="row")
-    away = (pl.col("fair") - pl.col("own_fair")).abs() > SHARE * pl.col("margins") + ALLOWED
+    apart = pl.max_horizontal(pl.col("fair") - pl.col("own_fair"), pl.col("own_fair") - pl.col("fair") - pl.col("across"))
+    away = apart > SHARE * pl.col("margins") + ALLOWED
     return found.with_columns(
         within=(pl.col("own_high") >= pl.col("low") - ROUNDING) & (pl.col("own_low") <= pl.col("high") + ROUNDING), close=~away.fill_null(value=False)
     )
 
 
-def _sums(whole: Offers, markets: list[Offers]) -> Iterator[tuple[object, ...]]:
+@cache
+def _sums(book: Priced) -> list[tuple[object, ...]]:
+    markets = _markets(book)
+    return [row for whole in markets for row in _unions(whole, markets)]
+
+
+def _unions(whole: Offers, markets: list[Offers]) -> Iterator[tuple[object, ...]]:
     """Offers of other markets that are unions of bets of `whole`, a market whose bets exclude each other and leave nothing out."""
     if whole.winners != 1:
         return
@@ -132,20 +160,23 @@ def _sums(whole: Offers, markets: list[Offers]) -> Iterator[tuple[object, ...]]:
         if market.name == whole.name or market.offers[0].bet.quantity != quantity:
             continue
         for offer in market.offers:
-            won = _share(parts, offer.bet.wins)
-            returned = None if won is None else _share(parts, offer.bet.returned)
-            if won is None or returned is None:
+            conditional = any(offer.bet.returned)
+            wins = _share(parts, offer.bet.wins, 0 if conditional else MOST_ACROSS)
+            returns = _share(parts, offer.bet.returned, 0) if conditional else (0.0, 0.0)
+            if wins is None or returns is None:
                 continue
-            lost = everything - won - returned
+            (won, edge), (returned, _) = wins, returns
+            lost = everything - won - edge - returned
             least_won, least_lost = max(won - whole.margin, 0), max(lost - whole.margin, 0)
             yield (
                 *whole.name,
                 *market.name,
                 offer.outcome,
-                least_won / (least_won + lost) if least_won + lost else 0.0,
-                won / (won + least_lost) if won else 0.0,
+                least_won / (least_won + lost + edge) if least_won + lost + edge else 0.0,
+                (won + edge) / (won + edge + least_lost) if won + edge else 0.0,
                 *_own(market, offer),
                 won / everything,
+                edge / everything,
                 offer.inverse * market.winners / (market.winners + market.margin) if market.winners else None,
                 whole.margin + market.margin,
             )
@@ -164,26 +195,40 @@ SAME_MARKET: Final = 0.04
 """Most that neighbouring lines of one market contradict each other."""
 
 
-def inclusions(prices: pl.DataFrame) -> pl.DataFrame:
-    """Pairs of offers of one book where who wins the first wins the second too. The first must not be the likelier one by more than its market's margin.
+def inclusions(prices: pl.DataFrame) -> tuple[int, pl.DataFrame]:
+    """Pairs of offers of one book where who wins the first wins the second too: how many, and those whose first is too likely.
 
-    Columns: capture, market_key, specifier, outcome, outer_market, outer_specifier, outer_outcome, excess (of inverse odds), allowed.
+    Columns: capture, market_key, specifier, outcome, outer_market, outer_specifier, outer_outcome.
     """
-    rows = [(capture, *row) for capture, markets in books(prices) for row in _inclusions(markets)]
-    text = dict.fromkeys(("capture", "market_key", "specifier", "outcome", "outer_market", "outer_specifier", "outer_outcome"), pl.String)
-    counted = pl.DataFrame(rows, schema={**text, "excess": pl.Float64, "allowed": pl.Float64}, orient="row")
-    return pl.concat([counted, _told(prices)])
+    compared, rows = 0, []
+    for capture, book in _books(prices):
+        number, broken = _inclusions(book)
+        compared += number
+        rows += [(capture, *row) for row in broken]
+    text = ("capture", "market_key", "specifier", "outcome", "outer_market", "outer_specifier", "outer_outcome")
+    counted = pl.DataFrame(rows, schema=dict.fromkeys(text, pl.String), orient="row")
+    told = _told(prices)
+    return compared + told.height, pl.concat([counted, told.filter(pl.col("excess") > ROUNDING).select(text)])
 
 
-def _inclusions(markets: list[Offers]) -> Iterator[tuple[object, ...]]:
-    plain = [(market, offer) for market in markets for offer in market.offers if not any(offer.bet.returned) and offer.bet.wins[0]]
-    for market, inner in plain:
-        worlds, quantity = inner.bet.wins[0], inner.bet.quantity
-        margin = market.margin + ROUNDING if market.winners else OVERLAP_MARGIN
-        for other, outer in plain:
-            if worlds & outer.bet.wins[0] == worlds and outer is not inner and outer.bet.quantity == quantity:
-                allowed = min(margin, SAME_MARKET) if other.name[0] == market.name[0] else margin
-                yield *inner.name, inner.outcome, *outer.name, outer.outcome, inner.inverse - outer.inverse, allowed
+@cache
+def _inclusions(book: Priced) -> tuple[int, list[tuple[str, ...]]]:
+    compared, broken = 0, []
+    by_quantity: dict[str, list[tuple[Worlds, Offers, Offer]]] = {}
+    for market in _markets(book):
+        for offer in market.offers:
+            if not any(offer.bet.returned) and offer.bet.wins[0]:
+                by_quantity.setdefault(offer.bet.quantity, []).append((offer.bet.wins[0], market, offer))
+    for offers in by_quantity.values():
+        for worlds, market, inner in offers:
+            margin = market.margin + ROUNDING if market.winners else OVERLAP_MARGIN
+            for outer_worlds, other, outer in offers:
+                if worlds & outer_worlds != worlds or outer is inner:
+                    continue
+                compared += 1
+                if inner.inverse - outer.inverse > (min(margin, SAME_MARKET) if other.name[0] == market.name[0] else margin):
+                    broken.append((*inner.name, inner.outcome, *outer.name, outer.outcome))
+    return compared, broken
 
 
 UP_TO_FULL_TIME: Final = r"^((?:home_|away_)?(?:total_\w+|sending_off))_1h$"
@@ -229,7 +274,6 @@ def _told(prices: pl.DataFrame) -> pl.DataFrame:
         outer_specifier="specifier",
         outer_outcome="outer_outcome",
         excess=pl.col("inverse") - pl.col("outer_inverse"),
-        allowed=pl.lit(ROUNDING),
     )
 
 

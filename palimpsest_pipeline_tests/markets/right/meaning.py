@@ -44,7 +44,8 @@ def space(quantity: str) -> Space:
     first: dict[int, Worlds] = {1: 0, -1: 0, 0: 0}
     bit = 1
     for h1, a1, h2, a2 in product(range(MOST[quantity] + 1), repeat=4):
-        openers = [team for team, goals, against in ((1, h1, a1), (-1, a1, h1)) if goals] or [team for team, goals in ((1, h2), (-1, a2)) if goals] or [0]
+        early = [team for team, goals in ((1, h1), (-1, a1)) if goals]
+        openers = early or [team for team, goals in ((1, h2), (-1, a2)) if goals] or [0]
         for opener in openers if quantity == "goals" else [0]:
             first[opener] |= bit
             for period, score in (("ft", (h1 + h2, a1 + a2)), ("1h", (h1, a1)), ("2h", (h2, a2))):
@@ -197,7 +198,7 @@ def _margin(view: View, outcome: str) -> Worlds:
         return view.result("draw")
     side, least, *more = outcome.split("_")
     sign = {"home": 1, "away": -1}[side]
-    return view.where(lambda home, away: (home - away) * sign == int(least) or bool(more) and (home - away) * sign > int(least))
+    return view.where(lambda home, away: (home - away) * sign == int(least) or (bool(more) and (home - away) * sign > int(least)))
 
 
 def _multigoals(view: View, outcome: str) -> Worlds:
@@ -247,6 +248,73 @@ def _chance_mix(side: str) -> dict[str, Reader]:
     }
 
 
+def _at_half_and_end(view: View, outcome: str) -> Worlds:
+    half, full = outcome.split("__")
+    return view.result(half, "1h") & view.result(full, "ft")
+
+
+def _half_then_full_and_count(view: View, outcome: str) -> Worlds:
+    half, full, band = outcome.split("_", 2)
+    return view.result(half, "1h") & view.result(full, "ft") & view.within(band)
+
+
+def _listed_only(view: View, outcome: str) -> Stakes:
+    """Returned when the score is none of those on the list."""
+    return (_correct_score(view, outcome),) * 2, (_correct_score(view, "other_beyond_28_grid"),) * 2
+
+
+def _several_scores(view: View, outcome: str) -> Worlds:
+    return union(_correct_score(view, {"other": "other_beyond_4_4"}.get(score, score)) for score in outcome.split("__"))
+
+
+def _counts_of_halves(view: View, outcome: str) -> Worlds:
+    """`1_or_more__2_or_less__yes`: the first half's count and the second half's."""
+    *bounds, answer = outcome.split("__")
+    both = view.unless(0)
+    for period, bound in zip(("1h", "2h"), bounds, strict=True):
+        number, way = int(bound.split("_")[0]), bound.rpartition("_")[2]
+        both &= view.count({"more": number.__le__, "less": number.__ge__}[way], period)
+    return view.answer(answer, both)
+
+
+def _half_of_first(side: str) -> Reader:
+    def read(view: View, outcome: str) -> Worlds:
+        goals = View(view.quantity, view.period, side, view.parts)
+        early, late = (goals.count(lambda count: count > 0, period) for period in ("1h", "2h"))
+        return {"first_half": early, "second_half": late & view.unless(early), "no_goal": view.unless(early | late)}[outcome]
+
+    return read
+
+
+def _any_of(view: View, outcome: str) -> Worlds:
+    """`under_1_5_2h__or__btts_2h`."""
+    return union(_one_of(view, *chance.rsplit("_", 1)) for chance in outcome.split("__or__"))
+
+
+def _one_of(view: View, chance: str, period: str) -> Worlds:
+    if chance in ("btts", "no_btts"):
+        return view.both({"btts": "yes", "no_btts": "no"}[chance], period)
+    if chance in ("no_goal", "under_1_5"):
+        return view.count(lambda count: count <= {"no_goal": 0, "under_1_5": 1}[chance], period)
+    return view.result(chance, period)
+
+
+def _result_or_btts_or_total(view: View, outcome: str) -> Worlds:
+    side, scored, over = outcome.split("_or_")
+    return _one_of(view, side, "ft") | _one_of(view, scored, "ft") | view.over(over)
+
+
+def _both_halves_and_total(view: View, outcome: str) -> Worlds:
+    scored, over = outcome.split("_")
+    match = View(view.quantity, view.period, "", view.parts)
+    return ONE_TEAM["score_both_halves"](view, scored) & match.over(over)  # type: ignore[operator]
+
+
+def _wins_both_halves_to_nil(view: View, outcome: str) -> Worlds:
+    team = View(view.quantity, view.period, outcome, view.parts)
+    return team.own(lambda own, other: own > other == 0, "1h") & team.own(lambda own, other: own > other == 0, "2h")
+
+
 COUNTS: Final[dict[str, Callable[[View, str], Worlds | Stakes]]] = {
     "total": _total,
     "exact": View.within,
@@ -254,6 +322,9 @@ COUNTS: Final[dict[str, Callable[[View, str], Worlds | Stakes]]] = {
     "multigoals": View.within,
     "odd_even": lambda view, outcome: view.count(lambda count: count % 2 == {"odd": 1, "even": 0}[outcome]),
     "highest_scoring_half": _best_half,
+    "half_with_most": _best_half,
+    "bounds": View.within,
+    "excluded": lambda view, outcome: view.unless(view.within(outcome.removeprefix("not_"))),
 }
 """Bets on the count of one team or of both."""
 
@@ -264,6 +335,7 @@ ONE_TEAM: Final[dict[str, Callable[[View, str], Worlds | Stakes]]] = {
     "win_both_halves": _halves(lambda view, period: view.own(int.__gt__, period)),
     "win_either_half": _halves(lambda view, period: view.own(int.__gt__, period), or_),
     "score_both_halves": _halves(lambda view, period: view.own(lambda own, _: own > 0, period)),
+    "score_both_halves_and_total": _both_halves_and_total,
 }
 
 BOTH_TEAMS: Final[dict[str, Callable[[View, str], Worlds | Stakes]]] = {
@@ -307,6 +379,22 @@ BOTH_TEAMS: Final[dict[str, Callable[[View, str], Worlds | Stakes]]] = {
     **_chance_mix("home"),
     **_chance_mix("draw"),
     **_chance_mix("away"),
+    "result_btts_total": _joined(View.result, View.both, View.over),
+    "result_or_btts_or_total": _result_or_btts_or_total,
+    "chance_mix_halves": _any_of,
+    "half_time_full_time_and_exact": _half_then_full_and_count,
+    "half_time_result_full_time_double_chance": _at_half_and_end,
+    "half_time_double_chance_full_time_result": _at_half_and_end,
+    "half_time_double_chance_full_time_double_chance": _at_half_and_end,
+    "correct_score_listed_only": _listed_only,
+    "multi_correct_score_bet9ja_a": _several_scores,
+    "multi_correct_score_bet9ja_b": _several_scores,
+    "per_half_pairs": _counts_of_halves,
+    "half_of_first": _half_of_first(""),
+    "half_of_first_home": _half_of_first("home"),
+    "half_of_first_away": _half_of_first("away"),
+    "both_teams_booked_n_plus": lambda view, outcome: view.both(least=int(outcome.removesuffix("_plus"))),
+    "win_both_halves_to_nil": _wins_both_halves_to_nil,
     "first_goal_and_result": _first_goal_and_result,
     "next": lambda view, outcome: view.first(outcome) if view.period == "ft" else _none(view, outcome),
     "last": _none,
@@ -315,8 +403,7 @@ BOTH_TEAMS: Final[dict[str, Callable[[View, str], Worlds | Stakes]]] = {
 
 WHOLE_MATCH: Final = {"double_chance_and_btts_in_1h", "double_chance_and_btts_in_2h", "half_time_full_time_and_total_1h"}
 """Keys of bets on the whole match that end like those on a half."""
-OTHER_WORDS: Final = {"bookings_range"}
-"""Markets whose outcomes are a platform's own texts, which would read as something else."""
+STEMS: Final = {"corners": "corner", "bookings": "book"}
 KEY: Final = re.compile(r"(?P<base>.+?)(?:_(?P<period>1h|2h))?")
 
 
@@ -324,19 +411,19 @@ def _base(market_key: str, quantity: str) -> str:
     """The key without its quantity: `home_total_corners` and `home_total_goals` are both `home_total`."""
     if "multigoals" in market_key or "and_match_result" in market_key or market_key == "draw_with_goals":
         return market_key.replace("match_", "")
-    key = market_key.removeprefix(f"{quantity}_").replace("match_result", "result").replace("goal_range", "range")
+    key = market_key.removeprefix(f"{quantity}_").replace("match_result", "result").replace("goal_range", "range").replace("goal_bounds", "bounds")
     return re.sub(rf"_{quantity[:-1]}s?(?=_|$)", "", key)
 
 
 def meaning(market_key: str, specifier: str, outcome: str) -> Bet | None:
     """The bet, or None when counts do not say how it ends (players, order of events, other quantities)."""
-    quantity = next((name for name in ("corners", "bookings") if name[:-1] in market_key), "goals")
+    quantity = next((name for name, stem in STEMS.items() if stem in market_key), "goals")
     key = _base(market_key, quantity)
     match = KEY.fullmatch(key)
     assert match is not None
     base, period = (key, "ft") if key in WHOLE_MATCH else (match["base"], match["period"] or "ft")
     parts = dict(part.split("=", 1) for part in specifier.split("|") if part)
-    if parts.get("goalnr", "1") != "1" or "minute" in parts or "minsnr" in parts or "points" in market_key or market_key in OTHER_WORDS:
+    if parts.get("goalnr", "1") != "1" or "minute" in parts or "minsnr" in parts or "points" in market_key:
         return None
     side, _, rest = base.partition("_")
     reader = BOTH_TEAMS.get(base) or COUNTS.get(base)

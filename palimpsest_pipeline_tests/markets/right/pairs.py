@@ -23,7 +23,7 @@ MARKET: Final = ["platform", "other_platform", "market_key", "specifier"]
 
 
 def pairs(prices: pl.DataFrame) -> pl.DataFrame:
-    """Backable prices of the same bet on two platforms: platform, other_platform, the bet, odds_milli and other_odds_milli, and `outside` tolerance."""
+    """Backable prices of the same bet on two platforms: platform, other_platform, the bet, odds_milli, other_odds_milli, `outside` (of tolerance)."""
     offered = prices.filter(pl.col("backable") & pl.col("capture").str.ends_with(ONE_FIXTURE))
 
     def one(platform: Platform, prefix: str) -> pl.DataFrame:
