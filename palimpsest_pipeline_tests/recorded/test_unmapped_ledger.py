@@ -1,7 +1,5 @@
 """Captured answers, replayed with a vocabulary that lacks two of their markets and then with the whole one: nothing of them is lost in between."""
 
-import csv
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,12 +11,12 @@ import pytest
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.landing import import_payloads
-from palimpsest_pipeline.markets import Vocabulary, load, vocabulary
-from palimpsest_pipeline.markets.vocabulary import FOLDER
+from palimpsest_pipeline.markets import vocabulary
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
+from palimpsest_pipeline_tests.fixtures.vocabularies import without
 
 LACKING: Final = {"double_chance": "", "total_corners": "line"}
 """Markets taken out of the vocabulary; the second has lines."""
@@ -47,18 +45,6 @@ COVERAGE: Final = """
     select partition_hour, platform, family, n_markets_seen, n_mapped, n_unknown_market, n_fixtures_affected, m.mapping_version
     from mart.mapping_coverage m join core.cycles using (cycle_id) order by 1, 2, 3
 """
-
-
-def without(markets: set[str], folder: Path) -> Vocabulary:
-    """The vocabulary whose platforms' keys do not lead to these markets."""
-    shutil.copytree(FOLDER, folder)
-    for name in ("keys.csv", "outcome_keys.csv"):
-        with (folder / name).open(newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file))
-        at = header.index("market_key")
-        with (folder / name).open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *(row for row in rows if row[at] not in markets)])
-    return load(folder)
 
 
 @dataclass
@@ -109,7 +95,7 @@ def story(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
     ids = sorted({(p, market) for p, sport, market in known.select("platform", "sport", "external_market_id").iter_rows() if sport == "football"})
     with pipelines(postgres, tmp_path_factory.mktemp("ledger")) as make:
         whole, lacking = make(), make()
-        lacking.__dict__["vocabulary"] = without(set(LACKING), tmp_path_factory.mktemp("lacking") / "vocabulary")
+        lacking.__dict__["vocabulary"] = without(LACKING, tmp_path_factory.mktemp("lacking") / "vocabulary")
         import_payloads(whole.landing, recordings, Platform.BETPAWA, whole.clock)
         stages: list[Callable[[], None]] = [
             lambda: replay(lacking, *HOURS),
