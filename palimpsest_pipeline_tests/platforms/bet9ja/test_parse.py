@@ -75,6 +75,14 @@ def test_basketball_is_basketball_and_has_no_declared_count(samples: Path) -> No
     assert (listing.sport, listing.sr_id, listing.country_raw, listing.n_markets_declared) == (Sport.BASKETBALL, 71427986, "Germany", None)
 
 
+def test_the_prices_of_a_market_and_line_are_one_row_wherever_they_stand(samples: Path) -> None:
+    body = loaded(samples, BET9JA, NORWAY_FRANCE)
+    prices = detail_of(body).prices
+    assert len(prices.market_id) == len(set(zip(prices.market_id, prices.specifier, strict=True))) == 430
+    assert sum(prices.n_outcomes) == 1346
+    assert min(prices.n_outcomes) > 0
+
+
 def test_a_price_of_one_is_listed_without_odds(samples: Path) -> None:
     body = loaded(samples, BET9JA, QATAR_SUDAN)
     ones = sum(value == "1" for value in body["D"]["O"].values())

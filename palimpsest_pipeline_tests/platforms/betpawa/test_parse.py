@@ -85,6 +85,29 @@ def test_lines_are_quarters_of_the_home_side_for_both_outcomes(samples: Path) ->
     assert ("3774", "-10", "3776", 1090, False) in handicaps
 
 
+@pytest.mark.parametrize("name", [V3, V4])
+def test_a_line_is_read_from_the_rows_handicap_and_from_nowhere_else(samples: Path, name: str) -> None:
+    event = loaded(samples, BETPAWA, name)
+    expected = columns(detail_of(event))
+    for market in event["markets"]:
+        for row in market["row"]:
+            row["specifier"], row["formattedHandicap"] = {"total": "99"}, "99"
+            for price in row["prices"]:
+                price["specifier"], price["handicap"] = {"hcp": "99"}, "99"
+    assert columns(detail_of(event)) == expected
+
+
+def test_every_row_is_a_market_row_though_several_make_up_one_line_and_some_are_empty(samples: Path) -> None:
+    event = loaded(samples, BETPAWA, V3)
+    event["markets"][0]["row"].append({"id": "1", "handicap": None, "prices": []})
+    prices = detail_of(event).prices
+    rows = [(market["marketType"]["id"], row) for market in event["markets"] for row in market["row"]]
+    assert prices.market_id == [market for market, _ in rows]
+    assert prices.n_outcomes == [len(row["prices"]) for _, row in rows]
+    assert 0 in prices.n_outcomes
+    assert len(set(zip(prices.market_id, prices.specifier, strict=True))) == 173 < len(rows)
+
+
 def test_players_are_outcomes_by_their_id(samples: Path) -> None:
     event = loaded(samples, BETPAWA, V3)
     detail = detail_of(event)

@@ -209,6 +209,16 @@ def test_optional_fields_may_be_absent_null_or_odd_and_unknown_ones_are_ignored(
     assert listing_of(bare) == known
 
 
+def test_every_market_is_a_market_row_in_the_answers_order_though_it_has_no_outcomes(samples: Path) -> None:
+    body = loaded(samples, SPORTYBET, CHINA)
+    markets = body["data"]["markets"]
+    markets[1]["outcomes"], markets[2]["outcomes"] = [], None
+    prices = detail_of(body).prices
+    assert prices.market_id == [market["id"] for market in markets]
+    assert prices.n_outcomes == [len(market["outcomes"] or []) for market in markets]
+    assert len(prices) == sum(prices.n_outcomes) == len(prices.odds_milli) == len(prices.off)
+
+
 def test_market_names_fall_back_on_the_description(samples: Path) -> None:
     body = loaded(samples, SPORTYBET, NORWAY_FRANCE)
     unnamed = next(m for m in body["data"]["markets"] if "name" not in m)
