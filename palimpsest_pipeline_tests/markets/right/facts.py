@@ -259,6 +259,9 @@ FACTS: Final[dict[str, list[Fact]]] = {
         Fact(BETPAWA, "1096803", "", "corners_range", "", _same("0-8", "9-11", "12+")),
         Fact(SPORTYBET, "169", "variant=sr:point_range:12+", "corners_range", "", _same("0-8", "9-11", "12+")),
     ],
+    "numbers of corners are no ranges": [
+        Fact(BET9JA, "S_NCORN", "", "corners_exact", "", {"LT7Corner": "0_6", "7Corner": "7", "12Corner": "12", "20PCorner": "20_plus"})
+    ],
     "both sides of a team total": [
         Fact(BET9JA, market, "0.5", f"{side}_total_goals_{half}", "total=0.5", {f"{sign}O": "over", f"{sign}U": "under"})
         for market, half in {"S_HA1HOU": "1h", "S_HA2HOU": "2h"}.items()
