@@ -38,11 +38,13 @@ def lead(distinct: pl.DataFrame, candidates: pl.DataFrame, vocabulary: Vocabular
     offered = distinct.join(candidates, on="instance")
     listed = _listed(offered, vocabulary)
     found = pl.concat([listed, _open(offered.join(listed, on="distinct", how="anti"))])
-    first = found.sort("key_id").unique("distinct", keep="first", maintain_order=True)
-    chosen = first.sort(TARGET).with_columns(target=pl.struct(TARGET).rle_id())
-    targets = chosen.unique("target", keep="first", maintain_order=True).select("target", *TARGET, line=line_of(pl.col("specifier")))
-    choices = distinct.select("distinct").join(chosen, on="distinct", how="left", maintain_order="left")
-    return choices.select("key_id", "target", "player"), targets
+    # Few texts repeat often: as numbers they are cheap to tell apart.
+    words = pl.Categorical(pl.Categories.random())
+    first = found.sort("key_id").unique("distinct", keep="first", maintain_order=True).with_columns(pl.col("specifier", "outcome").cast(words))
+    targets = first.select(TARGET).unique().sort(TARGET).with_row_index("target")
+    chosen = distinct.select("distinct").join(first, on="distinct", how="left", maintain_order="left")
+    choices = chosen.join(targets, on=TARGET, how="left", maintain_order="left").select("key_id", "target", "player")
+    return choices, targets.with_columns(pl.col("specifier", "outcome").cast(pl.String)).with_columns(line=line_of(pl.col("specifier")))
 
 
 def _listed(offered: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
@@ -69,22 +71,20 @@ def _listed(offered: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
 def _open(offered: pl.DataFrame) -> pl.DataFrame:
     """Outcomes whose id fits a key's template: one regex at a time, for there are few."""
     fits = [pl.DataFrame(schema=_FOUND)]
-    prefix = pl.col("platform").replace_strict(PLAYER_PREFIX, default="")
-    for (pattern,), some in offered.filter(pl.col("open_pattern").is_not_null()).group_by("open_pattern"):
-        places = re.compile(str(pattern)).groupindex
-        outcome, player, at_least = (
-            pl.col("outcome_id").str.extract(str(pattern), places[group]) if group in places else pl.lit(None, pl.String)
-            for group in ("outcome", "player", "at_least")
-        )
+    for (pattern, platform), some in offered.filter(pl.col("open_pattern").is_not_null()).group_by("open_pattern", "platform"):
+        groups = re.compile(str(pattern)).groupindex
+        text = pl.lit(PLAYER_PREFIX.get(Platform(str(platform)), "")) + pl.col("player") if "player" in groups else pl.lit(None, pl.String)
         fits.append(
-            some.select(
+            some.select("distinct", "key_id", "market_id", "text", pl.col("outcome_id").str.extract_groups(str(pattern)).alias("groups"))
+            .unnest("groups")
+            .select(
                 "distinct",
                 "key_id",
                 "market_id",
-                specifier=_with_total(at_least) if "at_least" in places else pl.col("text"),
-                outcome=pl.coalesce(prefix + player, outcome),
+                specifier=_with_total(pl.col("at_least")) if "at_least" in groups else "text",
+                outcome=text if "player" in groups else "outcome",
                 ordinal=pl.lit(1, pl.Int16),
-                player=prefix + player,
+                player=text,
             )
         )
     return pl.concat(fits).filter(pl.col("specifier").is_not_null() & (pl.col("outcome") != ""))

@@ -407,6 +407,11 @@ def test_captured_football_is_mapped_to_the_measured_share(captured: Normalised)
     assert {name: share[INDEX[name]] for name in FOOTBALL if share[INDEX[name]] < 0.98} == {}
 
 
+def test_prices_are_in_the_order_of_their_identity(captured: Normalised) -> None:
+    assert captured.prices.height > 9000
+    assert_frame_equal(captured.prices, captured.prices.sort("capture", "market_id", "specifier", "outcome", "ordinal"))
+
+
 def test_every_captured_outcome_of_a_known_market_is_known(captured: Normalised) -> None:
     assert set(captured.unmapped["error_class"]) <= {"unknown_market"}
 
