@@ -5,10 +5,9 @@ from typing import Final
 
 import polars as pl
 
+from ..domain.prices import EVENS_MILLI
 from .raw import RawBooks, repeated
 
-EVENS_MILLI: Final = 1000
-"""Decimal odds of 1.00: at or below them a platform says that there is no price."""
 OFFERED, NO_PRICE, SUSPENDED = range(3)
 INSTANCE: Final = ("platform", "sport", "market_id", "specifier")
 

@@ -4,11 +4,9 @@ from typing import Final
 
 import polars as pl
 
+from ..domain.prices import MASK_BITS
 from ..domain.words import MarketState
 from .vocabulary import Vocabulary
-
-MASK_BITS: Final = 63
-"""Outcomes that a signed 64-bit mask has room for; a market with more is written one row an outcome."""
 
 ROWS: Final[dict[str, pl.DataType]] = {
     "capture": pl.UInt32(),

@@ -16,7 +16,7 @@ from typing import Final
 
 import polars as pl
 
-from .margins import EVENS_MILLI
+from ..domain.prices import EVENS_MILLI
 
 FAIR: Final[dict[str, pl.DataType]] = {
     "ordinal": pl.Int16(),

@@ -14,10 +14,8 @@ from typing import Final
 
 import polars as pl
 
+from ..domain.prices import EVENS_MILLI, MASK_BITS
 from ..domain.words import MarginStatus, MarketState
-
-EVENS_MILLI: Final = 1000
-"""Decimal odds of 1.00 in thousandths: at or below them nothing can be won, which is how platforms write that there is no price."""
 
 MIN_MARGIN: Final = -0.25
 """Below it a price or k is wrong, not generous: k one too high halves a sum, which makes -0.4 of a usual margin."""
@@ -25,9 +23,6 @@ MAX_MARGIN: Final = 1.0
 """Above it a price or k is wrong, not dear: k one too low doubles a sum. The dearest complete sets on sale (46 outcomes) keep 0.8."""
 ROUNDING: Final = 1e-12
 """What sums of floats may lose: a margin nearer to nought is nought, not negative."""
-
-MASK_BITS: Final = 63
-"""Outcomes that a signed 64-bit mask has room for. A market with more is never known to be complete."""
 
 OUTCOME_SETS: Final[dict[str, pl.DataType]] = {
     "market_id": pl.Int16(),

@@ -10,6 +10,7 @@ import msgspec
 
 from ..domain.exchange import Answer
 from ..domain.observations import PayloadRejected
+from ..domain.prices import EVENS_MILLI
 from ..domain.words import Platform
 
 T = TypeVar("T")
@@ -110,7 +111,7 @@ def _milli_of_text(value: str) -> int | None:
 
 
 def _price_or_none(milli: int) -> int | None:
-    return milli if 1000 < milli <= _MAX_MILLI else None
+    return milli if EVENS_MILLI < milli <= _MAX_MILLI else None
 
 
 class Memo(dict[K, V]):
