@@ -65,5 +65,5 @@ def json_verdict(error: Exception) -> Verdict:
 
 
 def excerpt(body: bytes) -> str:
-    """The beginning of a body for an error message, on one line."""
-    return " ".join(body[: _EXCERPT * 2].decode("utf-8", "replace").split())[:_EXCERPT]
+    """The beginning of a body for an error message, on one line. A NUL is shown as what cannot be decoded: no table of texts takes it."""
+    return " ".join(body[: _EXCERPT * 2].decode("utf-8", "replace").replace("\0", "\ufffd").split())[:_EXCERPT]

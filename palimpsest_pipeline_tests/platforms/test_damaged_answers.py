@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from palimpsest_pipeline.domain.observations import PayloadRejected
@@ -72,3 +73,42 @@ def test_damage_is_rejected_or_read_over(samples: Path, platform: Platform, kind
         else:
             discovery = adapter.read_discovery([damaged], Sport.FOOTBALL)
             assert discovery.completeness != "complete", seed
+
+
+NUL = ["\0", "a\0b", "\0 - \0", {"\0_\0_\0": "\0"}, ["\0"]]
+NAMES = {"name", "homeTeamName", "awayTeamName", "DS", "GN", "SG", "SG_DESC", "G_DESC"}
+
+
+def with_nul(value: Any, key: str = "") -> Any:
+    """The same with a NUL in every name."""
+    if isinstance(value, dict):
+        return {key: with_nul(inside, key) for key, inside in value.items()}
+    if isinstance(value, list):
+        return [with_nul(inside, key) for inside in value]
+    return f"{value}\0" if key in NAMES and isinstance(value, str) else value
+
+
+def texts_read(platform: Platform, kind: PayloadKind, body: Any) -> str:
+    """All texts of what is made of an answer, as JSON."""
+    adapter, given = ADAPTERS[platform], answer(platform, kind, body)
+    readings: list[Any] = [adapter.judge(given), adapter.read_discovery([given], Sport.FOOTBALL)]
+    for read in (adapter.read_listing, adapter.read_detail) if kind is PayloadKind.DETAIL else ():
+        try:
+            readings.append(read(given))
+        except PayloadRejected as rejected:
+            readings.append((rejected.path, rejected.reason))
+    return msgspec.json.encode(readings).decode()
+
+
+@pytest.mark.parametrize(("platform", "kind", "name"), SAMPLES)
+def test_no_reading_shows_a_nul(samples: Path, platform: Platform, kind: PayloadKind, name: str) -> None:
+    whole = loaded(samples, platform, name)
+    plain, shown = texts_read(platform, kind, whole), texts_read(platform, kind, with_nul(whole))
+    assert "\ufffd" in shown
+    assert shown.replace("\ufffd", "") == plain
+    for seed in range(60):
+        random = Random(f"{name} {seed}")
+        body = copy.deepcopy(whole)
+        for _ in range(random.randint(1, 4)):
+            damage(body, random, NUL)
+        assert "\\u0000" not in texts_read(platform, kind, body), seed

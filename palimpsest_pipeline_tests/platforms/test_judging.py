@@ -106,3 +106,16 @@ def test_text_that_is_not_utf8_is_a_rejection_and_no_crash(platform: Platform, n
 def test_json_nested_without_end_is_judged_and_no_crash(platform: Platform, kind: PayloadKind) -> None:
     nested = b'{"id": %s, "bizCode": %s, "R": %s, "D": 1}' % ((b"[" * 5000 + b"]" * 5000,) * 3)
     assert ADAPTERS[platform].judge(answer(platform, kind, nested)) is not None
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_a_reason_shows_no_nul(platform: Platform) -> None:
+    for status, body in (
+        (500, b"\0 out of order \0"),
+        (200, b"\0"),
+        (200, b'{"a": "\0"}'),
+        (200, b'{"error": "\\u0000", "innerMsg": "\\u0000", "R": "\\u0000"}'),
+    ):
+        verdict = ADAPTERS[platform].judge(answer(platform, PayloadKind.TREE, body, status))
+        assert verdict is not None
+        assert "\0" not in verdict[1]

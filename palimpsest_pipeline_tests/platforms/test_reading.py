@@ -1,12 +1,16 @@
 """Loose JSON values read one way: odds, numbers, instants, names of simulated leagues."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.words import PayloadKind, Platform
 from palimpsest_pipeline.platforms import reading
+
+from .support import answer
 
 
 @pytest.mark.parametrize(
@@ -157,3 +161,13 @@ def test_a_memo_gives_what_its_function_gives_and_forgets_when_it_is_full() -> N
 def test_odds_by_memo_are_the_odds(value: reading.Odds) -> None:
     assert reading.MILLI[value] == reading.odds_milli(value)
     assert reading.MILLI[value] == reading.odds_milli(value)
+
+
+@pytest.mark.parametrize("text", ["", "a\0", "\0\0", "\\\0", "\\u0000", "\\\\u0000", "\\\\\0", '"\0"', "\n\0", "\U0001f600\0", "\x01"])
+@pytest.mark.parametrize("ensure_ascii", [True, False])
+def test_a_nul_becomes_the_character_for_what_is_no_character(text: str, ensure_ascii: bool) -> None:
+    body = json.dumps({text: [text]}, ensure_ascii=ensure_ascii).encode()
+    shown = text.replace("\0", "\ufffd")
+    given_answer = answer(Platform.BETPAWA, PayloadKind.DETAIL, body)
+    assert json.loads(reading.json_of(given_answer)) == {shown: [shown]}
+    assert given_answer.body == body

@@ -15,7 +15,7 @@ from ...domain.exchange import Answer
 from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 from ...domain.words import Platform
 from .. import judging
-from ..reading import BROKEN_JSON, MILLI, Memo, Odds, UnreadableError, body_of, decode, items_of, object_of, odds_or_none, text
+from ..reading import BROKEN_JSON, MILLI, Memo, Odds, UnreadableError, body_of, decode, items_of, object_of, odds_or_none, text, without_nul
 from . import shapes
 from .parse import DETAIL_KIND, ENVELOPE, EVENT, GOOD, judge, listing_of
 
@@ -50,11 +50,13 @@ class Found:
     descriptors: Iterable[msgspec.Raw]
 
 
+@without_nul
 def read_listing(answer: Answer) -> Listing:
     """Raises PayloadRejected, also for the in-play feed's answers: their ids are another series."""
     return _listing(answer, at_once(answer, _HEAD) or _event(answer, EVENT))
 
 
+@without_nul
 def read_detail(answer: Answer) -> Detail:
     """Raises PayloadRejected, also for the in-play feed's answers."""
     book = at_once(answer, _BOOK)

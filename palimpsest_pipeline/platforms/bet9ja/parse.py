@@ -19,6 +19,7 @@ from ..reading import (
     is_simulated,
     iso_instant,
     items_of,
+    json_of,
     positive_id,
     text,
 )
@@ -49,7 +50,7 @@ def judge(answer: Answer) -> judging.Verdict | None:
     if verdict is not None:
         return verdict
     try:
-        envelope = ENVELOPE.decode(answer.body or b"")
+        envelope = ENVELOPE.decode(json_of(answer))
         data = bytes(envelope.D)
         if answer.request.kind is PayloadKind.DETAIL:
             return _judge_detail(envelope.R, data)
@@ -124,7 +125,7 @@ def listing_of(event: shapes.Event, path: str, group: str | None = None, asked_s
 def group_listings(answer: Answer, sport: Sport, found: collecting.Collected) -> set[str]:
     """Adds the listings of one competition's list to `found`; returns the ids of those that are of the competition asked for."""
     group = group_of(answer.request)
-    data = ENVELOPE.decode(answer.body or b"").D
+    data = ENVELOPE.decode(json_of(answer)).D
     try:
         events = decode(_LIST, data, "$.D").E if not is_empty_json(bytes(data)) else None
     except UnreadableError as error:
@@ -153,7 +154,7 @@ def _ids_of(raw: msgspec.Raw) -> tuple[str | None, str | None]:
 def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
     """The sport's tree. Raises UnreadableError when the answer is no tree or does not hold the sport. Pseudo-sports are other keys: never read."""
     key = SPORT_IDS[sport]
-    sports = dict(items_of(decode(_TREE, ENVELOPE.decode(answer.body or b"").D, "$.D").PAL))
+    sports = dict(items_of(decode(_TREE, ENVELOPE.decode(json_of(answer)).D, "$.D").PAL))
     if key not in sports:
         raise UnreadableError("$.D.PAL", f"no node of sport {key}")
     at = f'$.D.PAL["{key}"]'

@@ -17,6 +17,7 @@ from ..reading import (
     integer,
     is_simulated,
     iso_instant,
+    json_of,
     object_of,
     positive_id,
     text,
@@ -41,7 +42,7 @@ _CHALLENGE_WORDS = (b"just a moment", b"challenge", b"attention required", b"acc
 def judge(answer: Answer) -> judging.Verdict | None:
     """BetPawa's envelopes: the root key that each endpoint promises, and errors served with a good status."""
     verdict = judging.http_verdict(answer)
-    body = answer.body or b""
+    body = json_of(answer)
     if verdict is not None:
         if _is_page_of_the_site(answer, body):
             return FailureClass.NOT_FOUND, "a page of the site in place of the event: it is gone"
@@ -141,7 +142,7 @@ def _in_play(event: shapes.Event) -> bool:
 def page_listings(answer: Answer, found: collecting.Collected) -> int:
     """Adds the listings of a list answer to `found` and returns how many events it held, readable or not."""
     try:
-        blocks = decode(_BLOCKS, answer.body or b"", "$").responses
+        blocks = decode(_BLOCKS, json_of(answer), "$").responses
     except UnreadableError as error:
         found.reject(None, error.path, error.reason, None)
         return 0
@@ -170,7 +171,7 @@ def _ids_of(raw: msgspec.Raw) -> tuple[str | None, str | None]:
 
 def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
     """The sport's tree. Raises UnreadableError when the answer is no tree or does not hold the sport."""
-    node, at = _sport_node(decode(_TREE, answer.body or b"", "$").with_regions, SPORT_IDS[sport])
+    node, at = _sport_node(decode(_TREE, json_of(answer), "$").with_regions, SPORT_IDS[sport])
     tree = collecting.Tree(total=_upcoming(node.event_counts))
     for r, raw_region in enumerate(node.regions or ()):
         path = f"{at}.regions[{r}]"

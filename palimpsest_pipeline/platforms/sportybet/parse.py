@@ -20,6 +20,7 @@ from ..reading import (
     integer,
     is_empty_json,
     is_simulated,
+    json_of,
     object_of,
     positive_id,
     text,
@@ -59,12 +60,12 @@ def judge(answer: Answer) -> judging.Verdict | None:
     if verdict is not None:
         return verdict
     try:
-        envelope = ENVELOPE.decode(answer.body or b"")
+        envelope = ENVELOPE.decode(json_of(answer))
     except BROKEN_JSON as error:
         return judging.json_verdict(error)
     code = integer(envelope.biz_code)
     if code is None:
-        return FailureClass.CONTRACT_BROKEN, f"no bizCode: {judging.excerpt(answer.body or b'')}"
+        return FailureClass.CONTRACT_BROKEN, f"no bizCode: {judging.excerpt(json_of(answer))}"
     if code != OK:
         refusal = _refusal(code, answer.request.kind is PayloadKind.DETAIL)
         return refusal, f"bizCode {code}: {envelope.inner_msg or envelope.message or ''}".rstrip(": ")
@@ -188,7 +189,7 @@ def page_listings(answer: Answer, found: collecting.Collected) -> Page:
     """Adds the listings of a list answer to `found`: a page of all events, or the tournaments that were asked for."""
     page = Page()
     try:
-        data = ENVELOPE.decode(answer.body or b"").data
+        data = ENVELOPE.decode(json_of(answer)).data
         if bytes(data).startswith(b"["):
             tournaments, base = decode(_TOURNAMENTS, data, "$.data"), "$.data"
         else:
@@ -226,7 +227,7 @@ def _event_id(raw: msgspec.Raw) -> str | None:
 
 def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
     """The sport's tree. Raises UnreadableError when the answer is no tree or does not hold the sport. Popular tournaments repeat others: not read."""
-    data = ENVELOPE.decode(answer.body or b"").data
+    data = ENVELOPE.decode(json_of(answer)).data
     node, at = _sport_node(decode(_TREE, data, "$.data").sport_list, SPORT_IDS[sport])
     tree = collecting.Tree(total=count(node.event_size))
     for c, raw_category in enumerate(node.categories or ()):
