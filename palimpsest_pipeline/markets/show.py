@@ -7,7 +7,6 @@ import polars as pl
 from rapidfuzz import fuzz, process
 
 from ..domain.words import Platform, Sport
-from .complete_sets import complete_sets
 from .vocabulary import SPECIFIER_PARTS, Vocabulary
 
 NEAREST: Final = 5
@@ -125,7 +124,7 @@ def _market(row: dict[str, Any], vocabulary: Vocabulary) -> Market:
         PlatformKey(k["platform"], k["external_market_id"], _specifier(k["key_id"], k["open_outcomes"], vocabulary), k["open_outcomes"])
         for k in mine.iter_rows(named=True)
     ]
-    sets = complete_sets(vocabulary).filter(pl.col("market_id") == row["market_id"])
+    sets = vocabulary.complete_sets.filter(pl.col("market_id") == row["market_id"])
     return Market(
         **{name: row[name] for name in ("market_key", "name", "family", "sport", "period", "line_kind", "fair_sum")},
         specifier=sorted(SPECIFIER_PARTS[row["line_kind"]]),

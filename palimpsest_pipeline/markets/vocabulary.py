@@ -24,6 +24,7 @@ COLUMNS: Final = {
     "outcomes.csv": ("market_key", "ordinal", "outcome_key", "name"),
     "keys.csv": ("platform", "sport", "external_market_id", "requires", "reads", "adds", "ignores", "market_key", "open_outcomes"),
     "outcome_keys.csv": ("platform", "sport", "external_market_id", "external_outcome_id", "market_key", "outcome_key"),
+    "complete_sets.csv": ("market_key", "set", "outcome_keys"),
     "triage.csv": ("platform", "sport", "external_market_id", "status", "reason"),
 }
 
@@ -72,7 +73,7 @@ SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
 CONVERSIONS: Final = frozenset({"number", "quarters", "score", "text", "ladder"})
 READ: Final = re.compile(r"(?P<canonical>\w+)=(?P<conversion>\w+)\((?P<raw>\w+)\)")
 PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
-GROUPS: Final = {"outcome": r"(?P<outcome>.+)", "player": r"(?P<player>[^:]+)", "at_least": r"(?P<at_least>\d+)", "_": r"[^:]*"}
+GROUPS: Final = {"outcome": r"(?P<outcome>.+)", "player": r"(?P<player>[0-9]+)", "at_least": r"(?P<at_least>\d+)", "_": r"[^:]*"}
 """Placeholders of a template of outcome ids, and the regex of each."""
 TRIAGE: Final = frozenset({"acknowledged", "ignored"})
 FAIR_SUM: Final = re.compile(r"|[12]|overlap\(\d+(\.\d+)?\)")
@@ -95,6 +96,8 @@ class Vocabulary:
     parts: key_id, part, role (require, read, ignore), expected, canonical, conversion: what a key does with each raw specifier part.
     added: key_id, canonical, text (`minute=10`).
     outcome_keys: key_id, external_outcome_id, ordinal Int16.
+    complete_sets: market_id, set (its name), ordinal Int16: sets of outcomes that are complete though the market has more, for one bet may be sold in
+        several grids. Of a market that is not in it the only complete set is all its outcomes.
     triage: platform, sport, external_market_id, status (acknowledged, ignored), reason: platform markets that are knowingly not mapped.
     """
 
@@ -104,6 +107,7 @@ class Vocabulary:
     parts: pl.DataFrame
     added: pl.DataFrame
     outcome_keys: pl.DataFrame
+    complete_sets: pl.DataFrame
     triage: pl.DataFrame
     version: str
 
@@ -121,11 +125,12 @@ def load(folder: Path) -> Vocabulary:
     keys = _keys(folder, markets)
     outcome_keys = _outcome_keys(folder, keys, outcomes)
     _refuse_ambiguous(keys, outcome_keys)
+    sets = _complete_sets(folder, outcomes)
     triage = _triage(folder, keys)
     # Triage changes no price, so history need not be derived anew for it.
     content = b"".join((folder / name).read_bytes() for name in COLUMNS if name != "triage.csv")
     version = f"{(folder / 'VERSION').read_text().strip()}+{hashlib.sha256(content).hexdigest()[:8]}"
-    return _frames(markets, outcomes, keys, outcome_keys, triage, version)
+    return _frames(markets, outcomes, keys, outcome_keys, sets, triage, version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +345,22 @@ def _refuse_ambiguous(keys: list[_Key], outcome_keys: list[tuple[int, int, str, 
             rest.add(place)
 
 
+def _complete_sets(folder: Path, outcomes: dict[tuple[str, str], tuple[int, str]]) -> list[tuple[str, str, int]]:
+    """(market key, name of the set, ordinal)."""
+    name = "complete_sets.csv"
+    found: list[tuple[str, str, int]] = []
+    seen: set[tuple[str, str]] = set()
+    for line, row in _rows(folder, name):
+        market_key, outcome_keys = row["market_key"], row["outcome_keys"].split("|")
+        _check(bool(row["set"]) and (market_key, row["set"]) not in seen, name, line, f"set {row['set']!r} of {market_key} is empty or there twice")
+        seen.add((market_key, row["set"]))
+        for key in outcome_keys:
+            _check((market_key, key) in outcomes, name, line, f"outcome {key!r} of {market_key} is not in outcomes.csv")
+            _check(outcome_keys.count(key) == 1, name, line, f"outcome {key!r} of {market_key} is there twice")
+            found.append((market_key, row["set"], outcomes[market_key, key][0]))
+    return found
+
+
 def _triage(folder: Path, keys: list[_Key]) -> list[tuple[str, ...]]:
     name = "triage.csv"
     mapped = {(key.platform, key.sport, key.external_market_id) for key in keys}
@@ -361,6 +382,7 @@ def _frames(
     outcomes: dict[tuple[str, str], tuple[int, str]],
     keys: list[_Key],
     outcome_keys: list[tuple[int, int, str, int]],
+    sets: list[tuple[str, str, int]],
     triage: list[tuple[str, ...]],
     version: str,
 ) -> Vocabulary:
@@ -413,6 +435,11 @@ def _frames(
         outcome_keys=pl.DataFrame(
             [(key_id, code, ordinal) for _, key_id, code, ordinal in outcome_keys],
             schema={"key_id": pl.UInt32, "external_outcome_id": text, "ordinal": pl.Int16},
+            orient="row",
+        ),
+        complete_sets=pl.DataFrame(
+            [(markets[market_key].market_id, name, ordinal) for market_key, name, ordinal in sets],
+            schema={"market_id": pl.Int16, "set": text, "ordinal": pl.Int16},
             orient="row",
         ),
         triage=pl.DataFrame(triage, schema=dict.fromkeys(COLUMNS["triage.csv"], text), orient="row"),

@@ -66,6 +66,11 @@ def append(path: Path, *lines: str) -> int:
         ("outcome_keys.csv", "betpawa,football,1,3744,match_result,home", "betpawa football 1 match_result is not in keys.csv"),
         ("outcome_keys.csv", "betpawa,football,3743,1,match_result,abandoned", "outcome 'abandoned' of match_result is not in outcomes.csv"),
         ("outcome_keys.csv", "bet9ja,football,S_HAOU,OH,away_total_goals,over", "'OH' of bet9ja S_HAOU leads to home_total_goals and to away"),
+        ("complete_sets.csv", "no_such_market,all,home", "outcome 'home' of no_such_market is not in outcomes.csv"),
+        ("complete_sets.csv", "match_result,all,home|drawn", "outcome 'drawn' of match_result is not in outcomes.csv"),
+        ("complete_sets.csv", "match_result,all,", "outcome '' of match_result is not in outcomes.csv"),
+        ("complete_sets.csv", "match_result,all,home|home", "outcome 'home' of match_result is there twice"),
+        ("complete_sets.csv", "exact_goals_1h,up_to_2_plus,0|1", "set 'up_to_2_plus' of exact_goals_1h is empty or there twice"),
         ("triage.csv", "betpawa,football,3743,ignored,why not", "betpawa football 3743 is mapped in keys.csv"),
         ("triage.csv", "betpawa,football,1,forgotten,why not", "status 'forgotten' is not one of acknowledged, ignored"),
         ("triage.csv", "betpawa,football,1,ignored,", "external_market_id and reason must not be empty"),
@@ -88,10 +93,20 @@ def test_a_wrong_header_is_refused(folder: Path) -> None:
         load(folder)
 
 
-def test_the_version_changes_with_any_of_the_files(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("markets.csv", "9999,new_market,football,ft,result,New,none,"),
+        ("outcomes.csv", "match_result,4,abandoned,A"),
+        ("keys.csv", "sportybet,football,9999999,,,,,match_result,"),
+        ("outcome_keys.csv", "betpawa,football,3743,9999999,match_result,home"),
+        ("complete_sets.csv", "match_result,without_a_draw,home|away"),
+    ],
+)
+def test_the_version_changes_with_any_of_the_files(folder: Path, file: str, line: str) -> None:
     before = load(folder).version
     assert before == vocabulary().version
-    append(folder / "markets.csv", "9999,new_market,football,ft,result,New,none,")
+    append(folder / file, line)
     assert load(folder).version != before
     assert load(folder).version.split("+")[0] == before.split("+")[0]
 
@@ -170,6 +185,12 @@ def test_every_known_outcome_is_in_the_package_under_every_platform_id(market_fa
         assert {(platform, code) for platform, code in expected if (platform, code, *outcome) not in have} == set(), outcome
 
 
+def test_correct_score_is_sold_in_two_grids() -> None:
+    package = vocabulary()
+    rows = package.complete_sets.join(package.markets.select("market_id", "market_key"), on="market_id")
+    assert dict(rows.filter(market_key="correct_score").group_by("set").len().rows()) == {"up_to_4_4": 26, "28_scores": 29}
+
+
 def test_ordinals_count_from_one() -> None:
     ordinals = vocabulary().outcomes.group_by("market_id").agg(pl.len().alias("n"), pl.col("ordinal").max().alias("last"))
     assert (ordinals["n"].cast(pl.Int16) == ordinals["last"]).all()
@@ -202,6 +223,7 @@ def test_a_template_finds_the_player_and_the_threshold(external_id: str, outcome
     assert found is not None
     assert (found["player"], found.groupdict().get("at_least")) == expected
     assert re.search(pattern, outcome_id + ":1:1") is None
+    assert re.search(pattern, outcome_id.replace(expected[0], "none")) is None
 
 
 def test_names_are_for_people() -> None:

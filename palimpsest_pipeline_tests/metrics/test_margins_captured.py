@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 
 from palimpsest_pipeline.markets import vocabulary
-from palimpsest_pipeline.markets.complete_sets import complete_sets
 from palimpsest_pipeline.metrics import fair_probabilities, market_margins, outcome_sets
 
 from ..markets.captures import FOOTBALL, canonical
@@ -35,7 +34,7 @@ def margins(samples: Path) -> pl.DataFrame:
             state=pl.when("backable").then(pl.lit("offered")).when(priced).then(pl.lit("suspended")).otherwise(pl.lit("no_price")),
         )
     )
-    return market_margins(outcomes, BY, outcome_sets(words.markets, words.outcomes, complete_sets(words)))
+    return market_margins(outcomes, BY, outcome_sets(words.markets, words.outcomes, words.complete_sets))
 
 
 def margin(margins: pl.DataFrame, capture: str, market_key: str, specifier: str = "") -> float:

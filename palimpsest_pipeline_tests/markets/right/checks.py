@@ -12,7 +12,6 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.markets import Vocabulary
-from palimpsest_pipeline.markets.complete_sets import complete_sets
 
 from ..captures import canonical
 from . import laws, pairs
@@ -209,8 +208,8 @@ def labels_are_where_they_belong(reading: Reading) -> list[str]:
 def fair_sums_are_winners(reading: Reading) -> list[str]:
     """By what the bets mean: how many of a football market's outcomes, or of a complete set of them, win in every world."""
     words = reading.words
-    whole = words.outcomes.join(complete_sets(words), on="market_id", how="anti").with_columns(set=pl.lit("all"))
-    grids = words.outcomes.join(complete_sets(words), on=["market_id", "ordinal"])
+    whole = words.outcomes.join(words.complete_sets, on="market_id", how="anti").with_columns(set=pl.lit("all"))
+    grids = words.outcomes.join(words.complete_sets, on=["market_id", "ordinal"])
     sets = pl.concat([frame.group_by("market_id", "set").agg("outcome_key") for frame in (whole, grids)])
     football = words.markets.filter((pl.col("sport") == "football") & pl.col("fair_sum").is_in(["1", "2"])).join(sets, on="market_id")
     found = []
