@@ -17,7 +17,8 @@ class Batch:
     """rows: capture, instance, market_name; one per market row.
     instances: the distinct columns of INSTANCE, as text; `instance` is their place.
     outcomes: capture, instance, distinct, odds_milli (null: no price), state (OFFERED, ...), in the order of the input.
-    distinct: the distinct pairs of instance and outcome_id; `distinct` is their place.
+    distinct: the distinct pairs of instance and code, the number of an outcome's id; `distinct` is their place.
+    ids: code, outcome_id.
 
     Places follow the order of the input: no result may show them, or be sorted or chosen by them.
     """
@@ -26,6 +27,7 @@ class Batch:
     instances: pl.DataFrame
     outcomes: pl.DataFrame
     distinct: pl.DataFrame
+    ids: pl.DataFrame
 
 
 def packed(high: str, low: str) -> pl.Expr:
@@ -52,6 +54,7 @@ def numbered(raw: RawBooks) -> Batch:
     )
     keys = outcomes.select(key=packed("instance", "code"))
     first = keys.with_row_index("position").unique("key", keep="any").with_row_index("distinct")
+    instance, code = unpacked("key")
     return Batch(
         rows=rows.drop("n_outcomes"),
         instances=instances.with_columns(pl.exclude("instance").cast(pl.String)),
@@ -62,7 +65,8 @@ def numbered(raw: RawBooks) -> Batch:
             "odds_milli",
             state=pl.when("off").then(SUSPENDED).when(pl.col("odds_milli").is_null()).then(NO_PRICE).otherwise(OFFERED).cast(pl.UInt8),
         ),
-        distinct=first.select("distinct", instance=unpacked("key")[0], outcome_id=raw.outcomes["outcome_id"].fill_null("").gather(first["position"])),
+        distinct=first.select("distinct", instance=instance, code=code),
+        ids=pl.DataFrame([outcomes["code"], raw.outcomes["outcome_id"].fill_null("")])[outcomes["code"].arg_unique()],
     )
 
 

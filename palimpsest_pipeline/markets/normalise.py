@@ -56,7 +56,7 @@ def normalise(raw: RawBooks, vocabulary: Vocabulary) -> Normalised:
     given = specifiers.parts(batch.instances)
     candidates = specifiers.candidates(batch.instances, given, vocabulary)
     verdicts = specifiers.verdicts(batch.instances, candidates, vocabulary)
-    choices, places = targets.lead(batch.distinct, candidates, vocabulary)
+    choices, places = targets.lead(batch, candidates, vocabulary)
     target = choices["target"].gather(batch.outcomes["distinct"])
     missed = batch.outcomes.select("capture", "instance", "distinct").with_row_index("position").filter(target.is_null())
     occurrences = unmapped.judged(batch, verdicts, missed)
@@ -107,7 +107,8 @@ def _left_out(contested: pl.DataFrame, batch: Batch, choices: pl.DataFrame) -> p
     ids = ("market_id", "specifier", "outcome_id")
     return (
         contested.hstack(batch.outcomes[contested["position"]])
-        .join(batch.distinct.select("distinct", "outcome_id", choices["key_id"]), on="distinct", how="left")
+        .join(batch.distinct.select("distinct", "code", choices["key_id"]), on="distinct", how="left")
+        .join(batch.ids, on="code", how="left")
         .join(batch.instances.select("instance", "market_id", "specifier"), on="instance", how="left")
         .sort("bet", pl.col("odds_milli").is_null(), pl.col("state") == SUSPENDED, "key_id", *ids, "odds_milli", "position")
         .filter(~pl.col("bet").is_first_distinct())

@@ -23,7 +23,7 @@ def named(raw: RawBooks, batch: Batch, choices: pl.DataFrame) -> pl.DataFrame:
     if texts.is_empty():
         return pl.DataFrame(schema=PLAYERS)
     told = _told(batch, choices.select("key_id", outcome="player").join(texts, on="outcome", how="left", maintain_order="left"))
-    told = told.select("capture", "player", raw.names_at(told["position"]).alias("written"))
+    told = told.select("capture", "player", raw.outcomes["outcome_name"].gather(told["position"]).fill_null("").alias("written"))
     full = pl.col("written").str.replace(THRESHOLD, "").str.strip_chars()
     people = (
         told.select("player", "written")

@@ -1,6 +1,7 @@
 """Where outcomes lead: from a platform's outcome id, under the keys that its market satisfies, to a canonical outcome.
 
-Works on the distinct outcomes of a batch. Listed ids come first; then the templates of ids that are not listed, such as players'.
+Works on the distinct outcomes of a batch, and reads each id once for each way of reading it. Lists of ids come first; then the templates of ids that
+are not listed, such as players'.
 """
 
 import re
@@ -9,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from ..domain.words import Platform
+from .batch import Batch, packed, unpacked
 from .specifiers import OF_OUTCOME, line_of
 from .vocabulary import Vocabulary
 
@@ -18,80 +20,115 @@ PLAYER_PREFIX: Final = {Platform.SPORTYBET: "sr:player:"}
 """What makes a platform's number of a player the text under which all its markets name the player; BetPawa's number is that text."""
 
 TARGET: Final = ("market_id", "specifier", "outcome", "ordinal")
-_FOUND: Final[dict[str, pl.DataType]] = {
-    "distinct": pl.UInt32(),
-    "key_id": pl.UInt32(),
-    "market_id": pl.Int16(),
-    "specifier": pl.String(),
-    "outcome": pl.String(),
-    "ordinal": pl.Int16(),
-    "player": pl.String(),
-}
+_MEANING: Final[dict[str, pl.DataType]] = {"ordinal": pl.Int16(), "outcome": pl.String(), "player": pl.String(), "total": pl.String()}
+"""What an id says: the number of an outcome, or an open one's text (then of ordinal 1); that text again if it is a player; the total of "n or more".
+Texts are '' where it says nothing."""
+_SAID: Final[dict[str, pl.DataType]] = {"said": pl.UInt64(), **_MEANING}
+"""`said`: the rule by which an id is read and the id's code, in one number."""
+_FORM: Final = 2**31
+"""Rules below it are keys, whose ids are listed; from it on, forms of ids that are not listed."""
 
 
-def lead(distinct: pl.DataFrame, candidates: pl.DataFrame, vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Where each of the distinct outcomes (distinct, instance, outcome_id) leads.
+def lead(batch: Batch, candidates: pl.DataFrame, vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Where each of the distinct outcomes of the batch leads.
 
     Returns the choices: key_id, target and player (the outcome's text, if it is a player), one row for each distinct outcome, at its place, null
     where it leads nowhere; and the targets: target, the columns of TARGET, in whose order they are numbered, and line.
     """
-    offered = distinct.join(candidates, on="instance")
-    listed = _listed(offered, vocabulary)
-    found = pl.concat([listed, _open(offered.join(listed, on="distinct", how="anti"))])
-    # Few texts repeat often: as numbers they are cheap to tell apart.
-    words = pl.Categorical(pl.Categories.random())
-    first = found.sort("key_id").unique("distinct", keep="first", maintain_order=True).with_columns(pl.col("specifier", "outcome").cast(words))
-    targets = first.select(TARGET).unique().sort(TARGET).with_row_index("target")
-    chosen = distinct.select("distinct").join(first, on="distinct", how="left", maintain_order="left")
-    choices = chosen.join(targets, on=TARGET, how="left", maintain_order="left").select("key_id", "target", "player")
-    return choices, targets.with_columns(pl.col("specifier", "outcome").cast(pl.String)).with_columns(line=line_of(pl.col("specifier")))
+    forms = candidates.select("platform", "open_pattern").drop_nulls().unique().with_row_index("rule", offset=_FORM)
+    ways = _ways(candidates, forms, vocabulary)
+    offered = batch.distinct.join(ways.select("instance", "way", "rule", "told_later"), on="instance").select(
+        "distinct", "way", "told_later", said=packed("rule", "code")
+    )
+    said = pl.concat([_listed(batch.ids, vocabulary), _rungs(batch.ids, vocabulary), _open(offered, forms, batch.ids)])
+    meanings = said.select(*_MEANING).unique().with_row_index("meaning")
+    told = said.join(meanings, on=list(_MEANING)).select("said", "meaning", tells=pl.col("total") != "")
+    found = offered.join(told, on="said").filter(pl.col("tells") | ~pl.col("told_later"))
+    first = found.select("meaning", choice=packed("distinct", "way")).sort("choice").select("meaning", *_numbers("choice", "distinct", "way"))
+    first = first.filter(pl.col("distinct") != pl.col("distinct").shift(1, fill_value=2**32 - 1))
+    return _numbered(batch, first, ways, meanings)
 
 
-def _listed(offered: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Outcomes whose id the vocabulary lists. A ladder lists a team's "n or more" once, for every n."""
-    rung = pl.col("outcome_id").str.extract_groups(LADDER_OUTCOME)
-    plain = offered.filter(~pl.col("ladder")).with_columns(code="outcome_id")
-    ladders = offered.filter("ladder").with_columns(code=rung.struct.field("1") + "+", text=_with_total(rung.struct.field("2")))
+def _ways(candidates: pl.DataFrame, forms: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """way, instance, key_id, rule, bet, market_id, text, told_later: every rule by which outcomes of an instance are read, first that which goes first.
+
+    `bet` is the number of market_id and text; told_later: the text waits for the total that an id tells.
+    """
+    bets = candidates.select("market_id", "text").unique().with_row_index("bet")
+    listing = candidates.join(vocabulary.outcome_keys, on="key_id", how="semi").with_columns(rule="key_id")
+    opening = candidates.join(forms, on=("platform", "open_pattern")).select(listing.columns)
     return (
-        pl.concat([plain, ladders])
-        .filter(~pl.col("text").str.contains(OF_OUTCOME, literal=True))
-        .join(vocabulary.outcome_keys, left_on=("key_id", "code"), right_on=("key_id", "external_outcome_id"))
-        .select(
-            "distinct",
-            "key_id",
-            "market_id",
-            pl.col("text").alias("specifier"),
-            pl.lit("").alias("outcome"),
-            "ordinal",
-            pl.lit(None, pl.String).alias("player"),
-        )
+        pl.concat([listing, opening])
+        .join(bets, on=("market_id", "text"))
+        .with_columns(told_later=pl.col("text").str.contains(OF_OUTCOME, literal=True))
+        .sort(pl.col("rule") >= _FORM, "key_id")
+        .with_row_index("way")
     )
 
 
-def _open(offered: pl.DataFrame) -> pl.DataFrame:
-    """Outcomes whose id fits a key's template: one regex at a time, for there are few."""
-    fits = [pl.DataFrame(schema=_FOUND)]
-    for (pattern, platform), some in offered.filter(pl.col("open_pattern").is_not_null()).group_by("open_pattern", "platform"):
-        groups = re.compile(str(pattern)).groupindex
-        text = pl.lit(PLAYER_PREFIX.get(Platform(str(platform)), "")) + pl.col("player") if "player" in groups else pl.lit(None, pl.String)
+def _listed(ids: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """What ids say under the keys that list them; rows of `_SAID`."""
+    listed = vocabulary.outcome_keys.join(ids, left_on="external_outcome_id", right_on="outcome_id")
+    return listed.select(packed("key_id", "code").alias("said"), "ordinal", outcome=pl.lit(""), player=pl.lit(""), total=pl.lit(""))
+
+
+def _rungs(ids: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """What the ids of ladders say, where a team's "n or more" is listed once, for every n; rows of `_SAID`."""
+    rungs = ids.select("code", pl.col("outcome_id").str.extract_groups(LADDER_OUTCOME).alias("rung")).unnest("rung").drop_nulls("1")
+    return (
+        vocabulary.outcome_keys.join(vocabulary.keys.filter("ladder"), on="key_id", how="semi")
+        .join(rungs.with_columns(team=pl.col("1") + "+"), left_on="external_outcome_id", right_on="team")
+        .select(packed("key_id", "code").alias("said"), "ordinal", outcome=pl.lit(""), player=pl.lit(""), total=_total(pl.col("2")))
+        .filter(pl.col("total") != "")
+    )
+
+
+def _open(offered: pl.DataFrame, forms: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
+    """What ids say that are not listed, read by one regex at a time, for there are few; rows of `_SAID`."""
+    rule, code = _numbers("said", "rule", "code")
+    asked = offered.select("said").unique().with_columns(rule, code).filter(pl.col("rule") >= _FORM).join(ids, on="code")
+    fits = [pl.DataFrame(schema=_SAID)]
+    for number, platform, pattern in forms.select("rule", "platform", "open_pattern").iter_rows():
+        groups = re.compile(pattern).groupindex
+        player = pl.lit(PLAYER_PREFIX.get(Platform(platform), "")) + pl.col("player") if "player" in groups else pl.lit("")
         fits.append(
-            some.select("distinct", "key_id", "market_id", "text", pl.col("outcome_id").str.extract_groups(str(pattern)).alias("groups"))
+            asked.filter(pl.col("rule") == number)
+            .select("said", pl.col("outcome_id").str.extract_groups(pattern).alias("groups"))
             .unnest("groups")
             .select(
-                "distinct",
-                "key_id",
-                "market_id",
-                specifier=_with_total(pl.col("at_least")) if "at_least" in groups else "text",
-                outcome=text if "player" in groups else "outcome",
+                "said",
                 ordinal=pl.lit(1, pl.Int16),
-                player=text,
+                outcome=player if "player" in groups else "outcome",
+                player=player,
+                total=_total(pl.col("at_least")) if "at_least" in groups else pl.lit(""),
             )
         )
-    return pl.concat(fits).filter(pl.col("specifier").is_not_null() & (pl.col("outcome") != ""))
+    return pl.concat(fits).filter(pl.col("outcome") != "")
 
 
-def _with_total(at_least: pl.Expr) -> pl.Expr:
-    """`text` with the total that "n or more" stands for; null when n is not one or more."""
+def _total(at_least: pl.Expr) -> pl.Expr:
+    """The total that "n or more" stands for; '' when n is not one or more."""
     n = at_least.cast(pl.Int64, strict=False)
-    total = (n - 1).cast(pl.String) + ".5"
-    return pl.when(n > 0).then(pl.col("text").str.replace(OF_OUTCOME, total, literal=True))
+    return pl.when(n > 0).then((n - 1).cast(pl.String) + ".5").otherwise(pl.lit(""))
+
+
+def _numbers(number: str, *names: str) -> list[pl.Expr]:
+    return [part.alias(name) for part, name in zip(unpacked(number), names, strict=True)]
+
+
+def _numbered(batch: Batch, first: pl.DataFrame, ways: pl.DataFrame, meanings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What `lead` returns, from the way and the meaning of each outcome that leads somewhere."""
+    chosen = first.join(ways.select("way", "key_id", "bet"), on="way")
+    named = (
+        chosen.select("bet", "meaning")
+        .unique()
+        .join(ways.select("bet", "market_id", "text").unique("bet"), on="bet")
+        .join(meanings, on="meaning")
+        .with_columns(specifier=pl.col("text").str.replace(OF_OUTCOME, pl.col("total"), literal=True))
+    )
+    targets = named.select(TARGET).unique().sort(TARGET).with_row_index("target")
+    # Two keys may write one bet in different ways, so texts are compared once more.
+    numbers = named.join(targets, on=TARGET).select("bet", "meaning", "target", player=pl.when(pl.col("player") != "").then("player"))
+    led = chosen.join(numbers, on=("bet", "meaning")).select("distinct", "key_id", "target", "player")
+    choices = batch.distinct.select("distinct").join(led, on="distinct", how="left", maintain_order="left")
+    return choices.drop("distinct"), targets.with_columns(line=line_of(pl.col("specifier")))

@@ -39,7 +39,7 @@ class Cost:
 
 def canonical_prices(adapter: PlatformAdapter, batch: Sequence[Answer]) -> int:
     """The production path of one platform's answers; returns the number of prices."""
-    return normalise(raw_books([adapter.read_detail(answer) for answer in batch]), vocabulary()).prices.height
+    return normalise(raw_books(adapter.read_detail(answer) for answer in batch), vocabulary()).prices.height
 
 
 def measure(bodies: int = 300, repetitions: int = 5, seed: int = 1) -> dict[str, Any]:

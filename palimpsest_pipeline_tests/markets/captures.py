@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from functools import cache
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -68,14 +68,13 @@ def books(rows: Sequence[MarketRow]) -> RawBooks:
     outcomes = [outcome for row in rows for outcome in row.outcomes]
     return RawBooks(
         pl.DataFrame([(*astuple(row)[:-1], len(row.outcomes)) for row in rows], schema=MARKETS, orient="row"),
-        pl.DataFrame([(outcome_id, odds, off) for outcome_id, _, odds, off in outcomes], schema=OUTCOMES, orient="row"),
-        [[name for _, name, _, _ in outcomes]],
+        pl.DataFrame(outcomes, schema=OUTCOMES, orient="row"),
     )
 
 
 def market_rows_of(raw: RawBooks) -> list[MarketRow]:
     """The batch as its market rows."""
-    outcomes = ((row[0], name, *row[1:]) for row, name in zip(raw.outcomes.iter_rows(), chain(*raw.outcome_names), strict=True))
+    outcomes = raw.outcomes.iter_rows()
     return [MarketRow(*words, tuple(islice(outcomes, n))) for *words, n in raw.markets.iter_rows()]
 
 
