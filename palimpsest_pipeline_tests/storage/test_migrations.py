@@ -80,11 +80,14 @@ def test_an_upgrade_forgets_the_old_ledger_which_replay_writes_anew_and_keeps_th
     with Database(database_url).connect() as conn:
         conn.execute("insert into core.markets values (1, 'match_result', 'football', 'ft', '1X2', 'none', '1', '3743')")
         conn.execute("insert into core.unmapped_markets values (1, 'bet9ja', 'football', 'S_X', 'unknown_market', 'X', '', '{}', 2, 1)")
+        for mark in ("core.cycle_products values (1, 'tournaments'", "core.cycle_products values (1, 'odds_snapshots'"):
+            conn.execute(f"insert into {mark}, 'digest', '1', '1', 0, now())".encode())
     migrate.upgrade(database_url, reference=reference.Reference(markets=markets()))
     assert migrate.check(database_url) == []
     with Database(database_url).connect() as conn:
         assert conn.execute("select market_key, family from core.markets").fetchall() == [("match_result", "result")]
         assert conn.execute("select count(*) from core.unmapped_markets").fetchone() == (0,)
+        assert conn.execute("select product from core.cycle_products").fetchall() == [("tournaments",)]
 
 
 def test_an_upgrade_that_is_repeated_keeps_rows_and_grants(database_url: str, conn: psycopg.Connection) -> None:

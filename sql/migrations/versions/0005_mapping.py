@@ -32,6 +32,7 @@ def upgrade() -> None:
     _mapping_counts()
     _mapping_coverage()
     _unmapped_market()
+    _make_due()
 
 
 def downgrade() -> None:
@@ -57,9 +58,15 @@ def _family() -> None:
 
 
 def _forget_ledger() -> None:
-    """The rows cannot be split by specifier. Another edition of the vocabulary makes every cycle due, and its replay writes them anew."""
+    """The rows cannot be split by specifier. A replay writes them anew."""
     op.execute("delete from core.unmapped_markets")
     op.drop_constraint(op.f("pk_unmapped_markets"), "unmapped_markets", schema="core")
+
+
+def _make_due() -> None:
+    """What stands was derived without these tables: no mark may say that it is up to date."""
+    op.execute("delete from core.cycle_products where product = 'odds_snapshots'")
+    op.execute("delete from mart.cycle_products where product = 'mapping_coverage'")
 
 
 def _ledger_by_specifier() -> None:

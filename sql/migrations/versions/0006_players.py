@@ -17,6 +17,8 @@ def upgrade() -> None:
     _player_lists()
     _player_list_observations()
     _player_links()
+    # What stands was derived without players: a replay must not find it up to date.
+    op.execute("delete from core.cycle_products where product in ('odds_snapshots', 'matched_events')")
 
 
 def downgrade() -> None:
