@@ -35,7 +35,7 @@ def test_a_vocabulary_that_loses_a_market_is_warned_of_and_fails_nothing(start_s
         assert {name: check.passed for name, check in checks.items()} == {"markets_are_mapped": True, "mapped_and_unmapped_add_up": True}
         rates = figures(instance, COVERAGE)
         assert all(0.5 < rates[f"mapped_rate_{platform}"] <= 1 for platform in Platform)
-        n_new = figures(instance, RANKING).get("n_new", 0)
+        n_new = figures(instance, RANKING)["n_new"]
 
         simulator.set_clock(0)
         lacking = make_pipeline(simulator, min_mapped_rate=min(rates[f"mapped_rate_{platform}"] for platform in Platform))

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from ...domain.instants import parse_hour_key
+from ...domain.words import Triage
 from ...storage import mapping, mart_readers
 from ..core.assets import matched_events, odds_snapshots
 from ..hourly import derive_hour
@@ -88,7 +89,7 @@ def mapping_coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourcePar
     key=["mart", "unmapped_market"],
     partitions_def=hours,
     backfill_policy=HOURS_PER_RUN,
-    deps=[odds_snapshots],
+    deps=[odds_snapshots, matched_events],  # it counts matches: what matching knows of the listings is part of the rows
     metadata=table_metadata("mart.unmapped_market"),
     **MART,
 )
@@ -98,5 +99,5 @@ def unmapped_market(context: dg.AssetExecutionContext, pipeline: dg.ResourcePara
         rows = derive.refresh_unmapped_market(pipeline, conn)
         statuses = dict(mapping.ranking(conn)["status"].value_counts().sort("status").iter_rows())
     for key in context.partition_keys:
-        context.add_asset_metadata(figures(rows, **{f"n_{status}": n for status, n in statuses.items()}), partition_key=key)
+        context.add_asset_metadata(figures(rows, **{f"n_{status}": statuses.get(status, 0) for status in Triage}), partition_key=key)
     return dg.MaterializeResult()
