@@ -34,12 +34,15 @@ def show(
 ) -> None:
     """One market across platforms: what it is, its ids and outcomes on each, and how their specifiers are read."""
     from .markets import vocabulary
-    from .markets.show import UnknownMarket, find
+    from .markets.show import UnknownMarket, find, listed
 
     try:
         markets = find(key, vocabulary())
     except UnknownMarket as unknown:
-        raise typer.BadParameter(str(unknown), param_hint="KEY") from unknown
+        # A key may be asked for by a word of the market's name, which is in neither the key nor an id.
+        named = listed(vocabulary(), search=key).height if key else 0
+        more = f"; `palimpsest markets list --search '{key}'` lists {named} markets with this text" if named else ""
+        raise typer.BadParameter(f"{unknown}{more}", param_hint="KEY") from unknown
     if as_json:
         out.print_json(json.dumps({"asked": key, "markets": [market.as_dict() for market in markets]}))
         return
@@ -124,6 +127,8 @@ def audit(
     from .defs.pipeline import Pipeline
     from .markets.audit import totals, unmapped
 
+    if source is not None and not any(path.lower().endswith(".csv") for path in paths or []):
+        raise typer.BadParameter("it chooses rows of a CSV, and none is given", param_hint="--source")
     found = Pipeline(load_settings())
     chosen = Chosen(platform, source, parse_hour(hour) if hour else None)
     result = look_at(paths or [], found.landing, found.adapters, found.vocabulary, chosen)

@@ -65,6 +65,14 @@ def test_an_unknown_key_is_wrong_usage_and_the_nearest_are_named(asked: str, nea
     assert "Traceback" not in done.stderr
 
 
+def test_a_word_of_a_markets_name_says_how_to_look_for_it(palimpsest: Command):
+    told = words(palimpsest("markets", "show", "1x2").stderr)
+    assert "`palimpsest markets list --search '1x2'` lists" in told
+    found = json.loads(palimpsest("markets", "list", "--search", "1x2", "--json").stdout)["markets"]
+    assert f"lists {len(found)} markets with this text" in told
+    assert "match_result" in {m["market_key"] for m in found}
+
+
 def test_markets_are_found_by_what_they_are_called(palimpsest: Command):
     done = palimpsest("markets", "list", "--search", "FOULS", "--platform", "bet9ja", "--json")
     found = json.loads(done.stdout)["markets"]
@@ -86,6 +94,9 @@ def test_counted_market_ids_of_one_source_are_audited(palimpsest: Command, marke
     assert (found["sportybet"]["occurrences"], found["bet9ja"]["occurrences"]) == (18_285, 19_677)
     wrong = palimpsest("markets", "audit", str(market_facts / "observed_markets.csv"), "--source", "nobody")
     assert_one_clear_line(wrong, "observed_markets.csv", "'nobody'", "audit_phase_43, audit_phase_45")
+    idle = palimpsest("markets", "audit", str(market_facts), "--source", "audit_phase_45")
+    assert idle.returncode == 2
+    assert "--source" in idle.stderr
 
 
 def test_the_table_names_as_many_unmapped_markets_as_asked_for(palimpsest: Command, folder: Path):
@@ -130,3 +141,33 @@ def test_a_landing_says_what_its_files_say(palimpsest: Command, samples: Path, f
     assert json.loads(landed.stdout) == json.loads(files.stdout)
     rooted = palimpsest("markets", "audit", str(folder / "home" / "landing"), "--hour", "2026-06-26-10:00", "--platform", "bet9ja", "--json")
     assert json.loads(rooted.stdout)["bet9ja"]["occurrences"] == 430
+
+
+def test_a_landing_counts_the_newest_book_of_a_listing_and_goes_on_past_what_is_broken(palimpsest: Command, samples: Path, folder: Path):
+    book = json.loads((samples / BETPAWA).read_bytes())
+    entries = [{"file": "bet9ja.json", "platform": "bet9ja", "kind": "detail", "external_id": "782203257", "received_at": "2026-08-21T06:05:00Z"}]
+    recordings = folder / "recordings"
+    recordings.mkdir()
+    shutil.copy(samples / "bet9ja/getevent_soccer_norway_france.json", recordings / "bet9ja.json")
+    for minute, n_markets in ((10, 59), (50, 3)):
+        name = f"{minute}.json"
+        (recordings / name).write_text(json.dumps({**book, "markets": book["markets"][:n_markets]}))
+        asked = {"platform": "betpawa", "kind": "detail", "external_id": str(book["id"])}
+        entries.append({"file": name, **asked, "received_at": f"2026-08-21T06:{minute}:00Z"})
+    (recordings / "manifest.json").write_text(json.dumps(entries))
+    assert palimpsest("landing", "import", str(recordings)).returncode == 0
+    newest = json.loads(palimpsest("markets", "audit", str(recordings / "50.json"), "--json").stdout)
+    landed = json.loads(palimpsest("markets", "audit", "--json").stdout)
+    assert landed["betpawa"] == newest["betpawa"]
+
+    (segment,) = (folder / "home" / "landing").rglob("platform=bet9ja/*.parquet")
+    segment.write_bytes(b"broken")
+    done = palimpsest("markets", "audit", "--json")
+    assert done.returncode == 3
+    assert json.loads(done.stdout) == newest
+    assert "is not as it was written" in words(done.stderr)
+
+
+def test_a_store_that_cannot_be_reached_is_one_clear_line(palimpsest: Command):
+    assert_one_clear_line(palimpsest("markets", "audit", "nostore://bucket/landing"), "nostore://bucket/landing", "nostore")
+    assert_one_clear_line(palimpsest("landing", "ls", PALIMPSEST_LANDING_URL="nostore://bucket/landing"), "nostore://bucket/landing")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import polars as pl
 
 from ..domain.exchange import Answer, Request
@@ -103,7 +104,12 @@ def _everything(places: Iterable[str], adapters: Adapters, chosen: Chosen) -> It
     for place in places:
         path = Path(place)
         if "://" in place or _is_landing(path):
-            yield from landed(Landing(place), adapters, chosen)
+            try:
+                landing = Landing(place)
+            except LandingError as error:
+                yield LeftOut(place, str(error))
+            else:
+                yield from landed(landing, adapters, chosen)
         elif path.is_dir():
             files = sorted(file for file in path.rglob("*.json") if file.name != MANIFEST)
             yield from (_recorded(file, adapters, chosen) for file in files)
@@ -122,22 +128,29 @@ def _is_landing(folder: Path) -> bool:
 def landed(landing: Landing, adapters: Adapters, chosen: Chosen) -> Iterator[Detail | LeftOut]:
     """The newest prematch book of every listing in the landing."""
     platforms = tuple(adapters) if chosen.platform is None else (chosen.platform,)
-    manifests = landing.cycles(hour=chosen.hour)
+    try:
+        manifests = landing.cycles(hour=chosen.hour)
+    except LandingError as error:
+        yield LeftOut(str(landing.root), str(error))
+        return
     if not manifests:
         yield LeftOut(str(landing.root), "the landing is empty" if chosen.hour is None else "the landing has no cycle in this hour")
     seen: set[tuple[Platform, str | None]] = set()
     for manifest in reversed(manifests):
-        try:
-            for frame in landing.read_segments(manifest, [PayloadKind.DETAIL], platforms):
-                for answer in landing.answers(frame):
-                    listing = (answer.request.platform, answer.request.external_id)
-                    if answer.ok and listing not in seen:
-                        found = _read(answer, adapters, f"cycle {manifest.cycle_id}, {listing[0]} {listing[1]}")
-                        if isinstance(found, Detail):
-                            seen.add(listing)
-                        yield found
-        except LandingError as error:
-            yield LeftOut(f"cycle {manifest.cycle_id}", str(error))
+        # Backwards, since a listing may have been asked twice in a cycle; and one by one, so that a broken segment takes no other with it.
+        for segment in reversed([segment for segment in manifest.segments if segment.platform in platforms]):
+            try:
+                (frame,) = landing.read_segments(msgspec.structs.replace(manifest, segments=(segment,)), [PayloadKind.DETAIL])
+            except LandingError as error:
+                yield LeftOut(str(landing.root), str(error))
+                continue
+            for answer in landing.answers(frame.reverse()):
+                listing = (answer.request.platform, answer.request.external_id)
+                if answer.ok and listing not in seen:
+                    found = _read(answer, adapters, f"cycle {manifest.cycle_id}, {listing[0]} {listing[1]}")
+                    if isinstance(found, Detail):
+                        seen.add(listing)
+                    yield found
 
 
 def _recorded(file: Path, adapters: Adapters, chosen: Chosen) -> Detail | LeftOut:

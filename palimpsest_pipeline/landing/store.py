@@ -45,7 +45,11 @@ class Landing:
     """The raw answers of all cycles under one root: a local folder, or a URL such as `s3://bucket/landing`."""
 
     def __init__(self, root: str | Path) -> None:
-        self.root = UPath(root)
+        try:
+            self.root = UPath(root)
+            _ = self.root.fs  # made when it is first asked for
+        except (ImportError, ValueError) as error:  # of a store that fsspec does not know, or whose package is not installed
+            raise LandingError(f"no landing at {root}: {error}. Install that store's fsspec package, or set the landing to another URL.") from error
         self._local = self.root.protocol in ("", "file", "local")
 
     # --- writing -----------------------------------------------------------------------------------------------------------------
