@@ -312,6 +312,21 @@ def db_check() -> None:
     out.print("models and database agree")
 
 
+@db_app.command("url")
+def db_url() -> None:
+    """Print the database's address, password included, for psql and other clients. An embedded server must be running."""
+    from .defs.pipeline import DATABASES, Pipeline, embedded_server
+
+    chosen = load_settings()
+    if not chosen.embedded:
+        address = Pipeline(chosen).database.conninfo
+    elif (server := embedded_server(chosen)).status().running:
+        address = server.libpq_url(DATABASES[0])
+    else:
+        raise fail("the embedded server is not running; `palimpsest up` starts it, and so does `palimpsest db upgrade`, until `palimpsest down`")
+    out.print(address, soft_wrap=True, highlight=False, markup=False)
+
+
 @app.command()
 def simulate(
     size: Annotated[int, typer.Option(min=10, help="Fixtures in the simulated world.")] = 120,

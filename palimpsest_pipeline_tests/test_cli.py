@@ -8,6 +8,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, Command, assert_one_clear_line, environment, ours
@@ -74,6 +75,18 @@ def test_an_hour_that_is_not_yet_cannot_be_scraped(palimpsest: Command):
 
 def test_coverage_of_a_database_without_our_tables_says_what_to_do(palimpsest: Command):
     assert_one_clear_line(palimpsest("coverage"), "has no tables of ours", "palimpsest db upgrade")
+
+
+def test_the_databases_address_is_printed_for_psql(palimpsest: Command):
+    urls = {
+        "PALIMPSEST_DATABASE_URL": "postgresql+psycopg://me:hunter2@db/x",
+        "PALIMPSEST_DAGSTER_DATABASE_URL": "postgresql+psycopg://me:hunter2@db/y",
+    }
+    assert palimpsest("db", "url", **urls).stdout == "postgresql://me:hunter2@db/x\n"
+    assert_one_clear_line(palimpsest("db", "url"), "is not running", "palimpsest db upgrade")
+    assert palimpsest("db", "upgrade").returncode == 0
+    with psycopg.connect(palimpsest("db", "url").stdout.strip()) as conn:
+        assert conn.execute("select count(*) > 0 from core.markets").fetchone() == (True,)
 
 
 def test_a_bad_setting_is_one_clear_line(palimpsest: Command):
