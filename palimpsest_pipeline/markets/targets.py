@@ -50,7 +50,7 @@ def lead(batch: Batch, candidates: pl.DataFrame, vocabulary: Vocabulary) -> tupl
 
 
 def _ways(candidates: pl.DataFrame, forms: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """way, instance, key_id, rule, bet, market_id, text, told_later: every rule by which outcomes of an instance are read, first that which goes first.
+    """way, instance, key_id, rule, bet, market_id, text, told_later: all rules by which outcomes of an instance are read, in order of preference.
 
     `bet` is the number of market_id and text; told_later: the text waits for the total that an id tells.
     """

@@ -84,7 +84,11 @@ def report(raw: RawBooks, batch: Batch, occurrences: pl.DataFrame, missed: pl.Da
 def _samples(raw: RawBooks, batch: Batch, missed: pl.DataFrame) -> pl.DataFrame:
     """capture, instance, sample_outcomes: the first of the outcomes that lead nowhere, by id, as `id=name`."""
     # Numbers in the order of the ids, so that only the few that are shown are handled as text.
-    ids = batch.distinct.join(missed, on="distinct", how="semi").join(batch.ids, on="code").select("distinct", "outcome_id", rank=pl.col("outcome_id").rank("dense"))
+    ids = (
+        batch.distinct.join(missed, on="distinct", how="semi")
+        .join(batch.ids, on="code")
+        .select("distinct", "outcome_id", rank=pl.col("outcome_id").rank("dense"))
+    )
     ranked = missed.join(ids, on="distinct").select(*_OCCURRENCE, "rank", "position")
     shown = (
         ranked.select(occurrence=packed(*_OCCURRENCE), rank="rank")

@@ -15,7 +15,7 @@ from ...domain.exchange import Answer
 from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 from ...domain.words import Platform
 from .. import judging
-from ..reading import BROKEN_JSON, MILLI, Memo, Odds, UnreadableError, body_of, decode, items_of, object_of, odds_or_none, text, without_nul
+from ..reading import BROKEN_JSON, MILLI, Memo, Odds, UnreadableError, body_of, decode, items_of, json_of, object_of, odds_or_none, text
 from . import shapes
 from .parse import DETAIL_KIND, ENVELOPE, EVENT, GOOD, judge, listing_of
 
@@ -50,13 +50,11 @@ class Found:
     descriptors: Iterable[msgspec.Raw]
 
 
-@without_nul
 def read_listing(answer: Answer) -> Listing:
     """Raises PayloadRejected, also for the in-play feed's answers: their ids are another series."""
     return _listing(answer, at_once(answer, _HEAD) or _event(answer, EVENT))
 
 
-@without_nul
 def read_detail(answer: Answer) -> Detail:
     """Raises PayloadRejected, also for the in-play feed's answers."""
     book = at_once(answer, _BOOK)
@@ -71,7 +69,7 @@ def at_once(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]
     if judging.http_verdict(answer) is not None:
         return None
     try:
-        found = decoder.decode(answer.body or b"")
+        found = decoder.decode(json_of(answer))
     except BROKEN_JSON:
         return None
     prematch = found.R in GOOD and not bytes(found.D.AA) and text(found.D.ID) is not None
@@ -123,11 +121,11 @@ PARTS: Final = Memo(_parts, 1 << 16)
 def _prices(found: Found) -> tuple[RawPrices, list[str]]:
     """The book, and the keys that are none. The feed has no order of its own: in the order of keys, the prices of one market and line are one row."""
     keys, bad_keys = sorted(found.odds), []
-    parts = [PARTS[key] for key in keys]
+    parts = list(map(PARTS.__getitem__, keys))
     if NO_KEY in parts:
         bad_keys = [key for key in keys if PARTS[key] == NO_KEY]
         keys = [key for key in keys if PARTS[key] != NO_KEY]
-        parts = [PARTS[key] for key in keys]
+        parts = list(map(PARTS.__getitem__, keys))
     n_outcomes = Counter([row for row, _ in parts])
     rows = [row.partition("@") for row in n_outcomes]
     labels = {label.market_id: label for label in map(LABELS.__getitem__, map(bytes, found.descriptors)) if label is not None}
@@ -138,12 +136,12 @@ def _prices(found: Found) -> tuple[RawPrices, list[str]]:
         specifier=[line for _, _, line in rows],
         n_outcomes=list(n_outcomes.values()),
         outcome_id=[outcome for _, outcome in parts],
-        odds_milli=[MILLI[found.odds[key]] for key in keys],
+        odds_milli=list(map(MILLI.__getitem__, map(found.odds.__getitem__, keys))),
         # The feed has no flag for "cannot be backed": a suspended price is simply 1.
         off=[False] * len(keys),
     )
-    codes = prices.per_outcome([label.outcomes for label in of_rows])
-    prices.outcome_name = [names.get(outcome, outcome) for names, outcome in zip(codes, prices.outcome_id, strict=True)]
+    named = prices.per_outcome([label.outcomes.get for label in of_rows])
+    prices.outcome_name = [name(outcome, outcome) for name, outcome in zip(named, prices.outcome_id, strict=True)]
     for row in n_outcomes:
         if row.startswith("LIVE"):
             raise PayloadRejected(BET9JA, f'$.D.O["{row}"]', "in play: prices of the in-play feed")

@@ -14,7 +14,7 @@ from ...domain.exchange import Answer
 from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 from ...domain.words import Platform
 from .. import judging
-from ..reading import BROKEN_JSON, MILLI, UnreadableError, body_of, decode, integer, odds_or_none, text, without_nul, written
+from ..reading import BROKEN_JSON, MILLI, UnreadableError, body_of, decode, integer, json_of, odds_or_none, text, written
 from . import shapes
 from .parse import EVENT, judge, listing_of
 
@@ -36,13 +36,11 @@ class Found:
     damage: list[tuple[str, str]] = field(default_factory=list)
 
 
-@without_nul
 def read_listing(answer: Answer) -> Listing:
     """Raises PayloadRejected."""
     return _listing(answer, at_once(answer, EVENT) or _event(answer, EVENT))
 
 
-@without_nul
 def read_detail(answer: Answer) -> Detail:
     """Raises PayloadRejected, also when the match is in play."""
     book = at_once(answer, _BOOK)
@@ -58,7 +56,7 @@ def at_once(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E | None:
     if judging.http_verdict(answer) is not None:
         return None
     try:
-        found = decoder.decode(answer.body or b"")
+        found = decoder.decode(json_of(answer))
     except BROKEN_JSON:
         return None
     return found if text(found.id) is not None else None

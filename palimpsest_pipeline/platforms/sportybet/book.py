@@ -14,7 +14,7 @@ from ...domain.exchange import Answer
 from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 from ...domain.words import Platform
 from .. import judging
-from ..reading import BROKEN_JSON, MILLI, UnreadableError, body_of, decode, integer, odds_or_none, without_nul, written
+from ..reading import BROKEN_JSON, MILLI, UnreadableError, body_of, decode, integer, json_of, odds_or_none, written
 from . import shapes
 from .endpoints import LIVE
 from .parse import ENVELOPE, EVENT, MATCH, OK, judge, listing_of, products_of
@@ -38,14 +38,12 @@ class Found:
     damage: list[tuple[str, str]] = field(default_factory=list)
 
 
-@without_nul
 def read_listing(answer: Answer) -> Listing:
     """Raises PayloadRejected."""
     head = at_once(answer, _HEAD)
     return _listing(answer, Found(head, (market.product for market in head.markets)) if head else part_by_part(answer))
 
 
-@without_nul
 def read_detail(answer: Answer) -> Detail:
     """Raises PayloadRejected, also when the match is in play or the book is the live one."""
     book = at_once(answer, _BOOK)
@@ -61,7 +59,7 @@ def at_once(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]
     if judging.http_verdict(answer) is not None:
         return None
     try:
-        found = decoder.decode(answer.body or b"")
+        found = decoder.decode(json_of(answer))
     except BROKEN_JSON:
         return None
     return found.data if found.biz_code == OK else None
