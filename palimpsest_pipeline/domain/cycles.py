@@ -47,6 +47,9 @@ class EventOutcome:
     received_at: datetime
     bytes: int
     duration_ms: float
+    """From the first request to the verdict, waits between tries included."""
+    observed_at: datetime | None = None
+    """What instant the good answer shows; None when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,12 @@ class PlatformRun:
     p50_ms: float | None
     p95_ms: float | None
     message: str = ""
+    clock_offset_s: float | None = None
+    """How far the host's clock is ahead of ours, the median of its answers; None when none of them told."""
+    capture_s: float | None = None
+    """From the first request of the capture to its last answer on this platform; None without a capture."""
+    floor_s: float | None = None
+    """The least time in which this platform's budget allows requests of the durations measured; None without a capture."""
 
 
 @dataclass(frozen=True, slots=True)

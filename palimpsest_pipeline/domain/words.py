@@ -61,6 +61,10 @@ class RunStatus(StrEnum):
     COMPLETED = "completed"
     PARTIAL = "partial"
     FAILED = "failed"
+    CANCELLED = "cancelled"
+    """Ended because somebody asked for it: what had arrived until then is kept."""
+    INTERRUPTED = "interrupted"
+    """Its process died; found and closed by another one, with what had been landed."""
 
 
 class FailureClass(StrEnum):

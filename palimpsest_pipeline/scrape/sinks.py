@@ -1,7 +1,10 @@
 """What a scrape hands its results to, as protocols. No implementation that stores anything."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from ..domain.cycles import EventOutcome
 from ..domain.exchange import Answer
 from ..domain.words import Platform
 
@@ -21,4 +24,36 @@ class Progress(Protocol):
 
     def advance(self, platform: Platform, ok: bool) -> None:
         """One listing's asking is over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """A host as it stands: what is under way, what waits, and whether it is asked at all."""
+
+    in_flight: int
+    waiting: int
+    state: str
+    """closed (asked as usual), open (not asked for a while), probing (asked one thing to see), shut (asked no more)."""
+    reason: str = ""
+    """Why it is not closed."""
+
+
+class Watch(Protocol):
+    """Looks on while a scrape runs. Called on the event loop: must not block, and what it raises is a bug."""
+
+    def planned(self, platform: Platform, n: int) -> None:
+        """`n` more requests of this platform are about to be made."""
+        ...
+
+    def answered(self, answer: Answer) -> None:
+        """One attempt is over; the answer is already with the sink."""
+        ...
+
+    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+        """These listings' asking is over."""
+        ...
+
+    def host(self, platform: Platform, view: HostView) -> None:
+        """A host's state has changed."""
         ...
