@@ -11,6 +11,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
+import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
@@ -23,7 +24,23 @@ from .config import HostConfig
 from .host import Breaker, Pacer
 from .retry import retrying
 
-KEPT_HEADERS: Final = frozenset({"content-type", "date", "age", "etag", "last-modified", "retry-after", "server", "cf-cache-status"})
+KEPT_HEADERS: Final = frozenset(
+    {
+        "age",
+        "cf-cache-status",
+        "cf-mitigated",
+        "content-length",
+        "content-type",
+        "date",
+        "etag",
+        "last-modified",
+        "location",
+        "retry-after",
+        "server",
+        "x-amzn-waf-action",
+    }
+)
+"""All that a reading of the answer needs, so that one that comes from the landing reads like one that comes from the host."""
 
 Judge = Callable[[Answer], failures.Verdict | None]
 """A platform's own reading of a 2xx answer: the failure that its envelope shows, or None."""
@@ -36,14 +53,18 @@ class PlatformClient:
 
     def __init__(self, config: HostConfig, clock: Clock, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self.config = config
-        self._limits = config.limits
         self._clock = clock
-        self._sleep = sleep
         self._base_url = config.base_url.rstrip("/")
-        self._slots = asyncio.Semaphore(config.limits.max_in_flight)
-        self._pacer = Pacer(config.limits.min_gap_s)
-        self._breaker = Breaker(config.limits.blocks_before_closing)
-        self._http: httpx.AsyncClient | None = None
+        self._headers = _headers(config.headers)
+        self._headers_with_json = _headers({**config.headers, "content-type": "application/json"})
+        self._extensions = {"timeout": {"connect": config.connect_timeout_s, "read": config.read_timeout_s}}
+        self._transport: httpx.AsyncBaseTransport | None = None
+        # What `fetch` adds.
+        self._limits = config.limits
+        self._sleep = sleep
+        self._slots = asyncio.Semaphore(self._limits.max_in_flight)
+        self._pacer = Pacer(self._limits.min_gap_s)
+        self._breaker = Breaker(self._limits.blocks_before_closing)
 
     @property
     def platform(self) -> Platform:
@@ -55,28 +76,13 @@ class PlatformClient:
         return self._breaker.reason
 
     async def __aenter__(self) -> Self:
-        limits, n = self._limits, self._limits.max_in_flight
-        through_proxy = self.config.proxy is not None
-        pool = httpx.Limits(max_connections=n, max_keepalive_connections=n, keepalive_expiry=30.0)
-        # httpx's own pool is quadratic in its connections; aiohttp's is not.
-        transport = AiohttpTransport(
-            trust_env=through_proxy, limits=pool, proxy=httpx.Proxy(self.config.proxy) if self.config.proxy is not None else None
-        )
-        self._http = httpx.AsyncClient(
-            transport=transport,
-            headers=_headers(self.config.headers),
-            timeout=httpx.Timeout(
-                connect=limits.connect_timeout_s, read=limits.read_timeout_s, write=limits.read_timeout_s, pool=limits.total_timeout_s
-            ),
-            follow_redirects=False,
-            trust_env=through_proxy,
-        )
+        self._transport = transport(self.config.proxy)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        if self._transport is not None:
+            await self._transport.aclose()
+            self._transport = None
 
     async def fetch(self, request: Request, judge: Judge, arrived: Callable[[Answer], None] | None = None) -> list[Answer]:
         """Every attempt as an Answer, the last one being the verdict; `arrived` is called with each as it comes.
@@ -84,8 +90,6 @@ class PlatformClient:
         A request to a closed host is not sent: its answer has attempt 0, failure BLOCKED and "not asked: ..." as detail. Failures of the
         network and the host are answers, never exceptions. What `judge` and `arrived` raise is passed on.
         """
-        if request.platform is not self.platform:
-            raise ValueError(f"a request to {request.platform} given to the client of {self.platform}")
         answers: list[Answer] = []
 
         async def attempt() -> Answer:
@@ -104,7 +108,7 @@ class PlatformClient:
             await self._turn()
             if self._breaker.reason:
                 return self._not_asked(request)
-            answer = await self._send(request, judge, number)
+            answer = await self.send(request, number, judge)
             self._learn(answer)
             return answer
 
@@ -117,57 +121,56 @@ class PlatformClient:
             if wait_s > 0:
                 await self._sleep(wait_s)
 
-    async def _send(self, request: Request, judge: Judge, number: int) -> Answer:
+    async def send(self, request: Request, attempt: int, judge: Judge) -> Answer:
+        """One attempt. Failures of the network and of the host are answers; cancellation and what `judge` raises pass through."""
         question = self._question(request)
         requested_at = self._clock.now()
-        response: httpx.Response | None = None
+        status: int | None = None
+        headers: dict[str, str] = {}
         body: bytes | None = None
-        verdict: failures.Verdict | None = None
+        unread: failures.Verdict | None = None
         try:
-            async with asyncio.timeout(self._limits.total_timeout_s):
-                response = await self._client().send(question, stream=True)
+            async with asyncio.timeout(self.config.total_timeout_s):
+                response = await self._open().handle_async_request(question)
                 try:
-                    body = await read_body(response, self._limits.max_body_bytes)
+                    status, headers = response.status_code, kept_headers(response.headers)
+                    body = await read_body(response, self.config.max_body_bytes)
                 finally:
                     await response.aclose()
         except TimeoutError:
-            verdict = FailureClass.TRANSIENT, f"no whole answer within {self._limits.total_timeout_s:g} s"
+            unread = FailureClass.TRANSIENT, f"no whole answer within {self.config.total_timeout_s:g} s"
         except BodyError as error:
-            verdict = error.failure, str(error)
+            unread = error.failure, str(error)
         except failures.REQUEST_ERRORS as error:
-            verdict = failures.of_error(error)
+            unread = failures.of_error(error)
         received_at = self._clock.now()
-        headers = {k: v for k, v in response.headers.items() if k in KEPT_HEADERS} if response is not None else {}
-        answer = Answer(
-            request=request,
-            attempt=number,
-            requested_at=requested_at,
-            received_at=received_at,
-            observed_at=received_at - timedelta(seconds=failures.age_s(headers.get("age"))),
-            status=response.status_code if response is not None else None,
-            headers=headers,
-            body=body,
-        )
-        # What the status says stands, even where the body that came with it could not be read.
-        verdict = (failures.of_status(response.status_code, response.headers) if response is not None else None) or verdict
-        if verdict is None and answer.status is not None:
-            verdict = judge(answer) or (None if body else failures.of_empty(answer.status))
+        observed_at = received_at - timedelta(seconds=failures.age_s(headers.get("age")))
+        answer = Answer(request, attempt, requested_at, received_at, observed_at, status, headers, body)
+        verdict = _verdict(answer, unread, judge)
         return answer if verdict is None else replace(answer, failure=verdict[0], failure_detail=verdict[1])
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
+    def _open(self) -> httpx.AsyncBaseTransport:
+        if self._transport is None:
             raise RuntimeError(f"the client of {self.platform} is not open: use it as `async with`")
-        return self._http
+        return self._transport
 
     def _question(self, request: Request) -> httpx.Request:
+        """The request as it goes out: the prepared headers and nothing else.
+
+        No If-None-Match and no If-Modified-Since either, although some answers carry a validator: a 304 has no body, and what a cycle lands has
+        to be readable without any other cycle's.
+        """
+        if request.platform is not self.platform:
+            raise ValueError(f"a request to {request.platform} given to the client of {self.platform}")
         if not request.path.startswith("/"):
             raise ValueError(f"path {request.path!r} must begin with '/': requests never leave the platform's own host")
-        return self._client().build_request(
+        return httpx.Request(
             request.method,
             self._base_url + request.path,
-            params=dict(request.params) or None,
+            params=request.params or None,
+            headers=self._headers if request.json_body is None else self._headers_with_json,
             content=request.json_body,
-            headers={"content-type": "application/json"} if request.json_body is not None else None,
+            extensions=self._extensions,
         )
 
     def _not_asked(self, request: Request) -> Answer:
@@ -184,7 +187,7 @@ class PlatformClient:
         if answer.failure is FailureClass.BLOCKED:
             self._breaker.blocked(answer.failure_detail)
         elif answer.failure is FailureClass.RATE_LIMITED:
-            told_s = failures.retry_after_s(answer.headers.get("retry-after"), answer.received_at) or 0.0
+            told_s = failures.retry_after_s(answer.headers, answer.received_at) or 0.0
             if told_s > self._limits.retry_after_max_s:
                 self._breaker.close(f"told to wait {told_s:.0f} s, more than the {self._limits.retry_after_max_s:g} s taken on")
             else:
@@ -197,9 +200,39 @@ class PlatformClient:
         return asyncio.get_running_loop().time()
 
 
+def transport(proxy: str | None) -> AiohttpTransport:
+    """httpx's interface over aiohttp's connections: httpx's own pool is quadratic in its connections.
+
+    The number of connections is not bounded here: whoever asks bounds what is in flight.
+    """
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30.0, ssl=ssl_context)
+        opened = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        # An attempt is one request. There is no public switch against aiohttp's asking once more by itself where a kept connection breaks.
+        opened._retry_connection = False
+        return opened
+
+    ssl_context = httpx.create_ssl_context(trust_env=proxy is not None)
+    return AiohttpTransport(client=session, proxy=httpx.Proxy(proxy) if proxy is not None else None)
+
+
+def kept_headers(headers: httpx.Headers) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name in KEPT_HEADERS}
+
+
+def _verdict(answer: Answer, unread: failures.Verdict | None, judge: Judge) -> failures.Verdict | None:
+    if answer.status is None:
+        return unread
+    if unread is None and answer.body and failures.is_good(answer.status):
+        return judge(answer)
+    # What the status says stands, even where the body that came with it could not be read.
+    return failures.of_status(answer.status, answer.headers, answer.request.kind, answer.body) or unread
+
+
 def _headers(given: Mapping[str, str]) -> httpx.Headers:
     """Of two spellings of one header's name the later one counts; httpx would send both."""
-    headers = httpx.Headers({"accept-encoding": "gzip"})
+    headers = httpx.Headers({"accept": "*/*", "accept-encoding": "gzip"})
     for name, value in given.items():
         headers[name] = value
     return headers

@@ -42,13 +42,36 @@ class HostLimits:
             raise ValueError(f"waits must not be negative: {self}")
 
 
+ONE_AT_A_TIME = HostLimits(1, 0, 10, 20, 45, 32_000_000, 1, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class HostConfig:
-    """One platform's host. `base_url` is scheme and host, with a path prefix where there is one; `proxy` a proxy's URL."""
+    """One platform's host. `base_url` is scheme and host, with a path prefix where there is one; `proxy` a proxy's URL.
+
+    How often it may be asked is not known here. Raises ValueError on values with which no answer could ever be had.
+    """
 
     platform: Platform
     base_url: str
     headers: Mapping[str, str]
-    limits: HostLimits
+    """Of every request; they replace what the library sends by itself, the user agent included."""
+    limits: HostLimits = ONE_AT_A_TIME
+    """Budget of `fetch`, which asks more than once; its time-outs and cap replace those below."""
     proxy: str | None = field(default=None, repr=False)
     """Not shown in logs: it may carry a password."""
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 20.0
+    """Longest silence between two pieces of an answer."""
+    total_timeout_s: float = 45.0
+    """One attempt from its start to its last byte."""
+    max_body_bytes: int = 32_000_000
+    """Largest body taken, after decompression."""
+
+    def __post_init__(self) -> None:
+        for of_limits in ("connect_timeout_s", "read_timeout_s", "total_timeout_s", "max_body_bytes") if self.limits is not ONE_AT_A_TIME else ():
+            object.__setattr__(self, of_limits, getattr(self.limits, of_limits))
+        if min(self.connect_timeout_s, self.read_timeout_s, self.total_timeout_s) <= 0:
+            raise ValueError(f"time-outs must be greater than 0: {self}")
+        if self.max_body_bytes < 1:
+            raise ValueError(f"max_body_bytes must be at least 1: {self}")

@@ -1,17 +1,16 @@
-"""Typed failures: what a status, a header or an exception of the HTTP library means, and the one table of what is tried again. No I/O."""
+"""Typed failures: what a status, a header, the start of a body or an exception of the HTTP library means. No I/O; what follows from a failure is in
+`rules`."""
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from typing import Final
 
 import aiohttp
 import httpx
 
-from ..domain.words import FailureClass
+from ..domain.words import FailureClass, PayloadKind
 
 Verdict = tuple[FailureClass, str]
 """A failure and its detail, in words."""
@@ -22,61 +21,81 @@ REQUEST_ERRORS: Final = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError
 _WORTH_ANOTHER_TRY: Final = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError, OSError)
 
 
-class Wait(StrEnum):
-    """How long to wait before the next try."""
-
-    NONE = "none"
-    BACKOFF = "backoff"
-    """Exponential, with jitter."""
-    AS_TOLD = "as_told"
-    """As long as Retry-After says; without it like BACKOFF."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetryRule:
-    """`tried_again` up to the host's `max_attempts`, or never."""
-
-    tried_again: bool
-    wait: Wait
-
-
-RETRY_RULES: Final[Mapping[FailureClass, RetryRule]] = {
-    FailureClass.TRANSIENT: RetryRule(True, Wait.BACKOFF),
-    FailureClass.RATE_LIMITED: RetryRule(True, Wait.AS_TOLD),
-    FailureClass.BLOCKED: RetryRule(False, Wait.NONE),
-    FailureClass.NOT_FOUND: RetryRule(False, Wait.NONE),
-    FailureClass.CONTRACT_BROKEN: RetryRule(False, Wait.NONE),
-    FailureClass.PERMANENT: RetryRule(False, Wait.NONE),
-}
-
-
 _OF_STATUS: Final[Mapping[int, FailureClass]] = {
     403: FailureClass.BLOCKED,
     404: FailureClass.NOT_FOUND,
     408: FailureClass.TRANSIENT,
+    410: FailureClass.NOT_FOUND,
     429: FailureClass.RATE_LIMITED,
 }
 """Refusals with a meaning of their own; the others of their hundred are permanent."""
 
+_CHALLENGED: Final = frozenset({403, 429, 503})
+_CHALLENGE_MARKS: Final = (b"just a moment", b"cf-chl", b"cf_chl", b"challenge-platform")
+_PAGE_START: Final = 20_000
+_EXCERPT: Final = 120
 
-def of_status(status: int, headers: Mapping[str, str]) -> Verdict | None:
-    """Failure that the status alone shows; None for 2xx, which the platform's own reading judges."""
-    if 200 <= status < 300:
-        return None
+
+def is_good(status: int) -> bool:
+    return 200 <= status < 300
+
+
+def of_status(status: int, headers: Mapping[str, str], kind: PayloadKind, start_of_body: bytes | None) -> Verdict | None:
+    """Failure that an answer shows outside its JSON; None for a 2xx whose body begins like JSON, which the platform's own reading judges.
+
+    `headers` by lower-case names. `start_of_body` may be the whole; None where it could not be read.
+    """
+    detail = f"HTTP {status}"
+    if challenge := _challenge(status, headers, start_of_body):
+        return FailureClass.BLOCKED, f"{detail}: {challenge}"
+    if is_good(status):
+        return None if start_of_body is None else _of_content(status, headers.get("content-type", ""), start_of_body)
     if status < 400:
         to = headers.get("location")
-        return FailureClass.CONTRACT_BROKEN, f"HTTP {status}: redirect to {to!r} refused" if to else f"HTTP {status}: not asked for"
-    detail = f"HTTP {status}"
+        return FailureClass.CONTRACT_BROKEN, f"{detail}: redirect to {to!r} refused" if to else f"{detail}: not asked for"
     if status == 429 and "retry-after" in headers:
         detail += f", Retry-After {headers['retry-after']}"
-    return (FailureClass.TRANSIENT if status >= 500 else _OF_STATUS.get(status, FailureClass.PERMANENT)), detail
+    failure = FailureClass.TRANSIENT if status >= 500 else _OF_STATUS.get(status, FailureClass.PERMANENT)
+    if failure is FailureClass.NOT_FOUND and kind is not PayloadKind.DETAIL:
+        # A list or a tree that is not found is a retired route, not a missing match.
+        failure = FailureClass.CONTRACT_BROKEN
+    return failure, detail
 
 
-def of_empty(status: int) -> Verdict:
-    """Failure of a 2xx without a body: never "no events"."""
-    if status == 202:
-        return FailureClass.BLOCKED, "HTTP 202 with an empty body: a challenge"
-    return FailureClass.CONTRACT_BROKEN, f"HTTP {status} with an empty body"
+def _challenge(status: int, headers: Mapping[str, str], start_of_body: bytes | None) -> str | None:
+    """How an anti-bot edge shows that it wants proof of a browser; None where it does not."""
+    if "x-amzn-waf-action" in headers:
+        return f"x-amzn-waf-action {headers['x-amzn-waf-action']}"
+    if headers.get("cf-mitigated") == "challenge":
+        return "cf-mitigated challenge"
+    if status in _CHALLENGED and start_of_body and is_html(start_of_body):
+        page = start_of_body[:_PAGE_START].lower()
+        return next((f"a challenge page ({mark.decode()})" for mark in _CHALLENGE_MARKS if mark in page), None)
+    return None
+
+
+def _of_content(status: int, content_type: str, start_of_body: bytes) -> Verdict | None:
+    start = start_of_body[:_EXCERPT].lstrip()[:1] or start_of_body.lstrip()[:1]
+    if not start:
+        if status == 202:
+            return FailureClass.BLOCKED, "HTTP 202 with an empty body: an anti-bot challenge"
+        return FailureClass.CONTRACT_BROKEN, f"HTTP {status} with an empty body"
+    if "protobuf" in content_type:
+        return FailureClass.CONTRACT_BROKEN, f"content type {content_type} in place of JSON"
+    if start in b"{[":
+        return None
+    if is_html(start_of_body):
+        return FailureClass.BLOCKED, f"HTML in place of JSON: {excerpt(start_of_body)}"
+    return FailureClass.CONTRACT_BROKEN, f"not JSON (content type {content_type or 'not given'}): {excerpt(start_of_body)}"
+
+
+def is_html(body: bytes) -> bool:
+    return body[:_PAGE_START].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
+
+
+def excerpt(body: bytes) -> str:
+    """The beginning of a body for an error message, on one line. A NUL is shown as what cannot be decoded: no table of texts takes it."""
+    return " ".join(body[: _EXCERPT * 2].decode("utf-8", "replace").replace("\0", "\ufffd").split())[:_EXCERPT]
 
 
 def of_error(error: BaseException) -> Verdict:
@@ -98,22 +117,37 @@ def _is_bad_certificate(error: BaseException) -> bool:
     return False
 
 
-def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After header asks to wait, from a number or an HTTP date; None when absent or unreadable. Never negative."""
+def retry_after_s(headers: Mapping[str, str], received_at: datetime) -> float | None:
+    """Seconds that a Retry-After header asks to wait, from a number or an HTTP date; None when absent or unreadable. Never negative.
+
+    A date is read by the host's own clock where the answer tells it: one that is an hour off must not cost an hour.
+    """
+    value = headers.get("retry-after")
     if value is None:
         return None
-    if value.strip().isascii() and value.strip().isdigit():
-        return float(value)
-    try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    seconds, until = whole_seconds(value), http_date(value)
+    if seconds is not None or until is None:
+        return seconds
+    told_at = http_date(headers.get("date"))
+    now = received_at if told_at is None else told_at + timedelta(seconds=age_s(headers.get("age")))
     return max((until - now).total_seconds(), 0.0)
 
 
 def age_s(value: str | None) -> float:
     """Seconds that an edge cache has held the content, from the Age header; 0 when absent or unreadable."""
-    if value is None or not value.strip().isascii() or not value.strip().isdigit():
-        return 0.0
-    return float(value)
+    return whole_seconds(value) or 0.0
+
+
+def whole_seconds(value: str | None) -> float | None:
+    """A header's number of seconds; None when absent or none, and for more than thirty years, with which no instant can be reckoned."""
+    digits = (value or "").strip()
+    return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
+
+
+def http_date(value: str | None) -> datetime | None:
+    """A header's instant; None when absent or unreadable."""
+    try:
+        instant = parsedate_to_datetime(value or "")
+        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -6,11 +6,12 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_
 
 from ..domain.exchange import Answer
 from .config import HostLimits
-from .failures import RETRY_RULES, Wait, retry_after_s
+from .failures import retry_after_s
+from .rules import RULES, Wait
 
 
 def is_tried_again(answer: Answer) -> bool:
-    return answer.failure is not None and RETRY_RULES[answer.failure].tried_again
+    return answer.failure is not None and RULES[answer.failure].tried_again
 
 
 def retrying(limits: HostLimits, sleep: Callable[[float], Awaitable[None]], is_closed: Callable[[], bool]) -> AsyncRetrying:
@@ -30,8 +31,8 @@ def _wait(limits: HostLimits) -> Callable[[RetryCallState], float]:
 
     def wait_s(state: RetryCallState) -> float:
         answer = _last_answer(state)
-        told_s = retry_after_s(answer.headers.get("retry-after"), answer.received_at)
-        if answer.failure is not None and RETRY_RULES[answer.failure].wait is Wait.AS_TOLD and told_s is not None:
+        told_s = retry_after_s(answer.headers, answer.received_at)
+        if answer.failure is not None and RULES[answer.failure].wait is Wait.AS_TOLD and told_s is not None:
             return told_s
         return backoff(state)
 

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from palimpsest_pipeline.domain.words import FailureClass
 from palimpsest_pipeline.wire import failures
+from palimpsest_pipeline.wire.rules import RULES
 
 from ..fixtures.loopback import Loopback, Responder, answering, cut_off, drip, hang_up, silence
 from .asking import QUICK, Waits, client, html_is_a_block, request
@@ -41,7 +42,7 @@ F = FailureClass
     [
         ([GOOD], None, 1, ""),
         ([answering(404)], F.NOT_FOUND, 1, "HTTP 404"),
-        ([answering(410)], F.PERMANENT, 1, "HTTP 410"),
+        ([answering(410)], F.NOT_FOUND, 1, "HTTP 410"),
         ([answering(400)], F.PERMANENT, 1, "HTTP 400"),
         ([BLOCK_PAGE], F.BLOCKED, 1, "HTTP 403"),
         ([answering(200, b"<html>who are you?</html>", "text/html")], F.BLOCKED, 1, "HTML in place of JSON"),
@@ -187,7 +188,7 @@ async def test_what_the_judge_raises_is_a_bug_and_passed_on(host: Loopback) -> N
 
 
 def test_every_failure_class_has_its_rule() -> None:
-    assert failures.RETRY_RULES.keys() == set(FailureClass)
+    assert RULES.keys() == set(FailureClass)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,8 @@ def test_every_failure_class_has_its_rule() -> None:
     ],
 )
 def test_retry_after_is_read_as_seconds_or_date_and_never_negative(value: str | None, seconds: float | None) -> None:
-    assert failures.retry_after_s(value, datetime(2026, 6, 26, 19, 0, 0, tzinfo=UTC)) == seconds
+    headers = {} if value is None else {"retry-after": value}
+    assert failures.retry_after_s(headers, datetime(2026, 6, 26, 19, 0, 0, tzinfo=UTC)) == seconds
 
 
 async def test_a_wait_that_the_host_names_is_kept_before_the_next_try(host: Loopback) -> None:
