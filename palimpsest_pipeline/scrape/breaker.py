@@ -1,6 +1,8 @@
 """Whether a host is asked at all: one breaker per host, told of every start and answer. Pure; times in seconds of one monotonic clock."""
 
+from collections import deque
 from enum import StrEnum
+from math import inf
 
 from ..wire.rules import Bears
 from .budget import BreakerRule
@@ -12,7 +14,7 @@ class State(StrEnum):
     CLOSED = "closed"
     """As usual."""
     OPEN = "open"
-    """Not at all, for a while."""
+    """Not at all, until the pause is over."""
     PROBING = "probing"
     """One thing, to see."""
     SHUT = "shut"
@@ -20,37 +22,126 @@ class State(StrEnum):
 
 
 class Breaker:
-    """Opens when the host blocks, fails or hangs; asks one thing after a pause; shuts when that leads nowhere."""
+    """Opens when the host blocks, fails, hangs or asks for a pause; then probes, one request a round; shuts when that leads nowhere.
 
-    state: State = State.CLOSED
-    reason: str = ""
-    """Why it is not closed."""
-    blocked: bool = False
-    """Open because of blocks."""
-    opened_at: float | None = None
-    """When it left CLOSED; None while closed."""
-    until: float | None = None
-    """End of the pause while OPEN."""
+    A good answer closes it, also one that was under way when it opened. Only a pause that the host asked for is kept whatever comes in.
+    """
 
     def __init__(self, rule: BreakerRule) -> None:
         self._rule = rule
+        self._under_way: dict[int, float] = {}
+        """Started when, oldest first."""
+        self._heard_at = -inf
+        self._held_until = -inf
+        self._close()
+
+    def _close(self) -> None:
+        self.state = State.CLOSED
+        self.reason = ""
+        """Why it is not closed."""
+        self.blocked = False
+        """Open because of blocks."""
+        self.opened_at: float | None = None
+        """When it left CLOSED."""
+        self.until = -inf
+        """End of the pause while OPEN."""
+        self._failed: deque[bool] = deque(maxlen=self._rule.window)
+        self._blocks = 0
+        self._probe: int | None = None
+        self._bad_probes = 0
+
+    @property
+    def wants_probe(self) -> bool:
+        return self.state is State.PROBING and self._probe is None
+
+    @property
+    def _pause_s(self) -> float:
+        return min(self._rule.pause_s * 2.0**self._bad_probes, self._rule.pause_max_s)
 
     def started(self, key: int, now: float) -> None:
         """A request is under way. While PROBING it is the probe."""
-        raise NotImplementedError
+        self._under_way[key] = now
+        if self.wants_probe:
+            self._probe = key
 
     def answered(self, key: int, bears: Bears, told_s: float | None, now: float) -> None:
         """It is answered; `told_s` is the host's Retry-After."""
-        raise NotImplementedError
+        self._under_way.pop(key, None)
+        self._heard_at = now
+        self._failed.append(bears is Bears.ERROR)
+        probe = key == self._probe
+        if probe:
+            self._probe = None
+        match bears:
+            case _ if self.state is State.SHUT:
+                pass
+            case Bears.GOOD:
+                self._blocks = 0
+                if self.state is not State.CLOSED and now >= self._held_until:
+                    self._close()
+            case Bears.BLOCK:
+                self._blocked(probe, now)
+            case Bears.PAUSE:
+                self._asked_to_pause(probe, told_s, now)
+            case Bears.ERROR if probe:
+                self._probed_in_vain(now)
+            case Bears.ERROR if self.state is State.CLOSED and (n := sum(self._failed)) >= self._rule.failed_of_window:
+                self._open(f"{n} of the last {len(self._failed)} answers failed", self._pause_s, now)
 
-    def tick(self, now: float) -> None:
-        """Lets time take effect: a stall opens, the end of a pause probes, an opening without end shuts."""
-        raise NotImplementedError
+    def _blocked(self, probe: bool, now: float) -> None:
+        self._blocks += 1
+        if probe:
+            self.shut("blocked, and still so when asked again")
+        elif self._blocks >= self._rule.blocks_in_a_row and not self.blocked:
+            self.blocked = True
+            self._open(f"blocked {self._blocks} times in a row", self._rule.block_pause_s, now)
 
-    def wake_at(self) -> float | None:
-        """When `tick` may do something; None: not by time alone."""
-        raise NotImplementedError
+    def _asked_to_pause(self, probe: bool, told_s: float | None, now: float) -> None:
+        if told_s and told_s > self._rule.longest_told_s:
+            self.shut(f"asked to wait {told_s:g} s")
+        else:
+            self._bad_probes += probe
+            self._open(f"asked to wait {told_s:g} s" if told_s else "asked too often", told_s or self._pause_s, now)
+            self._held_until = self.until
+
+    def _probed_in_vain(self, now: float) -> None:
+        self._bad_probes += 1
+        self._open(self.reason, self._pause_s, now)
+
+    def _open(self, reason: str, pause_s: float, now: float) -> None:
+        self.opened_at = now if self.opened_at is None else self.opened_at
+        self.state, self.reason, self._probe = State.OPEN, reason, None
+        self.until = max(self.until, now + pause_s)
 
     def shut(self, reason: str) -> None:
         """For good."""
-        raise NotImplementedError
+        self.state, self.reason, self._probe = State.SHUT, reason, None
+
+    def tick(self, now: float) -> None:
+        """Lets time take effect: a stall opens, the end of a pause probes, probes without success for too long shut."""
+        if (stalls_at := self._stalls_at()) is not None and stalls_at <= now:
+            if self.state is State.PROBING:
+                self._probed_in_vain(now)
+            else:
+                self._open(f"no answer for {self._rule.stall_s:g} s", self._pause_s, now)
+        if (gives_up_at := self._gives_up_at()) is not None and gives_up_at <= now:
+            self.shut(f"{self.reason}; nothing better for {self._rule.give_up_s:g} s")
+        elif self.state is State.OPEN and self.until <= now:
+            self.state = State.PROBING
+
+    def wake_at(self) -> float | None:
+        """When `tick` may do something; None: not by time alone."""
+        ends_at = self.until if self.state is State.OPEN else None
+        return min((at for at in (self._stalls_at(), self._gives_up_at(), ends_at) if at is not None), default=None)
+
+    def _stalls_at(self) -> float | None:
+        if self._probe is not None:
+            return self._under_way[self._probe] + self._rule.stall_s
+        if self.state is State.CLOSED and self._under_way:
+            return max(next(iter(self._under_way.values())), self._heard_at) + self._rule.stall_s
+        return None
+
+    def _gives_up_at(self) -> float | None:
+        # Never before a probe has failed, however long the first pause: who is asked to wait is asked again once.
+        waits = self.state in (State.OPEN, State.PROBING) and self._probe is None and self._bad_probes
+        return self.opened_at + self._rule.give_up_s if waits and self.opened_at is not None else None

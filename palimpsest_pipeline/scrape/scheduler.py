@@ -1,13 +1,19 @@
 """Which request starts when: the heart of a scrape. Pure: no sockets, no clock, no asyncio; whoever drives it says what time it is."""
 
+import itertools
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush, heapreplace
+from math import inf
 from random import Random
 from typing import Any
 
 from ..domain.words import FailureClass, Platform
-from ..wire.rules import RULES, Rule
+from ..wire.rules import RULES, Bears, Rule, Wait
+from .breaker import State
 from .budget import PATIENCE, Budget
+from .host import Host
 from .sinks import HostView
 
 Rank = tuple[Any, ...]
@@ -51,8 +57,53 @@ class Over:
 Action = Start | Over
 
 
+@dataclass(slots=True, eq=False)
+class _Ask:
+    key: int
+    host: "_Host"
+    job: "_Job"
+    attempts: int = 0
+    not_before: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    key: int
+    rank: Rank
+    number: int
+    """In order of arrival: decides among equal ranks."""
+    asks: dict[int, _Ask] = field(default_factory=dict)
+    """Not over yet."""
+    waiting: dict[int, _Ask] = field(default_factory=dict)
+    passes: int = 0
+    """How often a later job took a slot or a turn of a host that this one waits for."""
+    withdrawn: bool = False
+    ticket: int = 0
+    """Of its present place in a queue and among the sleeping; places with an older ticket are void."""
+
+
+_Place = tuple[Rank, int, int, _Job]
+_Host = Host["_Ask"]
+_Need = tuple[tuple[_Host, int], ...]
+
+
 class Scheduler:
-    """Times are seconds of one monotonic clock. After `add`, `rerank`, `withdraw`, `answered` and at `wake_at`, call `due` and do what it says."""
+    """Starts the requests of a job together, within the budget of every host, most important first; tries again; leaves out a host that fails.
+
+    Times are seconds of one monotonic clock. After `add`, `rerank`, `withdraw`, `answered` and at `wake_at`, call `due` and do what it says.
+
+    - Waiting. A job has asks that wait, each not before some time (of a first try: none). Its gang is those that are due; it is due at the last
+      of these times that lies within `together_s` of the first. A first start, a retry and a part that was left behind are thus the same thing:
+      what failed together is tried again together, with the rank of its job.
+    - Starting. A gang needs a slot for each of its asks (at most all slots of a host), and on each host a turn: the least gap since the last
+      start, its jitter and the rate. It starts whole: all slots are taken, the first ask of each host starts at once, further ones of the same
+      host have its next turns. A slot is held from there until `answered`; nothing is held while waiting for another try.
+    - Order. By rank. A gang that finds no room is passed over; after `patience` passes its slots and turns are kept: later ones start only if
+      they leave them. Jobs with equal needs are interchangeable but for their rank, so only the first of each need is ever looked at.
+    - A host that is open is waited for, for at most `split_after_s` since it left closed; then it is left out, and jobs start on their other
+      hosts. One that probes is sent one ask: of those with the fewest attempts, the best. One that is shut is asked nothing more.
+    - A blocking host is not waited for: when nothing else is left to do, it is shut.
+    """
 
     def __init__(
         self,
@@ -64,39 +115,233 @@ class Scheduler:
         split_after_s: float = 5.0,
         rng: Random | None = None,
     ) -> None:
-        raise NotImplementedError
+        self._hosts: dict[Platform, _Host] = {host: Host(budget) for host, budget in budgets.items()}
+        self._rules = rules
+        self._patience = patience
+        self._together_s = together_s
+        self._split_after_s = split_after_s
+        self._rng = rng or Random()
+        self._jobs: dict[int, _Job] = {}
+        self._under_way: dict[int, _Ask] = {}
+        self._ask_keys: set[int] = set()
+        self._job_keys: set[int] = set()
+        self._queues: dict[_Need, list[_Place]] = {}
+        self._sleeping: list[tuple[float, int, _Job]] = []
+        self._tickets = itertools.count(1)
+        self._actions: list[Action] = []
+        self._now = 0.0
 
     def add(self, job: Job, now: float) -> None:
         """Its asks wait from `now`. Raises ValueError for a job without asks, an unknown host, or a key used before."""
-        raise NotImplementedError
+        keys = {ask.key for ask in job.asks}
+        if not keys or len(keys) < len(job.asks) or keys & self._ask_keys or job.key in self._job_keys:
+            raise ValueError(f"a job needs asks, and keys that are new: {job}")
+        if unknown := {ask.host for ask in job.asks} - self._hosts.keys():
+            raise ValueError(f"no budget for {', '.join(sorted(unknown))}")
+        self._now = now
+        self._ask_keys |= keys
+        self._job_keys.add(job.key)
+        known = self._jobs[job.key] = _Job(job.key, job.rank, len(self._job_keys))
+        for ask in job.asks:
+            known.asks[ask.key] = _Ask(ask.key, self._hosts[ask.host], known)
+            self._wait(known.asks[ask.key])
+        self._place(known)
 
     def rerank(self, job: int, rank: Rank) -> None:
         """A new place among those that wait. What has started is not touched; a job that is over is passed by."""
-        raise NotImplementedError
+        known = self._jobs.get(job)
+        if known and known.rank != rank:
+            known.rank = rank
+            self._place(known)
 
     def withdraw(self, job: int, reason: str) -> None:
         """Nothing of it starts any more: the next `due` says Over with "not asked: `reason`" for asks that have had no attempt, with "" for asks
         that waited for another. What is under way is answered as usual, and not tried again. A job that is over is passed by."""
-        raise NotImplementedError
+        if known := self._jobs.get(job):
+            known.withdrawn = True
+            for ask in [ask for ask in known.asks.values() if ask.key not in self._under_way]:
+                self._give_up(ask, reason)
 
     def answered(self, ask: int, failure: FailureClass | None, told_s: float | None, now: float) -> None:
         """The attempt is over and its slot free; `failure` None is a usable answer, `told_s` the host's Retry-After in seconds. The next `due`
         says Over if that was the last attempt. Raises ValueError for an ask that is not under way."""
-        raise NotImplementedError
+        if ask not in self._under_way:
+            raise ValueError(f"ask {ask} is not under way")
+        self._now = now
+        known = self._under_way.pop(ask)
+        rule = self._rules[failure] if failure else None
+        known.host.in_flight -= 1
+        known.host.breaker.answered(ask, rule.bears if rule else Bears.GOOD, told_s, now)
+        if rule and rule.tried_again and not known.job.withdrawn and known.attempts < known.host.budget.max_attempts:
+            told = told_s if rule.wait is Wait.AS_TOLD else None
+            known.not_before = now + (told or known.host.back_off_s(known.attempts, self._rng))
+            self._wait(known)
+            self._place(known.job)
+        else:
+            self._give_up(known, "")
 
     def due(self, now: float) -> list[Action]:
         """What happens now, in order. Each Start has taken its slot and its turn."""
-        raise NotImplementedError
+        self._now = now
+        for host in self._hosts.values():
+            self._look_at(host)
+        while self._sleeping and self._sleeping[0][0] <= now:
+            _, ticket, job = heappop(self._sleeping)
+            if ticket == job.ticket:
+                self._place(job)
+        for host in self._hosts.values():
+            self._follow(host)
+            if host.breaker.wants_probe and host.free > 0 and host.turn_at <= now:
+                self._probe(host)
+        self._start_gangs()
+        self._stop_waiting_for_blocking_hosts()
+        actions, self._actions = self._actions, []
+        return actions
 
     def wake_at(self) -> float | None:
-        """When to call `due` again if nothing happens before; None: nothing waits for time. As of the last `due`."""
-        raise NotImplementedError
+        """When to call `due` again if nothing happens before; None: nothing waits for time. As of the last call."""
+        while self._sleeping and self._sleeping[0][1] != self._sleeping[0][2].ticket:
+            heappop(self._sleeping)
+        times = [self._sleeping[0][0]] if self._sleeping else []
+        for host in self._hosts.values():
+            if (host.following or (host.waiting and host.free > 0)) and host.turn_at > self._now:
+                times.append(host.turn_at)
+            if host.waiting or host.in_flight:
+                times.extend(at for at in (host.breaker.wake_at(), self._left_out_at(host)) if at is not None and at > self._now)
+        return min(times, default=None)
 
     def host(self, host: Platform) -> HostView:
-        """As of the last `due`."""
-        raise NotImplementedError
+        """As of the last call."""
+        it = self._hosts[host]
+        return HostView(it.in_flight, len(it.waiting) + len(it.following), it.breaker.state, it.breaker.reason)
 
     @property
     def idle(self) -> bool:
         """Nothing waits, nothing is under way, and every Over has been said."""
-        raise NotImplementedError
+        return not self._jobs and not self._actions
+
+    # How hosts are asked
+
+    def _left_out_at(self, host: _Host) -> float | None:
+        return None if host.breaker.opened_at is None else host.breaker.opened_at + self._split_after_s
+
+    def _look_at(self, host: _Host) -> None:
+        """Lets time take effect on it, and draws the consequences."""
+        host.breaker.tick(self._now)
+        left_out_at = self._left_out_at(host)
+        host.asked = host.breaker.state is State.CLOSED
+        host.left_out = left_out_at is not None and left_out_at <= self._now
+        if not host.asked:
+            while host.following:
+                ask = host.following.popleft()
+                self._wait(ask)
+                self._place(ask.job)
+        if host.breaker.state is State.SHUT:
+            for ask in list(host.waiting.values()):
+                self._give_up(ask, host.breaker.reason)
+
+    def _probe(self, host: _Host) -> None:
+        due = [ask for ask in host.waiting.values() if ask.not_before <= self._now]
+        if due:
+            ask = min(due, key=lambda ask: (ask.attempts, ask.job.rank, ask.job.number, ask.key))
+            self._take([ask])
+            self._place(ask.job)
+
+    def _stop_waiting_for_blocking_hosts(self) -> None:
+        waited_for = [host for host in self._hosts.values() if host.waiting]
+        if not self._under_way and all(host.breaker.blocked and host.breaker.state is State.OPEN for host in waited_for):
+            for host in waited_for:
+                host.breaker.shut(f"{host.breaker.reason}; nothing else was left to do")
+                self._look_at(host)
+
+    # Waiting, starting, being over
+
+    def _wait(self, ask: _Ask) -> None:
+        ask.job.waiting[ask.key] = ask.host.waiting[ask.key] = ask
+
+    def _place(self, job: _Job) -> None:
+        """Puts it where it belongs by what of it waits: in the queue of its need, or to sleep until it is due, or, with parts to come, both."""
+        job.ticket = next(self._tickets)
+        times = [ask.not_before for ask in job.waiting.values()]
+        latest = min(times, default=inf) + self._together_s
+        due_at = max((at for at in times if at <= latest), default=inf)
+        if due_at <= self._now:
+            n = Counter(ask.host for ask in job.waiting.values() if ask.not_before <= self._now)
+            need = tuple((host, min(n[host], host.budget.max_in_flight)) for host in self._hosts.values() if host in n)
+            heappush(self._queues.setdefault(need, []), (job.rank, job.number, job.ticket, job))
+        if later := [at for at in times if at > self._now]:
+            heappush(self._sleeping, (max(due_at, min(later)), job.ticket, job))
+
+    def _start_gangs(self) -> None:
+        for host in self._hosts.values():
+            host.keep_nothing()
+        heads = [(head, need) for need in self._queues if (head := self._head(need))]
+        heapify(heads)
+        passed: list[tuple[_Job, _Need]] = []
+        while heads:
+            (*_, job), whole = heads[0]
+            need = tuple((host, n) for host, n in whole if not host.left_out)
+            if need and all(host.asked and host.has_room(n, self._now) for host, n in need):
+                self._start(job, need)
+                for other, others_need in passed:
+                    if any(host in dict(need) for host, _ in others_need):
+                        self._pass_over(other, others_need)
+                if head := self._head(whole):
+                    heapreplace(heads, (head, whole))
+                    continue
+            elif need and all(host.asked for host, _ in need):
+                # One that waits for a host, not for room, has nothing kept: else a failing host would hold up the others.
+                passed.append((job, need))
+                if job.passes >= self._patience:
+                    _keep(need)
+            heappop(heads)
+
+    def _pass_over(self, job: _Job, need: _Need) -> None:
+        job.passes += 1
+        if job.passes == self._patience:
+            _keep(need)
+
+    def _head(self, need: _Need) -> _Place | None:
+        queue = self._queues[need]
+        while queue and queue[0][2] != queue[0][3].ticket:
+            heappop(queue)
+        return queue[0] if queue else None
+
+    def _start(self, job: _Job, need: _Need) -> None:
+        job.passes = 0
+        for host, n in need:
+            due = [ask for ask in job.waiting.values() if ask.host is host and ask.not_before <= self._now]
+            self._take(due[:n])
+        self._place(job)
+
+    def _take(self, asks: list[_Ask]) -> None:
+        """Gives asks of one host their slots, and as many as may the host's turns."""
+        for ask in asks:
+            del ask.job.waiting[ask.key], ask.host.waiting[ask.key]
+            ask.host.following.append(ask)
+        self._follow(asks[0].host)
+
+    def _follow(self, host: _Host) -> None:
+        while host.following and host.turn_at <= self._now:
+            ask = host.following.popleft()
+            ask.attempts += 1
+            self._under_way[ask.key] = ask
+            host.started(ask.key, self._now, self._rng)
+            self._actions.append(Start(ask.key, ask.attempts))
+
+    def _give_up(self, ask: _Ask, reason: str) -> None:
+        job, host = ask.job, ask.host
+        del job.asks[ask.key]
+        if ask in host.following:
+            host.following.remove(ask)
+        elif job.waiting.pop(ask.key, None):
+            del host.waiting[ask.key]
+            self._place(job)
+        if not job.asks:
+            del self._jobs[job.key]
+        self._actions.append(Over(ask.key, "" if ask.attempts else f"not asked: {reason}"))
+
+
+def _keep(need: _Need) -> None:
+    for host, n in need:
+        host.keep(n)
