@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import socket
@@ -11,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 import uvicorn
 
-from .app import Simulator, build_app
+from .app import REAL, RENDERED, Simulator, build_app
+from .latency import Latency
 
 PARENT_CHECK_S = 1.0
 
@@ -26,6 +28,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--clock-offset-s", type=float, default=0.0, help="shift of the simulated now against the machine's")
     parser.add_argument("--betpawa-version", choices=("v3", "v4"), default="v4")
     parser.add_argument("--strict", action="store_true", help="refuse requests without the headers a browser sends")
+    parser.add_argument(
+        "--latency", action="append", default=[], metavar="AT=P50/P95", help="lognormal, in ms: '*=250/700', 'bet9ja.detail=200/900'; may be repeated"
+    )
+    parser.add_argument(
+        "--bodies",
+        default=RENDERED,
+        help=f"details {RENDERED} when asked for (default); of {REAL} size, packed before; or a folder of captured answers",
+    )
     parser.add_argument("--parent-pid", type=int, help="exit when this process is gone")
     return parser.parse_args()
 
@@ -37,6 +47,14 @@ def _epoch(text: str | None, offset_s: float) -> datetime:
     if epoch.tzinfo is None:
         raise SystemExit(f"--epoch {text!r} carries no time zone")
     return epoch.astimezone(UTC)
+
+
+def _latencies(texts: list[str]) -> dict[str, Latency]:
+    try:
+        pairs = [text.split("=") for text in texts]
+        return {at: Latency(*map(float, value.split("/"))) for at, value in pairs}
+    except (TypeError, ValueError) as wrong:
+        raise SystemExit(f"--latency: {wrong}") from None
 
 
 def _is_alive(pid: int) -> bool:
@@ -69,11 +87,35 @@ def main() -> None:
     """Serves until SIGTERM or SIGINT, or until the parent named is gone."""
     asked = _arguments()
     epoch = _epoch(asked.epoch, asked.clock_offset_s)
-    simulator = Simulator(asked.seed, asked.size, epoch, asked.clock_offset_s, betpawa_version=asked.betpawa_version, strict=asked.strict)
+    try:
+        simulator = Simulator(
+            asked.seed,
+            asked.size,
+            epoch,
+            asked.clock_offset_s,
+            betpawa_version=asked.betpawa_version,
+            strict=asked.strict,
+            latency=_latencies(asked.latency),
+            bodies=asked.bodies,
+        )
+    except ValueError as wrong:
+        raise SystemExit(str(wrong)) from None
     bound = socket.create_server((asked.host, asked.port), backlog=512)
-    config = uvicorn.Config(build_app(simulator), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(uvicorn.Server(config), bound, asked.parent_pid))
+    config = uvicorn.Config(
+        build_app(simulator),
+        http=simulator.connections.protocol(),
+        date_header=False,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+    )
+    # What is there now stays: the collector need not walk the whole world again and again.
+    gc.collect()
+    gc.freeze()
+    # uvicorn's choice of a loop: the one with the finer timers where it is installed.
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(uvicorn.Server(config), bound, asked.parent_pid))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ Rendering is in the `render_*` modules; this one reads requests, refuses what th
 """
 
 import gzip
-from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,12 +17,16 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from ..domain.words import Platform
+from .bodies import RealBodies, captured, padded
 from .book import Books
 from .faults import Fault, FaultBoard, truncated
+from .latency import Latencies, Latency
 from .render_bet9ja import Bet9ja
 from .render_betpawa import BetPawa, QueryError
 from .render_sportybet import SportyBet, envelope, refusal
+from .requestlog import RequestLog
 from .script import apply_script
+from .serving import Connections, Endpoint, Handler
 from .timeline import Timeline
 from .truth import book_truth, truth
 from .world import Listing, build_world
@@ -32,17 +36,7 @@ GZIP_FROM_BYTES = 500
 GZIP_LEVEL = 1
 SPORTYBET_COUNTRIES = {"ng", "gh", "ke", "tz", "za", "cm", "zm"}
 LISTS_MAX_AGE_S = 3
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass(slots=True)
-class Log:
-    """What was asked since the start."""
-
-    requests: Counter[str] = field(default_factory=Counter)
-    in_flight: Counter[str] = field(default_factory=Counter)
-    most_in_flight: Counter[str] = field(default_factory=Counter)
-    missing_headers: Counter[str] = field(default_factory=Counter)
+RENDERED, REAL = "rendered", "real"
 
 
 def _accepts_gzip(request: Request) -> bool:
@@ -63,10 +57,23 @@ def _packed(request: Request, compressed: bytes, headers: dict[str, str] | None 
 
 
 class Simulator:
-    """The world behind the routes. `clock_offset_s` shifts its now against the machine's."""
+    """The world behind the routes. `clock_offset_s` shifts its now against the machine's.
+
+    `bodies`: details `rendered` when they are asked for; or of `real` size, packed beforehand, padded or with the books of captured answers in
+    the folder named.
+    """
 
     def __init__(
-        self, seed: int, size: int, epoch: datetime, clock_offset_s: float = 0.0, *, betpawa_version: str = "v4", strict: bool = False
+        self,
+        seed: int,
+        size: int,
+        epoch: datetime,
+        clock_offset_s: float = 0.0,
+        *,
+        betpawa_version: str = "v4",
+        strict: bool = False,
+        latency: Mapping[str, Latency] | None = None,
+        bodies: str = RENDERED,
     ) -> None:
         self.clock_offset_s = clock_offset_s
         self.stopped_at: datetime | None = None
@@ -78,10 +85,41 @@ class Simulator:
         self.sportybet = SportyBet(self.timeline, self.books)
         self.bet9ja = Bet9ja(self.timeline, self.books)
         self.faults = FaultBoard(seed)
-        self.log = Log()
+        self.latencies = Latencies(seed, latency)
+        self.log = RequestLog()
+        self.connections = Connections()
         self._details: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
         self._by_id = {(one.platform, one.external_id): one for entries in self.timeline.world.listings.values() for one in entries}
         self._by_id |= {(one.platform, one.external_id): one for one in (*self.timeline.world.simulated, *self.timeline.world.antepost)}
+        self._real = None if bodies == RENDERED else self._real_bodies(seed, None if bodies == REAL else Path(bodies))
+
+    def _real_bodies(self, seed: int, samples: Path | None) -> RealBodies:
+        """The details of everything that is up now, packed."""
+        now = self.now()
+        if samples is not None:
+            books = captured(samples)
+        else:
+            books = {platform: padded(platform, self._richest(platform, now), seed) for platform in Platform}
+        real = RealBodies(seed, books)
+        only_head: frozenset[str] = frozenset()
+        for platform in Platform:
+            for listing in [*self.timeline.upcoming(platform, now), *(self.timeline.simulated(now) if platform is Platform.SPORTYBET else ())]:
+                real.add(listing, self.timeline.kickoff_at(listing.fixture, platform, now), self._rendered(listing, now, only_head))
+        return real
+
+    def _richest(self, platform: Platform, now: datetime, n: int = 4) -> list[dict[str, Any]]:
+        """Details of the listings with the biggest books, the biggest last."""
+        listings = sorted(self.timeline.upcoming(platform, now), key=lambda one: (one.pairs, one.external_id))
+        return [self._rendered(listing, now) for listing in listings[-n:]]
+
+    def _rendered(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
+        """A detail without its envelope; with `only`, with these markets at the most."""
+        if listing.platform is Platform.BETPAWA:
+            return self.betpawa.event(listing, now, only)
+        if listing.platform is Platform.SPORTYBET:
+            return self.sportybet.event(listing, now, only)
+        detail: dict[str, Any] = self.bet9ja.event(listing, now)["D"] if only is None else self.bet9ja.header(listing, now)
+        return detail
 
     def now(self) -> datetime:
         return self.stopped_at or datetime.now(UTC) + timedelta(seconds=self.clock_offset_s)
@@ -93,8 +131,11 @@ class Simulator:
 
     def _detail(self, listing: Listing, now: datetime, variant: str, render: Callable[[], Any]) -> bytes:
         """The rendered and compressed detail; equal as long as neither prices, suspensions nor kickoff change."""
-        steps = (self.timeline.price_step(listing, now), self.timeline.suspension_step(listing, now))
         kickoff = self.timeline.kickoff_at(listing.fixture, listing.platform, now)
+        real = self._real and kickoff > now and self._real.packed(listing.platform, listing.external_id, kickoff)
+        if real:
+            return real
+        steps = (self.timeline.price_step(listing, now), self.timeline.suspension_step(listing, now))
         key = (listing.platform, listing.external_id, variant, kickoff, kickoff <= now, *steps)
         found = self._details.pop(key, None)
         if found is None:
@@ -271,30 +312,33 @@ class Simulator:
             return _json(request, {"error": str(wrong)}, 400)
         return _json(request, done)
 
+    async def control_latency(self, request: Request) -> Response:
+        asked = await request.json()
+        try:
+            self.latencies.set(asked["at"], Latency(float(asked["p50_ms"]), float(asked["p95_ms"])))
+        except (ValueError, TypeError, KeyError) as wrong:
+            return _json(request, {"error": str(wrong)}, 400)
+        return _json(request, {"at": asked["at"]})
+
     async def control_log(self, request: Request) -> Response:
-        log = self.log
-        body = {"requests": dict(log.requests), "most_in_flight": dict(log.most_in_flight), "missing_headers": dict(log.missing_headers)}
-        return _json(request, body)
+        if request.method == "POST":
+            self.log.forget()
+        if request.query_params.get("detail"):
+            return Response(self.log.json_lines(), media_type="application/x-ndjson")
+        return _json(request, self.log.summary())
 
     # Wiring
 
-    def guarded(self, platform: Platform, endpoint: str, handler: Handler) -> Handler:
-        """Counts the request and lets a switched-on fault take its place."""
+    def guarded(self, platform: Platform, endpoint: str, handler: Handler) -> Endpoint:
+        """The route's application: noted in the log, late by its latency, and with a failure in its place when one is switched on."""
 
         async def handle(request: Request) -> Response:
-            log, name = self.log, platform.value
-            log.requests[f"{name}.{endpoint}"] += 1
-            log.in_flight[name] += 1
-            log.most_in_flight[name] = max(log.most_in_flight[name], log.in_flight[name])
-            try:
-                fault = self.faults.draw(name, endpoint)
-                replaced = await self.faults.instead(fault) if fault else None
-                answer = replaced or await handler(request)
-                return truncated(answer) if fault and fault.mode == "truncate" else answer
-            finally:
-                log.in_flight[name] -= 1
+            fault = self.faults.draw(platform.value, endpoint)
+            replaced = await self.faults.instead(fault) if fault else None
+            answer = replaced or await handler(request)
+            return truncated(answer) if fault and fault.mode == "truncate" else answer
 
-        return handle
+        return Endpoint(platform.value, endpoint, handle, self.log, self.latencies, self.connections)
 
     def routes(self) -> list[Route]:
         """Every route, platforms under their prefixes."""
@@ -316,6 +360,7 @@ class Simulator:
         ]
         controls = [("truth", self.control_truth), ("book", self.control_book), ("log", self.control_log)]
         switches = [("clock", self.control_clock), ("faults", self.control_faults), ("script", self.control_script)]
+        switches += [("latency", self.control_latency), ("log", self.control_log)]
         return [
             *(
                 Route(path, self.guarded(platform, endpoint, handler), methods=[method])

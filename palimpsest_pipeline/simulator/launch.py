@@ -8,13 +8,17 @@ import threading
 import urllib.error
 import urllib.request
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from queue import Empty, Queue
 from types import TracebackType
 from typing import IO, Any, Self
 
+import msgspec
+
 from ..domain.words import Platform
+from .requestlog import Asked
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
@@ -29,7 +33,9 @@ class SimulatorError(RuntimeError):
 class SimulatorProcess:
     """A running simulator. Context manager: started on construction, stopped on exit.
 
-    `size` fixtures in the union of the platforms; `clock_offset_s` shifts its now; `log_path` receives its error output.
+    `size` fixtures in the union of the platforms; `clock_offset_s` shifts its now; `log_path` receives its error output; `latency` p50 and p95 in ms
+    by platform and endpoint (`{"*": (250, 700), "bet9ja.detail": (200, 900)}`); `bodies` `rendered`, `real` (details of real size, packed
+    beforehand) or a folder with captured answers whose books these details have.
     """
 
     def __init__(
@@ -43,11 +49,14 @@ class SimulatorProcess:
         epoch: datetime | None = None,
         strict: bool = False,
         port: int = 0,
+        latency: Mapping[str, tuple[float, float]] | None = None,
+        bodies: str | Path = "rendered",
     ) -> None:
         command = [sys.executable, "-m", "palimpsest_pipeline.simulator", "--port", str(port), "--size", str(size), "--seed", str(seed)]
         command += ["--clock-offset-s", str(clock_offset_s), "--betpawa-version", betpawa_version, "--parent-pid", str(os.getpid())]
         command += ["--epoch", epoch.isoformat()] if epoch else []
         command += ["--strict"] if strict else []
+        command += [f"--latency={at}={p50:g}/{p95:g}" for at, (p50, p95) in (latency or {}).items()] + [f"--bodies={bodies}"]
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
         self._log_path = log_path
         root = Path(__file__).parents[2]
@@ -102,12 +111,16 @@ class SimulatorProcess:
         return ready
 
     def _control(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        data = None if body is None else json.dumps(body).encode()
+        told: dict[str, Any] = msgspec.json.decode(self._asked(path, body))
+        return told
+
+    def _asked(self, path: str, body: dict[str, Any] | None = None) -> bytes:
+        data = None if body is None else msgspec.json.encode(body)
         request = urllib.request.Request(f"{self.url}/_sim/{path}", data=data, headers={"content-type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=CONTROL_TIMEOUT_S) as answer:
-                told: dict[str, Any] = json.load(answer)
-                return told
+                raw: bytes = answer.read()
+                return raw
         except urllib.error.HTTPError as refused:
             raise SimulatorError(f"/_sim/{path}: {refused.read().decode()}") from None
         except OSError as broken:
@@ -123,8 +136,20 @@ class SimulatorProcess:
         return lines
 
     def log(self) -> dict[str, Any]:
-        """Requests per platform and endpoint so far, and the most that were in flight at once."""
+        """Requests per platform and endpoint so far, the most that were in flight at once, and the seconds of CPU it has used (`cpu_s`)."""
         return self._control("log")
+
+    def requests(self) -> list[Asked]:
+        """Every request so far, in order of arrival, with the latency drawn for it and its instants."""
+        return msgspec.json.Decoder(Asked).decode_lines(self._asked("log?detail=1"))
+
+    def forget(self) -> None:
+        """Begins the log anew; every question counts as never asked, so the same latencies and failures come again."""
+        self._control("log", {})
+
+    def latency(self, at: str, p50_ms: float, p95_ms: float) -> None:
+        """Sets the latency of a platform and endpoint: `bet9ja.detail`, `bet9ja`, `*.detail` or `*`."""
+        self._control("latency", {"at": at, "p50_ms": p50_ms, "p95_ms": p95_ms})
 
     def set_clock(self, offset_s: float, *, stopped: bool = False) -> datetime:
         """Shifts the simulated now to the machine's plus `offset_s`; returns it. `stopped`: the world stands still there."""

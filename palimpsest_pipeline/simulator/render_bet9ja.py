@@ -107,7 +107,7 @@ class Bet9ja:
 
     def _entry(self, listing: Listing, now: datetime) -> dict[str, Any]:
         lines = [] if listing.fixture.kickoff_at > now and self._is_antepost(listing) else self.books.lines(listing, now, only=LIST_MARKETS)
-        event = self._header(listing, now, "SPORT")
+        event = self.header(listing, now, "SPORT")
         event |= {"O": self._prices(listing, lines) or [], "AUX": _lines_by_market(lines, as_list=listing.quirk % 50 == 1) or []}
         return event | {"EXCLUDED_BONUS": [], "BOOSTED_ODDS": [], "BOOSTED_MARKETS": []}
 
@@ -115,7 +115,8 @@ class Bet9ja:
     def _is_antepost(listing: Listing) -> bool:
         return int(listing.external_id) >= 990_000_000
 
-    def _header(self, listing: Listing, now: datetime, sport_field: str) -> dict[str, Any]:
+    def header(self, listing: Listing, now: datetime, sport_field: str = "S") -> dict[str, Any]:
+        """An event without prices; a list names the sport in another field than a detail does."""
         fixture, country = listing.fixture, listing.fixture.tournament.country
         home, away = listing.teams
         antepost = self._is_antepost(listing)
@@ -161,7 +162,7 @@ class Bet9ja:
     def event(self, listing: Listing, now: datetime) -> dict[str, Any]:
         """GetEvent: every price, line, descriptor and tab of the event, and the labels of the whole sport."""
         lines = self.books.lines(listing, now)
-        event = self._header(listing, now, "S")
+        event = self.header(listing, now)
         if event["PLAYER_EID"]:
             event["PLAYER_SID"] = 301
         offered = list({line.market.number: line.market for line in lines}.values())

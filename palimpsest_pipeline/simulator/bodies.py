@@ -1,0 +1,142 @@
+"""Details of the size that the platforms really send, packed before anything is asked: the listing's own identity and a book shared with others.
+
+The books come from captured answers, or from rendered ones that are padded. Such details are for measuring the way of the bytes; their prices
+are not the simulated world's.
+"""
+
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+from ..domain.words import Platform
+from .latency import drawn
+from .world import Listing
+
+IDENTITY: Final[Mapping[Platform, frozenset[str]]] = {
+    Platform.BETPAWA: frozenset(("id", "name", "widgets", "participants", "startTime", "category", "region", "competition")),
+    Platform.SPORTYBET: frozenset(
+        ("eventId", "estimateStartTime", "status", "matchStatus", "homeTeamId", "homeTeamName", "awayTeamId", "awayTeamName", "sport", "eventSource")
+    ),
+    Platform.BET9JA: frozenset(("ID", "DS", "GID", "GN", "SGID", "SG", "SID", "EXTID", "STARTDATE", "STARTDATEUTC")),
+}
+"""Members that say which listing it is; all others belong to the book."""
+
+ENVELOPE: Final = {
+    Platform.BETPAWA: (b"", b""),
+    Platform.SPORTYBET: (b'{"bizCode":10000,"message":"0#0","data":', b"}"),
+    Platform.BET9JA: (b'{"R":"OK","D":', b"}"),
+}
+SIZES: Final = {
+    Platform.BETPAWA: (93_000, 150_000, 215_000, 394_000),
+    Platform.SPORTYBET: (220_000, 332_000, 450_000, 1_310_000),
+    Platform.BET9JA: (248_000, 280_000, 311_000),
+}
+"""Bytes of JSON that rendered books are padded to."""
+
+LARGEST_SHARE: Final = 0.1
+"""How many of the listings have the largest book: the matches everybody bets on."""
+
+_LEAST_SAMPLE: Final = 50_000
+_LEVEL: Final = 6
+_GZIP_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+_DECIMALS: Final = re.compile(rb"(?<=\.)\d+")
+
+
+class RealBodies:
+    """Packed details by platform and listing. Only the identities are kept one by one, so thousands of listings take little memory."""
+
+    def __init__(self, seed: int, books: Mapping[Platform, Iterable[dict[str, Any]]]) -> None:
+        """`books`: the details (without envelope) whose books are shared, at least one a platform."""
+        self._seed = seed
+        self._tails: dict[Platform, list[tuple[bytes, bytes]]] = {}
+        for platform, details in books.items():
+            plain = [_tail(platform, detail) for detail in details]
+            self._tails[platform] = [(tail, _deflated(tail, zlib.Z_FINISH)) for tail in sorted(plain, key=len)]
+            if not plain:
+                raise ValueError(f"no book of {platform} to share")
+        self._heads: dict[tuple[Platform, str], tuple[datetime, bytes, bytes, bytes]] = {}
+
+    def add(self, listing: Listing, kickoff: datetime, detail: Mapping[str, Any]) -> None:
+        """Packs the detail of a listing; of `detail` only the identity is taken."""
+        platform = listing.platform
+        own = {name: value for name, value in detail.items() if name in IDENTITY[platform]}
+        head = ENVELOPE[platform][0] + msgspec.json.encode(own)[:-1]
+        tail, packed = self._book(listing)
+        checksum = zlib.crc32(tail, zlib.crc32(head)).to_bytes(4, "little") + (len(head) + len(tail)).to_bytes(4, "little")
+        # After a full flush another stream can follow, so the shared book is compressed once for all.
+        self._heads[platform, listing.external_id] = kickoff, _GZIP_HEADER + _deflated(head, zlib.Z_FULL_FLUSH), packed, checksum
+
+    def packed(self, platform: Platform, external_id: str, kickoff: datetime) -> bytes | None:
+        """The gzip body; None for a listing that was not added, or whose kickoff has changed since."""
+        found = self._heads.get((platform, external_id))
+        return b"".join(found[1:]) if found and found[0] == kickoff else None
+
+    def _book(self, listing: Listing) -> tuple[bytes, bytes]:
+        tails = self._tails[listing.platform]
+        share = drawn(self._seed, "book", listing.platform, listing.external_id)
+        if share < LARGEST_SHARE or len(tails) == 1:
+            return tails[-1]
+        return tails[int((share - LARGEST_SHARE) / (1 - LARGEST_SHARE) * (len(tails) - 1))]
+
+
+def _tail(platform: Platform, detail: Mapping[str, Any]) -> bytes:
+    """Everything of a detail but its identity, to be put after one."""
+    book = {name: value for name, value in detail.items() if name not in IDENTITY[platform]}
+    return b"," + msgspec.json.encode(book)[1:] + ENVELOPE[platform][1]
+
+
+def _deflated(plain: bytes, flush: int) -> bytes:
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return packer.compress(plain) + packer.flush(flush)
+
+
+def captured(folder: Path) -> dict[Platform, list[dict[str, Any]]]:
+    """Prematch football details among the captured answers in `folder/<platform>/*.json`. Raises ValueError when a platform has none."""
+    found: dict[Platform, list[dict[str, Any]]] = {}
+    for platform in Platform:
+        answers = [msgspec.json.decode(path.read_bytes()) for path in sorted((folder / platform).glob("*.json"))]
+        found[platform] = [detail for answer in answers if (detail := _detail_in(platform, answer)) and len(_tail(platform, detail)) >= _LEAST_SAMPLE]
+        if not found[platform]:
+            raise ValueError(f"no captured prematch detail of {platform} in {folder}")
+    return found
+
+
+def _detail_in(platform: Platform, answer: Any) -> dict[str, Any] | None:
+    """The detail of a prematch football event, out of its envelope; None for any other answer."""
+    detail = answer if platform is Platform.BETPAWA or not isinstance(answer, dict) else answer.get({"sportybet": "data", "bet9ja": "D"}[platform])
+    if not isinstance(detail, dict):
+        return None
+    if platform is Platform.BETPAWA:
+        wanted = bool(detail.get("markets")) and detail["category"]["id"] == "2" and not detail["additionalInfo"].get("live")
+    elif platform is Platform.SPORTYBET:
+        markets = detail.get("markets") or [{}]
+        wanted = markets[0].get("product") == 3 and detail["sport"]["id"] == "sr:sport:1"
+    else:
+        wanted = isinstance(detail.get("O"), dict) and detail.get("S") == "Soccer" and "AA" not in detail
+    return detail if wanted else None
+
+
+def padded(platform: Platform, details: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """Rendered details brought to real sizes by a member `padding`: their own prices over again, with other decimals."""
+    member = "MK" if platform is Platform.BET9JA else "markets"
+    made = []
+    for size, detail in zip(SIZES[platform], details, strict=False):
+        once = msgspec.json.encode(detail[member])
+        decimals = _other_decimals(Random(f"{seed}:{platform}:{size}"))
+        copies = round((size - len(_tail(platform, detail))) / len(once))
+        made.append(detail | {"padding": [msgspec.Raw(_DECIMALS.sub(decimals, once)) for _ in range(copies)]})
+    return made
+
+
+def _other_decimals(rng: Random) -> Callable[[re.Match[bytes]], bytes]:
+    def other(found: re.Match[bytes]) -> bytes:
+        length = len(found[0])
+        return b"%0*d" % (length, rng.randrange(10**length))
+
+    return other

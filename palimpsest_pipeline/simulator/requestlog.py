@@ -1,0 +1,78 @@
+"""What was asked of the simulator: counts since the start, and one line per request with its instants."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import msgspec
+
+
+class Asked(msgspec.Struct, gc=False):
+    """One request. Instants are Unix seconds of one clock that never jumps."""
+
+    platform: str
+    endpoint: str
+    external_id: str | None
+    """The listing, of a detail."""
+    question: str
+    """What was asked: the listing's id, else path and query."""
+    attempt: int
+    """Which asking of this question, from 1."""
+    arrived_at: float
+    """When the request's last byte had come in."""
+    drawn_s: float = 0.0
+    """The latency drawn for it: how long after its arrival the answer's last byte was due."""
+    sent_at: float | None = None
+    """When the last byte of a whole answer was handed to the connection; None for answers that were cut off or never sent."""
+    status: int | None = None
+    bytes: int = 0
+    """Of the body, as sent."""
+    fault: str | None = None
+    """The failure that befell it."""
+
+
+@dataclass(slots=True)
+class RequestLog:
+    """Counts and lines since the start or the last `forget`."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    in_flight: Counter[str] = field(default_factory=Counter)
+    most_in_flight: Counter[str] = field(default_factory=Counter)
+    missing_headers: Counter[str] = field(default_factory=Counter)
+    lines: list[Asked] = field(default_factory=list)
+    _askings: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _unix_minus_monotonic: float = field(default_factory=lambda: time.time() - time.monotonic())
+
+    def begin(self, platform: str, endpoint: str, external_id: str | None, question: str, arrived: float) -> Asked:
+        """The line of a request that came in at `arrived` (monotonic seconds)."""
+        self.requests[f"{platform}.{endpoint}"] += 1
+        self.in_flight[platform] += 1
+        self.most_in_flight[platform] = max(self.most_in_flight[platform], self.in_flight[platform])
+        self._askings[platform, question] += 1
+        line = Asked(platform, endpoint, external_id, question, self._askings[platform, question], arrived + self._unix_minus_monotonic)
+        self.lines.append(line)
+        return line
+
+    def end(self, line: Asked, whole: bool) -> None:
+        """The answer is out, whole or not."""
+        self.in_flight[line.platform] -= 1
+        if whole:
+            line.sent_at = time.monotonic() + self._unix_minus_monotonic
+
+    def forget(self) -> None:
+        """Begins anew, with the requests under way still in flight: every question counts as never asked."""
+        for kept in (self.requests, self.most_in_flight, self.missing_headers, self._askings, self.lines):
+            kept.clear()
+
+    def summary(self) -> dict[str, object]:
+        """Counts, and the seconds of CPU that this process has used."""
+        return {
+            "requests": dict(self.requests),
+            "most_in_flight": dict(self.most_in_flight),
+            "missing_headers": dict(self.missing_headers),
+            "cpu_s": time.process_time(),
+        }
+
+    def json_lines(self) -> bytes:
+        """The requests, one JSON object a line, in order of arrival."""
+        return msgspec.json.Encoder().encode_lines(self.lines)

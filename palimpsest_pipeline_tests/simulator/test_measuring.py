@@ -1,0 +1,156 @@
+"""What measurements rest on: latencies that come again, a line per request with its instants, and details of real size that the dialects take."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import quantiles
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.words import PayloadKind, Platform
+from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.simulator.bodies import SIZES
+from palimpsest_pipeline.simulator.latency import Latencies, Latency, drawn
+from palimpsest_pipeline.simulator.launch import SimulatorError, SimulatorProcess
+
+from .reading import HEADERS, ask, detail_path, get
+from .test_answers import TREES
+
+Start = Callable[..., SimulatorProcess]
+PACKED = HEADERS | {"accept-encoding": "gzip"}
+
+
+def test_latencies_have_the_median_and_the_95th_percentile_asked_for() -> None:
+    latencies = Latencies(7, {"*": Latency(250, 700)})
+    found = sorted(latencies.draw_s("bet9ja", "detail", str(key), 1) for key in range(20_000))
+    percents = quantiles(found, n=100)
+    assert percents[49] == pytest.approx(0.25, rel=0.03)
+    assert percents[94] == pytest.approx(0.7, rel=0.03)
+
+
+@given(st.text(), st.integers(1, 9))
+def test_a_draw_depends_on_its_key_alone(key: str, attempt: int) -> None:
+    one, other = (Latencies(3, {"*": Latency(250, 700)}) for _ in range(2))
+    other.draw_s("betpawa", "detail", "something else", 1)
+    assert one.draw_s("bet9ja", "detail", key, attempt) == other.draw_s("bet9ja", "detail", key, attempt)
+    assert 0 < drawn(key, attempt) < 1
+
+
+def test_the_most_particular_latency_counts() -> None:
+    latencies = Latencies(1, {"*": Latency(1, 1), "*.detail": Latency(2, 2), "bet9ja": Latency(3, 3), "bet9ja.detail": Latency(4, 4)})
+    assert [latencies.draw_s(*at, "1", 1) for at in (("bet9ja", "detail"), ("bet9ja", "tree"), ("betpawa", "detail"), ("betpawa", "tree"))] == [
+        0.004,
+        0.003,
+        0.002,
+        0.001,
+    ]
+
+
+def test_no_answer_is_out_before_the_latency_drawn_for_it_and_after_forgetting_the_same_ones_come_again(start_simulator: Start) -> None:
+    simulator = start_simulator(10, latency={"*": (20, 60), "sportybet.tree": (1, 1)})
+    rounds = []
+    for _ in range(2):
+        simulator.forget()
+        for path in [*TREES.items(), *TREES.items(), (Platform.BET9JA, detail_path(Platform.BET9JA, "1"))]:
+            ask(simulator, *path)
+        rounds.append(simulator.requests())
+    first, second = ([(one.platform, one.endpoint, one.external_id, one.attempt, one.drawn_s) for one in lines] for lines in rounds)
+    assert first == second
+    assert [(name, attempt) for name, _, _, attempt, _ in first] == [
+        ("betpawa", 1),
+        ("sportybet", 1),
+        ("bet9ja", 1),
+        ("betpawa", 2),
+        ("sportybet", 2),
+        ("bet9ja", 2),
+        ("bet9ja", 1),
+    ]
+    assert first[0][4] != first[3][4]
+    assert first[1][4] == first[4][4] == pytest.approx(0.001)
+    assert first[6][2] == "1"
+    for one in (*rounds[0], *rounds[1]):
+        assert one.status == 200
+        assert one.bytes > 0
+        assert one.sent_at is not None
+        assert one.sent_at - one.arrived_at >= one.drawn_s - 1e-6
+    assert simulator.log()["cpu_s"] > 0
+
+
+def test_the_latency_can_be_set_while_it_runs_and_a_wrong_one_is_refused_by_name(start_simulator: Start) -> None:
+    simulator = start_simulator(10)
+    simulator.latency("bet9ja.tree", 5, 5)
+    for path in TREES.items():
+        ask(simulator, *path)
+    assert [one.drawn_s for one in simulator.requests()] == [0, 0, pytest.approx(0.005)]
+    with pytest.raises(SimulatorError, match="'bet8ja' names no platform"):
+        simulator.latency("bet8ja", 5, 5)
+    with pytest.raises(SimulatorError, match="0 < p50 <= p95"):
+        simulator.latency("*", 5, 4)
+
+
+def detail_of(simulator: SimulatorProcess, platform: Platform, external_id: str) -> Answer:
+    """The answer as it would be landed."""
+    status, told, body = ask(simulator, platform, detail_path(platform, external_id), PACKED)
+    assert (status, told["content-encoding"]) == (200, "gzip")
+    now = datetime.now(UTC)
+    request = Request(platform, PayloadKind.DETAIL, "/", external_id=external_id)
+    return Answer(request, 1, now, now, now, status, {"content-type": told["content-type"]}, body)
+
+
+def check_details(simulator: SimulatorProcess) -> dict[Platform, list[int]]:
+    """Asks for every listing, through the dialect; the sizes of the bodies, unpacked."""
+    sizes: dict[Platform, list[int]] = {platform: [] for platform in Platform}
+    truth = simulator.truth()
+    tournaments = truth["tournaments"]
+    for fixture in truth["fixtures"]:
+        for name, external_ids in fixture["platforms"].items():
+            platform = Platform(name)
+            for external_id in external_ids:
+                answer = detail_of(simulator, platform, external_id)
+                assert adapters()[platform].judge(answer) is None
+                listing = adapters()[platform].read_listing(answer)
+                assert listing.external_id == external_id
+                assert listing.kickoff_at == datetime.fromisoformat(fixture["kickoffs"][name])
+                assert listing.sr_id in {fixture["sr_id"], None}
+                assert listing.tournament_external_id in tournaments[name]
+                sizes[platform].append(len(answer.body or b""))
+    return sizes
+
+
+def test_details_of_real_size_are_the_listings_own_and_the_dialects_take_them(start_simulator: Start) -> None:
+    sizes = check_details(start_simulator(15, bodies="real"))
+    for platform, found in sizes.items():
+        assert min(found) > 0.7 * SIZES[platform][0]
+        assert max(found) < 1.3 * SIZES[platform][-1]
+
+
+def test_captured_answers_lend_their_books_to_every_listing(start_simulator: Start, samples: Path) -> None:
+    simulator = start_simulator(15, bodies=samples)
+    sizes = check_details(simulator)
+    assert min(sizes[Platform.SPORTYBET]) > 300_000
+    assert min(sizes[Platform.BET9JA]) > 200_000
+    fixture = next(one for one in simulator.truth()["fixtures"] if "bet9ja" in one["platforms"])
+    answer = detail_of(simulator, Platform.BET9JA, fixture["platforms"]["bet9ja"][0])
+    book = adapters()[Platform.BET9JA].read_detail(answer)
+    assert len(book.prices.market_id) > 100
+    assert book.listing.sr_id == fixture["sr_id"]
+
+
+def test_a_kickoff_that_moved_is_shown_by_a_detail_of_real_size_too(start_simulator: Start) -> None:
+    simulator = start_simulator(15, bodies="real")
+    fixture = next(one for one in simulator.truth()["fixtures"] if "betpawa" in one["platforms"])
+    path = detail_path(Platform.BETPAWA, fixture["platforms"]["betpawa"][0])
+    before = get(simulator, Platform.BETPAWA, path)["startTime"]
+    simulator.script("postpone", fixture["sr_id"], minutes=45)
+    assert get(simulator, Platform.BETPAWA, path)["startTime"] > before
+
+
+def test_a_folder_without_captured_details_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "betpawa").mkdir()
+    (tmp_path / "betpawa" / "tree.json").write_text(json.dumps({"withRegions": []}))
+    with pytest.raises(SimulatorError, match="no captured prematch detail of betpawa"):
+        SimulatorProcess(5, bodies=tmp_path)
