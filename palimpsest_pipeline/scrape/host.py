@@ -29,7 +29,9 @@ class Host(Generic[Ask]):
         self._starts: deque[float] = deque(maxlen=max(1, int(budget.max_per_s or 1)))
         """The last ones: as many as may start within one window."""
         self._paced = budget.min_gap_s > 0 or budget.jitter_s > 0 or budget.max_per_s is not None
-        self.keep_nothing()
+        self._kept_slots, self._turn_kept = 0, False
+        self.room = 0
+        """How many requests may start together now, the first of them at once; as of the last reckoning."""
 
     @property
     def free(self) -> int:
@@ -49,17 +51,18 @@ class Host(Generic[Ask]):
         self._next_at = now + self.budget.min_gap_s + rng.uniform(0, self.budget.jitter_s)
         self.breaker.started(key, now)
 
-    def has_room(self, n: int, now: float) -> bool:
-        """For n requests that start together: slots, and a turn, that are kept for nobody else."""
-        return self.free - self._kept_slots >= n and not self.following and not self._turn_kept and self.turn_at <= now
+    def reckon_room(self, now: float, *, anew: bool = False) -> None:
+        """Sets `room`; `anew`: nothing is kept any more."""
+        if anew:
+            self._kept_slots, self._turn_kept = 0, False
+        has_turn = self.turn_at <= now and not self.following and not self._turn_kept
+        self.room = self.free - self._kept_slots if has_turn else 0
 
-    def keep_nothing(self) -> None:
-        self._kept_slots, self._turn_kept = 0, False
-
-    def keep(self, n: int) -> None:
-        """Slots and a turn, from all that ask for room from now on."""
+    def keep(self, n: int, now: float) -> None:
+        """Slots and a turn, from all that look for room after this."""
         self._kept_slots += n
         self._turn_kept = self._paced
+        self.reckon_room(now)
 
     def back_off_s(self, attempts: int, rng: Random) -> float:
         """Before the next try of a request that has had so many."""

@@ -4,7 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush, heapreplace
+from heapq import heapify, heappop, heappush
 from math import inf
 from random import Random
 from typing import Any
@@ -128,6 +128,9 @@ class Scheduler:
         self._queues: dict[_Need, list[_Place]] = {}
         self._sleeping: list[tuple[float, int, _Job]] = []
         self._tickets = itertools.count(1)
+        self._lacking: dict[_Host, int] | None = None
+        """Of each host the least room that a gang there was in want of when all were last looked at: with less, no gang can start. None: something
+        else has changed since."""
         self._actions: list[Action] = []
         self._now = 0.0
 
@@ -229,8 +232,11 @@ class Scheduler:
         """Lets time take effect on it, and draws the consequences."""
         host.breaker.tick(self._now)
         left_out_at = self._left_out_at(host)
+        before = host.asked, host.left_out
         host.asked = host.breaker.state is State.CLOSED
         host.left_out = left_out_at is not None and left_out_at <= self._now
+        if before != (host.asked, host.left_out):
+            self._lacking = None
         if not host.asked:
             while host.following:
                 ask = host.following.popleft()
@@ -262,6 +268,7 @@ class Scheduler:
     def _place(self, job: _Job) -> None:
         """Puts it where it belongs by what of it waits: in the queue of its need, or to sleep until it is due, or, with parts to come, both."""
         job.ticket = next(self._tickets)
+        self._lacking = None
         times = [ask.not_before for ask in job.waiting.values()]
         latest = min(times, default=inf) + self._together_s
         due_at = max((at for at in times if at <= latest), default=inf)
@@ -274,32 +281,38 @@ class Scheduler:
 
     def _start_gangs(self) -> None:
         for host in self._hosts.values():
-            host.keep_nothing()
+            host.reckon_room(self._now, anew=True)
+        if self._lacking is not None and all(host.room < n for host, n in self._lacking.items()):
+            return
+        lacking = self._lacking = {}  # Void again as soon as something starts.
         heads = [(head, need) for need in self._queues if (head := self._head(need))]
         heapify(heads)
         passed: list[tuple[_Job, _Need]] = []
         while heads:
-            (*_, job), whole = heads[0]
-            need = tuple((host, n) for host, n in whole if not host.left_out)
-            if need and all(host.asked and host.has_room(n, self._now) for host, n in need):
-                self._start(job, need)
-                for other, others_need in passed:
-                    if any(host in dict(need) for host, _ in others_need):
-                        self._pass_over(other, others_need)
-                if head := self._head(whole):
-                    heapreplace(heads, (head, whole))
-                    continue
-            elif need and all(host.asked for host, _ in need):
-                # One that waits for a host, not for room, has nothing kept: else a failing host would hold up the others.
+            (*_, job), whole = heappop(heads)
+            need = tuple([part for part in whole if not part[0].left_out])
+            if not need or not all(host.asked for host, _ in need):
+                continue  # It waits for a host, not for room: with room kept for it, one host that fails would hold up the others.
+            if short := [part for part in need if part[0].room < part[1]]:
+                host, n = short[0]
+                lacking[host] = min(n, lacking.get(host, n))
                 passed.append((job, need))
                 if job.passes >= self._patience:
-                    _keep(need)
-            heappop(heads)
+                    self._keep(need)
+                continue
+            self._start(job, need)
+            hosts = {host for host, _ in need}
+            for other, others_need in passed:
+                if any(host in hosts for host, _ in others_need):
+                    other.passes += 1
+                    if other.passes == self._patience:
+                        self._keep(others_need)
+            if head := self._head(whole):
+                heappush(heads, (head, whole))
 
-    def _pass_over(self, job: _Job, need: _Need) -> None:
-        job.passes += 1
-        if job.passes == self._patience:
-            _keep(need)
+    def _keep(self, need: _Need) -> None:
+        for host, n in need:
+            host.keep(n, self._now)
 
     def _head(self, need: _Need) -> _Place | None:
         queue = self._queues[need]
@@ -312,6 +325,7 @@ class Scheduler:
         for host, n in need:
             due = [ask for ask in job.waiting.values() if ask.host is host and ask.not_before <= self._now]
             self._take(due[:n])
+            host.reckon_room(self._now)
         self._place(job)
 
     def _take(self, asks: list[_Ask]) -> None:
@@ -340,8 +354,3 @@ class Scheduler:
         if not job.asks:
             del self._jobs[job.key]
         self._actions.append(Over(ask.key, "" if ask.attempts else f"not asked: {reason}"))
-
-
-def _keep(need: _Need) -> None:
-    for host, n in need:
-        host.keep(n)
