@@ -8,29 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import polars as pl
+import msgspec
 import psycopg
-from psycopg.types.json import Jsonb
+from psycopg import sql
 
 from ..domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from ..domain.words import Platform, RunStatus, Scope, Trigger
-from .frames import INSTANT, copy_rows
+from .frames import identifier
 
-OUTCOME_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
-    "cycle_id": pl.Int64,
-    "platform": pl.String,
-    "external_id": pl.String,
-    "sr_id": pl.Int64,
-    "status": pl.String,
-    "attempts": pl.Int32,
-    "error_class": pl.String,
-    "error_detail": pl.String,
-    "http_status": pl.Int32,
-    "requested_at": INSTANT,
-    "received_at": INSTANT,
-    "bytes": pl.Int64,
-    "duration_ms": pl.Float64,
-}
 BATCH_COLUMNS: Final = (
     "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), status, heartbeat_at, finished_at"
 )
@@ -69,15 +54,31 @@ def open_batch(conn: psycopg.Connection, cycle: Cycle) -> None:
     )
 
 
-def heartbeat(conn: psycopg.Connection, cycle_id: int) -> None:
-    """Say that the cycle is alive, by the server's clock, which is also what judges it."""
-    conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() where cycle_id = %s", [cycle_id])
+def heartbeat(conn: psycopg.Connection, cycle_id: int) -> bool:
+    """Say that the cycle is alive, by the server's clock, which is also what judges it. False when its batch is not running (any more)."""
+    beat = conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() where cycle_id = %s and status = 'running'", [cycle_id])
+    return beat.rowcount > 0
+
+
+def record(conn: psycopg.Connection, cycle_id: int, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> bool:
+    """Write platforms and listings as they stand, over what was written of them; for every few seconds, so that rows are there to read meanwhile.
+
+    A batch that is not running (any more) stays as it is: then False. Raises ValueError when it was never opened.
+    """
+    # The lock keeps the batch from being closed under a late record, which would leave a platform running in it.
+    row = conn.execute("select status from ops.scrape_batches where cycle_id = %s for share", [cycle_id]).fetchone()
+    if row is None:
+        raise ValueError(f"cycle {cycle_id} cannot be recorded: it was never opened in the ledger")
+    if row[0] != RunStatus.RUNNING:
+        return False
+    _write(conn, cycle_id, runs, outcomes)
+    return True
 
 
 def close_batch(conn: psycopg.Connection, result: CycleResult) -> None:
-    """Write how the cycle ended, per platform and per listing. Closing it again replaces what was written.
+    """Write how the cycle ended, per platform and per listing, over what was recorded of them; what `result` does not speak of stays.
 
-    Raises ValueError when the batch was never opened.
+    Closing it again with the same result changes nothing. Raises ValueError when the batch was never opened.
     """
     cycle_id = result.cycle.cycle_id
     closed = conn.execute(
@@ -86,27 +87,37 @@ def close_batch(conn: psycopg.Connection, result: CycleResult) -> None:
     )
     if closed.rowcount == 0:
         raise ValueError(f"cycle {cycle_id} cannot be closed: it was never opened in the ledger")
-    conn.execute("delete from ops.scrape_runs where cycle_id = %s", [cycle_id])
-    conn.execute("delete from ops.event_scrape_status where cycle_id = %s", [cycle_id])
-    with conn.cursor() as cursor:
-        cursor.executemany(
-            """
-            insert into ops.scrape_runs
-                (cycle_id, platform, status, started_at, finished_at, discovered, targets, fetched, requests, bytes,
-                 errors_by_class, p50_ms, p95_ms, message)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-            """,
-            [_run_row(cycle_id, run) for run in result.runs],
-        )
-    copy_rows(conn, "ops.event_scrape_status", outcome_frame(cycle_id, result.outcomes))
+    _write(conn, cycle_id, result.runs, result.outcomes)
+    # A platform that nobody speaks of at the end has not completed, whatever the others have.
+    _end_runs(conn, cycle_id, RunStatus.CANCELLED if result.status is RunStatus.CANCELLED else RunStatus.FAILED)
 
 
-def abandon(conn: psycopg.Connection, cycle_id: int, status: RunStatus = RunStatus.FAILED) -> None:
-    """Close a batch whose process is gone, at its last sign of life. A batch that has ended stays as it is."""
-    conn.execute(
-        "update ops.scrape_batches set status = %s, finished_at = greatest(heartbeat_at, started_at) where cycle_id = %s and status = 'running'",
-        [status, cycle_id],
+def interrupt(conn: psycopg.Connection, cycle_id: int, result: CycleResult) -> bool:
+    """Close a running batch whose process is gone, with what the landing proves of it (`result`), at its last sign of life.
+
+    Listings recorded with requests that the landing does not know are `interrupted`: their answers were lost with the process. A batch that
+    is not running stays as it is: then False.
+    """
+    ended = conn.execute(
+        """
+        update ops.scrape_batches set status = 'interrupted', finished_at = greatest(heartbeat_at, started_at, %s)
+        where cycle_id = %s and status = 'running'
+        """,
+        [max((run.finished_at for run in result.runs), default=None), cycle_id],
     )
+    if ended.rowcount == 0:
+        return False
+    _write(conn, cycle_id, result.runs, result.outcomes)
+    conn.execute(
+        """
+        update ops.event_scrape_status set status = 'interrupted', observed_at = null, error_detail = 'the process died before the answer was landed'
+        where cycle_id = %s and attempts > 0
+            and (platform, external_id) not in (select platform, external_id from unnest(%s::text[], %s::text[]) as landed (platform, external_id))
+        """,
+        [cycle_id, [str(outcome.platform) for outcome in result.outcomes], [outcome.external_id for outcome in result.outcomes]],
+    )
+    _end_runs(conn, cycle_id, RunStatus.INTERRUPTED)
+    return True
 
 
 def batch(conn: psycopg.Connection, cycle_id: int) -> Batch | None:
@@ -131,53 +142,88 @@ def running_batches(conn: psycopg.Connection, alive_within_s: float) -> list[Bat
     )
 
 
-def silent_batches(conn: psycopg.Connection, silent_for_s: float) -> list[Batch]:
+def silent_batches(conn: psycopg.Connection, silent_after_s: float) -> list[Batch]:
     """Batches that should run and have given no sign of life for so many seconds, oldest first. How long they have run says nothing."""
     return _batches(
-        conn, "where status = 'running' and heartbeat_at < clock_timestamp() - make_interval(secs => %s) order by cycle_id", [silent_for_s]
+        conn, "where status = 'running' and heartbeat_at < clock_timestamp() - make_interval(secs => %s) order by cycle_id", [silent_after_s]
     )
 
 
-def outcome_frame(cycle_id: int, outcomes: Sequence[EventOutcome]) -> pl.DataFrame:
-    """Outcomes as rows of `ops.event_scrape_status`."""
-    rows = [
-        (
-            cycle_id,
-            str(o.platform),
-            o.external_id,
-            o.sr_id,
-            str(o.status),
-            o.attempts,
-            None if o.failure is None else str(o.failure),
-            o.failure_detail,
-            o.http_status,
-            o.requested_at,
-            o.received_at,
-            o.bytes,
-            o.duration_ms,
-        )
-        for o in outcomes
-    ]
-    return pl.DataFrame(rows, schema=OUTCOME_SCHEMA, orient="row")
+def _write(conn: psycopg.Connection, cycle_id: int, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> None:
+    _upsert(conn, "ops.scrape_runs", ("cycle_id", "platform"), [_run_row(cycle_id, run) for run in runs])
+    _upsert(conn, "ops.event_scrape_status", ("cycle_id", "platform", "external_id"), [_outcome_row(cycle_id, outcome) for outcome in outcomes])
 
 
-def _run_row(cycle_id: int, run: PlatformRun) -> list[Any]:
-    return [
-        cycle_id,
-        run.platform,
-        run.status,
-        run.started_at,
-        run.finished_at,
-        run.discovered,
-        run.targets,
-        run.fetched,
-        run.requests,
-        run.bytes,
-        Jsonb(dict(run.errors_by_class)),
-        run.p50_ms,
-        run.p95_ms,
-        run.message,
-    ]
+def _upsert(conn: psycopg.Connection, table: str, key: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    """Rows (column to value, all alike) in one statement. Of two with one key the later counts."""
+    last = {tuple(row[name] for name in key): row for row in rows}
+    if not last:
+        return
+    names = list(rows[0])
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    new = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in names if name not in key)
+    statement = sql.SQL("insert into {0} ({1}) select {1} from json_populate_recordset(null::{0}, %s::json) on conflict ({2}) do update set {3}")
+    conn.execute(
+        statement.format(identifier(table), columns, sql.SQL(", ").join(map(sql.Identifier, key)), new),
+        [msgspec.json.encode(list(last.values())).decode()],
+    )
+
+
+def _end_runs(conn: psycopg.Connection, cycle_id: int, status: RunStatus) -> None:
+    """No platform's part runs on in a batch that has ended."""
+    conn.execute(
+        """
+        update ops.scrape_runs set status = %s, message = coalesce(nullif(message, ''), 'the cycle ended before this platform''s part had')
+        where cycle_id = %s and status = 'running'
+        """,
+        [status, cycle_id],
+    )
+
+
+def _run_row(cycle_id: int, run: PlatformRun) -> dict[str, Any]:
+    return {
+        "cycle_id": cycle_id,
+        "platform": run.platform,
+        "status": run.status,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "discovered": run.discovered,
+        "targets": run.targets,
+        "fetched": run.fetched,
+        "requests": run.requests,
+        "bytes": run.bytes,
+        "errors_by_class": dict(run.errors_by_class),
+        "p50_ms": run.p50_ms,
+        "p95_ms": run.p95_ms,
+        "message": _text(run.message),
+        "clock_offset_s": run.clock_offset_s,
+        "capture_s": run.capture_s,
+        "floor_s": run.floor_s,
+    }
+
+
+def _outcome_row(cycle_id: int, outcome: EventOutcome) -> dict[str, Any]:
+    return {
+        "cycle_id": cycle_id,
+        "platform": outcome.platform,
+        "external_id": outcome.external_id,
+        "sr_id": outcome.sr_id,
+        "status": outcome.status,
+        "attempts": outcome.attempts,
+        "error_class": outcome.failure,
+        "error_detail": _text(outcome.failure_detail),
+        "http_status": outcome.http_status,
+        "requested_at": outcome.requested_at,
+        "received_at": outcome.received_at,
+        "bytes": outcome.bytes,
+        "duration_ms": outcome.duration_ms,
+        "observed_at": outcome.observed_at,
+    }
+
+
+def _text(words: str) -> str:
+    """Postgres refuses a NUL, and what is wrong with an answer may quote one."""
+    return words.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _batches(conn: psycopg.Connection, tail: str, params: Sequence[Any]) -> list[Batch]:

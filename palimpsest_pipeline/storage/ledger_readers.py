@@ -1,10 +1,12 @@
 """Questions about what ran and how it went. Reads only."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
 import polars as pl
 import psycopg
+from psycopg import sql
 
 from ..domain.cycles import CycleResult, PlatformRun
 from ..domain.words import Platform, RunStatus
@@ -12,7 +14,8 @@ from .frames import read_frame
 from .ledger import Batch
 
 RUNS_SQL: Final = """
-    select platform, status, started_at, finished_at, discovered, targets, fetched, requests, bytes, errors_by_class, p50_ms, p95_ms, message
+    select platform, status, started_at, finished_at, discovered, targets, fetched, requests, bytes, errors_by_class, p50_ms, p95_ms, message,
+           clock_offset_s, capture_s, floor_s
     from ops.scrape_runs where cycle_id = %s order by platform
 """
 RUNS_OF_DAGSTER_RUN_SQL: Final = """
@@ -34,17 +37,40 @@ RUNS_OF_DAGSTER_RUN: Final = {
 }
 FAILED_SQL: Final = """
     select r.platform, r.message from ops.scrape_runs r
-    where r.status = 'failed' and r.cycle_id = (select max(cycle_id) from ops.scrape_batches where partition_hour = %s and status <> 'running')
+    where r.status = 'failed' and r.cycle_id = (
+        select max(cycle_id) from ops.scrape_batches where partition_hour = %s and status in ('completed', 'partial', 'failed')
+    )
     order by r.platform
 """
 SKEW_SQL: Final = """
     select 1000 * extract(epoch from max(first_at) - min(first_at)) as skew_ms
     from (
-        select sr_id, platform, min(received_at) as first_at from ops.event_scrape_status
+        select sr_id, platform, min(observed_at) as first_at from ops.event_scrape_status
         where cycle_id = %s and sr_id is not null and status = 'completed' group by sr_id, platform
     ) answered
-    group by sr_id having count(*) > 1
+    group by sr_id having count(first_at) > 1
 """
+NULLS: Final[Mapping[str, Mapping[str, str]]] = {
+    "scrape_batches": {
+        "sr_ids": "true",  # nobody asked for single fixtures
+        "run_id": "true",  # no Dagster run began it
+        "finished_at": "status = 'running'",
+    },
+    "scrape_runs": {
+        "p50_ms": "requests = 0",
+        "p95_ms": "requests = 0",
+        "clock_offset_s": "true",  # a host need not tell its clock
+        "capture_s": "fetched = 0 or status in ('running', 'interrupted')",
+        "floor_s": "fetched = 0 or status in ('running', 'interrupted')",
+    },
+    "event_scrape_status": {
+        "sr_id": "true",  # a listing need not have one
+        "error_class": "status <> 'failed'",
+        "http_status": "status <> 'completed'",
+        "observed_at": "status <> 'completed'",
+    },
+}
+"""The only columns of the ledger that may be null, and for which rows: table of `ops` to column to a condition in SQL."""
 
 
 def result_of(conn: psycopg.Connection, batch: Batch) -> CycleResult:
@@ -62,10 +88,22 @@ def runs_of_dagster_run(conn: psycopg.Connection, run_id: str) -> pl.DataFrame:
 
 
 def failed_platforms(conn: psycopg.Connection, hour: datetime) -> list[str]:
-    """A line for each platform that came to nothing in the hour's last finished cycle."""
+    """A line for each platform that came to nothing in the hour's last cycle that came to its own end; one cancelled or interrupted has not."""
     return [f"{platform} failed: {message}" for platform, message in conn.execute(FAILED_SQL, [hour]).fetchall()]
 
 
 def skew_ms(conn: psycopg.Connection, cycle_id: int) -> pl.Series:
-    """Per fixture answered by two platforms or more: how far apart their first answers were received, in ms."""
+    """Per fixture answered by two platforms or more: how far apart in ms are the instants that their first good answers show."""
     return read_frame(conn, SKEW_SQL, [cycle_id], {"skew_ms": pl.Float64})["skew_ms"]
+
+
+def unfilled(conn: psycopg.Connection, cycle_id: int) -> list[str]:
+    """A line for each column that is null in rows of the cycle where `NULLS` does not allow it."""
+    found = []
+    for table, columns in NULLS.items():
+        for column, allowed in columns.items():
+            query = sql.SQL("select count(*) from {} where cycle_id = %s and {} is null and not ({})")
+            row = conn.execute(query.format(sql.Identifier("ops", table), sql.Identifier(column), sql.SQL(allowed)), [cycle_id]).fetchone()
+            if row and row[0]:
+                found.append(f"ops.{table}.{column} is null in {row[0]} rows")
+    return found

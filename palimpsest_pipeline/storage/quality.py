@@ -8,7 +8,7 @@ import psycopg
 from .frames import read_frame
 
 TRAILING_CYCLES: Final = 20
-"""How many earlier cycles of the same scope the trailing median is taken over."""
+"""How many earlier cycles the trailing median is taken over, per platform and stage."""
 
 DISCOVERED_SQL: Final = """
     select c.platform, count(*) filter (where c.kind = 'match') as n_matches, count(*) as n_listings
@@ -21,11 +21,15 @@ CAPTURES_SQL: Final = """
 """
 MEDIANS_SQL: Final = """
     with earlier as (
-        select e.cycle_id from core.cycles e join core.cycles c on c.scope = e.scope and e.cycle_id < c.cycle_id
-        where c.cycle_id = %s order by e.cycle_id desc limit %s
+        select q.platform, q.stage, q.fetched, row_number() over (partition by q.platform, q.stage order by q.cycle_id desc) as nth
+        from core.cycles c
+        join core.cycles e on e.scope = c.scope and e.cycle_id < c.cycle_id
+        join ops.scrape_batches b on b.cycle_id = e.cycle_id and b.status in ('completed', 'partial')
+        join mart.run_quality q on q.cycle_id = e.cycle_id and q.completeness = 'complete'
+        where c.cycle_id = %s
     )
     select platform, stage, percentile_cont(0.5) within group (order by fetched) as fetched_median
-    from mart.run_quality where cycle_id in (select cycle_id from earlier) group by platform, stage
+    from earlier where nth <= %s group by platform, stage
 """
 
 
@@ -40,5 +44,6 @@ def captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
 
 
 def fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Per platform and stage, the median of `fetched` over the cycles of the same scope before this one."""
+    """Per platform and stage, the median of `fetched` over earlier cycles of the same scope: of those that came to their own end and were complete
+    in this stage, so that a bad hour does not become the measure. Imported cycles, which the ledger does not hold, are no measure."""
     return read_frame(conn, MEDIANS_SQL, [cycle_id, TRAILING_CYCLES], {"platform": pl.String, "stage": pl.String, "fetched_median": pl.Float64})

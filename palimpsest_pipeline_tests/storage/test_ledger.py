@@ -9,8 +9,9 @@ import pytest
 
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.storage import ledger, migrate, products
+from palimpsest_pipeline.storage import ledger, ledger_readers, migrate, products, quality
 from palimpsest_pipeline.storage.database import Database
+from palimpsest_pipeline.storage.tables import metadata
 
 AT = datetime(2026, 5, 1, 12, 10, tzinfo=UTC)
 CYCLE = Cycle(20260501121000000, Trigger.SENSOR, Scope.EVENTS, Platform.BETPAWA, AT.replace(minute=0), AT, "run-1", (7, 8))
@@ -24,24 +25,40 @@ def conn(database_url: str) -> Iterator[psycopg.Connection]:
         connection.rollback()
 
 
-def run(platform: Platform, status: RunStatus, message: str = "") -> PlatformRun:
-    return PlatformRun(platform, status, AT, AT + timedelta(seconds=9), 3, 2, 2, 4, 1234, {"transient": 1}, 10.5, None, message)
+QUALITY = """
+    insert into mart.run_quality
+        (cycle_id, platform, stage, as_of, discovered, fetched, parsed, rejected, stored, changed, confirmed, errors_by_class, bytes, wall_s,
+         completeness, blocked_downstream, mapping_version, computed_at)
+    values (%(cycle_id)s, 'betpawa', 'capture', %(at)s, 0, %(fetched)s, 0, 0, 0, 0, 0, '{}', 0, 0, %(completeness)s, false, '1', %(at)s)
+"""
+LATER = AT + timedelta(seconds=10)
+LINES = "select platform, external_id, status, attempts, error_detail, observed_at from ops.event_scrape_status order by platform, external_id"
+RUNS = "select platform, status, fetched, message from ops.scrape_runs order by platform"
+
+
+def run(platform: Platform, status: RunStatus, message: str = "", fetched: int = 2) -> PlatformRun:
+    return PlatformRun(platform, status, AT, AT + timedelta(seconds=9), 3, 2, fetched, 4, 1234, {"transient": 1}, 10.5, 20.0, message, 0.5, 8.0, 7.5)
+
+
+def good(external_id: str, platform: Platform = Platform.BETPAWA, sr_id: int | None = 7) -> EventOutcome:
+    return EventOutcome(platform, external_id, sr_id, RunStatus.COMPLETED, 1, None, "", 200, AT, AT, 600, 12.0, AT)
+
+
+def bad(external_id: str, attempts: int = 3, platform: Platform = Platform.BET9JA) -> EventOutcome:
+    return EventOutcome(platform, external_id, None, RunStatus.FAILED, attempts, FailureClass.BLOCKED, "HTML, not JSON", None, AT, AT, 0, 8.0)
 
 
 def result(**changes: object) -> CycleResult:
     whole = CycleResult(
         CYCLE,
         RunStatus.PARTIAL,
-        AT + timedelta(seconds=10),
+        LATER,
         [
-            run(Platform.BET9JA, RunStatus.FAILED, "403"),
+            run(Platform.BET9JA, RunStatus.FAILED, "403", fetched=0),
             run(Platform.BETPAWA, RunStatus.COMPLETED),
             run(Platform.SPORTYBET, RunStatus.COMPLETED),
         ],
-        [
-            EventOutcome(Platform.BETPAWA, "1", 7, RunStatus.COMPLETED, 1, None, "", 200, AT, AT, 600, 12.0),
-            EventOutcome(Platform.BET9JA, "9", None, RunStatus.FAILED, 3, FailureClass.BLOCKED, "HTML, not JSON", None, AT, AT, 0, 8.0),
-        ],
+        [good("1"), bad("9")],
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
 
@@ -73,13 +90,207 @@ def test_a_batch_that_was_never_opened_cannot_be_closed(conn: psycopg.Connection
         ledger.close_batch(conn, result())
 
 
+def test_rows_are_there_to_read_while_the_cycle_runs_and_recording_them_again_changes_nothing(conn: psycopg.Connection) -> None:
+    ledger.open_batch(conn, CYCLE)
+    for _ in range(2):
+        assert ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=1)], [good("1"), bad("9")])
+    assert conn.execute(RUNS).fetchall() == [("betpawa", "running", 1, "")]
+    assert conn.execute(LINES).fetchall() == [
+        ("bet9ja", "9", "failed", 3, "HTML, not JSON", None),
+        ("betpawa", "1", "completed", 1, "", AT),
+    ]
+    assert ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("2")])
+    assert conn.execute(RUNS).fetchall() == [("betpawa", "running", 2, "")]
+    found = ledger.batch(conn, CYCLE.cycle_id)
+    assert found is not None
+    assert found.status is RunStatus.RUNNING
+    assert ledger_readers.result_of(conn, found).runs == [run(Platform.BETPAWA, RunStatus.RUNNING)]
+
+
+def test_recording_nothing_is_nothing_and_of_one_listing_told_twice_the_later_line_counts(conn: psycopg.Connection) -> None:
+    ledger.open_batch(conn, CYCLE)
+    assert ledger.record(conn, CYCLE.cycle_id, [], [])
+    assert ledger.record(conn, CYCLE.cycle_id, [], [bad("9", attempts=1), bad("9", attempts=2)])
+    assert conn.execute(LINES).fetchall() == [("bet9ja", "9", "failed", 2, "HTML, not JSON", None)]
+
+
+def test_closing_keeps_every_recorded_line_and_corrects_those_it_speaks_of(conn: psycopg.Connection) -> None:
+    ledger.open_batch(conn, CYCLE)
+    ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)])
+    for _ in range(2):
+        ledger.close_batch(conn, result(outcomes=[bad("9"), good("3")]))
+    assert [(row[1], row[3]) for row in conn.execute(LINES)] == [("9", 3), ("1", 1), ("2", 1), ("3", 1)]
+    assert [row[:2] for row in conn.execute(RUNS)] == [("bet9ja", "failed"), ("betpawa", "completed"), ("sportybet", "completed")]
+
+
+@pytest.mark.parametrize(
+    ("ended", "left"),
+    [(RunStatus.COMPLETED, "failed"), (RunStatus.PARTIAL, "failed"), (RunStatus.FAILED, "failed"), (RunStatus.CANCELLED, "cancelled")],
+)
+def test_a_platform_that_nobody_speaks_of_at_the_end_has_not_completed(conn: psycopg.Connection, ended: RunStatus, left: str) -> None:
+    ledger.open_batch(conn, CYCLE)
+    ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING), run(Platform.BET9JA, RunStatus.RUNNING)], [])
+    ledger.close_batch(conn, result(status=ended, runs=[run(Platform.BETPAWA, RunStatus.COMPLETED)]))
+    assert conn.execute(RUNS).fetchall() == [
+        ("bet9ja", left, 2, "the cycle ended before this platform's part had"),
+        ("betpawa", "completed", 2, ""),
+    ]
+
+
+def test_a_late_record_or_heartbeat_leaves_a_closed_batch_as_it_is(conn: psycopg.Connection) -> None:
+    ledger.open_batch(conn, CYCLE)
+    ledger.close_batch(conn, result())
+    before = ledger.batch(conn, CYCLE.cycle_id)
+    assert not ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("late")])
+    assert not ledger.heartbeat(conn, CYCLE.cycle_id)
+    assert ledger.batch(conn, CYCLE.cycle_id) == before
+    assert [row[1] for row in conn.execute(RUNS)] == ["failed", "completed", "completed"]
+    assert [row[1] for row in conn.execute(LINES)] == ["9", "1"]
+
+
+def test_a_batch_that_was_never_opened_cannot_be_recorded(conn: psycopg.Connection) -> None:
+    with pytest.raises(ValueError, match="never opened"):
+        ledger.record(conn, 1, [], [])
+
+
+def test_what_is_wrong_with_an_answer_may_quote_a_nul(conn: psycopg.Connection) -> None:
+    ledger.open_batch(conn, CYCLE)
+    ledger.record(conn, CYCLE.cycle_id, [], [replace(bad("9"), failure_detail='no JSON: "\0\\u0000, caf\u00e9"')])
+    assert conn.execute("select error_detail from ops.event_scrape_status").fetchone() == ('no JSON: "\ufffd\\u0000, caf\u00e9"',)
+
+
+def test_an_interrupted_cycle_ends_at_its_last_sign_of_life_with_what_is_landed(conn: psycopg.Connection) -> None:
+    ledger.open_batch(conn, CYCLE)
+    ledger.record(
+        conn,
+        CYCLE.cycle_id,
+        [run(Platform.BETPAWA, RunStatus.RUNNING), run(Platform.BET9JA, RunStatus.RUNNING)],
+        [good("1"), good("not landed"), bad("9", attempts=2), bad("not asked", attempts=0)],
+    )
+    beat = datetime(2026, 5, 1, 12, 10, 5, tzinfo=UTC)
+    conn.execute("update ops.scrape_batches set heartbeat_at = %s", [beat])
+    landed = result(
+        status=RunStatus.INTERRUPTED,
+        finished_at=LATER + timedelta(hours=1),
+        runs=[replace(run(Platform.BETPAWA, RunStatus.INTERRUPTED), finished_at=LATER)],
+        outcomes=[good("1"), bad("9", attempts=1), good("not yet recorded")],
+    )
+    assert ledger.interrupt(conn, CYCLE.cycle_id, landed)
+    batch = ledger.last_batches(conn)[0]
+    assert (batch.status, batch.heartbeat_at, batch.finished_at) == (RunStatus.INTERRUPTED, beat, LATER)
+    assert [row[:2] for row in conn.execute(RUNS)] == [("bet9ja", "interrupted"), ("betpawa", "interrupted")]
+    lost = "the process died before the answer was landed"
+    assert conn.execute(LINES).fetchall() == [
+        ("bet9ja", "9", "failed", 1, "HTML, not JSON", None),
+        ("bet9ja", "not asked", "failed", 0, "HTML, not JSON", None),
+        ("betpawa", "1", "completed", 1, "", AT),
+        ("betpawa", "not landed", "interrupted", 1, lost, None),
+        ("betpawa", "not yet recorded", "completed", 1, "", AT),
+    ]
+    assert ledger_readers.unfilled(conn, CYCLE.cycle_id) == []
+    assert not ledger.interrupt(conn, CYCLE.cycle_id, landed)
+
+
+def test_a_cycle_that_ended_by_itself_is_not_interrupted(conn: psycopg.Connection) -> None:
+    ledger.open_batch(conn, CYCLE)
+    ledger.close_batch(conn, result())
+    before = [conn.execute(query).fetchall() for query in (RUNS, LINES)]
+    assert not ledger.interrupt(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, outcomes=[]))
+    assert ledger.last_batches(conn)[0].status is RunStatus.PARTIAL
+    assert [conn.execute(query).fetchall() for query in (RUNS, LINES)] == before
+
+
+def test_an_interrupted_cycle_of_which_nothing_is_landed_ends_at_its_last_heartbeat(conn: psycopg.Connection) -> None:
+    ledger.open_batch(conn, CYCLE)
+    ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
+    assert ledger.interrupt(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[]))
+    batch = ledger.last_batches(conn)[0]
+    assert batch.finished_at == batch.heartbeat_at
+    assert [row[2] for row in conn.execute(LINES)] == ["interrupted"]
+
+
+def test_a_resumed_cycle_runs_again_with_what_was_recorded_of_it(conn: psycopg.Connection) -> None:
+    ledger.open_batch(conn, CYCLE)
+    ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
+    ledger.interrupt(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[good("1")]))
+    ledger.open_batch(conn, replace(CYCLE, run_id="run-2"))
+    found = ledger.batch_of_run(conn, "run-2")
+    assert found is not None
+    assert (found.status, found.finished_at) == (RunStatus.RUNNING, None)
+    assert ledger.record(conn, CYCLE.cycle_id, [], [good("2")])
+    assert [row[1] for row in conn.execute(LINES)] == ["1", "2"]
+
+
+def test_the_columns_that_may_be_null_are_those_of_the_one_list() -> None:
+    nullable = {table: {c.name for c in metadata.tables[f"ops.{table}"].columns if c.nullable} for table in ledger_readers.NULLS}
+    assert nullable == {table: set(columns) for table, columns in ledger_readers.NULLS.items()}
+
+
 def test_every_column_of_the_ledger_is_filled_by_a_cycle(conn: psycopg.Connection) -> None:
     ledger.open_batch(conn, CYCLE)
-    ledger.close_batch(conn, result(runs=[replace(run(Platform.BETPAWA, RunStatus.PARTIAL, "a page failed"), p95_ms=20.0)]))
-    outcome = conn.execute(
-        "select 1 from ops.scrape_batches b join ops.scrape_runs r using (cycle_id) where not (b is null) and b is not null and r is not null"
-    ).fetchall()
-    assert outcome == [(1,)]
+    ledger.record(conn, CYCLE.cycle_id, [replace(run(Platform.BETPAWA, RunStatus.RUNNING), capture_s=None, floor_s=None)], [good("1")])
+    assert ledger_readers.unfilled(conn, CYCLE.cycle_id) == []
+    ledger.close_batch(conn, result())
+    assert ledger_readers.unfilled(conn, CYCLE.cycle_id) == []
+    silent = replace(run(Platform.BETPAWA, RunStatus.COMPLETED), p50_ms=None, capture_s=None)
+    ledger.close_batch(conn, result(runs=[silent], outcomes=[replace(good("1"), observed_at=None), replace(bad("9"), failure=None)]))
+    assert ledger_readers.unfilled(conn, CYCLE.cycle_id) == [
+        "ops.scrape_runs.p50_ms is null in 1 rows",
+        "ops.scrape_runs.capture_s is null in 1 rows",
+        "ops.event_scrape_status.error_class is null in 1 rows",
+        "ops.event_scrape_status.observed_at is null in 1 rows",
+    ]
+
+
+@pytest.mark.parametrize("status", [RunStatus.CANCELLED, RunStatus.INTERRUPTED, RunStatus.RUNNING])
+def test_a_cycle_without_its_own_end_is_not_the_last_of_its_hour(conn: psycopg.Connection, status: RunStatus) -> None:
+    later = replace(CYCLE, cycle_id=CYCLE.cycle_id + 1)
+    for cycle in (CYCLE, later):
+        ledger.open_batch(conn, cycle)
+        ledger.close_batch(conn, result(cycle=cycle))
+    failed = [run(platform, RunStatus.FAILED, "broken off") for platform in Platform]
+    ledger.close_batch(conn, result(cycle=later, runs=failed))
+    assert len(ledger_readers.failed_platforms(conn, CYCLE.partition_hour)) == 3
+    conn.execute("update ops.scrape_batches set status = %s where cycle_id = %s", [status, later.cycle_id])
+    assert ledger_readers.failed_platforms(conn, CYCLE.partition_hour) == ["bet9ja failed: 403"]
+
+
+def test_skew_is_between_what_the_first_good_answers_show_and_not_when_they_were_received(conn: psycopg.Connection) -> None:
+    ledger.open_batch(conn, CYCLE)
+    outcomes = [
+        replace(good("1"), received_at=AT + timedelta(seconds=4), observed_at=AT),
+        replace(good("a", Platform.SPORTYBET), observed_at=AT + timedelta(seconds=1)),
+        replace(good("b", Platform.SPORTYBET), observed_at=AT + timedelta(seconds=3)),
+        good("2", sr_id=8),
+        replace(bad("c", platform=Platform.SPORTYBET), sr_id=8),
+        replace(good("3"), sr_id=9, observed_at=None),
+        good("d", Platform.SPORTYBET, 9),
+    ]
+    ledger.close_batch(conn, result(outcomes=outcomes))
+    assert ledger_readers.skew_ms(conn, CYCLE.cycle_id).to_list() == [1000.0]
+
+
+def test_the_drop_is_measured_by_complete_stages_of_cycles_that_came_to_their_own_end(conn: psycopg.Connection) -> None:
+    fetched = {
+        1: (RunStatus.COMPLETED, "complete", 100),
+        2: (RunStatus.PARTIAL, "complete", 110),
+        3: (RunStatus.PARTIAL, "partial", 1),
+        4: (RunStatus.PARTIAL, "failed", 0),
+        5: (RunStatus.CANCELLED, "complete", 2),
+        6: (RunStatus.INTERRUPTED, "complete", 3),
+        7: (RunStatus.FAILED, "complete", 4),
+        9: (RunStatus.COMPLETED, "complete", 5),
+    }
+    insert = "insert into core.cycles values (%s, %s, 'manual', %s, 'betpawa', %s)"
+    for cycle_id, (status, completeness, n) in fetched.items():
+        conn.execute(insert, [cycle_id, AT, "full", AT])
+        ledger.open_batch(conn, replace(CYCLE, cycle_id=cycle_id))
+        ledger.close_batch(conn, result(cycle=replace(CYCLE, cycle_id=cycle_id), status=status, runs=[], outcomes=[]))
+        conn.execute(QUALITY, {"cycle_id": cycle_id, "at": AT, "fetched": n, "completeness": completeness})
+    conn.execute(insert, [8, AT, "full", AT])
+    assert quality.fetched_medians(conn, 8).rows() == [("betpawa", "capture", 105.0)]
+    conn.execute(insert, [10, AT, "events", AT])
+    assert quality.fetched_medians(conn, 10).is_empty()
 
 
 def test_the_summary_names_home_first_and_what_failed(conn: psycopg.Connection) -> None:
@@ -100,9 +311,6 @@ def test_silence_is_judged_by_the_last_sign_of_life_and_not_by_the_start(conn: p
     assert len(ledger.silent_batches(conn, 60)) == 1
     ledger.heartbeat(conn, CYCLE.cycle_id)
     assert ledger.silent_batches(conn, 60) == []
-    ledger.abandon(conn, CYCLE.cycle_id)
-    assert ledger.last_batches(conn)[0].status is RunStatus.FAILED
-    assert ledger.running_batches(conn, 60) == []
 
 
 def test_a_product_is_due_until_it_is_marked_and_again_when_anything_behind_it_changes(conn: psycopg.Connection) -> None:

@@ -90,6 +90,56 @@ def test_an_upgrade_forgets_the_old_ledger_which_replay_writes_anew_and_keeps_th
         assert conn.execute("select product from core.cycle_products").fetchall() == [("tournaments",)]
 
 
+LEDGER = """
+    insert into ops.scrape_batches values
+        (1, 'manual', 'full', null, 'betpawa', '2026-05-01Z', 'run', 'partial', '2026-05-01Z', '2026-05-01Z', '2026-05-01Z'),
+        (2, 'manual', 'full', null, 'betpawa', '2026-05-01Z', 'run', 'running', '2026-05-01Z', '2026-05-01Z', null);
+    insert into ops.scrape_runs values
+        (1, 'betpawa', 'completed', '2026-05-01Z', '2026-05-01Z', 3, 2, 2, 9, 99, '{}', 1, 2, ''),
+        (2, 'betpawa', 'running', '2026-05-01Z', '2026-05-01Z', 3, 2, 2, 9, 99, '{}', 1, 2, '');
+    insert into ops.event_scrape_status values
+        (1, 'betpawa', '7', 7, 'completed', 1, null, '', 200, '2026-05-01Z', '2026-05-01Z', 99, 12),
+        (1, 'betpawa', '8', 8, 'failed', 3, 'transient', 'reset', null, '2026-05-01Z', '2026-05-01Z', 0, 12);
+"""
+STATUSES = """
+    select
+        (select array_agg(status::text order by cycle_id) from ops.scrape_batches),
+        (select array_agg(status::text order by cycle_id) from ops.scrape_runs),
+        (select array_agg(status::text order by external_id) from ops.event_scrape_status)
+"""
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006"])
+def test_a_ledger_of_any_older_revision_is_kept_on_the_way_up_and_back(database_url: str, revision: str) -> None:
+    migrate.upgrade(database_url, revision)
+    with Database(database_url).connect() as conn:
+        conn.execute(LEDGER)
+        before = conn.execute(STATUSES).fetchone()
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+    with Database(database_url).connect() as conn:
+        assert conn.execute(STATUSES).fetchone() == before
+        assert conn.execute("select count(*) from palimpsest.event_scrape_status where observed_at is null").fetchone() == (2,)
+        assert conn.execute("select count(*) from palimpsest.scrape_runs where capture_s is null and floor_s is null").fetchone() == (2,)
+    migrate.downgrade(database_url, revision)
+    with Database(database_url).connect() as conn:
+        assert conn.execute(STATUSES).fetchone() == before
+
+
+def test_what_older_words_cannot_say_of_a_cycle_is_failed_after_a_downgrade(database_url: str) -> None:
+    migrate.upgrade(database_url)
+    with Database(database_url).connect() as conn:
+        conn.execute(LEDGER)
+        conn.execute("update ops.scrape_batches set status = 'interrupted' where cycle_id = 1")
+        conn.execute("update ops.scrape_runs set status = 'cancelled', capture_s = 1, floor_s = 1, clock_offset_s = 3600 where cycle_id = 1")
+        conn.execute("update ops.event_scrape_status set status = 'interrupted', observed_at = received_at where external_id = '8'")
+    migrate.downgrade(database_url, "0006")
+    with Database(database_url).connect() as conn:
+        assert conn.execute(STATUSES).fetchone() == (["failed", "running"], ["failed", "running"], ["completed", "failed"])
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+
+
 def test_an_upgrade_that_is_repeated_keeps_rows_and_grants(database_url: str, conn: psycopg.Connection) -> None:
     conn.execute("insert into ops.host_state values ('host', null, '', now())")
     role = f"analyst_{conn.info.dbname}"

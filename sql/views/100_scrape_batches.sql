@@ -33,8 +33,8 @@ comment on column palimpsest.scrape_batches.sr_ids is 'SportRadar ids asked for,
 comment on column palimpsest.scrape_batches.home_platform is 'Home platform in force.';
 comment on column palimpsest.scrape_batches.partition_hour is 'UTC hour (Dagster partition) it belongs to.';
 comment on column palimpsest.scrape_batches.run_id is 'Dagster run that scraped it.';
-comment on column palimpsest.scrape_batches.status is 'running; completed: all platforms; partial: some; failed: none.';
+comment on column palimpsest.scrape_batches.status is 'running; completed: all platforms; partial: some; failed: none; cancelled: somebody ended it; interrupted: its process died.';
 comment on column palimpsest.scrape_batches.started_at is 'Begin of the cycle.';
 comment on column palimpsest.scrape_batches.heartbeat_at is 'Last sign of life of the process that runs it.';
-comment on column palimpsest.scrape_batches.finished_at is 'End; null while it runs.';
-comment on column palimpsest.scrape_batches.summary is 'How each platform fared, e.g. betpawa ok, sportybet ok, bet9ja failed.';
+comment on column palimpsest.scrape_batches.finished_at is 'End, of an interrupted one its last sign of life; null while it runs.';
+comment on column palimpsest.scrape_batches.summary is 'How each platform fared, or fares so far, e.g. betpawa ok, sportybet ok, bet9ja failed.';

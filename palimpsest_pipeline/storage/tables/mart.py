@@ -157,7 +157,9 @@ class RunQuality(Base):
     bytes: Mapped[BigInt] = column("Body bytes after decompression.")
     wall_s: Mapped[float] = column("First request to last answer, seconds.", type_=sa.Double)
     change_ratio: Mapped[Ratio | None] = column("changed / (changed + confirmed); null without either.")
-    drop_vs_median: Mapped[Ratio | None] = column("1 - fetched / trailing median of earlier cycles of the same scope; null without a history.")
+    drop_vs_median: Mapped[Ratio | None] = column(
+        "1 - fetched / trailing median of earlier cycles of the same scope that were complete in this stage; null without a history."
+    )
     completeness: Mapped[Completeness] = column("complete, partial or failed.", type_=one_of(Completeness))
     blocked_downstream: Mapped[bool] = column("The stage failed, so nothing of this platform was derived from the cycle.")
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")

@@ -22,10 +22,13 @@ class ScrapeBatch(Base):
     home_platform: Mapped[Platform] = column("Home platform in force.", type_=one_of(Platform))
     partition_hour: Mapped[Instant] = column("UTC hour (Dagster partition) the cycle belongs to.")
     run_id: Mapped[Text | None] = column("Dagster run that scraped it.")
-    status: Mapped[RunStatus] = column("completed: all platforms; partial: some; failed: none.", type_=one_of(RunStatus))
+    status: Mapped[RunStatus] = column(
+        "running; completed: all platforms; partial: some; failed: none; cancelled: somebody ended it; interrupted: its process died.",
+        type_=one_of(RunStatus),
+    )
     started_at: Mapped[Instant] = column("Begin of the cycle.")
     heartbeat_at: Mapped[Instant] = column("Last sign of life of the process that runs it.")
-    finished_at: Mapped[Instant | None] = column("End of the cycle; null while it runs.")
+    finished_at: Mapped[Instant | None] = column("End of the cycle, of an interrupted one its last sign of life; null while it runs.")
 
 
 class ScrapeRun(Base):
@@ -34,9 +37,9 @@ class ScrapeRun(Base):
 
     cycle_id: Mapped[BigInt] = key("Cycle (batch) the run belongs to.", foreign_key="ops.scrape_batches.cycle_id")
     platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
-    status: Mapped[RunStatus] = column("completed, partial or failed.", type_=one_of(RunStatus))
+    status: Mapped[RunStatus] = column("As of the batch; running until the platform's part is over.", type_=one_of(RunStatus))
     started_at: Mapped[Instant] = column("First request.")
-    finished_at: Mapped[Instant] = column("Last answer.")
+    finished_at: Mapped[Instant] = column("Last answer; while it runs, the last one so far.")
     discovered: Mapped[int] = column("Match listings that discovery found (0 in a cycle that does not discover).")
     targets: Mapped[int] = column("Listings that capture asked for.")
     fetched: Mapped[int] = column("Listings with a usable answer.")
@@ -46,6 +49,15 @@ class ScrapeRun(Base):
     p50_ms: Mapped[float | None] = column("Median request duration in ms; null without a request.", type_=sa.Double)
     p95_ms: Mapped[float | None] = column("95th percentile of request duration in ms.", type_=sa.Double)
     message: Mapped[Text] = column("Why it is not completed, in words; empty when it is.")
+    clock_offset_s: Mapped[float | None] = column(
+        "How far the host's clock is ahead of ours in seconds, the median of its answers; null when none told.", type_=sa.Double
+    )
+    capture_s: Mapped[float | None] = column(
+        "First request of the capture to its last answer in seconds; null without a capture, or written before this was kept.", type_=sa.Double
+    )
+    floor_s: Mapped[float | None] = column(
+        "Least seconds in which the host's budget allows requests of the durations measured; null like capture_s.", type_=sa.Double
+    )
 
 
 class EventScrapeStatus(Base):
@@ -59,15 +71,23 @@ class EventScrapeStatus(Base):
     platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
     external_id: Mapped[Text] = key("The platform's own event id.")
     sr_id: Mapped[BigInt | None] = column("SportRadar id of the fixture, where known.")
-    status: Mapped[RunStatus] = column("completed or failed.", type_=one_of(RunStatus))
+    status: Mapped[RunStatus] = column(
+        "completed; failed; cancelled: the cycle was ended before the verdict; interrupted: its process died before the verdict was landed.",
+        type_=one_of(RunStatus),
+    )
     attempts: Mapped[int] = column("Requests sent for it.")
-    error_class: Mapped[FailureClass | None] = column("Failure class of the last attempt; null when completed.", type_=one_of(FailureClass))
+    error_class: Mapped[FailureClass | None] = column(
+        "Failure class of the last attempt; null when completed, or when the cycle ended before one had failed.", type_=one_of(FailureClass)
+    )
     error_detail: Mapped[Text] = column("What was wrong, in words; empty when completed.")
     http_status: Mapped[int | None] = column("HTTP status of the last attempt; null when no answer came.")
-    requested_at: Mapped[Instant] = column("Start of the last attempt.")
+    requested_at: Mapped[Instant] = column("Start of the first attempt.")
     received_at: Mapped[Instant] = column("Last body byte, or the instant the failure was known.")
     bytes: Mapped[BigInt] = column("Body bytes after decompression.")
-    duration_ms: Mapped[float] = column("Duration of the last attempt in ms.", type_=sa.Double)
+    duration_ms: Mapped[float] = column("From the first request to the verdict in ms, waits between tries included.", type_=sa.Double)
+    observed_at: Mapped[Instant | None] = column(
+        "Instant that the good answer shows: received_at less its age in an edge cache; null when not completed, or written before this was kept."
+    )
 
 
 class ListingId(Base):
