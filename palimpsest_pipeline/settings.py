@@ -35,15 +35,20 @@ class PlatformSettings(BaseModel):
 
     base_url: HttpUrl
     headers: dict[str, str] = Field(default={}, description="Headers added to the platform's own, or replacing them")
+    user_agent: str | None = Field(default=None, description="How we name ourselves to the platform; unset: the platform's own default")
     proxy: SecretStr | None = Field(default=None, description="Proxy URL: the sites block data-centre addresses")
     max_in_flight: int = Field(ge=1, description="Requests at the same time")
     min_gap_s: float = Field(ge=0, description="Least time between two starts, seconds")
+    jitter_s: float = Field(default=0, ge=0, description="Drawn from 0 up to this on top of each gap, seconds")
+    max_per_s: float | None = Field(default=None, gt=0, description="Most starts in any second; unset: no such limit")
     connect_timeout_s: float = Field(default=10, gt=0)
     read_timeout_s: float = Field(default=20, gt=0)
     total_timeout_s: float = Field(default=45, gt=0)
     max_attempts: int = Field(default=3, ge=1, description="Tries per request, the first included")
     backoff_initial_s: float = Field(default=0.5, ge=0)
     backoff_max_s: float = Field(default=10, ge=0)
+    stall_s: float = Field(default=10, gt=0, description="A request under way for so long, and nothing answered: the host is left alone for a while")
+    give_up_s: float = Field(default=60, gt=0, description="Left alone for so long without one good answer: not asked any more in this scrape")
     max_body_bytes: int = Field(default=32 * 2**20, ge=1024, description="Largest body taken, after decompression")
 
 
@@ -64,6 +69,7 @@ class SportybetSettings(PlatformSettings):
     country: str = "ng"
     max_in_flight: int = Field(default=5, ge=1)
     min_gap_s: float = Field(default=0.1, ge=0)
+    jitter_s: float = Field(default=0.02, ge=0)
 
 
 class Bet9jaSettings(PlatformSettings):
@@ -73,6 +79,7 @@ class Bet9jaSettings(PlatformSettings):
     cache_version: str = "1.301.2.225"
     max_in_flight: int = Field(default=12, ge=1)
     min_gap_s: float = Field(default=0.025, ge=0)
+    jitter_s: float = Field(default=0.005, ge=0)
 
 
 class Settings(BaseSettings):
@@ -91,6 +98,7 @@ class Settings(BaseSettings):
     bet9ja: Bet9jaSettings = Bet9jaSettings()
     full_cycle_minutes: int = Field(default=30, ge=1, le=60, description="Cadence of the full cycle's schedule, minutes; divides 60")
     grace_minutes: int = Field(default=10, ge=0, lt=60, description="How long after its hour a live run may still belong to it")
+    patience: int = Field(default=8, ge=0, description="How often a fixture lets later ones go past before places are kept for it")
     landing_retention_days: int = Field(default=7, ge=1)
     history_hot_days: int = Field(default=7, ge=1, description="Days of odds history kept in Postgres")
     min_mapped_rate: float = Field(default=0.95, ge=0, le=1, description="A check warns when a platform's mapped markets are fewer, share of 1")

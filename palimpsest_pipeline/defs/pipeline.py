@@ -14,11 +14,13 @@ from ..landing import Landing
 from ..markets import Vocabulary, vocabulary
 from ..platforms.base import PlatformAdapter
 from ..platforms.registry import adapters, parser_version
-from ..scrape.sinks import Progress
+from ..scrape import Engine, hosts
+from ..scrape.budget import BreakerRule, Budget
+from ..scrape.sinks import AnswerSink, Watch
 from ..settings import Settings, SettingsError
 from ..storage.database import Database
 from ..storage.embedded import EmbeddedPostgres
-from ..wire import HostConfig, HostLimits, PlatformClient
+from ..wire import HostConfig, PlatformClient
 
 DATABASES = ("palimpsest", "dagster")
 """Ours, and Dagster's storage."""
@@ -45,7 +47,7 @@ class Pipeline:
     """What every asset needs: where the data is, what time it is, and how each platform is asked and read."""
 
     settings: Settings
-    progress: Progress | None = None
+    progress: Watch | None = None
     """Who watches a scrape; None: the log of the run."""
 
     @cached_property
@@ -91,28 +93,41 @@ class Pipeline:
         return self.database.connect()
 
     @asynccontextmanager
-    async def clients(self) -> AsyncIterator[Mapping[Platform, PlatformClient]]:
-        """One open client per platform, each with its host's budget."""
+    async def engine(self, sink: AnswerSink, watch: Watch | None = None) -> AsyncIterator[Engine]:
+        """A running engine with a client and a budget for each platform's host; every answer goes to `sink`."""
         async with AsyncExitStack() as stack:
-            yield {p: await stack.enter_async_context(PlatformClient(self._host(p), clock=self.clock)) for p in self.platforms}
+            clients = {p: await stack.enter_async_context(PlatformClient(self._host(p), self.clock)) for p in self.platforms}
+            asked = hosts(self.adapters, clients, self.budgets)
+            yield await stack.enter_async_context(Engine(asked, sink, clock=self.clock, watch=watch, patience=self.settings.patience))
+
+    @cached_property
+    def budgets(self) -> Mapping[Platform, Budget]:
+        """How much each platform's host may be asked."""
+        return {platform: self._budget(platform) for platform in self.platforms}
+
+    def _budget(self, platform: Platform) -> Budget:
+        s = self.settings.platform(platform)
+        return Budget(
+            max_in_flight=s.max_in_flight,
+            min_gap_s=s.min_gap_s,
+            jitter_s=s.jitter_s,
+            max_per_s=s.max_per_s,
+            max_attempts=s.max_attempts,
+            backoff_initial_s=s.backoff_initial_s,
+            backoff_max_s=s.backoff_max_s,
+            breaker=BreakerRule(stall_s=s.stall_s, give_up_s=s.give_up_s),
+        )
 
     def _host(self, platform: Platform) -> HostConfig:
         s = self.settings.platform(platform)
-        limits = HostLimits(
-            max_in_flight=s.max_in_flight,
-            min_gap_s=s.min_gap_s,
+        ours = {"user-agent": s.user_agent} if s.user_agent else {}
+        return HostConfig(
+            platform=platform,
+            base_url=s.base_url,
+            headers={**self.adapters[platform].headers(), **ours, **s.headers},
+            proxy=s.proxy.get_secret_value() if s.proxy else None,
             connect_timeout_s=s.connect_timeout_s,
             read_timeout_s=s.read_timeout_s,
             total_timeout_s=s.total_timeout_s,
             max_body_bytes=s.max_body_bytes,
-            max_attempts=s.max_attempts,
-            backoff_initial_s=s.backoff_initial_s,
-            backoff_max_s=s.backoff_max_s,
-        )
-        return HostConfig(
-            platform=platform,
-            base_url=s.base_url,
-            headers={**self.adapters[platform].headers(), **s.headers},
-            proxy=s.proxy.get_secret_value() if s.proxy else None,
-            limits=limits,
         )

@@ -1,14 +1,17 @@
-"""Progress of a scrape, for a log and for a terminal. Both are `scrape.sinks.Progress`."""
+"""Progress of a scrape, for a log and for a terminal. Both are a `scrape.sinks.Watch`."""
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..domain.words import Platform
+from ..domain.cycles import EventOutcome
+from ..domain.exchange import Answer
+from ..domain.words import Platform, RunStatus
+from ..scrape.sinks import HostView
 
 LOG_EVERY_S: Final = 15.0
 
@@ -24,12 +27,19 @@ class LogProgress:
         self._failed: Counter[Platform] = Counter()
         self._last = time.monotonic()
 
-    def start(self, platform: Platform, total: int) -> None:
-        self._total[platform] += total
+    def planned(self, platform: Platform, n: int) -> None:
+        self._total[platform] += n
 
-    def advance(self, platform: Platform, ok: bool) -> None:
-        self._done[platform] += 1
-        self._failed[platform] += not ok
+    def answered(self, answer: Answer) -> None:
+        pass
+
+    def host(self, platform: Platform, view: HostView) -> None:
+        self._log(f"{platform} is {view.state}: {view.reason}" if view.reason else f"{platform} is {view.state}")
+
+    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+        for outcome in outcomes:
+            self._done[outcome.platform] += 1
+            self._failed[outcome.platform] += outcome.status is not RunStatus.COMPLETED
         now = time.monotonic()
         if now - self._last >= self._every_s or sum(self._done.values()) == sum(self._total.values()):
             self._last = now
@@ -61,15 +71,21 @@ class BarProgress:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def start(self, platform: Platform, total: int) -> None:
+    def planned(self, platform: Platform, n: int) -> None:
         task = self._tasks.get(platform)
         if task is None:
-            self._tasks[platform] = self._bars.add_task(platform, total=total, failed="")
+            self._tasks[platform] = self._bars.add_task(platform, total=n, failed="")
         else:
-            self._bars.update(task, total=(self._bars.tasks[task].total or 0) + total)
+            self._bars.update(task, total=(self._bars.tasks[task].total or 0) + n)
 
-    def advance(self, platform: Platform, ok: bool) -> None:
-        self._failed[platform] += not ok
-        if platform in self._tasks:
-            failed = f"{self._failed[platform]} failed" if self._failed[platform] else ""
-            self._bars.update(self._tasks[platform], advance=1, failed=failed)
+    def answered(self, answer: Answer) -> None:
+        pass
+
+    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+        for outcome in outcomes:
+            self._failed[outcome.platform] += outcome.status is not RunStatus.COMPLETED
+            failed = f"{self._failed[outcome.platform]} failed" if self._failed[outcome.platform] else ""
+            self._bars.update(self._tasks[outcome.platform], advance=1, failed=failed)
+
+    def host(self, platform: Platform, view: HostView) -> None:
+        pass

@@ -1,9 +1,24 @@
-"""The scrape: discover, choose targets, capture, and say what came of it. asyncio; no database, no Dagster, no settings: sinks are given to it."""
+"""The scrape: discover, choose targets, capture, and say what came of it. Asks through one engine; no database, no Dagster, no settings."""
 
 from .capture import capture
-from .cycle import Scraped, run_cycle
-from .discovery import Found, discover
-from .ledger import discovery_result
+from .cycle import Scraped, hosts, run_cycle
+from .discovery import discover
+from .engine import Engine, Host
+from .outcomes import broken_off, discovery_result, outcomes_of_landed
+from .tally import Tally
 from .targets import targets
 
-__all__ = ["Found", "Scraped", "capture", "discover", "discovery_result", "run_cycle", "targets"]
+__all__ = [
+    "Engine",
+    "Host",
+    "Scraped",
+    "Tally",
+    "broken_off",
+    "capture",
+    "discover",
+    "discovery_result",
+    "hosts",
+    "outcomes_of_landed",
+    "run_cycle",
+    "targets",
+]

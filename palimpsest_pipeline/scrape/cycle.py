@@ -9,10 +9,13 @@ from ..domain.observations import Discovery
 from ..domain.words import Platform, Sport
 from ..platforms.base import PlatformAdapter
 from ..wire import PlatformClient
+from .budget import Budget
 from .capture import capture
 from .discovery import discover
-from .ledger import discovery_result
-from .sinks import AnswerSink, Progress
+from .engine import Engine, Host
+from .guard import guarded_judge
+from .outcomes import discovery_result
+from .tally import Tally
 from .targets import targets
 
 
@@ -25,20 +28,22 @@ class Scraped:
     result: CycleResult
 
 
-async def run_cycle(
-    cycle: Cycle,
-    adapters: Mapping[Platform, PlatformAdapter],
-    clients: Mapping[Platform, PlatformClient],
-    sink: AnswerSink,
-    *,
-    sport: Sport,
-    clock: Clock,
-    progress: Progress | None = None,
-) -> Scraped:
-    """Discover everything, then capture every fixture that has not kicked off. Platforms fail by themselves; what `sink` raises ends the cycle."""
-    found = await discover(cycle, adapters, clients, sink, sport=sport, clock=clock, progress=progress)
-    listings = [listing for discovery in found.discoveries.values() for listing in discovery.listings]
+def hosts(
+    adapters: Mapping[Platform, PlatformAdapter], clients: Mapping[Platform, PlatformClient], budgets: Mapping[Platform, Budget]
+) -> dict[Platform, Host]:
+    """What an engine needs of each platform that has a client."""
+    return {platform: Host(client, guarded_judge(adapters[platform]), budgets[platform]) for platform, client in clients.items()}
+
+
+async def run_cycle(cycle: Cycle, adapters: Mapping[Platform, PlatformAdapter], engine: Engine, *, sport: Sport, clock: Clock) -> Scraped:
+    """Discover everything, then capture every fixture that has not kicked off. Platforms fail by themselves; what ends the engine ends the cycle.
+
+    Both through one engine: a host that was found blocking or slow in discovery is known as such to the capture.
+    """
+    tally = Tally()
+    discoveries = await discover(adapters, engine, sport=sport, tally=tally)
+    listings = [listing for discovery in discoveries.values() for listing in discovery.listings]
     wanted = targets(listings, cycle.home_platform, clock.now())
-    earlier = discovery_result(cycle, found, clock.now())
-    result = await capture(cycle, wanted, adapters, clients, sink, clock=clock, progress=progress, earlier=earlier)
-    return Scraped(found.discoveries, wanted, result)
+    earlier = discovery_result(cycle, discoveries, tally, clock.now())
+    result = await capture(cycle, wanted, adapters, engine, clock=clock, earlier=earlier)
+    return Scraped(discoveries, wanted, result)

@@ -1,7 +1,7 @@
 """What a scrape hands its results to, as protocols. No implementation that stores anything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..domain.cycles import EventOutcome
@@ -13,18 +13,6 @@ class AnswerSink(Protocol):
     """Takes every answer of every attempt, at once, in order of arrival. What it raises ends the scrape: nothing is fetched that cannot be kept."""
 
     def append(self, answer: Answer) -> None: ...
-
-
-class Progress(Protocol):
-    """Watches a scrape. Called on the event loop: must not block."""
-
-    def start(self, platform: Platform, total: int) -> None:
-        """`total` more listings of this platform are about to be asked for."""
-        ...
-
-    def advance(self, platform: Platform, ok: bool) -> None:
-        """One listing's asking is over."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +39,32 @@ class Watch(Protocol):
         ...
 
     def settled(self, outcomes: Sequence[EventOutcome]) -> None:
-        """These listings' asking is over."""
+        """The asking of these is over, one for each that was planned. Those of discovery are no listings: their `external_id` is empty."""
         ...
 
     def host(self, platform: Platform, view: HostView) -> None:
         """A host's state has changed."""
         ...
+
+
+@dataclass(slots=True)
+class Watches:
+    """A Watch that passes on to any number of others."""
+
+    members: list[Watch] = field(default_factory=list)
+
+    def planned(self, platform: Platform, n: int) -> None:
+        for watch in self.members:
+            watch.planned(platform, n)
+
+    def answered(self, answer: Answer) -> None:
+        for watch in self.members:
+            watch.answered(answer)
+
+    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+        for watch in self.members:
+            watch.settled(outcomes)
+
+    def host(self, platform: Platform, view: HostView) -> None:
+        for watch in self.members:
+            watch.host(platform, view)

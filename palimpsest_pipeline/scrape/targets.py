@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from ..domain.cycles import Target
 from ..domain.observations import Listing
@@ -30,15 +30,16 @@ def targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[
 
 
 def ordered(found: Iterable[Target], home: Platform, now: datetime) -> list[Target]:
-    """Those that have not kicked off at `now`: by urgency, kickoff, more platforms first, home first."""
+    """Those that have not kicked off at `now`, in the order of `rank`."""
+    return sorted((target for target in found if target.kickoff_at > now), key=lambda target: rank(target, home, now))
 
-    def rank(target: Target) -> tuple[int, datetime, int, bool, int, list[tuple[Platform, tuple[str, ...]]]]:
-        tier = sum(target.kickoff_at - now >= tier for tier in TIERS)
-        # The last two only make the order of equals the same every time.
-        last = (target.sr_id or 0, sorted((p, ids) for p, ids in target.listings.items()))
-        return tier, target.kickoff_at, -len(target.listings), home not in target.listings, *last
 
-    return sorted((target for target in found if target.kickoff_at > now), key=rank)
+def rank(target: Target, home: Platform, now: datetime) -> tuple[Any, ...]:
+    """Where a target stands at `now`, smaller first: by urgency, kickoff, more platforms, home first."""
+    tier = sum(target.kickoff_at - now >= tier for tier in TIERS)
+    # The last two only make the order of equals the same every time.
+    last = (target.sr_id or 0, sorted((p, ids) for p, ids in target.listings.items()))
+    return tier, target.kickoff_at, -len(target.listings), home not in target.listings, *last
 
 
 def _once(listings: Iterable[Listing]) -> list[Listing]:

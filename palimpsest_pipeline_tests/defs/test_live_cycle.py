@@ -1,7 +1,7 @@
 """A live cycle as the runs drive it: broken off half-way, refused, and with the older generation of BetPawa's interface."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +10,12 @@ import pytest
 from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.launch import INTERRUPTED
 from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.cycles import EventOutcome
+from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.instants import hour_of
 from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import LandingError
+from palimpsest_pipeline.scrape.sinks import HostView
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
@@ -33,19 +36,26 @@ TOTALS_SQL = """
 
 
 class InterruptedAfter:
-    """A Progress: presses Ctrl-C when so many askings are over."""
+    """A Watch: presses Ctrl-C when so many askings are over."""
 
     def __init__(self, n: int | None = None) -> None:
         self.n = n
         self.over = 0
 
-    def start(self, platform: Platform, total: int) -> None:
+    def planned(self, platform: Platform, n: int) -> None:
         pass
 
-    def advance(self, platform: Platform, ok: bool) -> None:
-        self.over += 1
-        if self.over == self.n:
-            signal.raise_signal(signal.SIGINT)
+    def answered(self, answer: Answer) -> None:
+        pass
+
+    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+        for _ in outcomes:
+            self.over += 1
+            if self.over == self.n:
+                signal.raise_signal(signal.SIGINT)
+
+    def host(self, platform: Platform, view: HostView) -> None:
+        pass
 
 
 def begun(pipeline: Pipeline, *sr_ids: int) -> live.Begun:

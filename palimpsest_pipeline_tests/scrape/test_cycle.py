@@ -3,18 +3,22 @@
 import asyncio
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
+from aiohttp import web
 
-from palimpsest_pipeline.domain.cycles import CycleResult, PlatformRun, Target
+from palimpsest_pipeline.domain.cycles import CycleResult, EventOutcome, PlatformRun, Target
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Discovery
 from palimpsest_pipeline.domain.words import Completeness, FailureClass, Platform, RunStatus, Scope, Sport
-from palimpsest_pipeline.scrape import capture, discover, discovery_result, run_cycle
+from palimpsest_pipeline.scrape import Scraped, Tally, capture, discover, discovery_result, run_cycle
+from palimpsest_pipeline.scrape.budget import BreakerRule
+from palimpsest_pipeline.scrape.sinks import AnswerSink, HostView, Watch
 
-from ..fixtures.loopback import after, answering, silence
+from ..fixtures.loopback import Responder, after, answering, silence
 from .world import NOW, QUICK, Dialect, World, cycle, open_world
 
 P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
@@ -23,17 +27,37 @@ LATER = NOW + timedelta(hours=3)
 
 @dataclass
 class Watching:
-    """Progress that remembers."""
+    """A Watch that remembers."""
 
     totals: dict[Platform, int] = field(default_factory=lambda: defaultdict(int))
+    attempts: dict[Platform, int] = field(default_factory=lambda: defaultdict(int))
     good: dict[Platform, int] = field(default_factory=lambda: defaultdict(int))
     bad: dict[Platform, int] = field(default_factory=lambda: defaultdict(int))
+    states: list[tuple[Platform, str]] = field(default_factory=list)
 
-    def start(self, platform: Platform, total: int) -> None:
-        self.totals[platform] += total
+    def planned(self, platform: Platform, n: int) -> None:
+        self.totals[platform] += n
 
-    def advance(self, platform: Platform, ok: bool) -> None:
-        (self.good if ok else self.bad)[platform] += 1
+    def answered(self, answer: Answer) -> None:
+        self.attempts[answer.request.platform] += 1
+
+    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+        for outcome in outcomes:
+            (self.good if outcome.status is RunStatus.COMPLETED else self.bad)[outcome.platform] += 1
+
+    def host(self, platform: Platform, view: HostView) -> None:
+        self.states.append((platform, view.state))
+
+
+def when_all_are_here(together: asyncio.Barrier) -> Responder:
+    """Answers once so many requests are under way at the same time."""
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        async with asyncio.timeout(5):
+            await together.wait()
+        return await answering()(request)
+
+    return respond
 
 
 def run_of(result: CycleResult, platform: Platform) -> PlatformRun:
@@ -41,8 +65,21 @@ def run_of(result: CycleResult, platform: Platform) -> PlatformRun:
     return run
 
 
-async def captured(world: World, *targets: Target, **more: object) -> CycleResult:
-    return await capture(cycle(Scope.EVENTS), targets, world.adapters, world.clients, world.sink, clock=world.clock, **more)  # type: ignore[arg-type]
+async def captured(world: World, *targets: Target, watch: Watch | None = None, **more: object) -> CycleResult:
+    async with world.engine(watch=watch) as engine:
+        return await capture(cycle(Scope.EVENTS), targets, world.adapters, engine, clock=world.clock, **more)  # type: ignore[arg-type]
+
+
+async def discovered(world: World, sink: AnswerSink | None = None) -> CycleResult:
+    async with world.engine(sink) as engine:
+        tally = Tally()
+        found = await discover(world.adapters, engine, sport=Sport.FOOTBALL, tally=tally)
+    return discovery_result(cycle(), found, tally, world.clock.now())
+
+
+async def scraped_whole(world: World, watch: Watch | None = None) -> Scraped:
+    async with world.engine(watch=watch) as engine:
+        return await run_cycle(cycle(), world.adapters, engine, sport=Sport.FOOTBALL, clock=world.clock)
 
 
 def three_fixtures(world: World) -> None:
@@ -54,7 +91,7 @@ def three_fixtures(world: World) -> None:
 async def test_a_whole_cycle_lands_every_answer_and_accounts_for_every_listing() -> None:
     async with open_world() as world:
         three_fixtures(world)
-        scraped = await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+        scraped = await scraped_whole(world)
     result = scraped.result
     assert result.status is RunStatus.COMPLETED
     assert {(o.platform, o.external_id, o.sr_id, o.status) for o in result.outcomes} == {
@@ -83,7 +120,7 @@ async def test_one_platform_down_leaves_the_others_complete_and_says_so() -> Non
     async with open_world() as world:
         three_fixtures(world)
         world.hosts[S].script("/tree", answering(503))
-        scraped = await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+        scraped = await scraped_whole(world)
     assert scraped.discoveries[S].completeness is Completeness.FAILED
     statuses = {run.platform: run.status for run in scraped.result.runs}
     assert statuses == {P: RunStatus.COMPLETED, S: RunStatus.FAILED, B: RunStatus.COMPLETED}
@@ -97,7 +134,7 @@ async def test_nothing_reachable_is_a_failed_cycle_not_an_empty_one() -> None:
     async with open_world() as world:
         for host in world.hosts.values():
             host.script("/tree", answering(403, b"<html>no</html>"))
-        scraped = await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+        scraped = await scraped_whole(world)
     assert scraped.result.status is RunStatus.FAILED
     assert all(run.errors_by_class == {"blocked": 1} for run in scraped.result.runs)
 
@@ -106,9 +143,7 @@ async def test_a_platform_that_lists_nothing_at_all_has_failed() -> None:
     async with open_world() as world:
         three_fixtures(world)
         world.lists(B, {})
-        found = await discover(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
-    assert found.discoveries[B].completeness is Completeness.COMPLETE
-    run = run_of(discovery_result(cycle(), found, world.clock.now()), B)
+        run = run_of(await discovered(world), B)
     assert (run.status, run.message) == (RunStatus.FAILED, "nothing is listed")
 
 
@@ -116,7 +151,7 @@ async def test_a_page_that_failed_makes_its_platform_partial() -> None:
     async with open_world() as world:
         three_fixtures(world)
         world.hosts[P].script("/page/1", answering(404))
-        scraped = await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+        scraped = await scraped_whole(world)
     run = run_of(scraped.result, P)
     assert (run.status, run.discovered, run.fetched, run.message) == (RunStatus.PARTIAL, 2, 2, "a page is missing")
 
@@ -137,7 +172,7 @@ async def test_an_exception_in_one_dialect_fails_that_platform_only(broken: type
     async with open_world() as world:
         three_fixtures(world)
         world.adapters[S] = broken(S)
-        scraped = await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+        scraped = await scraped_whole(world)
     assert scraped.discoveries[S].completeness is Completeness.FAILED
     assert said in scraped.discoveries[S].reason
     assert {run.platform: run.status for run in scraped.result.runs} == {P: RunStatus.COMPLETED, S: RunStatus.FAILED, B: RunStatus.COMPLETED}
@@ -182,23 +217,17 @@ async def test_a_sink_that_cannot_keep_ends_the_scrape() -> None:
     async with open_world() as world:
         three_fixtures(world)
         with pytest.raises(ExceptionGroup) as raised:
-            await discover(cycle(), world.adapters, world.clients, Full(), sport=Sport.FOOTBALL, clock=world.clock)
+            await discovered(world, Full())
     assert raised.value.subgroup(OSError) is not None
 
 
 async def test_the_requests_of_one_fixture_are_under_way_on_all_its_platforms_at_once() -> None:
     together = asyncio.Barrier(3)
-
-    async def with_the_others(_: object):  # type: ignore[no-untyped-def]
-        async with asyncio.timeout(5):
-            await together.wait()
-        return await answering()(_)  # type: ignore[arg-type]
-
     async with open_world(lambda _: replace(QUICK, max_in_flight=1)) as world:
         targets = []
         for n in range(4):
             for platform in Platform:
-                world.hosts[platform].script(f"/detail/{n}", with_the_others)
+                world.hosts[platform].script(f"/detail/{n}", when_all_are_here(together))
             targets.append(Target(n + 1, LATER, {platform: (str(n),) for platform in Platform}))
         result = await captured(world, *targets)
     assert result.status is RunStatus.COMPLETED
@@ -207,7 +236,7 @@ async def test_the_requests_of_one_fixture_are_under_way_on_all_its_platforms_at
 
 
 async def test_fixtures_that_do_not_need_a_slow_host_are_not_kept_waiting_by_it() -> None:
-    async with open_world(lambda _: replace(QUICK, max_in_flight=1, read_timeout_s=5)) as world:
+    async with open_world(lambda _: replace(QUICK, max_in_flight=1), read_timeout_s=5) as world:
         gate = asyncio.Event()
 
         async def slow(request: object):  # type: ignore[no-untyped-def]
@@ -242,13 +271,13 @@ async def test_budgets_hold_per_host_and_are_used() -> None:
     assert 1 < world.hosts[P].most_in_flight <= 4
 
 
-async def test_several_listings_of_a_fixture_on_one_platform_are_all_fetched_one_after_the_other() -> None:
+async def test_several_listings_of_a_fixture_on_one_platform_are_asked_together_and_the_first_good_one_counts_for_the_skew() -> None:
     async with open_world() as world:
+        together = asyncio.Barrier(3)
         for external_id in ("a", "b", "c"):
-            world.hosts[P].script(f"/detail/{external_id}", after(0.003, answering()))
+            world.hosts[P].script(f"/detail/{external_id}", when_all_are_here(together))
         world.hosts[B].script("/detail/b", answering(Age="2"))
         result = await captured(world, Target(1, LATER, {P: ("a", "b", "c"), B: ("b",)}))
-    assert world.hosts[P].most_in_flight == 1
     assert sorted(o.external_id for o in result.outcomes if o.platform is P) == ["a", "b", "c"]
     first = {p: min(a.observed_at for a in world.sink.of(p)) for p in (P, B)}
     assert result.skew_ms == (pytest.approx((first[P] - first[B]).total_seconds() * 1000),)
@@ -279,7 +308,7 @@ async def test_a_platform_where_every_listing_is_gone_has_failed() -> None:
 
 
 async def test_a_blocked_platform_is_asked_no_more_and_every_listing_of_it_is_accounted_for() -> None:
-    async with open_world(lambda _: replace(QUICK, max_in_flight=1, blocks_before_closing=2)) as world:
+    async with open_world(lambda _: replace(QUICK, max_in_flight=1, breaker=BreakerRule(blocks_in_a_row=2, block_pause_s=60))) as world:
         targets = []
         for n in range(10):
             world.hosts[P].script(f"/detail/{n}", answering())
@@ -301,11 +330,11 @@ async def test_a_cancelled_capture_has_kept_what_arrived() -> None:
             world.hosts[P].script(f"/detail/{n}", answering())
         world.hosts[S].script("/detail/never", silence)
         targets = [Target(n + 1, LATER, {P: (str(n),)}) for n in range(3)]
-        progress = Watching()
-        work = asyncio.create_task(captured(world, *targets, Target(9, LATER, {S: ("never",)}), progress=progress))
+        seen = Watching()
+        work = asyncio.create_task(captured(world, *targets, Target(9, LATER, {S: ("never",)}), watch=seen))
         await world.hosts[S].until_asked("/detail/never", 1)
         async with asyncio.timeout(5):
-            while progress.good[P] < 3:  # noqa: ASYNC110
+            while seen.good[P] < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -317,7 +346,7 @@ async def test_platforms_without_a_client_are_left_out() -> None:
     async with open_world() as world:
         three_fixtures(world)
         del world.clients[S]
-        scraped = await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+        scraped = await scraped_whole(world)
         result = await captured(world, Target(2, LATER, {S: ("s2",)}))
     assert scraped.discoveries.keys() == {P, B}
     assert scraped.result.status is RunStatus.COMPLETED
@@ -329,7 +358,7 @@ async def test_progress_counts_every_request_of_discovery_and_every_listing() ->
         three_fixtures(world)
         world.hosts[B].script("/detail/b4", answering(404))
         seen = Watching()
-        await run_cycle(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock, progress=seen)
+        await scraped_whole(world, seen)
     assert seen.totals == {P: 3 + 3, S: 3 + 3, B: 2 + 2}
     assert (seen.good, seen.bad) == ({P: 6, S: 6, B: 3}, {B: 1})
 
@@ -338,7 +367,8 @@ async def test_the_answers_that_the_sink_has_read_again_give_the_same_discovery(
     async with open_world() as world:
         three_fixtures(world)
         world.hosts[P].script("/page/0", answering(500), answering(body=json.dumps({"p1": 1}).encode()))
-        found = await discover(cycle(), world.adapters, world.clients, world.sink, sport=Sport.FOOTBALL, clock=world.clock)
+        async with world.engine() as engine:
+            found = await discover(world.adapters, engine, sport=Sport.FOOTBALL)
     last = {answer.request.key: answer for answer in world.sink.of(P)}
     replayed = world.adapters[P].read_discovery(list(last.values()), Sport.FOOTBALL)
-    assert {x.external_id for x in replayed.listings} == {x.external_id for x in found.discoveries[P].listings} == {"p1", "p3"}
+    assert {x.external_id for x in replayed.listings} == {x.external_id for x in found[P].listings} == {"p1", "p3"}

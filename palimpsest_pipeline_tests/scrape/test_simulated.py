@@ -11,13 +11,14 @@ import pytest
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.words import Completeness, FailureClass, ListingKind, Platform, RunStatus, Sport
 from palimpsest_pipeline.platforms.registry import adapters
-from palimpsest_pipeline.scrape import Scraped, run_cycle
+from palimpsest_pipeline.scrape import Engine, Scraped, hosts, run_cycle
+from palimpsest_pipeline.scrape.budget import Budget
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.wire import HostConfig, HostLimits, PlatformClient
+from palimpsest_pipeline.wire import HostConfig, PlatformClient
 
 from .world import QUICK, Kept, cycle
 
-LIMITS = replace(QUICK, max_in_flight=5, read_timeout_s=20, total_timeout_s=30, max_body_bytes=32 * 2**20)
+BUDGET = replace(QUICK, max_in_flight=5)
 Start = Callable[..., SimulatorProcess]
 
 
@@ -29,19 +30,19 @@ def small_world() -> Iterator[SimulatorProcess]:
 
 
 @asynccontextmanager
-async def open_clients(simulator: SimulatorProcess, limits: HostLimits = LIMITS) -> AsyncIterator[Mapping[Platform, PlatformClient]]:
+async def open_engine(simulator: SimulatorProcess, sink: Kept, budget: Budget = BUDGET) -> AsyncIterator[Engine]:
     async with AsyncExitStack() as stack:
-        yield {
-            platform: await stack.enter_async_context(
-                PlatformClient(HostConfig(platform, simulator.base_urls[platform], adapter.headers(), limits), Clock())
-            )
+        clients = {
+            platform: await stack.enter_async_context(PlatformClient(HostConfig(platform, simulator.base_urls[platform], adapter.headers()), Clock()))
             for platform, adapter in adapters().items()
         }
+        asked = hosts(adapters(), clients, dict.fromkeys(Platform, budget))
+        yield await stack.enter_async_context(Engine(asked, sink, clock=Clock()))
 
 
-async def scraped(simulator: SimulatorProcess, sink: Kept, limits: HostLimits = LIMITS) -> Scraped:
-    async with open_clients(simulator, limits) as clients:
-        return await run_cycle(cycle(), adapters(), clients, sink, sport=Sport.FOOTBALL, clock=Clock())
+async def scraped(simulator: SimulatorProcess, sink: Kept, budget: Budget = BUDGET) -> Scraped:
+    async with open_engine(simulator, sink, budget) as engine:
+        return await run_cycle(cycle(), adapters(), engine, sport=Sport.FOOTBALL, clock=Clock())
 
 
 def matches(found: Scraped, platform: Platform) -> set[str]:
@@ -127,7 +128,7 @@ async def test_whatever_befalls_one_platform_the_others_are_complete(small_world
 async def test_a_platform_that_fails_now_and_then_is_still_captured_whole(small_world: SimulatorProcess) -> None:
     small_world.fault(Platform.BET9JA, "error", share=0.3)
     try:
-        found = await scraped(small_world, Kept(), replace(LIMITS, max_attempts=20))
+        found = await scraped(small_world, Kept(), replace(BUDGET, max_attempts=20))
     finally:
         small_world.fault(Platform.BET9JA, "none")
     (run,) = [run for run in found.result.runs if run.platform is Platform.BET9JA]

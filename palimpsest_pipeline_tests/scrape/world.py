@@ -12,22 +12,15 @@ from palimpsest_pipeline.domain.instants import Clock, cycle_id_at, hour_of
 from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing, RawPrices
 from palimpsest_pipeline.domain.words import Completeness, FailureClass, ListingKind, PayloadKind, Platform, Scope, Sport, Trigger
 from palimpsest_pipeline.platforms.base import Crawl
-from palimpsest_pipeline.wire import HostConfig, HostLimits, PlatformClient
+from palimpsest_pipeline.scrape import Engine, hosts
+from palimpsest_pipeline.scrape.budget import BreakerRule, Budget
+from palimpsest_pipeline.scrape.sinks import AnswerSink, Watch
+from palimpsest_pipeline.wire import HostConfig, PlatformClient
 
 from ..fixtures.loopback import Loopback, Responder, answering
 
 NOW = datetime.now(UTC)
-QUICK = HostLimits(
-    max_in_flight=3,
-    min_gap_s=0,
-    connect_timeout_s=2,
-    read_timeout_s=2,
-    total_timeout_s=5,
-    max_body_bytes=100_000,
-    max_attempts=3,
-    backoff_initial_s=0,
-    backoff_max_s=0,
-)
+QUICK = Budget(max_in_flight=3, backoff_initial_s=0, backoff_max_s=0, breaker=BreakerRule(pause_s=0.01, pause_max_s=0.01, block_pause_s=0))
 
 
 def listing(platform: Platform, external_id: str, sr_id: int | None = None, **changes: object) -> Listing:
@@ -109,11 +102,12 @@ class Kept:
 
 @dataclass
 class World:
-    """The three hosts, a client and a dialect for each."""
+    """The three hosts, a client, a budget and a dialect for each."""
 
     hosts: dict[Platform, Loopback]
     clients: dict[Platform, PlatformClient]
     adapters: dict[Platform, Dialect]
+    budgets: dict[Platform, Budget]
     sink: Kept = field(default_factory=Kept)
     clock: Clock = field(default_factory=Clock)
 
@@ -126,16 +120,22 @@ class World:
             for external_id in page:
                 host.script(f"/detail/{external_id}", detail or answering())
 
+    def engine(self, sink: AnswerSink | None = None, watch: Watch | None = None) -> Engine:
+        """An engine that asks these hosts, not entered yet."""
+        return Engine(hosts(self.adapters, self.clients, self.budgets), sink or self.sink, clock=self.clock, watch=watch)
+
 
 @asynccontextmanager
-async def open_world(limits: Callable[[Platform], HostLimits] = lambda _: QUICK) -> AsyncIterator[World]:
+async def open_world(budget: Callable[[Platform], Budget] = lambda _: QUICK, **limits: float) -> AsyncIterator[World]:
+    """`limits` are the clients' own, as in `HostConfig`."""
+    quick = {"connect_timeout_s": 2, "read_timeout_s": 2, "total_timeout_s": 5, "max_body_bytes": 100_000, **limits}
     async with AsyncExitStack() as stack:
-        hosts = {platform: await stack.enter_async_context(Loopback()) for platform in Platform}
+        loopbacks = {platform: await stack.enter_async_context(Loopback()) for platform in Platform}
         clients = {
-            platform: await stack.enter_async_context(PlatformClient(HostConfig(platform, host.base_url, {}, limits(platform)), Clock()))
-            for platform, host in hosts.items()
+            platform: await stack.enter_async_context(PlatformClient(HostConfig(platform, host.base_url, {}, **quick), Clock()))  # type: ignore[arg-type]
+            for platform, host in loopbacks.items()
         }
-        yield World(hosts, clients, {platform: Dialect(platform) for platform in Platform})
+        yield World(loopbacks, clients, {platform: Dialect(platform) for platform in Platform}, {platform: budget(platform) for platform in Platform})
 
 
 def cycle(scope: Scope = Scope.FULL) -> Cycle:

@@ -1,7 +1,7 @@
 """A live cycle: open it, discover, capture, close it; the landing and the ledger are told as it goes. Knows no Dagster."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,19 +10,17 @@ import psycopg
 
 from ...domain.cycles import Cycle, CycleResult, Target
 from ...domain.instants import cycle_id_at, hour_key, hour_of
-from ...domain.words import Platform, RunStatus, Scope, Trigger
-from ...landing import CycleWriter, LandingError
-from ...scrape import capture, discover, discovery_result, targets
-from ...scrape.sinks import Progress
+from ...domain.words import RunStatus, Scope, Trigger
+from ...landing import LandingError
+from ...scrape import Engine, Tally, capture, discover, discovery_result, targets
+from ...scrape.sinks import Watch
 from ...storage import ledger, ledger_readers
 from ...storage.database import DatabaseUnreachable
 from ...storage.known import current_listings
-from ...wire import PlatformClient
 from ..core.readings import discoveries
 from ..pipeline import Pipeline
 
-Clients = Mapping[Platform, PlatformClient]
-Work = Callable[[Clients, CycleWriter], Awaitable[CycleResult]]
+Work = Callable[[Engine], Awaitable[CycleResult]]
 
 
 class NotLive(Exception):
@@ -67,17 +65,18 @@ def begin(pipeline: Pipeline, begun: Begun, scope: Scope) -> Cycle:
     return cycle
 
 
-def run_discovery(pipeline: Pipeline, cycle: Cycle, progress: Progress) -> CycleResult:
+def run_discovery(pipeline: Pipeline, cycle: Cycle, progress: Watch) -> CycleResult:
     """Ask every platform at once what it lists; land every answer as it comes; tell the ledger."""
 
-    async def work(clients: Clients, writer: CycleWriter) -> CycleResult:
-        found = await discover(cycle, pipeline.adapters, clients, writer, sport=pipeline.settings.sport, clock=pipeline.clock, progress=progress)
-        return discovery_result(cycle, found, pipeline.clock.now())
+    async def work(engine: Engine) -> CycleResult:
+        tally = Tally()
+        found = await discover(pipeline.adapters, engine, sport=pipeline.settings.sport, tally=tally)
+        return discovery_result(cycle, found, tally, pipeline.clock.now())
 
-    return _stage(pipeline, cycle, "discovery", work)
+    return _stage(pipeline, cycle, "discovery", work, progress)
 
 
-def run_capture(pipeline: Pipeline, begun: Begun, progress: Progress) -> CycleResult:
+def run_capture(pipeline: Pipeline, begun: Begun, progress: Watch) -> CycleResult:
     """Fetch every target from all its platforms at once; land every answer as it comes; tell the ledger.
 
     The targets are those of the discovery in the same run; without one, the fixtures asked for, or all upcoming ones that are known.
@@ -94,22 +93,22 @@ def run_capture(pipeline: Pipeline, begun: Begun, progress: Progress) -> CycleRe
         cycle = batch.cycle
         wanted = targets_of_discovery(pipeline, cycle)
 
-    async def work(clients: Clients, writer: CycleWriter) -> CycleResult:
-        return await capture(cycle, wanted, pipeline.adapters, clients, writer, clock=pipeline.clock, progress=progress, earlier=earlier)
+    async def work(engine: Engine) -> CycleResult:
+        return await capture(cycle, wanted, pipeline.adapters, engine, clock=pipeline.clock, earlier=earlier)
 
-    return _stage(pipeline, cycle, "capture", work, earlier)
+    return _stage(pipeline, cycle, "capture", work, progress, earlier)
 
 
-def _stage(pipeline: Pipeline, cycle: Cycle, name: str, work: Work, earlier: CycleResult | None = None) -> CycleResult:
-    """One stage of a cycle with clients and landing opened for it. However it ends, what arrived is landed and the ledger says how it ended."""
+def _stage(pipeline: Pipeline, cycle: Cycle, name: str, work: Work, progress: Watch, earlier: CycleResult | None = None) -> CycleResult:
+    """One stage of a cycle with engine and landing opened for it. However it ends, what arrived is landed and the ledger says how it ended."""
     writer = pipeline.landing.writer(cycle)
 
-    async def with_clients() -> CycleResult:
-        async with pipeline.clients() as clients:
-            return await work(clients, writer)
+    async def with_engine() -> CycleResult:
+        async with pipeline.engine(writer, progress) as engine:
+            return await work(engine)
 
     try:
-        result = asyncio.run(with_clients())
+        result = asyncio.run(with_engine())
         writer.close(result.status, result.finished_at, [name])
     except BaseException as error:  # noqa: BLE001 - being interrupted is an end like any other
         reason = _first(error)

@@ -1,0 +1,290 @@
+"""What a cycle came to: ledger lines, runs and skews from what was asked and answered, live or landed. Pure."""
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+
+from ..domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
+from ..domain.exchange import Answer, Request
+from ..domain.observations import Discovery
+from ..domain.words import Completeness, FailureClass, PayloadKind, Platform, RunStatus
+from .budget import Budget
+from .floor import floor_s
+from .tally import Counts, Tally, percentile
+
+_WORST_FIRST: Final = (RunStatus.INTERRUPTED, RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.PARTIAL, RunStatus.COMPLETED)
+
+
+def outcome_of(last: Answer, first_at: datetime) -> EventOutcome:
+    """Ledger line of one listing from its last answer, which is the verdict; `first_at` is when the first attempt began. Holds no body."""
+    return EventOutcome(
+        platform=last.request.platform,
+        external_id=last.request.external_id or "",
+        sr_id=last.request.sr_id,
+        status=RunStatus.COMPLETED if last.ok else RunStatus.FAILED,
+        attempts=last.attempt,
+        failure=last.failure,
+        failure_detail=last.failure_detail,
+        http_status=last.status,
+        requested_at=first_at,
+        received_at=last.received_at,
+        bytes=len(last.body or b""),
+        duration_ms=_ms(first_at, last.received_at),
+        observed_at=last.observed_at if last.ok else None,
+    )
+
+
+def not_asked(request: Request, failure: FailureClass, reason: str, now: datetime) -> Answer:
+    """In place of an answer: attempt 0, and what kept us from asking."""
+    return Answer(request, 0, now, now, now, None, {}, None, failure, reason)
+
+
+def cancelled(request: Request, attempts: int, latest: EventOutcome | None, now: datetime) -> EventOutcome:
+    """Ledger line of a listing whose asking was ended: `attempts` begun, `latest` after those that were answered. A good answer stays good."""
+    if latest is None:
+        latest = outcome_of(not_asked(request, FailureClass.TRANSIENT, "", now), now)
+        return replace(latest, status=RunStatus.CANCELLED, attempts=attempts, failure=None, failure_detail="ended before an answer came")
+    if latest.status is RunStatus.COMPLETED:
+        return latest
+    detail = f"ended before another try; last {latest.failure}: {latest.failure_detail}"
+    return replace(latest, status=RunStatus.CANCELLED, attempts=attempts, failure_detail=detail)
+
+
+def discovery_result(cycle: Cycle, discoveries: Mapping[Platform, Discovery], tally: Tally, finished_at: datetime) -> CycleResult:
+    """The cycle after discovery: a run per platform, no outcomes yet."""
+    runs = [
+        _run(
+            platform,
+            tally.counts[platform],
+            finished_at,
+            status=_discovery_status(discovery),
+            message=discovery.reason if discovery.listings or discovery.reason else "nothing is listed",
+            discovered=len(discovery.listings),
+        )
+        for platform, discovery in discoveries.items()
+    ]
+    return CycleResult(cycle, cycle_status(run.status for run in runs), finished_at, runs)
+
+
+def capture_result(
+    cycle: Cycle, tally: Tally, budgets: Mapping[Platform, Budget], finished_at: datetime, earlier: CycleResult | None = None
+) -> CycleResult:
+    """The cycle after its capture; `earlier` is what it came to before, and the runs returned are of both."""
+    runs = merged(earlier.runs if earlier else (), _capture_runs(tally, budgets, finished_at))
+    outcomes = tuple(tally.outcomes)
+    return CycleResult(cycle, cycle_status(run.status for run in runs), finished_at, runs, outcomes, tuple(skews_ms(outcomes)))
+
+
+def broken_off(
+    cycle: Cycle,
+    status: RunStatus,
+    message: str,
+    finished_at: datetime,
+    *,
+    tally: Tally,
+    unfinished: Sequence[EventOutcome] = (),
+    budgets: Mapping[Platform, Budget],
+    earlier: CycleResult | None = None,
+) -> CycleResult:
+    """The cycle when a stage did not come to its end: `status` and `message` for every platform that was not through, and each listing's line.
+
+    `tally` and `unfinished` are those of the stage. A platform is through when it had listings to ask for and none is unfinished.
+    """
+    told = {(outcome.platform, outcome.external_id) for outcome in tally.outcomes}
+    unfinished = [outcome for outcome in unfinished if (outcome.platform, outcome.external_id) not in told]
+    left = Counter(outcome.platform for outcome in unfinished)
+    runs = {run.platform: run for run in _capture_runs(tally, budgets, finished_at)}
+    for platform in [*left, *tally.counts]:
+        if platform not in runs:
+            runs[platform] = _run(platform, tally.counts[platform], finished_at, status=status)
+    for platform, run in runs.items():
+        if left[platform] or not run.targets:
+            runs[platform] = replace(run, status=status, targets=run.targets + left[platform], message=_and(run.message, message))
+    outcomes = (*tally.outcomes, *unfinished)
+    both = merged(earlier.runs if earlier else (), list(runs.values()))
+    return CycleResult(cycle, status, finished_at, both, outcomes, tuple(skews_ms(outcomes)))
+
+
+def outcomes_of_landed(
+    landed: pl.DataFrame, *, status: RunStatus = RunStatus.INTERRUPTED, message: str = "", discovered: Mapping[Platform, int] | None = None
+) -> tuple[list[EventOutcome], list[PlatformRun]]:
+    """Ledger lines and runs of a cycle whose process is gone, from its landed answers of every kind; no bodies needed.
+
+    Columns as landed (`bytes` being the length of the body): platform, kind, external_id, sr_id, attempt, status, failure, failure_detail,
+    requested_at, received_at, observed_at, bytes. Every run gets `status` and `message`; `discovered` is how many listings each platform's
+    discovery found, where that is known. The order of the rows changes nothing.
+    """
+    lines: dict[tuple[Platform, str], EventOutcome] = {}
+    discovery, capture = Tally(), Tally()
+    for row in landed.sort("requested_at", "attempt", "received_at").iter_rows(named=True):
+        answer = _answer_of(row)
+        platform, external_id = answer.request.platform, answer.request.external_id
+        if answer.request.kind is not PayloadKind.DETAIL or external_id is None:
+            discovery.counts[platform].add(answer, row["bytes"])
+            continue
+        capture.counts[platform].add(answer, row["bytes"])
+        lines[platform, external_id] = _after(lines.get((platform, external_id)), answer, row["bytes"])
+    known, runs = discovered or {}, []
+    for platform in sorted(discovery.counts.keys() | capture.counts.keys(), key=list(Platform).index):
+        mine = [outcome for outcome in lines.values() if outcome.platform is platform]
+        of_both = [
+            _run(platform, tally.counts[platform], landed["received_at"].max(), status=status)  # type: ignore[arg-type]
+            for tally in (discovery, capture)
+            if platform in tally.counts
+        ]
+        (run,) = merged(of_both[:1], of_both[1:])
+        runs.append(replace(run, targets=len(mine), fetched=_fetched(mine), discovered=known.get(platform, 0), message=message))
+    return list(lines.values()), runs
+
+
+def _answer_of(row: Mapping[str, Any]) -> Answer:
+    """A landed answer without its body, which was there if it did not fail."""
+    request = Request(Platform(row["platform"]), PayloadKind(row["kind"]), "", external_id=row["external_id"], sr_id=row["sr_id"])
+    failure = None if row["failure"] is None else FailureClass(row["failure"])
+    instants = row["requested_at"], row["received_at"], row["observed_at"]
+    return Answer(request, row["attempt"], *instants, row["status"], {}, b"" if failure is None else None, failure, row["failure_detail"])
+
+
+def _after(line: EventOutcome | None, answer: Answer, n_bytes: int) -> EventOutcome:
+    """The line after one more answer. Attempts of several processes at one cycle add up, and none undoes a good answer."""
+    if line is not None and line.status is RunStatus.COMPLETED:
+        return line
+    attempts = (line.attempts if line else 0) + (answer.attempt > 0)
+    first_at = line.requested_at if line else answer.requested_at
+    return replace(outcome_of(answer, first_at), attempts=attempts, bytes=n_bytes)
+
+
+def _capture_runs(tally: Tally, budgets: Mapping[Platform, Budget], finished_at: datetime) -> list[PlatformRun]:
+    """A run per platform that has a listing in the tally."""
+    by_platform: dict[Platform, list[EventOutcome]] = defaultdict(list)
+    for outcome in tally.outcomes:
+        by_platform[outcome.platform].append(outcome)
+    floors = floor_s({platform: tally.counts[platform].durations_s for platform in by_platform}, budgets)
+    runs = []
+    for platform, mine in by_platform.items():
+        fetched = _fetched(mine)
+        # A listing that is gone is an answer about it, not a fault of the run; but a platform where all are gone has given nothing.
+        faults = any(outcome.failure not in (None, FailureClass.NOT_FOUND) for outcome in mine)
+        status = RunStatus.FAILED if fetched == 0 else RunStatus.PARTIAL if faults else RunStatus.COMPLETED
+        run = _run(
+            platform,
+            tally.counts[platform],
+            finished_at,
+            status=status,
+            message="" if status is RunStatus.COMPLETED else _told(mine, fetched),
+            targets=len(mine),
+            fetched=fetched,
+        )
+        runs.append(replace(run, capture_s=tally.counts[platform].wall_s, floor_s=floors[platform]))
+    return runs
+
+
+def merged(earlier: Sequence[PlatformRun], later: Sequence[PlatformRun]) -> list[PlatformRun]:
+    """Runs of the whole cycle from those of its discovery and its capture. Latencies are those of the capture where there was one."""
+    both = {run.platform: run for run in earlier}
+    for run in later:
+        before = both.get(run.platform)
+        both[run.platform] = run if before is None else _merge(before, run)
+    return list(both.values())
+
+
+def cycle_status(statuses: Iterable[RunStatus]) -> RunStatus:
+    """Completed when all platforms are, failed when all failed, partial in between. A cycle with nothing to ask is completed."""
+    seen = set(statuses)
+    if seen <= {RunStatus.COMPLETED}:
+        return RunStatus.COMPLETED
+    return RunStatus.FAILED if seen == {RunStatus.FAILED} else RunStatus.PARTIAL
+
+
+def skews_ms(outcomes: Iterable[EventOutcome]) -> list[float]:
+    """How far apart each fixture's platforms were seen, from the first good answer of each; none for a fixture seen on fewer than two."""
+    seen: dict[int, dict[Platform, datetime]] = defaultdict(dict)
+    for outcome in outcomes:
+        if outcome.sr_id is not None and outcome.observed_at is not None:
+            mine = seen[outcome.sr_id]
+            mine[outcome.platform] = min(outcome.observed_at, mine.get(outcome.platform, outcome.observed_at))
+    return [_ms(min(at.values()), max(at.values())) for at in seen.values() if len(at) > 1]
+
+
+def _ms(begin: datetime, end: datetime) -> float:
+    return (end - begin).total_seconds() * 1000
+
+
+def _and(*words: str) -> str:
+    return "; ".join(filter(None, words))
+
+
+def _fetched(outcomes: Sequence[EventOutcome]) -> int:
+    return sum(outcome.status is RunStatus.COMPLETED for outcome in outcomes)
+
+
+def _discovery_status(discovery: Discovery) -> RunStatus:
+    # A platform that lists nothing at all has never happened but by a fault.
+    if discovery.completeness is Completeness.FAILED or not discovery.listings:
+        return RunStatus.FAILED
+    return RunStatus.COMPLETED if discovery.completeness is Completeness.COMPLETE else RunStatus.PARTIAL
+
+
+def _run(
+    platform: Platform,
+    counts: Counts,
+    finished_at: datetime,
+    *,
+    status: RunStatus,
+    message: str = "",
+    discovered: int = 0,
+    targets: int = 0,
+    fetched: int = 0,
+) -> PlatformRun:
+    """`finished_at` stands in for the instants of a platform that was never asked."""
+    p50_s, p95_s = percentile(counts.answered_s, 50), percentile(counts.answered_s, 95)
+    return PlatformRun(
+        platform=platform,
+        status=status,
+        started_at=counts.first_at or finished_at,
+        finished_at=counts.last_at or finished_at,
+        discovered=discovered,
+        targets=targets,
+        fetched=fetched,
+        requests=counts.requests,
+        bytes=counts.bytes,
+        errors_by_class={str(failure): n for failure, n in sorted(counts.failures.items())},
+        p50_ms=None if p50_s is None else p50_s * 1000,
+        p95_ms=None if p95_s is None else p95_s * 1000,
+        message=message,
+        clock_offset_s=statistics.median(counts.offsets_s) if counts.offsets_s else None,
+    )
+
+
+def _merge(before: PlatformRun, run: PlatformRun) -> PlatformRun:
+    errors = Counter(before.errors_by_class)
+    errors.update(run.errors_by_class)
+    return replace(
+        run,
+        status=next(status for status in _WORST_FIRST if status in (before.status, run.status)),
+        started_at=min(before.started_at, run.started_at),
+        finished_at=max(before.finished_at, run.finished_at),
+        discovered=before.discovered + run.discovered,
+        targets=before.targets + run.targets,
+        fetched=before.fetched + run.fetched,
+        requests=before.requests + run.requests,
+        bytes=before.bytes + run.bytes,
+        errors_by_class=dict(sorted(errors.items())),
+        p50_ms=run.p50_ms if run.p50_ms is not None else before.p50_ms,
+        p95_ms=run.p95_ms if run.p95_ms is not None else before.p95_ms,
+        message=_and(before.message, run.message),
+        clock_offset_s=run.clock_offset_s if run.clock_offset_s is not None else before.clock_offset_s,
+        capture_s=run.capture_s if run.capture_s is not None else before.capture_s,
+        floor_s=run.floor_s if run.floor_s is not None else before.floor_s,
+    )
+
+
+def _told(outcomes: Sequence[EventOutcome], fetched: int) -> str:
+    failed = Counter(str(outcome.failure) for outcome in outcomes if outcome.failure is not None)
+    example = next(outcome.failure_detail for outcome in outcomes if outcome.failure is not None)
+    return f"{fetched} of {len(outcomes)} listings fetched; {', '.join(f'{n} {c}' for c, n in failed.most_common())}, e.g. {example}"
