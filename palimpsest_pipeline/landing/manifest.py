@@ -22,7 +22,9 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cycle landed. `stages` are the parts of the cycle that wrote to it, in order, e.g. discovery, capture."""
+    """What a cycle landed. `stages` are the parts of the cycle that wrote to it, in order, e.g. discovery, capture. `torn` names files that
+    should be segments and cannot be read, since writing them broke off; they count for nothing.
+    """
 
     cycle_id: int
     trigger: Trigger
@@ -36,6 +38,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     status: RunStatus
     stages: tuple[str, ...]
     segments: tuple[Segment, ...]
+    torn: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -67,7 +70,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def manifest_of(cycle: Cycle, status: RunStatus, finished_at: datetime, stages: Sequence[str], segments: Iterable[Segment]) -> Manifest:
+def manifest_of(
+    cycle: Cycle, status: RunStatus, finished_at: datetime, stages: Sequence[str], segments: Iterable[Segment], torn: Iterable[str] = ()
+) -> Manifest:
     """Manifest of `cycle` with its segments in a fixed order."""
     return Manifest(
         cycle_id=cycle.cycle_id,
@@ -82,6 +87,7 @@ def manifest_of(cycle: Cycle, status: RunStatus, finished_at: datetime, stages: 
         status=status,
         stages=tuple(dict.fromkeys(stages)),
         segments=tuple(sorted(segments, key=lambda segment: segment.name)),
+        torn=tuple(sorted(torn)),
     )
 
 

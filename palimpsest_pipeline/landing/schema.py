@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -36,10 +36,16 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
     "bytes": pl.Int64(),
 }
 """One row per answer. `params` and `headers` are JSON objects, `body_hash` is the SHA-256 of the body in hex, `bytes` its length (0 without one)."""
+LISTINGS: Final[dict[str, str]] = {
+    **{name: name for name in ("platform", "kind", "external_id", "sr_id", "attempt", "status", "failure", "failure_detail")},
+    **{name: name for name in ("requested_at", "received_at", "observed_at")},
+    "n_bytes": "bytes",
+}
+"""What can be said of landed answers without their bodies: column to the column of `SCHEMA` it comes from."""
 
 
-def _text(mapping: dict[str, str]) -> str:
-    return json.dumps(mapping, ensure_ascii=False, separators=(",", ":"))
+def _text(mapping: Mapping[str, str]) -> str:
+    return json.dumps(dict(mapping), ensure_ascii=False, separators=(",", ":"))
 
 
 def body_hash(body: bytes | None) -> str | None:
@@ -47,36 +53,34 @@ def body_hash(body: bytes | None) -> str | None:
     return None if body is None else hashlib.sha256(body).hexdigest()
 
 
-def _row(cycle_id: int, answer: Answer) -> tuple[Any, ...]:
-    request, body = answer.request, answer.body
-    return (
-        cycle_id,
-        request.platform.value,
-        request.kind.value,
-        request.method,
-        request.path,
-        _text(dict(request.params)),
-        None if request.json_body is None else request.json_body.decode(),
-        request.external_id,
-        request.tournament_external_id,
-        request.sr_id,
-        answer.attempt,
-        answer.status,
-        None if answer.failure is None else answer.failure.value,
-        answer.failure_detail,
-        _text(dict(answer.headers)),
-        answer.requested_at,
-        answer.received_at,
-        answer.observed_at,
-        body,
-        body_hash(body),
-        0 if body is None else len(body),
-    )
-
-
 def frame_of(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
     """The answers as a frame of `SCHEMA`, in the order given."""
-    return pl.DataFrame([_row(cycle_id, answer) for answer in answers], schema=SCHEMA, orient="row")
+    requests = [answer.request for answer in answers]
+    bodies = [answer.body for answer in answers]
+    columns: dict[str, Sequence[Any]] = {
+        "cycle_id": [cycle_id] * len(answers),
+        "platform": [request.platform.value for request in requests],
+        "kind": [request.kind.value for request in requests],
+        "method": [request.method for request in requests],
+        "path": [request.path for request in requests],
+        "params": [_text(request.params) for request in requests],
+        "json_body": [None if request.json_body is None else request.json_body.decode() for request in requests],
+        "external_id": [request.external_id for request in requests],
+        "tournament_external_id": [request.tournament_external_id for request in requests],
+        "sr_id": [request.sr_id for request in requests],
+        "attempt": [answer.attempt for answer in answers],
+        "status": [answer.status for answer in answers],
+        "failure": [None if answer.failure is None else answer.failure.value for answer in answers],
+        "failure_detail": [answer.failure_detail for answer in answers],
+        "headers": [_text(answer.headers) for answer in answers],
+        "requested_at": [answer.requested_at for answer in answers],
+        "received_at": [answer.received_at for answer in answers],
+        "observed_at": [answer.observed_at for answer in answers],
+        "body": bodies,
+        "body_hash": [body_hash(body) for body in bodies],
+        "bytes": [0 if body is None else len(body) for body in bodies],
+    }
+    return pl.DataFrame({name: pl.Series(name, columns[name], dtype) for name, dtype in SCHEMA.items()})
 
 
 def request_of(row: dict[str, Any]) -> Request:

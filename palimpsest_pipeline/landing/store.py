@@ -6,10 +6,14 @@ local folder or any URL that fsspec knows. No parsing of bodies here, and no dat
 
 import hashlib
 import io
+import logging
 import os
 import re
+import threading
+import time
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -23,14 +27,19 @@ from ..domain.exchange import Answer
 from ..domain.instants import hour_of
 from ..domain.words import PayloadKind, Platform, RunStatus
 from .manifest import Manifest, Segment, decode, encode, manifest_of
-from .schema import SCHEMA, answers_of, frame_of
+from .schema import LISTINGS, SCHEMA, answers_of, frame_of
 
 FLUSH_ANSWERS: Final = 64
-FLUSH_BYTES: Final = 32 * 1024 * 1024
-PENDING_SEGMENTS: Final = 4
+FLUSH_BYTES: Final = 8 * 1024 * 1024
+FLUSH_AGE_S: Final = 2.0
+"""No answer waits longer than this to be written, however few come: what is younger is all that a killed process can lose."""
+PENDING_SEGMENTS: Final = 2
 """Segments that may wait for the disk before `append` waits too: bounds the memory of a cycle on a slow store."""
+ZSTD_LEVEL: Final = 3
+"""Level 1 takes a fifth less time, but does not see that one answer is like the next: up to three times the size."""
 MANIFEST: Final = "manifest.json"
 SEGMENT_NAME: Final = re.compile(r"seg-(\d+)\.parquet")
+log = logging.getLogger(__name__)
 
 
 class LandingError(Exception):
@@ -55,10 +64,10 @@ class Landing:
     # --- writing -----------------------------------------------------------------------------------------------------------------
 
     def writer(self, cycle: Cycle) -> "CycleWriter":
-        """A writer for the cycle. If the cycle has segments already (discovery before capture), the new ones are added to them."""
+        """A writer for the cycle. If the cycle has segments already (an earlier stage, or a writer that died), the new ones are added to them."""
         return CycleWriter(self, cycle)
 
-    def close_interrupted(self, cycle: Cycle, finished_at: datetime, status: RunStatus = RunStatus.PARTIAL) -> Manifest:
+    def close_interrupted(self, cycle: Cycle, finished_at: datetime, status: RunStatus = RunStatus.INTERRUPTED) -> Manifest:
         """Closes a cycle whose writer died: its manifest names every segment that was written whole. A cycle closed before keeps its stages."""
         return self._close(cycle, status, finished_at, (), {})
 
@@ -67,10 +76,17 @@ class Landing:
         before = self._manifest_in(folder)
         known = {segment.name: segment for segment in before.segments} if before else {}
         known |= written
+        torn = []
         for platform, name in self._segments_in(folder):
-            if name not in known:
-                known[name] = self._examine(folder, platform, name)
-        manifest = manifest_of(before.cycle if before else cycle, status, finished_at, (*(before.stages if before else ()), *stages), known.values())
+            if name in known:
+                continue
+            segment = self._examine(folder, platform, name)
+            if segment is None:
+                torn.append(name)
+            else:
+                known[name] = segment
+        stages = (*(before.stages if before else ()), *stages)
+        manifest = manifest_of(before.cycle if before else cycle, status, finished_at, stages, known.values(), torn)
         self._put(folder / MANIFEST, encode(manifest))
         return manifest
 
@@ -170,6 +186,21 @@ class Landing:
                 frame = frame.filter(pl.col("kind").is_in([kind.value for kind in kinds]))
             yield frame.select(columns)
 
+    def landed_listings(self, cycle_id: int) -> pl.DataFrame:
+        """What is landed of a cycle by now, one row per answer without its body (columns `LISTINGS`), as they came per platform.
+
+        Also of a cycle that runs or whose process died: of all its segments that are there, whether a manifest names them or not. One that
+        cannot be read is named in a warning and left out.
+        """
+        frames = [pl.DataFrame(schema={name: SCHEMA[source] for name, source in LISTINGS.items()})]
+        for folder in self._cycle_folders(cycle_id):
+            for _, name in self._segments_in(folder):
+                path = folder / name
+                frame = self._columns(path, path.read_bytes(), list(LISTINGS.values()))
+                if frame is not None:
+                    frames.append(frame.select(pl.col(source).alias(column) for column, source in LISTINGS.items()))
+        return pl.concat(frames)
+
     @staticmethod
     def answers(frame: pl.DataFrame) -> Iterator[Answer]:
         """The answers of a frame that `read` returned."""
@@ -221,31 +252,61 @@ class Landing:
         except msgspec.DecodeError as error:
             raise LandingError(f"{path} is not a manifest: {error}. Restore it, or remove it and close the cycle again.") from error
 
-    def _examine(self, folder: UPath, platform: Platform, name: str) -> Segment:
+    def _examine(self, folder: UPath, platform: Platform, name: str) -> Segment | None:
+        """The segment as it is there, or None when it is torn."""
         content = (folder / name).read_bytes()
-        rows = pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect().item()
-        return Segment(name=name, platform=platform, rows=rows, bytes=len(content), sha=hashlib.sha256(content).hexdigest())
+        frame = self._columns(folder / name, content, ["kind"])
+        if frame is None:
+            return None
+        return Segment(name=name, platform=platform, rows=frame.height, bytes=len(content), sha=hashlib.sha256(content).hexdigest())
+
+    @staticmethod
+    def _columns(path: UPath, content: bytes, columns: list[str]) -> pl.DataFrame | None:
+        """Columns of a segment that no manifest vouches for; None, with a warning, when it is torn."""
+        try:
+            return pl.read_parquet(io.BytesIO(content), columns=columns)
+        except pl.exceptions.PolarsError as error:
+            log.warning("%s cannot be read and is left out: writing it broke off (%s)", path, str(error).partition("\n")[0])
+            return None
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Answers of one platform that are to be one segment, since when, and how large their bodies are together."""
+
+    since_s: float
+    answers: list[Answer] = field(default_factory=list)
+    bytes: int = 0
 
 
 class CycleWriter:
     """Takes the answers of one cycle as they come. Readers see them when `close` has written the manifest; a killed process leaves whole segments.
 
-    `append` is for one event loop or thread. Segments are encoded and written on a thread of the writer's own, so that the wire does not wait;
-    its errors are raised by the next `append`, `flush` or `close`.
+    `append` is for one event loop or thread and only puts the answer down. Hashing, encoding and writing is done on a thread of the writer's
+    own: when enough answers or bytes of a platform wait, or one has waited `flush_age_s`. So the answers of the last `flush_age_s`, and those
+    being written at that moment, are all that is lost when the process is killed. The thread's first error is raised by every later `append`,
+    `flush` and `close`.
     """
 
-    def __init__(self, landing: Landing, cycle: Cycle, flush_answers: int = FLUSH_ANSWERS, flush_bytes: int = FLUSH_BYTES) -> None:
+    def __init__(
+        self, landing: Landing, cycle: Cycle, flush_answers: int = FLUSH_ANSWERS, flush_bytes: int = FLUSH_BYTES, flush_age_s: float = FLUSH_AGE_S
+    ) -> None:
         self._landing = landing
         self._cycle = cycle
         self._folder = landing._folder(cycle.partition_hour, cycle.cycle_id)
         self._flush_answers = flush_answers
         self._flush_bytes = flush_bytes
-        self._waiting: dict[Platform, list[Answer]] = {}
-        self._waiting_bytes: dict[Platform, int] = {}
+        self._flush_age_s = flush_age_s
         self._next = self._first_free_numbers()
         self._written: dict[str, Segment] = {}
-        self._pending: list[Future[Segment]] = []
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="landing")
+        # Shared with the thread, under the condition.
+        self._changed = threading.Condition()
+        self._waiting: dict[Platform, _Waiting] = {}
+        self._pending: deque[tuple[Platform, list[Answer]]] = deque()
+        self._busy = False
+        self._closing = False
+        self._error: Exception | None = None
+        self._thread: threading.Thread | None = None
 
     def _first_free_numbers(self) -> dict[Platform, int]:
         """Segments are immutable: numbers go on after what is there and after what a manifest names."""
@@ -259,44 +320,92 @@ class CycleWriter:
         return free
 
     def append(self, answer: Answer) -> None:
-        """Keeps the answer. Raises LandingError when an earlier segment could not be written."""
+        """Keeps the answer; waits only when the store is so slow that segments pile up. Raises LandingError when one could not be written."""
         platform = answer.request.platform
-        self._waiting.setdefault(platform, []).append(answer)
-        size = self._waiting_bytes.get(platform, 0) + len(answer.body or b"")
-        self._waiting_bytes[platform] = size
-        if len(self._waiting[platform]) >= self._flush_answers or size >= self._flush_bytes:
-            self._start_segment(platform)
-            self._collect(leave=PENDING_SEGMENTS)
+        with self._changed:
+            self._raise_error()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="landing", daemon=True)
+                self._thread.start()
+            waiting = self._waiting.setdefault(platform, _Waiting(time.monotonic()))
+            waiting.answers.append(answer)
+            waiting.bytes += len(answer.body or b"")
+            if len(waiting.answers) >= self._flush_answers or waiting.bytes >= self._flush_bytes:
+                self._changed.wait_for(lambda: len(self._pending) < PENDING_SEGMENTS)
+                self._start_segment(platform)
+            elif len(waiting.answers) == 1:
+                self._changed.notify_all()  # the thread has to look at the clock for it
 
     def flush(self) -> None:
         """Returns when everything appended so far is on the store."""
-        for platform in [platform for platform, answers in self._waiting.items() if answers]:
-            self._start_segment(platform)
-        self._collect(leave=0)
+        with self._changed:
+            for platform in list(self._waiting):
+                self._start_segment(platform)
+            self._changed.wait_for(lambda: not self._pending and not self._busy)
+            self._raise_error()
 
     def close(self, status: RunStatus, finished_at: datetime, stages: Sequence[str] = ()) -> Manifest:
-        """Writes what is left and then the manifest. Raises LandingError when the store refuses."""
+        """Writes what is left and then the manifest. Raises LandingError when the store refuses; the manifest names what could be written."""
         try:
             self.flush()
         finally:
-            self._thread.shutdown(wait=True)
-        return self._landing._close(self._cycle, status, finished_at, stages, self._written)
+            with self._changed:
+                self._closing = True
+                self._changed.notify_all()
+            if self._thread is not None:
+                self._thread.join()
+            manifest = self._landing._close(self._cycle, status, finished_at, stages, self._written)
+        return manifest
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
 
     def _start_segment(self, platform: Platform) -> None:
-        answers = self._waiting.pop(platform)
-        self._waiting_bytes.pop(platform, None)
+        waiting = self._waiting.pop(platform, None)
+        if waiting is not None:  # the thread may have taken it meanwhile
+            self._pending.append((platform, waiting.answers))
+            self._changed.notify_all()
+
+    # --- on the thread -----------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (work := self._take()) is not None:
+            try:
+                segment = self._write(*work)
+                self._written[segment.name] = segment
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where answers are appended
+                self._error = self._error or error
+            finally:
+                del work  # not to hold its answers while waiting for the next
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
+
+    def _take(self) -> tuple[Platform, list[Answer]] | None:
+        """What to write next, as soon as there is something; None when the writer closes."""
+        with self._changed:
+            while not self._pending:
+                if self._closing:
+                    return None
+                oldest = min(self._waiting, key=lambda platform: self._waiting[platform].since_s, default=None)
+                left_s = None if oldest is None else self._waiting[oldest].since_s + self._flush_age_s - time.monotonic()
+                if oldest is not None and left_s is not None and left_s <= 0:
+                    self._start_segment(oldest)
+                else:
+                    self._changed.wait(left_s)
+            self._busy = True
+            work = self._pending.popleft()
+            self._changed.notify_all()
+            return work
+
+    def _write(self, platform: Platform, answers: Sequence[Answer]) -> Segment:
         number = self._next.get(platform, 0)
         self._next[platform] = number + 1
-        self._pending.append(self._thread.submit(self._write, platform, f"platform={platform.value}/seg-{number:04d}.parquet", answers))
-
-    def _collect(self, leave: int) -> None:
-        while self._pending and (len(self._pending) > leave or self._pending[0].done()):
-            segment = self._pending.pop(0).result()
-            self._written[segment.name] = segment
-
-    def _write(self, platform: Platform, name: str, answers: Sequence[Answer]) -> Segment:
+        name = f"platform={platform.value}/seg-{number:04d}.parquet"
         buffer = io.BytesIO()
-        frame_of(self._cycle.cycle_id, answers).write_parquet(buffer, compression="zstd", statistics=False)
+        frame = frame_of(self._cycle.cycle_id, answers)
+        frame.write_parquet(buffer, compression="zstd", compression_level=ZSTD_LEVEL, statistics=False)
         content = buffer.getvalue()
         self._landing._put(self._folder / name, content)
         return Segment(name=name, platform=platform, rows=len(answers), bytes=len(content), sha=hashlib.sha256(content).hexdigest())

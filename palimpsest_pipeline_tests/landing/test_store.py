@@ -1,31 +1,55 @@
 """The raw store: what is appended comes back byte for byte, and readers see a cycle whole or not at all."""
 
+import random
+import threading
+import tracemalloc
 import uuid
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from upath import UPath
 
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete, daily_bytes
-from palimpsest_pipeline.landing.schema import answers_of, frame_of
+from palimpsest_pipeline.landing.schema import LISTINGS, answers_of, frame_of
 
 HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
 RECEIVED = datetime(2026, 6, 26, 10, 25, 3, 123456, tzinfo=UTC)
+
+PATIENCE_S = 60
+"""For what comes in milliseconds: past it something hangs."""
 
 
 def cycle(cycle_id: int = 20260626102500000, hour: datetime = HOUR) -> Cycle:
     return Cycle(cycle_id, Trigger.SCHEDULED, Scope.FULL, Platform.BETPAWA, hour, hour + timedelta(minutes=25), "run-1", ())
 
 
-def answer(number: int, platform: Platform = Platform.BETPAWA, kind: PayloadKind = PayloadKind.DETAIL, body: bytes | None = b"{}") -> Answer:
+def answer(
+    number: int, platform: Platform = Platform.BETPAWA, kind: PayloadKind = PayloadKind.DETAIL, body: bytes | None = b"{}", attempt: int = 1
+) -> Answer:
     request = Request(platform, kind, f"/event/{number}", {"b": "2", "a": "ü"}, external_id=str(number), sr_id=7_000_000 + number)
     received_at = RECEIVED + timedelta(seconds=number)
-    return Answer(request, 1, received_at - timedelta(seconds=1), received_at, received_at - timedelta(seconds=9), 200, {"age": "9"}, body)
+    requested_at = received_at - timedelta(seconds=attempt)
+    return Answer(request, attempt, requested_at, received_at, received_at - timedelta(seconds=9), 200, {"age": "9"}, body)
+
+
+def kill(landing: Landing, numbers: Iterable[int], flush_answers: int, attempt: int = 1) -> None:
+    """A writer whose process dies when its whole segments are written and the rest is still in memory."""
+    writer = CycleWriter(landing, cycle(), flush_answers=flush_answers, flush_age_s=86_400)
+    for number in numbers:
+        writer.append(answer(number, attempt=attempt))
+    with writer._changed:
+        assert writer._changed.wait_for(lambda: not writer._pending and not writer._busy, PATIENCE_S)
+        writer._waiting.clear()
+        writer._closing = True
+        writer._changed.notify_all()
 
 
 def land(landing: Landing, *answers: Answer, of: Cycle | None = None, stages: tuple[str, ...] = ("capture",)) -> None:
@@ -115,22 +139,176 @@ def test_readers_see_nothing_of_a_cycle_before_its_manifest(tmp_path: Path) -> N
 
 def test_an_interrupted_cycle_keeps_the_segments_that_were_written(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
-    killed = CycleWriter(landing, cycle(), flush_answers=2)
-    for number in range(5):
-        killed.append(answer(number))
-    killed._collect(leave=0)  # the process dies here: the fifth answer was still in memory
+    kill(landing, range(5), flush_answers=2)
     unfinished = next(tmp_path.rglob("platform=betpawa")) / ".seg-0002.parquet.99.tmp"
     unfinished.write_bytes(b"half")
     manifest = landing.close_interrupted(cycle(), RECEIVED)
-    assert manifest.status is RunStatus.PARTIAL
+    assert manifest.status is RunStatus.INTERRUPTED
     assert [segment.name for segment in manifest.segments] == ["platform=betpawa/seg-0000.parquet", "platform=betpawa/seg-0001.parquet"]
     assert landing.read(landing.manifest(manifest.cycle_id))["external_id"].to_list() == ["0", "1", "2", "3"]
 
 
+def test_a_capture_that_died_keeps_the_stages_before_it(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    land(landing, answer(1, kind=PayloadKind.TREE), stages=("discovery",))
+    kill(landing, range(2, 4), flush_answers=1)
+    manifest = landing.close_interrupted(cycle(), RECEIVED)
+    assert (manifest.status, manifest.stages, manifest.rows) == (RunStatus.INTERRUPTED, ("discovery",), 3)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=4), st.integers(1, 3), st.booleans())
+def test_a_cycle_that_is_resumed_however_often_has_every_landed_answer_once(parts: list[int], flush_answers: int, closed_between: bool) -> None:
+    """Each writer dies with what it had not written; the next one asks for that again, at another instant."""
+    landing = Landing(f"memory://{uuid.uuid4().hex}/landing")
+    wanted = {str(number) for number in range(sum(parts))}
+    begin = 0
+    for attempt, size in enumerate(parts, start=1):
+        kill(landing, range(begin, begin + size), flush_answers=flush_answers, attempt=attempt)
+        begin += size
+        if closed_between:
+            landing.close_interrupted(cycle(), RECEIVED)
+    before = landing.landed_listings(cycle().cycle_id)
+    missing = wanted - set(before["external_id"])
+    land(landing, *(answer(int(number), attempt=9) for number in sorted(missing)))
+    manifest = landing.manifest(cycle().cycle_id)
+    found = [(one.request.key, one.attempt, one.requested_at) for one in landing.answers(landing.read(manifest))]
+    assert len(found) == len(set(found)) == len(wanted)
+    listed = landing.landed_listings(cycle().cycle_id)
+    assert sorted(listed["external_id"]) == sorted(wanted)
+    assert set(before.rows()) <= set(listed.rows())
+
+
 def test_an_interrupted_cycle_without_segments_closes_empty(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
-    manifest = landing.close_interrupted(cycle(), RECEIVED, RunStatus.FAILED)
-    assert (manifest.segments, manifest.rows, landing.read(manifest).height) == ((), 0, 0)
+    manifest = landing.close_interrupted(cycle(), RECEIVED)
+    assert (manifest.status, manifest.segments, manifest.rows, landing.read(manifest).height) == (RunStatus.INTERRUPTED, (), 0, 0)
+
+
+@pytest.mark.parametrize("left", [0, 3, 0.2, 0.9, -8, -1])
+def test_a_torn_segment_is_named_and_takes_no_other_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture, left: float) -> None:
+    landing = Landing(tmp_path)
+    kill(landing, range(3), flush_answers=1)
+    path = next(tmp_path.rglob("seg-0001.parquet"))
+    content = path.read_bytes()
+    path.write_bytes(content[: left if isinstance(left, int) else int(left * len(content))])
+    assert landing.landed_listings(cycle().cycle_id)["external_id"].to_list() == ["0", "2"]
+    assert "seg-0001.parquet cannot be read" in caplog.text
+    manifest = landing.close_interrupted(cycle(), RECEIVED)
+    assert manifest.torn == ("platform=betpawa/seg-0001.parquet",)
+    assert landing.manifest(manifest.cycle_id) == manifest
+    assert landing.read(manifest)["external_id"].to_list() == ["0", "2"]
+
+
+def test_what_is_landed_is_listed_without_bodies_while_the_cycle_runs(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    assert landing.landed_listings(cycle().cycle_id).is_empty()
+    land(landing, answer(1, Platform.BET9JA, PayloadKind.TREE), stages=("discovery",))
+    writer = landing.writer(cycle())
+    good, bad = answer(2, body=b"{...}"), replace(answer(3, body=None), failure=FailureClass.BLOCKED, failure_detail="HTML", status=None)
+    writer.append(good)
+    writer.append(bad)
+    writer.flush()
+    listed = landing.landed_listings(cycle().cycle_id)
+    assert dict(listed.schema) == {name: SCHEMA[source] for name, source in LISTINGS.items()}
+    assert listed.columns == [
+        *("platform", "kind", "external_id", "sr_id", "attempt", "status", "failure", "failure_detail"),
+        *("requested_at", "received_at", "observed_at", "n_bytes"),
+    ]
+    assert listed.sort("external_id").rows()[1:] == [
+        ("betpawa", "detail", "2", 7_000_002, 1, 200, None, "", good.requested_at, good.received_at, good.observed_at, 5),
+        ("betpawa", "detail", "3", 7_000_003, 1, None, "blocked", "HTML", bad.requested_at, bad.received_at, bad.observed_at, 0),
+    ]
+    writer.close(RunStatus.COMPLETED, RECEIVED, ("capture",))
+    assert landing.landed_listings(cycle().cycle_id).equals(listed)
+
+
+def test_an_answer_that_has_waited_long_enough_is_written_though_no_other_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    landing = Landing(tmp_path)
+    written, threads, put = threading.Event(), [], landing._put
+
+    def noted(path: UPath, content: bytes) -> None:
+        put(path, content)
+        threads.append(threading.current_thread().name)
+        written.set()
+
+    monkeypatch.setattr(landing, "_put", noted)
+    writer = CycleWriter(landing, cycle(), flush_age_s=0.01)
+    writer.append(answer(1))
+    assert written.wait(PATIENCE_S)
+    assert landing.landed_listings(cycle().cycle_id)["external_id"].to_list() == ["1"]
+    assert threads == ["landing"]
+    assert writer.close(RunStatus.COMPLETED, RECEIVED).rows == 1
+
+
+def test_on_a_slow_store_append_waits_and_no_more_than_two_segments_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    landing = Landing(tmp_path)
+    writer = CycleWriter(landing, cycle(), flush_answers=1)
+    total, put = 10, landing._put
+    appended, kept, pending = [0], [0], []
+
+    def slow(path: UPath, content: bytes) -> None:
+        """Goes on only when as many wait as ever will."""
+        with writer._changed:
+            assert writer._changed.wait_for(lambda: len(writer._pending) == min(2, total - 1 - kept[0]), PATIENCE_S)
+            pending.append(len(writer._pending))
+            assert appended[0] - kept[0] <= 3  # the one being written and those that wait; a further one is still in `append`
+        put(path, content)
+        kept[0] += 1
+
+    monkeypatch.setattr(landing, "_put", slow)
+    for number in range(total):
+        writer.append(answer(number))
+        appended[0] += 1
+    writer.flush()
+    assert pending == [2] * 8 + [1, 0]
+    monkeypatch.setattr(landing, "_put", put)
+    assert writer.close(RunStatus.COMPLETED, RECEIVED).rows == total
+
+
+def test_a_segment_that_cannot_be_written_ends_the_scrape_and_leaves_the_others_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    landing = Landing(tmp_path)
+    put = landing._put
+
+    def full(path: UPath, content: bytes) -> None:
+        if path.name == "seg-0001.parquet":
+            raise LandingError("no space left on device")
+        put(path, content)
+
+    monkeypatch.setattr(landing, "_put", full)
+    writer = CycleWriter(landing, cycle(), flush_answers=1)
+    for number in range(2):
+        writer.append(answer(number))
+    for _ in range(2):
+        with pytest.raises(LandingError, match="no space"):
+            writer.flush()
+    with pytest.raises(LandingError, match="no space"):
+        writer.append(answer(2))
+    with pytest.raises(LandingError, match="no space"):
+        writer.close(RunStatus.FAILED, RECEIVED, ("capture",))
+    [manifest] = landing.cycles()
+    assert (manifest.status, manifest.stages) == (RunStatus.FAILED, ("capture",))
+    assert landing.read(manifest)["external_id"].to_list() == ["0"]
+
+
+def test_memory_does_not_grow_with_the_cycle(tmp_path: Path) -> None:
+    size, flush_bytes = 20_000, 200_000
+    noise = random.Random(1)
+
+    def peak(count: int, name: str) -> int:
+        writer = CycleWriter(Landing(tmp_path / name), cycle(), flush_bytes=flush_bytes)
+        tracemalloc.start()
+        for number in range(count):
+            writer.append(answer(number, list(Platform)[number % 3], body=noise.randbytes(size)))
+        writer.flush()
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert writer.close(RunStatus.COMPLETED, RECEIVED).rows == count
+        return highest
+
+    # A segment in the making per platform, two that wait, one being written and its file.
+    bound = (len(Platform) + 2 + 1 + 1) * flush_bytes + 500_000
+    assert max(peak(150, "short"), peak(600, "long")) < bound < 150 * size
 
 
 def test_capture_extends_the_manifest_of_discovery_and_changes_the_digest(tmp_path: Path) -> None:
