@@ -46,6 +46,7 @@ class Breaker:
         self.until = -inf
         """End of the pause while OPEN."""
         self._failed: deque[bool] = deque(maxlen=self._rule.window)
+        self._failed_since_good: set[int] = set()
         self._blocks = 0
         self._probe: int | None = None
         self._bad_probes = 0
@@ -77,6 +78,7 @@ class Breaker:
                 pass
             case Bears.GOOD:
                 self._blocks = 0
+                self._failed_since_good.clear()
                 if self.state is not State.CLOSED and now >= self._held_until:
                     self._close()
             case Bears.BLOCK:
@@ -85,8 +87,19 @@ class Breaker:
                 self._asked_to_pause(probe, told_s, now)
             case Bears.ERROR if probe:
                 self._probed_in_vain(now)
-            case Bears.ERROR if self.state is State.CLOSED and (n := sum(self._failed)) >= self._rule.failed_of_window:
-                self._open(f"{n} of the last {len(self._failed)} answers failed", self._pause_s, now)
+            case Bears.ERROR:
+                self._failed_once_more(key, now)
+
+    def _failed_once_more(self, key: int, now: float) -> None:
+        again = key in self._failed_since_good
+        self._failed_since_good.add(key)
+        if self.state is not State.CLOSED:
+            return
+        if (n := sum(self._failed)) >= self._rule.failed_of_window:
+            self._open(f"{n} of the last {len(self._failed)} answers failed", self._pause_s, now)
+        elif again:
+            # Where little is asked at a time, the share would be noticed too late: the first requests would have used up their tries.
+            self._open("failed twice for one request, and answered no other meanwhile", self._pause_s, now)
 
     def _blocked(self, probe: bool, now: float) -> None:
         self._blocks += 1

@@ -101,7 +101,8 @@ class Scheduler:
     - Order. By rank. A gang that finds no room is passed over; after `patience` passes its slots and turns are kept: later ones start only if
       they leave them. Jobs with equal needs are interchangeable but for their rank, so only the first of each need is ever looked at.
     - A host that is open is waited for, for at most `split_after_s` since it left closed; then it is left out, and jobs start on their other
-      hosts. One that probes is sent one ask: of those with the fewest attempts, the best. One that is shut is asked nothing more.
+      hosts. One that probes is sent one ask: of those with the fewest attempts, the best; what else waits of its job goes along if it finds room.
+      One that is shut is asked nothing more.
     - A blocking host is not waited for: when nothing else is left to do, it is shut.
     """
 

@@ -4,6 +4,7 @@ import heapq
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
 
 from palimpsest_pipeline.domain.words import FailureClass, Platform
@@ -152,7 +153,7 @@ def check_budgets(trace: Trace, budgets: Mapping[Platform, Budget]) -> None:
             in_flight += change
             assert in_flight <= budget.max_in_flight
         starts = [attempt.started_at for attempt in attempts]
-        assert all(later >= earlier + budget.min_gap_s for earlier, later in zip(starts, starts[1:], strict=False))
+        assert all(later >= earlier + budget.min_gap_s for earlier, later in pairwise(starts))
         if budget.max_per_s is not None:
             n = max(1, int(budget.max_per_s))
             assert all(later >= earlier + max(1.0, 1 / budget.max_per_s) for earlier, later in zip(starts, starts[n:], strict=False))

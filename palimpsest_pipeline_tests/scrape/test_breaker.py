@@ -63,6 +63,17 @@ def test_errors_open_it_by_their_share_of_the_last_answers() -> None:
     assert host.breaker.reason == "12 of the last 12 answers failed"
 
 
+def test_a_request_that_fails_twice_opens_it_unless_another_went_well_meanwhile() -> None:
+    host = Host()
+    host.answer(Bears.ERROR, 0.0)
+    host.answer(Bears.GOOD, 0.5)
+    host.breaker.started(1, 1.0)
+    assert host.answer(Bears.ERROR, 1.0, key=1) is State.CLOSED
+    host.answer(Bears.ERROR, 1.5)
+    host.breaker.started(1, 2.0)
+    assert host.answer(Bears.ERROR, 2.0, key=1) is State.OPEN
+
+
 def test_blocks_open_it_in_a_row_only_and_for_long() -> None:
     host = Host()
     assert {host.answer(b, 0.0) for b in (Bears.BLOCK, Bears.BLOCK, Bears.GOOD) * 5} == {State.CLOSED}
