@@ -103,7 +103,7 @@ def main() -> None:
     bound = socket.create_server((asked.host, asked.port), backlog=512)
     config = uvicorn.Config(
         build_app(simulator),
-        http=simulator.connections.protocol(),
+        http=simulator.board.connections.protocol(),
         date_header=False,
         log_level="warning",
         access_log=False,

@@ -19,14 +19,14 @@ from starlette.routing import Route
 from ..domain.words import Platform
 from .bodies import RealBodies, captured, padded
 from .book import Books
-from .faults import Fault, FaultBoard, truncated
+from .failing import BOMB_MB, FAR_PAGE, bomb, without
+from .faults import Fault, FaultBoard
 from .latency import Latencies, Latency
 from .render_bet9ja import Bet9ja
 from .render_betpawa import BetPawa, QueryError
 from .render_sportybet import SportyBet, envelope, refusal
-from .requestlog import RequestLog
 from .script import apply_script
-from .serving import Connections, Endpoint, Handler
+from .serving import Endpoint, Handler, Switchboard, befallen
 from .timeline import Timeline
 from .truth import book_truth, truth
 from .world import Listing, build_world
@@ -84,10 +84,7 @@ class Simulator:
         self.betpawa = BetPawa(self.timeline, self.books, betpawa_version)
         self.sportybet = SportyBet(self.timeline, self.books)
         self.bet9ja = Bet9ja(self.timeline, self.books)
-        self.faults = FaultBoard(seed)
-        self.latencies = Latencies(seed, latency)
-        self.log = RequestLog()
-        self.connections = Connections()
+        self.board = Switchboard(self.timeline, Latencies(seed, latency), FaultBoard(seed))
         self._details: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
         self._by_id = {(one.platform, one.external_id): one for entries in self.timeline.world.listings.values() for one in entries}
         self._by_id |= {(one.platform, one.external_id): one for one in (*self.timeline.world.simulated, *self.timeline.world.antepost)}
@@ -145,6 +142,19 @@ class Simulator:
             self._details.popitem(last=False)
         return found
 
+    def _is_missing(self, request: Request, page: int) -> bool:
+        """Whether a failure makes this page of a list empty."""
+        fault = befallen(request).faults.get("page_missing")
+        return fault is not None and fault.page == page and befallen(request).by("page_missing") is not None
+
+    def _less(self, request: Request, platform: Platform, body: Any) -> Any:
+        """A tree or a list, without the tournament that a failure takes away."""
+        fault = befallen(request).by("tournament_gone")
+        return without(platform, body, self._gone(fault.tournament, platform)) if fault else body
+
+    def _gone(self, tournament: str, platform: Platform) -> str:
+        return tournament or self.timeline.world.listings[platform][0].group_id
+
     # BetPawa
 
     def _betpawa_refusal(self, request: Request) -> Response | None:
@@ -168,7 +178,7 @@ class Simulator:
         category = request.path_params.get("category", "all")
         now = self.now()
         body = self.betpawa.sports(now) if category == "all" else self.betpawa.tree(now, category)
-        return _json(request, body, headers=self._betpawa_headers(5))
+        return _json(request, self._less(request, Platform.BETPAWA, body), headers=self._betpawa_headers(5))
 
     async def betpawa_list(self, request: Request) -> Response:
         refused = self._betpawa_refusal(request)
@@ -178,10 +188,19 @@ class Simulator:
             return Response(bytes(range(128, 160)), media_type="application/x-protobuf;charset=UTF-8")
         try:
             asked = msgspec.json.decode(request.query_params.get("q", ""))
-            body = self.betpawa.by_queries(asked, self.now())
+            body = self.betpawa.by_queries(self._pages(request, asked), self.now())
         except (msgspec.DecodeError, QueryError) as refusal_words:
             return _json(request, {"error": "BAD_REQUEST", "serverMessage": str(refusal_words)}, 400)
-        return _json(request, body, headers=self._betpawa_headers(LISTS_MAX_AGE_S))
+        return _json(request, self._less(request, Platform.BETPAWA, body), headers=self._betpawa_headers(LISTS_MAX_AGE_S))
+
+    def _pages(self, request: Request, asked: Any) -> Any:
+        """The queries, those for a missing page turned to where there is nothing."""
+        queries = asked.get("queries") if isinstance(asked, dict) else None
+        for query in queries if isinstance(queries, list) else ():
+            take, skip = query.get("take"), query.get("skip", 0)
+            if isinstance(take, int) and isinstance(skip, int) and take > 0 and self._is_missing(request, skip // take + 1):
+                query["skip"] = FAR_PAGE
+        return asked
 
     async def betpawa_event(self, request: Request) -> Response:
         refused = self._betpawa_refusal(request)
@@ -203,13 +222,13 @@ class Simulator:
             return HTMLResponse("<html><body>502 Bad Gateway</body></html>", 502)
         missing = [name for name in ("clientid", "operid", "platform") if name not in request.headers]
         if missing:
-            self.log.missing_headers["sportybet"] += 1
+            self.board.log.missing_headers["sportybet"] += 1
             if self.strict and request.method == "POST":
                 return HTMLResponse("<html><body>403 Forbidden</body></html>", 403)
         return None
 
     async def sportybet_tree(self, request: Request) -> Response:
-        return self._sportybet_refusal(request) or _json(request, self.sportybet.tree(self.now()))
+        return self._sportybet_refusal(request) or _json(request, self._less(request, Platform.SPORTYBET, self.sportybet.tree(self.now())))
 
     async def sportybet_upcoming(self, request: Request) -> Response:
         refused = self._sportybet_refusal(request)
@@ -220,8 +239,9 @@ class Simulator:
         sizes = (asked.get("pageNum", "1"), asked.get("pageSize", "100"))
         if not markets or asked.get("sportId") != "sr:sport:1" or not all(size.isdigit() and int(size) for size in sizes):
             return _json(request, refusal(19000, "Invalid"))
-        body = self.sportybet.upcoming(self.now(), markets, int(sizes[0]), min(int(sizes[1]), 100), asked.get("option", "2"))
-        return _json(request, body)
+        page = FAR_PAGE if self._is_missing(request, int(sizes[0])) else int(sizes[0])
+        body = self.sportybet.upcoming(self.now(), markets, page, min(int(sizes[1]), 100), asked.get("option", "2"))
+        return _json(request, self._less(request, Platform.SPORTYBET, body))
 
     async def sportybet_events(self, request: Request) -> Response:
         refused = self._sportybet_refusal(request)
@@ -254,16 +274,29 @@ class Simulator:
 
     def _bet9ja_refusal(self, request: Request) -> Response | None:
         if "referer" not in request.headers:
-            self.log.missing_headers["bet9ja"] += 1
+            self.board.log.missing_headers["bet9ja"] += 1
             if self.strict:
                 return HTMLResponse("<html><body>Access Denied</body></html>", 403)
         return None
 
     async def bet9ja_tree(self, request: Request) -> Response:
-        return self._bet9ja_refusal(request) or _json(request, self.bet9ja.tree(self.now()))
+        return self._bet9ja_refusal(request) or _json(request, self._less(request, Platform.BET9JA, self.bet9ja.tree(self.now())))
 
     async def bet9ja_group(self, request: Request) -> Response:
-        return self._bet9ja_refusal(request) or _json(request, self.bet9ja.group(request.query_params.get("GROUPID", ""), self.now()))
+        refused = self._bet9ja_refusal(request)
+        if refused:
+            return refused
+        group, now = request.query_params.get("GROUPID", ""), self.now()
+        group = "" if self._is_group_missing(request, group, now) else group
+        return _json(request, self.bet9ja.group(group, now))
+
+    def _is_group_missing(self, request: Request, group: str, now: datetime) -> bool:
+        """Whether a failure makes this group empty: the one that is gone, or the one in a missing page's place."""
+        met = befallen(request)
+        gone, page = met.faults.get("tournament_gone"), met.faults.get("page_missing")
+        if gone and group == self._gone(gone.tournament, Platform.BET9JA):
+            return met.by(gone.mode) is not None
+        return page is not None and self.bet9ja.in_tree_order(now)[page.page - 1 : page.page] == [group] and met.by(page.mode) is not None
 
     async def bet9ja_event(self, request: Request) -> Response:
         refused = self._bet9ja_refusal(request)
@@ -300,7 +333,10 @@ class Simulator:
         asked = await request.json()
         try:
             platform = Platform(asked["platform"])
-            self.faults.switch(platform.value, Fault.from_json(asked))
+            fault = Fault.from_json(asked)
+            if fault.mode == "bomb":
+                bomb(fault.size_mb or BOMB_MB)
+            self.board.faults.switch(platform, fault)
         except (ValueError, TypeError, KeyError) as wrong:
             return _json(request, {"error": str(wrong)}, 400)
         return _json(request, {"platform": platform.value, "mode": asked.get("mode", "none")})
@@ -315,30 +351,19 @@ class Simulator:
     async def control_latency(self, request: Request) -> Response:
         asked = await request.json()
         try:
-            self.latencies.set(asked["at"], Latency(float(asked["p50_ms"]), float(asked["p95_ms"])))
+            self.board.latencies.set(asked["at"], Latency(float(asked["p50_ms"]), float(asked["p95_ms"])))
         except (ValueError, TypeError, KeyError) as wrong:
             return _json(request, {"error": str(wrong)}, 400)
         return _json(request, {"at": asked["at"]})
 
     async def control_log(self, request: Request) -> Response:
         if request.method == "POST":
-            self.log.forget()
+            self.board.log.forget()
         if request.query_params.get("detail"):
-            return Response(self.log.json_lines(), media_type="application/x-ndjson")
-        return _json(request, self.log.summary())
+            return Response(self.board.log.json_lines(), media_type="application/x-ndjson")
+        return _json(request, self.board.log.summary())
 
     # Wiring
-
-    def guarded(self, platform: Platform, endpoint: str, handler: Handler) -> Endpoint:
-        """The route's application: noted in the log, late by its latency, and with a failure in its place when one is switched on."""
-
-        async def handle(request: Request) -> Response:
-            fault = self.faults.draw(platform.value, endpoint)
-            replaced = await self.faults.instead(fault) if fault else None
-            answer = replaced or await handler(request)
-            return truncated(answer) if fault and fault.mode == "truncate" else answer
-
-        return Endpoint(platform.value, endpoint, handle, self.log, self.latencies, self.connections)
 
     def routes(self) -> list[Route]:
         """Every route, platforms under their prefixes."""
@@ -363,7 +388,7 @@ class Simulator:
         switches += [("latency", self.control_latency), ("log", self.control_log)]
         return [
             *(
-                Route(path, self.guarded(platform, endpoint, handler), methods=[method])
+                Route(path, Endpoint(platform, endpoint, handler, self.board), methods=[method])
                 for platform, endpoint, path, handler, method in platform_routes
             ),
             *(Route(f"/_sim/{name}", handler, methods=["GET"]) for name, handler in controls),

@@ -44,7 +44,7 @@ LARGEST_SHARE: Final = 0.1
 
 _LEAST_SAMPLE: Final = 50_000
 _LEVEL: Final = 6
-_GZIP_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+GZIP_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _DECIMALS: Final = re.compile(rb"(?<=\.)\d+")
 
 
@@ -57,7 +57,7 @@ class RealBodies:
         self._tails: dict[Platform, list[tuple[bytes, bytes]]] = {}
         for platform, details in books.items():
             plain = [_tail(platform, detail) for detail in details]
-            self._tails[platform] = [(tail, _deflated(tail, zlib.Z_FINISH)) for tail in sorted(plain, key=len)]
+            self._tails[platform] = [(tail, deflated(tail, zlib.Z_FINISH)) for tail in sorted(plain, key=len)]
             if not plain:
                 raise ValueError(f"no book of {platform} to share")
         self._heads: dict[tuple[Platform, str], tuple[datetime, bytes, bytes, bytes]] = {}
@@ -70,7 +70,7 @@ class RealBodies:
         tail, packed = self._book(listing)
         checksum = zlib.crc32(tail, zlib.crc32(head)).to_bytes(4, "little") + (len(head) + len(tail)).to_bytes(4, "little")
         # After a full flush another stream can follow, so the shared book is compressed once for all.
-        self._heads[platform, listing.external_id] = kickoff, _GZIP_HEADER + _deflated(head, zlib.Z_FULL_FLUSH), packed, checksum
+        self._heads[platform, listing.external_id] = kickoff, GZIP_HEADER + deflated(head, zlib.Z_FULL_FLUSH), packed, checksum
 
     def packed(self, platform: Platform, external_id: str, kickoff: datetime) -> bytes | None:
         """The gzip body; None for a listing that was not added, or whose kickoff has changed since."""
@@ -91,7 +91,8 @@ def _tail(platform: Platform, detail: Mapping[str, Any]) -> bytes:
     return b"," + msgspec.json.encode(book)[1:] + ENVELOPE[platform][1]
 
 
-def _deflated(plain: bytes, flush: int) -> bytes:
+def deflated(plain: bytes, flush: int) -> bytes:
+    """A piece of a deflate stream, without any header. After a full flush another piece can follow, the last one ends with Z_FINISH."""
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return packer.compress(plain) + packer.flush(flush)
 

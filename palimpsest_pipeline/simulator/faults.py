@@ -1,37 +1,72 @@
-"""Failures on demand, per platform: what is switched on, and what it does to an answer. Off unless a test or a demonstration asks."""
+"""Failures on demand, per platform: what is switched on, and which requests it befalls. Off unless a test or a demonstration asks.
 
-import asyncio
+What a failure does to an answer is in `failing`.
+"""
+
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import log
-from random import Random
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
-from starlette.responses import HTMLResponse, Response
-from starlette.types import Receive, Scope, Send
+from .latency import drawn
 
-MODES = ("none", "down", "block", "html", "error", "empty202", "ratelimit", "truncate", "latency", "hang")
-BLOCK_PAGE = "<html><head><title>Access Denied</title></head><body>Access Denied</body></html>"
-HANG_S = 3600.0
+BREAKING: Final = ("outage", "reset", "hang")
+"""No answer at all: the connection is broken off, or nothing ever comes."""
+REPLACING: Final = (
+    "down",
+    "block",
+    "html",
+    "error",
+    "empty202",
+    "ratelimit",
+    "challenge503",
+    "redirect",
+    "bomb",
+    "huge",
+)
+"""Another answer in place of the real one."""
+SPOILING: Final = ("truncate", "cut_json", "latency", "clock", "kickoffs", "page_missing", "tournament_gone")
+"""The real answer, but late, cut off, or with something wrong in it."""
+MODES: Final = ("none", *BREAKING, *REPLACING, *SPOILING)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Fault:
-    """One switched-on failure: in `share` of the requests to `endpoint` ('*' all of: tree, listing, detail)."""
+    """One switched-on failure. It befalls `share` of the requests to `endpoint` ('*' all of: tree, listing, detail), and there are more settings of
+    when it does; the others belong to single modes.
+    """
 
     mode: str = "none"
     share: float = 1.0
-    latency_ms: float = 350.0
-    """Median of the added latency."""
-    sigma: float = 0.4
-    """Spread of the logarithm of the latency."""
-    retry_after_s: int = 1
     endpoint: str = "*"
+    from_request: int = 1
+    """The first request to be befallen, counted from switching on."""
+    for_s: float | None = None
+    """How long it lasts from that request on; None: until it is switched off."""
+    tries: int | None = None
+    """It befalls only so many askings of each question; None: all of them."""
+    latency_ms: float = 350.0
+    """latency: median of the added latency."""
+    sigma: float = 0.4
+    """latency: spread of its logarithm."""
+    retry_after_s: int = 1
+    """ratelimit: how long to stay away."""
+    as_date: bool = False
+    """ratelimit: say so as a date, by the platform's own clock."""
+    offset_s: float = 3600.0
+    """clock: how far the Date header is ahead. kickoffs: how far every kickoff is."""
+    page: int = 2
+    """page_missing: which page of a list is empty; of Bet9ja, which has none, the group in this place of the tree."""
+    tournament: str = ""
+    """tournament_gone: its id on the platform; '': the first one of the world."""
+    to: str = "http://elsewhere.invalid/"
+    """redirect: where to."""
+    size_mb: int | None = None
+    """bomb, huge: size of the body, unpacked; None: 1024 and 100."""
 
     @classmethod
     def from_json(cls, asked: Mapping[str, Any]) -> "Fault":
         """Raises ValueError naming what is wrong."""
-        known = {"mode", "share", "latency_ms", "sigma", "retry_after_s", "endpoint"}
+        known = {field.name for field in fields(cls)}
         unknown = set(asked) - known - {"platform"}
         if unknown:
             raise ValueError(f"unknown fields {sorted(unknown)}; known are {sorted(known)}")
@@ -43,55 +78,48 @@ class Fault:
         return fault
 
 
-class TruncatedResponse(Response):
-    """Announces the whole body and sends the first half, so that the connection ends in the middle of it."""
+@dataclass(slots=True)
+class _Switched:
+    fault: Fault
+    requests: int = 0
+    began: float | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body[: len(self.body) // 2], "more_body": True})
-
-
-def truncated(whole: Response) -> Response:
-    """The same answer, cut off half way."""
-    cut = TruncatedResponse(bytes(whole.body), whole.status_code)
-    cut.raw_headers = whole.raw_headers
-    return cut
+    def is_on(self, now: float) -> bool:
+        return self.began is not None and (self.fault.for_s is None or now < self.began + self.fault.for_s)
 
 
 class FaultBoard:
-    """What is switched on now. `draw` decides per request, by a generator of its own so that runs repeat."""
+    """What is switched on now. Which requests a share befalls depends on question and attempt alone, so runs repeat, in whatever order they ask."""
 
     def __init__(self, seed: int) -> None:
-        self._rng = Random(f"faults:{seed}")
-        self._faults: dict[str, Fault] = {}
+        self._seed = seed
+        self._switched: dict[str, dict[str, _Switched]] = {}
 
     def switch(self, platform: str, fault: Fault) -> None:
-        self._faults[platform] = fault
+        """Switches a failure on beside those of other modes; `none` switches all of the platform off."""
+        if fault.mode == "none":
+            self._switched.pop(platform, None)
+            return
+        modes = self._switched.setdefault(platform, {})
+        modes.pop(fault.mode, None)
+        modes[fault.mode] = _Switched(fault)
 
-    def draw(self, platform: str, endpoint: str) -> Fault | None:
-        """The fault that befalls this request, if any."""
-        fault = self._faults.get(platform)
-        if fault is None or fault.mode == "none" or fault.endpoint not in {"*", endpoint}:
-            return None
-        return fault if self._rng.random() < fault.share else None
+    def befalling(self, platform: str, endpoint: str, question: str, attempt: int, now: float) -> dict[str, Fault]:
+        """The failures that this request meets, by mode, the one that was switched on last first. `now` in monotonic seconds."""
+        found = {}
+        for mode, switched in reversed(self._switched.get(platform, {}).items()):
+            fault = switched.fault
+            if fault.endpoint not in {"*", endpoint}:
+                continue
+            switched.requests += 1
+            if switched.began is None and switched.requests >= fault.from_request:
+                switched.began = now
+            met = switched.is_on(now) and (fault.tries is None or attempt <= fault.tries)
+            if met and drawn(self._seed, mode, platform, question, attempt) < fault.share:
+                found[mode] = fault
+        return found
 
-    async def instead(self, fault: Fault) -> Response | None:  # noqa: PLR0911 -- one return per mode
-        """The answer given in place of the real one; None when the real one goes out after all (late, or cut short by the caller)."""
-        if fault.mode == "latency":
-            await asyncio.sleep(self._rng.lognormvariate(log(max(fault.latency_ms, 1.0)), fault.sigma) / 1000)
-            return None
-        if fault.mode == "hang":
-            await asyncio.sleep(HANG_S)
-            return None
-        html = {"block": 403, "html": 200}
-        if fault.mode in html:
-            return HTMLResponse(BLOCK_PAGE, html[fault.mode])
-        if fault.mode == "down":
-            return Response(b"", 503, {"connection": "close"})
-        if fault.mode == "error":
-            return Response(b'{"error":"INTERNAL_SERVER_ERROR"}', 500, media_type="application/json")
-        if fault.mode == "empty202":
-            return Response(b"", 202, {"x-amzn-waf-action": "challenge"})
-        if fault.mode == "ratelimit":
-            return Response(b"", 429, {"retry-after": str(fault.retry_after_s)})
-        return None
+    def is_out(self, platform: str, endpoint: str, now: float) -> bool:
+        """Whether an outage is on: then answers to earlier requests do not come through either."""
+        outage = self._switched.get(platform, {}).get("outage")
+        return outage is not None and outage.is_on(now) and outage.fault.endpoint in {"*", endpoint}

@@ -156,7 +156,7 @@ class SimulatorProcess:
         return datetime.fromisoformat(self._control("clock", {"offset_s": offset_s, "stopped": stopped})["now"])
 
     def fault(self, platform: Platform, mode: str, **settings: Any) -> None:
-        """Switches a failure on or (`none`) off; see `faults.Fault` for modes and settings."""
+        """Switches a failure on, beside those of other modes, or (`none`) all of the platform off; see `faults.Fault` for modes and settings."""
         self._control("faults", {"platform": platform.value, "mode": mode, **settings})
 
     def script(self, action: str, sr_id: int, **settings: Any) -> dict[str, Any]:

@@ -78,6 +78,11 @@ class Bet9ja:
             sports[sport] = {"S_DESC": name, "S_KEY": key, "NUM": count, "SG": inside if count else []}
         return envelope({"PAL": sports})
 
+    def in_tree_order(self, now: datetime) -> list[str]:
+        """Soccer's groups as the tree shows them, country by country."""
+        countries = self.tree(now)["D"]["PAL"]["1"]["SG"] or {}
+        return [group for country in countries.values() for group in country["G"]]
+
     def _season_end(self) -> datetime:
         antepost = self.timeline.world.antepost
         return antepost[0].fixture.kickoff_at if antepost else self.timeline.world.epoch

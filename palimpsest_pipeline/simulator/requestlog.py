@@ -27,8 +27,8 @@ class Asked(msgspec.Struct, gc=False):
     status: int | None = None
     bytes: int = 0
     """Of the body, as sent."""
-    fault: str | None = None
-    """The failure that befell it."""
+    faults: list[str] = []
+    """Modes of the failures that befell it."""
 
 
 @dataclass(slots=True)

@@ -3,6 +3,8 @@
 Every answer is a function of (seed, fixture, platform, instant), so any instant can be asked in any order; only `script` adds events by hand.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import pi, sin
@@ -45,6 +47,7 @@ class Timeline:
     postponed: dict[int, list[Postponed]] = field(default_factory=dict)
     dropped: dict[int, list[Dropped]] = field(default_factory=dict)
     added: list[tuple[datetime, Listing]] = field(default_factory=list)
+    _shift: dict[Platform, timedelta] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Plans about 3 % postponed and 3 % dropped over eight hours, one each every four minutes or so at first."""
@@ -66,7 +69,17 @@ class Timeline:
     def kickoff_at(self, fixture: Fixture, platform: Platform, now: datetime) -> datetime:
         """Kickoff as the platform shows it at `now`."""
         moves = self.postponed.get(fixture.number, ())
-        return fixture.kickoff_at + sum((move.by for move in moves if now >= move.at + PUBLISH_DELAY[platform]), timedelta(0))
+        shown = fixture.kickoff_at + sum((move.by for move in moves if now >= move.at + PUBLISH_DELAY[platform]), timedelta(0))
+        return shown + self._shift.get(platform, timedelta(0))
+
+    @contextmanager
+    def shifted(self, platform: Platform, by: timedelta) -> Iterator[None]:
+        """Inside the block the platform shows every kickoff by so much later, as one that takes its own time for UTC does."""
+        self._shift[platform] = by
+        try:
+            yield
+        finally:
+            del self._shift[platform]
 
     def is_dropped(self, listing: Listing, now: datetime) -> bool:
         """True once the platform has taken it off."""
