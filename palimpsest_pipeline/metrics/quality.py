@@ -100,9 +100,9 @@ def run_quality(
 
 
 def _staged(answers: pl.DataFrame) -> pl.DataFrame:
-    """Attempts with their stage. A request that a closed host was spared is an error without a duration."""
+    """Attempts with their stage. A request that a host was spared is an error without a duration."""
     usable = pl.col("failure").is_null()
-    spared = (pl.col("failure") == FailureClass.BLOCKED.value) & pl.col("status").is_null()
+    spared = pl.col("attempt") == 0
     duration = (pl.col("received_at") - pl.col("requested_at")).dt.total_microseconds() / 1000
     return answers.with_columns(
         stage=pl.when(pl.col("kind") == PayloadKind.DETAIL.value).then(pl.lit(CAPTURE)).otherwise(pl.lit(DISCOVERY)),

@@ -115,8 +115,8 @@ def outcomes_of_landed(
 ) -> tuple[list[EventOutcome], list[PlatformRun]]:
     """Ledger lines and runs of a cycle whose process is gone, from its landed answers of every kind; no bodies needed.
 
-    Columns as landed (`bytes` being the length of the body): platform, kind, external_id, sr_id, attempt, status, failure, failure_detail,
-    requested_at, received_at, observed_at, bytes. Every run gets `status` and `message`; `discovered` is how many listings each platform's
+    Columns: platform, kind, external_id, sr_id, attempt, status (HTTP), failure, failure_detail, requested_at, received_at, observed_at, n_bytes
+    (of the body, unpacked). Every run gets `status` and `message`; `discovered` is how many listings each platform's
     discovery found, where that is known. The order of the rows changes nothing.
     """
     lines: dict[tuple[Platform, str], EventOutcome] = {}
@@ -125,10 +125,10 @@ def outcomes_of_landed(
         answer = _answer_of(row)
         platform, external_id = answer.request.platform, answer.request.external_id
         if answer.request.kind is not PayloadKind.DETAIL or external_id is None:
-            discovery.counts[platform].add(answer, row["bytes"])
+            discovery.counts[platform].add(answer, row["n_bytes"])
             continue
-        capture.counts[platform].add(answer, row["bytes"])
-        lines[platform, external_id] = _after(lines.get((platform, external_id)), answer, row["bytes"])
+        capture.counts[platform].add(answer, row["n_bytes"])
+        lines[platform, external_id] = _after(lines.get((platform, external_id)), answer, row["n_bytes"])
     known, runs = discovered or {}, []
     for platform in sorted(discovery.counts.keys() | capture.counts.keys(), key=list(Platform).index):
         mine = [outcome for outcome in lines.values() if outcome.platform is platform]

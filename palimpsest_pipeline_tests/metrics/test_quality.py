@@ -122,8 +122,8 @@ def test_a_capture_is_complete_when_every_listing_was_answered_or_is_gone(second
     assert quality(platforms=["bet9ja"], answers=answers)["bet9ja", "capture"]["completeness"] == completeness
 
 
-def test_requests_that_a_closed_host_was_spared_are_errors_and_no_durations() -> None:
-    spared = [answer("bet9ja", "detail", str(i), ms=0, status=None, failure="blocked", bytes=0) for i in range(2, 9)]
+def test_requests_that_a_host_was_spared_are_errors_and_no_durations() -> None:
+    spared = [answer("bet9ja", "detail", str(i), ms=0, attempt=0, status=None, failure="blocked", bytes=0) for i in range(2, 9)]
     row = quality(platforms=["bet9ja"], answers=[answer("bet9ja", "detail", "1", ms=900, status=403, failure="blocked"), *spared])[
         "bet9ja", "capture"
     ]
