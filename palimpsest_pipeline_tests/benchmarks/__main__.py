@@ -1,10 +1,12 @@
-"""Runs one benchmark by its name, which is its module's."""
+"""Runs one benchmark by its name, which is its module's. Each has its own options: the parameters of its `measure`."""
 
+import inspect
 import json
-from enum import StrEnum
+from collections.abc import Callable
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,32 +14,47 @@ from rich.console import Console
 from . import __package__ as package
 from . import __path__ as here
 
+NAMES = sorted(module.name for module in iter_modules(here) if not module.name.startswith(("_", "test_")))
+AS_JSON = inspect.Parameter(
+    "as_json",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[bool, typer.Option("--json", help="One JSON object in place of a table.")],
+)
+
 app = typer.Typer(add_completion=False)
-Name = StrEnum("Name", sorted(module.name for module in iter_modules(here) if not module.name.startswith(("_", "test_"))))
 
 
-@app.command()
-def main(
-    name: Annotated[Name | None, typer.Argument(help="Benchmark to run; without it the names are listed.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of a table.")] = False,
-    bodies: Annotated[int, typer.Option(min=3, help="Number of answers in the batch.")] = 300,
-    repetitions: Annotated[int, typer.Option(min=1, help="Repetitions, of which the least cost counts.")] = 5,
-    seed: Annotated[int, typer.Option(help="Chooses the perturbation of the captured answers.")] = 1,
-) -> None:
-    """Measures one part of the pipeline on this machine."""
-    if name is None:
-        typer.echo("\n".join(Name))
-        return
-    benchmark = import_module(f"{package}.{name}")
-    try:
-        found = benchmark.measure(bodies, repetitions, seed)
-    except FileNotFoundError as missing:
-        typer.echo(missing, err=True)
-        raise typer.Exit(1) from missing
-    if as_json:
-        typer.echo(json.dumps(found))
-    else:
-        Console().print(benchmark.table(found))
+@app.callback(invoke_without_command=True)
+def names(context: typer.Context) -> None:
+    """Measures one part of the pipeline on this machine. Without a name the names are listed."""
+    if context.invoked_subcommand is None:
+        typer.echo("\n".join(NAMES))
+
+
+def command(benchmark: ModuleType) -> Callable[..., None]:
+    """The benchmark as a command: what `measure` takes, and how to show what it found."""
+
+    def run(*, as_json: bool, **options: Any) -> None:
+        try:
+            found = benchmark.measure(**options)
+        except FileNotFoundError as missing:
+            typer.echo(missing, err=True)
+            raise typer.Exit(1) from missing
+        if as_json:
+            typer.echo(json.dumps(found))
+        else:
+            Console().print(benchmark.table(found))
+
+    options = [*inspect.signature(benchmark.measure).parameters.values(), AS_JSON]
+    run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    run.__annotations__ = {option.name: option.annotation for option in options}
+    run.__doc__ = benchmark.__doc__
+    return run
+
+
+for name in NAMES:
+    app.command(name)(command(import_module(f"{package}.{name}")))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import process_time
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
+import typer
 from rich.table import Table
 
 from palimpsest_pipeline.domain.exchange import Answer
@@ -42,7 +43,11 @@ def canonical_prices(adapter: PlatformAdapter, batch: Sequence[Answer]) -> int:
     return normalise(raw_books(adapter.read_detail(answer) for answer in batch), vocabulary()).prices.height
 
 
-def measure(bodies: int = 300, repetitions: int = 5, seed: int = 1) -> dict[str, Any]:
+def measure(
+    bodies: Annotated[int, typer.Option(min=3, help="Number of answers in the batch.")] = 300,
+    repetitions: Annotated[int, typer.Option(min=1, help="Repetitions, of which the least cost counts.")] = 5,
+    seed: Annotated[int, typer.Option(help="Chooses the perturbation of the captured answers.")] = 1,
+) -> dict[str, Any]:
     """Figures over all platforms and for each, from `bodies` answers in equal numbers per platform. Path and yardstick take turns.
 
     Raises FileNotFoundError when the captured answers are not there.

@@ -12,6 +12,7 @@ from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.platforms.registry import adapters
 
 from . import normalise as benchmark
+from . import scrape
 from .__main__ import app
 from ._perturbed import CAPTURED, answers
 
@@ -59,7 +60,7 @@ def as_captured(samples: Path, platform: Platform, name: str, like: Answer) -> A
 
 def test_a_benchmark_is_chosen_by_name_and_names_are_listed_without_one(samples: Path) -> None:
     assert samples.is_dir()
-    assert CliRunner().invoke(app, []).output.split() == ["normalise"]
+    assert CliRunner().invoke(app, []).output.split() == ["normalise", "scrape"]
     assert CliRunner().invoke(app, ["nothing"]).exit_code != 0
     ran = CliRunner().invoke(app, ["normalise", "--json", "--bodies", "3", "--repetitions", "1"])
     found = json.loads(ran.output)
@@ -72,3 +73,18 @@ def test_without_the_captured_answers_the_command_says_what_is_missing(monkeypat
     ran = CliRunner().invoke(app, ["normalise", "--json"])
     assert ran.exit_code == 1
     assert "captured material not found" in ran.output
+
+
+@pytest.mark.slow
+def test_the_scrape_is_measured_beside_other_schemes_and_the_floor_client() -> None:
+    ran = CliRunner().invoke(app, ["scrape", "--json", "--fixtures", "20", "--scale", "0.05", "--rounds", "1", "--no-memory"])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.output)
+    figures = ("wall_ratio_to_floor", "events_per_s", "skew_p95_ratio", "cpu_ms_per_request", "cpu_ratio_to_floor", "peak_rss_mb")
+    assert all(found[name] > 0 for name in figures)
+    assert all(found["skew_p95_ms_by_scheme"][scheme] > 0 for scheme in ("ours", "platform_by_platform", "reference"))
+    assert all(scheme["wall_ratio_to_floor"] >= 1 for scheme in found["schemes"].values()), "a floor is a floor"
+    assert {scheme["failed"] for scheme in found["schemes"].values()} == {0}
+    assert sum(floor["requests"] for floor in found["floor"].values()) == found["requests"], "each listing once"
+    assert found["peak_rss_mb_by_fixtures"].keys() == {"20"}
+    assert scrape.table(found).row_count == 3
