@@ -1,5 +1,7 @@
 """Fixtures of the whole suite, one module per real thing the tests run on."""
 
+from hypothesis import settings
+
 pytest_plugins = [
     "palimpsest_pipeline_tests.fixtures.samples",
     "palimpsest_pipeline_tests.fixtures.postgres",
@@ -7,3 +9,7 @@ pytest_plugins = [
     "palimpsest_pipeline_tests.fixtures.pipeline",
     "palimpsest_pipeline_tests.fixtures.commands",
 ]
+
+# Cores are shared with other tests: how long an example takes says nothing of what is tested.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")

@@ -14,8 +14,12 @@ from .vocabulary import Vocabulary
 ERROR_CLASS: Final = pl.Enum(["", *MappingError])
 """Why an occurrence is not mapped; '' when it is."""
 OF_OUTCOME: Final = "\0"
-"""Stands in a specifier for a value that only the outcome's id tells: n of "n or more"."""
+"""Stands in a specifier for a value that only the outcome's id tells: n of "n or more". No text that is read or converted has it."""
 
+NUMBER: Final = r"-?[0-9]{1,7}(?:\.[0-9]{1,2})?"
+"""Numbers that a line can hold. Digits are ASCII: a regex takes those of all scripts for digits, and nothing else does."""
+TEXT: Final = r"^[^\x00|]{1,64}$"
+"""What is taken over as it is: scores and the like."""
 REFUSED: Final = -1000
 _PAIR: Final = ("instance", "key_id")
 
@@ -45,7 +49,9 @@ def candidates(instances: pl.DataFrame, given: pl.DataFrame, vocabulary: Vocabul
     keyed = instances.select("instance", "platform", "sport", external_market_id="market_id").join(
         _keys(vocabulary), on=("platform", "sport", "external_market_id")
     )
-    used = _used(keyed, given, vocabulary)
+    # A part that is there twice says nothing: it must not stand for a part that is missing.
+    once = pl.struct("instance", "part").is_unique()
+    used = _used(keyed, given.with_columns(value=pl.when(once).then("value")), vocabulary)
     n_met = used.group_by(_PAIR).agg(n_met=pl.col("counts").sum())
     satisfied = keyed.join(n_met, on=_PAIR, how="left").filter(pl.col("n_met").fill_null(0) == pl.col("n_needed"))
     return satisfied.join(_texts(satisfied, used, vocabulary), on=_PAIR, how="left").select(
@@ -96,37 +102,30 @@ def _used(keyed: pl.DataFrame, given: pl.DataFrame, vocabulary: Vocabulary) -> p
 
 
 def _converted() -> pl.Expr:
-    """Canonical text of `value` by `conversion`; null when the value is not what the conversion expects."""
+    """Canonical text of `value` by `conversion`; null when the value is not what the conversion expects, or no line can hold it."""
     value, conversion = pl.col("value"), pl.col("conversion")
-    return (
-        pl.when(conversion == "number")
-        .then(_number(value))
-        .when(conversion == "quarters")
-        .then(_quarters(value))
-        .when(conversion == "score")
-        .then(_score(value))
-        .when(conversion == "text")
-        .then(value)
-    )
+    number = pl.when(conversion == "number").then(_number(value)).when(conversion == "quarters").then(_quarters(value)).otherwise(_score(value))
+    return pl.when(conversion == "text").then(value.str.extract(TEXT, 0)).when(conversion != "ladder").then(number.str.extract(f"^{NUMBER}$", 0))
 
 
 def _number(value: pl.Expr) -> pl.Expr:
     """Decimal text without sign of plus, without zeros that say nothing. Text throughout: a line is never a float."""
-    plain = value.str.extract(r"^\+?(-?\d+(?:\.\d+)?)$").str.replace(r"(\.\d*?)0+$", "$1").str.replace(r"\.$", "")
-    trimmed = plain.str.replace(r"^(-?)0+(\d)", "$1$2")
+    unsigned = value.str.replace(r"^\+([0-9])", "$1")
+    plain = unsigned.str.extract(r"^(-?[0-9]+(?:\.[0-9]+)?)$").str.replace(r"(\.[0-9]*?)0+$", "$1").str.replace(r"\.$", "")
+    trimmed = plain.str.replace(r"^(-?)0+([0-9])", "$1$2")
     return pl.when(trimmed == "-0").then(pl.lit("0")).otherwise(trimmed)
 
 
 def _quarters(value: pl.Expr) -> pl.Expr:
-    units = value.str.extract(r"^(-?\d+)$").cast(pl.Int64, strict=False)
+    units = value.str.extract(r"^(-?[0-9]+)$").cast(pl.Int64, strict=False)
     size = units.abs()
     fraction = (size % 4).replace_strict([0, 1, 2, 3], ["", ".25", ".5", ".75"], return_dtype=pl.String)
     return pl.when(units < 0).then(pl.lit("-")).otherwise(pl.lit("")) + (size // 4).cast(pl.String) + fraction
 
 
 def _score(value: pl.Expr) -> pl.Expr:
-    home = value.str.extract(r"^(\d+):\d+$").cast(pl.Int64, strict=False)
-    away = value.str.extract(r"^\d+:(\d+)$").cast(pl.Int64, strict=False)
+    home = value.str.extract(r"^([0-9]+):[0-9]+$").cast(pl.Int64, strict=False)
+    away = value.str.extract(r"^[0-9]+:([0-9]+)$").cast(pl.Int64, strict=False)
     return (home - away).cast(pl.String)
 
 
@@ -161,7 +160,7 @@ def verdicts(instances: pl.DataFrame, satisfied: pl.DataFrame, vocabulary: Vocab
 
 def line_of(text: pl.Expr) -> pl.Expr:
     """The number by which a canonical specifier's markets are told apart: the total, else the handicap, else the only part. Null: there is none."""
-    number = r"=(-?\d{1,7}(?:\.\d{1,2})?)"
+    number = f"=({NUMBER})"
     found = pl.coalesce(
         text.str.extract(rf"(?:^|\|)total{number}(?:\||$)"),
         text.str.extract(rf"(?:^|\|)hcp{number}(?:\||$)"),

@@ -73,7 +73,7 @@ SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
 CONVERSIONS: Final = frozenset({"number", "quarters", "score", "text", "ladder"})
 READ: Final = re.compile(r"(?P<canonical>\w+)=(?P<conversion>\w+)\((?P<raw>\w+)\)")
 PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
-GROUPS: Final = {"outcome": r"(?P<outcome>.+)", "player": r"(?P<player>[0-9]+)", "at_least": r"(?P<at_least>\d+)", "_": r"[^:]*"}
+GROUPS: Final = {"outcome": r"(?P<outcome>.+)", "player": r"(?P<player>[0-9]{1,18})", "at_least": r"(?P<at_least>\d+)", "_": r"[^:]*"}
 """Placeholders of a template of outcome ids, and the regex of each."""
 TRIAGE: Final = frozenset({"acknowledged", "ignored"})
 FAIR_SUM: Final = re.compile(r"|[12]|overlap\(\d+(\.\d+)?\)")

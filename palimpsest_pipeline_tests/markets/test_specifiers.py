@@ -50,6 +50,28 @@ def test_parts_of_a_specifier_are_what_it_is_written_of(pairs: list[tuple[str, s
     assert schemas(given_parts)["specifier_schema"].to_list() == ["|".join(sorted({name for name, _ in pairs}))]
 
 
+ODD = [
+    *("٣", "٣:١", "1e5", "99999999", "2.125", "9" * 400, str(-(2**63)), f"{2**63 - 1}:0", "0:1:2"),
+    *("", " 2.5", "2.5\n", "\0", "2.5\0", "NaN", "--1", "+-1", "++1"),
+]
+MARKETS = [("sportybet", "18", "total="), ("sportybet", "14", "hcp="), ("betpawa", "3774", ""), ("bet9ja", "S_OU", ""), ("bet9ja", "S_AH", "")]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(MARKETS), st.sampled_from(ODD) | st.text(max_size=6)), min_size=1, max_size=8))
+def test_a_value_that_no_line_can_hold_is_an_unknown_line(values: list[tuple[tuple[str, str, str], str]]) -> None:
+    found = resolved(*((platform, market, name + value) for (platform, market, name), value in values))
+    for instance, text, line in found.select("instance", "text", line_of(pl.col("text")).alias("line")).iter_rows():
+        assert values[instance][1] not in ODD
+        assert Decimal(text.partition("=")[2]) == line
+
+
+def test_a_part_that_is_there_twice_stands_for_no_other() -> None:
+    specifiers = ["minute=10|total=2.5", "total=2.5|total=3.5", "minute=5|minute=10", "minute=10|total=2.5|total=2.5"]
+    found = resolved(*(("sportybet", "900313", specifier) for specifier in specifiers))
+    assert found.select("instance", "text").rows() == [(0, "minute=10|total=2.5")]
+
+
 def test_the_line_is_the_total_then_the_handicap_then_the_only_number() -> None:
     texts = ["total=2.5", "minute=10|total=0.5", "hcp=-1|quarternr=2", "goalnr=1", "score=0:1", "goals=1-2", "", "total=12345678", "total=0.125"]
     lines = pl.DataFrame({"text": texts}).select(line_of(pl.col("text"))).to_series().to_list()

@@ -1,17 +1,19 @@
 """From landing to core: read, normalise, match, write. One function per product of a cycle, inside the caller's transaction. Knows no Dagster."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import islice
 from typing import Final
 
 import polars as pl
 import psycopg
 
 from ...domain.exchange import Answer
-from ...domain.observations import Detail
+from ...domain.observations import Detail, Reject
 from ...domain.trust import trust_order
 from ...domain.words import PayloadKind, Platform
 from ...landing import Manifest
-from ...markets import market_rows, normalise, raw_books
+from ...markets import Normalised, market_rows, normalise, raw_books
 from ...matching import crosswalk, fixtures, identify, player_links
 from ...storage import fixtures as matched
 from ...storage import history, known, listings, marts, partitions, players, rejects
@@ -21,6 +23,20 @@ from . import ledger, readings
 
 LEDGERS: Final = {"core.unmapped_markets": ledger.unmapped_rows, "core.mapping_counts": ledger.mapping_counts}
 """What the vocabulary said of a cycle's answers: tables that are replaced cycle by cycle, and what makes their rows."""
+BATCH: Final = 128
+"""Answers that are normalised and written together: the whole books of so many are in memory. No result depends on it."""
+ANSWER: Final = ("listing_id", "observed_at")
+"""What tells the answers of a platform apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a platform's answers of a cycle came to: rows of history written, answers taken in (ANSWER), rows of each of LEDGERS, players named."""
+
+    n_rows: int
+    answers: pl.DataFrame
+    ledgers: dict[str, pl.DataFrame]
+    players: pl.DataFrame
 
 
 def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
@@ -63,22 +79,21 @@ def derive_odds(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest
     """
     cycle_id = manifest.cycle_id
     _make_partitions(pipeline, manifest)
-    written, refused = 0, []
+    written = 0
+    refused: list[tuple[PayloadKind, Reject, bool]] = []
     kept = {table: [pl.DataFrame(schema=marts.frame_schema(table)).drop("cycle_id")] for table in LEDGERS}
     named = [pl.DataFrame(schema=players.PLAYER_SCHEMA)]
     touched: set[int] = set()
     for platform in pipeline.platforms:
-        details, not_read = readings.books(pipeline, manifest, platform)
-        refused += not_read
         stale = history.answers_of_cycle(conn, cycle_id, platform)
-        if details:
-            rows, answered, ledgers, who = _write_books(pipeline, conn, cycle_id, platform, details)
-            written += rows
-            for table, frame in ledgers.items():
+        books = _write_books(pipeline, conn, cycle_id, platform, readings.books(pipeline, manifest, platform, refused))
+        if books:
+            written += books.n_rows
+            for table, frame in books.ledgers.items():
                 kept[table].append(frame.select(kept[table][0].columns))
-            named.append(who)
-            stale = stale.join(answered, on=answered.columns, how="anti")
-            touched.update(answered["listing_id"])
+            named.append(books.players)
+            stale = stale.join(books.answers, on=ANSWER, how="anti")
+            touched.update(books.answers["listing_id"])
         history.remove(conn, stale, lock_key=list(Platform).index(platform))
         touched.update(stale["listing_id"])
     rejects.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], refused)
@@ -97,22 +112,57 @@ def _make_partitions(pipeline: Pipeline, manifest: Manifest) -> None:
 
 
 def _write_books(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, details: Sequence[tuple[Answer, Detail]]
-) -> tuple[int, pl.DataFrame, dict[str, pl.DataFrame], pl.DataFrame]:
-    """Rows of history written, the answers taken in (listing_id, observed_at), the platform's rows of each of LEDGERS, and the players named."""
-    normal = normalise(raw_books([d for _, d in details]), pipeline.vocabulary)
-    rows = market_rows(normal.prices, pipeline.vocabulary)
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, details: Iterator[tuple[Answer, Detail]]
+) -> Written | None:
+    """A platform's answers, taken in by batches, so that memory does not grow with the cycle; None without any."""
+    n_rows, n_answers = 0, 0
+    given: list[pl.DataFrame] = []
+    said: list[Normalised] = []
+    while batch := list(islice(details, BATCH)):
+        answers = _answers(conn, platform, batch)
+        normal = normalise(raw_books([detail for _, detail in batch]), pipeline.vocabulary)
+        n_rows += _write_batch(pipeline, conn, cycle_id, platform, answers, normal)
+        given.append(answers.with_columns(pl.col("capture") + n_answers))
+        # Prices are written by now; the rest is counted over the whole cycle, and is small.
+        rest = replace(normal, prices=normal.prices.clear())
+        said.append(Normalised(*(getattr(rest, part.name).with_columns(pl.col("capture") + n_answers) for part in fields(rest))))
+        n_answers += len(batch)
+    if not said:
+        return None
+    taken = _last(pl.concat(given))
+    normal = Normalised(*(pl.concat([getattr(part, field.name) for part in said]) for field in fields(Normalised)))
+    named = normal.players.rename({"outcome": "external_player_id"})
+    return Written(
+        n_rows,
+        taken.select(ANSWER),
+        {table: rows_of(normal, taken) for table, rows_of in LEDGERS.items()},
+        named.join(taken, on="capture").select(pl.col(name).cast(kind) for name, kind in players.PLAYER_SCHEMA.items()),
+    )
+
+
+def _answers(conn: psycopg.Connection, platform: Platform, batch: Sequence[tuple[Answer, Detail]]) -> pl.DataFrame:
+    """capture, platform, sport, external_id, observed_at and listing_id of the answers of a batch."""
     answers = pl.DataFrame(
         {
-            "capture": range(len(details)),
-            "platform": [str(platform)] * len(details),
-            "sport": [str(d.listing.sport) for _, d in details],
-            "external_id": [d.listing.external_id for _, d in details],
-            "observed_at": [a.observed_at for a, _ in details],
+            "capture": range(len(batch)),
+            "platform": [str(platform)] * len(batch),
+            "sport": [str(d.listing.sport) for _, d in batch],
+            "external_id": [d.listing.external_id for _, d in batch],
+            "observed_at": [a.observed_at for a, _ in batch],
         },
         schema={"capture": pl.UInt32, "platform": pl.String, "sport": pl.String, "external_id": pl.String, "observed_at": pl.Datetime("us", "UTC")},
     )
-    index = listings.listing_ids(conn, answers).select("capture", "listing_id", "observed_at")
+    return listings.listing_ids(conn, answers).cast({"listing_id": pl.Int32})
+
+
+def _last(answers: pl.DataFrame) -> pl.DataFrame:
+    """Of several answers about one listing at one instant, the one that was taken in last."""
+    return answers.sort("capture").unique(ANSWER, keep="last", maintain_order=True)
+
+
+def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, answers: pl.DataFrame, normal: Normalised) -> int:
+    """Takes a batch of answers into the history; returns the rows written."""
+    rows = market_rows(normal.prices, pipeline.vocabulary)
     priced = rows.group_by("capture").agg(
         n_markets_priced=pl.struct("market_id", "specifier").filter(pl.col("state") == "offered").n_unique(),
         n_prices=pl.col("odds_milli").list.drop_nulls().list.len().sum(),
@@ -121,26 +171,19 @@ def _write_books(
         n_markets_listed=pl.col("n_markets").sum(), n_markets_mapped=pl.col("n_markets").filter(pl.col("error_class") == "").sum()
     )
     merged = normal.merged.rename({"n_prices": "n_prices_merged"})
-    counted = index.join(listed, on="capture", how="left").join(priced, on="capture", how="left").join(merged, on="capture", how="left")
-    key = ["listing_id", "observed_at"]
-    captures = (
-        counted.with_columns(pl.col("listing_id").cast(pl.Int32), pl.selectors.starts_with("n_").fill_null(0).cast(pl.Int32))
-        .sort("capture")
-        .unique(key, keep="last", maintain_order=True)
-    )
+    taken = _last(answers).select("capture", *ANSWER)
+    counted = taken.join(listed, on="capture", how="left").join(priced, on="capture", how="left").join(merged, on="capture", how="left")
+    captures = counted.with_columns(pl.selectors.starts_with("n_").fill_null(0).cast(pl.Int32))
     stats = history.ingest(
         conn,
         captures.drop("capture"),
-        rows.join(captures.select("capture", *key), on="capture").drop("capture"),
+        rows.join(captures.select("capture", *ANSWER), on="capture").drop("capture"),
         cycle_id=cycle_id,
         mapping_version=pipeline.vocabulary.version,
         ingested_at=pipeline.clock.now(),
         lock_key=list(Platform).index(platform),
     )
-    taken = answers.select("capture", "platform", "sport").join(captures.select("capture", *key), on="capture")
-    ledgers = {table: rows_of(normal, taken) for table, rows_of in LEDGERS.items()}
-    who = normal.players.join(index, on="capture").rename({"outcome": "external_player_id"}).select(players.PLAYER_SCHEMA.keys())
-    return stats.n_rows_written, captures.select(key), ledgers, who
+    return stats.n_rows_written
 
 
 def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:

@@ -3,17 +3,21 @@
 `answers`, for both: capture, platform, sport, listing_id, observed_at of the answers that are kept. The caller adds the cycle.
 """
 
+from typing import Final
+
 import polars as pl
 
 from ...markets import Normalised
 
 LISTINGS = pl.col("listing_id")
+LONGEST: Final = 200
+"""Characters of a platform's id that the ledger keeps: it is keyed by them, and Postgres refuses a key of some thousands. The longest seen has 30."""
 
 
 def unmapped_rows(normal: Normalised, answers: pl.DataFrame) -> pl.DataFrame:
     """Rows of core.unmapped_markets. The samples are those of the first specifier and answer."""
     return (
-        normal.unmapped.with_columns(pl.col("platform", "sport").cast(pl.String))
+        normal.unmapped.with_columns(pl.col("platform", "sport").cast(pl.String), pl.col("external_market_id", "specifier_schema").str.head(LONGEST))
         .join(answers.select("capture", "listing_id", "observed_at"), on="capture")
         .sort("external_market_id", "specifier", "observed_at", "capture")
         .group_by("platform", "sport", "external_market_id", "specifier_schema", "error_class", maintain_order=True)

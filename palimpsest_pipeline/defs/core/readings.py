@@ -1,6 +1,6 @@
 """What a landed cycle says, as the frames that storage takes. Reads the landing and the dialects; writes nothing. Knows no Dagster."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -65,7 +65,7 @@ def discoveries(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Plat
 def listings_of_details(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> list[Seen]:
     """What each detail answer says of its own listing. Those that cannot be read, or show a match in play, are left to the rejects of the odds."""
     seen = []
-    for answer in _usable(answers_of(pipeline, manifest, [PayloadKind.DETAIL], platforms)):
+    for answer in _details(pipeline, manifest, platforms):
         try:
             listing = pipeline.adapters[answer.request.platform].read_listing(answer)
         except PayloadRejected:
@@ -75,11 +75,12 @@ def listings_of_details(pipeline: Pipeline, manifest: Manifest, platforms: Seque
     return seen
 
 
-def books(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> tuple[list[tuple[Answer, Detail]], list[tuple[PayloadKind, Reject, bool]]]:
-    """Every detail answer of a platform with its whole book, and what was refused (as `storage.rejects` takes it)."""
-    good: list[tuple[Answer, Detail]] = []
-    refused: list[tuple[PayloadKind, Reject, bool]] = []
-    for answer in _usable(answers_of(pipeline, manifest, [PayloadKind.DETAIL], [platform])):
+def books(
+    pipeline: Pipeline, manifest: Manifest, platform: Platform, refused: list[tuple[PayloadKind, Reject, bool]]
+) -> Iterator[tuple[Answer, Detail]]:
+    """Every detail answer of a platform with its whole book, read as it is asked for; adds what was refused to `refused` (as `storage.rejects`
+    takes it)."""
+    for answer in _details(pipeline, manifest, [platform]):
         try:
             detail = pipeline.adapters[platform].read_detail(answer)
         except PayloadRejected as rejected:
@@ -89,8 +90,7 @@ def books(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> tuple[l
             refused.append((PayloadKind.DETAIL, Reject(platform, detail.listing.external_id, "$", IN_PLAY), True))
             continue
         refused += [(PayloadKind.DETAIL, entry, False) for entry in detail.rejects]
-        good.append((answer, detail))
-    return good, refused
+        yield answer, detail
 
 
 def seen_in_discovery(found: dict[Platform, tuple[Discovery, datetime]]) -> list[Seen]:
@@ -150,9 +150,10 @@ def tournaments_frame(found: dict[Platform, tuple[Discovery, datetime]], seen: I
     return pl.DataFrame(rows, schema=TOURNAMENT_SCHEMA, orient="row").unique()
 
 
-def _usable(answers: Iterable[Answer]) -> list[Answer]:
-    """A failed attempt says nothing about a listing."""
-    return [a for a in answers if a.ok]
+def _details(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> Iterator[Answer]:
+    """Landed detail answers, the bodies of one segment in memory at a time. A failed attempt says nothing about a listing, and is left out."""
+    for segment in pipeline.landing.read_segments(manifest, [PayloadKind.DETAIL], platforms):
+        yield from (answer for answer in pipeline.landing.answers(segment) if answer.ok)
 
 
 def _iso(country_raw: str | None) -> str | None:

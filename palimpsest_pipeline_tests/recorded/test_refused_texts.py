@@ -1,9 +1,10 @@
-"""Captured answers in which names and ids hold a NUL, which Postgres takes in no text: the cycle is derived, and what was odd is told."""
+"""Captured answers with names and ids that Postgres refuses, for a NUL or for length: the cycle is derived, and what was odd is told."""
 
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import pytest
@@ -18,12 +19,14 @@ from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 HOUR: Final = datetime(2026, 6, 26, 10, tzinfo=UTC)
 SHOWN: Final = "\ufffd"
 """What stands for a NUL."""
+ENDLESS: Final = Random(1).randbytes(5000).hex()
 
 
 def betpawa(body: Any) -> None:
     body["participants"][0]["name"] += "\0"
     body["competition"]["name"] = "\0" + body["competition"]["name"]
-    first, second = body["markets"][:2]
+    first, second, third = body["markets"][:3]
+    third["marketType"]["id"] = ENDLESS
     first["marketType"] |= {"id": "3743\0", "name": "1X2\0"}
     second["row"][0]["prices"][0] |= {"typeId": second["row"][0]["prices"][0]["typeId"] + "\0", "name": "\0"}
 
@@ -35,6 +38,8 @@ def sportybet(body: Any) -> None:
     by_id["40"]["outcomes"][0]["desc"] += "\0"
     by_id["40"]["outcomes"][1]["id"] += "\0"
     by_id["900069"]["specifier"] += "|\0=\0"
+    by_id["1"]["specifier"] = f"{ENDLESS}=1"
+    by_id["10"]["outcomes"][0]["id"] = ENDLESS
 
 
 def bet9ja(body: Any) -> None:
@@ -95,3 +100,17 @@ def test_ids_with_a_nul_are_unmapped_or_rejected_and_never_another_id(derived: P
     assert [(market, why) for platform, market, why in ledger if platform == "betpawa"][-1] == (f"3743{SHOWN}", "unknown_market")
     assert rows(derived, "select platform, path from core.rejects") == [("bet9ja", f'$.D.O["{SHOWN}"]')]
     assert rows(derived, f"select count(*) from core.market_changes where (specifier || outcome) like '%{SHOWN}%'") == [(0,)]
+
+
+def test_ids_without_end_are_told_by_their_beginning(derived: Pipeline) -> None:
+    beginning = ENDLESS[:200]
+    found = rows(
+        derived,
+        f"""select platform, external_market_id, specifier_schema, error_class from core.unmapped_markets
+            where '{beginning}' in (external_market_id, specifier_schema) or sample_outcomes::text like '%{beginning}%' order by 1, 2""",
+    )
+    assert [(platform, why) for platform, _, _, why in found] == [
+        ("betpawa", "unknown_market"),
+        ("sportybet", "unknown_param"),
+        ("sportybet", "no_matching_outcomes"),
+    ]
