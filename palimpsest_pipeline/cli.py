@@ -121,7 +121,7 @@ def run_and_report(job: str, hour: datetime | None, sr_ids: tuple[int, ...], tri
     """Run one live job and print how each platform fared."""
     from .defs.instance import open_instance
     from .defs.launch import run_job
-    from .defs.progress import BarProgress
+    from .defs.progress import Board, bars
     from .defs.servers import upgrade
     from .domain.instants import hour_of
     from .domain.words import RunStatus, Trigger
@@ -129,8 +129,9 @@ def run_and_report(job: str, hour: datetime | None, sr_ids: tuple[int, ...], tri
 
     with pipeline() as found:
         upgrade(found)
-        with BarProgress(err) as bars:
-            watched = replace(found, progress=bars if err.is_terminal else None)
+        board = Board()
+        with bars(board, err):
+            watched = replace(found, progress=board)
             outcome = run_job(
                 open_instance(found.settings), watched, job, hour or hour_of(found.clock.now()), trigger=Trigger(trigger), sr_ids=sr_ids
             )

@@ -1,6 +1,7 @@
 """Metadata of assets: column schemas from the tables' own definition, and the same names for the same figures everywhere."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import dagster as dg
 import sqlalchemy as sa
@@ -8,6 +9,8 @@ import sqlalchemy as sa
 from ..storage.tables import metadata as tables
 
 OWNER = "team:data-engineering"
+BLOCKS: Final = "▁▂▃▄▅▆▇█"
+SPARKLINE_BLOCKS: Final = 40
 
 
 def column_schema(table: str) -> dg.TableSchema:
@@ -40,3 +43,18 @@ def figures(row_count: int, **numbers: float | str | None) -> dict[str, object]:
 def plain(numbers: Mapping[str, object]) -> dict[str, object]:
     """Numbers and text as they are; anything else as text."""
     return {k: v if isinstance(v, int | float | str) else str(v) for k, v in numbers.items() if v is not None}
+
+
+def sparkline(times_s: Sequence[float]) -> str | None:
+    """How many of these instants there were per second, over time, as one line of text: `▂▅█▇▁ up to 40.5/s, 2.0 s a block`. None without two.
+
+    Plain text: Dagster shows it in the table of metadata itself, where longer Markdown becomes a link.
+    """
+    if len(times_s) < 2 or (began := min(times_s)) == (ended := max(times_s)):
+        return None
+    width_s = (ended - began) / SPARKLINE_BLOCKS
+    counts = [0] * SPARKLINE_BLOCKS
+    for at in times_s:
+        counts[min(int((at - began) / width_s), SPARKLINE_BLOCKS - 1)] += 1
+    blocks = "".join(BLOCKS[round(n / max(counts) * (len(BLOCKS) - 1))] for n in counts)
+    return f"{blocks} up to {max(counts) / width_s:.1f}/s, {width_s:.2g} s a block"

@@ -1,91 +1,269 @@
-"""Progress of a scrape, for a log and for a terminal. Both are a `scrape.sinks.Watch`."""
+"""Progress of a scrape: one board that knows how it stands, and two faces of it: bars for a terminal, lines for a log."""
 
+import queue
+import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Final
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from ..domain.cycles import EventOutcome
 from ..domain.exchange import Answer
-from ..domain.words import Platform, RunStatus
+from ..domain.words import PayloadKind, Platform, RunStatus
+from ..scrape.outcomes import skews_ms
 from ..scrape.sinks import HostView
+from ..scrape.tally import Counts, percentile
 
 LOG_EVERY_S: Final = 15.0
+WINDOW_S: Final = 5.0
+"""Rates are those of so many seconds."""
+DRAWN_PER_S: Final = 3
+CLOSED: Final = HostView(0, 0, "closed")
 
 
-class LogProgress:
-    """A line now and then: a line per listing would be a database row per listing in Dagster's log."""
+class Phase(StrEnum):
+    """Parts of a scrape that come one after the other."""
 
-    def __init__(self, log: Callable[[str], object], every_s: float = LOG_EVERY_S) -> None:
-        self._log = log
-        self._every_s = every_s
-        self._total: Counter[Platform] = Counter()
-        self._done: Counter[Platform] = Counter()
-        self._failed: Counter[Platform] = Counter()
-        self._last = time.monotonic()
+    DISCOVERY = "discovery"
+    CAPTURE = "capture"
+
+
+def _floats() -> "array[float]":
+    return array("d")
+
+
+@dataclass(slots=True)
+class Row:
+    """One platform in one phase. `now` and `*_at`: seconds of the board's clock."""
+
+    total: int = 0
+    """Requests planned so far, retries apart."""
+    done: int = 0
+    """Those whose asking is over, failed or not."""
+    failed: int = 0
+    retried: int = 0
+    counts: Counts = field(default_factory=Counts)
+    arrived_at: "array[float]" = field(default_factory=_floats)
+    """When each attempt was over ..."""
+    took_s: "array[float]" = field(default_factory=_floats)
+    """... and how long it had been under way."""
+
+    @property
+    def finished(self) -> bool:
+        return self.done >= self.total
+
+    @property
+    def p50_ms(self) -> float | None:
+        """Of the host's answers so far."""
+        p50_s = percentile(self.counts.answered_s, 50)
+        return None if p50_s is None else p50_s * 1000
+
+    def per_s(self, now: float) -> float:
+        """Attempts that came to their end per second, of the last WINDOW_S; of the whole phase when it is finished."""
+        return len(self._recent(now)) / self._window_s(now)
+
+    def in_flight(self, now: float) -> float:
+        """How many were under way at a time, on average over the same seconds: a rate times how long each takes."""
+        return sum(self._recent(now)) / self._window_s(now)
+
+    def eta_s(self, now: float) -> float | None:
+        """Seconds that what is left takes at the present rate; None while nothing comes."""
+        per_s = self.per_s(now)
+        return (self.total - self.done) / per_s if per_s else None
+
+    def _recent(self, now: float) -> "array[float]":
+        return self.took_s if self.finished else self.took_s[bisect_left(self.arrived_at, now - WINDOW_S) :]
+
+    def _window_s(self, now: float) -> float:
+        if not self.took_s:
+            return WINDOW_S
+        began_at, last_at = self.arrived_at[0] - self.took_s[0], self.arrived_at[-1]
+        return max(0.1, last_at - began_at if self.finished else min(WINDOW_S, now - began_at))
+
+
+class Board:
+    """A Watch that knows how a scrape stands, from its begin to its end. Read it at any time, from any thread.
+
+    A phase's row begins with the first word of it: what is planned before belongs to what is heard of next.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
+        self.rows: dict[tuple[Phase, Platform], Row] = {}
+        self.hosts: defaultdict[Platform, HostView] = defaultdict(lambda: CLOSED)
+        self._planned: dict[Platform, int] = {}
+        self._outcomes: list[EventOutcome] = []
+        self._skew: tuple[int, list[float]] = 0, []
 
     def planned(self, platform: Platform, n: int) -> None:
-        self._total[platform] += n
+        self._planned[platform] = self._planned.get(platform, 0) + n
 
     def answered(self, answer: Answer) -> None:
-        pass
-
-    def host(self, platform: Platform, view: HostView) -> None:
-        self._log(f"{platform} is {view.state}: {view.reason}" if view.reason else f"{platform} is {view.state}")
+        request = answer.request
+        row = self._row(Phase.CAPTURE if request.kind is PayloadKind.DETAIL else Phase.DISCOVERY, request.platform)
+        row.counts.add(answer, len(answer.body or b""))
+        row.retried += answer.attempt > 1
+        row.arrived_at.append(self.now())
+        row.took_s.append(answer.duration_ms / 1000)
 
     def settled(self, outcomes: Sequence[EventOutcome]) -> None:
         for outcome in outcomes:
-            self._done[outcome.platform] += 1
-            self._failed[outcome.platform] += outcome.status is not RunStatus.COMPLETED
-        now = time.monotonic()
-        if now - self._last >= self._every_s or sum(self._done.values()) == sum(self._total.values()):
-            self._last = now
-            self._log(", ".join(f"{p} {self._done[p]}/{n}" + (f" ({f} failed)" if (f := self._failed[p]) else "") for p, n in self._total.items()))
+            row = self._row(Phase.CAPTURE if outcome.external_id else Phase.DISCOVERY, outcome.platform)
+            row.done += 1
+            row.failed += outcome.status is not RunStatus.COMPLETED
+            if outcome.failure is not None and not outcome.attempts:
+                row.counts.failures[outcome.failure] += 1
+            if outcome.sr_id is not None and outcome.observed_at is not None:
+                self._outcomes.append(outcome)
 
+    def host(self, platform: Platform, view: HostView) -> None:
+        self.hosts[platform] = view
 
-class BarProgress:
-    """A bar per platform. A context manager; on what is no terminal nothing is drawn."""
+    def _row(self, phase: Phase, platform: Platform) -> Row:
+        row = self.rows.get((phase, platform))
+        if row is None:
+            row = self.rows[phase, platform] = Row()
+        row.total += self._planned.pop(platform, 0)
+        return row
 
-    def __init__(self, console: Console) -> None:
-        self._bars = Progress(
-            TextColumn("{task.description:<10}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("[red]{task.fields[failed]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
+    def phase(self, phase: Phase) -> dict[Platform, Row]:
+        """The rows of one phase."""
+        return {platform: row for (its, platform), row in list(self.rows.items()) if its is phase}
+
+    def skew_ms(self) -> list[float]:
+        """How far apart the platforms of each fixture were seen, of those seen on two platforms so far."""
+        seen, found = self._skew
+        if len(self._outcomes) != seen:
+            seen = len(self._outcomes)
+            found = skews_ms(self._outcomes[:seen])
+            self._skew = seen, found
+        return found
+
+    def line(self) -> str:
+        """How the latest phase stands, in one line."""
+        told = list(self.rows)
+        if not told:
+            return "nothing has been answered yet"
+        phase, _ = told[-1]
+        words = [f"{platform} {self._words(platform, row)}" for platform, row in self.phase(phase).items()]
+        skew = self.skew_words()
+        return f"{phase}: {'; '.join(words)}{'; ' if skew else ''}{skew}"
+
+    def skew_words(self) -> str:
+        """Of the fixtures so far; empty before the first one."""
+        skew = self.skew_ms()
+        return f"skew p50 {percentile(skew, 50):.0f} ms, p95 {percentile(skew, 95):.0f} ms" if skew else ""
+
+    def _words(self, platform: Platform, row: Row) -> str:
+        now = self.now()
+        eta_s, p50_ms = row.eta_s(now), row.p50_ms
+        return ", ".join(
+            filter(
+                None,
+                (
+                    f"{row.done}/{row.total}",
+                    trouble(row),
+                    f"{row.per_s(now):.1f}/s, {row.in_flight(now):.0f} at a time",
+                    "" if p50_ms is None else f"p50 {p50_ms:.0f} ms",
+                    "" if row.finished or eta_s is None else f"{duration(eta_s)} left",
+                    "" if row.finished else state(self.hosts[platform]),
+                ),
+            )
         )
-        self._tasks: dict[Platform, TaskID] = {}
-        self._failed: Counter[Platform] = Counter()
 
-    def __enter__(self) -> "BarProgress":
-        self._bars.start()
+
+def trouble(row: Row) -> str:
+    """What went wrong, in a few words; empty when nothing did."""
+    return ", ".join(f"{n} {word}" for n, word in ((row.failed, "failed"), (row.retried, "retried")) if n)
+
+
+def state(view: HostView) -> str:
+    """How the host is asked, and why; empty when as usual."""
+    return "" if view.state == CLOSED.state else f"{view.state}: {view.reason}" if view.reason else view.state
+
+
+def duration(seconds: float) -> str:
+    """`0:04:20`."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+class LogBoard(Board):
+    """The board for a log: a line now and then, at each change of a host, and at the end. Use as `with`.
+
+    Lines are written in a thread of their own, for a log may be a database; one that cannot be written is left out.
+    """
+
+    def __init__(self, log: Callable[[str], object], every_s: float = LOG_EVERY_S, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(now)
+        self._log = log
+        self._every_s = every_s
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name="progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._writer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def planned(self, platform: Platform, n: int) -> None:
-        task = self._tasks.get(platform)
-        if task is None:
-            self._tasks[platform] = self._bars.add_task(platform, total=n, failed="")
-        else:
-            self._bars.update(task, total=(self._bars.tasks[task].total or 0) + n)
-
-    def answered(self, answer: Answer) -> None:
-        pass
-
-    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
-        for outcome in outcomes:
-            self._failed[outcome.platform] += outcome.status is not RunStatus.COMPLETED
-            failed = f"{self._failed[outcome.platform]} failed" if self._failed[outcome.platform] else ""
-            self._bars.update(self._tasks[outcome.platform], advance=1, failed=failed)
+        self._lines.put(self.line())
+        self._lines.put(None)
+        self._writer.join(timeout=2)  # a log that hangs is not waited for: a scrape that is ended has to end
 
     def host(self, platform: Platform, view: HostView) -> None:
-        pass
+        super().host(platform, view)
+        self._lines.put(f"{platform} is {state(view) or 'asked as usual again'}")
+
+    def _write(self) -> None:
+        due_at = time.monotonic() + self._every_s
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, due_at - time.monotonic()))
+            except queue.Empty:
+                line = self.line()
+                due_at += self._every_s
+            if line is None:
+                return
+            with suppress(Exception):
+                self._log(line)
+
+
+@contextmanager
+def bars(board: Board, console: Console) -> Iterator[None]:
+    """The board for a terminal, drawn while the block runs and left standing after it; on what is no terminal nothing is drawn."""
+    if not console.is_terminal:
+        yield
+        return
+    with Live(get_renderable=lambda: drawn(board), console=console, refresh_per_second=DRAWN_PER_S):
+        yield
+
+
+def drawn(board: Board) -> RenderableType:
+    """A bar per phase and platform as they are now, and the skew under them."""
+    now = board.now()
+    table = Table.grid(padding=(0, 1))
+    for justify in ("left", "left", "right", "right", "right", "right", "left"):
+        table.add_column(justify=justify, no_wrap=justify == "right")  # type: ignore[arg-type]
+    for (phase, platform), row in list(board.rows.items()):
+        eta_s, p50_ms = row.eta_s(now), row.p50_ms
+        table.add_row(
+            f"{phase} {platform}",
+            ProgressBar(total=row.total, completed=row.done, width=20),
+            f"{row.done}/{row.total}",
+            Text(f"{row.per_s(now):.1f}/s", style="cyan"),
+            "" if p50_ms is None else f"{p50_ms:.0f} ms",
+            Text("" if row.finished else "-:--:--" if eta_s is None else duration(eta_s), style="cyan"),
+            Text.assemble((trouble(row), "yellow"), " ", ("" if row.finished else state(board.hosts[platform]), "bold red")),
+        )
+    return Group(table, Text(board.skew_words(), style="dim"))

@@ -1,16 +1,19 @@
 """Landing: the platforms' answers as they came. Live only; a past hour is replayed from here, never scraped again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import dagster as dg
 from pydantic import Field
 
-from ...domain.cycles import CycleResult
 from ...domain.instants import parse_hour_key
 from ...domain.words import Scope, Trigger
-from ..metadata import figures
+from ...scrape.sinks import Watch, Watches
 from ..partitions import HOURS_PER_RUN, hours
 from ..pipeline import Pipeline
-from ..progress import LogProgress
+from ..progress import LogBoard, Phase
 from . import live
+from .figures import stage_figures
 
 TRIGGER_TAG = "palimpsest/trigger"
 """Run tag that says what started the cycle; without it a run from the launchpad is manual."""
@@ -28,23 +31,11 @@ def _begun(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> l
     return live.Begun(parse_hour_key(min(context.partition_keys)), trigger, context.run.run_id, sr_ids)
 
 
-def _figures(result: CycleResult) -> dict[str, object]:
-    numbers: dict[str, float | str | None] = {"cycle_id": result.cycle.cycle_id, "status": result.status.value}
-    for run in result.runs:
-        numbers[f"{run.platform}_status"] = run.status.value
-        numbers[f"{run.platform}_listings"] = run.discovered
-        numbers[f"{run.platform}_fetched"] = run.fetched
-    if result.skew_ms:
-        ordered = sorted(result.skew_ms)
-        numbers["skew_ms_p50"] = ordered[len(ordered) // 2]
-        numbers["skew_ms_p95"] = ordered[int(len(ordered) * 0.95)]
-    return figures(
-        sum(run.fetched or run.discovered for run in result.runs),
-        requests=sum(run.requests for run in result.runs),
-        bytes=sum(run.bytes for run in result.runs),
-        failed_requests=sum(sum(run.errors_by_class.values()) for run in result.runs),
-        **numbers,
-    )
+@contextmanager
+def _watched(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[tuple[LogBoard, Watch]]:
+    """The board of this run, which writes to its log, and all that looks on."""
+    with LogBoard(context.log.info) as board:
+        yield board, Watches([board, *filter(None, [pipeline.progress])])
 
 
 LANDING = {
@@ -60,12 +51,16 @@ LANDING = {
 def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle."""
     cycle = live.begin(pipeline, _begun(context), Scope.FULL)
-    result = live.run_discovery(pipeline, cycle, pipeline.progress or LogProgress(context.log.info))
-    return dg.MaterializeResult(metadata=_figures(result))
+    with _watched(context, pipeline) as (board, watch):
+        result = live.run_discovery(pipeline, cycle, watch)
+    n_listed = sum(run.discovered for run in result.runs)
+    return dg.MaterializeResult(metadata=stage_figures(n_listed, result, board.phase(Phase.DISCOVERY), pipeline.budgets))
 
 
 @dg.asset(**LANDING, deps=[discovery_payloads])
 def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Full-depth odds of every target, all platforms of a fixture at once. Completes the run's full cycle, or opens one for given fixtures."""
-    result = live.run_capture(pipeline, _begun(context, tuple(config.sr_ids)), pipeline.progress or LogProgress(context.log.info))
-    return dg.MaterializeResult(metadata=_figures(result))
+    with _watched(context, pipeline) as (board, watch):
+        result = live.run_capture(pipeline, _begun(context, tuple(config.sr_ids)), watch)
+    n_fetched = sum(run.fetched for run in result.runs)
+    return dg.MaterializeResult(metadata=stage_figures(n_fetched, result, board.phase(Phase.CAPTURE), pipeline.budgets))

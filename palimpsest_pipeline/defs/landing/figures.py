@@ -1,0 +1,50 @@
+"""What a stage of a scrape came to, as metadata of its asset: the same names and units whatever happened, so that they plot by partition."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from ...domain.cycles import CycleResult
+from ...domain.words import FailureClass, Platform
+from ...scrape.budget import Budget
+from ...scrape.floor import floor_s
+from ...scrape.tally import percentile
+from ..metadata import figures, sparkline
+from ..progress import Row
+
+
+def stage_figures(n_rows: int, result: CycleResult, rows: Mapping[Platform, Row], budgets: Mapping[Platform, Budget]) -> dict[str, object]:
+    """Metadata of one stage, which got `n_rows` listings: `rows` are the board's of this stage, `result` what the cycle has come to with it.
+
+    `errors_<class>` count attempts, so one that then succeeded counts too; `duration_s` is from the first request to the last answer; `floor_s`
+    is the least time in which the budgets allow requests that take as long as these did, and `ratio_to_floor` how much longer it was.
+    """
+    counts = {platform: row.counts for platform, row in rows.items()}
+    errors = sum((c.failures for c in counts.values()), Counter[FailureClass]())
+    began = min((c.first_at for c in counts.values() if c.first_at), default=None)
+    ended = max((c.last_at for c in counts.values() if c.last_at), default=None)
+    duration_s = (ended - began).total_seconds() if began and ended else 0.0
+    least_s = max(floor_s({platform: c.durations_s for platform, c in counts.items()}, budgets).values(), default=0.0)
+    numbers: dict[str, float | str | None] = {"cycle_id": result.cycle.cycle_id, "status": result.status.value}
+    numbers |= {f"errors_{failure}": errors[failure] for failure in FailureClass}
+    numbers |= {f"skew_ms_p{percent}": _rounded(percentile(result.skew_ms, percent), 1) for percent in (50, 95, 99)}
+    for run in result.runs:
+        numbers[f"{run.platform}_status"] = run.status.value
+        numbers[f"{run.platform}_listings"] = run.discovered
+        numbers[f"{run.platform}_fetched"] = run.fetched
+        numbers[f"clock_offset_s_{run.platform}"] = _rounded(run.clock_offset_s, 2)
+    unknown = sorted(set(result.cycle.sr_ids) - {outcome.sr_id for outcome in result.outcomes})
+    return figures(
+        n_rows,
+        requests=sum(c.requests for c in counts.values()),
+        requests_per_s=sparkline([at for row in rows.values() for at in row.arrived_at]),
+        bytes=sum(c.bytes for c in counts.values()),
+        duration_s=_rounded(duration_s, 3),
+        floor_s=_rounded(least_s, 3),
+        ratio_to_floor=_rounded(duration_s / least_s, 3) if least_s else None,
+        unknown_sr_ids=", ".join(map(str, unknown)) or None,
+        **numbers,
+    )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
