@@ -12,9 +12,10 @@ from aiohttp import web
 
 from palimpsest_pipeline.domain.cycles import CycleResult, EventOutcome, PlatformRun, Target
 from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.observations import Discovery
 from palimpsest_pipeline.domain.words import Completeness, FailureClass, Platform, RunStatus, Scope, Sport
-from palimpsest_pipeline.scrape import Scraped, Tally, capture, discover, discovery_result, run_cycle
+from palimpsest_pipeline.scrape import Engine, Scraped, Tally, broken_off, capture, discover, discovery_result, run_cycle
 from palimpsest_pipeline.scrape.budget import BreakerRule
 from palimpsest_pipeline.scrape.sinks import AnswerSink, HostView, Watch
 
@@ -308,17 +309,16 @@ async def test_a_platform_where_every_listing_is_gone_has_failed() -> None:
 
 
 async def test_a_blocked_platform_is_asked_no_more_and_every_listing_of_it_is_accounted_for() -> None:
-    async with open_world(lambda _: replace(QUICK, max_in_flight=1, breaker=BreakerRule(blocks_in_a_row=2, block_pause_s=60))) as world:
+    async with open_world(lambda _: replace(QUICK, max_in_flight=1, breaker=BreakerRule(blocks_in_a_row=2, block_pause_s=0))) as world:
         targets = []
         for n in range(10):
             world.hosts[P].script(f"/detail/{n}", answering())
             world.hosts[S].script(f"/detail/{n}", answering(200, b"<html>robot?</html>", "text/html"))
             targets.append(Target(n + 1, LATER, {P: (str(n),), S: (str(n),)}))
         result = await captured(world, *targets)
-    assert len(world.hosts[S].requests) == 2
-    assert run_of(result, S).requests == 2
+    assert len(world.hosts[S].requests) == run_of(result, S).requests == 2 + 1, "and once more to see whether it still blocks"
     assert run_of(result, S).errors_by_class == {"blocked": 10}
-    assert sum(o.platform is S and o.attempts == 0 and o.failure is FailureClass.BLOCKED for o in result.outcomes) == 8
+    assert sum(o.platform is S and o.attempts == 0 and o.failure is FailureClass.BLOCKED for o in result.outcomes) == 7
     assert (run_of(result, P).status, run_of(result, P).fetched) == (RunStatus.COMPLETED, 10)
     assert len(world.sink.of(S)) == 10
     assert result.skew_ms == ()
@@ -372,3 +372,116 @@ async def test_the_answers_that_the_sink_has_read_again_give_the_same_discovery(
     last = {answer.request.key: answer for answer in world.sink.of(P)}
     replayed = world.adapters[P].read_discovery(list(last.values()), Sport.FOOTBALL)
     assert {x.external_id for x in replayed.listings} == {x.external_id for x in found[P].listings} == {"p1", "p3"}
+
+
+class Moving(Clock):
+    """Goes forward when told to."""
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "offset_s", 0.0)
+
+    def forward(self, minutes: float) -> None:
+        object.__setattr__(self, "offset_s", self.offset_s + minutes * 60)
+
+
+async def test_what_kicks_off_while_it_waits_is_not_asked_and_is_no_fault_of_the_run() -> None:
+    async with open_world(lambda _: replace(QUICK, max_in_flight=1)) as world:
+        world.clock = clock = Moving()
+        gate, told = asyncio.Event(), asyncio.Event()
+
+        async def slow(request: web.Request) -> web.StreamResponse:
+            await gate.wait()
+            return await answering()(request)
+
+        class Waiting(Watching):
+            def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+                told.set()
+
+        world.hosts[P].script("/detail/first", slow)
+        for external_id in ("soon", "later"):
+            world.hosts[P].script(f"/detail/{external_id}", answering())
+        kickoffs = {"first": 5, "soon": 10, "later": 300}
+        targets = [Target(n, NOW + timedelta(minutes=minutes), {P: (name,)}) for n, (name, minutes) in enumerate(kickoffs.items())]
+        work = asyncio.create_task(captured(world, *targets, watch=Waiting(), rerank_every_s=0.01))
+        await world.hosts[P].until_asked("/detail/first", 1)
+        clock.forward(20)
+        async with asyncio.timeout(5):
+            await told.wait()
+        gate.set()
+        result = await work
+    outcomes = {outcome.external_id: outcome for outcome in result.outcomes}
+    assert {name: o.status for name, o in outcomes.items()} == {
+        "first": RunStatus.COMPLETED,
+        "soon": RunStatus.FAILED,
+        "later": RunStatus.COMPLETED,
+    }
+    soon = outcomes["soon"]
+    assert (soon.attempts, soon.failure, soon.failure_detail) == (0, FailureClass.NOT_FOUND, "not asked: it has kicked off")
+    assert (result.status, run_of(result, P).targets, run_of(result, P).fetched) == (RunStatus.COMPLETED, 3, 2)
+    assert world.hosts[P].asked("/detail/soon") == 0
+    assert "soon" not in {answer.request.external_id for answer in world.sink.answers}, "nothing was heard of it, so nothing is landed"
+
+
+async def test_a_capture_that_is_ended_has_a_ledger_line_for_every_listing() -> None:
+    async with open_world() as world:
+        world.hosts[P].script("/detail/p", answering())
+        world.hosts[S].otherwise = silence
+        targets = [Target(1, LATER, {P: ("p",)}), *(Target(n, LATER, {S: (f"s{n}",)}) for n in range(2, 8))]
+        tally, seen = Tally(), Watching()
+
+        async def capturing() -> None:
+            async with world.engine(watch=seen) as engine:
+                engines.append(engine)
+                await capture(cycle(Scope.EVENTS), targets, world.adapters, engine, clock=world.clock, tally=tally)
+
+        engines: list[Engine] = []
+        work = asyncio.create_task(capturing())
+        await world.hosts[S].until_asked("/detail/s4", 1)
+        async with asyncio.timeout(5):
+            while not seen.good[P]:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+    (engine,) = engines
+    ended = broken_off(
+        cycle(Scope.EVENTS),
+        RunStatus.CANCELLED,
+        "capture was ended",
+        world.clock.now(),
+        tally=tally,
+        unfinished=engine.unfinished(),
+        budgets=engine.budgets,
+    )
+    assert {(o.external_id, o.status, o.attempts) for o in ended.outcomes} == {
+        ("p", RunStatus.COMPLETED, 1),
+        *((f"s{n}", RunStatus.CANCELLED, 1 if n < 5 else 0) for n in range(2, 8)),
+    }
+    assert (run_of(ended, P).status, run_of(ended, S).status) == (RunStatus.COMPLETED, RunStatus.CANCELLED)
+
+
+async def test_pace_and_breakers_of_the_discovery_hold_for_the_capture() -> None:
+    async with open_world(lambda _: replace(QUICK, max_attempts=1, breaker=BreakerRule(blocks_in_a_row=2, block_pause_s=60))) as world:
+        three_fixtures(world)
+        world.lists(S, {"s1": None}, {"s2": None}, {"s3": None})
+        for page in ("/page/1", "/page/2"):
+            world.hosts[S].script(page, answering(403))
+        scraped = await scraped_whole(world)
+    assert scraped.discoveries[S].completeness is Completeness.PARTIAL
+    assert world.hosts[S].asked("/detail/s1") == 0, "blocked in the discovery, not asked again in the capture"
+    (line,) = [o for o in scraped.result.outcomes if o.platform is S]
+    assert (line.attempts, line.failure) == (0, FailureClass.BLOCKED)
+    assert {run.platform: run.status for run in scraped.result.runs} == {P: RunStatus.COMPLETED, S: RunStatus.FAILED, B: RunStatus.COMPLETED}
+
+
+async def test_a_run_says_how_long_its_capture_took_and_how_fast_it_could_have_been() -> None:
+    async with open_world() as world:
+        three_fixtures(world)
+        scraped = await scraped_whole(world)
+        earlier = await discovered(world)
+    for run in scraped.result.runs:
+        assert run.capture_s is not None
+        assert run.floor_s is not None
+        assert 0 < run.floor_s <= run.capture_s < (run.finished_at - run.started_at).total_seconds()
+        assert run.clock_offset_s == pytest.approx(0, abs=2)
+    assert {(run.capture_s, run.floor_s) for run in earlier.runs} == {(None, None)}

@@ -1,0 +1,305 @@
+"""The engine against real hosts on loopback: what starts, who is told in which order, how it ends, and how little it holds."""
+
+import asyncio
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+from aiohttp import web
+
+from palimpsest_pipeline.domain.cycles import EventOutcome
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform, RunStatus
+from palimpsest_pipeline.scrape.budget import BreakerRule
+from palimpsest_pipeline.scrape.engine import Asked, Submitted
+from palimpsest_pipeline.scrape.sinks import HostView
+
+from ..fixtures.loopback import Responder, answering, hang_up, silence
+from .world import QUICK, open_world
+
+P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
+ONE_BY_ONE = replace(QUICK, max_in_flight=1)
+HASTY = BreakerRule(stall_s=0.1, pause_s=0.02, pause_max_s=0.02, give_up_s=0.2, block_pause_s=0.05)
+
+
+def detail(platform: Platform, external_id: object, sr_id: int = 1) -> Request:
+    return Request(platform, PayloadKind.DETAIL, f"/detail/{external_id}", external_id=str(external_id), sr_id=sr_id)
+
+
+@dataclass
+class Diary:
+    """A Watch and a sink at once that writes down what it is told, in order."""
+
+    lines: list[str] = field(default_factory=list)
+    settled_event: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def append(self, answer: Answer) -> None:
+        self.lines.append(f"landed {answer.request.external_id} {answer.attempt}")
+
+    def planned(self, platform: Platform, n: int) -> None:
+        self.lines.append(f"planned {platform} {n}")
+
+    def answered(self, answer: Answer) -> None:
+        self.lines.append(f"answered {answer.request.external_id} {answer.attempt}")
+
+    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+        self.lines += [f"settled {outcome.external_id} {outcome.status}" for outcome in outcomes]
+        self.settled_event.set()
+
+    def host(self, platform: Platform, view: HostView) -> None:
+        self.lines.append(f"{platform} {view.state}")
+
+
+def gated(gate: asyncio.Event) -> Responder:
+    async def respond(request: web.Request) -> web.StreamResponse:
+        await gate.wait()
+        return await answering()(request)
+
+    return respond
+
+
+async def all_of(*submitted: Submitted) -> list[Asked]:
+    async with asyncio.timeout(10):
+        return [asked for one in submitted for asked in await one.done]
+
+
+async def test_each_request_is_answered_in_its_place_and_bodies_are_kept_only_where_wanted() -> None:
+    async with open_world() as world, world.engine() as engine:
+        for platform in Platform:
+            world.hosts[platform].script("/detail/1", answering(body=f'"{platform}"'.encode()))
+        requests = [detail(platform, 1) for platform in (B, P, S)]
+        with_bodies, without = engine.submit((1,), requests, bodies=True), engine.submit((2,), requests)
+        kept, dropped = await all_of(with_bodies), await all_of(without)
+    assert [asked.request for asked in kept] == [asked.request for asked in dropped] == requests
+    assert [asked.last.body for asked in kept if asked.last] == [b'"bet9ja"', b'"betpawa"', b'"sportybet"']
+    assert [asked.last for asked in dropped] == [None, None, None]
+    assert [asked.outcome.bytes for asked in dropped] == [8, 9, 11]
+    assert len(world.sink.answers) == 6
+
+
+async def test_an_answer_is_landed_before_anyone_hears_of_it_and_every_attempt_is() -> None:
+    async with open_world() as world:
+        diary = Diary()
+        world.hosts[P].script("/detail/1", answering(503), answering())
+        async with world.engine(diary, diary) as engine:
+            await all_of(engine.submit((1,), [detail(P, 1)]))
+    assert diary.lines == [
+        "planned betpawa 1",
+        *("landed 1 1", "answered 1 1"),
+        *("landed 1 2", "answered 1 2"),
+        "settled 1 completed",
+    ]
+
+
+async def test_of_what_is_submitted_in_one_go_the_smallest_rank_starts_first() -> None:
+    async with open_world(lambda _: ONE_BY_ONE) as world, world.engine() as engine:
+        world.hosts[P].otherwise = answering()
+        await all_of(*(engine.submit((rank,), [detail(P, rank)]) for rank in (3, 1, 2)))
+    assert [request.path for request in world.hosts[P].requests] == ["/detail/1", "/detail/2", "/detail/3"]
+
+
+async def test_what_is_ranked_anew_starts_in_its_new_place() -> None:
+    gate = asyncio.Event()
+    async with open_world(lambda _: ONE_BY_ONE) as world, world.engine() as engine:
+        world.hosts[P].otherwise = answering()
+        world.hosts[P].script("/detail/0", gated(gate))
+        jobs = [engine.submit((rank,), [detail(P, rank)]) for rank in range(4)]
+        await world.hosts[P].until_asked("/detail/0", 1)
+        engine.rerank(jobs[3].job, (0.5,))
+        gate.set()
+        await all_of(*jobs)
+    assert [request.path for request in world.hosts[P].requests] == ["/detail/0", "/detail/3", "/detail/1", "/detail/2"]
+
+
+async def test_what_is_withdrawn_is_never_asked_nor_landed_and_counts_as_not_found() -> None:
+    gate = asyncio.Event()
+    async with open_world(lambda _: ONE_BY_ONE) as world, world.engine() as engine:
+        world.hosts[P].script("/detail/0", gated(gate))
+        running, waiting = (engine.submit((rank,), [detail(P, rank)]) for rank in range(2))
+        await world.hosts[P].until_asked("/detail/0", 1)
+        engine.withdraw(running.job, "too late for that")
+        engine.withdraw(waiting.job, "it has kicked off")
+        (asked,) = await all_of(waiting)
+        gate.set()
+        (finished,) = await all_of(running)
+        engine.withdraw(waiting.job, "again")
+    outcome = asked.outcome
+    assert (outcome.status, outcome.attempts, outcome.failure) == (RunStatus.FAILED, 0, FailureClass.NOT_FOUND)
+    assert outcome.failure_detail == "not asked: it has kicked off"
+    assert finished.outcome.status is RunStatus.COMPLETED
+    assert [a.request.external_id for a in world.sink.answers] == ["0"]
+    assert world.hosts[P].asked("/detail/1") == 0
+
+
+@pytest.mark.parametrize("requests", [[], [Request(B, PayloadKind.TREE, "/tree")]])
+async def test_what_cannot_be_asked_at_all_is_refused_at_once(requests: list[Request]) -> None:
+    async with open_world() as world:
+        del world.clients[B]
+        async with world.engine() as engine:
+            with pytest.raises(ValueError):
+                engine.submit((1,), requests)
+
+
+async def test_a_request_that_the_client_stumbles_over_costs_that_request() -> None:
+    async with open_world() as world, world.engine() as engine:
+        world.hosts[P].otherwise = answering()
+        odd = replace(detail(P, 1), path="no-slash")
+        broken, good = await all_of(engine.submit((1,), [odd]), engine.submit((2,), [detail(P, 2)]))
+    assert (broken.outcome.failure, broken.outcome.attempts) == (FailureClass.PERMANENT, 1)
+    assert broken.outcome.failure_detail.startswith("could not be asked: ValueError: path 'no-slash'")
+    assert good.outcome.status is RunStatus.COMPLETED
+
+
+@pytest.mark.parametrize("where", ["append", "answered", "settled"])
+async def test_what_sink_or_watch_raises_ends_the_engine_and_reaches_everyone_who_waits(where: str) -> None:
+    class Interrupt(BaseException):
+        """As Dagster raises one out of a signal handler: no Exception."""
+
+    def fail(_: object) -> None:
+        raise Interrupt
+
+    gate = asyncio.Event()
+    async with open_world() as world:
+        diary = Diary()
+        setattr(diary, where, fail)
+        world.hosts[P].otherwise = answering()
+        world.hosts[S].otherwise = gated(gate)
+        async with world.engine(diary, diary) as engine:
+            submitted = [engine.submit((n,), [detail(platform, n)]) for n in range(10) for platform in (P, S)]
+            for one in submitted:
+                with pytest.raises(Interrupt):
+                    await all_of(one)
+            asked_by_then = len(world.hosts[P].requests)
+            with pytest.raises(Interrupt):
+                engine.submit((0,), [detail(P, 99)])
+            gate.set()
+    assert len(world.hosts[P].requests) == asked_by_then <= QUICK.max_in_flight
+    assert {o.status for o in engine.unfinished()} <= {RunStatus.CANCELLED, RunStatus.COMPLETED}
+    assert len(engine.unfinished()) == 20
+
+
+async def test_an_engine_that_is_left_cancels_what_runs_starts_nothing_more_and_tells_what_was_not_over() -> None:
+    never = asyncio.Event()
+    async with open_world(lambda _: replace(QUICK, max_in_flight=2, backoff_initial_s=60, backoff_max_s=60, backoff_jitter=False)) as world:
+        host = world.hosts[P]
+        host.script("/detail/good", answering())
+        host.script("/detail/flaky", answering(503))
+        host.otherwise = gated(never)
+        diary = Diary()
+        async with world.engine(watch=diary) as engine:
+            order = ["good", "flaky", "hangs-1", "hangs-2", "waits"]
+            submitted = {name: engine.submit((rank,), [detail(P, name)]) for rank, name in enumerate(order)}
+            await all_of(submitted["good"])
+            await host.until_asked("/detail/hangs-1", 1)
+            await host.until_asked("/detail/hangs-2", 1)
+        with pytest.raises(RuntimeError, match="closed"):
+            engine.submit((0,), [detail(P, 9)])
+        left = {o.external_id: (o.status, o.attempts, o.failure) for o in engine.unfinished()}
+    assert left == {
+        "flaky": (RunStatus.CANCELLED, 1, FailureClass.TRANSIENT),
+        "hangs-1": (RunStatus.CANCELLED, 1, None),
+        "hangs-2": (RunStatus.CANCELLED, 1, None),
+        "waits": (RunStatus.CANCELLED, 0, None),
+    }
+    assert all(one.done.cancelled() for name, one in submitted.items() if name != "good")
+    assert host.asked("/detail/waits") == 0
+    assert sorted(a.request.external_id or "" for a in world.sink.answers) == ["flaky", "good"]
+
+
+async def test_thousands_of_fixtures_are_neither_tasks_nor_bodies_in_memory() -> None:
+    @dataclass
+    class Counting:
+        n: int = 0
+        most_tasks: int = 0
+        bodies: int = 0
+
+        def append(self, answer: Answer) -> None:
+            self.n += 1
+            self.most_tasks = max(self.most_tasks, len(asyncio.all_tasks()))
+            if self.n == 300:
+                self.bodies = sum(isinstance(it, Answer) and it.body is not None for it in gc.get_objects())
+
+    async with open_world(lambda _: replace(QUICK, max_in_flight=8)) as world:
+        world.hosts[P].otherwise = answering(body=b"[" + b"1," * 500 + b"1]")
+        sink = Counting()
+        idle = len(asyncio.all_tasks())
+        async with world.engine(sink) as engine:
+            submitted = [engine.submit((n,), [detail(P, n)]) for n in range(3000)]
+            waiting = len(asyncio.all_tasks())
+            for one in submitted[:300]:
+                await one.done
+    assert waiting == idle
+    # A request under way is a task of ours and, on loopback, one of the server's and some of the libraries' own.
+    assert sink.most_tasks <= idle + 8 * 5
+    assert 0 < sink.bodies <= 8 * 3
+
+
+@pytest.mark.parametrize(
+    ("trouble", "failure"),
+    [
+        pytest.param(None, FailureClass.TRANSIENT, id="nobody listens"),
+        pytest.param(hang_up, FailureClass.TRANSIENT, id="hangs up"),
+        pytest.param(silence, FailureClass.TRANSIENT, id="hangs"),
+        pytest.param(answering(403), FailureClass.BLOCKED, id="forbids"),
+        pytest.param(answering(200, b"<html>robot?</html>", "text/html"), FailureClass.BLOCKED, id="shows a page"),
+        pytest.param(answering(429, retry_after="3600"), FailureClass.RATE_LIMITED, id="asks for an hour"),
+    ],
+)
+async def test_whatever_one_host_does_the_others_lose_nothing_and_it_is_asked_no_more(trouble: Responder | None, failure: FailureClass) -> None:
+    async with open_world(lambda _: replace(QUICK, breaker=HASTY), read_timeout_s=0.4) as world:
+        diary = Diary()
+        for platform in (P, B):
+            world.hosts[platform].otherwise = answering()
+        world.hosts[S].otherwise = trouble
+        if trouble is None:
+            await world.hosts[S].close()
+        async with world.engine(watch=diary) as engine:
+            asked = await all_of(*(engine.submit((n,), [detail(platform, n, n) for platform in Platform]) for n in range(40)))
+            assert engine.host(S).state == "shut"
+    outcomes = [one.outcome for one in asked]
+    assert all(o.status is RunStatus.COMPLETED and o.attempts == 1 for o in outcomes if o.platform is not S)
+    lost = [o for o in outcomes if o.platform is S]
+    assert len(lost) == 40
+    assert {o.failure for o in lost} == {failure}
+    unasked = {o.external_id for o in lost if not o.attempts}
+    assert all(o.failure_detail.startswith("not asked: ") for o in lost if not o.attempts)
+    assert unasked
+    assert {a.request.external_id for a in world.sink.of(S) if not a.attempt} == unasked, "that it was not asked is landed too"
+    assert diary.lines.count("sportybet shut") == 1
+
+
+async def test_a_host_that_comes_back_gets_every_request_and_none_is_lost() -> None:
+    async with open_world(lambda _: replace(QUICK, breaker=replace(HASTY, give_up_s=60, failed_of_window=4, window=8), max_attempts=4)) as world:
+        diary = Diary()
+        for platform in Platform:
+            world.hosts[platform].otherwise = answering()
+        for n in range(6):
+            world.hosts[S].script(f"/detail/{n}", answering(500), answering(500), answering())
+        async with world.engine(watch=diary) as engine:
+            asked = await all_of(*(engine.submit((n,), [detail(platform, n, n) for platform in Platform]) for n in range(20)))
+    assert {one.outcome.status for one in asked} == {RunStatus.COMPLETED}
+    assert len(asked) == 60
+    states = [line for line in diary.lines if line in ("sportybet open", "sportybet closed", "sportybet shut")]
+    assert (states[0], states[-1]) == ("sportybet open", "sportybet closed")
+    assert "sportybet shut" not in states
+
+
+async def test_one_who_joins_is_told_before_the_others_and_only_while_it_watches() -> None:
+    async with open_world() as world:
+        world.hosts[P].otherwise = answering()
+        order: list[str] = []
+
+        class Noting(Diary):
+            def __init__(self, name: str) -> None:
+                super().__init__()
+                self.name = name
+
+            def answered(self, answer: Answer) -> None:
+                order.append(self.name)
+
+        async with world.engine(watch=Noting("always")) as engine:
+            with engine.watched_by(Noting("stage")):
+                await all_of(engine.submit((1,), [detail(P, 1)]))
+            await all_of(engine.submit((1,), [detail(P, 2)]))
+    assert order == ["stage", "always", "always"]
