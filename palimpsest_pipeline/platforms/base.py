@@ -1,6 +1,6 @@
 """What every platform's dialect offers to the rest. Dialects are sans-IO: they say what to ask and read what came; somebody else does the asking."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Final, Protocol
 
 from ..domain.exchange import Answer, Request
@@ -10,8 +10,20 @@ from ..domain.words import FailureClass, Platform, Sport
 BROWSER: Final = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 """A full browser identification; bare product tokens are refused by some edges."""
 
+
+class Later(list[Request]):
+    """A batch that is asked only `pause_s` seconds after it was yielded: earlier, the same bodies would come again from a cache."""
+
+    def __init__(self, requests: Iterable[Request], pause_s: float) -> None:
+        super().__init__(requests)
+        self.pause_s = pause_s
+
+
 Crawl = Generator[list[Request], list[Answer], None]
-"""Yields batches whose requests may run at the same time; is sent the last answer of each, in the same order."""
+"""Yields batches whose requests may run at the same time; is sent the last answer of each, in the same order.
+
+Questions that were not asked, because their host is asked no more, have no answer; then the answers are fewer.
+"""
 
 
 class PlatformAdapter(Protocol):
@@ -30,7 +42,7 @@ class PlatformAdapter(Protocol):
         ...
 
     def discover(self, sport: Sport) -> Crawl:
-        """The crawl that finds out what the platform lists: tree first, then lists to their end."""
+        """The crawl that finds out what the platform lists: tree first, then lists to their end, and at last once more what failed or fell short."""
         ...
 
     def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:

@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..domain.exchange import Answer
+from ..domain.exchange import Answer, Request
 from ..domain.observations import Discovery, Listing, Reject, TournamentManifest
-from ..domain.words import Completeness, PayloadKind, Platform, Sport
+from ..domain.words import Completeness, FailureClass, PayloadKind, Platform, Sport
+from ..wire.rules import RULES
 from .judging import Verdict
 from .reading import UnreadableError
 
@@ -38,6 +39,22 @@ def questions(answers: Iterable[Answer], kind: PayloadKind, judge: Callable[[Ans
     return [best[key] for key in sorted(best, key=lambda key: (best[key].answer.received_at, key))]
 
 
+def once_more(answers: Iterable[Answer]) -> list[Request]:
+    """Questions without a good answer that are worth another try, going by the failures that the answers are marked with."""
+    asked = list(answers)
+    of_all_kinds = [question for kind in PayloadKind for question in questions(asked, kind, _marked)]
+    return [question.answer.request for question in of_all_kinds if question.failure and RULES[question.failure[0]].tried_again]
+
+
+def _marked(answer: Answer) -> Verdict | None:
+    return None if answer.failure is None else (answer.failure, answer.failure_detail)
+
+
+def is_blocked(answers: Iterable[Answer]) -> bool:
+    """Whether the platform has turned us away: then it is not asked again."""
+    return any(answer.failure is FailureClass.BLOCKED for answer in answers)
+
+
 def _rank(question: Question) -> tuple[object, ...]:
     answer = question.answer
     return question.ok, answer.received_at, answer.attempt, answer.body or b""
@@ -61,6 +78,15 @@ class Tree:
     tournaments: dict[str, Declared] = field(default_factory=dict)
     total: int | None = None
     rejects: list[Reject] = field(default_factory=list)
+
+    @property
+    def contradiction(self) -> str:
+        """What the tree counts and does not show, in words; "" when its sums agree, or cannot be told. Then a missing tournament proves nothing."""
+        counts = [node.declared for node in self.tournaments.values()]
+        shown = sum(count or 0 for count in counts)
+        if self.total is None or None in counts or self.rejects or shown >= self.total:
+            return ""
+        return f"the tree contradicts itself: it counts {self.total} events, and {shown} in the tournaments that it shows"
 
     def reject(self, platform: Platform, path: str, reason: str) -> None:
         """A node that cannot be read, or that counts events and shows nothing under it: what hangs there is unknown."""
@@ -161,6 +187,8 @@ def assemble(
             )
         )
     reasons = [tree_reason] if tree is None else list(gaps)
+    if tree is not None and tree.contradiction:
+        reasons.append(tree.contradiction)
     if tree is not None and tree.rejects:
         reasons.append(f"{len(tree.rejects)} nodes of the tree could not be read")
     if tree is not None and None in doubtful:

@@ -1,13 +1,17 @@
 """What makes an answer no answer on any platform: what the wire reads outside the JSON, whether it comes live or from the landing, and JSON that does
 not decode. Platform envelopes are judged by their own dialects."""
 
+from typing import Final
+
 import msgspec
 
 from ..domain.exchange import Answer
 from ..domain.words import FailureClass
-from ..wire.failures import Verdict, excerpt, is_html, of_status
+from ..wire.failures import Verdict, challenge, excerpt, is_html, of_status
 
-__all__ = ["Verdict", "excerpt", "http_verdict", "is_html", "json_verdict"]
+__all__ = ["Verdict", "challenge", "excerpt", "http_verdict", "is_html", "json_verdict", "start_of"]
+
+_START: Final = 256
 
 
 def http_verdict(answer: Answer) -> Verdict | None:
@@ -24,3 +28,9 @@ def json_verdict(error: Exception) -> Verdict:
     if isinstance(error, msgspec.ValidationError):
         return FailureClass.CONTRACT_BROKEN, str(error)
     return FailureClass.TRANSIENT, f"broken JSON: {error}"
+
+
+def start_of(raw: msgspec.Raw) -> bytes:
+    """Beginning of a JSON value, long enough to tell its type, whether it holds anything, and for an excerpt: a copy of the whole costs more than
+    the judgement."""
+    return bytes(memoryview(raw)[:_START])

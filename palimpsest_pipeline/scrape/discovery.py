@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from ..domain.exchange import Answer
 from ..domain.observations import Discovery
 from ..domain.words import Completeness, Platform, Sport
-from ..platforms.base import PlatformAdapter
+from ..platforms.base import Later, PlatformAdapter
 from .engine import Engine
 from .guard import words
 from .tally import Tally
@@ -49,6 +49,8 @@ async def _discover_one(adapter: PlatformAdapter, engine: Engine, sport: Sport, 
         except Exception as error:
             log.exception("%s: the crawl broke off", adapter.platform)
             return _failed(adapter.platform, f"the crawl broke off: {words(error)}")
+        if isinstance(batch, Later):
+            await asyncio.sleep(batch.pause_s)
         # Before any fixture, and among themselves in the order in which the crawls came to them.
         submitted = [engine.submit((-1, next(turns)), [request], bodies=True) for request in batch]
         batch_answers = [asked.last for [asked] in await asyncio.gather(*(s.done for s in submitted)) if asked.last is not None]

@@ -2,28 +2,50 @@
 
 from collections.abc import Sequence
 
-from ...domain.exchange import Answer
+from ...domain.exchange import Answer, Request
 from ...domain.observations import Discovery
 from ...domain.words import Completeness, PayloadKind, Sport
 from ..base import Crawl
-from ..collecting import Collected, Judgement, assemble, last_tree, questions, reached, shortfall
-from ..reading import UnreadableError
+from ..collecting import Collected, Judgement, Tree, assemble, is_blocked, last_tree, once_more, questions, reached, shortfall
 from . import parse
 from .endpoints import group_of, group_request, tree_request
 
 
 def crawl(cache_version: str, sport: Sport) -> Crawl:
-    """Tree; then all its competitions at once, those without events left out. Without a tree there is nothing to ask."""
-    (tree_answer,) = yield [tree_request(cache_version)]
-    if parse.judge(tree_answer) is not None:
+    """Tree; then all its competitions at once, those without events left out; then, once, those again that failed or came short of their count.
+
+    Without a tree there is nothing to ask, so that one is asked again before all else when it failed or contradicts itself.
+    """
+    answers = list((yield [tree_request(cache_version)]))
+    tree = _tree(answers, sport)
+    if once_more(answers) or (tree is not None and tree.contradiction):
+        answers += yield [tree_request(cache_version)]
+        tree = _tree(answers, sport)
+    groups = [key for key, node in tree.tournaments.items() if node.declared != 0] if tree is not None else []
+    if not groups:
         return
-    try:
-        tree = parse.read_tree(tree_answer, sport)
-    except UnreadableError:
-        return
-    groups = [key for key, node in tree.tournaments.items() if node.declared != 0]
-    if groups:
-        yield [group_request(cache_version, sport, group) for group in groups]
+    answers += yield [group_request(cache_version, sport, group) for group in groups]
+    again = {request.key: request for request in [*once_more(answers), *_short(answers, sport)] if group_of(request) in groups}
+    if again and not is_blocked(answers):
+        yield list(again.values())
+
+
+def _tree(answers: Sequence[Answer], sport: Sport) -> Tree | None:
+    return last_tree(answers, parse.judge, lambda answer: parse.read_tree(answer, sport))[0]
+
+
+def _short(answers: Sequence[Answer], sport: Sport) -> list[Request]:
+    """Competitions whose answer shows fewer events than the tree counts, unreadable ones included."""
+    tree = _tree(answers, sport)
+    short = []
+    for question in questions(answers, PayloadKind.LISTING, parse.judge):
+        group, found = group_of(question.answer.request), Collected(parse.BET9JA)
+        node = tree.tournaments.get(group or "") if tree else None
+        if question.ok and node is not None and node.declared is not None:
+            shown = len(parse.group_listings(question.answer, sport, found)) + len(found.rejects)
+            if shown < node.declared:
+                short.append(question.answer.request)
+    return short
 
 
 def read(answers: Sequence[Answer], sport: Sport) -> Discovery:

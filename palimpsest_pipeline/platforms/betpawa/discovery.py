@@ -1,12 +1,13 @@
 """BetPawa's crawl: the tree, then a sweep of all upcoming events in pages; and what the answers amount to. Pure."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 
-from ...domain.exchange import Answer
+from ...domain.exchange import Answer, Request
 from ...domain.observations import Discovery
-from ...domain.words import Completeness, FailureClass, PayloadKind, Sport
-from ..base import Crawl
-from ..collecting import Collected, Judgement, Question, assemble, last_tree, questions, reached, shortfall
+from ...domain.words import Completeness, PayloadKind, Sport
+from ..base import Crawl, Later
+from ..collecting import Collected, Judgement, Question, assemble, is_blocked, last_tree, once_more, questions, reached, shortfall
 from ..reading import UnreadableError
 from . import parse
 from .endpoints import PAGE_SIZE, page_of, page_request, tree_request
@@ -15,17 +16,49 @@ MAX_PAGES = 200
 """More than ten times what was ever listed: the end of a sweep that finds no end."""
 
 
+CACHED_S = 5.0
+"""The edge keeps a tree so long, and a list for 3 s: asked again before, it sends the same body."""
+
+
 def crawl(version: str, sport: Sport) -> Crawl:
-    """Tree; then as many pages at once as its total promises; then on, page by page, until a short one."""
-    (tree_answer,) = yield [tree_request(version, sport)]
-    if tree_answer.failure is FailureClass.BLOCKED:
+    """Tree; then as many pages at once as its total promises; then on, page by page, until a short one; then, once, what failed or fell short."""
+    answers = list((yield [tree_request(version, sport)]))
+    if is_blocked(answers):
         return
-    total = _total(tree_answer, sport)
+    total = _total(answers[-1], sport) if answers else 0
     pages = min(max(-(-total // PAGE_SIZE), 1), MAX_PAGES)
-    answers = yield [page_request(version, sport, page * PAGE_SIZE) for page in range(pages)]
-    while _is_full(answers[-1]) and pages < MAX_PAGES:
-        answers = yield [page_request(version, sport, pages * PAGE_SIZE)]
+    latest = yield [page_request(version, sport, page * PAGE_SIZE) for page in range(pages)]
+    answers += latest
+    while latest and _is_full(latest[-1]) and pages < MAX_PAGES:
+        latest = yield [page_request(version, sport, pages * PAGE_SIZE)]
+        answers += latest
         pages += 1
+    again = _again(answers, sport)
+    if again and not is_blocked(answers):
+        yield Later(again, CACHED_S)
+
+
+def _again(answers: Sequence[Answer], sport: Sport) -> list[Request]:
+    """What failed, pages that are short before the last one, and a tree that contradicts itself; all pages when events are missing all the same.
+
+    An event that starts while the sweep goes on moves those behind it up, and one of them over the border of two pages.
+    """
+    again = once_more(answers)
+    tree, _ = last_tree(answers, parse.judge, lambda answer: parse.read_tree(answer, sport))
+    if tree is not None and tree.contradiction:
+        again += [answer.request for answer in answers if answer.request.kind is PayloadKind.TREE]
+    pages = [question for question in questions(answers, PayloadKind.LISTING, parse.judge) if question.ok]
+    sizes = {question.answer.request.key: parse.page_listings(question.answer, Collected(parse.BETPAWA)) for question in pages}
+    by_skip = sorted(
+        ((page.skip, question.answer.request) for question in pages if (page := page_of(question.answer.request, sport))), key=itemgetter(0)
+    )
+    last = max((skip for skip, request in by_skip if sizes[request.key]), default=-1)
+    short = [request for skip, request in by_skip if skip < last and sizes[request.key] < PAGE_SIZE]
+    if short or any(request.kind is PayloadKind.LISTING for request in again):
+        return again + short
+    found = read(answers, sport)
+    missing = sum(max((one.declared or 0) - one.received, 0) for one in found.tournaments)
+    return again + ([request for _, request in by_skip] if missing > len(found.rejects) else [])
 
 
 def _total(answer: Answer, sport: Sport) -> int:

@@ -56,7 +56,7 @@ def judge(answer: Answer) -> judging.Verdict | None:
         good = text(envelope.id) is not None
     else:
         root = envelope.with_regions if kind is PayloadKind.TREE else envelope.responses
-        good = bytes(root).startswith(b"[")
+        good = judging.start_of(root).startswith(b"[")
     if good:
         return None
     if envelope.error is not None or envelope.server_message is not None:
@@ -68,6 +68,8 @@ def judge(answer: Answer) -> judging.Verdict | None:
 def _is_page_of_the_site(answer: Answer, body: bytes) -> bool:
     """An expired event may be answered with the site's own page. A challenge page must not pass for that."""
     if answer.failure is not None or answer.status != 200 or answer.request.kind is not PayloadKind.DETAIL or not judging.is_html(body):
+        return False
+    if judging.challenge(answer.status, answer.headers, None) is not None:
         return False
     page = body[:20_000].lower()
     return b"betpawa" in page and not any(word in page for word in _CHALLENGE_WORDS)

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from ...domain.exchange import Answer
+from ...domain.exchange import Answer, Request
 from ...domain.observations import Discovery
-from ...domain.words import Completeness, FailureClass, PayloadKind, Sport
+from ...domain.words import Completeness, PayloadKind, Sport
 from ..base import Crawl
-from ..collecting import Collected, Judgement, Question, assemble, last_tree, questions, reached, shortfall
+from ..collecting import Collected, Judgement, Question, assemble, is_blocked, last_tree, once_more, questions, reached, shortfall
 from . import parse
 from .endpoints import PAGE_SIZE, page_of, page_request, tree_request
 
@@ -44,27 +44,51 @@ class _Sweep:
         return 1 if self.total is None else max(self.total - len(self.ids), 0)
 
     @property
+    def filled(self) -> int:
+        """The last page that held any event; 0 when none did."""
+        return max(set(range(1, self.next_page)) - set(self.empty), default=0)
+
+    @property
     def ended(self) -> bool:
         last = range(self.next_page - EMPTY_PAGES_AT_END, self.next_page)
         return self.next_page > MAX_PAGES or set(last) <= set(self.empty)
 
 
 def crawl(country: str, sport: Sport) -> Crawl:
-    """Tree and first page; then as many pages at once as are still missing at their fullest, until all are seen or nothing more comes.
+    """Tree and first page; then as many pages at once as are still missing at their fullest, until all are seen or nothing more comes; then, once,
+    what failed or fell short.
 
     Pages hold whole tournaments, so a page that is not full is not the last one.
     """
-    tree_answer, *answers = yield [tree_request(country, sport), page_request(country, sport, 1)]
-    if FailureClass.BLOCKED in (tree_answer.failure, answers[0].failure):
+    first = [tree_request(country, sport), page_request(country, sport, 1)]
+    answers = list((yield first))
+    if len(answers) < len(first) or is_blocked(answers):
         return
     sweep = _Sweep()
-    sweep.take(answers)
+    sweep.take(answers[1:])
     while sweep.missing and not sweep.ended:
         n = min(max(-(-sweep.missing // PAGE_SIZE), 1), MAX_PAGES + 1 - sweep.next_page)
-        sweep.take((yield [page_request(country, sport, sweep.next_page + i) for i in range(n)]))
-    holes = [page for page in sweep.empty if page < sweep.next_page - EMPTY_PAGES_AT_END]
-    if sweep.missing and holes:
-        yield [page_request(country, sport, page) for page in holes]
+        latest = yield [page_request(country, sport, sweep.next_page + i) for i in range(n)]
+        answers += latest
+        sweep.take(latest)
+        if len(latest) < n:
+            return
+    again = {request.key: request for request in [*once_more(answers), *_short(answers, sweep, country, sport)]}
+    if again and not is_blocked(answers):
+        yield list(again.values())
+
+
+def _short(answers: Sequence[Answer], sweep: _Sweep, country: str, sport: Sport) -> list[Request]:
+    """Pages that were empty before others, or all of them when none was and events are missing; and a tree that contradicts itself."""
+    tree, _ = last_tree(answers, parse.judge, lambda answer: parse.read_tree(answer, sport))
+    again = [tree_request(country, sport)] if tree is not None and tree.contradiction else []
+    if sweep.total is None or not sweep.missing:
+        return again
+    filled = sweep.filled
+    failed = {request.key for request in once_more(answers)}
+    pages = [page_request(country, sport, page) for page in range(1, filled + 1)]
+    holes = [page for n, page in enumerate(pages, start=1) if n in sweep.empty or page.key in failed]
+    return again + (holes or pages)
 
 
 def read(answers: Sequence[Answer], sport: Sport) -> Discovery:

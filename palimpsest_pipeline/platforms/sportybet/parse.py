@@ -69,7 +69,7 @@ def judge(answer: Answer) -> judging.Verdict | None:
     if code != OK:
         refusal = _refusal(code, answer.request.kind is PayloadKind.DETAIL)
         return refusal, f"bizCode {code}: {envelope.inner_msg or envelope.message or ''}".rstrip(": ")
-    return _judge_data(answer.request.kind, bytes(envelope.data))
+    return _judge_data(answer.request.kind, judging.start_of(envelope.data))
 
 
 def _judge_data(kind: PayloadKind, data: bytes) -> judging.Verdict | None:

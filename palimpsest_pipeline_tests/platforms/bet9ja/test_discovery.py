@@ -112,10 +112,92 @@ def test_an_unreadable_count_is_asked_for_and_proves_nothing_when_empty(template
 
 def test_without_a_tree_nothing_is_asked_and_the_platform_is_failed(template: dict[str, Any]) -> None:
     for bad in (reply({"R": "E", "D": False}), reply(b"<html>", 200, HTML), reply({"R": "OK", "D": []}), reply({"R": "OK", "D": {"PAL": {"2": {}}}})):
-        answers, batches = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2}, tree=bad))
-        assert len(batches) == 1
+        answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2}, tree=bad))
+        assert {one.request.kind for one in answers} == {PayloadKind.TREE}
         assert read(answers).completeness is Completeness.FAILED
         assert read(answers).reason.startswith("tree: ")
+
+
+def in_turn(site: Site, **first: Reply) -> tuple[list[Answer], list[list[str | None]]]:
+    """The crawl when competitions (or the `tree`) answer in this way the first time they are asked; and which were asked, batch by batch."""
+
+    def server(request: Request) -> Reply:
+        return first.pop(f"group{request.tournament_external_id}" if request.tournament_external_id else "tree", None) or site(request)
+
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, server)
+    return answers, [[request.tournament_external_id for request in batch] for batch in batches]
+
+
+def test_competitions_that_failed_or_came_short_are_asked_for_once_more(template: dict[str, Any]) -> None:
+    site = Site(template, {"1": 2, "2": 2, "3": 2, "4": 2})
+    short = Site(template, {"2": 1})(crawl(ADAPTER, Sport.FOOTBALL, site)[1][1][1])
+    answers, asked = in_turn(site, group1=reply(b"", 500), group2=short, group3=reply({"R": "OK", "D": {"E": []}}))
+    assert asked == [[None], ["1", "2", "3", "4"], ["1", "2", "3"]]
+    assert (read(answers).completeness, len(read(answers).listings)) == (Completeness.COMPLETE, 8)
+
+
+def test_a_competition_that_stays_short_is_asked_for_twice_and_no_more(template: dict[str, Any]) -> None:
+    site = Site(template, {"1": 2, "2": 2}, declared={"2": 3})
+    answers, asked = in_turn(site)
+    assert asked == [[None], ["1", "2"], ["2"]]
+    assert read(answers).completeness is Completeness.PARTIAL
+
+
+@pytest.mark.parametrize(
+    "bad", [reply(b"", 404), reply({"R": "X", "D": 1}), reply({"R": "OK", "D": {"E": [{"ID": 5}]}}), reply({"R": "OK", "D": {"E": [{}, {}]}})]
+)
+def test_what_would_fail_in_the_same_way_is_not_asked_again(template: dict[str, Any], bad: Reply) -> None:
+    answers, asked = in_turn(Site(template, {"1": 1, "2": 2}, failing={"1": bad}))
+    assert asked == [[None], ["1", "2"]]
+    assert read(answers).completeness is Completeness.PARTIAL
+
+
+def test_a_platform_that_blocks_is_not_asked_again(template: dict[str, Any]) -> None:
+    _, asked = in_turn(Site(template, {"1": 2, "2": 2}, failing={"1": reply(b"", 500), "2": reply(b"", 403)}))
+    assert asked == [[None], ["1", "2"]]
+
+
+def test_a_tree_that_failed_is_asked_for_again_before_the_competitions(template: dict[str, Any]) -> None:
+    answers, asked = in_turn(Site(template, {"1": 2}), tree=reply(b"", 502))
+    assert asked == [[None], [None], ["1"]]
+    assert read(answers).completeness is Completeness.COMPLETE
+
+
+def test_questions_that_were_never_asked_break_nothing(template: dict[str, Any]) -> None:
+    steps = ADAPTER.discover(Sport.FOOTBALL)
+    site = Site(template, {"1": 2, "2": 2})
+    (tree,) = next(steps)
+    batch = steps.send([judged(ADAPTER, answer_to(tree, site(tree)))])
+    with pytest.raises(StopIteration):
+        steps.send([judged(ADAPTER, answer_to(batch[1], site(batch[1])))])
+    with pytest.raises(StopIteration):
+        (others := ADAPTER.discover(Sport.FOOTBALL)).send(None)
+        others.send([])
+
+
+def counted(site: Site, total: int) -> Reply:
+    sports = site.tree_sports()
+    sports["1"]["NUM"] = total
+    return reply({"R": "OK", "D": {"PAL": sports}})
+
+
+def test_a_competition_gone_from_a_tree_that_still_counts_it_makes_the_platform_partial(template: dict[str, Any]) -> None:
+    site = Site(template, {"1": 2, "2": 3})
+    site.tree = counted(site, 9)
+    answers, asked = in_turn(site)
+    discovery = read(answers)
+    assert asked == [[None], [None], ["1", "2"]]
+    assert [t.completeness for t in discovery.tournaments] == ["complete", "complete"]
+    assert discovery.completeness is Completeness.PARTIAL
+    assert discovery.reason == "the tree contradicts itself: it counts 9 events, and 5 in the tournaments that it shows"
+
+
+def test_a_tree_that_agrees_with_itself_when_asked_again_is_believed(template: dict[str, Any]) -> None:
+    whole = Site(template, {"1": 2, "2": 3})
+    whole.tree = counted(whole, 5)
+    answers, asked = in_turn(whole, tree=counted(Site(template, {"1": 2}), 5))
+    assert asked == [[None], [None], ["1", "2"]]
+    assert read(answers).completeness is Completeness.COMPLETE
 
 
 def test_events_of_another_competition_do_not_count_for_the_one_asked(template: dict[str, Any]) -> None:

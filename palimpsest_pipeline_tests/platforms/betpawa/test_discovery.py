@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.words import Completeness, FailureClass, ListingKind, PayloadKind, Platform, Sport
+from palimpsest_pipeline.platforms.base import Later
 from palimpsest_pipeline.platforms.betpawa import BetpawaAdapter
 
 from ..support import AT, HTML, Reply, answer, answer_to, crawl, ids, judged, loaded, reply
@@ -130,6 +131,97 @@ def test_a_failed_page_makes_short_competitions_partial_and_names_the_page(templ
     assert discovery.completeness is Completeness.PARTIAL
     assert discovery.reason.startswith("page from event 100: transient: HTTP 503")
     assert [(t.received, t.completeness) for t in discovery.tournaments] == [(90, "complete"), (10, "partial"), (70, "partial")]
+
+
+def skips(batch: list[Request]) -> list[int | None]:
+    return [json.loads(request.params["q"])["queries"][0]["skip"] if request.kind is PayloadKind.LISTING else None for request in batch]
+
+
+def at_first(site: Site, **first: Reply) -> tuple[list[Answer], list[list[Request]]]:
+    """The crawl when pages (`p100`), or the `tree`, answer in this way the first time they are asked."""
+    return crawl(
+        ADAPTER, Sport.FOOTBALL, lambda request: first.pop("tree" if (at := skips([request])[0]) is None else f"p{at}", None) or site(request)
+    )
+
+
+EMPTY = reply({"responses": [{}]})
+
+
+@pytest.mark.parametrize("first", [reply(b"", 503), EMPTY])
+def test_a_page_that_failed_or_was_short_before_others_is_asked_for_again_when_the_cache_has_forgotten_it(
+    template: dict[str, Any], first: Reply
+) -> None:
+    answers, batches = at_first(Site(template, {"1": 250}), p100=first)
+    last = batches[-1]
+    assert skips(last) == [100]
+    assert isinstance(last, Later)
+    assert last.pause_s >= 5
+    assert not any(isinstance(batch, Later) for batch in batches[:-1])
+    assert (read(answers).completeness, len(read(answers).listings)) == (Completeness.COMPLETE, 250)
+
+
+def test_the_whole_sweep_is_done_again_when_events_are_missing_and_no_page_was_short(template: dict[str, Any]) -> None:
+    site = Site(template, {"1": 130, "2": 40})
+    shifted = Site(template, {"1": 100, "2": 39})
+    answers, batches = at_first(site, p100=shifted(crawl(ADAPTER, Sport.FOOTBALL, site)[1][1][1]))
+    assert skips(batches[-1]) == [0, 100]
+    assert (read(answers).completeness, len(read(answers).listings)) == (Completeness.COMPLETE, 170)
+
+
+def test_a_sweep_that_stays_short_is_done_twice_and_no_more(template: dict[str, Any]) -> None:
+    _, batches = at_first(Site(template, {"1": 130}, declared={"1": 131}))
+    assert [skips(batch) for batch in batches] == [[None], [0, 100], [0, 100]]
+
+
+def test_unreadable_events_are_no_reason_to_look_again(template: dict[str, Any]) -> None:
+    class Odd(Site):
+        def events(self) -> list[dict[str, Any]]:
+            return [{**event, "startTime": "tomorrow"} if event["id"] == "10000" else event for event in super().events()]
+
+    _, batches = at_first(Odd(template, {"1": 4}))
+    assert [skips(batch) for batch in batches] == [[None], [0]]
+
+
+def test_a_platform_that_blocks_is_not_asked_again(template: dict[str, Any]) -> None:
+    site = Site(template, {"1": 250}, failing={0: reply(b"", 500), 100: reply(b"", 403)})
+    _, batches = at_first(site)
+    assert [skips(batch) for batch in batches] == [[None], [0, 100, 200]]
+
+
+def test_a_tree_that_failed_is_asked_for_again_at_the_end(template: dict[str, Any]) -> None:
+    answers, batches = at_first(Site(template, {"1": 120}), tree=reply(b"", 502))
+    assert [skips(batch) for batch in batches] == [[None], [0], [100], [None]]
+    assert read(answers).completeness is Completeness.COMPLETE
+
+
+def test_a_host_that_is_asked_no_more_ends_the_crawl(template: dict[str, Any]) -> None:
+    site = Site(template, {"1": 200})
+    for answered in range(3):
+        steps = ADAPTER.discover(Sport.FOOTBALL)
+        batch = next(steps)
+        answers: list[Answer] = []
+        for _ in range(10):
+            got = [judged(ADAPTER, answer_to(request, site(request))) for request in batch][: max(answered - len(answers), 0)]
+            answers += got
+            try:
+                batch = steps.send(got)
+            except StopIteration:
+                break
+        else:
+            pytest.fail("the crawl does not end")
+        assert read(answers).completeness is not Completeness.COMPLETE
+
+
+def test_a_competition_gone_from_a_tree_that_still_counts_it_makes_the_platform_partial(template: dict[str, Any]) -> None:
+    site = Site(template, {"1": 3, "2": 4})
+    tree = site.tree_body()
+    del tree["withRegions"][0]["regions"][0]["competitions"][1]
+    gone = Site(template, {"1": 3}, tree=reply(tree))
+    answers, batches = at_first(gone)
+    discovery = read(answers)
+    assert [skips(batch) for batch in batches] == [[None], [0], [None]]
+    assert (discovery.completeness, [t.completeness for t in discovery.tournaments]) == (Completeness.PARTIAL, ["complete"])
+    assert discovery.reason == "the tree contradicts itself: it counts 7 events, and 3 in the tournaments that it shows"
 
 
 def test_a_failed_last_page_is_never_taken_for_the_end(template: dict[str, Any]) -> None:

@@ -125,10 +125,64 @@ def test_a_passing_hole_is_asked_for_again(template: dict[str, Any]) -> None:
     assert (read(answers).completeness, len(read(answers).listings)) == (Completeness.COMPLETE, 360)
 
 
-def test_fewer_events_than_counted_end_after_two_empty_pages_and_are_partial(template: dict[str, Any]) -> None:
+def pages_asked(batches: list[list[Request]]) -> list[list[str | None]]:
+    return [[request.params.get("pageNum") for request in batch] for batch in batches]
+
+
+def test_all_pages_are_asked_for_once_more_when_none_was_empty_and_events_are_missing(template: dict[str, Any]) -> None:
+    site = Site(template, {A: 90, B: 90}, total=200)
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
+    assert pages_asked(batches)[-1] == ["1", "2"]
+    assert "180 of 200 listed events received" in read(answers).reason
+
+
+def test_a_page_and_a_tree_that_failed_are_asked_for_once_more(template: dict[str, Any]) -> None:
+    site = Site(template, {A: 90, B: 90, C: 90})
+    first = {None: reply(b"", 503), "2": reply({"bizCode": 10000})}
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, lambda request: first.pop(request.params.get("pageNum"), None) or site(request))
+    assert pages_asked(batches)[-1] == [None, "2"]
+    assert (read(answers).completeness, len(read(answers).listings)) == (Completeness.COMPLETE, 270)
+
+
+@pytest.mark.parametrize("bad", [reply({"bizCode": 19000}), reply(b"", 202, {})])
+def test_what_would_fail_in_the_same_way_and_a_platform_that_blocks_are_not_asked_again(template: dict[str, Any], bad: Reply) -> None:
+    site = Site(template, {A: 90, B: 90, C: 90}, failing={2: bad})
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
+    again = [page for batch in pages_asked(batches)[2:] for page in batch if page in {None, "1"}]
+    assert again == []
+    assert read(answers).completeness is Completeness.PARTIAL
+
+
+def test_a_host_that_is_asked_no_more_ends_the_crawl(template: dict[str, Any]) -> None:
+    site = Site(template, {A: 90, B: 90, C: 90})
+    steps = ADAPTER.discover(Sport.FOOTBALL)
+    first = next(steps)
+    batch = steps.send([judged(ADAPTER, answer_to(request, site(request))) for request in first])
+    assert len(batch) == 2
+    with pytest.raises(StopIteration):
+        steps.send([judged(ADAPTER, answer_to(batch[0], site(batch[0])))])
+    unanswered = ADAPTER.discover(Sport.FOOTBALL)
+    next(unanswered)
+    with pytest.raises(StopIteration):
+        unanswered.send([])
+
+
+def test_a_tournament_gone_from_tree_and_lists_that_still_count_it_makes_the_platform_partial(template: dict[str, Any]) -> None:
+    site = Site(template, {A: 5, B: 6})
+    tree = site.tree_data()
+    del tree["sportList"][2]["categories"][0]["tournaments"][1]
+    gone = Site(template, {A: 5}, tree=reply({"bizCode": 10000, "data": tree}))
+    discovery = read(crawl(ADAPTER, Sport.FOOTBALL, gone)[0])
+    assert discovery.completeness is Completeness.PARTIAL
+    assert discovery.reason == "the tree contradicts itself: it counts 11 events, and 5 in the tournaments that it shows"
+    gone.total = 11
+    assert "5 of 11 listed events received" in read(crawl(ADAPTER, Sport.FOOTBALL, gone)[0]).reason
+
+
+def test_fewer_events_than_counted_end_after_two_empty_pages_and_one_more_look_and_are_partial(template: dict[str, Any]) -> None:
     site = Site(template, {A: 5, B: 4}, declared={B: 6}, total=11)
     answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
-    assert sum(len(batch) for batch in batches) == 4
+    assert pages_asked(batches) == [[None, "1"], ["2"], ["3"], ["1"]]
     discovery = read(answers)
     assert discovery.completeness is Completeness.PARTIAL
     assert "9 of 11 listed events received" in discovery.reason
