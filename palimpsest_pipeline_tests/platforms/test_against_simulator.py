@@ -121,3 +121,31 @@ def test_a_match_past_its_kickoff_gives_no_prematch_book(start_simulator: Start,
         listing = adapter.read_listing(got)
         assert listing.in_play or platform is Platform.BET9JA
         assert listing.kickoff_at <= first.kickoff_at
+
+
+@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("tries", [1, None])
+def test_a_missing_page_is_found_when_asked_for_once_more_and_named_when_it_stays_away(
+    start_simulator: Start, platform: Platform, tries: int | None
+) -> None:
+    simulator = start_simulator(size=300)
+    simulator.fault(platform, "page_missing", endpoint="listing", tries=tries)
+    _, _, discovery = discovered(simulator, platform)
+    again = [line.question for line in simulator.requests() if "page_missing" in line.faults]
+    assert len(again) == (1 if tries else 2)
+    assert [line.attempt for line in simulator.requests() if line.question == again[0]] == [1, 2]
+    if tries:
+        assert discovery.completeness is Completeness.COMPLETE, discovery.reason
+    else:
+        assert discovery.completeness is Completeness.PARTIAL
+        assert "tournaments incomplete" in discovery.reason
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_a_tournament_gone_by_mistake_makes_the_platform_partial_and_says_so(start_simulator: Start, platform: Platform) -> None:
+    simulator = start_simulator(size=60)
+    simulator.fault(platform, "tournament_gone")
+    _, _, discovery = discovered(simulator, platform)
+    assert discovery.completeness is Completeness.PARTIAL
+    assert "the tree contradicts itself" in discovery.reason
+    assert all(tournament.declared is not None for tournament in discovery.tournaments)
