@@ -22,6 +22,9 @@ load_from:
       location_name: palimpsest_pipeline
 """
 CONNECT_TIMEOUT_S: Final = 10
+STATEMENT_TIMEOUT_MS: Final = 60_000
+POOL_RECYCLE_S: Final = 3600
+POOL_OVERFLOW: Final = 20
 
 TEMPLATE: Final = """\
 # Written by palimpsest from its settings at every start; changes here are overwritten.
@@ -92,4 +95,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         raise SettingsError(
             f"cannot reach Dagster's storage {shown}: {reason}. Check {STORAGE_URL_VARIABLE} and that the database exists."
         ) from error
-    return dg.DagsterInstance.from_config(str(home))
+    instance = dg.DagsterInstance.from_config(str(home))
+    # Else each of the hundred or so events of a run opens connections of its own, which takes longer than all the rest of a refresh.
+    instance.optimize_for_webserver(statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_S, max_overflow=POOL_OVERFLOW)
+    return instance
