@@ -55,7 +55,7 @@ class Host(Generic[Ask]):
         """Sets `room`; `anew`: nothing is kept any more."""
         if anew:
             self._kept_slots, self._turn_kept = 0, False
-        has_turn = self.turn_at <= now and not self.following and not self._turn_kept
+        has_turn = self.turn_at <= now and not self._turn_kept
         self.room = self.free - self._kept_slots if has_turn else 0
 
     def keep(self, n: int, now: float) -> None:

@@ -322,7 +322,6 @@ class Scheduler:
         return queue[0] if queue else None
 
     def _start(self, job: _Job, need: _Need) -> None:
-        job.passes = 0
         for host, n in need:
             due = [ask for ask in job.waiting.values() if ask.host is host and ask.not_before <= self._now]
             self._take(due[:n])

@@ -157,6 +157,11 @@ def test_other_answers_that_were_under_way_change_nothing_when_it_is_open() -> N
     for key in early:
         host.answer(Bears.ERROR, 1.0, key=key)
     assert (host.breaker.state, host.breaker.until) == (State.OPEN, 2.0)
+    host = Host()
+    early = [host.start(0.0) for _ in range(20)]
+    for key in early:
+        host.answer(Bears.BLOCK, 0.01 * key, key=key)
+    assert (host.breaker.state, host.breaker.until) == (State.OPEN, 60.03)
 
 
 @pytest.mark.parametrize(("told_s", "until"), [(7.0, 8.0), (None, 3.0), (0.0, 3.0), (60.0, 61.0)])

@@ -260,6 +260,15 @@ def test_after_enough_passes_slots_are_kept() -> None:
     assert it.due(3.0) == [Over(10, ""), Start(20, 1), Start(21, 1)]
 
 
+def test_slots_are_kept_from_the_pass_on_that_was_one_too_many() -> None:
+    it = scheduler(budgets={A: Budget(1), B: Budget(3)}, patience=1)
+    it.add(job(1, A), 0.0)
+    it.add(job(2, A, B), 0.0)
+    for key in (3, 4, 5):
+        it.add(job(key, B), 0.0)
+    assert it.due(0.0) == [Start(10, 1), Start(30, 1), Start(40, 1)]
+
+
 def test_after_enough_passes_turns_are_kept() -> None:
     it = scheduler(budgets={A: Budget(1), B: Budget(9, min_gap_s=1.0)}, patience=1)
     it.add(job(1, A), 0.0)
