@@ -54,7 +54,7 @@ def demo_home(settings: Settings) -> Path:
 
 def demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: float, ui_port: int) -> Settings:
     """Embedded defaults with the platforms at the simulator and no politeness towards it."""
-    platforms = {p.value: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0} for p, url in base_urls.items()}
+    platforms = {p.value: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0, "jitter_s": 0} for p, url in base_urls.items()}
     return load_settings(
         home_dir=home,
         database_url=None,

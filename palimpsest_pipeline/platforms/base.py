@@ -22,7 +22,7 @@ class Later(list[Request]):
 Crawl = Generator[list[Request], list[Answer], None]
 """Yields batches whose requests may run at the same time; is sent the last answer of each, in the same order.
 
-Questions that were not asked, because their host is asked no more, have no answer; then the answers are fewer.
+A question that was not asked, because its host is asked no more, has an answer too: attempt 0, and why.
 """
 
 

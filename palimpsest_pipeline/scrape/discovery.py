@@ -9,7 +9,7 @@ from ..domain.exchange import Answer
 from ..domain.observations import Discovery
 from ..domain.words import Completeness, Platform, Sport
 from ..platforms.base import Later, PlatformAdapter
-from .engine import Engine
+from .engine import Asked, Engine
 from .guard import words
 from .tally import Tally
 
@@ -53,13 +53,18 @@ async def _discover_one(adapter: PlatformAdapter, engine: Engine, sport: Sport, 
             await asyncio.sleep(batch.pause_s)
         # Before any fixture, and among themselves in the order in which the crawls came to them.
         submitted = [engine.submit((-1, next(turns)), [request], bodies=True) for request in batch]
-        batch_answers = [asked.last for [asked] in await asyncio.gather(*(s.done for s in submitted)) if asked.last is not None]
+        batch_answers = [_answer(asked) for [asked] in await asyncio.gather(*(s.done for s in submitted))]
         answers.extend(batch_answers)
     try:
         return adapter.read_discovery(answers, sport)
     except Exception as error:
         log.exception("%s: discovery could not be read", adapter.platform)
         return _failed(adapter.platform, f"discovery could not be read: {words(error)}")
+
+
+def _answer(asked: Asked) -> Answer:
+    assert asked.last is not None, "bodies were wanted"
+    return asked.last
 
 
 def _failed(platform: Platform, reason: str) -> Discovery:

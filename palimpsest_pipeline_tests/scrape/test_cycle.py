@@ -14,7 +14,8 @@ from palimpsest_pipeline.domain.cycles import CycleResult, EventOutcome, Platfor
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.observations import Discovery
-from palimpsest_pipeline.domain.words import Completeness, FailureClass, Platform, RunStatus, Scope, Sport
+from palimpsest_pipeline.domain.words import Completeness, FailureClass, PayloadKind, Platform, RunStatus, Scope, Sport
+from palimpsest_pipeline.platforms.base import Crawl
 from palimpsest_pipeline.scrape import Engine, Scraped, Tally, broken_off, capture, discover, discovery_result, run_cycle
 from palimpsest_pipeline.scrape.budget import BreakerRule
 from palimpsest_pipeline.scrape.sinks import AnswerSink, HostView, Watch
@@ -485,3 +486,22 @@ async def test_a_run_says_how_long_its_capture_took_and_how_fast_it_could_have_b
         assert 0 < run.floor_s <= run.capture_s < (run.finished_at - run.started_at).total_seconds()
         assert run.clock_offset_s == pytest.approx(0, abs=2)
     assert {(run.capture_s, run.floor_s) for run in earlier.runs} == {(None, None)}
+
+
+async def test_a_crawl_gets_an_answer_to_every_question_also_to_one_that_was_not_asked() -> None:
+    class Pairing(Dialect):
+        def discover(self, sport: Sport) -> Crawl:
+            asked = [Request(self.platform, PayloadKind.LISTING, f"/page/{n}") for n in range(9)]
+            answers = yield asked
+            given.extend(zip(asked, answers, strict=True))
+
+    given: list[tuple[Request, Answer]] = []
+    async with open_world(lambda _: replace(QUICK, max_in_flight=1, breaker=BreakerRule(blocks_in_a_row=2, block_pause_s=60))) as world:
+        world.hosts[S].otherwise = answering(403)
+        world.adapters = {S: Pairing(S)}
+        world.clients = {S: world.clients[S]}
+        await discovered(world)
+    assert [answer.request for _, answer in given] == [request for request, _ in given]
+    assert [answer.attempt for _, answer in given] == [1] * 2 + [0] * 7
+    assert {answer.failure for _, answer in given} == {FailureClass.BLOCKED}
+    assert len(world.sink.of(S)) == 9
