@@ -99,6 +99,8 @@ class Settings(BaseSettings):
     full_cycle_minutes: int = Field(default=30, ge=1, le=60, description="Cadence of the full cycle's schedule, minutes; divides 60")
     grace_minutes: int = Field(default=10, ge=0, lt=60, description="How long after its hour a live run may still belong to it")
     patience: int = Field(default=8, ge=0, description="How often a fixture lets later ones go past before places are kept for it")
+    heartbeat_s: float = Field(default=5, gt=0, description="How often a running cycle gives a sign of life and writes down what is over")
+    silent_after_s: float = Field(default=30, gt=0, description="A cycle without a sign of life for so long is taken for dead; several heartbeats")
     landing_retention_days: int = Field(default=7, ge=1)
     history_hot_days: int = Field(default=7, ge=1, description="Days of odds history kept in Postgres")
     min_mapped_rate: float = Field(default=0.95, ge=0, le=1, description="A check warns when a platform's mapped markets are fewer, share of 1")
@@ -118,6 +120,15 @@ class Settings(BaseSettings):
         if (self.database_url is None) != (self.dagster_database_url is None):
             raise ValueError(
                 "set both PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL (two databases), or neither for the embedded server"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _silence_is_longer_than_a_heartbeat(self) -> Self:
+        if self.silent_after_s < 2 * self.heartbeat_s:
+            raise ValueError(
+                f"PALIMPSEST_SILENT_AFTER_S ({self.silent_after_s:g}) must be twice PALIMPSEST_HEARTBEAT_S ({self.heartbeat_s:g}) or more: "
+                "else a cycle that runs is taken for dead"
             )
         return self
 

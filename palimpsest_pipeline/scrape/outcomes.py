@@ -99,7 +99,8 @@ def broken_off(
     unfinished = [outcome for outcome in unfinished if (outcome.platform, outcome.external_id) not in told]
     left = Counter(outcome.platform for outcome in unfinished)
     runs = {run.platform: run for run in _capture_runs(tally, budgets, finished_at)}
-    for platform in [*left, *tally.counts]:
+    listing = [run.platform for run in earlier.runs if run.discovered] if earlier else []
+    for platform in [*left, *tally.counts, *listing]:
         if platform not in runs:
             runs[platform] = _run(platform, tally.counts[platform], finished_at, status=status)
     for platform, run in runs.items():
@@ -119,6 +120,22 @@ def outcomes_of_landed(
     (of the body, unpacked). Every run gets `status` and `message`; `discovered` is how many listings each platform's
     discovery found, where that is known. The order of the rows changes nothing.
     """
+    discovery, capture = tallies_of_landed(landed)
+    known, runs = discovered or {}, []
+    for platform in sorted(discovery.counts.keys() | capture.counts.keys(), key=list(Platform).index):
+        mine = [outcome for outcome in capture.outcomes if outcome.platform is platform]
+        of_both = [
+            _run(platform, tally.counts[platform], landed["received_at"].max(), status=status)  # type: ignore[arg-type]
+            for tally in (discovery, capture)
+            if platform in tally.counts
+        ]
+        (run,) = merged(of_both[:1], of_both[1:])
+        runs.append(replace(run, targets=len(mine), fetched=_fetched(mine), discovered=known.get(platform, 0), message=message))
+    return capture.outcomes, runs
+
+
+def tallies_of_landed(landed: pl.DataFrame) -> tuple[Tally, Tally]:
+    """What a cycle's discovery and its capture counted, from its landed answers (columns as in `outcomes_of_landed`)."""
     lines: dict[tuple[Platform, str], EventOutcome] = {}
     discovery, capture = Tally(), Tally()
     for row in landed.sort("requested_at", "attempt", "received_at").iter_rows(named=True):
@@ -129,17 +146,8 @@ def outcomes_of_landed(
             continue
         capture.counts[platform].add(answer, row["n_bytes"])
         lines[platform, external_id] = _after(lines.get((platform, external_id)), answer, row["n_bytes"])
-    known, runs = discovered or {}, []
-    for platform in sorted(discovery.counts.keys() | capture.counts.keys(), key=list(Platform).index):
-        mine = [outcome for outcome in lines.values() if outcome.platform is platform]
-        of_both = [
-            _run(platform, tally.counts[platform], landed["received_at"].max(), status=status)  # type: ignore[arg-type]
-            for tally in (discovery, capture)
-            if platform in tally.counts
-        ]
-        (run,) = merged(of_both[:1], of_both[1:])
-        runs.append(replace(run, targets=len(mine), fetched=_fetched(mine), discovered=known.get(platform, 0), message=message))
-    return list(lines.values()), runs
+    capture.outcomes.extend(lines.values())
+    return discovery, capture
 
 
 def _answer_of(row: Mapping[str, Any]) -> Answer:

@@ -149,6 +149,31 @@ def silent_batches(conn: psycopg.Connection, silent_after_s: float) -> list[Batc
     )
 
 
+def claim_dead(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] = ()) -> list[Batch]:
+    """The silent batches, and those that run in one of `run_ids`, which somebody knows to be over; oldest first. They are the caller's until the
+    transaction ends: whoever else asks meanwhile does not get them."""
+    return _batches(
+        conn,
+        """
+        where status = 'running' and (heartbeat_at < clock_timestamp() - make_interval(secs => %s) or run_id = any(%s::text[]))
+        order by cycle_id for update skip locked
+        """,
+        [silent_after_s, list(run_ids)],
+    )
+
+
+def underived(conn: psycopg.Connection) -> list[Batch]:
+    """Interrupted batches from whose landed answers nothing is derived yet, oldest first."""
+    return _batches(
+        conn,
+        """
+        where status = 'interrupted' and not exists (select from core.cycle_products p where p.cycle_id = scrape_batches.cycle_id)
+        order by cycle_id
+        """,
+        [],
+    )
+
+
 def _write(conn: psycopg.Connection, cycle_id: int, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> None:
     _upsert(conn, "ops.scrape_runs", ("cycle_id", "platform"), [_run_row(cycle_id, run) for run in runs])
     _upsert(conn, "ops.event_scrape_status", ("cycle_id", "platform", "external_id"), [_outcome_row(cycle_id, outcome) for outcome in outcomes])

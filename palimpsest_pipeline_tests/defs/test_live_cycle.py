@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from palimpsest_pipeline.defs.core.readings import discoveries
 from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.launch import INTERRUPTED
 from palimpsest_pipeline.defs.pipeline import Pipeline
@@ -15,6 +16,7 @@ from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.instants import hour_of
 from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import LandingError
+from palimpsest_pipeline.scrape import targets
 from palimpsest_pipeline.scrape.sinks import HostView
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger
@@ -36,7 +38,7 @@ TOTALS_SQL = """
 
 
 class InterruptedAfter:
-    """A Watch: presses Ctrl-C when so many askings are over."""
+    """A Watch: presses Ctrl-C when so many askings are over, and once more with every one after that."""
 
     def __init__(self, n: int | None = None) -> None:
         self.n = n
@@ -51,7 +53,7 @@ class InterruptedAfter:
     def settled(self, outcomes: Sequence[EventOutcome]) -> None:
         for _ in outcomes:
             self.over += 1
-            if self.over == self.n:
+            if self.n is not None and self.over >= self.n:
                 signal.raise_signal(signal.SIGINT)
 
     def host(self, platform: Platform, view: HostView) -> None:
@@ -65,6 +67,26 @@ def begun(pipeline: Pipeline, *sr_ids: int) -> live.Begun:
 def landed(pipeline: Pipeline, kind: PayloadKind) -> int:
     (manifest,) = pipeline.landing.cycles()
     return pipeline.landing.read(manifest, kinds=[kind], columns=["kind"]).height
+
+
+def answered(pipeline: Pipeline) -> set[tuple[str, str]]:
+    """Listings of which a good answer is landed."""
+    (manifest,) = pipeline.landing.cycles()
+    found = pipeline.landing.read(manifest, kinds=[PayloadKind.DETAIL], columns=["platform", "external_id", "failure"])
+    return {(platform, external_id) for platform, external_id, failure in found.iter_rows() if failure is None}
+
+
+def every_listing(pipeline: Pipeline) -> set[tuple[str, str]]:
+    """Listings that the cycle's discovery makes targets of."""
+    (manifest,) = pipeline.landing.cycles()
+    found = discoveries(pipeline, manifest, pipeline.platforms)
+    wanted = targets([x for each, _ in found.values() for x in each.listings], pipeline.settings.home_platform, pipeline.clock.now())
+    return {(platform, external_id) for target in wanted for platform, ids in target.listings.items() for external_id in ids}
+
+
+def lines_of(pipeline: Pipeline) -> dict[tuple[str, str], str]:
+    with pipeline.connect() as conn:
+        return {(p, external_id): s for p, external_id, s in conn.execute("select platform, external_id, status from ops.event_scrape_status")}
 
 
 def ledger_of(pipeline: Pipeline) -> tuple[RunStatus, dict[str, str], set[str]]:
@@ -83,16 +105,19 @@ def test_a_capture_broken_off_keeps_every_answer_that_came_and_says_so(start_sim
     with pytest.raises(KeyboardInterrupt):
         live.run_capture(pipeline, begun(pipeline), progress)
     assert landed(pipeline, PayloadKind.DETAIL) >= progress.over >= 20
-    assert ledger_of(pipeline) == (RunStatus.FAILED, dict.fromkeys(Platform, "failed"), {"capture interrupted"})
+    status, runs, messages = ledger_of(pipeline)
+    assert (status, set(runs)) == (RunStatus.CANCELLED, set(Platform))
+    assert "capture cancelled" in messages
     (manifest,) = pipeline.landing.cycles()
-    assert (manifest.status, manifest.stages) == (RunStatus.PARTIAL, ("discovery",))
+    assert (manifest.status, manifest.stages) == (RunStatus.CANCELLED, ("discovery",))
+    assert lines_of(pipeline) == {**dict.fromkeys(every_listing(pipeline), "cancelled"), **dict.fromkeys(answered(pipeline), "completed")}
 
 
 def test_a_run_that_is_interrupted_says_so_in_plain_words(start_simulator: Start, make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(start_simulator(40, 3))
     outcome = run_here(replace(pipeline, progress=InterruptedAfter(50)), "full_cycle")
     assert (outcome.success, outcome.error) == (False, INTERRUPTED)
-    assert ledger_of(pipeline)[0] is RunStatus.FAILED
+    assert ledger_of(pipeline)[0] is RunStatus.CANCELLED
     assert landed(pipeline, PayloadKind.TREE) == len(Platform)
 
 
@@ -103,7 +128,7 @@ def test_a_discovery_broken_off_keeps_every_answer_and_concludes_nothing(start_s
     with pytest.raises(KeyboardInterrupt):
         live.run_discovery(pipeline, cycle, progress)
     assert landed(pipeline, PayloadKind.TREE) + landed(pipeline, PayloadKind.LISTING) >= progress.over >= 8
-    assert ledger_of(pipeline) == (RunStatus.FAILED, {}, set())
+    assert ledger_of(pipeline) == (RunStatus.CANCELLED, dict.fromkeys(Platform, "cancelled"), {"discovery cancelled"})
     outcome = run_here(pipeline, "replay", cycle.partition_hour)
     assert outcome.success, outcome.error
     with pipeline.connect() as conn:

@@ -1,26 +1,22 @@
-"""A live cycle: open it, discover, capture, close it; the landing and the ledger are told as it goes. Knows no Dagster."""
+"""A live cycle: open it, discover, capture, or take up one whose process died. Knows no Dagster."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-import psycopg
-
 from ...domain.cycles import Cycle, CycleResult, Target
 from ...domain.instants import cycle_id_at, hour_key, hour_of
-from ...domain.words import RunStatus, Scope, Trigger
-from ...landing import LandingError
-from ...scrape import Engine, Tally, capture, discover, discovery_result, targets
+from ...domain.words import Scope, Trigger
+from ...scrape import Engine, capture, discover, discovery_result, tallies_of_landed, targets
 from ...scrape.sinks import Watch
-from ...storage import ledger, ledger_readers
-from ...storage.database import DatabaseUnreachable
+from ...storage import ledger
 from ...storage.known import current_listings
 from ..core.readings import discoveries
 from ..pipeline import Pipeline
+from . import recover, stage
+from .stage import Stage
 
-Work = Callable[[Engine], Awaitable[CycleResult]]
+DISCOVERY, CAPTURE = "discovery", "capture"
 
 
 class NotLive(Exception):
@@ -39,6 +35,8 @@ class Begun:
     trigger: Trigger
     run_id: str | None
     sr_ids: tuple[int, ...] = ()
+    repeats: tuple[str, ...] = ()
+    """Runs that this one is another try of. They are over."""
 
 
 def check_hour_is_live(hour: datetime, now: datetime, grace_minutes: int) -> None:
@@ -53,9 +51,10 @@ def check_hour_is_live(hour: datetime, now: datetime, grace_minutes: int) -> Non
 
 
 def begin(pipeline: Pipeline, begun: Begun, scope: Scope) -> Cycle:
-    """A new cycle, written to the ledger. Raises NotLive for a past hour."""
+    """A new cycle, written to the ledger, where those whose process died are closed first. Raises NotLive for a past hour."""
     now = pipeline.clock.now()
     check_hour_is_live(begun.hour, now, pipeline.settings.grace_minutes)
+    recover.close_dead(pipeline, begun.repeats)
     with pipeline.connect() as conn:
         cycle_id = cycle_id_at(now)
         while ledger.batch(conn, cycle_id) is not None:
@@ -68,92 +67,91 @@ def begin(pipeline: Pipeline, begun: Begun, scope: Scope) -> Cycle:
 def run_discovery(pipeline: Pipeline, cycle: Cycle, progress: Watch) -> CycleResult:
     """Ask every platform at once what it lists; land every answer as it comes; tell the ledger."""
 
-    async def work(engine: Engine) -> CycleResult:
-        tally = Tally()
-        found = await discover(pipeline.adapters, engine, sport=pipeline.settings.sport, tally=tally)
-        return discovery_result(cycle, found, tally, pipeline.clock.now())
+    async def work(engine: Engine, at: Stage) -> CycleResult:
+        found = await discover(pipeline.adapters, engine, sport=pipeline.settings.sport, tally=at.tally)
+        return discovery_result(cycle, found, at.tally, pipeline.clock.now())
 
-    return _stage(pipeline, cycle, "discovery", work, progress)
+    return stage.run(Stage(pipeline, cycle, DISCOVERY), work, progress)
 
 
 def run_capture(pipeline: Pipeline, begun: Begun, progress: Watch) -> CycleResult:
     """Fetch every target from all its platforms at once; land every answer as it comes; tell the ledger.
 
-    The targets are those of the discovery in the same run; without one, the fixtures asked for, or all upcoming ones that are known.
+    The targets are those of the discovery in the same run; without one, the fixtures asked for, or all upcoming ones that are known. A run that is
+    another try of one whose process died goes on with its cycle, and asks for no listing that has landed a good answer or is not there.
+    Raises NotLive when that cycle's hour is past, UnknownFixture when nobody lists what is asked for.
     """
-    with pipeline.connect() as conn:
-        batch = ledger.batch_of_run(conn, begun.run_id) if begun.run_id else None
-        earlier = ledger_readers.result_of(conn, batch) if batch is not None else None
-        if batch is not None:
-            ledger.open_batch(conn, batch.cycle)
-    if batch is None:
+    cycle = _to_capture(pipeline, begun)
+    if cycle is None:
         wanted = targets_of_known(pipeline, begun.sr_ids)
-        cycle = begin(pipeline, begun, Scope.EVENTS)
-    else:
-        cycle = batch.cycle
-        wanted = targets_of_discovery(pipeline, cycle)
-
-    async def work(engine: Engine) -> CycleResult:
-        return await capture(cycle, wanted, pipeline.adapters, engine, clock=pipeline.clock, earlier=earlier)
-
-    return _stage(pipeline, cycle, "capture", work, progress, earlier)
-
-
-def _stage(pipeline: Pipeline, cycle: Cycle, name: str, work: Work, progress: Watch, earlier: CycleResult | None = None) -> CycleResult:
-    """One stage of a cycle with engine and landing opened for it. However it ends, what arrived is landed and the ledger says how it ended."""
-    writer = pipeline.landing.writer(cycle)
-
-    async def with_engine() -> CycleResult:
-        async with pipeline.engine(writer, progress) as engine:
-            return await work(engine)
-
-    try:
-        result = asyncio.run(with_engine())
-        writer.close(result.status, result.finished_at, [name])
-    except BaseException as error:  # noqa: BLE001 - being interrupted is an end like any other
-        reason = _first(error)
-        broken = _broken_off(cycle, name, reason, earlier, pipeline.clock.now())
-        with suppress(LandingError):
-            writer.close(RunStatus.PARTIAL, broken.finished_at)
-        with suppress(DatabaseUnreachable, psycopg.Error):
-            _tell(pipeline, broken)
-        raise reason from reason.__cause__
-    _tell(pipeline, result)
-    return result
-
-
-def _first(error: BaseException) -> BaseException:
-    """What went wrong first, out of the groups that concurrent tasks wrap it in."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _broken_off(cycle: Cycle, stage: str, error: BaseException, earlier: CycleResult | None, now: datetime) -> CycleResult:
-    """A cycle whose stage did not come to its end: failed, whatever its earlier stages came to."""
-    words = f"{stage} broken off: {error}" if isinstance(error, Exception) else f"{stage} interrupted"
-    runs = [replace(run, status=RunStatus.FAILED, message="; ".join(filter(None, (run.message, words)))) for run in (earlier.runs if earlier else ())]
-    return CycleResult(cycle, RunStatus.FAILED, now, runs)
-
-
-def _tell(pipeline: Pipeline, result: CycleResult) -> None:
+        return _capture(pipeline, begin(pipeline, begun, Scope.EVENTS), wanted, progress)
     with pipeline.connect() as conn:
-        ledger.close_batch(conn, result)
+        ledger.open_batch(conn, cycle)
+    return _capture(pipeline, cycle, None, progress)
 
 
-def targets_of_discovery(pipeline: Pipeline, cycle: Cycle) -> list[Target]:
-    """Targets from what this cycle's discovery landed."""
-    found = discoveries(pipeline, pipeline.landing.manifest(cycle.cycle_id), pipeline.platforms)
-    return targets([listing for d, _ in found.values() for listing in d.listings], cycle.home_platform, pipeline.clock.now())
+def _to_capture(pipeline: Pipeline, begun: Begun) -> Cycle | None:
+    """The cycle that this run, or one that it repeats, has begun and whose capture has not come to its end."""
+    if begun.repeats:
+        recover.close_dead(pipeline, begun.repeats)
+    with pipeline.connect() as conn:
+        found = [batch.cycle for run_id in (begun.run_id, *begun.repeats) if run_id and (batch := ledger.batch_of_run(conn, run_id)) is not None]
+    if not found:
+        return None
+    cycle = max(found, key=lambda cycle: cycle.cycle_id)
+    stages = pipeline.landing.manifest(cycle.cycle_id).stages
+    if CAPTURE in stages or (cycle.scope is Scope.FULL and DISCOVERY not in stages):
+        return None
+    if cycle.run_id != begun.run_id:
+        check_hour_is_live(cycle.partition_hour, pipeline.clock.now(), pipeline.settings.grace_minutes)
+    return cycle
+
+
+def _capture(pipeline: Pipeline, cycle: Cycle, wanted: Sequence[Target] | None, progress: Watch) -> CycleResult:
+    """The capture of a cycle that is open. Without targets those that it has left."""
+
+    async def work(engine: Engine, at: Stage) -> CycleResult:
+        asked = _left(at) if wanted is None else wanted
+        return await capture(cycle, asked, pipeline.adapters, engine, clock=pipeline.clock, tally=at.tally, earlier=at.earlier)
+
+    return stage.run(Stage(pipeline, cycle, CAPTURE), work, progress)
+
+
+def _left(at: Stage) -> list[Target]:
+    """The cycle's targets with the listings that have landed neither a good answer nor that they are not there; `at` is put where the cycle stands.
+
+    They are those of its discovery, or, where it has none, of what earlier cycles know.
+    """
+    pipeline, cycle = at.pipeline, at.cycle
+    manifest = pipeline.landing.manifest(cycle.cycle_id)
+    discovery, capture_so_far = tallies_of_landed(pipeline.landing.landed_listings(cycle.cycle_id))
+    found = {platform: each for platform, (each, _) in discoveries(pipeline, manifest, pipeline.platforms).items()}
+    at.earlier = discovery_result(cycle, found, discovery, manifest.finished_at)
+    at.take_up(capture_so_far)
+    if cycle.scope is Scope.FULL:
+        listings = [listing for discovered in found.values() for listing in discovered.listings]
+        wanted = targets(listings, cycle.home_platform, pipeline.clock.now())
+    else:
+        wanted = targets_of_known(pipeline, cycle.sr_ids)
+    settled = {(line.platform, line.external_id) for line in at.tally.outcomes}
+    left = []
+    for target in wanted:
+        listings_left = {p: ids for p, every in target.listings.items() if (ids := tuple(i for i in every if (p, i) not in settled))}
+        if listings_left:
+            left.append(replace(target, listings=listings_left))
+    return left
 
 
 def targets_of_known(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:
-    """Targets from what earlier cycles know: the fixtures given, or every upcoming one. Raises UnknownFixture naming ids that nobody lists."""
+    """Targets from what earlier cycles know: those of the fixtures given that are upcoming, or every upcoming one.
+
+    Raises UnknownFixture naming the ids when none of them is known.
+    """
     now = pipeline.clock.now()
     with pipeline.connect() as conn:
         known = current_listings(conn, now, sr_ids)
-    if missing := set(sr_ids) - {listing.sr_id for listing in known}:
+    if sr_ids and not known:
         raise UnknownFixture(
-            f"no upcoming listing is known for SportRadar id {', '.join(map(str, sorted(missing)))}: run a full cycle first, or check the id"
+            f"no upcoming listing is known for SportRadar id {', '.join(map(str, sorted(sr_ids)))}: run a full cycle first, or check the id"
         )
     return targets(known, pipeline.settings.home_platform, now)

@@ -1,0 +1,47 @@
+"""Cycles whose process died: found by their silence, closed with what is landed of them. Knows no Dagster.
+
+Belongs here: closing them, in the landing and in the ledger. Does not: deriving what they landed, which is a replay of their hour.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import psycopg
+
+from ...domain.cycles import Cycle, CycleResult
+from ...domain.words import RunStatus
+from ...landing import LandingError
+from ...scrape import outcomes_of_landed
+from ...storage import ledger, ledger_readers
+from ..pipeline import Pipeline
+
+DIED = "its process died"
+log = logging.getLogger(__name__)
+
+
+def close_dead(pipeline: Pipeline, run_ids: Sequence[str] = ()) -> list[Cycle]:
+    """Close every cycle that should run and has given no sign of life for PALIMPSEST_SILENT_AFTER_S, and those of `run_ids`, runs known to be over.
+
+    Each is `interrupted` then, with what its landed answers prove. Returns the cycles closed; those that another process is just closing are its.
+    Raises DatabaseUnreachable.
+    """
+    closed = []
+    with pipeline.connect() as conn:
+        for batch in ledger.claim_dead(conn, pipeline.settings.silent_after_s, run_ids):
+            try:
+                _close(pipeline, conn, batch)
+            except LandingError as error:
+                log.warning("cycle %d: %s, and it cannot be closed: %s", batch.cycle.cycle_id, DIED, error)
+                continue
+            log.warning("cycle %d: %s; closed as interrupted, with what it had landed", batch.cycle.cycle_id, DIED)
+            closed.append(batch.cycle)
+    return closed
+
+
+def _close(pipeline: Pipeline, conn: psycopg.Connection, batch: ledger.Batch) -> None:
+    """The landing first: it is the truth, and closing it again changes nothing should this process die as well."""
+    cycle = batch.cycle
+    pipeline.landing.close_interrupted(cycle, batch.heartbeat_at)
+    discovered = {run.platform: run.discovered for run in ledger_readers.result_of(conn, batch).runs}
+    outcomes, runs = outcomes_of_landed(pipeline.landing.landed_listings(cycle.cycle_id), message=DIED, discovered=discovered)
+    ledger.interrupt(conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, batch.heartbeat_at, runs, outcomes))
