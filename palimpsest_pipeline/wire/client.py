@@ -10,10 +10,9 @@ from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import urlencode
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from ..domain.exchange import Answer, Request
 from ..domain.instants import Clock
@@ -23,6 +22,7 @@ from .body import BodyError, read_body
 from .config import HostConfig
 from .host import Breaker, Pacer
 from .retry import retrying
+from .transport import Transport
 
 KEPT_HEADERS: Final = frozenset(
     {
@@ -57,7 +57,6 @@ class PlatformClient:
         self._base_url = config.base_url.rstrip("/")
         self._headers = _headers(config.headers)
         self._headers_with_json = _headers({**config.headers, "content-type": "application/json"})
-        self._extensions = {"timeout": {"connect": config.connect_timeout_s, "read": config.read_timeout_s}}
         self._transport: httpx.AsyncBaseTransport | None = None
         # What `fetch` adds.
         self._limits = config.limits
@@ -76,7 +75,8 @@ class PlatformClient:
         return self._breaker.reason
 
     async def __aenter__(self) -> Self:
-        self._transport = transport(self.config.proxy)
+        config = self.config
+        self._transport = Transport(config.connect_timeout_s, config.read_timeout_s, config.proxy)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -164,14 +164,10 @@ class PlatformClient:
             raise ValueError(f"a request to {request.platform} given to the client of {self.platform}")
         if not request.path.startswith("/"):
             raise ValueError(f"path {request.path!r} must begin with '/': requests never leave the platform's own host")
-        return httpx.Request(
-            request.method,
-            self._base_url + request.path,
-            params=request.params or None,
-            headers=self._headers if request.json_body is None else self._headers_with_json,
-            content=request.json_body,
-            extensions=self._extensions,
-        )
+        # httpx parses an address once more for parameters that it is given apart.
+        query = f"?{urlencode(request.params)}" if request.params else ""
+        headers = self._headers if request.json_body is None else self._headers_with_json
+        return httpx.Request(request.method, f"{self._base_url}{request.path}{query}", headers=headers, content=request.json_body)
 
     def _not_asked(self, request: Request) -> Answer:
         now = self._clock.now()
@@ -198,23 +194,6 @@ class PlatformClient:
     @staticmethod
     def _now_s() -> float:
         return asyncio.get_running_loop().time()
-
-
-def transport(proxy: str | None) -> AiohttpTransport:
-    """httpx's interface over aiohttp's connections: httpx's own pool is quadratic in its connections.
-
-    The number of connections is not bounded here: whoever asks bounds what is in flight.
-    """
-
-    def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30.0, ssl=ssl_context)
-        opened = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-        # An attempt is one request. There is no public switch against aiohttp's asking once more by itself where a kept connection breaks.
-        opened._retry_connection = False
-        return opened
-
-    ssl_context = httpx.create_ssl_context(trust_env=proxy is not None)
-    return AiohttpTransport(client=session, proxy=httpx.Proxy(proxy) if proxy is not None else None)
 
 
 def kept_headers(headers: httpx.Headers) -> dict[str, str]:

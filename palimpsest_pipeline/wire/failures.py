@@ -46,8 +46,8 @@ def of_status(status: int, headers: Mapping[str, str], kind: PayloadKind, start_
     `headers` by lower-case names. `start_of_body` may be the whole; None where it could not be read.
     """
     detail = f"HTTP {status}"
-    if challenge := _challenge(status, headers, start_of_body):
-        return FailureClass.BLOCKED, f"{detail}: {challenge}"
+    if asked := challenge(status, headers, start_of_body):
+        return FailureClass.BLOCKED, f"{detail}: {asked}"
     if is_good(status):
         return None if start_of_body is None else _of_content(status, headers.get("content-type", ""), start_of_body)
     if status < 400:
@@ -59,10 +59,13 @@ def of_status(status: int, headers: Mapping[str, str], kind: PayloadKind, start_
     if failure is FailureClass.NOT_FOUND and kind is not PayloadKind.DETAIL:
         # A list or a tree that is not found is a retired route, not a missing match.
         failure = FailureClass.CONTRACT_BROKEN
+    if failure is FailureClass.PERMANENT:
+        # Our question is at fault; the host may say in what.
+        detail = f"{detail}: {excerpt(start_of_body or b'')}".rstrip(": ")
     return failure, detail
 
 
-def _challenge(status: int, headers: Mapping[str, str], start_of_body: bytes | None) -> str | None:
+def challenge(status: int, headers: Mapping[str, str], start_of_body: bytes | None) -> str | None:
     """How an anti-bot edge shows that it wants proof of a browser; None where it does not."""
     if "x-amzn-waf-action" in headers:
         return f"x-amzn-waf-action {headers['x-amzn-waf-action']}"

@@ -32,6 +32,7 @@ ALLOWED = {
 }
 ONLY = {
     "httpx": {"wire"},
+    "aiohttp": {"wire"},
     "dagster": {"defs", "definitions"},
     "starlette": {"simulator"},
     "typer": {"cli", "cli_markets", "console"},

@@ -1,0 +1,93 @@
+"""httpx's interface over aiohttp's connections: the only module that opens any. Judges nothing."""
+
+from collections.abc import AsyncIterator
+from typing import Final, NoReturn
+
+import aiohttp
+import httpx
+from yarl import URL
+
+KEEPALIVE_S: Final = 30.0
+
+_AS_HTTPX: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...]] = (
+    (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
+    (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
+    (aiohttp.ClientHttpProxyError, httpx.ProxyError),
+    (aiohttp.ClientProxyConnectionError, httpx.ProxyError),
+    (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
+    (aiohttp.ClientConnectorError, httpx.ConnectError),
+    (aiohttp.ServerDisconnectedError, httpx.RemoteProtocolError),
+    (aiohttp.ClientConnectionError, httpx.ReadError),
+    (aiohttp.ClientPayloadError, httpx.ReadError),
+)
+"""The first that fits counts. What is not named is nothing that a network does, and goes through as it is."""
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """httpx's own pool is quadratic in its connections, and its client costs more than the question. `proxy` is a proxy's URL.
+
+    A request is asked once: no redirect is followed, no cookie kept, nothing unpacked. The number of connections has no bound here: whoever asks
+    bounds what is in flight.
+    """
+
+    def __init__(self, connect_timeout_s: float, read_timeout_s: float, proxy: str | None) -> None:
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=read_timeout_s)
+        self._proxy = proxy
+        self._session: aiohttp.ClientSession | None = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            # Certificates that the environment names are for whoever goes through a proxy.
+            context = httpx.create_ssl_context(trust_env=self._proxy is not None)
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=context)
+            self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
+            # Where a kept connection breaks aiohttp asks once more by itself, and has no public switch against it.
+            self._session._retry_connection = False
+        return self._session
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answers as soon as the headers are there. Raises httpx's errors, OSError, and what aiohttp raises on an answer that is no HTTP."""
+        try:
+            response = await self._open().request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                headers=request.headers,
+                data=request.content or None,
+                allow_redirects=False,
+                timeout=self._timeout,
+                proxy=self._proxy,
+            )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            _raise_as_httpx(error)
+        return httpx.Response(response.status, headers=response.raw_headers, stream=_Stream(response), request=request)
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+class _Stream(httpx.AsyncByteStream):
+    """The body as it comes, in pieces as large as there are."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        content = self._response.content
+        try:
+            while piece := await content.readany():
+                yield piece
+        except (aiohttp.ClientError, TimeoutError) as error:
+            _raise_as_httpx(error)
+
+    async def aclose(self) -> None:
+        """Gives the connection back; one whose body was not read to its end is closed."""
+        self._response.release()
+
+
+def _raise_as_httpx(error: Exception) -> NoReturn:
+    for of, to in _AS_HTTPX:
+        if isinstance(error, of):
+            raise to(str(error)) from error
+    raise error
