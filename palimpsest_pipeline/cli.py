@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from .cli_markets import markets_app
-from .console import PARTIAL, Json, err, escaped, fail, out, parse_hour, print_frame, say
+from .console import PARTIAL, Json, err, escaped, fail, out, parse_hour, print_frame, print_table, say
 from .settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Scrape, match and compare three bookmakers.")
@@ -26,6 +26,9 @@ db_app = typer.Typer(no_args_is_help=True, help="The database schema.")
 app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
 app.add_typer(markets_app, name="markets")
+
+WORDS = ("platform", "status", "message", "failure")
+"""Columns of reports that hold no numbers."""
 
 Hour = Annotated[str | None, typer.Option(help="UTC hour, e.g. 2026-06-26-19:00. Default: now.")]
 
@@ -117,48 +120,71 @@ def down() -> None:
         out.print(line)
 
 
-def run_and_report(job: str, hour: datetime | None, sr_ids: tuple[int, ...], trigger: str, as_json: bool) -> None:
-    """Run one live job and print how each platform fared."""
+def run_watched(found: Any, job: str, hour: datetime | None, trigger: str, sr_ids: tuple[int, ...] = ()) -> Any:
+    """Run one live job, with a bar per platform on the terminal. Returns its RunOutcome."""
     from .defs.instance import open_instance
     from .defs.launch import run_job
     from .defs.progress import Board, bars
     from .defs.servers import upgrade
     from .domain.instants import hour_of
-    from .domain.words import RunStatus, Trigger
-    from .storage import ledger_readers
+    from .domain.words import Trigger
 
-    with pipeline() as found:
-        upgrade(found)
-        board = Board()
-        with bars(board, err):
-            watched = replace(found, progress=board)
-            outcome = run_job(
-                open_instance(found.settings), watched, job, hour or hour_of(found.clock.now()), trigger=Trigger(trigger), sr_ids=sr_ids
-            )
-        with found.connect() as conn:
-            runs = ledger_readers.runs_of_dagster_run(conn, outcome.run_id)
-        if as_json:
-            out.print_json(
-                json.dumps({"run_id": outcome.run_id, "success": outcome.success, "error": outcome.error, "platforms": runs.to_dicts()}, default=str)
-            )
-        elif not runs.is_empty():
-            print_frame(f"Cycle {runs['cycle_id'][0]}", runs.drop("cycle_id"))
-        if not outcome.success:
-            raise fail(outcome.error or "the run failed")
-        if (runs["status"] != RunStatus.COMPLETED.value).any():
-            raise typer.Exit(PARTIAL)
+    upgrade(found)
+    board = Board()
+    with open_instance(found.settings) as instance, bars(board, err):
+        watched = replace(found, progress=board)
+        outcome = run_job(instance, watched, job, hour or hour_of(found.clock.now()), trigger=Trigger(trigger), sr_ids=sr_ids)
+    say("  ".join(f"{name}={seconds:.1f}" for name, seconds in outcome.timing.items()))
+    return outcome
+
+
+def report(outcome: Any, title: str, platforms: list[dict[str, Any]], *, complete: bool, as_json: bool, **also: Any) -> None:
+    """How each platform fared; then the exit code."""
+    if as_json:
+        told = {"run_id": outcome.run_id, "success": outcome.success, "error": outcome.error, "timing": outcome.timing, **also}
+        out.print_json(json.dumps({**told, "platforms": platforms}, default=str))
+    elif platforms:
+        print_table(title, [(name, name not in WORDS) for name in platforms[0]], [list(row.values()) for row in platforms])
+    if not outcome.success:
+        raise fail(outcome.error or "the run failed")
+    if not complete:
+        raise typer.Exit(PARTIAL)
 
 
 @app.command()
 def scrape(hour: Hour = None, as_json: Json = False) -> None:
     """One full cycle now: discover and capture everything, then core and mart."""
-    run_and_report("full_cycle", parse_hour(hour) if hour else None, (), "manual", as_json)
+    from .domain.words import RunStatus
+    from .storage import ledger_readers
+
+    with pipeline() as found:
+        outcome = run_watched(found, "full_cycle", parse_hour(hour) if hour else None, "manual")
+        with found.connect() as conn:
+            platforms = ledger_readers.runs_of_dagster_run(conn, outcome.run_id).to_dicts()
+        cycle_id = next(iter({p.pop("cycle_id") for p in platforms}), None)
+        report(
+            outcome,
+            f"Cycle {cycle_id}",
+            platforms,
+            cycle_id=cycle_id,
+            complete=all(p["status"] == RunStatus.COMPLETED for p in platforms),
+            as_json=as_json,
+        )
 
 
 @app.command()
 def refresh(sr_ids: Annotated[list[int], typer.Argument(help="SportRadar ids.")], as_json: Json = False) -> None:
-    """Refresh given fixtures now, all platforms at once."""
-    run_and_report("refresh", None, tuple(sr_ids), "on_demand", as_json)
+    """Refresh given fixtures now, all platforms at once. Ids that no platform is known to list are named, and the others done."""
+    from .defs.launch import NOT_LISTED, refreshed
+    from .domain.words import RunStatus
+
+    with pipeline() as found:
+        outcome = run_watched(found, "refresh", None, "on_demand", tuple(sr_ids))
+        platforms, unknown = refreshed(found, outcome.run_id, sr_ids)
+        if unknown and outcome.success:
+            say(f"no upcoming listing is known for SportRadar id {', '.join(map(str, unknown))}: run a full cycle first, or check the id")
+        done = all(p["status"] in (RunStatus.COMPLETED, NOT_LISTED) for p in platforms)
+        report(outcome, "Refresh", platforms, complete=done and not unknown, as_json=as_json, unknown_sr_ids=unknown)
 
 
 @app.command()

@@ -24,7 +24,7 @@ refresh = dg.define_asset_job(
     "refresh",
     # Without the checks of the mart, which take as long as the rest: the next full cycle or replay of the hour makes them on these rows too.
     selection=(dg.AssetSelection.assets(["landing", "odds_payloads"]) | DERIVED - OF_ALL_FIXTURES).without_checks() | EVERY_PLATFORM_ANSWERED,
-    description="Capture given fixtures now (config `sr_ids`), then derive what they bear on: core of the hour, and what the mart says of single cycles.",
+    description="Capture given fixtures now (config `sr_ids`), then derive what they bear on: core, and what the mart says of single cycles.",
 )
 
 replay = dg.define_asset_job(

@@ -1,21 +1,26 @@
 """Runs started from the command line: the same jobs on the same instance, so that all of it shows in the UI."""
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
+import psutil
 
 from ..domain.instants import hour_key
 from ..domain.words import Trigger
+from ..storage import ledger_readers
 from .landing.assets import TRIGGER_TAG
 from .partitions import FIRST_HOUR, hours
 from .pipeline import Pipeline
 
 INTERRUPTIONS: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 CHECK_FAILED: Final = "DagsterAssetCheckFailedError"  # its class is not public
+SCRAPING: Final = ("landing__discovery_payloads", "landing__odds_payloads")
+NOT_LISTED: Final = "not_listed"
 INTERRUPTED: Final = "interrupted; what had arrived is kept"
 
 
@@ -27,6 +32,16 @@ class RunOutcome:
     partition: str
     success: bool
     error: str | None
+    startup_s: float = 0.0
+    """From the begin of this process to the begin of the run: imports, database, definitions."""
+    scrape_s: float = 0.0
+    """Its discovery and capture, and ..."""
+    derive_s: float = 0.0
+    """... all the rest of it."""
+
+    @property
+    def timing(self) -> dict[str, float]:
+        return {"startup_s": round(self.startup_s, 3), "scrape_s": round(self.scrape_s, 3), "derive_s": round(self.derive_s, 3)}
 
 
 def run_job(
@@ -50,8 +65,10 @@ def run_job(
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
     }  # the instance keeps the log; a terminal shows progress
     if sr_ids:
-        config["ops"] = {"landing__odds_payloads": {"config": {"sr_ids": list(sr_ids)}}}
-    result = defs.resolve_job_def(job).execute_in_process(
+        config["ops"] = {SCRAPING[1]: {"config": {"sr_ids": list(sr_ids)}}}
+    resolved = defs.resolve_job_def(job)
+    startup_s, began = time.time() - psutil.Process().create_time(), time.monotonic()
+    result = resolved.execute_in_process(
         instance=instance,
         partition_key=key,
         tags={TRIGGER_TAG: trigger.value},
@@ -59,7 +76,31 @@ def run_job(
         resources={"pipeline": pipeline},
         raise_on_error=False,
     )
-    return RunOutcome(result.run_id, key, result.success, None if result.success else first_error(result))
+    took_s, scrape_s = time.monotonic() - began, scraping_s(result)
+    error = None if result.success else first_error(result)
+    return RunOutcome(result.run_id, key, result.success, error, startup_s, scrape_s, took_s - scrape_s)
+
+
+def scraping_s(result: dg.ExecuteInProcessResult) -> float:
+    """How long the steps of the landing took that came to their end."""
+    steps = [e for e in result.all_events if e.is_step_success and e.step_key in SCRAPING]
+    return sum(step.step_success_data.duration_ms for step in steps) / 1000
+
+
+def refreshed(pipeline: Pipeline, run_id: str, sr_ids: Sequence[int]) -> tuple[list[dict[str, Any]], list[int]]:
+    """What a refresh of these fixtures came to: per platform `status`, `listings`, `fetched`, `ms` (first request to last answer) and `failure`
+    (None when there is none); and the ids that no platform is known to list. A platform that lists none of the fixtures is `not_listed`."""
+    with pipeline.connect() as conn:
+        runs = {run["platform"]: run for run in ledger_readers.runs_of_dagster_run(conn, run_id).to_dicts()}
+        known = ledger_readers.fixtures_of_dagster_run(conn, run_id)
+    nothing = {"status": NOT_LISTED, "targets": 0, "fetched": 0, "capture_s": None, "message": ""}
+    rows = []
+    for platform in pipeline.platforms:
+        run = runs.get(platform.value, nothing)
+        ms = None if run["capture_s"] is None else round(run["capture_s"] * 1000)
+        found = {"platform": platform.value, "status": run["status"], "listings": run["targets"], "fetched": run["fetched"]}
+        rows.append({**found, "ms": ms, "failure": run["message"] or None})
+    return rows, sorted(set(sr_ids) - set(known))
 
 
 def first_error(result: dg.ExecuteInProcessResult) -> str:

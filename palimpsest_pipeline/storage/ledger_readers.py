@@ -19,7 +19,8 @@ RUNS_SQL: Final = """
     from ops.scrape_runs where cycle_id = %s order by platform
 """
 RUNS_OF_DAGSTER_RUN_SQL: Final = """
-    select r.cycle_id, r.platform, r.status, r.discovered, r.targets, r.fetched, r.requests, r.bytes, r.p50_ms, r.p95_ms, r.message
+    select r.cycle_id, r.platform, r.status, r.discovered, r.targets, r.fetched, r.requests, r.bytes, r.p50_ms, r.p95_ms,
+           r.capture_s, r.message
     from ops.scrape_batches b join ops.scrape_runs r using (cycle_id) where b.run_id = %s order by r.cycle_id, r.platform
 """
 RUNS_OF_DAGSTER_RUN: Final = {
@@ -33,8 +34,13 @@ RUNS_OF_DAGSTER_RUN: Final = {
     "bytes": pl.Int64,
     "p50_ms": pl.Float64,
     "p95_ms": pl.Float64,
+    "capture_s": pl.Float64,
     "message": pl.String,
 }
+FIXTURES_OF_DAGSTER_RUN_SQL: Final = """
+    select distinct s.sr_id from ops.scrape_batches b join ops.event_scrape_status s using (cycle_id)
+    where b.run_id = %s and s.sr_id is not null order by s.sr_id
+"""
 FAILED_SQL: Final = """
     select r.platform, r.message from ops.scrape_runs r
     where r.status = 'failed' and r.cycle_id = (
@@ -85,6 +91,11 @@ def result_of(conn: psycopg.Connection, batch: Batch) -> CycleResult:
 def runs_of_dagster_run(conn: psycopg.Connection, run_id: str) -> pl.DataFrame:
     """How each platform fared in the cycle that a Dagster run scraped (columns `RUNS_OF_DAGSTER_RUN`); empty when it scraped none."""
     return read_frame(conn, RUNS_OF_DAGSTER_RUN_SQL, [run_id], RUNS_OF_DAGSTER_RUN)
+
+
+def fixtures_of_dagster_run(conn: psycopg.Connection, run_id: str) -> list[int]:
+    """SportRadar ids of the fixtures that a Dagster run asked any platform for."""
+    return [sr_id for (sr_id,) in conn.execute(FIXTURES_OF_DAGSTER_RUN_SQL, [run_id]).fetchall()]
 
 
 def failed_platforms(conn: psycopg.Connection, hour: datetime) -> list[str]:
