@@ -376,6 +376,20 @@ def test_slots_promised_on_a_host_that_opens_are_given_back() -> None:
     assert it.due(5.5) == [Start(12, 1)]
 
 
+def test_what_was_given_back_starts_when_the_host_closes_again() -> None:
+    it = scheduler(budgets={C: Budget(5, min_gap_s=1.0, breaker=BreakerRule(failed_of_window=1))})
+    it.add(job(1, C), 0.0)
+    it.add(job(2, C), 0.0)
+    it.add(job(3, C, C), 0.0)
+    assert it.due(0.0) + it.due(1.0) + it.due(2.0) == [Start(10, 1), Start(20, 1), Start(30, 1)]
+    it.answered(10, TRANSIENT, None, 2.5)
+    assert it.due(2.5) == []
+    it.answered(20, None, None, 2.75)
+    assert it.due(2.75) == [Over(20, "")]
+    assert it.host(C).state == "closed"
+    assert [action for now in (3.0, 4.0) for action in it.due(now)] == [Start(10, 2), Start(31, 1)]
+
+
 def test_a_host_that_is_shut_is_asked_nothing_more() -> None:
     it = scheduler()
     it.add(job(1, A, B), 0.0)
