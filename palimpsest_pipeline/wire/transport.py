@@ -1,6 +1,8 @@
 """httpx's interface over aiohttp's connections: the only module that opens any. Judges nothing."""
 
+import ssl
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Final, NoReturn
 
 import aiohttp
@@ -23,6 +25,12 @@ _AS_HTTPX: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...]] =
 """The first that fits counts. What is not named is nothing that a network does, and goes through as it is."""
 
 
+@cache
+def usual_tls() -> ssl.SSLContext:
+    """Made once, and before the first request: it takes tens of ms, which the platforms of a fixture would be apart."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class Transport(httpx.AsyncBaseTransport):
     """httpx's own pool is quadratic in its connections, and its client costs more than the question. `proxy` is a proxy's URL.
 
@@ -33,13 +41,13 @@ class Transport(httpx.AsyncBaseTransport):
     def __init__(self, connect_timeout_s: float, read_timeout_s: float, proxy: str | None) -> None:
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=read_timeout_s)
         self._proxy = proxy
+        # Certificates that the environment names are for whoever goes through a proxy.
+        self._tls = httpx.create_ssl_context() if proxy else usual_tls()
         self._session: aiohttp.ClientSession | None = None
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            # Certificates that the environment names are for whoever goes through a proxy.
-            context = httpx.create_ssl_context(trust_env=self._proxy is not None)
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=context)
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=self._tls)
             self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
             # Where a kept connection breaks aiohttp asks once more by itself, and has no public switch against it.
             self._session._retry_connection = False
