@@ -108,6 +108,7 @@ def main() -> None:
         log_level="warning",
         access_log=False,
         lifespan="off",
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )
     # What is there now stays: the collector need not walk the whole world again and again.

@@ -157,6 +157,8 @@ class Endpoint:
     async def _send(self, answer: Response, request: Request, send: Send) -> bool:
         """Sends an answer under the platform's date; whether it went out whole."""
         board, met = self._board, befallen(request)
+        if not board.connections.is_open(request.scope):
+            return False
         if board.faults.is_out(self._platform, self._endpoint, time.monotonic()):
             met.line.faults.append("outage")
             await board.connections.abort(request.scope)

@@ -248,6 +248,18 @@ def tree_of(simulator: SimulatorProcess, platform: Platform) -> dict[str, Any]:
     return {"total": sport["NUM"], "tournaments": {group: node["NUM"] for country in sport["SG"].values() for group, node in country["G"].items()}}
 
 
+def test_several_failures_at_once_over_http(start_simulator: Start) -> None:
+    simulator = start_simulator(10)
+    simulator.fault(Platform.BET9JA, "clock", offset_s=-7200)
+    simulator.fault(Platform.BET9JA, "latency", latency_ms=5)
+    simulator.fault(Platform.BET9JA, "error", tries=1)
+    assert [ask(simulator, Platform.BET9JA, NINE)[0] for _ in range(2)] == [500, 200]
+    first, second = simulator.requests()
+    assert set(first.faults) == {"clock", "latency", "error"}
+    assert set(second.faults) == {"clock", "latency"}
+    assert first.drawn_s != second.drawn_s
+
+
 def test_unknown_settings_of_a_failure_are_refused_by_name(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     with pytest.raises(SimulatorError, match="unknown fields"):

@@ -1,6 +1,8 @@
 """What measurements rest on: latencies that come again, a line per request with its instants, and details of real size that the dialects take."""
 
 import json
+import socket
+import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +18,7 @@ from palimpsest_pipeline.platforms.registry import adapters
 from palimpsest_pipeline.simulator.bodies import SIZES
 from palimpsest_pipeline.simulator.latency import Latencies, Latency, drawn
 from palimpsest_pipeline.simulator.launch import SimulatorError, SimulatorProcess
+from palimpsest_pipeline.simulator.requestlog import Asked
 
 from .reading import HEADERS, ask, detail_path, get
 from .test_answers import TREES
@@ -90,6 +93,28 @@ def test_the_latency_can_be_set_while_it_runs_and_a_wrong_one_is_refused_by_name
         simulator.latency("bet8ja", 5, 5)
     with pytest.raises(SimulatorError, match="0 < p50 <= p95"):
         simulator.latency("*", 5, 4)
+
+
+def test_an_answer_that_nobody_waited_for_is_not_logged_as_sent(start_simulator: Start) -> None:
+    simulator = start_simulator(10, latency={"bet9ja": (100, 100)})
+    with socket.create_connection(("127.0.0.1", simulator.port)) as impatient:
+        impatient.sendall(f"GET /bet9ja{TREES[Platform.BET9JA]} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode())
+        while not simulator.log()["requests"]:
+            pass
+    ask(simulator, Platform.BET9JA, TREES[Platform.BET9JA])
+    first, second = simulator.requests()
+    assert (first.status, first.bytes, first.sent_at) == (None, 0, None)
+    assert second.sent_at is not None
+
+
+def test_one_line_per_request_as_json_over_http(start_simulator: Start) -> None:
+    simulator = start_simulator(10)
+    for path in TREES.items():
+        ask(simulator, *path)
+    with urllib.request.urlopen(f"{simulator.url}/_sim/log?detail=1") as answer:
+        lines = [json.loads(line) for line in answer.read().splitlines()]
+    assert [line["platform"] for line in lines] == [platform.value for platform in TREES]
+    assert lines[0].keys() == set(Asked.__struct_fields__)
 
 
 def detail_of(simulator: SimulatorProcess, platform: Platform, external_id: str) -> Answer:
