@@ -79,7 +79,8 @@ def crawl(country: str, sport: Sport) -> Crawl:
 
 
 def _short(answers: Sequence[Answer], sweep: _Sweep, country: str, sport: Sport) -> list[Request]:
-    """Pages that were empty before others, or all of them when none was and events are missing; and a tree that contradicts itself."""
+    """Pages that were empty before others, or, when none was and events are missing, all of them and the one where they ended; and a tree that
+    contradicts itself."""
     tree, _ = last_tree(answers, parse.judge, lambda answer: parse.read_tree(answer, sport))
     again = [tree_request(country, sport)] if tree is not None and tree.contradiction else []
     if sweep.total is None or not sweep.missing:
@@ -88,7 +89,7 @@ def _short(answers: Sequence[Answer], sweep: _Sweep, country: str, sport: Sport)
     failed = {request.key for request in once_more(answers)}
     pages = [page_request(country, sport, page) for page in range(1, filled + 1)]
     holes = [page for n, page in enumerate(pages, start=1) if n in sweep.empty or page.key in failed]
-    return again + (holes or pages)
+    return again + (holes or [*pages, page_request(country, sport, filled + 1)])
 
 
 def read(answers: Sequence[Answer], sport: Sport) -> Discovery:

@@ -129,10 +129,15 @@ def pages_asked(batches: list[list[Request]]) -> list[list[str | None]]:
     return [[request.params.get("pageNum") for request in batch] for batch in batches]
 
 
+def test_a_hole_in_place_of_the_last_page_is_asked_for_again(template: dict[str, Any]) -> None:
+    answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 90, B: 90}, holes={2}))
+    assert (read(answers).completeness, len(read(answers).listings)) == (Completeness.COMPLETE, 180)
+
+
 def test_all_pages_are_asked_for_once_more_when_none_was_empty_and_events_are_missing(template: dict[str, Any]) -> None:
     site = Site(template, {A: 90, B: 90}, total=200)
     answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
-    assert pages_asked(batches)[-1] == ["1", "2"]
+    assert pages_asked(batches)[-1] == ["1", "2", "3"], "and the one where they ended"
     assert "180 of 200 listed events received" in read(answers).reason
 
 
@@ -182,7 +187,7 @@ def test_a_tournament_gone_from_tree_and_lists_that_still_count_it_makes_the_pla
 def test_fewer_events_than_counted_end_after_two_empty_pages_and_one_more_look_and_are_partial(template: dict[str, Any]) -> None:
     site = Site(template, {A: 5, B: 4}, declared={B: 6}, total=11)
     answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
-    assert pages_asked(batches) == [[None, "1"], ["2"], ["3"], ["1"]]
+    assert pages_asked(batches) == [[None, "1"], ["2"], ["3"], ["1", "2"]]
     discovery = read(answers)
     assert discovery.completeness is Completeness.PARTIAL
     assert "9 of 11 listed events received" in discovery.reason
