@@ -117,6 +117,11 @@ def lognormal(p50_s: float, p95_s: float, rng: Random) -> float:
     return rng.lognormvariate(math.log(p50_s), math.log(p95_s / p50_s) / 1.645)
 
 
+def job(key: int, *hosts: Platform, rank: int | None = None) -> Job:
+    """Its asks are numbered 10 * key, 10 * key + 1, ..."""
+    return Job(key, (key if rank is None else rank,), tuple(Ask(10 * key + n, host) for n, host in enumerate(hosts)))
+
+
 PAWA, SPORTY, BET9JA = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
 SHARES: Mapping[tuple[Platform, ...], int] = {
     (PAWA, SPORTY, BET9JA): 1535,

@@ -1,18 +1,13 @@
-"""What the scheduler promises: each rule by example, and the invariants on a simulated clock for any mix of jobs, budgets and failures."""
+"""What the scheduler promises, each rule by example."""
 
-from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
 from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.words import FailureClass, Platform
 from palimpsest_pipeline.scrape.budget import BreakerRule, Budget
-from palimpsest_pipeline.scrape.floor import floor_s
 from palimpsest_pipeline.scrape.host import Host
 from palimpsest_pipeline.scrape.scheduler import Ask, Job, Over, Scheduler, Start
 from palimpsest_pipeline.wire.rules import RULES
@@ -20,13 +15,7 @@ from palimpsest_pipeline_tests.scrape.simulated import (
     BET9JA,
     PAWA,
     SPORTY,
-    Attempt,
-    Fate,
-    Trace,
-    check_budgets,
-    fixtures,
-    lognormal,
-    play,
+    job,
 )
 
 A, B, C = PAWA, SPORTY, BET9JA
@@ -37,11 +26,6 @@ FIXED = Budget(4, backoff_jitter=False)
 
 def scheduler(budgets: dict[Platform, Budget] | None = None, **options: Any) -> Scheduler:
     return Scheduler({A: FIXED, B: FIXED, C: FIXED} | (budgets or {}), rng=Random(1), **options)
-
-
-def job(key: int, *hosts: Platform, rank: int | None = None) -> Job:
-    """Its asks are numbered 10 * key, 10 * key + 1, ..."""
-    return Job(key, (key if rank is None else rank,), tuple(Ask(10 * key + n, host) for n, host in enumerate(hosts)))
 
 
 def fail_until_open(it: Scheduler, host: Platform, failure: FailureClass, now: float, *, first: int = 90, told_s: float | None = None) -> None:
@@ -417,266 +401,3 @@ def test_a_blocking_host_is_shut_when_nothing_else_is_left_to_do() -> None:
     it.answered(10, None, None, 7.0)
     assert it.due(7.0) == [Over(10, ""), Over(11, "not asked: blocked 3 times in a row; nothing else was left to do")]
     assert it.idle
-
-
-# Invariants
-
-
-budgets = st.builds(
-    lambda n, gap, jitter, rate, attempts: Budget(
-        n, min_gap_s=gap, jitter_s=jitter, max_per_s=rate, max_attempts=attempts, breaker=BreakerRule(3, 6, 4, 10.0, 2.0, 8.0, 20.0, 30.0, 20.0)
-    ),
-    st.integers(1, 4),
-    st.sampled_from([0.0, 0.0, 0.1, 0.7]),
-    st.sampled_from([0.0, 0.2]),
-    st.sampled_from([None, None, 0.5, 2.0, 3.7]),
-    st.integers(1, 3),
-)
-all_budgets = st.fixed_dictionaries({A: budgets, B: budgets, C: budgets})
-arrivals = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.0, 0.0, 1.0, 7.5]), st.integers(0, 9), st.lists(st.sampled_from([A, B, C]), min_size=1, max_size=6)),
-    max_size=40,
-).map(lambda drawn: [(at, job(key, *hosts, rank=rank)) for key, (at, rank, hosts) in enumerate(drawn)])
-moves = st.lists(st.tuples(st.floats(0, 30), st.integers(0, 39), st.integers(-1, 9)), max_size=10)
-"""Time, job, and its new rank, or -1: withdrawn."""
-
-
-class Weather:
-    """Failures as they come: each host now and then refuses, blocks, hangs or is away for a while."""
-
-    def __init__(self, seed: int, share: float) -> None:
-        self.rng = Random(seed)
-        self.share = share
-        self.outages = {host: (self.rng.uniform(0, 20), self.rng.uniform(0, 40), self.rng.random() < share) for host in (A, B, C)}
-        self.failures = self.rng.choices([*RULES], k=2)
-
-    def __call__(self, ask: Ask, attempt: int, now: float) -> Fate:
-        starts, lasts, away = self.outages[ask.host]
-        if away and starts <= now < starts + lasts:
-            return Fate(self.rng.choice([0.001, 30.0]), TRANSIENT)
-        latency_s = lognormal(0.25, 0.7, self.rng)
-        if self.rng.random() < self.share:
-            return Fate(latency_s, self.rng.choice(self.failures), self.rng.choice([None, 0.0, 2.0, 19.0, 25.0]))
-        return Fate(latency_s)
-
-
-def stormy(
-    jobs: list[tuple[float, Job]], allowed: dict[Platform, Budget], moved: list[tuple[float, int, int]], seed: int, share: float, patience: int
-) -> Trace:
-    late = Random(seed)
-    events = [(at, lambda it, k=k, r=r: it.withdraw(k, "moved") if r < 0 else it.rerank(k, (r,))) for at, k, r in moved]
-    it = Scheduler(allowed, patience=patience, rng=Random(seed))
-    return play(it, jobs, Weather(seed, share), events, late_s=lambda: late.choice([0.0, 0.003]))
-
-
-@settings(deadline=None)  # a busy machine is no failure
-@given(arrivals, all_budgets, moves, st.integers(0, 999), st.sampled_from([0.0, 0.1, 0.5, 1.0]), st.integers(0, 9))
-def test_whatever_fails_budgets_and_tries_are_kept_and_every_ask_ends_once(
-    jobs: list[tuple[float, Job]],
-    allowed: dict[Platform, Budget],
-    moved: list[tuple[float, int, int]],
-    seed: int,
-    share: float,
-    patience: int,
-) -> None:
-    trace = stormy(jobs, allowed, moved, seed, share, patience)
-    check_budgets(trace, allowed)
-    asks = [ask for _, job in jobs for ask in job.asks]
-    assert Counter(key for _, key, _ in trace.overs) == Counter(ask.key for ask in asks)
-    reasons = {key: reason for _, key, reason in trace.overs}
-    for ask in asks:
-        tries = trace.tries(ask.key)
-        assert [attempt.number for attempt in tries] == list(range(1, len(tries) + 1))
-        assert len(tries) <= allowed[ask.host].max_attempts
-        assert all(attempt.fate.failure and RULES[attempt.fate.failure].tried_again for attempt in tries[:-1])
-        assert reasons[ask.key].startswith("not asked: ") if not tries else reasons[ask.key] == ""
-        assert all(later.started_at >= earlier.ended_at for earlier, later in pairwise(tries))
-        told = [(a.ended_at + (a.fate.told_s or 0), b.started_at) for a, b in pairwise(tries) if a.fate.failure is LIMITED]
-        assert all(again >= not_before for not_before, again in told)
-    assert stormy(jobs, allowed, moved, seed, share, patience) == trace, "the same again"
-
-
-@settings(deadline=None)  # a busy machine is no failure
-@given(arrivals, all_budgets, st.integers(0, 999), st.integers(0, 9))
-def test_a_jobs_first_requests_start_together_and_its_further_ones_have_the_next_turns(
-    jobs: list[tuple[float, Job]], allowed: dict[Platform, Budget], seed: int, patience: int
-) -> None:
-    trace = play(Scheduler(allowed, patience=patience, rng=Random(seed)), jobs, Weather(seed, 0.0))
-    for _, it in jobs:
-        for host in {ask.host for ask in it.asks}:
-            starts = trace.of(host)
-            mine = [n for n, attempt in enumerate(starts) if attempt.job == it.key]
-            assert starts[mine[0]].started_at == trace.first_start(it.key)
-            assert starts[mine[0]].turn == min(attempt.turn for attempt in trace.attempts if attempt.job == it.key)
-            at_once = min(len(mine), allowed[host].max_in_flight)
-            assert mine[:at_once] == list(range(mine[0], mine[0] + at_once))
-
-
-def small(jobs: list[tuple[float, Job]], allowed: dict[Platform, Budget]) -> list[tuple[float, Job]]:
-    """Only those that fit whole into their hosts' slots."""
-    return [(at, it) for at, it in jobs if all(n <= allowed[host].max_in_flight for host, n in Counter(ask.host for ask in it.asks).items())]
-
-
-class Observed(Scheduler):
-    """Fails when, after a call of `due`, a job waits though it would have found room, or though one of lower rank just took what it needs.
-    For hosts without jitter and rate that never fail, and jobs that fit whole into their slots."""
-
-    def __init__(self, budgets: dict[Platform, Budget], **options: Any) -> None:
-        super().__init__(budgets, **options)
-        self.allowed = budgets
-        self.free = {host: budget.max_in_flight for host, budget in budgets.items()}
-        self.turn_at = dict.fromkeys(budgets, 0.0)
-        self.owed: dict[Platform, set[int]] = {host: set() for host in budgets}
-        """Asks of jobs that have started, which have not started yet."""
-        self.waiting: dict[int, Job] = {}
-        self.order: dict[int, int] = {}
-        self.of: dict[int, tuple[Ask, Job]] = {}
-
-    def add(self, job: Job, now: float) -> None:
-        super().add(job, now)
-        self.waiting[job.key] = job
-        self.order[job.key] = len(self.order)
-        self.of |= {ask.key: (ask, job) for ask in job.asks}
-
-    def answered(self, ask: int, failure: FailureClass | None, told_s: float | None, now: float) -> None:
-        super().answered(ask, failure, told_s, now)
-        self.free[self.of[ask][0].host] += 1
-
-    def due(self, now: float) -> list[Start | Over]:
-        actions = super().due(now)
-        begun = []
-        for start in (action for action in actions if isinstance(action, Start)):
-            ask, job = self.of[start.ask]
-            if self.waiting.pop(job.key, None):
-                begun.append(job)
-                for one in job.asks:
-                    self.owed[one.host].add(one.key)
-                    self.free[one.host] -= 1
-            self.owed[ask.host].remove(ask.key)
-            self.turn_at[ask.host] = now + self.allowed[ask.host].min_gap_s
-        for job in self.waiting.values():
-            need = Counter(ask.host for ask in job.asks)
-            room = [self.free[host] >= n and not self.owed[host] and self.turn_at[host] <= now for host, n in need.items()]
-            assert not all(room), "waits for nothing"
-            for other in begun:
-                if need <= Counter(ask.host for ask in other.asks):
-                    assert (other.rank, self.order[other.key]) < (job.rank, self.order[job.key]), "a job of lower rank took its place"
-        return actions
-
-
-@settings(deadline=None)  # a busy machine is no failure
-@given(arrivals, all_budgets, st.integers(0, 999))
-def test_a_job_starts_as_soon_as_its_slots_and_turns_are_free_and_the_best_rank_first(
-    jobs: list[tuple[float, Job]], allowed: dict[Platform, Budget], seed: int
-) -> None:
-    allowed = {host: replace(budget, jitter_s=0.0, max_per_s=None) for host, budget in allowed.items()}
-    jobs = small(jobs, allowed)
-    trace = play(Observed(allowed, patience=10_000, rng=Random(seed)), jobs, Weather(seed, 0.0))
-    assert {attempt.job for attempt in trace.attempts} == {it.key for _, it in jobs}
-
-
-@settings(deadline=None)  # a busy machine is no failure
-@given(arrivals, all_budgets, st.integers(0, 999), st.integers(0, 3))
-def test_the_first_job_passed_over_often_enough_waits_for_nobody_who_starts_later(
-    jobs: list[tuple[float, Job]], allowed: dict[Platform, Budget], seed: int, patience: int
-) -> None:
-    # All at the start, so that none of better rank comes later; then whoever is first in the end only waits for what is under way.
-    jobs = [(0.0, it) for _, it in small(jobs, allowed)]
-    trace = play(Scheduler(allowed, patience=patience, rng=Random(seed)), jobs, Weather(seed, 0.0))
-    began = {it.key: trace.first_start(it.key) for _, it in jobs}
-    longest_s = max((attempt.fate.latency_s for attempt in trace.attempts), default=0.0)
-    turns_s = 4 * max(
-        budget.min_gap_s + budget.jitter_s + (max(1.0, 1 / budget.max_per_s) if budget.max_per_s else 0.0) for budget in allowed.values()
-    )
-    first_since = 0.0
-    for _, it in sorted(jobs, key=lambda arrival: (arrival[1].rank, arrival[1].key)):
-        hosts = {ask.host for ask in it.asks}
-        passes = Counter[int]()
-        for attempt in trace.attempts:
-            if attempt.ask.host in hosts and first_since < attempt.started_at < began[it.key] and attempt.started_at == began[attempt.job]:
-                passes[attempt.job] += 1
-        if len(passes) >= patience:
-            kept_from = sorted(began[key] for key in passes)[patience - 1] if patience else first_since
-            assert began[it.key] <= kept_from + longest_s + turns_s
-        first_since = max(first_since, began[it.key])
-
-
-@settings(deadline=None)  # a busy machine is no failure
-@given(
-    st.lists(st.lists(st.sampled_from([A, B, C]), min_size=1, max_size=3, unique=True), min_size=1, max_size=60), st.integers(0, 999), st.booleans()
-)
-def test_a_host_that_answers_nothing_delays_the_others_no_longer_than_it_is_waited_for(wanted: list[list[Platform]], seed: int, hangs: bool) -> None:
-    allowed = {A: Budget(3), B: Budget(200), C: Budget(200)}
-    rng = Random(seed)
-
-    def fate_of(ask: Ask, attempt: int, now: float) -> Fate:
-        if ask.host is A:
-            return Fate(45.0 if hangs else 0.01, TRANSIENT)
-        return Fate(lognormal(0.25, 0.7, rng))
-
-    trace = play(Scheduler(allowed, rng=rng), [(0.0, job(key, *hosts)) for key, hosts in enumerate(wanted)], fate_of)
-    # Until it is noticed: a stall, or a dozen failures in threes with their pauses between.
-    noticed_s = allowed[A].breaker.stall_s
-    assert all(attempt.started_at <= noticed_s + 5.0 for attempt in trace.attempts if attempt.ask.host is not A)
-
-
-# Runs
-
-
-def shown(attempts: list[Attempt]) -> list[tuple[int, FailureClass | None]]:
-    return [(attempt.number, attempt.fate.failure) for attempt in attempts]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_an_outage_of_all_hosts_loses_nothing(seed: int) -> None:
-    rng = Random(seed)
-    allowed = {A: Budget(16), B: Budget(5, min_gap_s=0.1), C: Budget(12, min_gap_s=0.025)}
-
-    def fate_of(ask: Ask, attempt: int, now: float) -> Fate:
-        latency_s = lognormal(0.25, 0.7, rng)
-        if 10 <= now < 40:
-            return Fate(0.001, TRANSIENT)
-        return Fate(10 - now, TRANSIENT) if now < 10 < now + latency_s else Fate(latency_s)
-
-    trace = play(Scheduler(allowed, rng=rng), [(0.0, it) for it in fixtures(600, rng)], fate_of)
-    last = {attempt.ask.key: attempt for attempt in trace.attempts}
-    assert {attempt.fate.failure for attempt in last.values()} == {None}
-    assert len(last) == len(trace.overs)
-    for host in allowed:
-        during = [attempt.started_at for attempt in trace.of(host) if 10 <= attempt.started_at < 40]
-        assert sum(later - earlier >= 2.0 for earlier, later in pairwise(during)) <= 6, "probes"
-
-
-def test_a_host_that_refuses_for_a_while_is_asked_once_a_round_and_no_request_loses_its_last_try() -> None:
-    rng = Random(6)
-    allowed = {A: Budget(10), B: Budget(10)}
-
-    def fate_of(ask: Ask, attempt: int, now: float) -> Fate:
-        return Fate(0.2, LIMITED, 2.0) if ask.host is B and 5 <= now < 25 else Fate(0.2)
-
-    trace = play(Scheduler(allowed, rng=rng), [(0.0, job(key, A, B)) for key in range(400)], fate_of)
-    assert {shown(trace.tries(10 * key + 1))[-1][1] for key in range(400)} == {None}
-    assert max(attempt.number for attempt in trace.attempts) <= 3
-    assert sum(6 <= attempt.started_at < 25 for attempt in trace.of(B)) <= 10
-
-
-def test_a_cycle_ends_near_its_floor_with_the_skew_of_the_latencies_alone() -> None:
-    rng = Random(1)
-    jobs = fixtures(1500, rng)
-    allowed = {A: Budget(50), B: Budget(50), C: Budget(15, min_gap_s=0.025)}
-    trace = play(Scheduler(allowed, rng=rng), [(0.0, it) for it in jobs], lambda ask, attempt, now: Fate(lognormal(0.25, 0.7, rng)))
-    check_budgets(trace, allowed)
-    floor = max(floor_s({host: [attempt.fate.latency_s for attempt in trace.of(host)] for host in allowed}, allowed).values())
-    assert trace.ended_at <= 1.06 * floor
-    first: dict[int, dict[Platform, list[Attempt]]] = {}
-    for attempt in trace.attempts:
-        first.setdefault(attempt.job, {}).setdefault(attempt.ask.host, []).append(attempt)
-    skews, drawn = [], []
-    for hosts in first.values():
-        if len(hosts) > 1:
-            ends = [min(attempt.ended_at for attempt in attempts) for attempts in hosts.values()]
-            latencies = [min(attempt.fate.latency_s for attempt in attempts) for attempts in hosts.values()]
-            skews.append(max(ends) - min(ends))
-            drawn.append(max(latencies) - min(latencies))
-    at = int(0.95 * len(skews))
-    assert sorted(skews)[at] <= 1.05 * sorted(drawn)[at]
