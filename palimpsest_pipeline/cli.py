@@ -1,7 +1,7 @@
 """The `palimpsest` command. Thin: each subcommand calls one function elsewhere and prints what came of it.
 
 Dagster is imported inside the commands that run something: it takes seconds, and `palimpsest settings` should not.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part (some platform failed).
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part (some platform failed), 130 cancelled (Ctrl-C, SIGTERM).
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from .cli_markets import markets_app
-from .console import PARTIAL, Json, err, escaped, fail, out, parse_hour, print_frame, print_table, say
+from .console import CANCELLED, PARTIAL, Json, err, escaped, fail, out, parse_hour, print_frame, print_table, say
 from .settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Scrape, match and compare three bookmakers.")
@@ -83,6 +83,14 @@ def demo(
     say(f"The demo's data stay in {world.demo_home(chosen)}; look again with PALIMPSEST_HOME_DIR={world.demo_home(chosen)} palimpsest coverage")
 
 
+def say_of_the_dead(found: Any) -> None:
+    """Close the cycles whose process died, and name them."""
+    from .defs.landing.recover import close_dead, closed_words
+
+    for cycle in close_dead(found):
+        say(closed_words(cycle))
+
+
 def serve_until_stopped(chosen: Settings, environment: dict[str, str], cwd: Path) -> None:
     """Dagster's UI in the foreground, until Ctrl-C or `palimpsest down`."""
     from .defs import serve
@@ -104,6 +112,7 @@ def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None)
     check_port(chosen.ui_port)
     with databases(chosen) as found:
         upgrade(found)
+        say_of_the_dead(found)
         prepare_instance(chosen)
         serve_until_stopped(chosen, {}, Path.cwd())
 
@@ -130,6 +139,7 @@ def run_watched(found: Any, job: str, hour: datetime | None, trigger: str, sr_id
     from .domain.words import Trigger
 
     upgrade(found)
+    say_of_the_dead(found)
     board = Board()
     with open_instance(found.settings) as instance, bars(board, err):
         watched = replace(found, progress=board)
@@ -146,7 +156,7 @@ def report(outcome: Any, title: str, platforms: list[dict[str, Any]], *, complet
     elif platforms:
         print_table(title, [(name, name not in WORDS) for name in platforms[0]], [list(row.values()) for row in platforms])
     if not outcome.success:
-        raise fail(outcome.error or "the run failed")
+        raise fail(outcome.error or "the run failed", CANCELLED if outcome.cancelled else 1)
     if not complete:
         raise typer.Exit(PARTIAL)
 
@@ -414,7 +424,7 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        raise SystemExit(CANCELLED) from None
     except Exception as error:
         if not isinstance(error, known_errors()):
             raise

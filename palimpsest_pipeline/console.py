@@ -12,6 +12,8 @@ from rich.table import Table
 
 PARTIAL = 3
 """Exit code of what was done in part."""
+CANCELLED = 130
+"""Exit code of what somebody ended: as a shell has it for Ctrl-C."""
 
 PIPE_WIDTH = 160
 """Columns of a table that goes to a file or another program, unless COLUMNS says otherwise."""

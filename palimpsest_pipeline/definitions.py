@@ -1,4 +1,4 @@
-"""Dagster's entry point: gathers the assets, checks, jobs and schedules of `defs`, and applies the policy that holds for all assets."""
+"""Dagster's entry point: gathers the assets, checks, jobs, schedules and sensors of `defs`, and applies the policy that holds for all assets."""
 
 import dagster as dg
 
@@ -21,6 +21,7 @@ defs = dg.Definitions(
     asset_checks=dg.load_asset_checks_from_modules([landing_checks, mart_checks]),
     jobs=[jobs.full_cycle, jobs.refresh, jobs.replay],
     schedules=[jobs.full_cycle_schedule],
+    sensors=[jobs.dead_cycles],
     resources={"pipeline": PipelineResource()},
     # A step in a process of its own costs seconds: a cycle has few steps, and they run one after the other anyway.
     executor=dg.in_process_executor,

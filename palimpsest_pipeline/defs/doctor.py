@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+import psycopg
+
 from ..landing import Landing, LandingError, daily_bytes
 from ..settings import Settings
-from ..storage import migrate
+from ..storage import ledger, migrate
 from ..storage.database import Database, DatabaseUnreachable, DatabaseUrlError
-from .pipeline import DATABASES, embedded_server
+from .landing.recover import close_dead, closed_words
+from .pipeline import DATABASES, Pipeline, embedded_server
 from .serve import ServeError, check_port, recall
 
 LEAST_FREE_BYTES: Final = 5 * 2**30
@@ -31,8 +34,8 @@ class Finding:
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Every finding, in the order in which a user would mend them. Starts nothing and changes nothing but a probe file."""
-    looks: list[Callable[[Settings], Finding]] = [home_is_writable, database, landing, disk, ui_port]
+    """Every finding, in the order in which a user would mend them. Starts nothing; changes nothing but a probe file and cycles that are dead."""
+    looks: list[Callable[[Settings], Finding]] = [home_is_writable, database, landing, cycles, disk, ui_port]
     return [look(settings) for look in looks]
 
 
@@ -80,6 +83,22 @@ def landing(settings: Settings) -> Finding:
         True,
         f"{settings.landing_root}: {seen}; full-size platforms would fill about {forecast:.0f} GiB in {settings.landing_retention_days} days",
     )
+
+
+def cycles(settings: Settings) -> Finding:
+    """Closes the cycles whose process died, as every command does that starts one."""
+    if settings.embedded and not embedded_server(settings).status().running:
+        return Finding("cycles", True, "not looked at while the database does not run")
+    pipeline = Pipeline(settings)
+    try:
+        dead = close_dead(pipeline)
+        with pipeline.connect() as conn:
+            stuck = [str(batch.cycle.cycle_id) for batch in ledger.silent_batches(conn, settings.silent_after_s)]
+    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
+        return Finding("cycles", True, "not looked at: see the database")
+    if stuck:
+        return Finding("cycles", False, f"dead, and cannot be closed: {', '.join(stuck)}; see the landing")
+    return Finding("cycles", True, "; ".join(closed_words(cycle) for cycle in dead) or "none has died unnoticed")
 
 
 def disk(settings: Settings) -> Finding:

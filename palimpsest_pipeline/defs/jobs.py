@@ -1,12 +1,17 @@
-"""Jobs and the schedule. One path for all: the jobs differ only in what they select."""
+"""Jobs, the schedule and the sensor. One path for all: the jobs differ only in what they select."""
+
+from collections.abc import Iterator
 
 import dagster as dg
 
 from ..domain.instants import hour_key
 from ..domain.words import Trigger
 from ..settings import load_settings
+from ..storage import ledger
 from .landing.assets import TRIGGER_TAG
 from .landing.checks import every_platform_answered
+from .landing.recover import close_dead
+from .pipeline import Pipeline
 
 EVERY_PLATFORM_ANSWERED = dg.AssetSelection.checks(every_platform_answered)
 DERIVED = dg.AssetSelection.groups("core", "mart")
@@ -49,3 +54,18 @@ def full_cycle_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """One run per tick, in the partition of the tick's hour."""
     key = hour_key(context.scheduled_execution_time)
     return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat(), partition_key=key, tags={TRIGGER_TAG: Trigger.SCHEDULED})
+
+
+@dg.sensor(
+    job=replay,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Closes cycles whose process died and derives what they had landed. On unless switched off: it asks no platform.",
+)
+def dead_cycles(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest]:
+    """One replay of the hour for each interrupted cycle that nothing is derived from, whoever closed it; never a second one for the same cycle."""
+    close_dead(pipeline)
+    with pipeline.connect() as conn:
+        left = [batch.cycle for batch in ledger.underived(conn)]
+    for cycle in left:
+        yield dg.RunRequest(run_key=str(cycle.cycle_id), partition_key=hour_key(cycle.partition_hour))

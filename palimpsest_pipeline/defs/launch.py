@@ -21,7 +21,7 @@ INTERRUPTIONS: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardIn
 CHECK_FAILED: Final = "DagsterAssetCheckFailedError"  # its class is not public
 SCRAPING: Final = ("landing__discovery_payloads", "landing__odds_payloads")
 NOT_LISTED: Final = "not_listed"
-INTERRUPTED: Final = "interrupted; what had arrived is kept"
+CANCELLED: Final = "cancelled; what had arrived is kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ class RunOutcome:
     """Its discovery and capture, and ..."""
     derive_s: float = 0.0
     """... all the rest of it."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Somebody ended it: Ctrl-C, SIGTERM, a terminated run."""
+        return self.error == CANCELLED
 
     @property
     def timing(self) -> dict[str, float]:
@@ -111,7 +116,7 @@ def first_error(result: dg.ExecuteInProcessResult) -> str:
             while error is not None and error.cause is not None:
                 error = error.cause
             if error is not None and error.cls_name in INTERRUPTIONS:
-                return INTERRUPTED
+                return CANCELLED
             if error is not None and error.cls_name == CHECK_FAILED:
                 return failed_checks(result)
             if error is not None:

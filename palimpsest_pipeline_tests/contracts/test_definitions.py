@@ -40,7 +40,8 @@ def graph(specs: list[dg.AssetSpec]) -> dict[str, object]:
         if not name.startswith("__")
     }
     schedules = {s.name: {"cron": s.cron_schedule, "job": s.job_name, "default": s.default_status.value} for s in repository.schedule_defs}
-    return {"assets": assets, "checks": checks, "jobs": jobs, "schedules": schedules}
+    sensors = {s.name: {"every_s": s.minimum_interval_seconds, "job": s.job_name, "default": s.default_status.value} for s in repository.sensor_defs}
+    return {"assets": assets, "checks": checks, "jobs": jobs, "schedules": schedules, "sensors": sensors}
 
 
 def test_the_code_location_loads_in_a_fresh_interpreter():

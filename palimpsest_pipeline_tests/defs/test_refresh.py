@@ -5,7 +5,10 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from palimpsest_pipeline.defs.jobs import full_cycle_schedule
-from palimpsest_pipeline.domain.words import Trigger
+from palimpsest_pipeline.defs.launch import refreshed, run_job
+from palimpsest_pipeline.domain.instants import hour_of
+from palimpsest_pipeline.domain.words import Platform, Trigger
+from palimpsest_pipeline.storage import ledger_readers
 from palimpsest_pipeline.storage.tables import metadata
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 
@@ -42,12 +45,49 @@ def test_a_fixture_nobody_lists_is_refused_with_its_id(start_simulator, make_pip
     assert outcome.error == "no upcoming listing is known for SportRadar id 1: run a full cycle first, or check the id"
 
 
+def test_unknown_fixtures_are_named_and_the_known_ones_done(start_simulator, make_pipeline: MakePipeline):
+    simulator = start_simulator(40, 9)
+    pipeline = make_pipeline(simulator)
+    assert run_here(pipeline, "full_cycle").success
+    fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 2)
+    asked = [2, fixture["sr_id"], 1]
+    with dg.DagsterInstance.ephemeral() as instance:
+        outcome = run_job(instance, pipeline, "refresh", hour_of(pipeline.clock.now()), sr_ids=asked)
+        assert outcome.success, outcome.error
+        told = instance.get_latest_materialization_event(dg.AssetKey(["landing", "odds_payloads"])).asset_materialization.metadata
+    platforms, unknown = refreshed(pipeline, outcome.run_id, asked)
+    assert unknown == [1, 2]
+    assert told["unknown_sr_ids"].value == "1, 2"
+    listed = {platform: len(ids) for platform, ids in fixture["platforms"].items()}
+    assert {p["platform"]: p["listings"] for p in platforms} == {p: listed.get(p, 0) for p in Platform}
+    for p in platforms:
+        expected = ("completed", True) if p["platform"] in listed else ("not_listed", False)
+        assert (p["status"], p["ms"] is not None) == expected
+        assert (p["fetched"], p["failure"]) == (p["listings"], None)
+
+
+def test_a_platform_that_fails_says_so_and_the_others_are_refreshed(start_simulator, make_pipeline: MakePipeline):
+    simulator = start_simulator(40, 9)
+    pipeline = make_pipeline(simulator)
+    assert run_here(pipeline, "full_cycle").success
+    fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 3)
+    simulator.fault(Platform.SPORTYBET, "block")
+    outcome = run_here(pipeline, "refresh", sr_ids=[fixture["sr_id"]])
+    assert outcome.success, outcome.error
+    platforms, unknown = refreshed(pipeline, outcome.run_id, [fixture["sr_id"]])
+    assert unknown == []
+    assert {p["platform"]: p["status"] for p in platforms} == {"betpawa": "completed", "sportybet": "failed", "bet9ja": "completed"}
+    failure = next(p["failure"] for p in platforms if p["platform"] == "sportybet")
+    assert "blocked" in failure
+
+
 def test_every_ledger_column_that_should_be_filled_is_filled_after_a_cycle(start_simulator, make_pipeline: MakePipeline):
     pipeline = make_pipeline(start_simulator(20, 4))
     assert run_here(pipeline, "full_cycle").success
-    may_be_null = {"scrape_batches": {"sr_ids"}, "scrape_runs": set(), "event_scrape_status": {"error_class", "sr_id"}}
     with pipeline.connect() as conn:
-        for table, exceptions in may_be_null.items():
+        ((cycle_id,),) = conn.execute("select cycle_id from ops.scrape_batches").fetchall()
+        assert ledger_readers.unfilled(conn, cycle_id) == []
+        for table, exceptions in ledger_readers.NULLS.items():
             for column in metadata.tables[f"ops.{table}"].columns:
                 rows, filled = conn.execute(f"select count(*), count({column.name}) from ops.{table}").fetchone()
                 assert rows > 0, table

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import psycopg
 
 from ...domain.cycles import Cycle, CycleResult
+from ...domain.instants import hour_key
 from ...domain.words import RunStatus
 from ...landing import LandingError
 from ...scrape import outcomes_of_landed
@@ -33,9 +34,14 @@ def close_dead(pipeline: Pipeline, run_ids: Sequence[str] = ()) -> list[Cycle]:
             except LandingError as error:
                 log.warning("cycle %d: %s, and it cannot be closed: %s", batch.cycle.cycle_id, DIED, error)
                 continue
-            log.warning("cycle %d: %s; closed as interrupted, with what it had landed", batch.cycle.cycle_id, DIED)
             closed.append(batch.cycle)
     return closed
+
+
+def closed_words(cycle: Cycle) -> str:
+    """What a user is told of a cycle that was found dead."""
+    hour = hour_key(cycle.partition_hour)
+    return f"cycle {cycle.cycle_id} of {hour}: {DIED}; closed, what it had landed is kept (derive it with `palimpsest backfill {hour} {hour}`)"
 
 
 def _close(pipeline: Pipeline, conn: psycopg.Connection, batch: ledger.Batch) -> None:

@@ -1,0 +1,52 @@
+"""A full cycle in a process of its own that is killed in its capture: `python -m` with the settings in the environment and the run's id."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+from palimpsest_pipeline.defs.landing import live
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.cycles import EventOutcome
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.instants import hour_of
+from palimpsest_pipeline.domain.words import PayloadKind, Platform, Scope, Trigger
+from palimpsest_pipeline.scrape.sinks import HostView
+from palimpsest_pipeline.settings import load_settings
+
+
+class Dies:
+    """A Watch: kills the process once so many askings are over and some listing's answer is landed."""
+
+    def __init__(self, pipeline: Pipeline, cycle_id: int, n: int) -> None:
+        self.pipeline, self.cycle_id, self.left = pipeline, cycle_id, n
+
+    def planned(self, platform: Platform, n: int) -> None:
+        pass
+
+    def answered(self, answer: Answer) -> None:
+        pass
+
+    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+        self.left -= len(outcomes)
+        if self.left <= 0:
+            while PayloadKind.DETAIL not in self.pipeline.landing.landed_listings(self.cycle_id)["kind"]:
+                time.sleep(0.02)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def host(self, platform: Platform, view: HostView) -> None:
+        pass
+
+
+def main(run_id: str) -> None:
+    pipeline = Pipeline(load_settings())
+    begun = live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, run_id)
+    cycle = live.begin(pipeline, begun, Scope.FULL)
+    never = Dies(pipeline, cycle.cycle_id, sys.maxsize)
+    live.run_discovery(pipeline, cycle, never)
+    live.run_capture(pipeline, begun, Dies(pipeline, cycle.cycle_id, 20))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

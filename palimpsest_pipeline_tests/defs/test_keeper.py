@@ -1,0 +1,73 @@
+"""The keeper of a running cycle's ledger: rows to read while it runs, and no harm from a database that is away."""
+
+import logging
+import threading
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from palimpsest_pipeline.defs.landing.keeper import Keeper
+from palimpsest_pipeline.domain.cycles import Cycle, EventOutcome
+from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline.storage.database import DatabaseUnreachable
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+
+AT = datetime(2026, 6, 26, 19, 5, tzinfo=UTC)
+CYCLE = Cycle(20260626190500000, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, AT.replace(minute=0), AT)
+LINES = "select external_id from ops.event_scrape_status order by external_id"
+
+
+def line(external_id: str) -> EventOutcome:
+    return EventOutcome(Platform.BETPAWA, external_id, 7, RunStatus.COMPLETED, 1, None, "", 200, AT, AT, 10, 5.0, AT)
+
+
+class Away:
+    """A way to a database that is away for the first tries."""
+
+    def __init__(self, connect, tries: int) -> None:
+        self.connect, self.tries, self.back = connect, tries, threading.Event()
+
+    def __call__(self) -> psycopg.Connection:
+        self.tries -= 1
+        if self.tries >= 0:
+            raise DatabaseUnreachable("nobody answers")
+        self.back.set()
+        return self.connect()
+
+
+@pytest.mark.parametrize("tries", [0, 3])
+def test_lines_and_signs_of_life_are_there_while_the_cycle_runs_also_after_the_database_was_away(
+    tries: int, make_pipeline: MakePipeline, caplog: pytest.LogCaptureFixture
+):
+    pipeline = make_pipeline()
+    with pipeline.connect() as conn:
+        ledger.open_batch(conn, CYCLE)
+        conn.execute("update ops.scrape_batches set heartbeat_at = %s", [AT])
+    away = Away(pipeline.connect, tries)
+    with caplog.at_level(logging.WARNING), Keeper(away, CYCLE.cycle_id, beat_s=0.01) as keeper:
+        keeper.settled([line("1"), line("2"), line("")])
+        assert away.back.wait(30)
+        keeper.settled([line("3")])
+        with pipeline.connect() as conn:
+            conn.autocommit = True
+            while conn.execute(LINES).fetchall() != [("1",), ("2",), ("3",)]:
+                pass
+            assert ledger.running_batches(conn, 60)
+    assert [record.getMessage() for record in caplog.records] == [f"cycle {CYCLE.cycle_id}: not written down for now: nobody answers"] * (tries > 0)
+
+
+def test_a_cycle_that_was_taken_for_dead_stays_closed_until_its_own_end(make_pipeline: MakePipeline, caplog: pytest.LogCaptureFixture):
+    pipeline = make_pipeline()
+    with pipeline.connect() as conn:
+        ledger.open_batch(conn, CYCLE)
+        conn.execute("update ops.scrape_batches set status = 'interrupted', finished_at = now()")
+    with caplog.at_level(logging.WARNING), Keeper(pipeline.connect, CYCLE.cycle_id, beat_s=0.01) as keeper:
+        keeper.settled([line("1")])
+        while not caplog.records:
+            pass
+    assert "was taken for dead" in caplog.messages[0]
+    with pipeline.connect() as conn:
+        assert conn.execute(LINES).fetchall() == []
+        assert ledger.last_batches(conn)[0].status is RunStatus.INTERRUPTED

@@ -1,0 +1,101 @@
+"""A cycle whose process died: found, closed, derived, taken up again; nothing that was landed is lost or asked for twice."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+import palimpsest_pipeline_tests
+from palimpsest_pipeline.defs.jobs import dead_cycles
+from palimpsest_pipeline.defs.landing import live, recover
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.domain.words import RunStatus, Scope, Trigger
+from palimpsest_pipeline.scrape.sinks import Watches
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
+
+from . import dying
+from .cycles import answered, every_listing, lines_of
+
+Start = Callable[..., SimulatorProcess]
+IMPATIENT = {"heartbeat_s": 0.05, "silent_after_s": 0.2}
+ROOT = Path(palimpsest_pipeline_tests.__file__).parents[1]
+
+
+def killed_in_its_capture(pipeline: Pipeline, run_id: str) -> None:
+    environment = {**os.environ, **pipeline.settings.environment(), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-m", dying.__name__, run_id], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def replays_asked_for(pipeline: Pipeline) -> list[tuple[str | None, str | None]]:
+    with dg.build_sensor_context(resources={"pipeline": pipeline}) as context:
+        return [(request.run_key, request.partition_key) for request in dead_cycles(context)]
+
+
+def details_asked(simulator: SimulatorProcess) -> Counter[tuple[str, str]]:
+    return Counter((asked.platform, asked.external_id) for asked in simulator.requests() if asked.endpoint == "detail")
+
+
+def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_twice(start_simulator: Start, make_pipeline: MakePipeline):
+    simulator = start_simulator(40, 3)
+    pipeline = make_pipeline(simulator, **IMPATIENT)
+    killed_in_its_capture(pipeline, "first")
+    with pipeline.connect() as conn:
+        (dead,) = ledger.last_batches(conn)
+    assert dead.status is RunStatus.RUNNING
+
+    assert replays_asked_for(pipeline) == [(str(dead.cycle.cycle_id), hour_key(dead.cycle.partition_hour))]
+    with pipeline.connect() as conn:
+        (closed,) = ledger.last_batches(conn)
+    assert closed.status is RunStatus.INTERRUPTED
+    (manifest,) = pipeline.landing.cycles()
+    assert (manifest.status, manifest.stages) == (RunStatus.INTERRUPTED, ("discovery",))
+    landed = answered(pipeline)
+    lines = lines_of(pipeline)
+    assert landed
+    assert lines == {**dict.fromkeys(lines, "interrupted"), **dict.fromkeys(landed, "completed")}
+
+    outcome = run_here(pipeline, "replay", dead.cycle.partition_hour)
+    assert outcome.success, outcome.error
+    with pipeline.connect() as conn:
+        assert conn.execute("select count(*) from core.captures").fetchone() == (len(landed),)
+    assert replays_asked_for(pipeline) == []
+
+    before = details_asked(simulator)
+    assert landed <= before.keys()
+    result = live.run_capture(pipeline, live.Begun(dead.cycle.partition_hour, Trigger.MANUAL, "second", repeats=("first",)), Watches())
+    assert (result.cycle, result.status) == (dead.cycle, RunStatus.COMPLETED)
+    assert set((details_asked(simulator) - before).keys()).isdisjoint(landed)
+    assert answered(pipeline) == set(lines_of(pipeline)) >= every_listing(pipeline) | landed
+    assert set(lines_of(pipeline).values()) == {"completed"}
+    assert pipeline.landing.cycles()[0].stages == ("discovery", "capture")
+    with pipeline.connect() as conn:
+        assert ledger.last_batches(conn)[0].status is RunStatus.COMPLETED
+        ((fetched, attempts),) = conn.execute(
+            "select (select sum(fetched) from ops.scrape_runs), (select sum(attempts) from ops.event_scrape_status)"
+        ).fetchall()
+    assert fetched == len(lines_of(pipeline))
+    assert attempts <= details_asked(simulator).total()  # answers that died with the process are known to nobody
+
+
+def test_another_try_after_its_hour_is_refused_and_the_dead_cycle_closed(make_pipeline: MakePipeline):
+    pipeline = make_pipeline()
+    hour = hour_of(pipeline.clock.now())
+    cycle = live.begin(pipeline, live.Begun(hour, Trigger.ON_DEMAND, "first", (7,)), Scope.EVENTS)
+    assert recover.close_dead(pipeline) == []  # it gave a sign of life just now
+    later = make_pipeline(clock_offset_s=2 * 3600)
+    with pytest.raises(live.NotLive, match=f"{hour_key(hour)} cannot be scraped.*palimpsest backfill"):
+        live.run_capture(later, live.Begun(hour, Trigger.ON_DEMAND, "second", (7,), repeats=("first",)), Watches())
+    with pipeline.connect() as conn:
+        (closed,) = ledger.last_batches(conn)
+    assert (closed.cycle, closed.status) == (cycle, RunStatus.INTERRUPTED)
+    assert closed.finished_at == closed.heartbeat_at
