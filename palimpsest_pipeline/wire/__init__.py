@@ -1,6 +1,9 @@
-"""Asking a host: the only room that imports httpx. Budget, retry, typed failures, breaker. Knows no platform's dialect and keeps nothing."""
+"""Asking a host: the only room that imports httpx. One attempt at a time, typed failures, and the table of what follows from them.
+
+Knows no platform's dialect, no budget, and keeps nothing.
+"""
 
 from .client import PlatformClient
-from .config import HostConfig, HostLimits
+from .config import HostConfig
 
-__all__ = ["HostConfig", "HostLimits", "PlatformClient"]
+__all__ = ["HostConfig", "PlatformClient"]

@@ -1,11 +1,10 @@
-"""The client of one host: sends a request within the host's budget, tries again where the failure's class says so, and returns every answer.
+"""The client of one host: sends a request once and says what came of it. How often, and when, is for whoever asks to decide.
 
-It reads no payload (the caller's `judge` does) and stores nothing (the caller's `arrived` may).
+It reads no payload (the caller's `judge` does) and stores nothing.
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
@@ -20,8 +19,6 @@ from ..domain.words import FailureClass, Platform
 from . import failures
 from .body import BodyError, read_body
 from .config import HostConfig
-from .host import Breaker, Pacer
-from .retry import retrying
 from .transport import Transport
 
 KEPT_HEADERS: Final = frozenset(
@@ -45,34 +42,21 @@ KEPT_HEADERS: Final = frozenset(
 Judge = Callable[[Answer], failures.Verdict | None]
 """A platform's own reading of a 2xx answer: the failure that its envelope shows, or None."""
 
-log = logging.getLogger(__name__)
-
 
 class PlatformClient:
-    """Use as `async with`. One per host and event loop; once its host is closed (see Breaker) it stays so for this client's life."""
+    """Use as `async with`. One per host and event loop."""
 
-    def __init__(self, config: HostConfig, clock: Clock, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    def __init__(self, config: HostConfig, clock: Clock) -> None:
         self.config = config
         self._clock = clock
         self._base_url = config.base_url.rstrip("/")
         self._headers = _headers(config.headers)
         self._headers_with_json = _headers({**config.headers, "content-type": "application/json"})
         self._transport: httpx.AsyncBaseTransport | None = None
-        # What `fetch` adds.
-        self._limits = config.limits
-        self._sleep = sleep
-        self._slots = asyncio.Semaphore(self._limits.max_in_flight)
-        self._pacer = Pacer(self._limits.min_gap_s)
-        self._breaker = Breaker(self._limits.blocks_before_closing)
 
     @property
     def platform(self) -> Platform:
         return self.config.platform
-
-    @property
-    def closed_because(self) -> str | None:
-        """Why the host is asked no more; None while it is."""
-        return self._breaker.reason
 
     async def __aenter__(self) -> Self:
         config = self.config
@@ -83,43 +67,6 @@ class PlatformClient:
         if self._transport is not None:
             await self._transport.aclose()
             self._transport = None
-
-    async def fetch(self, request: Request, judge: Judge, arrived: Callable[[Answer], None] | None = None) -> list[Answer]:
-        """Every attempt as an Answer, the last one being the verdict; `arrived` is called with each as it comes.
-
-        A request to a closed host is not sent: its answer has attempt 0, failure BLOCKED and "not asked: ..." as detail. Failures of the
-        network and the host are answers, never exceptions. What `judge` and `arrived` raise is passed on.
-        """
-        answers: list[Answer] = []
-
-        async def attempt() -> Answer:
-            answer = await self._attempt(request, judge, len(answers) + 1)
-            answers.append(answer)
-            if arrived is not None:
-                arrived(answer)
-            return answer
-
-        await retrying(self._limits, self._sleep, lambda: self._breaker.reason is not None)(attempt)
-        return answers
-
-    async def _attempt(self, request: Request, judge: Judge, number: int) -> Answer:
-        # The slot is held for this attempt only: a request that waits for its next try keeps nobody else waiting.
-        async with self._slots:
-            await self._turn()
-            if self._breaker.reason:
-                return self._not_asked(request)
-            answer = await self.send(request, number, judge)
-            self._learn(answer)
-            return answer
-
-    async def _turn(self) -> None:
-        """Waits for the next free start; for another one where the host has asked for a pause meanwhile. A closed host keeps nobody waiting."""
-        holds = None
-        while self._breaker.reason is None and holds != self._pacer.holds:
-            holds = self._pacer.holds
-            wait_s = self._pacer.reserve(self._now_s())
-            if wait_s > 0:
-                await self._sleep(wait_s)
 
     async def send(self, request: Request, attempt: int, judge: Judge) -> Answer:
         """One attempt. Failures of the network and of the host are answers; cancellation and what `judge` raises pass through."""
@@ -168,32 +115,6 @@ class PlatformClient:
         query = f"?{urlencode(request.params)}" if request.params else ""
         headers = self._headers if request.json_body is None else self._headers_with_json
         return httpx.Request(request.method, f"{self._base_url}{request.path}{query}", headers=headers, content=request.json_body)
-
-    def _not_asked(self, request: Request) -> Answer:
-        now = self._clock.now()
-        return Answer(request, 0, now, now, now, None, {}, None, FailureClass.BLOCKED, f"not asked: {self._breaker.reason}")
-
-    def _learn(self, answer: Answer) -> None:
-        """What one answer means for the requests after it."""
-        if answer.failure is None:
-            self._breaker.answered()
-            return
-        log.debug("%s %s attempt %d: %s: %s", self.platform, answer.request.path, answer.attempt, answer.failure, answer.failure_detail)
-        was_open = self._breaker.reason is None
-        if answer.failure is FailureClass.BLOCKED:
-            self._breaker.blocked(answer.failure_detail)
-        elif answer.failure is FailureClass.RATE_LIMITED:
-            told_s = failures.retry_after_s(answer.headers, answer.received_at) or 0.0
-            if told_s > self._limits.retry_after_max_s:
-                self._breaker.close(f"told to wait {told_s:.0f} s, more than the {self._limits.retry_after_max_s:g} s taken on")
-            else:
-                self._pacer.hold_until(self._now_s() + told_s)
-        if was_open and self._breaker.reason is not None:
-            log.warning("%s is asked no more: %s", self.platform, self._breaker.reason)
-
-    @staticmethod
-    def _now_s() -> float:
-        return asyncio.get_running_loop().time()
 
 
 def kept_headers(headers: httpx.Headers) -> dict[str, str]:

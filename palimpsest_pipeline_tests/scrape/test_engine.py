@@ -92,6 +92,33 @@ async def test_an_answer_is_landed_before_anyone_hears_of_it_and_every_attempt_i
     ]
 
 
+@pytest.mark.parametrize(
+    ("responders", "verdict", "attempts"),
+    [
+        ([answering()], None, 1),
+        ([answering(404)], FailureClass.NOT_FOUND, 1),
+        ([answering(400)], FailureClass.PERMANENT, 1),
+        ([answering(403)], FailureClass.BLOCKED, 1),
+        ([answering(301, location="/")], FailureClass.CONTRACT_BROKEN, 1),
+        ([answering(503)], FailureClass.TRANSIENT, 3),
+        ([hang_up], FailureClass.TRANSIENT, 3),
+        ([answering(429, retry_after="0")], FailureClass.RATE_LIMITED, 3),
+        ([answering(408), answering(502), answering()], None, 3),
+        ([answering(429, retry_after="0"), answering()], None, 2),
+    ],
+)
+async def test_the_class_of_an_answer_alone_decides_how_often_it_is_asked(
+    responders: Sequence[Responder], verdict: FailureClass | None, attempts: int
+) -> None:
+    async with open_world(platforms=[P]) as world, world.engine() as engine:
+        world.hosts[P].script("/detail/1", *responders)
+        (asked,) = await all_of(engine.submit((1,), [detail(P, 1)]))
+    assert (asked.outcome.failure, asked.outcome.attempts) == (verdict, attempts)
+    assert [answer.attempt for answer in world.sink.answers] == list(range(1, attempts + 1))
+    assert world.hosts[P].asked("/detail/1") == attempts
+    assert asked.outcome.requested_at == world.sink.answers[0].requested_at
+
+
 async def test_of_what_is_submitted_in_one_go_the_smallest_rank_starts_first() -> None:
     async with open_world(lambda _: ONE_BY_ONE) as world, world.engine() as engine:
         world.hosts[P].otherwise = answering()

@@ -126,16 +126,18 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(budget: Callable[[Platform], Budget] = lambda _: QUICK, **limits: float) -> AsyncIterator[World]:
+async def open_world(
+    budget: Callable[[Platform], Budget] = lambda _: QUICK, platforms: Sequence[Platform] = tuple(Platform), **limits: float
+) -> AsyncIterator[World]:
     """`limits` are the clients' own, as in `HostConfig`."""
     quick = {"connect_timeout_s": 2, "read_timeout_s": 2, "total_timeout_s": 5, "max_body_bytes": 100_000, **limits}
     async with AsyncExitStack() as stack:
-        loopbacks = {platform: await stack.enter_async_context(Loopback()) for platform in Platform}
+        loopbacks = {platform: await stack.enter_async_context(Loopback()) for platform in platforms}
         clients = {
             platform: await stack.enter_async_context(PlatformClient(HostConfig(platform, host.base_url, {}, **quick), Clock()))  # type: ignore[arg-type]
             for platform, host in loopbacks.items()
         }
-        yield World(loopbacks, clients, {platform: Dialect(platform) for platform in Platform}, {platform: budget(platform) for platform in Platform})
+        yield World(loopbacks, clients, {p: Dialect(p) for p in platforms}, {p: budget(p) for p in platforms})
 
 
 def cycle(scope: Scope = Scope.FULL) -> Cycle:
