@@ -133,7 +133,7 @@ def run_watched(found: Any, job: str, hour: datetime | None, trigger: str, sr_id
     """Run one live job, with a bar per platform on the terminal. Returns its RunOutcome."""
     from .defs.instance import open_instance
     from .defs.launch import run_job
-    from .defs.progress import Board, bars
+    from .defs.progress import Board, bars, terminal
     from .defs.servers import upgrade
     from .domain.instants import hour_of
     from .domain.words import Trigger
@@ -141,10 +141,10 @@ def run_watched(found: Any, job: str, hour: datetime | None, trigger: str, sr_id
     upgrade(found)
     say_of_the_dead(found)
     board = Board()
-    with open_instance(found.settings) as instance, bars(board, err):
+    with open_instance(found.settings) as instance, terminal() as console, bars(board, console):
         watched = replace(found, progress=board)
         outcome = run_job(instance, watched, job, hour or hour_of(found.clock.now()), trigger=Trigger(trigger), sr_ids=sr_ids)
-    say("  ".join(f"{name}={seconds:.1f}" for name, seconds in outcome.timing.items()))
+    say(f"start-up {outcome.startup_s:.1f} s, scrape {outcome.scrape_s:.1f} s, derivation {outcome.derive_s:.1f} s")
     return outcome
 
 

@@ -1,6 +1,8 @@
 """Progress of a scrape: one board that knows how it stands, and two faces of it: bars for a terminal, lines for a log."""
 
+import os
 import queue
+import sys
 import threading
 import time
 from array import array
@@ -92,6 +94,11 @@ class Row:
         began_at, last_at = self.arrived_at[0] - self.took_s[0], self.arrived_at[-1]
         return max(0.1, last_at - began_at if self.finished else min(WINDOW_S, now - began_at))
 
+    @property
+    def took_words(self) -> str:
+        """How long the phase was, once it is finished."""
+        return f"in {duration(self._window_s(0))}" if self.finished and self.took_s else ""
+
 
 class Board:
     """A Watch that knows how a scrape stands, from its begin to its end. Read it at any time, from any thread.
@@ -177,7 +184,7 @@ class Board:
                     trouble(row),
                     f"{row.per_s(now):.1f}/s, {row.in_flight(now):.0f} at a time",
                     "" if p50_ms is None else f"p50 {p50_ms:.0f} ms",
-                    "" if row.finished or eta_s is None else f"{duration(eta_s)} left",
+                    row.took_words or ("" if eta_s is None else f"{duration(eta_s)} left"),
                     "" if row.finished else state(self.hosts[platform]),
                 ),
             )
@@ -240,6 +247,13 @@ class LogBoard(Board):
 
 
 @contextmanager
+def terminal() -> Iterator[Console]:
+    """A console on what standard error is now, whatever becomes of that: while a step runs, Dagster takes what it writes there into a file."""
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as stream:
+        yield Console(file=stream)
+
+
+@contextmanager
 def bars(board: Board, console: Console) -> Iterator[None]:
     """The board for a terminal, drawn while the block runs and left standing after it; on what is no terminal nothing is drawn."""
     if not console.is_terminal:
@@ -262,8 +276,8 @@ def drawn(board: Board) -> RenderableType:
             ProgressBar(total=row.total, completed=row.done, width=20),
             f"{row.done}/{row.total}",
             Text(f"{row.per_s(now):.1f}/s", style="cyan"),
-            "" if p50_ms is None else f"{p50_ms:.0f} ms",
-            Text("" if row.finished else "-:--:--" if eta_s is None else duration(eta_s), style="cyan"),
+            "" if p50_ms is None else f"p50 {p50_ms:.0f} ms",
+            Text(row.took_words or f"{'-:--:--' if eta_s is None else duration(eta_s)} left", style="cyan"),
             Text.assemble((trouble(row), "yellow"), " ", ("" if row.finished else state(board.hosts[platform]), "bold red")),
         )
     return Group(table, Text(board.skew_words(), style="dim"))

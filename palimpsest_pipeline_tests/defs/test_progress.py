@@ -1,5 +1,9 @@
 """The board of a scrape and its two faces: what they say of a scrape that runs, hangs, fails, ends."""
 
+import os
+import pty
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -119,11 +123,30 @@ def test_nothing_is_drawn_where_there_is_no_terminal():
     assert text.getvalue() == ""
 
 
-def test_on_a_terminal_the_last_state_is_left_standing(scrape: Scrape):
-    text, board = StringIO(), Board(scrape.now)
-    with bars(board, Console(file=text, width=120, force_terminal=True)):
-        scrape.over(board, scrape.answer(Platform.BETPAWA, 7))
-    assert "capture betpawa" in text.getvalue().splitlines()[-2]
+BARS_WHILE_STDERR_IS_TAKEN = """
+import os
+from palimpsest_pipeline.defs.progress import Board, bars, terminal
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline_tests.defs.test_progress import Scrape
+
+scrape, board = Scrape(), Board()
+with terminal() as console, bars(board, console):
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    scrape.over(board, scrape.answer(Platform.BETPAWA, 7))
+"""
+
+
+def test_bars_reach_the_terminal_though_standard_error_is_taken_meanwhile():
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    try:
+        done = subprocess.run([sys.executable, "-c", BARS_WHILE_STDERR_IS_TAKEN], stderr=theirs, env=environment, timeout=120, check=False)
+        drawn_at_the_end = os.read(ours, 100_000).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 0, drawn_at_the_end
+    assert "capture betpawa" in drawn_at_the_end
 
 
 class Log:
