@@ -11,14 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, Command, assert_one_clear_line, environment, ours
+from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, Command, assert_one_clear_line, environment, free_port, ours
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_settings_are_printed_without_secrets(palimpsest: Command):

@@ -1,0 +1,120 @@
+"""A scrape that is asked to end: Ctrl-C, SIGTERM, a run terminated in Dagster's UI. What had arrived is kept, and the ledger says `cancelled`."""
+
+import json
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.domain.words import RunStatus
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.defs.cycles import answered, lines_of
+from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment, free_port
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+
+pytestmark = pytest.mark.slow
+LONG_MS = 1500.0
+"""Latency of the details: a capture that is not over before anybody can end it."""
+LAUNCH = """
+    mutation ($params: ExecutionParams!) {
+        launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } } }
+    }
+"""
+STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+TERMINATE = "mutation ($run: String!) { terminateRun(runId: $run) { __typename } }"
+
+
+@contextmanager
+def command(pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`palimpsest WORDS` with this pipeline's settings, and a database of its own for Dagster."""
+    name = f"{pipeline.database.conninfo.rpartition('/')[2].partition('?')[0]}_dagster"
+    postgres.create_database(name)
+    settings = {**pipeline.settings.environment(), "PALIMPSEST_DAGSTER_DATABASE_URL": postgres.url(name)}
+    with (folder / "said").open("w") as said:
+        process = subprocess.Popen([*PALIMPSEST, *words], cwd=folder, env=environment(folder, **settings), stdout=said, stderr=said)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+        postgres.drop_database(name)
+
+
+def until(holds: Callable[[], Any], process: subprocess.Popen[bytes]) -> Any:
+    """What `holds` returns once that is something; fails when the process ends before, or after minutes."""
+    deadline = time.monotonic() + 180
+    while not (found := holds()):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def details_answered(simulator: SimulatorProcess) -> int:
+    return sum(asked.endpoint == "detail" and asked.sent_at is not None for asked in simulator.requests())
+
+
+def check_cancelled(pipeline: Pipeline) -> None:
+    with pipeline.connect() as conn:
+        (batch,) = ledger.last_batches(conn)
+    assert batch.status is RunStatus.CANCELLED
+    landed, lines = answered(pipeline), lines_of(pipeline)
+    assert landed
+    assert landed < lines.keys()
+    assert lines == {**dict.fromkeys(lines, "cancelled"), **dict.fromkeys(landed, "completed")}
+
+
+@pytest.fixture
+def slow_world(start_simulator: Callable[..., SimulatorProcess]) -> SimulatorProcess:
+    return start_simulator(60, 3, latency={"*.detail": (LONG_MS, LONG_MS)})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_scrape_that_is_asked_to_end_keeps_what_arrived_and_says_cancelled(
+    number: signal.Signals, slow_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
+):
+    pipeline = make_pipeline(slow_world)
+    with command(pipeline, postgres, tmp_path, "scrape") as process:
+        until(lambda: details_answered(slow_world), process)
+        process.send_signal(number)
+        process.wait(60)
+    assert (process.returncode, "what had arrived is kept" in (tmp_path / "said").read_text()) == (130, True)
+    check_cancelled(pipeline)
+
+
+def test_a_run_terminated_in_dagster_keeps_what_arrived_and_says_cancelled(
+    slow_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
+):
+    pipeline, port = make_pipeline(slow_world), free_port()
+
+    def ask(query: str, **variables: Any) -> Any:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", data=body, headers={"content-type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)["data"]
+        except OSError:
+            return None  # not up yet
+
+    def launch() -> str | None:
+        told = ask(LAUNCH, params={"selector": job, "executionMetadata": {"tags": [partition]}})
+        return told["launchRun"]["run"]["runId"] if told and told["launchRun"]["__typename"] == "LaunchRunSuccess" else None
+
+    partition = {"key": "dagster/partition", "value": hour_key(hour_of(pipeline.clock.now()))}
+    job = {"repositoryLocationName": "palimpsest_pipeline", "repositoryName": "__repository__", "jobName": "full_cycle"}
+    with command(pipeline, postgres, tmp_path, "up", "--port", str(port)) as process:
+        run_id = until(launch, process)
+        until(lambda: details_answered(slow_world), process)
+        assert ask(TERMINATE, run=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+        until(lambda: ask(STATUS, run=run_id)["runOrError"]["status"] == "CANCELED", process)
+    check_cancelled(pipeline)
