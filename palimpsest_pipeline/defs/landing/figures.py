@@ -24,26 +24,26 @@ def stage_figures(n_rows: int, result: CycleResult, rows: Mapping[Platform, Row]
     ended = max((c.last_at for c in counts.values() if c.last_at), default=None)
     duration_s = (ended - began).total_seconds() if began and ended else 0.0
     least_s = max(floor_s({platform: c.durations_s for platform, c in counts.items()}, budgets).values(), default=0.0)
-    numbers: dict[str, float | str | None] = {"cycle_id": result.cycle.cycle_id, "status": result.status.value}
-    numbers |= {f"errors_{failure}": errors[failure] for failure in FailureClass}
+    numbers: dict[str, float | str | None] = {
+        "status": result.status.value,
+        "requests": sum(c.requests for c in counts.values()),
+        "requests_per_s": sparkline([at for row in rows.values() for at in row.arrived_at]),
+        "duration_s": _rounded(duration_s, 3),
+        "floor_s": _rounded(least_s, 3),
+        "ratio_to_floor": _rounded(duration_s / least_s, 3) if least_s else None,
+    }
     numbers |= {f"skew_ms_p{percent}": _rounded(percentile(result.skew_ms, percent), 1) for percent in (50, 95, 99)}
+    numbers |= {f"errors_{failure}": errors[failure] for failure in FailureClass}
     for run in result.runs:
         numbers[f"{run.platform}_status"] = run.status.value
         numbers[f"{run.platform}_listings"] = run.discovered
         numbers[f"{run.platform}_fetched"] = run.fetched
         numbers[f"clock_offset_s_{run.platform}"] = _rounded(run.clock_offset_s, 2)
     unknown = sorted(set(result.cycle.sr_ids) - {outcome.sr_id for outcome in result.outcomes})
-    return figures(
-        n_rows,
-        requests=sum(c.requests for c in counts.values()),
-        requests_per_s=sparkline([at for row in rows.values() for at in row.arrived_at]),
-        bytes=sum(c.bytes for c in counts.values()),
-        duration_s=_rounded(duration_s, 3),
-        floor_s=_rounded(least_s, 3),
-        ratio_to_floor=_rounded(duration_s / least_s, 3) if least_s else None,
-        unknown_sr_ids=", ".join(map(str, unknown)) or None,
-        **numbers,
-    )
+    numbers["unknown_sr_ids"] = ", ".join(map(str, unknown)) or None
+    numbers["bytes"] = sum(c.bytes for c in counts.values())
+    numbers["cycle_id"] = str(result.cycle.cycle_id)  # a name: nothing to plot
+    return figures(n_rows, **numbers)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
