@@ -1,13 +1,19 @@
 """A live cycle as the runs drive it: broken off half-way, refused, and with the older generation of BetPawa's interface."""
 
+import logging
 import signal
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
-from palimpsest_pipeline.defs.landing import live
+from palimpsest_pipeline.defs.landing import keeper, live
+from palimpsest_pipeline.defs.landing.recover import close_dead
 from palimpsest_pipeline.defs.launch import CANCELLED
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import EventOutcome
@@ -18,6 +24,8 @@ from palimpsest_pipeline.landing import LandingError
 from palimpsest_pipeline.scrape.sinks import HostView
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline.storage.database import DatabaseUnreachable
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 
 from .cycles import answered, every_listing, lines_of
@@ -57,6 +65,38 @@ class InterruptedAfter:
 
     def host(self, platform: Platform, view: HostView) -> None:
         pass
+
+
+class DatabaseAway(InterruptedAfter):
+    """A Watch: takes the database away once five askings are over and until all are, or for good; its keeper must have noticed before it goes on."""
+
+    def __init__(self, pipeline: Pipeline, server: EmbeddedPostgres, *, comes_back: bool) -> None:
+        super().__init__()
+        self.server, self.comes_back = server, comes_back
+        self.name = conninfo_to_dict(pipeline.database.conninfo)["dbname"]
+        self.left, self.noticed = 0, threading.Event()
+        self.warnings = logging.Handler(logging.WARNING)
+        self.warnings.emit = lambda record: self.noticed.set()  # type: ignore[method-assign]
+
+    def planned(self, platform: Platform, n: int) -> None:
+        self.left += n
+
+    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+        before, self.over = self.over, self.over + len(outcomes)
+        self.left -= len(outcomes)
+        if before < 5 <= self.over:
+            self.let_in(False)
+            keeper.log.addHandler(self.warnings)
+            assert self.noticed.wait(30)
+            keeper.log.removeHandler(self.warnings)
+        if not self.left and self.comes_back:
+            self.let_in(True)
+
+    def let_in(self, anybody: bool) -> None:
+        with psycopg.connect(self.server.libpq_url("postgres"), autocommit=True) as conn:
+            conn.execute(f"alter database {self.name} allow_connections {anybody}".encode())
+            if not anybody:
+                conn.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [self.name])
 
 
 def begun(pipeline: Pipeline, *sr_ids: int) -> live.Begun:
@@ -126,6 +166,26 @@ def test_a_landing_that_refuses_is_named_and_the_cycle_is_closed(start_simulator
     with pytest.raises(LandingError, match="cannot write to the landing"):
         live.run_discovery(pipeline, cycle, InterruptedAfter())
     assert ledger_of(pipeline)[0] is RunStatus.FAILED
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_database_that_goes_away_stops_no_fetching(
+    comes_back: bool, start_simulator: Start, make_pipeline: MakePipeline, postgres: EmbeddedPostgres
+) -> None:
+    pipeline = make_pipeline(start_simulator(20, 3), heartbeat_s=0.05, silent_after_s=0.1)
+    cycle = live.begin(pipeline, begun(pipeline), Scope.FULL)
+    live.run_discovery(pipeline, cycle, InterruptedAfter())
+    away = DatabaseAway(pipeline, postgres, comes_back=comes_back)
+    with nullcontext() if comes_back else pytest.raises(DatabaseUnreachable):
+        live.run_capture(pipeline, begun(pipeline), away)
+    assert (away.noticed.is_set(), away.left) == (True, 0)
+    (manifest,) = pipeline.landing.cycles()
+    assert (manifest.status, manifest.stages) == (RunStatus.COMPLETED, ("discovery", "capture"))
+    if not comes_back:
+        away.let_in(True)
+        assert close_dead(pipeline) == [cycle]
+    assert ledger_of(pipeline)[0] is (RunStatus.COMPLETED if comes_back else RunStatus.INTERRUPTED)
+    assert lines_of(pipeline) == dict.fromkeys(answered(pipeline), "completed")
 
 
 def test_asking_for_a_fixture_that_nobody_lists_opens_no_cycle(start_simulator: Start, make_pipeline: MakePipeline) -> None:
