@@ -9,7 +9,7 @@ import psycopg
 
 from ...domain.cycles import Cycle, CycleResult, EventOutcome
 from ...domain.words import FailureClass, Platform, RunStatus
-from ...landing import CycleWriter, LandingError
+from ...landing import CycleWriter
 from ...scrape import Engine, Tally, broken_off
 from ...scrape.sinks import Watch, Watches
 from ...storage import ledger
@@ -91,7 +91,7 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
             try:
                 if writer is not None:
                     writer.close(result.status, result.finished_at, [] if error else [stage.name])
-            except LandingError as refused:
+            except Exception as refused:  # noqa: BLE001 - whatever the store refuses with, the ledger must be closed
                 error = error or refused
                 result = stage.ended(error)
         result = stage.whole(result)

@@ -1,0 +1,69 @@
+"""Clocks that are off, kickoffs that are, cycles that are silent: what the checks say of them."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import dagster as dg
+
+from palimpsest_pipeline.defs import doctor
+from palimpsest_pipeline.defs.landing.checks import no_cycle_is_silent
+from palimpsest_pipeline.defs.launch import run_job
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
+from palimpsest_pipeline.domain.words import Platform, Scope, Trigger
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+
+ODDS, FIXTURES = dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["mart", "coverage_fixture"])
+
+
+def test_a_host_whose_clock_and_a_book_whose_kickoffs_are_an_hour_off_are_warned_of(
+    start_simulator: Callable[..., SimulatorProcess], make_pipeline: MakePipeline
+):
+    simulator = start_simulator(40, 3)
+    simulator.fault(Platform.BET9JA, "clock", offset_s=3600)
+    simulator.fault(Platform.SPORTYBET, "kickoffs", offset_s=3600)
+    pipeline = make_pipeline(simulator)
+    with dg.DagsterInstance.ephemeral() as instance:
+        outcome = run_job(instance, pipeline, "full_cycle", hour_of(pipeline.clock.now()))
+        assert outcome.success, outcome.error
+        keys = [dg.AssetCheckKey(ODDS, "clocks_of_the_hosts_agree"), dg.AssetCheckKey(ODDS, "every_platform_answered")]
+        keys.append(dg.AssetCheckKey(FIXTURES, "kickoffs_of_the_platforms_agree"))
+        found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    said = {key.name: record.event.dagster_event.event_specific_data for key, record in found.items()}
+    assert {name: check.passed for name, check in said.items()} == {
+        "clocks_of_the_hosts_agree": False,
+        "every_platform_answered": True,
+        "kickoffs_of_the_platforms_agree": False,
+    }
+    assert said["clocks_of_the_hosts_agree"].severity is dg.AssetCheckSeverity.WARN
+    assert "the clock of bet9ja is +36" in said["clocks_of_the_hosts_agree"].description
+    assert "sportybet" in said["kickoffs_of_the_platforms_agree"].description
+    with pipeline.connect() as conn:
+        assert conn.execute("select distinct status from ops.scrape_runs").fetchall() == [("completed",)]
+
+
+def test_a_cycle_that_is_silent_fails_a_check_until_the_doctor_closes_it(make_pipeline: MakePipeline):
+    pipeline = make_pipeline()
+    now = pipeline.clock.now()
+    cycle = Cycle(cycle_id_at(now), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, hour_of(now), now)
+
+    def check() -> dg.AssetCheckResult:
+        told = no_cycle_is_silent(dg.build_asset_check_context(), pipeline)
+        assert isinstance(told, dg.AssetCheckResult)
+        return told
+
+    with pipeline.connect() as conn:
+        ledger.open_batch(conn, cycle)
+    assert check().passed
+    with pipeline.connect() as conn:
+        conn.execute("update ops.scrape_batches set heartbeat_at = %s", [now - timedelta(minutes=1)])
+    silent = check()
+    assert (silent.passed, silent.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert str(cycle.cycle_id) in str(silent.description)
+    found = doctor.cycles(pipeline.settings)
+    assert found.ok
+    assert f"cycle {cycle.cycle_id} of {hour_key(now)}: its process died; closed" in found.detail
+    assert check().passed
+    assert doctor.cycles(pipeline.settings).detail == "none has died unnoticed"
