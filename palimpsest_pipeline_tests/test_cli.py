@@ -6,11 +6,14 @@ import socket
 import subprocess
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, Command, assert_one_clear_line, environment, free_port, ours
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 
@@ -122,6 +125,32 @@ def test_the_demo_prints_its_summary_and_leaves_no_process_behind(palimpsest: Co
     assert summary["matched"] + summary["home_only"] + summary["competitor_only"] == summary["fixtures"] > 0
     assert summary["prices"] > 1000
     assert ours(folder) == []
+
+
+@pytest.mark.slow
+def test_a_refresh_tells_per_platform_how_it_went_and_names_ids_that_nobody_lists(
+    palimpsest: Command, start_simulator: Callable[..., SimulatorProcess]
+):
+    simulator = start_simulator(20, 9)
+    world = {f"PALIMPSEST_{platform.upper()}__BASE_URL": url for platform, url in simulator.base_urls.items()}
+    scraped = json.loads(palimpsest("scrape", "--json", **world).stdout)
+    assert scraped["success"]
+    assert {p["platform"]: p["status"] for p in scraped["platforms"]} == dict.fromkeys(simulator.base_urls, "completed")
+    fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 3)
+    done = palimpsest("refresh", str(fixture["sr_id"]), "1", "--json", **world)
+    assert done.returncode == 3, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["success"], told["error"], told["unknown_sr_ids"]) == (True, None, [1])
+    assert set(told["timing"]) == {"startup_s", "scrape_s", "derive_s"}
+    assert all(seconds > 0 for seconds in told["timing"].values())
+    assert [(p["platform"], p["listings"]) for p in told["platforms"]] == [(p, len(ids)) for p, ids in sorted_by_platform(fixture["platforms"])]
+    assert all(p["status"] == "completed" and p["ms"] > 0 and p["failure"] is None for p in told["platforms"])
+    assert "SportRadar id 1:" in done.stderr
+    assert palimpsest("refresh", "1", **world).returncode == 1
+
+
+def sorted_by_platform(listings: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
+    return sorted(listings.items(), key=lambda item: list(Platform).index(Platform(item[0])))
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from ..scrape.tally import Counts, percentile
 LOG_EVERY_S: Final = 15.0
 WINDOW_S: Final = 5.0
 """Rates are those of so many seconds."""
-DRAWN_PER_S: Final = 3
+DRAWN_PER_S: Final = 2
 CLOSED: Final = HostView(0, 0, "closed")
 
 
