@@ -23,7 +23,7 @@ from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, S
 from palimpsest_pipeline.landing import LandingError
 from palimpsest_pipeline.scrape.sinks import HostView
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline.storage import ledger, ledger_readers
 from palimpsest_pipeline.storage.database import DatabaseUnreachable
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
@@ -112,6 +112,7 @@ def ledger_of(pipeline: Pipeline) -> tuple[RunStatus, dict[str, str], set[str]]:
     with pipeline.connect() as conn:
         (batch,) = ledger.last_batches(conn)
         runs = conn.execute("select platform, status, message from ops.scrape_runs").fetchall()
+        assert ledger_readers.unfilled(conn, batch.cycle.cycle_id) == []
     assert batch.finished_at is not None
     return batch.status, {platform: status for platform, status, _ in runs}, {message for *_, message in runs}
 

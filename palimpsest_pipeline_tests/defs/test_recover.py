@@ -19,7 +19,7 @@ from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import RunStatus, Scope, Trigger
 from palimpsest_pipeline.scrape.sinks import Watches
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline.storage import ledger, ledger_readers
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 
 from . import dying
@@ -56,6 +56,7 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
     assert replays_asked_for(pipeline) == [(str(dead.cycle.cycle_id), hour_key(dead.cycle.partition_hour))]
     with pipeline.connect() as conn:
         (closed,) = ledger.last_batches(conn)
+        assert ledger_readers.unfilled(conn, dead.cycle.cycle_id) == []
     assert closed.status is RunStatus.INTERRUPTED
     (manifest,) = pipeline.landing.cycles()
     assert (manifest.status, manifest.stages) == (RunStatus.INTERRUPTED, ("discovery",))
@@ -80,6 +81,7 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
     assert pipeline.landing.cycles()[0].stages == ("discovery", "capture")
     with pipeline.connect() as conn:
         assert ledger.last_batches(conn)[0].status is RunStatus.COMPLETED
+        assert ledger_readers.unfilled(conn, dead.cycle.cycle_id) == []
         ((fetched, attempts),) = conn.execute(
             "select (select sum(fetched) from ops.scrape_runs), (select sum(attempts) from ops.event_scrape_status)"
         ).fetchall()
