@@ -101,6 +101,8 @@ class Engine:
         self._keys = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._wake_at: float | None = None
+        """When it goes off. Not every loop's timers can say."""
         self._soon: asyncio.Handle | None = None
         self._states: dict[Platform, str] = {}
         self._last_failure: dict[Platform, FailureClass] = {}
@@ -201,14 +203,15 @@ class Engine:
             self._set_timer(self._scheduler.wake_at())
 
     def _set_timer(self, wake_at: float | None) -> None:
+        if self._wake_at == wake_at:
+            return
         if self._timer is not None:
-            if self._timer.when() == wake_at:
-                return
             self._timer.cancel()
+        self._wake_at = wake_at
         self._timer = None if wake_at is None else self._loop.call_at(wake_at, self._wake)
 
     def _wake(self) -> None:
-        self._timer = None
+        self._timer = self._wake_at = None
         self._pump()
 
     def _start(self, start: Start) -> None:
