@@ -144,7 +144,8 @@ def run_watched(found: Any, job: str, hour: datetime | None, trigger: str, sr_id
     with open_instance(found.settings) as instance, terminal() as console, bars(board, console):
         watched = replace(found, progress=board)
         outcome = run_job(instance, watched, job, hour or hour_of(found.clock.now()), trigger=Trigger(trigger), sr_ids=sr_ids)
-    say(f"start-up {outcome.startup_s:.1f} s, scrape {outcome.scrape_s:.1f} s, derivation {outcome.derive_s:.1f} s")
+    if outcome.success:
+        say(f"start-up {outcome.startup_s:.1f} s, scrape {outcome.scrape_s:.1f} s, derivation {outcome.derive_s:.1f} s")
     return outcome
 
 
