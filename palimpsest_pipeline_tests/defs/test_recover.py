@@ -89,15 +89,22 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
     assert attempts <= details_asked(simulator).total()  # answers that died with the process are known to nobody
 
 
-def test_another_try_after_its_hour_is_refused_and_the_dead_cycle_closed(make_pipeline: MakePipeline):
+@pytest.mark.parametrize("scope", [Scope.EVENTS, Scope.FULL])
+def test_another_try_after_its_hour_is_refused_and_the_dead_cycle_closed_and_derived(scope: Scope, make_pipeline: MakePipeline):
     pipeline = make_pipeline()
     hour = hour_of(pipeline.clock.now())
-    cycle = live.begin(pipeline, live.Begun(hour, Trigger.ON_DEMAND, "first", (7,)), Scope.EVENTS)
+    cycle = live.begin(pipeline, live.Begun(hour, Trigger.MANUAL, "first"), scope)
     assert recover.close_dead(pipeline) == []  # it gave a sign of life just now
-    later = make_pipeline(clock_offset_s=2 * 3600)
+    later, again = make_pipeline(clock_offset_s=2 * 3600), live.Begun(hour, Trigger.MANUAL, "second", repeats=("first",))
     with pytest.raises(live.NotLive, match=f"{hour_key(hour)} cannot be scraped.*palimpsest backfill"):
-        live.run_capture(later, live.Begun(hour, Trigger.ON_DEMAND, "second", (7,), repeats=("first",)), Watches())
+        if scope is Scope.FULL:
+            live.begin(later, again, scope)
+        else:
+            live.run_capture(later, again, Watches())
     with pipeline.connect() as conn:
         (closed,) = ledger.last_batches(conn)
     assert (closed.cycle, closed.status) == (cycle, RunStatus.INTERRUPTED)
     assert closed.finished_at == closed.heartbeat_at
+    outcome = run_here(pipeline, "replay", hour)  # of nothing: it died before anything was landed
+    assert outcome.success, outcome.error
+    assert replays_asked_for(pipeline) == []

@@ -52,9 +52,9 @@ def check_hour_is_live(hour: datetime, now: datetime, grace_minutes: int) -> Non
 
 def begin(pipeline: Pipeline, begun: Begun, scope: Scope) -> Cycle:
     """A new cycle, written to the ledger, where those whose process died are closed first. Raises NotLive for a past hour."""
+    recover.close_dead(pipeline, begun.repeats)
     now = pipeline.clock.now()
     check_hour_is_live(begun.hour, now, pipeline.settings.grace_minutes)
-    recover.close_dead(pipeline, begun.repeats)
     with pipeline.connect() as conn:
         cycle_id = cycle_id_at(now)
         while ledger.batch(conn, cycle_id) is not None:
