@@ -103,7 +103,7 @@ class Scheduler:
     - A host that is open is waited for, for at most `split_after_s` since it left closed; then it is left out, and jobs start on their other
       hosts. One that probes is sent one ask: of those with the fewest attempts, the best; what else waits of its job goes along if it finds room.
       One that is shut is asked nothing more.
-    - A blocking host is not waited for: when nothing else is left to do, it is shut.
+    - A blocking host is not waited for: it is left out at once, and shut when nothing else is left to do.
     """
 
     def __init__(
@@ -227,7 +227,8 @@ class Scheduler:
     # How hosts are asked
 
     def _left_out_at(self, host: _Host) -> float | None:
-        return None if host.breaker.opened_at is None else host.breaker.opened_at + self._split_after_s
+        opened_at = host.breaker.opened_at
+        return None if opened_at is None else opened_at + (0.0 if host.breaker.blocked else self._split_after_s)
 
     def _look_at(self, host: _Host) -> None:
         """Lets time take effect on it, and draws the consequences."""
