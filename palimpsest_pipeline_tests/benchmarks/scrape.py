@@ -229,7 +229,8 @@ def table(found: dict[str, Any]) -> Table:
         f"Discovery {found['discovery_s']:.1f} s. Floor: {floors}.",
         f"CPU {found['cpu_ms_per_request']:.2f} ms a request of {found['mb_per_request']:.2f} MB, {found['cpu_ratio_to_floor']:.2f} times the floor "
         f"client's {found['floor_client_cpu_ms_per_request']:.2f}. Memory {memory}.",
-        f"Simulator: {simulator['cpu_share_of_a_core']:.0%} of a core, late by {simulator['late_p50_ms']:.1f} ms (p95 {simulator['late_p95_ms']:.1f}).",
+        f"Simulator: {simulator['cpu_share_of_a_core']:.0%} of a core, late by {simulator['late_p50_ms']:.1f} ms (p95 "
+        f"{simulator['late_p95_ms']:.1f}).",
         f"The box: {box['cores']} cores, {box['idle_share']:.0%} idle, load {box['load_before']:.1f} before and {box['load_after']:.1f} after.",
     )
     title = f"{found['fixtures']} fixtures in {found['requests']} requests, latencies and gaps times {found['scale']:g}"
