@@ -103,11 +103,13 @@ class Breaker:
 
     def _blocked(self, probe: bool, now: float) -> None:
         self._blocks += 1
-        if probe:
+        if probe and self.blocked:
             self.shut("blocked, and still so when asked again")
         elif self._blocks >= self._rule.blocks_in_a_row and not self.blocked:
             self.blocked = True
             self._open(f"blocked {self._blocks} times in a row", self._rule.block_pause_s, now)
+        elif probe:
+            self._probed_in_vain(now)
 
     def _asked_to_pause(self, probe: bool, told_s: float | None, now: float) -> None:
         if told_s and told_s > self._rule.longest_told_s:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from ..domain.cycles import EventOutcome
 from ..domain.exchange import Answer, Request
@@ -19,6 +19,7 @@ from ..domain.words import FailureClass, Platform
 from ..wire import PlatformClient
 from ..wire.client import Judge
 from ..wire.failures import retry_after_s
+from ..wire.rules import RULES, Bears
 from .budget import PATIENCE, Budget
 from .guard import words
 from .outcomes import cancelled, not_asked, outcome_of
@@ -26,6 +27,9 @@ from .scheduler import Ask, Job, Over, Rank, Scheduler, Start
 from .sinks import AnswerSink, HostView, Watch, Watches
 
 log = logging.getLogger(__name__)
+
+_AGAINST_HOST: Final = (Bears.ERROR, Bears.BLOCK, Bears.PAUSE)
+"""What may shut a host, and so be why a request was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,7 @@ class Engine:
         return self._keys
 
     def _pump_soon(self) -> None:
-        # Once for all that is submitted in one go: the first one submitted is not the first one in rank.
+        # Once for all that is submitted in one go: the first one submitted is not the first one in rank. And once for all answers that came together.
         if self._soon is None:
             self._soon = self._loop.call_soon(self._pump)
 
@@ -231,7 +235,7 @@ class Engine:
         except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             self._fail(error)
         else:
-            self._pump()
+            self._pump_soon()
 
     async def _send(self, request: Request, attempt: int) -> Answer:
         host = self.hosts[request.platform]
@@ -248,7 +252,7 @@ class Engine:
         """After the sink, everyone else: those who look on, the ledger line, the scheduler."""
         self.watches.answered(answer)
         self._note(question, answer, self._questions[key][1])
-        if answer.failure is not None:
+        if answer.failure is not None and RULES[answer.failure].bears in _AGAINST_HOST:
             self._last_failure[answer.request.platform] = answer.failure
         self._scheduler.answered(key, answer.failure, retry_after_s(answer.headers, answer.received_at), self._loop.time())
 

@@ -76,7 +76,7 @@ class _Job:
     """Not over yet."""
     waiting: dict[int, _Ask] = field(default_factory=dict)
     passes: int = 0
-    """How often a later job took a slot or a turn of a host that this one waits for."""
+    """How often since its last start a later job took a slot or a turn of a host that this one waits for."""
     withdrawn: bool = False
     ticket: int = 0
     """Of its present place in a queue and among the sleeping; places with an older ticket are void."""
@@ -256,8 +256,10 @@ class Scheduler:
             self._place(ask.job)
 
     def _stop_waiting_for_blocking_hosts(self) -> None:
-        waited_for = [host for host in self._hosts.values() if host.waiting]
-        if not self._under_way and all(host.breaker.blocked and host.breaker.state is State.OPEN for host in waited_for):
+        if self._under_way:
+            return
+        waited_for = [host for host in self._hosts.values() if host.waiting or host.following]
+        if all(host.breaker.blocked and host.breaker.state is State.OPEN for host in waited_for):
             for host in waited_for:
                 host.breaker.shut(f"{host.breaker.reason}; nothing else was left to do")
                 self._look_at(host)
@@ -270,11 +272,11 @@ class Scheduler:
     def _place(self, job: _Job) -> None:
         """Puts it where it belongs by what of it waits: in the queue of its need, or to sleep until it is due, or, with parts to come, both."""
         job.ticket = next(self._tickets)
-        self._lacking = None
         times = [ask.not_before for ask in job.waiting.values()]
         latest = min(times, default=inf) + self._together_s
         due_at = max((at for at in times if at <= latest), default=inf)
         if due_at <= self._now:
+            self._lacking = None
             n = Counter(ask.host for ask in job.waiting.values() if ask.not_before <= self._now)
             need = tuple((host, min(n[host], host.budget.max_in_flight)) for host in self._hosts.values() if host in n)
             heappush(self._queues.setdefault(need, []), (job.rank, job.number, job.ticket, job))
@@ -286,7 +288,7 @@ class Scheduler:
             host.reckon_room(self._now, anew=True)
         if self._lacking is not None and all(host.room < n for host, n in self._lacking.items()):
             return
-        lacking = self._lacking = {}  # Void again as soon as something starts.
+        lacking = self._lacking = {}  # Void again where what starts leaves a part that is due.
         heads = [(head, need) for need in self._queues if (head := self._head(need))]
         heapify(heads)
         passed: list[tuple[_Job, _Need]] = []
@@ -303,6 +305,7 @@ class Scheduler:
                     self._keep(need)
                 continue
             self._start(job, need)
+            job.passes = 0
             hosts = {host for host, _ in need}
             for other, others_need in passed:
                 if any(host in hosts for host, _ in others_need):

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 import aiohttp
@@ -147,6 +148,7 @@ def whole_seconds(value: str | None) -> float | None:
     return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
 
+@lru_cache(maxsize=256)
 def http_date(value: str | None) -> datetime | None:
     """A header's instant; None when absent or unreadable."""
     try:

@@ -141,6 +141,25 @@ def test_a_blocked_probe_shuts_it() -> None:
     assert host.answer(Bears.BLOCK, 60.0) is State.SHUT
 
 
+def test_a_probe_that_is_the_first_block_is_a_bad_one() -> None:
+    host = failed()
+    host.at(2.0)
+    assert host.answer(Bears.BLOCK, 2.0) is State.OPEN
+    assert (host.breaker.until, host.breaker.blocked) == (6.0, False)
+    host.at(6.0)
+    assert host.answer(Bears.GOOD, 6.0) is State.CLOSED
+
+
+def test_probes_that_are_blocked_in_a_row_are_blocks_like_others() -> None:
+    host = failed()
+    for now, until in ((2.0, 6.0), (6.0, 14.0), (14.0, 74.0)):
+        host.at(now)
+        assert host.answer(Bears.BLOCK, now) is State.OPEN
+        assert host.breaker.until == until
+    assert (host.breaker.blocked, host.breaker.reason) == (True, "blocked 3 times in a row")
+    assert host.at(60.0) is State.SHUT, "open for so long without one good answer"
+
+
 def test_a_good_answer_that_was_under_way_closes_it() -> None:
     host = Host()
     early = host.start(0.0)

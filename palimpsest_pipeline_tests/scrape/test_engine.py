@@ -51,10 +51,10 @@ class Diary:
         self.lines.append(f"{platform} {view.state}")
 
 
-def gated(gate: asyncio.Event) -> Responder:
+def gated(gate: asyncio.Event, then: Responder | None = None) -> Responder:
     async def respond(request: web.Request) -> web.StreamResponse:
         await gate.wait()
-        return await answering()(request)
+        return await (then or answering())(request)
 
     return respond
 
@@ -294,6 +294,23 @@ async def test_whatever_one_host_does_the_others_lose_nothing_and_it_is_asked_no
     assert unasked
     assert {a.request.external_id for a in world.sink.of(S) if not a.attempt} == unasked, "that it was not asked is landed too"
     assert diary.lines.count("sportybet shut") == 1
+
+
+async def test_what_was_not_asked_failed_as_that_for_which_its_host_is_asked_no_more() -> None:
+    async with open_world(lambda _: replace(QUICK, breaker=replace(HASTY, blocks_in_a_row=2, block_pause_s=60))) as world:
+        gate = asyncio.Event()
+        world.hosts[S].script("/detail/1", answering(403))
+        world.hosts[S].script("/detail/2", answering(403))
+        world.hosts[S].script("/detail/3", gated(gate, answering(418)))
+        async with world.engine() as engine:
+            *blocked, odd = (engine.submit((n,), [detail(S, n)]) for n in (1, 2, 3))
+            asked = await all_of(*blocked)
+            late = engine.submit((4,), [detail(S, 4)])
+            gate.set()
+            asked += await all_of(odd, late)
+    failures = [one.outcome.failure for one in asked]
+    assert failures == [FailureClass.BLOCKED, FailureClass.BLOCKED, FailureClass.PERMANENT, FailureClass.BLOCKED]
+    assert [one.outcome.attempts for one in asked] == [1, 1, 1, 0]
 
 
 async def test_a_host_that_comes_back_gets_every_request_and_none_is_lost() -> None:

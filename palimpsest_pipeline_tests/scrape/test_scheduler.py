@@ -253,6 +253,23 @@ def test_slots_are_kept_from_the_pass_on_that_was_one_too_many() -> None:
     assert it.due(0.0) == [Start(10, 1), Start(30, 1), Start(40, 1)]
 
 
+def test_what_a_job_was_passed_over_for_is_settled_when_it_starts() -> None:
+    it = scheduler(budgets={A: Budget(1, backoff_jitter=False), B: Budget(2, backoff_jitter=False)}, patience=2)
+    for number, hosts in enumerate([(A,), (A, B), (B,), (B,)], 1):
+        it.add(job(number, *hosts), 0.0)
+    assert it.due(0.0) == [Start(10, 1), Start(30, 1), Start(40, 1)]
+    for key in (10, 30, 40):
+        it.answered(key, None, None, 1.0)
+    assert it.due(1.0) == [Over(10, ""), Over(30, ""), Over(40, ""), Start(20, 1), Start(21, 1)]
+    it.answered(20, TRANSIENT, None, 2.0)
+    it.answered(21, TRANSIENT, None, 2.0)
+    it.add(job(7, A), 2.0)
+    assert it.due(2.0) == [Start(70, 1)]
+    it.add(job(8, B), 2.5)
+    it.add(job(9, B), 2.5)
+    assert it.due(2.5) == [Start(80, 1), Start(90, 1)], "its further tries are passed over as often as others"
+
+
 def test_after_enough_passes_turns_are_kept() -> None:
     it = scheduler(budgets={A: Budget(1), B: Budget(9, min_gap_s=1.0)}, patience=1)
     it.add(job(1, A), 0.0)
@@ -400,3 +417,16 @@ def test_a_blocking_host_is_left_out_at_once_and_shut_when_nothing_else_is_left_
     it.answered(10, None, None, 7.0)
     assert it.due(7.0) == [Over(10, ""), Over(11, "not asked: blocked 3 times in a row; nothing else was left to do")]
     assert it.idle
+
+
+def test_a_request_that_has_its_slot_and_waits_for_its_turn_is_something_left_to_do() -> None:
+    it = scheduler(budgets={A: Budget(4, min_gap_s=1.0)})
+    fail_until_open(it, B, BLOCKED, 0.0)
+    it.add(job(1, B), 0.0)
+    it.add(job(2, A, A), 0.0)
+    assert it.due(0.0) == [Start(20, 1)]
+    it.answered(20, None, None, 0.5)
+    assert it.due(0.5) == [Over(20, "")]
+    assert it.due(1.0) == [Start(21, 1)]
+    it.answered(21, None, None, 1.5)
+    assert it.due(1.5) == [Over(21, ""), Over(10, "not asked: blocked 3 times in a row; nothing else was left to do")]
