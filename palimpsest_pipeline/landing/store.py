@@ -305,7 +305,7 @@ class CycleWriter:
         self._pending: deque[tuple[Platform, list[Answer]]] = deque()
         self._busy = False
         self._closing = False
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
     def _first_free_numbers(self) -> dict[Platform, int]:
@@ -374,7 +374,7 @@ class CycleWriter:
             try:
                 segment = self._write(*work)
                 self._written[segment.name] = segment
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where answers are appended
+            except BaseException as error:  # noqa: BLE001 - a panic of Polars too: it is raised where answers are appended, who would wait for ever
                 self._error = self._error or error
             finally:
                 del work  # not to hold its answers while waiting for the next

@@ -19,6 +19,7 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete, daily_bytes
 from palimpsest_pipeline.landing.schema import LISTINGS, answers_of, frame_of
+from palimpsest_pipeline.landing.store import PENDING_SEGMENTS
 
 HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
 RECEIVED = datetime(2026, 6, 26, 10, 25, 3, 123456, tzinfo=UTC)
@@ -289,6 +290,28 @@ def test_a_segment_that_cannot_be_written_ends_the_scrape_and_leaves_the_others_
     [manifest] = landing.cycles()
     assert (manifest.status, manifest.stages) == (RunStatus.FAILED, ("capture",))
     assert landing.read(manifest)["external_id"].to_list() == ["0"]
+
+
+def test_a_panic_on_the_writers_thread_is_raised_and_nobody_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Panic(BaseException):
+        """As Polars' own: no Exception."""
+
+    def panic(path: UPath, content: bytes) -> None:
+        raise Panic
+
+    writer = CycleWriter(Landing(tmp_path), cycle(), flush_answers=1)
+    monkeypatch.setattr(writer, "_write", panic)
+    raised = 0
+    for number in range(PENDING_SEGMENTS + 3):
+        try:
+            writer.append(answer(number))
+        except Panic:
+            raised += 1
+        with writer._changed:
+            assert writer._changed.wait_for(lambda: not writer._pending and not writer._busy, PATIENCE_S)
+    assert raised == PENDING_SEGMENTS + 2
+    with pytest.raises(Panic):
+        writer.close(RunStatus.FAILED, RECEIVED)
 
 
 def test_memory_does_not_grow_with_the_cycle(tmp_path: Path) -> None:
