@@ -49,7 +49,7 @@ class PlatformSettings(BaseModel):
     backoff_max_s: float = Field(default=10, ge=0, description="... up to this. Each wait is drawn at random up to its bound, seconds")
     stall_s: float = Field(default=10, gt=0, description="A request under way for so long, and nothing answered: the host is left alone for a while")
     give_up_s: float = Field(default=60, gt=0, description="Left alone for so long without one good answer: not asked any more in this scrape")
-    max_body_bytes: int = Field(default=32 * 2**20, ge=1024, description="Largest body taken, after decompression")
+    max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Largest body taken, after decompression")
 
 
 class BetpawaSettings(PlatformSettings):

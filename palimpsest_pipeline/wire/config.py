@@ -24,7 +24,7 @@ class HostConfig:
     """Longest silence between two pieces of an answer."""
     total_timeout_s: float = 45.0
     """One attempt from its start to its last byte."""
-    max_body_bytes: int = 32_000_000
+    max_body_bytes: int = 8 * 2**20
     """Largest body taken, after decompression."""
 
     def __post_init__(self) -> None:
