@@ -60,10 +60,10 @@ def full_cycle_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     job=replay,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Closes cycles whose process died and derives what they had landed. On unless switched off: it asks no platform.",
+    description="Closes cycles whose process died, and derives what those landed that were ended early. On unless switched off: it asks no platform.",
 )
 def dead_cycles(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest]:
-    """One replay of the hour for each interrupted cycle that nothing is derived from, whoever closed it; never a second one for the same cycle."""
+    """One replay of the hour for each cycle that was ended early and nothing is derived from, whoever closed it; never a second one for the same."""
     close_dead(pipeline)
     with pipeline.connect() as conn:
         left = [batch.cycle for batch in ledger.underived(conn)]

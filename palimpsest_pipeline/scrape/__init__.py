@@ -4,7 +4,7 @@ from .capture import capture
 from .cycle import Scraped, hosts, run_cycle
 from .discovery import discover
 from .engine import Engine, Host
-from .outcomes import broken_off, discovery_result, outcomes_of_landed, tallies_of_landed
+from .outcomes import broken_off, discovery_result, outcomes_of_landed, running, tallies_of_landed
 from .tally import Tally
 from .targets import targets
 
@@ -20,6 +20,7 @@ __all__ = [
     "hosts",
     "outcomes_of_landed",
     "run_cycle",
+    "running",
     "tallies_of_landed",
     "targets",
 ]

@@ -17,7 +17,7 @@ from .budget import Budget
 from .floor import floor_s
 from .tally import Counts, Tally, percentile
 
-_WORST_FIRST: Final = (RunStatus.INTERRUPTED, RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.PARTIAL, RunStatus.COMPLETED)
+_WORST_FIRST: Final = (RunStatus.RUNNING, RunStatus.INTERRUPTED, RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.PARTIAL, RunStatus.COMPLETED)
 
 
 def outcome_of(last: Answer, first_at: datetime) -> EventOutcome:
@@ -78,6 +78,15 @@ def capture_result(
     runs = merged(earlier.runs if earlier else (), _capture_runs(tally, budgets, finished_at))
     outcomes = tuple(tally.outcomes)
     return CycleResult(cycle, cycle_status(run.status for run in runs), finished_at, runs, outcomes, tuple(skews_ms(outcomes)))
+
+
+def running(tally: Tally, now: datetime, earlier: CycleResult | None = None) -> list[PlatformRun]:
+    """A run per platform that has been asked, as far as it is while the stage goes on; targets are the listings whose asking is over."""
+    runs = []
+    for platform, counts in tally.counts.items():
+        mine = [outcome for outcome in tally.outcomes if outcome.platform is platform]
+        runs.append(_run(platform, counts, now, status=RunStatus.RUNNING, targets=len(mine), fetched=_fetched(mine)))
+    return [replace(run, status=RunStatus.RUNNING) for run in merged(earlier.runs if earlier else (), runs)]
 
 
 def broken_off(

@@ -32,7 +32,7 @@ class Batch:
 
 
 def open_batch(conn: psycopg.Connection, cycle: Cycle) -> None:
-    """Write the batch as running. Opening it again (a run that is resumed) makes it running again."""
+    """Write the batch as running. Opening it again (for its next stage, by a run that is resumed) makes it and its platforms' parts run again."""
     conn.execute(
         """
         insert into ops.scrape_batches
@@ -52,6 +52,7 @@ def open_batch(conn: psycopg.Connection, cycle: Cycle) -> None:
             cycle.started_at,
         ],
     )
+    conn.execute("update ops.scrape_runs set status = 'running' where cycle_id = %s", [cycle.cycle_id])
 
 
 def heartbeat(conn: psycopg.Connection, cycle_id: int) -> bool:
@@ -163,11 +164,12 @@ def claim_dead(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequenc
 
 
 def underived(conn: psycopg.Connection) -> list[Batch]:
-    """Interrupted batches from whose landed answers nothing is derived yet, oldest first."""
+    """Batches that were ended before their answers were derived (interrupted, cancelled, failed), and from which nothing is yet; oldest first."""
     return _batches(
         conn,
         """
-        where status = 'interrupted' and not exists (select from core.cycle_products p where p.cycle_id = scrape_batches.cycle_id)
+        where status in ('interrupted', 'cancelled', 'failed')
+            and not exists (select from core.cycle_products p where p.cycle_id = scrape_batches.cycle_id)
         order by cycle_id
         """,
         [],

@@ -41,8 +41,9 @@ FIXTURES_OF_DAGSTER_RUN_SQL: Final = """
     select distinct s.sr_id from ops.scrape_batches b join ops.event_scrape_status s using (cycle_id)
     where b.run_id = %s and s.sr_id is not null order by s.sr_id
 """
-LAST_OF_HOUR: Final = "select max(cycle_id) from ops.scrape_batches where partition_hour = %s and status in ('completed', 'partial', 'failed')"
-"""The hour's last cycle that came to its own end; one cancelled or interrupted has not, and shows no fault of a platform."""
+UNENDED: Final = "select cycle_id from ops.scrape_batches where status in ('running', 'cancelled', 'interrupted')"
+"""Cycles that have not come to their own end. What they lack shows no fault of a platform."""
+LAST_OF_HOUR: Final = f"select max(cycle_id) from ops.scrape_batches where partition_hour = %s and cycle_id not in ({UNENDED})"
 FAILED_SQL: Final = f"""
     select r.platform, r.message from ops.scrape_runs r where r.status = 'failed' and r.cycle_id = ({LAST_OF_HOUR}) order by r.platform
 """
@@ -100,13 +101,18 @@ def fixtures_of_dagster_run(conn: psycopg.Connection, run_id: str) -> list[int]:
 
 
 def failed_platforms(conn: psycopg.Connection, hour: datetime) -> list[str]:
-    """A line for each platform that came to nothing in the hour's last cycle that came to its own end; one cancelled or interrupted has not."""
+    """A line for each platform that came to nothing in the hour's last cycle that came to its own end."""
     return [f"{platform} failed: {message}" for platform, message in conn.execute(FAILED_SQL, [hour]).fetchall()]
 
 
 def clock_offsets_s(conn: psycopg.Connection, hour: datetime) -> dict[Platform, float]:
     """How far each host's clock is ahead of ours, in the hour's last cycle that came to its own end; hosts that do not tell are left out."""
     return {Platform(platform): offset_s for platform, offset_s in conn.execute(OFFSETS_SQL, [hour]).fetchall()}
+
+
+def unended(conn: psycopg.Connection) -> list[int]:
+    """Cycles that have not come to their own end (see `UNENDED`)."""
+    return [cycle_id for (cycle_id,) in conn.execute(UNENDED).fetchall()]
 
 
 def skew_ms(conn: psycopg.Connection, cycle_id: int) -> pl.Series:

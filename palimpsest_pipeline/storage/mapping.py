@@ -7,6 +7,7 @@ import polars as pl
 import psycopg
 
 from .frames import INSTANT, copy_rows, read_frame
+from .ledger_readers import UNENDED
 from .marts import frame_schema
 
 LEDGER_LOCK: Final = 7_201_905_117
@@ -53,12 +54,13 @@ MATCHES_SQL: Final = """
     from core.listing_observations o join core.listing_claims c using (listing_id, claim_hash)
     where o.cycle_id = %s
 """
-RATES_SQL: Final = """
+RATES_SQL: Final = f"""
     select m.cycle_id, m.platform, sum(m.n_mapped)::float8 / sum(m.n_markets_seen) as mapped_rate
     from mart.mapping_coverage m
     where m.cycle_id in (
         select c.cycle_id from core.cycles c
-        where c.scope = 'full' and c.cycle_id <= %s and exists (select from mart.mapping_coverage x where x.cycle_id = c.cycle_id)
+        where c.scope = 'full' and c.cycle_id <= %s
+            and c.cycle_id not in ({UNENDED}) and exists (select from mart.mapping_coverage x where x.cycle_id = c.cycle_id)
         order by c.cycle_id desc limit 2
     )
     group by m.cycle_id, m.platform
@@ -95,5 +97,5 @@ def ranking(conn: psycopg.Connection) -> pl.DataFrame:
 
 
 def mapped_rates(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """cycle_id, platform, mapped_rate of the last full cycle up to `cycle_id` and of the one before it, oldest first."""
+    """cycle_id, platform, mapped_rate of the last full cycle up to `cycle_id` that came to its own end and of the one before it, oldest first."""
     return read_frame(conn, RATES_SQL, [cycle_id], {"cycle_id": pl.Int64, "platform": pl.String, "mapped_rate": pl.Float64})

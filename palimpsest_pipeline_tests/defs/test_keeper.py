@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.defs.landing.keeper import Keeper
-from palimpsest_pipeline.domain.cycles import Cycle, EventOutcome
+from palimpsest_pipeline.domain.cycles import Cycle, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.storage import ledger
 from palimpsest_pipeline.storage.database import DatabaseUnreachable
@@ -16,6 +16,7 @@ from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 AT = datetime(2026, 6, 26, 19, 5, tzinfo=UTC)
 CYCLE = Cycle(20260626190500000, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, AT.replace(minute=0), AT)
+PART = PlatformRun(Platform.BETPAWA, RunStatus.RUNNING, AT, AT, 5, 4, 3, 9, 1234, {}, 10.5, 20.0)
 LINES = "select external_id from ops.event_scrape_status order by external_id"
 
 
@@ -46,7 +47,7 @@ def test_lines_and_signs_of_life_are_there_while_the_cycle_runs_also_after_the_d
         ledger.open_batch(conn, CYCLE)
         conn.execute("update ops.scrape_batches set heartbeat_at = %s", [AT])
     away = Away(pipeline.connect, tries)
-    with caplog.at_level(logging.WARNING), Keeper(away, CYCLE.cycle_id, beat_s=0.01) as keeper:
+    with caplog.at_level(logging.WARNING), Keeper(away, CYCLE.cycle_id, 0.01, lambda: [PART]) as keeper:
         keeper.settled([line("1"), line("2"), line("")])
         assert away.back.wait(30)
         keeper.settled([line("3")])
@@ -55,6 +56,7 @@ def test_lines_and_signs_of_life_are_there_while_the_cycle_runs_also_after_the_d
             while conn.execute(LINES).fetchall() != [("1",), ("2",), ("3",)]:
                 pass
             assert ledger.running_batches(conn, 60)
+            assert conn.execute("select platform, status, fetched from ops.scrape_runs").fetchall() == [("betpawa", "running", 3)]
     assert [record.getMessage() for record in caplog.records] == [f"cycle {CYCLE.cycle_id}: not written down for now: nobody answers"] * (tries > 0)
 
 

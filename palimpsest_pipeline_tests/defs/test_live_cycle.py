@@ -8,17 +8,21 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.jobs import dead_cycles
 from palimpsest_pipeline.defs.landing import keeper, live
+from palimpsest_pipeline.defs.landing.assets import discovery_payloads
 from palimpsest_pipeline.defs.landing.recover import close_dead
 from palimpsest_pipeline.defs.launch import CANCELLED
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import EventOutcome
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.domain.instants import hour_of
+from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import LandingError
 from palimpsest_pipeline.scrape.sinks import HostView
@@ -216,3 +220,46 @@ def test_the_older_generation_of_betpawas_interface_gives_the_same_tables(start_
         if odds is not None
     }
     assert len(found) > 100
+
+
+def test_between_its_stages_a_cycle_is_running_and_is_found_when_the_next_one_never_comes(
+    start_simulator: Start, make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise RuntimeError("the step could not be started")
+
+    monkeypatch.setattr(live, "run_capture", never)
+    pipeline = make_pipeline(start_simulator(20, 3), heartbeat_s=0.05, silent_after_s=0.1)
+    assert run_here(pipeline, "full_cycle").error == "the step could not be started"
+    with pipeline.connect() as conn:
+        (batch,) = ledger.last_batches(conn)
+        runs = conn.execute("select distinct status, requests > 0 from ops.scrape_runs").fetchall()
+        assert ledger_readers.unended(conn) == [batch.cycle.cycle_id]
+    assert (batch.status, runs) == (RunStatus.RUNNING, [("running", True)])
+    while not (closed := close_dead(pipeline)):
+        pass
+    assert closed == [batch.cycle]
+    assert ledger_of(pipeline)[:2] == (RunStatus.INTERRUPTED, dict.fromkeys(Platform, "interrupted"))
+
+
+def test_a_discovery_without_a_capture_after_it_completes_its_cycle(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(start_simulator(20, 3))
+    hour = hour_key(hour_of(pipeline.clock.now()))
+    assert dg.materialize([discovery_payloads], partition_key=hour, resources={"pipeline": pipeline}).success
+    assert ledger_of(pipeline) == (RunStatus.COMPLETED, dict.fromkeys(Platform, "completed"), {""})
+
+
+def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_platform(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(start_simulator(40, 3))
+    assert run_here(replace(pipeline, progress=InterruptedAfter(8)), "full_cycle").cancelled
+    with dg.build_sensor_context(resources={"pipeline": pipeline}) as context:
+        ((cycle_id, hour),) = [(request.run_key, request.partition_key) for request in dead_cycles(context)]
+    with dg.DagsterInstance.ephemeral() as instance:
+        replayed = defs.resolve_job_def("replay").execute_in_process(instance=instance, partition_key=hour, resources={"pipeline": pipeline})
+    said = {check.check_name: check.passed for check in replayed.get_asset_check_evaluations()}
+    with pipeline.connect() as conn:
+        quality = conn.execute("select count(*) from mart.run_quality where cycle_id = %s and completeness = 'failed'", [cycle_id]).fetchone()
+    assert quality != (0,)
+    assert said["no_stage_is_empty"]
+    with dg.build_sensor_context(resources={"pipeline": pipeline}) as context:
+        assert list(dead_cycles(context)) == []

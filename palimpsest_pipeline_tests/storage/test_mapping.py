@@ -7,8 +7,10 @@ import polars as pl
 import psycopg
 import pytest
 
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.words import Platform, Scope, Trigger
 from palimpsest_pipeline.metrics.mapping import UNMAPPED_MARKET
-from palimpsest_pipeline.storage import mapping, marts, migrate
+from palimpsest_pipeline.storage import ledger, mapping, marts, migrate
 from palimpsest_pipeline.storage.database import Database
 
 from .listing_worlds import cycle, listing, write
@@ -138,3 +140,6 @@ def test_rates_are_those_of_the_last_two_full_cycles(conn: psycopg.Connection) -
     found = mapping.mapped_rates(conn, cycle(90).cycle_id)
     assert found.rows() == [(cycle(60).cycle_id, "bet9ja", 0.75), (cycle(90).cycle_id, "bet9ja", 0.85)]
     assert mapping.mapped_rates(conn, cycle(30).cycle_id).height == 1
+    # It has not come to its own end:
+    ledger.open_batch(conn, Cycle(cycle(60).cycle_id, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, FIRST, FIRST))
+    assert mapping.mapped_rates(conn, cycle(90).cycle_id)["cycle_id"].to_list() == [cycle(30).cycle_id, cycle(90).cycle_id]

@@ -53,7 +53,7 @@ def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle."""
     cycle = live.begin(pipeline, _begun(context), Scope.FULL)
     with _watched(context, pipeline) as (board, watch):
-        result = live.run_discovery(pipeline, cycle, watch)
+        result = live.run_discovery(pipeline, cycle, watch, goes_on=odds_payloads.key in context.job_def.asset_layer.executable_asset_keys)
     n_listed = sum(run.discovered for run in result.runs)
     return dg.MaterializeResult(metadata=stage_figures(n_listed, result, board.phase(Phase.DISCOVERY), pipeline.budgets))
 

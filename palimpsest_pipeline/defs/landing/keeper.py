@@ -1,4 +1,4 @@
-"""Keeps a running cycle's ledger: a sign of life and the listings that are over, every few seconds. Never in the way of the scrape."""
+"""Keeps a running cycle's ledger: every few seconds a sign of life, the platforms as they stand, the listings that are over. Never in the way."""
 
 import logging
 import threading
@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import psycopg
 
-from ...domain.cycles import EventOutcome
+from ...domain.cycles import EventOutcome, PlatformRun
 from ...domain.exchange import Answer
 from ...domain.words import Platform
 from ...scrape.sinks import HostView
@@ -24,14 +24,19 @@ log = logging.getLogger(__name__)
 class Keeper:
     """A Watch with a thread and a connection of its own, as a context manager. A database that is away costs a warning, and nothing that was fetched.
 
-    `connect` opens a connection (raises DatabaseUnreachable), `beat_s` is the time from one sign of life to the next. After the block at most
-    what is under way on the thread is still written; closing the batch is the caller's.
+    `connect` opens a connection (raises DatabaseUnreachable), `beat_s` is the time from one sign of life to the next, `so_far` says how the
+    platforms stand; it is asked on the event loop, once between two beats. After the block at most what is under way on the thread is still
+    written; closing the batch is the caller's.
     """
 
-    def __init__(self, connect: Callable[[], psycopg.Connection], cycle_id: int, beat_s: float) -> None:
+    def __init__(
+        self, connect: Callable[[], psycopg.Connection], cycle_id: int, beat_s: float, so_far: Callable[[], Sequence[PlatformRun]] = tuple
+    ) -> None:
         self._connect = connect
         self._cycle_id = cycle_id
         self._beat_s = beat_s
+        self._so_far = so_far
+        self._runs: Sequence[PlatformRun] | None = None
         self._lock = threading.Lock()
         self._over: list[EventOutcome] = []
         self._done = threading.Event()
@@ -54,6 +59,8 @@ class Keeper:
         pass
 
     def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+        if self._runs is None:
+            self._runs = self._so_far()
         with self._lock:
             self._over += [outcome for outcome in outcomes if outcome.external_id]
             del self._over[:-MOST_KEPT]
@@ -72,6 +79,7 @@ class Keeper:
     def _beat(self) -> None:
         with self._lock:
             over, self._over = self._over, []
+        runs, self._runs = self._runs or (), None
         try:
             if self._conn is None:
                 self._conn = self._connect()
@@ -79,7 +87,7 @@ class Keeper:
             with self._conn.transaction():
                 alive = ledger.heartbeat(self._conn, self._cycle_id)
             with self._conn.transaction():
-                ledger.record(self._conn, self._cycle_id, [], over)
+                ledger.record(self._conn, self._cycle_id, runs, over)
         except (DatabaseUnreachable, psycopg.Error) as error:
             with self._lock:
                 self._over[:0] = over

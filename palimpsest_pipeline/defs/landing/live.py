@@ -64,14 +64,14 @@ def begin(pipeline: Pipeline, begun: Begun, scope: Scope) -> Cycle:
     return cycle
 
 
-def run_discovery(pipeline: Pipeline, cycle: Cycle, progress: Watch) -> CycleResult:
-    """Ask every platform at once what it lists; land every answer as it comes; tell the ledger."""
+def run_discovery(pipeline: Pipeline, cycle: Cycle, progress: Watch, *, goes_on: bool = False) -> CycleResult:
+    """Ask every platform at once what it lists; land every answer as it comes; tell the ledger. `goes_on`: the same run captures afterwards."""
 
     async def work(engine: Engine, at: Stage) -> CycleResult:
         found = await discover(pipeline.adapters, engine, sport=pipeline.settings.sport, tally=at.tally)
         return discovery_result(cycle, found, at.tally, pipeline.clock.now())
 
-    return stage.run(Stage(pipeline, cycle, DISCOVERY), work, progress)
+    return stage.run(Stage(pipeline, cycle, DISCOVERY, goes_on=goes_on), work, progress)
 
 
 def run_capture(pipeline: Pipeline, begun: Begun, progress: Watch) -> CycleResult:

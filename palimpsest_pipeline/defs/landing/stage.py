@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 
-from ...domain.cycles import Cycle, CycleResult, EventOutcome
+from ...domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from ...domain.words import FailureClass, Platform, RunStatus
 from ...landing import CycleWriter
-from ...scrape import Engine, Tally, broken_off
+from ...scrape import Engine, Tally, broken_off, running
 from ...scrape.sinks import Watch, Watches
 from ...storage import ledger
 from ...storage.database import DatabaseUnreachable
@@ -32,6 +32,8 @@ class Stage:
     tally: Tally = field(default_factory=Tally)
     earlier: CycleResult | None = None
     """What the cycle's stage before came to."""
+    goes_on: bool = False
+    """Another stage of the same cycle follows in this run: until then it is running, so that it is found when that stage never comes."""
     engine: Engine | None = None
     again: dict[tuple[Platform, str], EventOutcome] = field(default_factory=dict)
     """Lines of the listings that a process that died had asked for, and that are asked for once more."""
@@ -49,6 +51,10 @@ class Stage:
     def whole(self, result: CycleResult) -> CycleResult:
         """`result` with the lines of all processes that were at it."""
         return replace(result, outcomes=[_together(self.again.get((line.platform, line.external_id)), line) for line in result.outcomes])
+
+    def running(self) -> list[PlatformRun]:
+        """The platforms' parts while they run."""
+        return running(self.tally, self.pipeline.clock.now(), self.earlier)
 
     def ended(self, error: BaseException) -> CycleResult:
         """The cycle when this stage has not come to its own end: failed by its own fault, cancelled when it was asked to end."""
@@ -79,7 +85,7 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
     pipeline, cycle = stage.pipeline, stage.cycle
     error: BaseException | None = None
     with Deferred() as signals:
-        with Keeper(pipeline.connect, cycle.cycle_id, pipeline.settings.heartbeat_s) as keeper:
+        with Keeper(pipeline.connect, cycle.cycle_id, pipeline.settings.heartbeat_s, stage.running) as keeper:
             writer = None
             try:
                 writer = pipeline.landing.writer(cycle)
@@ -97,7 +103,10 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
         result = stage.whole(result)
         try:
             with pipeline.connect() as conn:
-                ledger.close_batch(conn, result)
+                if stage.goes_on and error is None:
+                    ledger.record(conn, cycle.cycle_id, [replace(each, status=RunStatus.RUNNING) for each in result.runs], result.outcomes)
+                else:
+                    ledger.close_batch(conn, result)
         except (DatabaseUnreachable, psycopg.Error) as lost:
             log.warning("cycle %d: its end is not in the ledger: %s", cycle.cycle_id, lost)
             error = error or lost

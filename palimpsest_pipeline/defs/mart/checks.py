@@ -6,7 +6,7 @@ import polars as pl
 from ...domain.instants import parse_hour_key
 from ...domain.words import Scope
 from ...metrics import laws
-from ...storage import mapping, mart_readers
+from ...storage import ledger_readers, mapping, mart_readers
 from ..partitions import hours
 from ..pipeline import Pipeline
 from . import derive
@@ -76,8 +76,10 @@ def tournament_rates_are_ratios(context: dg.AssetCheckExecutionContext, pipeline
 
 @dg.asset_check(asset=["mart", "run_quality"], partitions_def=hours)
 def no_stage_is_empty(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """No stage of a platform's part came to nothing, or to less than half of what earlier cycles fetched."""
+    """In cycles that came to their own end, no stage of a platform's part came to nothing, or to less than half of what earlier cycles fetched."""
     (quality,) = _hour_frames(context, pipeline, "run_quality")
+    with pipeline.connect() as conn:
+        quality = quality.filter(~pl.col("cycle_id").is_in(ledger_readers.unended(conn)))
     return _result(laws.no_stage_is_empty(quality), "See ops.scrape_runs for the reason, then materialize the current hour again.")
 
 
