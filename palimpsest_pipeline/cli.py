@@ -27,8 +27,21 @@ app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
 app.add_typer(markets_app, name="markets")
 
-WORDS = ("platform", "status", "message", "failure")
-"""Columns of reports that hold no numbers."""
+SHOWN = (
+    ("platform", "platform"),
+    ("status", "status"),
+    ("listed", "discovered"),
+    ("targets", "targets"),
+    ("listings", "listings"),
+    ("fetched", "fetched"),
+    ("requests", "requests"),
+    ("p95 ms", "p95_ms"),
+    ("took s", "capture_s"),
+    ("ms", "ms"),
+)
+"""Columns of a report in a terminal of 80 characters, those that it has: heading, and name in its JSON."""
+WORDS = ("platform", "status")
+"""... that hold no numbers."""
 
 Hour = Annotated[str | None, typer.Option(help="UTC hour, e.g. 2026-06-26-19:00. Default: now.")]
 
@@ -155,11 +168,23 @@ def report(outcome: Any, title: str, platforms: list[dict[str, Any]], *, complet
         told = {"run_id": outcome.run_id, "success": outcome.success, "error": outcome.error, "timing": outcome.timing, **also}
         out.print_json(json.dumps({**told, "platforms": platforms}, default=str))
     elif platforms:
-        print_table(title, [(name, name not in WORDS) for name in platforms[0]], [list(row.values()) for row in platforms])
+        shown = [(heading, name) for heading, name in SHOWN if name in platforms[0]]
+        print_table(
+            title,
+            [(heading.replace(" ", "\n"), name not in WORDS) for heading, name in shown],
+            [[_brief(name, row[name]) for _, name in shown] for row in platforms],
+        )
+        for row in platforms:
+            if why := row.get("message") or row.get("failure"):
+                say(f"{row['platform']}: {why}")
     if not outcome.success:
         raise fail(outcome.error or "the run failed", CANCELLED if outcome.cancelled else 1)
     if not complete:
         raise typer.Exit(PARTIAL)
+
+
+def _brief(name: str, value: Any) -> Any:
+    return value if not isinstance(value, float) else f"{value:.0f}" if name.endswith("ms") else f"{value:.1f}"
 
 
 @app.command()

@@ -94,11 +94,15 @@ def cycles(settings: Settings) -> Finding:
         dead = close_dead(pipeline)
         with pipeline.connect() as conn:
             stuck = [str(batch.cycle.cycle_id) for batch in ledger.silent_batches(conn, settings.silent_after_s)]
+            alive = [
+                f"{batch.cycle.cycle_id} gave a sign of life {batch.heartbeat_at:%H:%M:%S} UTC"
+                for batch in ledger.running_batches(conn, settings.silent_after_s)
+            ]
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
         return Finding("cycles", True, "not looked at: see the database")
     if stuck:
         return Finding("cycles", False, f"dead, and cannot be closed: {', '.join(stuck)}; see the landing")
-    return Finding("cycles", True, "; ".join(closed_words(cycle) for cycle in dead) or "none has died unnoticed")
+    return Finding("cycles", True, "; ".join([*map(closed_words, dead), *alive]) or "none runs, and none has died unnoticed")
 
 
 def disk(settings: Settings) -> Finding:

@@ -21,6 +21,7 @@ INTERRUPTIONS: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardIn
 CHECK_FAILED: Final = "DagsterAssetCheckFailedError"  # its class is not public
 SCRAPING: Final = ("landing__discovery_payloads", "landing__odds_payloads")
 NOT_LISTED: Final = "not_listed"
+MAX_RETRIES_TAG: Final = "dagster/max_retries"
 CANCELLED: Final = "cancelled; what had arrived is kept"
 
 
@@ -76,7 +77,8 @@ def run_job(
     result = resolved.execute_in_process(
         instance=instance,
         partition_key=key,
-        tags={TRIGGER_TAG: trigger.value},
+        # Somebody looks on, and may have ended it: no daemon is to begin it anew.
+        tags={TRIGGER_TAG: trigger.value, MAX_RETRIES_TAG: "0"},
         run_config=config,
         resources={"pipeline": pipeline},
         raise_on_error=False,

@@ -33,6 +33,7 @@ WINDOW_S: Final = 5.0
 """Rates are those of so many seconds."""
 DRAWN_PER_S: Final = 2
 CLOSED: Final = HostView(0, 0, "closed")
+STATES: Final = {"open": "left alone", "probing": "asked one thing to see", "shut": "not asked any more"}
 
 
 class Phase(StrEnum):
@@ -198,7 +199,9 @@ def trouble(row: Row) -> str:
 
 def state(view: HostView) -> str:
     """How the host is asked, and why; empty when as usual."""
-    return "" if view.state == CLOSED.state else f"{view.state}: {view.reason}" if view.reason else view.state
+    if view.state == CLOSED.state:
+        return ""
+    return ": ".join(filter(None, (STATES[view.state], view.reason)))
 
 
 def duration(seconds: float) -> str:

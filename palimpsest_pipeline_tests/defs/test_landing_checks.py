@@ -66,4 +66,4 @@ def test_a_cycle_that_is_silent_fails_a_check_until_the_doctor_closes_it(make_pi
     assert found.ok
     assert f"cycle {cycle.cycle_id} of {hour_key(now)}: its process died; closed" in found.detail
     assert check().passed
-    assert doctor.cycles(pipeline.settings).detail == "none has died unnoticed"
+    assert doctor.cycles(pipeline.settings).detail == "none runs, and none has died unnoticed"
