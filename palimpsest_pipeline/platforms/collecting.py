@@ -50,9 +50,9 @@ def _marked(answer: Answer) -> Verdict | None:
     return None if answer.failure is None else (answer.failure, answer.failure_detail)
 
 
-def is_blocked(answers: Iterable[Answer]) -> bool:
-    """Whether the platform has turned us away: then it is not asked again."""
-    return any(answer.failure is FailureClass.BLOCKED for answer in answers)
+def is_barred(answers: Iterable[Answer]) -> bool:
+    """Whether the platform has turned us away, or is asked no more (attempt 0): then nothing is waited for and asked again."""
+    return any(answer.failure is FailureClass.BLOCKED or not answer.attempt for answer in answers)
 
 
 def _rank(question: Question) -> tuple[object, ...]:

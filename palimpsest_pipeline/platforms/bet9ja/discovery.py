@@ -6,7 +6,7 @@ from ...domain.exchange import Answer, Request
 from ...domain.observations import Discovery
 from ...domain.words import Completeness, PayloadKind, Sport
 from ..base import Crawl
-from ..collecting import Collected, Judgement, Tree, assemble, is_blocked, last_tree, once_more, questions, reached, shortfall
+from ..collecting import Collected, Judgement, Tree, assemble, is_barred, last_tree, once_more, questions, reached, shortfall
 from . import parse
 from .endpoints import group_of, group_request, tree_request
 
@@ -26,7 +26,7 @@ def crawl(cache_version: str, sport: Sport) -> Crawl:
         return
     answers += yield [group_request(cache_version, sport, group) for group in groups]
     again = {request.key: request for request in [*once_more(answers), *_short(answers, sport)] if group_of(request) in groups}
-    if again and not is_blocked(answers):
+    if again and not is_barred(answers):
         yield list(again.values())
 
 

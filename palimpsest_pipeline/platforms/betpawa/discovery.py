@@ -7,7 +7,7 @@ from ...domain.exchange import Answer, Request
 from ...domain.observations import Discovery
 from ...domain.words import Completeness, PayloadKind, Sport
 from ..base import Crawl, Later
-from ..collecting import Collected, Judgement, Question, assemble, is_blocked, last_tree, once_more, questions, reached, shortfall
+from ..collecting import Collected, Judgement, Question, assemble, is_barred, last_tree, once_more, questions, reached, shortfall
 from ..reading import UnreadableError
 from . import parse
 from .endpoints import PAGE_SIZE, page_of, page_request, tree_request
@@ -23,7 +23,7 @@ CACHED_S = 5.0
 def crawl(version: str, sport: Sport) -> Crawl:
     """Tree; then as many pages at once as its total promises; then on, page by page, until a short one; then, once, what failed or fell short."""
     answers = list((yield [tree_request(version, sport)]))
-    if is_blocked(answers):
+    if is_barred(answers):
         return
     total = _total(answers[-1], sport) if answers else 0
     pages = min(max(-(-total // PAGE_SIZE), 1), MAX_PAGES)
@@ -34,7 +34,7 @@ def crawl(version: str, sport: Sport) -> Crawl:
         answers += latest
         pages += 1
     again = _again(answers, sport)
-    if again and not is_blocked(answers):
+    if again and not is_barred(answers):
         yield Later(again, CACHED_S)
 
 

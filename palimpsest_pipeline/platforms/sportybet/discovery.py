@@ -6,7 +6,7 @@ from ...domain.exchange import Answer, Request
 from ...domain.observations import Discovery
 from ...domain.words import Completeness, PayloadKind, Sport
 from ..base import Crawl
-from ..collecting import Collected, Judgement, Question, assemble, is_blocked, last_tree, once_more, questions, reached, shortfall
+from ..collecting import Collected, Judgement, Question, assemble, is_barred, last_tree, once_more, questions, reached, shortfall
 from . import parse
 from .endpoints import PAGE_SIZE, page_of, page_request, tree_request
 
@@ -62,7 +62,7 @@ def crawl(country: str, sport: Sport) -> Crawl:
     """
     first = [tree_request(country, sport), page_request(country, sport, 1)]
     answers = list((yield first))
-    if len(answers) < len(first) or is_blocked(answers):
+    if len(answers) < len(first) or is_barred(answers):
         return
     sweep = _Sweep()
     sweep.take(answers[1:])
@@ -74,7 +74,7 @@ def crawl(country: str, sport: Sport) -> Crawl:
         if len(latest) < n:
             return
     again = {request.key: request for request in [*once_more(answers), *_short(answers, sweep, country, sport)]}
-    if again and not is_blocked(answers):
+    if again and not is_barred(answers):
         yield list(again.values())
 
 

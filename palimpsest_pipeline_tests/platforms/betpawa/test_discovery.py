@@ -2,7 +2,7 @@
 
 import copy
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +186,16 @@ def test_a_platform_that_blocks_is_not_asked_again(template: dict[str, Any]) -> 
     site = Site(template, {"1": 250}, failing={0: reply(b"", 500), 100: reply(b"", 403)})
     _, batches = at_first(site)
     assert [skips(batch) for batch in batches] == [[None], [0, 100, 200]]
+
+
+def test_a_host_that_is_asked_no_more_is_not_waited_for(template: dict[str, Any]) -> None:
+    site = Site(template, {"1": 250}, failing={0: reply(b"", 500)})
+    steps = ADAPTER.discover(Sport.FOOTBALL)
+    tree = [judged(ADAPTER, answer_to(request, site(request))) for request in next(steps)]
+    pages = [judged(ADAPTER, answer_to(request, site(request))) for request in steps.send(tree)]
+    unasked = replace(pages[-1], attempt=0, status=None, body=None, failure=FailureClass.TRANSIENT, failure_detail="not asked: no answer for 10 s")
+    with pytest.raises(StopIteration):
+        steps.send([*pages[:-1], unasked])
 
 
 def test_a_tree_that_failed_is_asked_for_again_at_the_end(template: dict[str, Any]) -> None:
