@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ..domain.instants import hour_key
-from ..domain.words import Trigger
+from ..domain.words import RunStatus, Trigger
 from ..settings import load_settings
 from ..storage import ledger
-from .landing.assets import TRIGGER_TAG
+from .landing.assets import ATTENDED, TRIGGER_TAG
 from .landing.checks import every_platform_answered
 from .landing.recover import close_dead
 from .pipeline import Pipeline
@@ -66,6 +66,10 @@ def dead_cycles(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[
     """One replay of the hour for each cycle that was ended early and nothing is derived from, whoever closed it; never a second one for the same."""
     close_dead(pipeline)
     with pipeline.connect() as conn:
+        for run in context.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=ATTENDED)):
+            batch = ledger.batch_of_run(conn, run.run_id)
+            if batch is not None and batch.status is RunStatus.INTERRUPTED:
+                context.instance.report_run_failed(run, "Its process died.")  # else it counts for ever among those that may run at once
         left = [batch.cycle for batch in ledger.underived(conn)]
     for cycle in left:
         yield dg.RunRequest(run_key=str(cycle.cycle_id), partition_key=hour_key(cycle.partition_hour))

@@ -13,7 +13,7 @@ import psutil
 from ..domain.instants import hour_key
 from ..domain.words import Trigger
 from ..storage import ledger_readers
-from .landing.assets import TRIGGER_TAG
+from .landing.assets import ATTENDED, TRIGGER_TAG
 from .partitions import FIRST_HOUR, hours
 from .pipeline import Pipeline
 
@@ -21,7 +21,6 @@ INTERRUPTIONS: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardIn
 CHECK_FAILED: Final = "DagsterAssetCheckFailedError"  # its class is not public
 SCRAPING: Final = ("landing__discovery_payloads", "landing__odds_payloads")
 NOT_LISTED: Final = "not_listed"
-MAX_RETRIES_TAG: Final = "dagster/max_retries"
 CANCELLED: Final = "cancelled; what had arrived is kept"
 
 
@@ -77,8 +76,7 @@ def run_job(
     result = resolved.execute_in_process(
         instance=instance,
         partition_key=key,
-        # Somebody looks on, and may have ended it: no daemon is to begin it anew.
-        tags={TRIGGER_TAG: trigger.value, MAX_RETRIES_TAG: "0"},
+        tags={TRIGGER_TAG: trigger.value, **ATTENDED},
         run_config=config,
         resources={"pipeline": pipeline},
         raise_on_error=False,

@@ -252,7 +252,7 @@ def test_a_discovery_without_a_capture_after_it_completes_its_cycle(start_simula
 def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_platform(start_simulator: Start, make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(start_simulator(40, 3))
     assert run_here(replace(pipeline, progress=InterruptedAfter(8)), "full_cycle").cancelled
-    with dg.build_sensor_context(resources={"pipeline": pipeline}) as context:
+    with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
         ((cycle_id, hour),) = [(request.run_key, request.partition_key) for request in dead_cycles(context)]
     with dg.DagsterInstance.ephemeral() as instance:
         replayed = defs.resolve_job_def("replay").execute_in_process(instance=instance, partition_key=hour, resources={"pipeline": pipeline})
@@ -261,5 +261,5 @@ def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_plat
         quality = conn.execute("select count(*) from mart.run_quality where cycle_id = %s and completeness = 'failed'", [cycle_id]).fetchone()
     assert quality != (0,)
     assert said["no_stage_is_empty"]
-    with dg.build_sensor_context(resources={"pipeline": pipeline}) as context:
+    with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
         assert list(dead_cycles(context)) == []
