@@ -263,3 +263,17 @@ def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_plat
     assert said["no_stage_is_empty"]
     with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
         assert list(dead_cycles(context)) == []
+
+
+def test_checks_of_an_hour_leave_a_cycle_alone_that_another_run_is_just_landing(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(start_simulator(40, 3))
+    assert run_here(pipeline, "full_cycle").success
+    live.run_discovery(pipeline, live.begin(pipeline, begun(pipeline), Scope.FULL), InterruptedAfter(), goes_on=True)
+    with dg.DagsterInstance.ephemeral() as instance:
+        checked = defs.resolve_job_def("replay").execute_in_process(
+            instance=instance,
+            partition_key=hour_key(hour_of(pipeline.clock.now())),
+            resources={"pipeline": pipeline},
+            op_selection=["mart__coverage_fixture_kickoffs_of_the_platforms_agree", "mart__mapping_coverage_markets_are_mapped"],
+        )
+    assert len(checked.get_asset_check_evaluations()) == 2
