@@ -1,15 +1,18 @@
 """What makes an answer no answer on any platform: what the wire reads outside the JSON, whether it comes live or from the landing, and JSON that does
 not decode. Platform envelopes are judged by their own dialects."""
 
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from ..domain.exchange import Answer
 from ..domain.words import FailureClass
 from ..wire.failures import Verdict, challenge, excerpt, is_html, of_status
+from .reading import BROKEN_JSON, json_of
 
-__all__ = ["Verdict", "challenge", "excerpt", "http_verdict", "is_html", "json_verdict", "start_of"]
+__all__ = ["Verdict", "challenge", "decoded", "excerpt", "http_verdict", "is_html", "json_verdict", "start_of"]
+
+T = TypeVar("T")
 
 _START: Final = 256
 
@@ -21,6 +24,16 @@ def http_verdict(answer: Answer) -> Verdict | None:
     if answer.status is None:
         return FailureClass.TRANSIENT, "no answer"
     return of_status(answer.status, answer.headers, answer.request.kind, answer.body or b"")
+
+
+def decoded(answer: Answer, decoder: msgspec.json.Decoder[T]) -> T | None:
+    """An answer that is one, decoded whole; None for any other, and for one of another shape than the decoder's."""
+    if http_verdict(answer) is not None:
+        return None
+    try:
+        return decoder.decode(json_of(answer))
+    except BROKEN_JSON:
+        return None
 
 
 def json_verdict(error: Exception) -> Verdict:

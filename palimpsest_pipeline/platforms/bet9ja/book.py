@@ -15,7 +15,7 @@ from ...domain.exchange import Answer
 from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 from ...domain.words import Platform
 from .. import judging
-from ..reading import BROKEN_JSON, MILLI, Memo, Odds, UnreadableError, body_of, decode, items_of, json_of, object_of, odds_or_none, text
+from ..reading import BROKEN_JSON, MILLI, Memo, Odds, UnreadableError, body_of, decode, items_of, object_of, odds_or_none, text
 from . import shapes
 from .parse import DETAIL_KIND, ENVELOPE, EVENT, GOOD, judge, listing_of
 
@@ -66,14 +66,10 @@ def read_detail(answer: Answer) -> Detail:
 
 def at_once(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
     """What an answer says that is as it should be; None for any other."""
-    if judging.http_verdict(answer) is not None:
+    found = judging.decoded(answer, decoder)
+    if found is None or found.R not in GOOD or bytes(found.D.AA) or text(found.D.ID) is None:
         return None
-    try:
-        found = decoder.decode(json_of(answer))
-    except BROKEN_JSON:
-        return None
-    prematch = found.R in GOOD and not bytes(found.D.AA) and text(found.D.ID) is not None
-    return found.D if prematch else None
+    return found.D
 
 
 def part_by_part(answer: Answer) -> Found:

@@ -14,7 +14,7 @@ from ...domain.exchange import Answer
 from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 from ...domain.words import Platform
 from .. import judging
-from ..reading import BROKEN_JSON, MILLI, UnreadableError, body_of, decode, integer, json_of, odds_or_none, text, written
+from ..reading import MILLI, UnreadableError, body_of, decode, integer, odds_or_none, text, written
 from . import shapes
 from .parse import EVENT, judge, listing_of
 
@@ -53,13 +53,8 @@ def read_detail(answer: Answer) -> Detail:
 
 def at_once(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E | None:
     """What an answer says that is as it should be; None for any other."""
-    if judging.http_verdict(answer) is not None:
-        return None
-    try:
-        found = decoder.decode(json_of(answer))
-    except BROKEN_JSON:
-        return None
-    return found if text(found.id) is not None else None
+    found = judging.decoded(answer, decoder)
+    return found if found is not None and text(found.id) is not None else None
 
 
 def part_by_part(answer: Answer) -> Found:

@@ -14,7 +14,7 @@ from ...domain.exchange import Answer
 from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 from ...domain.words import Platform
 from .. import judging
-from ..reading import BROKEN_JSON, MILLI, UnreadableError, body_of, decode, integer, json_of, odds_or_none, written
+from ..reading import MILLI, UnreadableError, body_of, decode, integer, odds_or_none, written
 from . import shapes
 from .endpoints import LIVE
 from .parse import ENVELOPE, EVENT, MATCH, OK, judge, listing_of, products_of
@@ -56,13 +56,8 @@ def read_detail(answer: Answer) -> Detail:
 
 def at_once(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
     """What an answer says that is as it should be; None for any other."""
-    if judging.http_verdict(answer) is not None:
-        return None
-    try:
-        found = decoder.decode(json_of(answer))
-    except BROKEN_JSON:
-        return None
-    return found.data if found.biz_code == OK else None
+    found = judging.decoded(answer, decoder)
+    return found.data if found is not None and found.biz_code == OK else None
 
 
 def part_by_part(answer: Answer) -> Found:
