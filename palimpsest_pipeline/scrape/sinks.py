@@ -28,23 +28,26 @@ class HostView:
 
 
 class Watch(Protocol):
-    """Looks on while a scrape runs. Called on the event loop: must not block, and what it raises is a bug."""
+    """Looks on while a scrape runs. Called on the event loop: must not block, and what it raises is a bug.
+
+    Who derives from it says only what they care for: nothing happens by itself.
+    """
 
     def planned(self, platform: Platform, n: int) -> None:
         """`n` more requests of this platform are about to be made."""
-        ...
+        return
 
     def answered(self, answer: Answer) -> None:
         """One attempt is over; the answer is already with the sink."""
-        ...
+        return
 
     def settled(self, outcomes: Sequence[EventOutcome]) -> None:
         """The asking of these is over, one for each that was planned. Those of discovery are no listings: their `external_id` is empty."""
-        ...
+        return
 
     def host(self, platform: Platform, view: HostView) -> None:
         """A host's state has changed."""
-        ...
+        return
 
 
 @dataclass(slots=True)

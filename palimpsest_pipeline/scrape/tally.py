@@ -11,7 +11,7 @@ from ..domain.cycles import EventOutcome
 from ..domain.exchange import Answer
 from ..domain.words import FailureClass, Platform
 from ..wire.clock import offset_s
-from .sinks import HostView
+from .sinks import Watch
 
 
 def _seconds() -> "array[float]":
@@ -64,15 +64,12 @@ class Counts:
 
 
 @dataclass(slots=True)
-class Tally:
+class Tally(Watch):
     """A Watch that counts one stage. Good at any time, also when the stage was ended."""
 
     counts: defaultdict[Platform, Counts] = field(default_factory=lambda: defaultdict(Counts))
     outcomes: list[EventOutcome] = field(default_factory=list)
     """Of the listings whose asking is over."""
-
-    def planned(self, platform: Platform, n: int) -> None:
-        pass
 
     def answered(self, answer: Answer) -> None:
         self.counts[answer.request.platform].add(answer, len(answer.body or b""))
@@ -83,9 +80,6 @@ class Tally:
                 self.counts[outcome.platform].failures[outcome.failure] += 1
             if outcome.external_id:
                 self.outcomes.append(outcome)
-
-    def host(self, platform: Platform, view: HostView) -> None:
-        pass
 
 
 def percentile(values: Sequence[float], percent: int) -> float | None:

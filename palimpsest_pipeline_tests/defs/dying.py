@@ -9,24 +9,17 @@ from collections.abc import Sequence
 from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import EventOutcome
-from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.instants import hour_of
-from palimpsest_pipeline.domain.words import PayloadKind, Platform, Scope, Trigger
-from palimpsest_pipeline.scrape.sinks import HostView
+from palimpsest_pipeline.domain.words import PayloadKind, Scope, Trigger
+from palimpsest_pipeline.scrape.sinks import Watch
 from palimpsest_pipeline.settings import load_settings
 
 
-class Dies:
+class Dies(Watch):
     """A Watch: kills the process once so many askings are over and some listing's answer is landed."""
 
     def __init__(self, pipeline: Pipeline, cycle_id: int, n: int) -> None:
         self.pipeline, self.cycle_id, self.left = pipeline, cycle_id, n
-
-    def planned(self, platform: Platform, n: int) -> None:
-        pass
-
-    def answered(self, answer: Answer) -> None:
-        pass
 
     def settled(self, outcomes: Sequence[EventOutcome]) -> None:
         self.left -= len(outcomes)
@@ -34,9 +27,6 @@ class Dies:
             while PayloadKind.DETAIL not in self.pipeline.landing.landed_listings(self.cycle_id)["kind"]:
                 time.sleep(0.02)
             os.kill(os.getpid(), signal.SIGKILL)
-
-    def host(self, platform: Platform, view: HostView) -> None:
-        pass
 
 
 def main(run_id: str) -> None:

@@ -21,11 +21,10 @@ from palimpsest_pipeline.defs.landing.recover import close_dead
 from palimpsest_pipeline.defs.launch import CANCELLED
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import EventOutcome
-from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import LandingError
-from palimpsest_pipeline.scrape.sinks import HostView
+from palimpsest_pipeline.scrape.sinks import Watch
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger, ledger_readers
 from palimpsest_pipeline.storage.database import DatabaseUnreachable
@@ -48,27 +47,18 @@ TOTALS_SQL = """
 """Totals that can be backed on BetPawa now, outcome by outcome."""
 
 
-class InterruptedAfter:
+class InterruptedAfter(Watch):
     """A Watch: presses Ctrl-C when so many askings are over, and once more with every one after that."""
 
     def __init__(self, n: int | None = None) -> None:
         self.n = n
         self.over = 0
 
-    def planned(self, platform: Platform, n: int) -> None:
-        pass
-
-    def answered(self, answer: Answer) -> None:
-        pass
-
     def settled(self, outcomes: Sequence[EventOutcome]) -> None:
         for _ in outcomes:
             self.over += 1
             if self.n is not None and self.over >= self.n:
                 signal.raise_signal(signal.SIGINT)
-
-    def host(self, platform: Platform, view: HostView) -> None:
-        pass
 
 
 class DatabaseAway(InterruptedAfter):

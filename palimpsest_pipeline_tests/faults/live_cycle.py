@@ -1,36 +1,18 @@
 """A live cycle in a process of its own, to be killed: `python -m ...faults.live_cycle RUN_ID`, settings from the environment. Says when it begins."""
 
 import sys
-from collections.abc import Sequence
 
 from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.domain.cycles import Cycle, EventOutcome
-from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.instants import hour_of
-from palimpsest_pipeline.domain.words import Platform, Scope, Trigger
+from palimpsest_pipeline.domain.words import Scope, Trigger
 from palimpsest_pipeline.landing import CycleWriter, Landing
-from palimpsest_pipeline.scrape.sinks import HostView
+from palimpsest_pipeline.scrape.sinks import Watches
 from palimpsest_pipeline.settings import load_settings
 
 FLUSH_AGE_S = 0.3
 """In place of production's, so that a cycle of seconds is long."""
-
-
-class NoWatch:
-    """Looks away."""
-
-    def planned(self, platform: Platform, n: int) -> None:
-        pass
-
-    def answered(self, answer: Answer) -> None:
-        pass
-
-    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
-        pass
-
-    def host(self, platform: Platform, view: HostView) -> None:
-        pass
 
 
 def begun(pipeline: Pipeline, run_id: str, repeats: str | None = None) -> live.Begun:
@@ -42,8 +24,8 @@ def main(run_id: str) -> None:
     pipeline = Pipeline(load_settings())
     cycle = live.begin(pipeline, begun(pipeline, run_id), Scope.FULL)
     print(cycle.cycle_id, flush=True)
-    live.run_discovery(pipeline, cycle, NoWatch())
-    live.run_capture(pipeline, begun(pipeline, run_id), NoWatch())
+    live.run_discovery(pipeline, cycle, Watches())
+    live.run_capture(pipeline, begun(pipeline, run_id), Watches())
 
 
 def quick_writer(landing: Landing, cycle: Cycle) -> CycleWriter:

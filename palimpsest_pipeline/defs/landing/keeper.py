@@ -9,9 +9,7 @@ from typing import Final, Self
 import psycopg
 
 from ...domain.cycles import EventOutcome, PlatformRun
-from ...domain.exchange import Answer
-from ...domain.words import Platform
-from ...scrape.sinks import HostView
+from ...scrape.sinks import Watch
 from ...storage import ledger
 from ...storage.database import DatabaseUnreachable
 
@@ -21,7 +19,7 @@ JOIN_S: Final = 2.0
 log = logging.getLogger(__name__)
 
 
-class Keeper:
+class Keeper(Watch):
     """A Watch with a thread and a connection of its own, as a context manager. A database that is away costs a warning, and nothing that was fetched.
 
     `connect` opens a connection (raises DatabaseUnreachable), `beat_s` is the time from one sign of life to the next, `so_far` says how the
@@ -52,21 +50,12 @@ class Keeper:
         self._done.set()
         self._thread.join(JOIN_S)
 
-    def planned(self, platform: Platform, n: int) -> None:
-        pass
-
-    def answered(self, answer: Answer) -> None:
-        pass
-
     def settled(self, outcomes: Sequence[EventOutcome]) -> None:
         if self._runs is None:
             self._runs = self._so_far()
         with self._lock:
             self._over += [outcome for outcome in outcomes if outcome.external_id]
             del self._over[:-MOST_KEPT]
-
-    def host(self, platform: Platform, view: HostView) -> None:
-        pass
 
     # --- on the thread -----------------------------------------------------------------------------------------------------------
 
