@@ -101,6 +101,69 @@ class MarketState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class AvailabilityState(StrEnum):
+    """What can be said of a market, or of a whole listing, over a stretch of time: what answers say, or why they say nothing."""
+
+    OFFERED = "offered"
+    SUSPENDED = "suspended"
+    NO_PRICE = "no_price"
+    WITHDRAWN = "withdrawn"
+    """A good answer of the listing lacks the market."""
+    EVENT_DROPPED = "event_dropped"
+    """A complete discovery lacks the listing before its kickoff."""
+    CLOSED_AT_KICKOFF = "closed_at_kickoff"
+    NOT_OBSERVED = "not_observed"
+    """Could not look: a failed answer, an incomplete discovery, or nobody looked for too long."""
+
+
+class Look(StrEnum):
+    """What came of one cycle's looking at a listing."""
+
+    ANSWERED = "answered"
+    """Its own answer was read."""
+    FAILED = "failed"
+    """It was asked for its odds, and no usable answer came."""
+    LISTED = "listed"
+    """Discovery shows it; its odds were not asked for."""
+    ABSENT = "absent"
+    """A complete discovery lacks it."""
+    UNKNOWN = "unknown"
+    """Discovery could not look where it is listed."""
+
+
+class OpenQuality(StrEnum):
+    """How near the first price seen is to the first price there was."""
+
+    EXACT = "exact"
+    """The look before proved that there was none."""
+    LEFT_CENSORED = "left_censored"
+    """It was there when first looked at: it may have been there for long."""
+    LATE_DISCOVERY = "late_discovery"
+    """There was none once, but nobody could look between that and the first price seen."""
+
+
+class CloseQuality(StrEnum):
+    """How near the last price seen before kickoff is to the price at kickoff."""
+
+    EXACT = "exact"
+    LATE = "late"
+    """Last confirmed longer before kickoff than counts as exact."""
+    SUSPENDED_AT_CLOSE = "suspended_at_close"
+    WITHDRAWN_BEFORE_CLOSE = "withdrawn_before_close"
+    ANCHOR_STALE = "anchor_stale"
+    """The kickoff moved after the last look: what was seen before belongs to another kickoff."""
+    MISSING = "missing"
+    """No price was seen before kickoff."""
+
+
+class EndedBy(StrEnum):
+    """What ended a listing's life on a platform."""
+
+    KICKOFF = "kickoff"
+    DROPPED = "dropped"
+    UNKNOWN = "unknown"
+
+
 class MarginStatus(StrEnum):
     """What can be said of a market's margin. In order of precedence: the first that applies is the status. Only negative and ok have a margin."""
 

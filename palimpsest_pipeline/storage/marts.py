@@ -63,6 +63,7 @@ FRAME_TYPES: Final[tuple[tuple[type[Any], Any], ...]] = (
     (sa.Integer, pl.Int32),
     (sa.Boolean, pl.Boolean),
     (sa.TIMESTAMP, INSTANT),
+    (sa.Date, pl.Date),
     (sa.Numeric, pl.Float64),
     (sa.Double, pl.Float64),
     (pg.JSONB, pl.String),

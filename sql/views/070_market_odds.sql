@@ -20,17 +20,21 @@ cross join lateral (
             jsonb_build_object(
                 'name', coalesce(o.name, n.name, nullif(s.outcome, ''), p.ordinal::text),
                 'odds', round(p.odds_milli / 1000.0, 3),
-                'is_active', p.odds_milli is not null and s.state = 'offered' and (s.off_mask >> (p.ordinal - 1)::integer) & 1 = 0
+                'is_active', p.odds_milli is not null and s.state = 'offered' and (coalesce(s.off_mask, 0) >> (p.ordinal - 1)::integer) & 1 = 0
             )
             order by s.outcome, p.ordinal
         ) as outcomes
     from (
-        select distinct on (h.market_id, h.specifier, h.outcome) h.market_id, h.specifier, h.outcome, h.state, h.off_mask, h.odds_milli
-        from core.market_changes h
-        where h.listing_id = c.listing_id
-            and h.observed_at <= c.observed_at
-            and h.observed_at >= date_trunc('day', c.observed_at, 'UTC')
-        order by h.market_id, h.specifier, h.outcome, h.observed_at desc
+        select l.market_id, l.specifier, l.outcome, h.state, h.off_mask, h.odds_milli
+        from (
+            select distinct on (m.line_id) m.line_id, m.state, m.off_mask, m.odds_milli
+            from core.market_changes m
+            where m.listing_id = c.listing_id
+                and m.observed_at <= c.observed_at
+                and m.observed_at >= date_trunc('day', c.observed_at, 'UTC')
+            order by m.line_id, m.observed_at desc
+        ) h
+        join ops.market_lines l using (line_id)
     ) s
     cross join lateral unnest(s.odds_milli) with ordinality as p (odds_milli, ordinal)
     left join core.market_outcomes o

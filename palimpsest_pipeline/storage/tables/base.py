@@ -14,6 +14,7 @@ SCHEMAS: Final = ("ops", "core", "mart", "palimpsest")
 
 Instant = Annotated[datetime, mapped_column(sa.TIMESTAMP(timezone=True))]
 Ratio = Annotated[Decimal, mapped_column(sa.Numeric(12, 8))]
+Odds = Annotated[Decimal, mapped_column(sa.Numeric(10, 3))]
 BigInt = Annotated[int, mapped_column(sa.BigInteger)]
 SmallInt = Annotated[int, mapped_column(sa.SmallInteger)]
 Text = Annotated[str, mapped_column(sa.Text)]

@@ -308,16 +308,14 @@ class MarketChange(Base):
     # rows are replaced together, so a duplicate cannot arise through the writer.
     # Widest columns first: alignment padding is paid on every row of the largest table.
     observed_at: Mapped[Instant] = column("Answer that showed the change.")
-    off_mask: Mapped[BigInt] = column("Bit i-1 set: outcome i cannot be backed though it is in the answer.")
+    off_mask: Mapped[BigInt | None] = column("Bit i-1 set: outcome i cannot be backed though it is in the answer; null: none is off.")
     listing_id: Mapped[int] = column("Listing.")
+    line_id: Mapped[int] = column("Market on a line: ops.market_lines.")
     state: Mapped[MarketState] = column("offered, suspended, no_price; withdrawn: the answer lacks it.", type_=MARKET_STATE)
-    market_id: Mapped[SmallInt] = column("Canonical market.")
     keyframe: Mapped[bool] = column("Written because a day begins, not because it changed.")
-    specifier: Mapped[Text] = column("Canonical specifier, e.g. total=2.5; '' when the market has none.")
-    outcome: Mapped[Text] = column("'' for a whole market; the outcome's name where a market has open outcomes (one row an outcome).")
     odds_milli: Mapped[IntArray] = column("Decimal odds x 1000 by outcome ordinal; null: no price.", type_=pg.ARRAY(sa.Integer))
 
-    __mapper_args__ = {"primary_key": [listing_id, observed_at, market_id, specifier, outcome]}  # noqa: RUF012
+    __mapper_args__ = {"primary_key": [listing_id, observed_at, line_id]}  # noqa: RUF012
 
 
 class CurrentMarket(Base):
@@ -325,13 +323,11 @@ class CurrentMarket(Base):
     __table_args__ = ({"schema": "core", "comment": "Last known state of each market of each listing. Moves forward in observed_at only."},)
 
     listing_id: Mapped[int] = key("Listing.")
-    market_id: Mapped[SmallInt] = key("Canonical market.")
-    specifier: Mapped[Text] = key("Canonical specifier.")
-    outcome: Mapped[Text] = key("'' for a whole market, else the open outcome's name.")
+    line_id: Mapped[int] = key("Market on a line: ops.market_lines.")
     changed_at: Mapped[Instant] = column("Answer since which it stands so (a keyframe does not count as change).")
-    off_mask: Mapped[BigInt] = column("Bit i-1 set: outcome i cannot be backed.")
+    off_mask: Mapped[BigInt | None] = column("Bit i-1 set: outcome i cannot be backed; null: none is off.")
     state: Mapped[MarketState] = column("State.", type_=MARKET_STATE)
-    odds_milli: Mapped[IntArray] = column("Decimal odds x 1000 by outcome ordinal; null: no price.")
+    odds_milli: Mapped[IntArray] = column("Decimal odds x 1000 by outcome ordinal; null: no price.", type_=pg.ARRAY(sa.Integer))
 
 
 class UnmappedMarket(Base):

@@ -1,10 +1,12 @@
 """The ledger: which cycles ran, how each platform and each listing fared, and the ids that no replay drops."""
 
+from datetime import date
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
 from ...domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
-from .base import Base, BigInt, BigIntArray, Instant, Json, Text, column, key, one_of
+from .base import Base, BigInt, BigIntArray, Instant, Json, SmallInt, Text, column, key, one_of
 
 
 class ScrapeBatch(Base):
@@ -100,6 +102,32 @@ class ListingId(Base):
     listing_id: Mapped[int] = key("Listing.", autoincrement=True)
     platform: Mapped[Platform] = column("Platform.", type_=one_of(Platform))
     external_id: Mapped[Text] = column("The platform's own event id.")
+
+
+class MarketLine(Base):
+    __tablename__ = "market_lines"
+    __table_args__ = (
+        sa.UniqueConstraint("market_id", "specifier", "outcome"),
+        {"schema": "ops", "comment": "Integer id of a market on a line. Outlives every replay, so that history rows keep their meaning."},
+    )
+
+    line_id: Mapped[int] = key("Market on a line.", autoincrement=True)
+    market_id: Mapped[SmallInt] = column("Canonical market.")
+    specifier: Mapped[Text] = column("Canonical specifier, e.g. total=2.5; '' when the market has none.")
+    outcome: Mapped[Text] = column("'' for a whole market; the outcome's name where a market has open outcomes (one line an outcome).")
+
+
+class StorageSample(Base):
+    __tablename__ = "storage_samples"
+    __table_args__ = ({"schema": "ops", "comment": "How large each table, and each day of the odds history, was when somebody looked."},)
+
+    sampled_at: Mapped[Instant] = key("When it was measured.")
+    table_name: Mapped[Text] = key("Table with its schema; landing and export for what is in files.")
+    day: Mapped[date] = key("UTC day of the rows; the day of sampled_at for a table that is not kept by day.")
+    n_rows: Mapped[BigInt] = column("Rows: of a day of history counted, else as the planner estimates; of files the answers or rows in them.")
+    n_prices: Mapped[BigInt | None] = column("Prices in them; null where rows hold none.")
+    heap_bytes: Mapped[BigInt] = column("Bytes of the rows, with what is kept out of line; of files their size.")
+    index_bytes: Mapped[BigInt] = column("Bytes of the indexes.")
 
 
 class HostState(Base):
