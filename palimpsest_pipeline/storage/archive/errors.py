@@ -1,0 +1,29 @@
+"""What can be wrong with an archive, in words that say what to do."""
+
+from collections.abc import Sequence
+from datetime import date
+
+
+class ArchiveError(Exception):
+    """The archive cannot be used as asked. The message says what to do."""
+
+
+class ArchiveDamaged(ArchiveError):
+    """A file that the catalogue names is missing or not as it was written. The message names day and file."""
+
+
+class ExportMismatch(ArchiveError):
+    """What was written does not say what Postgres says; nothing was switched. `listing_ids` are the listings that differ."""
+
+    SHOWN = 10
+
+    def __init__(self, day: date, listing_ids: Sequence[int]) -> None:
+        self.day = day
+        self.listing_ids = tuple(sorted(listing_ids))
+        more = len(self.listing_ids) - self.SHOWN
+        named = ", ".join(map(str, self.listing_ids[: self.SHOWN])) + (f" and {more} more" if more > 0 else "")
+        super().__init__(
+            f"export of {day}: the file read back differs from Postgres for listing {named}. Nothing was switched, what was exported before "
+            "stands. Export the day again; if it stays so, look at these listings in core.market_changes and core.captures: two rows of one "
+            "market at one instant, or values that the file format cannot hold"
+        )
