@@ -12,8 +12,6 @@ from ..domain.words import MarketState
 
 INSTANT: Final = pl.Datetime("us", "UTC")
 ANSWER: Final = ("listing_id", "observed_at")
-MARKET: Final = ("market_id", "specifier", "outcome")
-"""Key of a market on a listing; never null."""
 
 FACTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"state": pl.String, "off_mask": pl.Int64, "odds_milli": pl.List(pl.Int32)}
 CONTENT_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
@@ -24,10 +22,18 @@ CONTENT_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "outcome": pl.String,
     **FACTS_SCHEMA,
 }
-"""What an answer says: one row per market that is in it."""
+"""What an answer says: one row per market that is in it. Nothing is null but single prices."""
 
-CHANGE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {**CONTENT_SCHEMA, "keyframe": pl.Boolean}
-"""Rows of core.market_changes."""
+BOOK_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "listing_id": pl.Int32,
+    "observed_at": INSTANT,
+    "line_id": pl.Int32,
+    **FACTS_SCHEMA,
+}
+"""The same with the market's number on its line (`lines`) in place of its name."""
+
+CHANGE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {**BOOK_SCHEMA, "keyframe": pl.Boolean}
+"""Rows of core.market_changes. In frames a mask is never null: 0 says that no outcome is off."""
 
 
 def with_facts(frame: pl.DataFrame) -> pl.DataFrame:
@@ -48,7 +54,7 @@ def withdrawn(frame: pl.DataFrame) -> pl.DataFrame:
 def change_rows(answers: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFrame:
     """Rows by which each answer differs from its predecessor.
 
-    `answers`: listing_id, observed_at, previous_at (null: none, everything in the answer is written). `contents`: CONTENT_SCHEMA of every answer
+    `answers`: listing_id, observed_at, previous_at (null: none, everything in the answer is written). `contents`: BOOK_SCHEMA of every answer
     and predecessor named there; an answer without rows is an empty book. Returns CHANGE_SCHEMA, where `keyframe` says that there was no
     predecessor. A market that the predecessor has and the answer lacks becomes one row with state withdrawn.
     """
@@ -59,19 +65,24 @@ def change_rows(answers: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFrame:
         answers.rename({"previous_at": "observed_at", "observed_at": "answer_at"}).drop_nulls("observed_at"),
         on=ANSWER,
     ).with_columns(observed_at="answer_at")
-    changed = after.join(before, on=[*ANSWER, *MARKET, "facts"], how="anti")
-    gone = withdrawn(before.join(after, on=[*ANSWER, *MARKET], how="anti")).with_columns(keyframe=pl.lit(False))
+    changed = after.join(before, on=[*ANSWER, "line_id", "facts"], how="anti")
+    gone = withdrawn(before.join(after, on=[*ANSWER, "line_id"], how="anti")).with_columns(keyframe=pl.lit(False))
     columns = list(CHANGE_SCHEMA)
     return pl.concat([changed.select(columns), gone.select(columns)])
 
 
 def differing_answers(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
     """ANSWER keys for which two frames of CHANGE_SCHEMA do not hold the same rows."""
-    on = [*ANSWER, *MARKET, "facts", "keyframe"]
+    on = [*ANSWER, "line_id", "facts", "keyframe"]
     one, other = with_facts(left), with_facts(right)
     return pl.concat([one.join(other, on=on, how="anti").select(ANSWER), other.join(one, on=on, how="anti").select(ANSWER)]).unique()
 
 
 def latest_per_market(changes: pl.DataFrame) -> pl.DataFrame:
     """The last of the rows of each (listing, market)."""
-    return changes.sort("observed_at").unique(["listing_id", *MARKET], keep="last", maintain_order=True)
+    return changes.sort("observed_at").unique(["listing_id", "line_id"], keep="last", maintain_order=True)
+
+
+def stored_form(changes: pl.DataFrame) -> pl.DataFrame:
+    """The frame as Postgres keeps it: no mask where no outcome is off, which spares eight bytes of almost every row."""
+    return changes.with_columns(off_mask=pl.when(pl.col("off_mask") != 0).then("off_mask"))

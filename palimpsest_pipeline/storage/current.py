@@ -14,7 +14,7 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from .change_rows import ANSWER, CONTENT_SCHEMA, MARKET, change_rows, latest_per_market
+from .change_rows import ANSWER, BOOK_SCHEMA, change_rows, latest_per_market, stored_form
 from .frames import read_frame, stage
 
 BEFORE: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,14 +24,14 @@ LISTINGS_PER_REBUILD: Final = 500
 """Bounds what Postgres sorts at a time when many listings are rebuilt."""
 
 UPSERT_SQL: Final = """
-insert into core.current_markets (listing_id, market_id, specifier, outcome, changed_at, off_mask, state, odds_milli)
-select listing_id, market_id, specifier, outcome, changed_at, off_mask, state, odds_milli from {source}
-on conflict (listing_id, market_id, specifier, outcome) do update
+insert into core.current_markets (listing_id, line_id, changed_at, off_mask, state, odds_milli)
+select listing_id, line_id, changed_at, off_mask, state, odds_milli from {source}
+on conflict (listing_id, line_id) do update
 set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state, odds_milli = excluded.odds_milli
 """
 
 BOOK_SQL: Final = """
-select listing_id, market_id, specifier, outcome, state::text as state, off_mask, odds_milli
+select listing_id, line_id, state::text as state, coalesce(off_mask, 0) as off_mask, odds_milli
 from core.current_markets where listing_id = any(%(listings)s::int[]) and state <> 'withdrawn'
 """
 
@@ -54,26 +54,26 @@ with days as (
     from days d
     join core.market_changes m
         on m.listing_id = d.listing_id and m.observed_at >= d.begins_at and m.observed_at < coalesce(d.next_begins_at, 'infinity')
-    window line as (partition by m.listing_id, m.market_id, m.specifier, m.outcome order by m.observed_at)
+    window line as (partition by m.listing_id, m.line_id order by m.observed_at)
 ), latest as (
-    select distinct on (listing_id, market_id, specifier, outcome) *,
-        max(observed_at) filter (where starts) over (partition by listing_id, market_id, specifier, outcome) as started_at,
+    select distinct on (listing_id, line_id) *,
+        max(observed_at) filter (where starts) over (partition by listing_id, line_id) as started_at,
         state <> 'withdrawn' and next_begins_at is not null as gone
     from stretches
-    order by listing_id, market_id, specifier, outcome, observed_at desc
+    order by listing_id, line_id, observed_at desc
 )
-select l.listing_id, l.market_id, l.specifier, l.outcome,
+select l.listing_id, l.line_id,
     case
         when l.gone then l.next_begins_at
         when l.started_at = l.first_at and c.changed_at < l.first_at
             and (c.state, c.off_mask, c.odds_milli) is not distinct from (l.state, l.off_mask, l.odds_milli) then c.changed_at
         else l.started_at
     end as changed_at,
-    case when l.gone then 0 else l.off_mask end as off_mask,
+    case when not l.gone then l.off_mask end as off_mask,
     case when l.gone then 'withdrawn' else l.state end as state,
     case when l.gone then array_fill(null::int, array[cardinality(l.odds_milli)]) else l.odds_milli end as odds_milli
 from latest l
-left join core.current_markets c using (listing_id, market_id, specifier, outcome)
+left join core.current_markets c using (listing_id, line_id)
 """
 
 # Kept without a row in the history: what was withdrawn before the first answer still stored, and listings whose answers are all expired.
@@ -86,7 +86,7 @@ using (
 where c.listing_id = d.listing_id and not (c.state = 'withdrawn' and c.changed_at <= d.first_at)
     and not exists (
         select from history_present p
-        where (p.listing_id, p.market_id, p.specifier, p.outcome) = (c.listing_id, c.market_id, c.specifier, c.outcome)
+        where (p.listing_id, p.line_id) = (c.listing_id, c.line_id)
     )
 """
 
@@ -95,9 +95,9 @@ with answered as (
     select listing_id, max(observed_at) filter (where keyframe) as begins_at, min(observed_at) as first_at
     from core.captures where %(listings)s::int[] is null or listing_id = any(%(listings)s::int[]) group by listing_id
 ), said as (
-    select distinct on (m.listing_id, m.market_id, m.specifier, m.outcome) m.*
+    select distinct on (m.listing_id, m.line_id) m.*
     from answered d join core.market_changes m on m.listing_id = d.listing_id and m.observed_at >= d.begins_at
-    order by m.listing_id, m.market_id, m.specifier, m.outcome, m.observed_at desc
+    order by m.listing_id, m.line_id, m.observed_at desc
 ), held as (
     select c.*, d.begins_at, d.first_at, c.changed_at < d.first_at or exists (
         select from core.captures k where k.listing_id = c.listing_id and k.observed_at = c.changed_at) as known_since
@@ -105,7 +105,7 @@ with answered as (
 )
 select count(*) as violations
 from said s full join held h
-    on (s.listing_id, s.market_id, s.specifier, s.outcome) = (h.listing_id, h.market_id, h.specifier, h.outcome)
+    on (s.listing_id, s.line_id) = (h.listing_id, h.line_id)
 where h.listing_id is null
     or not h.known_since
     or (s.listing_id is null and (h.state <> 'withdrawn' or h.changed_at > h.begins_at))
@@ -128,7 +128,7 @@ def follow(
     """Bring the present state up to answers that `history` has just written.
 
     `newest`: listing_id, newest_at before they came. `answers`: those given, ANSWER and previous_at (predecessor on the day). `contents`: what
-    they say (CONTENT_SCHEMA), `changes`: their rows (CHANGE_SCHEMA). `touched`: ANSWER keys whose rows are new or were rewritten.
+    they say (BOOK_SCHEMA), `changes`: their rows (CHANGE_SCHEMA). `touched`: ANSWER keys whose rows are new or were rewritten.
     """
     begun = answers.group_by("listing_id").agg(first_at=pl.col("observed_at").min()).join(newest, on="listing_id", how="left")
     forward = begun.filter(pl.col("newest_at").is_null() | (pl.col("first_at") > pl.col("newest_at"))).select("listing_id")
@@ -144,9 +144,9 @@ def moves(conn: psycopg.Connection[Any], answers: pl.DataFrame, contents: pl.Dat
     turns = answers.sort(ANSWER).with_columns(before_at=before).filter(pl.col("previous_at").is_null())
     turns = turns.select(*ANSWER, previous_at="before_at")
     opening = turns.filter(pl.col("previous_at") == BEFORE).get_column("listing_id").to_list()
-    schema = {name: kind for name, kind in CONTENT_SCHEMA.items() if name != "observed_at"}
+    schema = {name: kind for name, kind in BOOK_SCHEMA.items() if name != "observed_at"}
     books = read_frame(conn, BOOK_SQL, {"listings": opening}, schema) if opening else pl.DataFrame(schema=schema)
-    known = books.with_columns(observed_at=pl.lit(BEFORE, pl.Datetime("us", "UTC"))).select(list(CONTENT_SCHEMA))
+    known = books.with_columns(observed_at=pl.lit(BEFORE, pl.Datetime("us", "UTC"))).select(list(BOOK_SCHEMA))
     return pl.concat([changes.filter(~pl.col("keyframe")), change_rows(turns, pl.concat([contents, known]))])
 
 
@@ -154,9 +154,9 @@ def upsert(conn: psycopg.Connection[Any], latest: pl.DataFrame) -> None:
     """Write the last change of each market (CHANGE_SCHEMA)."""
     if latest.is_empty():
         return
-    columns = ["listing_id", *MARKET, "observed_at", "off_mask", "state", "odds_milli"]
-    stage(conn, "history_moves", "core.current_markets", latest.select(columns).rename({"observed_at": "changed_at"}))
-    conn.execute(UPSERT_SQL.format(source="pg_temp.history_moves order by listing_id, market_id, specifier, outcome"))
+    columns = ["listing_id", "line_id", "observed_at", "off_mask", "state", "odds_milli"]
+    stage(conn, "history_moves", "core.current_markets", stored_form(latest).select(columns).rename({"observed_at": "changed_at"}))
+    conn.execute(UPSERT_SQL.format(source="pg_temp.history_moves order by listing_id, line_id"))
 
 
 def rebuild(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:

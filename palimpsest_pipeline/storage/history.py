@@ -16,10 +16,11 @@ import psycopg
 
 from ..domain.words import MarketState
 from . import current, partitions
-from .change_rows import ANSWER, CHANGE_SCHEMA, CONTENT_SCHEMA, INSTANT, MARKET, change_rows, differing_answers
+from .change_rows import ANSWER, BOOK_SCHEMA, CHANGE_SCHEMA, CONTENT_SCHEMA, INSTANT, change_rows, differing_answers, stored_form
 from .current import violations_current_vs_history
 from .frames import copy_rows, read_frame
 from .history_readers import CONTENTS_SQL, answers_of_cycle, captures_of_cycle, prices_as_of, stats_of_cycle
+from .lines import MARKET, numbered
 
 __all__ = [
     "IngestStats",
@@ -65,7 +66,7 @@ cross join lateral (
 """
 
 ROWS_SQL: Final = """
-select m.listing_id, m.observed_at, m.market_id, m.specifier, m.outcome, m.state::text as state, m.off_mask, m.odds_milli, m.keyframe
+select m.listing_id, m.observed_at, m.line_id, m.state::text as state, coalesce(m.off_mask, 0) as off_mask, m.odds_milli, m.keyframe
 from unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as asked (listing_id, observed_at)
 cross join lateral (
     select * from core.market_changes where listing_id = asked.listing_id and observed_at = asked.observed_at
@@ -125,7 +126,7 @@ def ingest(
     newest = read_frame(conn, NEWEST_SQL, {"listings": captures.get_column("listing_id").unique().to_list()}, NEWEST_SCHEMA)
     line = timeline(conn, captures)
     dirty = line.filter(pl.col("given") | pl.col("follows_given"))
-    contents = pl.concat([rows, stored_contents(conn, dirty)])
+    contents = pl.concat([numbered(conn, rows).select(list(BOOK_SCHEMA)), stored_contents(conn, dirty)])
     changes = change_rows(dirty.select(*ANSWER, "previous_at"), contents)
     rewritten = write_changes(conn, dirty, changes)
     written = write_captures(conn, captures, dirty, changes, {"cycle_id": cycle_id, "mapping_version": mapping_version, "ingested_at": ingested_at})
@@ -202,13 +203,13 @@ def timeline(conn: psycopg.Connection[Any], captures: pl.DataFrame) -> pl.DataFr
 
 
 def stored_contents(conn: psycopg.Connection[Any], dirty: pl.DataFrame) -> pl.DataFrame:
-    """CONTENT_SCHEMA of the stored answers that the comparison needs: predecessors of what is given, and successors."""
+    """BOOK_SCHEMA of the stored answers that the comparison needs: predecessors of what is given, and successors."""
     successors = dirty.filter(~pl.col("given")).select(ANSWER)
     predecessors = dirty.filter(~pl.col("follows_given")).select("listing_id", observed_at="previous_at").drop_nulls()
     needed = pl.concat([successors, predecessors.select(ANSWER)]).unique()
     if needed.is_empty():
-        return pl.DataFrame(schema=CONTENT_SCHEMA)
-    found = read_frame(conn, CONTENTS_SQL, answer_params(needed), CONTENT_SCHEMA)
+        return pl.DataFrame(schema=BOOK_SCHEMA)
+    found = read_frame(conn, CONTENTS_SQL, answer_params(needed), BOOK_SCHEMA)
     return found.filter(pl.col("state") != MarketState.WITHDRAWN.value)
 
 
@@ -236,7 +237,7 @@ def write_changes(conn: psycopg.Connection[Any], dirty: pl.DataFrame, changes: p
     if stale.height:
         conn.execute(DELETE_SQL.format(table="market_changes"), answer_params(stale))
     rewritten = pl.concat([fresh, stale])
-    copy_rows(conn, "core.market_changes", changes.join(rewritten, on=ANSWER, how="semi").sort(*ANSWER, *MARKET))
+    copy_rows(conn, "core.market_changes", stored_form(changes).join(rewritten, on=ANSWER, how="semi").sort(*ANSWER, "line_id"))
     return rewritten
 
 

@@ -15,21 +15,21 @@ from .change_rows import CONTENT_SCHEMA, INSTANT
 from .frames import read_frame
 
 CONTENTS_SQL: Final = """
-select asked.listing_id, asked.observed_at, m.market_id, m.specifier, m.outcome, m.state::text as state, m.off_mask, m.odds_milli
+select asked.listing_id, asked.observed_at, m.line_id, m.state::text as state, coalesce(m.off_mask, 0) as off_mask, m.odds_milli
 from unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as asked (listing_id, observed_at)
 cross join lateral (
-    select distinct on (market_id, specifier, outcome) market_id, specifier, outcome, state, off_mask, odds_milli
+    select distinct on (line_id) line_id, state, off_mask, odds_milli
     from core.market_changes
     where listing_id = asked.listing_id
         and observed_at >= date_trunc('day', asked.observed_at, 'UTC') and observed_at <= asked.observed_at
-    order by market_id, specifier, outcome, observed_at desc
+    order by line_id, observed_at desc
 ) m
 """
 """State of every market at each answer asked for, withdrawn ones included."""
 
 AS_OF_SQL: Final = """
-select asked.listing_id, m.market_id, m.specifier, m.outcome, m.state::text as state, m.off_mask, m.odds_milli, m.observed_at,
-    confirmed.observed_at as last_confirmed_at
+select asked.listing_id, l.market_id, l.specifier, l.outcome, m.state::text as state, coalesce(m.off_mask, 0) as off_mask, m.odds_milli,
+    m.observed_at, confirmed.observed_at as last_confirmed_at
 from unnest(%(listings)s::int[]) as asked (listing_id)
 cross join lateral (
     select observed_at from core.captures
@@ -38,12 +38,13 @@ cross join lateral (
     order by observed_at desc limit 1
 ) confirmed
 cross join lateral (
-    select distinct on (market_id, specifier, outcome) market_id, specifier, outcome, state, off_mask, odds_milli, observed_at
+    select distinct on (line_id) line_id, state, off_mask, odds_milli, observed_at
     from core.market_changes
     where listing_id = asked.listing_id
         and observed_at >= date_trunc('day', %(instant)s::timestamptz, 'UTC') and observed_at <= confirmed.observed_at
-    order by market_id, specifier, outcome, observed_at desc
+    order by line_id, observed_at desc
 ) m
+join ops.market_lines l using (line_id)
 order by 1, 2, 3, 4
 """
 

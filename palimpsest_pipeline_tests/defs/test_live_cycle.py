@@ -36,12 +36,13 @@ from .test_simulated_world import check_against_truth
 
 Start = Callable[..., SimulatorProcess]
 TOTALS_SQL = """
-    select e.external_id, c.specifier, o.outcome_key, p.odds_milli
+    select e.external_id, l.specifier, o.outcome_key, p.odds_milli
     from core.current_markets c
+    join ops.market_lines l using (line_id)
     join core.event_listings e using (listing_id)
     join core.markets m using (market_id)
     cross join lateral unnest(c.odds_milli) with ordinality as p (odds_milli, ordinal)
-    join core.market_outcomes o on o.market_id = c.market_id and o.ordinal = p.ordinal
+    join core.market_outcomes o on o.market_id = l.market_id and o.ordinal = p.ordinal
     where e.platform = 'betpawa' and e.fixture_sr_id is not null and m.market_key = 'total_goals' and c.state = 'offered' and p.odds_milli is not null
 """
 """Totals that can be backed on BetPawa now, outcome by outcome."""

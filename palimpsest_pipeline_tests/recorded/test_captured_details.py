@@ -102,9 +102,9 @@ def test_every_price_is_stored_or_counted_as_unmapped(platform: str, imported: P
 def test_the_same_bet_is_found_on_all_three_books_in_the_same_words(imported: Pipeline):
     found = rows(
         imported,
-        """select e.platform, k.odds_milli from core.current_markets k join core.markets m using (market_id)
+        """select e.platform, k.odds_milli from core.current_markets k join ops.market_lines l using (line_id) join core.markets m using (market_id)
            join core.event_listings e using (listing_id)
-           where e.fixture_sr_id = %s and m.market_key = 'total_goals' and k.specifier = 'total=2.5' order by 1""",
+           where e.fixture_sr_id = %s and m.market_key = 'total_goals' and l.specifier = 'total=2.5' order by 1""",
         NORWAY_FRANCE,
     )
     assert [p for p, _ in found] == ["bet9ja", "betpawa", "sportybet"]
@@ -132,8 +132,8 @@ def test_every_scorer_of_the_other_platform_is_found_under_the_proposed_player(i
         imported,
         """with scorers as (
                select e.platform, i.sr_player_id, i.evidence, k.odds_milli[1] as odds from core.current_markets k
-               join core.markets m using (market_id) join core.event_listings e using (listing_id)
-               join palimpsest.player_identities i on i.platform = e.platform and i.external_player_id = k.outcome
+               join ops.market_lines l using (line_id) join core.markets m using (market_id) join core.event_listings e using (listing_id)
+               join palimpsest.player_identities i on i.platform = e.platform and i.external_player_id = l.outcome
                where e.fixture_sr_id = %s and m.market_key = 'anytime_goalscorer'
            )
            select b.odds::float / s.odds, b.evidence from scorers b join scorers s using (sr_player_id)
@@ -160,7 +160,7 @@ def test_counts_of_markets_count_markets_and_not_rows(imported: Pipeline):
     found = rows(
         imported,
         """select c.n_markets_listed, c.n_markets_mapped, c.n_markets_priced,
-                  (select count(distinct (m.market_id, m.specifier)) from core.market_changes m
+                  (select count(distinct (l.market_id, l.specifier)) from core.market_changes m join ops.market_lines l using (line_id)
                    where m.listing_id = c.listing_id and m.observed_at = c.observed_at and m.state = 'offered')
            from core.captures c""",
     )

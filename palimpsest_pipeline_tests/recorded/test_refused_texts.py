@@ -99,7 +99,7 @@ def test_ids_with_a_nul_are_unmapped_or_rejected_and_never_another_id(derived: P
     }
     assert [(market, why) for platform, market, why in ledger if platform == "betpawa"][-1] == (f"3743{SHOWN}", "unknown_market")
     assert rows(derived, "select platform, path from core.rejects") == [("bet9ja", f'$.D.O["{SHOWN}"]')]
-    assert rows(derived, f"select count(*) from core.market_changes where (specifier || outcome) like '%{SHOWN}%'") == [(0,)]
+    assert rows(derived, f"select count(*) from ops.market_lines where (specifier || outcome) like '%{SHOWN}%'") == [(0,)]
 
 
 def test_ids_without_end_are_told_by_their_beginning(derived: Pipeline) -> None:

@@ -33,8 +33,8 @@ ORDERLESS: Final = (
 )
 """Tables that say nothing of other cycles, or the same whichever came last."""
 PRICED: Final = """
-    select e.platform, m.market_key, count(*) from core.current_markets k join core.markets m using (market_id)
-    join core.event_listings e using (listing_id) where m.market_key = any(%s) group by 1, 2 order by 1, 2
+    select e.platform, m.market_key, count(*) from core.current_markets k join ops.market_lines using (line_id)
+    join core.markets m using (market_id) join core.event_listings e using (listing_id) where m.market_key = any(%s) group by 1, 2 order by 1, 2
 """
 LEDGER: Final = """
     select platform, external_market_id, impact_rank, status, error_classes, name, n_fixtures, occurrences, n_cycles, first_seen, last_seen,

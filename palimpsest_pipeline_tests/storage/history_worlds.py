@@ -134,8 +134,12 @@ def stored(conn: psycopg.Connection) -> Expected:
         " from core.captures"
     )
     changes = rows(
-        "select listing_id, observed_at, market_id, specifier, outcome, state::text, off_mask, odds_milli, keyframe from core.market_changes"
+        "select listing_id, observed_at, market_id, specifier, outcome, state::text, coalesce(off_mask, 0), odds_milli, keyframe"
+        " from core.market_changes left join ops.market_lines using (line_id)"
     )
-    current = rows("select listing_id, market_id, specifier, outcome, state::text, off_mask, odds_milli, changed_at from core.current_markets")
+    current = rows(
+        "select listing_id, market_id, specifier, outcome, state::text, coalesce(off_mask, 0), odds_milli, changed_at"
+        " from core.current_markets left join ops.market_lines using (line_id)"
+    )
     assert len(set(changes)) == len(changes), "a row of history is there twice"
     return Expected(set(captures), set(changes), set(current))

@@ -33,7 +33,8 @@ BOOK: Book = {RESULT: offered(2100, 3400, 3000), TOTAL: offered(1800, 2000), SCO
 def changes_at(conn: psycopg.Connection, said: Said) -> dict[tuple[int, str, str], tuple[str, bool]]:
     """State and keyframe flag of each row that an answer has in the history."""
     rows = conn.execute(
-        "select market_id, specifier, outcome, state::text, keyframe from core.market_changes where listing_id = %s and observed_at = %s",
+        "select market_id, specifier, outcome, state::text, keyframe from core.market_changes join ops.market_lines using (line_id)"
+        " where listing_id = %s and observed_at = %s",
         [said.listing_id, said.observed_at],
     ).fetchall()
     return {(market, specifier, outcome): (state, keyframe) for market, specifier, outcome, state, keyframe in rows}
@@ -42,7 +43,9 @@ def changes_at(conn: psycopg.Connection, said: Said) -> dict[tuple[int, str, str
 def since(conn: psycopg.Connection, listing_id: int = 11) -> dict[tuple[int, str, str], tuple[str, object]]:
     """State of each market in the present state, and since when."""
     rows = conn.execute(
-        "select market_id, specifier, outcome, state::text, changed_at from core.current_markets where listing_id = %s", [listing_id]
+        "select market_id, specifier, outcome, state::text, changed_at from core.current_markets join ops.market_lines using (line_id)"
+        " where listing_id = %s",
+        [listing_id],
     ).fetchall()
     return {(market, specifier, outcome): (state, changed_at) for market, specifier, outcome, state, changed_at in rows}
 
@@ -185,18 +188,18 @@ def test_an_expired_day_takes_neither_the_present_state_nor_its_changed_at(histo
 @pytest.mark.parametrize(
     "damage",
     [
-        "update core.current_markets set odds_milli = '{1}' where market_id = 1",
-        "update core.current_markets set changed_at = changed_at + interval '1 second' where market_id = 1",
-        "delete from core.current_markets where market_id = 1",
-        "delete from core.market_changes where market_id = 1",
-        "update core.market_changes set off_mask = 1 where market_id = 1",
-        "update core.current_markets set state = 'withdrawn' where market_id = 1",
+        "update core.current_markets set odds_milli = '{1}' where {line}",
+        "update core.current_markets set changed_at = changed_at + interval '1 second' where {line}",
+        "delete from core.current_markets where {line}",
+        "delete from core.market_changes where {line}",
+        "update core.market_changes set off_mask = 1 where {line}",
+        "update core.current_markets set state = 'withdrawn' where {line}",
     ],
 )
 def test_the_check_counts_each_market_where_present_and_history_disagree(history_conn: psycopg.Connection, damage: str) -> None:
     take_in(history_conn, [Said(11, at(0, 9), BOOK), Said(12, at(0, 9), {TOTAL: BOOK[TOTAL]})])
     assert current.violations_current_vs_history(history_conn) == 0
-    history_conn.execute(damage.encode())
+    history_conn.execute(damage.replace("{line}", "line_id = (select line_id from ops.market_lines where market_id = 1)").encode())
     assert current.violations_current_vs_history(history_conn) == 1
     assert current.violations_current_vs_history(history_conn, [11]) == 1
     assert current.violations_current_vs_history(history_conn, [12]) == 0

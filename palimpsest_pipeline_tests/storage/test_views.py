@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
 import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.storage import migrate
+from palimpsest_pipeline.storage import lines, migrate
 from palimpsest_pipeline.storage.database import Database
 
 from .listing_worlds import KICKOFF, cycle, listing, write
@@ -85,15 +86,20 @@ def listing_id(conn: psycopg.Connection, external_id: str) -> int:
     return int(found[0])
 
 
+def line_id(conn: psycopg.Connection, market: int, specifier: str, outcome: str) -> int:
+    key = pl.DataFrame({"market_id": [market], "specifier": [specifier], "outcome": [outcome]})
+    return int(lines.numbered(conn, key).item())
+
+
 def capture(conn: psycopg.Connection, external_id: str, at: datetime, *changes: tuple[int, str, str, str, int, list[int | None]]) -> None:
     """One answer and the rows it writes: (market, specifier, outcome, state, off_mask, odds_milli)."""
     listed = listing_id(conn, external_id)
     conn.execute("insert into core.captures values (%s, %s, %s, false, 1, 1, 1, 2, 1, '1', now())", [listed, at, cycle(0).cycle_id])
     for market, specifier, outcome, state, off_mask, odds in changes:
         conn.execute(
-            "insert into core.market_changes (listing_id, observed_at, market_id, specifier, outcome, state, off_mask, odds_milli, keyframe)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, false)",
-            [listed, at, market, specifier, outcome, state, off_mask, odds],
+            "insert into core.market_changes (listing_id, observed_at, line_id, state, off_mask, odds_milli, keyframe)"
+            " values (%s, %s, %s, %s, %s, %s, false)",
+            [listed, at, line_id(conn, market, specifier, outcome), state, off_mask or None, odds],
         )
 
 
