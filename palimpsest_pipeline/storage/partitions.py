@@ -1,10 +1,11 @@
 """Daily partitions of the odds history: which exist, and making those that are needed.
 
-Here belongs the naming and creation of `core.captures_YYYYMMDD` and `core.market_changes_YYYYMMDD` (UTC days). What is written into them is
-`history`'s, how long they are kept is retention's. There is no catch-all partition: rows of a day that nobody prepared must fail loudly, and
-a catch-all that already holds such rows would block the creation of the real partition.
+Here belongs the naming, creation, locking and dropping of `core.captures_YYYYMMDD` and `core.market_changes_YYYYMMDD` (UTC days). What is
+written into them is `history`'s, how long they are kept is retention's. There is no catch-all partition: rows of a day that nobody prepared must
+fail loudly, and a catch-all that already holds such rows would block the creation of the real partition.
 """
 
+import time
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -22,6 +23,9 @@ PARTITIONED: Final = ("captures", "market_changes")
 ENSURE_LOCK: Final = 7_015_261_001
 """Advisory lock under which partitions are made; any constant that no other lock of the database uses."""
 
+LOCK_WAIT_MS: Final = 200
+"""Longest wait for a table that shall be had alone: well below the second after which Postgres looks for a deadlock."""
+
 EXISTING_SQL: Final = r"""
 select parent.relname::text as "table", right(child.relname::text, 8) as "day"
 from pg_inherits
@@ -31,6 +35,10 @@ join pg_namespace space on space.oid = parent.relnamespace
 where space.nspname = 'core' and parent.relname in ('captures', 'market_changes') and child.relname ~ '_\d{8}$'
 order by 1, 2
 """
+
+
+class InUse(Exception):
+    """A day that could not be had alone: somebody reads or writes the history."""
 
 
 class MissingPartitionError(LookupError):
@@ -53,8 +61,14 @@ def existing(conn: psycopg.Connection[Any]) -> pl.DataFrame:
     return found.with_columns(pl.col("day").str.to_date("%Y%m%d"))
 
 
+def hold(conn: psycopg.Connection[Any]) -> None:
+    """From here to the end of the transaction no day is dropped. Readers, writers and those who make partitions are not in the way."""
+    conn.execute("lock table only core.captures, only core.market_changes in row exclusive mode")
+
+
 def require(conn: psycopg.Connection[Any], days: Iterable[date]) -> None:
-    """Raises MissingPartitionError, which names the days, unless both tables have a partition for each of them."""
+    """Raises MissingPartitionError, which names the days, unless both tables have a partition for each of them; those that are there are held."""
+    hold(conn)
     lacking = missing(conn, days)
     if lacking:
         raise MissingPartitionError(day for _, day in lacking)
@@ -96,3 +110,34 @@ def create(conn: psycopg.Connection[Any], table: str, day: date) -> None:
             parent, name, sql.Literal(f"{day.isoformat()} 00:00:00+00"), sql.Literal(f"{(day + timedelta(days=1)).isoformat()} 00:00:00+00")
         )
     )
+
+
+def lock_alone(conn: psycopg.Connection[Any], day: date, patience_s: float) -> None:
+    """Have the day's partitions for the caller alone until the transaction ends. Raises InUse when they cannot be had within `patience_s`.
+
+    Dropping a partition takes the parents too, so whoever reads or writes any day of the history is waited for. Never for long at a time: others
+    queue behind whoever waits for a table, and two who wait for each other would cost one of them its transaction. Call it first in a
+    transaction: between two tries it is rolled back.
+    """
+    names = [sql.Identifier("core", partition_name(table, day)) for table in PARTITIONED]
+    parents = [sql.SQL("only ") + sql.Identifier("core", table) for table in PARTITIONED]
+    statement = sql.SQL("lock table {} in access exclusive mode").format(sql.SQL(", ").join([*parents, *names]))
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            conn.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(f"{LOCK_WAIT_MS}ms")))
+            conn.execute(statement)
+            conn.execute("set local lock_timeout to default")
+        except psycopg.errors.LockNotAvailable as error:
+            conn.rollback()
+            if time.monotonic() >= until:
+                raise InUse(f"the odds history was in use all the time for {patience_s:g} s") from error
+            time.sleep(LOCK_WAIT_MS / 1000)
+        else:
+            return
+
+
+def drop(conn: psycopg.Connection[Any], day: date) -> None:
+    """Drop both partitions of a day, with their rows. In the transaction of `lock_alone`."""
+    names = sql.SQL(", ").join(sql.Identifier("core", partition_name(table, day)) for table in PARTITIONED)
+    conn.execute(sql.SQL("drop table {}").format(names))
