@@ -19,11 +19,11 @@ Facts = tuple[str, int | None, tuple[int | None, ...]]
 """State, mask of what is off, prices in thousandths by place."""
 Book = Mapping[Key, Facts]
 
-RESULT: Final[Key] = ("1x2_ft", "", "")
-TOTAL: Final[Key] = ("over_under_ft", "total=2.5", "")
+RESULT: Final[Key] = ("match_result", "", "")
+TOTAL: Final[Key] = ("total_goals", "total=2.5", "")
 SCORER_ANN: Final[Key] = ("anytime_goalscorer", "", "Ann")
 SCORER_BEA: Final[Key] = ("anytime_goalscorer", "", "Bea")
-PLACES: Final = {"1x2_ft": ("home", "draw", "away"), "over_under_ft": ("over", "under")}
+PLACES: Final = {"match_result": ("home", "draw", "away"), "total_goals": ("over", "under")}
 
 PAWA: Final = 11
 """The listing that most worlds are about: BetPawa's of fixture 1."""
