@@ -63,7 +63,7 @@ def existing(conn: psycopg.Connection[Any]) -> pl.DataFrame:
 
 def hold(conn: psycopg.Connection[Any]) -> None:
     """From here to the end of the transaction no day is dropped. Readers, writers and those who make partitions are not in the way."""
-    conn.execute("lock table only core.captures, only core.market_changes in row exclusive mode")
+    conn.execute("lock table only core.captures, only core.market_changes in access share mode")
 
 
 def require(conn: psycopg.Connection[Any], days: Iterable[date]) -> None:
