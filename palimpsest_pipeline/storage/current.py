@@ -90,6 +90,15 @@ where c.listing_id = d.listing_id and not (c.state = 'withdrawn' and c.changed_a
     )
 """
 
+FORGOTTEN_SQL: Final = """
+delete from core.current_markets c
+using (
+    select listing_id from unnest(%(listings)s::int[]) as asked (listing_id)
+    where not exists (select from core.captures k where k.listing_id = asked.listing_id)
+) gone
+where c.listing_id = gone.listing_id
+"""
+
 VIOLATIONS_SQL: Final = """
 with answered as (
     select listing_id, max(observed_at) filter (where keyframe) as begins_at, min(observed_at) as first_at
@@ -174,6 +183,14 @@ def renew(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:
     """As `rebuild`, but nothing that the stored history does not say is kept: it may be from answers that are no longer believed."""
     conn.execute("delete from core.current_markets where listing_id = any(%s::int[])", [sorted(set(listing_ids))])
     rebuild(conn, listing_ids)
+
+
+def forget(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> int:
+    """Forget the present state of those of the listings that no stored answer speaks of; returns the rows.
+
+    For when a day is dropped, and nobody may write meanwhile. A listing that comes back begins anew: its first answer is a change.
+    """
+    return conn.execute(FORGOTTEN_SQL, {"listings": sorted(set(listing_ids))}).rowcount
 
 
 def violations_current_vs_history(conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None) -> int:
