@@ -367,6 +367,7 @@ class MappingCount(Base):
 class RejectRow(Base):
     __tablename__ = "rejects"
     __table_args__ = (
+        sa.Index("ix_rejects_whole_answer", "platform", "external_id", postgresql_where=sa.text("whole_answer")),
         {
             "schema": "core",
             "comment": "Answers and entries that were refused, with the place in the JSON: nothing is dropped silently.",

@@ -66,6 +66,7 @@ class EventScrapeStatus(Base):
     __tablename__ = "event_scrape_status"
     __table_args__ = (
         sa.Index(None, "sr_id", "cycle_id"),
+        sa.Index("ix_event_scrape_status_failed", "platform", "external_id", postgresql_where=sa.text("status = 'failed'")),
         {"schema": "ops", "comment": "One row per cycle and listing asked for: how the request for its odds went."},
     )
 
