@@ -3,6 +3,7 @@
 Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not: knowing what a product is.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final, Literal
@@ -33,6 +34,16 @@ def pending(
     ).format(sql.Identifier(schema, "cycle_products"))
     done: dict[int, str] = dict(conn.execute(query, [product, parser_version, mapping_version, list(manifest_digests)]).fetchall())
     return sorted(cycle_id for cycle_id, digest in manifest_digests.items() if done.get(cycle_id) != digest)
+
+
+def underived(conn: psycopg.Connection, schema: Schema, wanted: Sequence[str], manifest_digests: Mapping[int, str]) -> list[int]:
+    """Cycles of `manifest_digests` for which one of the `wanted` products stands in no version or from other landed content, oldest first."""
+    query = sql.SQL("select cycle_id, landing_digest from {} where product = any(%s) and cycle_id = any(%s)").format(
+        sql.Identifier(schema, "cycle_products")
+    )
+    marks = conn.execute(query, [list(wanted), list(manifest_digests)]).fetchall()
+    done = Counter(cycle_id for cycle_id, digest in marks if digest == manifest_digests[cycle_id])
+    return sorted(cycle_id for cycle_id in manifest_digests if done[cycle_id] < len(set(wanted)))
 
 
 def claim(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
