@@ -5,9 +5,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part (some platform faile
 """
 
 import json
+import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -225,24 +226,55 @@ def refresh(sr_ids: Annotated[list[int], typer.Argument(help="SportRadar ids.")]
 
 @app.command()
 def backfill(
-    start: Annotated[str, typer.Argument(metavar="FROM", help="First UTC hour, e.g. 2026-06-26-10:00.")],
-    end: Annotated[str, typer.Argument(metavar="TO", help="Last UTC hour, included.")],
+    start: Annotated[str | None, typer.Argument(metavar="FROM", help="First UTC hour, e.g. 2026-06-26-10:00.")] = None,
+    end: Annotated[str | None, typer.Argument(metavar="TO", help="Last UTC hour, included.")] = None,
+    stale: Annotated[bool, typer.Option("--stale", help="Name what is due and why, then derive it; without FROM and TO in every hour.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only name what is due.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that derive core at the same time.")] = min(2, os.cpu_count() or 1),
     as_json: Json = False,
 ) -> None:
-    """Derive core and mart of past hours from what was landed. Hours already up to date are left alone."""
-    from .defs.replay import replay_hours
+    """Derive core and mart of past hours from what was landed. Hours already up to date are left alone; interrupted, it goes on when called again."""
+    from .defs import replay
+    from .defs.instance import open_instance
+    from .defs.progress import terminal
+    from .defs.servers import upgrade
 
-    first, last = parse_hour(start), parse_hour(end)
-    if last < first:
+    if (start is None) != (end is None) or (start is None and not stale):
+        raise typer.BadParameter("give FROM and TO, or --stale for all hours")
+    first, last = (None if text is None else parse_hour(text) for text in (start, end))
+    if first and last and last < first:
         raise typer.BadParameter("TO lies before FROM")
-    with pipeline() as found:
-        report = replay_hours(found, first, last, say)
+    with pipeline() as found, terminal() as console:
+        upgrade(found)
+        say_of_the_dead(found)
+        hours = replay.plan(found, first, last)
+        if stale or dry_run:
+            say_what_is_due(hours, stale_only=stale, as_json=as_json and dry_run)
+        if dry_run:
+            return
+        with open_instance(found.settings) as instance:
+            report = replay.backfill(found, instance, hours, console, jobs=jobs, stale_only=stale)
     if as_json:
         out.print_json(json.dumps(report.as_dict()))
     else:
-        out.print(report.sentence())
-    if report.failed:
-        raise fail(f"{len(report.failed)} hours failed: {', '.join(f'{k} ({v})' for k, v in report.failed.items())}")
+        out.print(report.sentence(), highlight=False, soft_wrap=True)
+    if not report.whole:
+        raise fail(report.trouble(), 1 if report.nothing else PARTIAL)
+
+
+def say_what_is_due(hours: Iterable[Any], *, stale_only: bool, as_json: bool) -> None:
+    """Each hour of a replay's plan that is due or cannot be derived, and why."""
+    from .defs.replay import lost
+
+    told = {hour.key: (hour.why(), [gone.sentence for gone in lost(hour, stale_only=stale_only)]) for hour in hours}
+    if as_json:
+        out.print_json(json.dumps({key: {"due": why, "refused": refused} for key, (why, refused) in told.items() if why or refused}))
+        return
+    for key, (why, refused) in told.items():
+        for line in filter(None, (why, *refused)):
+            out.print(f"{key}: {line}", highlight=False, markup=False, soft_wrap=True)
+    if not any(why or refused for why, refused in told.values()):
+        out.print("nothing is due", highlight=False)
 
 
 @landing_app.command("import")

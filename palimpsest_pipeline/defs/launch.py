@@ -1,6 +1,8 @@
 """Runs started from the command line: the same jobs on the same instance, so that all of it shows in the UI."""
 
+import os
 import re
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from typing import Any, Final
 
 import dagster as dg
 import psutil
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from ..domain.instants import hour_key
 from ..domain.words import Trigger
@@ -16,11 +19,14 @@ from ..storage import ledger_readers
 from .landing.assets import ATTENDED, TRIGGER_TAG
 from .partitions import FIRST_HOUR, hours
 from .pipeline import Pipeline
+from .processes import Known
 
 INTERRUPTIONS: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 CHECK_FAILED: Final = "DagsterAssetCheckFailedError"  # its class is not public
 SCRAPING: Final = ("landing__discovery_payloads", "landing__odds_payloads")
 NOT_LISTED: Final = "not_listed"
+PROCESS_TAG: Final = "palimpsest/process"
+"""Run tag that says where a run from the command line is executed: machine, process id, when that process began."""
 CANCELLED: Final = "cancelled; what had arrived is kept"
 
 
@@ -55,17 +61,23 @@ def run_job(
     job: str,
     hour: datetime,
     *,
+    last: datetime | None = None,
+    group: str | None = None,
     trigger: Trigger = Trigger.MANUAL,
     sr_ids: Sequence[int] = (),
 ) -> RunOutcome:
-    """Execute `job` for the hour in this process, recorded on the instance. Failures are returned, not raised."""
+    """Execute `job` for the hour in this process, recorded on the instance. Failures are returned, not raised.
+
+    With `last` it is one run for all hours from `hour` to `last`, both included; with `group` only the job's assets of that group.
+    """
     from ..definitions import defs  # noqa: PLC0415 - the definitions import this package
 
-    key = hour_key(hour)
-    if not hours.has_partition_key(key):
-        return RunOutcome(
-            "", key, False, f"{key} is no hour of this pipeline: its hours are those from {hour_key(FIRST_HOUR)} to the current one, in UTC"
-        )
+    keys = [hour_key(hour), hour_key(last or hour)]
+    for key in keys:
+        if not hours.has_partition_key(key):
+            return RunOutcome(
+                "", key, False, f"{key} is no hour of this pipeline: its hours are those from {hour_key(FIRST_HOUR)} to the current one, in UTC"
+            )
     config: dict[str, object] = {
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
     }  # the instance keeps the log; a terminal shows progress
@@ -75,15 +87,41 @@ def run_job(
     startup_s, began = time.time() - psutil.Process().create_time(), time.monotonic()
     result = resolved.execute_in_process(
         instance=instance,
-        partition_key=key,
-        tags={TRIGGER_TAG: trigger.value, **ATTENDED},
+        partition_key=keys[0] if last is None else None,
+        asset_selection=None if group is None else _of_group(resolved, group),
+        tags={TRIGGER_TAG: trigger.value, PROCESS_TAG: _this_process(), **ATTENDED, **({} if last is None else _span(*keys))},
         run_config=config,
         resources={"pipeline": pipeline},
         raise_on_error=False,
     )
     took_s, scrape_s = time.monotonic() - began, scraping_s(result)
     error = None if result.success else first_error(result)
-    return RunOutcome(result.run_id, key, result.success, error, startup_s, scrape_s, took_s - scrape_s)
+    return RunOutcome(result.run_id, keys[0], result.success, error, startup_s, scrape_s, took_s - scrape_s)
+
+
+def _of_group(job: dg.JobDefinition, group: str) -> list[dg.AssetKey]:
+    graph = job.asset_layer.asset_graph
+    return sorted(key for key in job.asset_layer.executable_asset_keys if graph.get(key).group_name == group)
+
+
+def _span(first: str, last: str) -> dict[str, str]:
+    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+
+
+def _this_process() -> str:
+    own = Known.of(os.getpid())
+    return f"{socket.gethostname()} {own.pid} {own.created_at}"
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Have the instance know of runs whose process on this machine was killed: they would count for ever as running. Returns their ids."""
+    dead = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED], tags=ATTENDED)):
+        host, _, process = run.tags.get(PROCESS_TAG, "").partition(" ")
+        if host == socket.gethostname() and Known(int(process.split()[0]), float(process.split()[1])).find() is None:
+            instance.report_run_failed(run, "Its process died.")
+            dead.append(run.run_id)
+    return dead
 
 
 def scraping_s(result: dg.ExecuteInProcessResult) -> float:

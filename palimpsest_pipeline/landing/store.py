@@ -136,6 +136,11 @@ class Landing:
             raise LandingIncomplete(f"cycle {manifest.cycle_id}: its manifest is no longer in the landing at {self.root}")
         return found
 
+    def missing(self, manifest: Manifest, platforms: Collection[Platform] | None = None) -> list[str]:
+        """Names of the manifest's segments that are not there (any more). What those that are there hold is not looked at."""
+        there = {name for _, name in self._segments_in(self._folder(manifest.partition_hour, manifest.cycle_id))}
+        return [s.name for s in manifest.segments if s.name not in there and (platforms is None or s.platform in platforms)]
+
     def unclosed(self, hour: datetime | None = None) -> list[int]:
         """Ids of cycles (of one hour, or all) that have landed segments but no manifest: still running, or interrupted."""
         hours = [self._hour_folder(hour)] if hour is not None else [folder for _, folder in self._hour_folders()]
@@ -168,9 +173,7 @@ class Landing:
         """As `read`, one segment at a time, for a cycle whose bodies should not be in memory together."""
         folder = self._folder(manifest.partition_hour, manifest.cycle_id)
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
-        there = {name for _, name in self._segments_in(folder)}
-        missing = [segment.name for segment in segments if segment.name not in there]
-        if missing:
+        if missing := self.missing(manifest, platforms):
             raise LandingIncomplete(f"cycle {manifest.cycle_id}: missing in the landing at {folder}: {', '.join(missing)}")
         return self._frames(folder, manifest.cycle_id, segments, kinds, columns)
 

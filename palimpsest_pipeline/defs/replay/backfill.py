@@ -1,0 +1,139 @@
+"""Backfill from the command line: core of the hours that are due, several processes at once; then their marts, in order; then what rests on both.
+
+What core stores does not depend on the order of ingestion. A mart's cycle carries what earlier ones discovered, so marts are derived in order.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+from rich.console import Console
+
+from ..launch import end_dead_runs
+from ..pipeline import Pipeline
+from .meter import Meter
+from .plan import HOUR, Gone, Hour, due, plan
+from .runs import HOURS_PER_RUN, Outcome, Span, run_span, spans
+from .workers import run_spans
+
+SPANS_PER_WORKER = 2
+"""So many at least, where there are hours enough: else one process has the last span to itself."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a backfill did. Hours by their key; `refused` maps to why nothing was derived from a cycle of it, `failed` to the reason."""
+
+    done: list[str] = field(default_factory=list)
+    up_to_date: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    due_later: list[str] = field(default_factory=list)
+    """Hours after the range that are due, such as those whose marts rest on what was derived now."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("done", "up_to_date", "empty", "refused", "failed", "due_later")}
+
+    @property
+    def whole(self) -> bool:
+        """Everything asked for stands now."""
+        return not self.refused and not self.failed
+
+    @property
+    def nothing(self) -> bool:
+        """Of what was asked for nothing stands now."""
+        return not self.whole and not self.done and not self.up_to_date
+
+    def trouble(self) -> str:
+        """What was not done, in words."""
+        told = ((self.refused, "cannot be derived"), (self.failed, "failed"))
+        return "; ".join(f"{len(hours)} hours {what}: " + ", ".join(f"{key} ({why})" for key, why in hours.items()) for hours, what in told if hours)
+
+    def sentence(self) -> str:
+        counted = (
+            (self.done, "replayed"),
+            (self.up_to_date, "up to date"),
+            (self.empty, "with nothing landed"),
+            (self.refused, "refused"),
+            (self.failed, "failed"),
+        )
+        told = [f"{len(hours)} {word}" for hours, word in counted if hours]
+        later = f"; {len(self.due_later)} hours after them are due: palimpsest backfill --stale" if self.due_later else ""
+        return f"hours: {', '.join(told) or 'none'}{later}"
+
+
+def lost(hour: Hour, *, stale_only: bool) -> list[Gone]:
+    """The cycles of the hour that cannot be derived. With `stale_only` not those whose rows stand."""
+    return [gone for gone in hour.lost if gone.stale or not stale_only]
+
+
+def backfill(
+    pipeline: Pipeline, instance: dg.DagsterInstance, hours: list[Hour], console: Console, *, jobs: int = 1, stale_only: bool = False
+) -> Report:
+    """Derive what is due of `hours` (of `plan`), which are all that later ones in the range may have to be derived again with.
+
+    With `jobs` above 1 core is derived by so many processes, which open the instance of the settings for themselves. Everything that is finished
+    stays, however this ends: called again it goes on from there. Raises Cancelled.
+    """
+    report = Report()
+    for hour in hours:
+        if cycles := lost(hour, stale_only=stale_only):
+            report.refused[hour.key] = "; ".join(gone.sentence for gone in cycles)
+        elif not hour.landed:
+            report.empty.append(hour.key)
+        elif not hour.due:
+            report.up_to_date.append(hour.key)
+    to_do = [hour for hour in hours if hour.can_be_derived]
+    end_dead_runs(instance)
+    with Meter(pipeline, to_do, console) as meter:
+        for key, reason in report.refused.items():
+            meter.say(f"{key}: {reason}")
+        try:
+            _derive(pipeline, instance, hours, to_do, report, jobs, meter.say)
+        finally:
+            end_dead_runs(instance)
+    report.done = [hour.key for hour in to_do if hour.key not in report.failed]
+    if report.done:
+        report.due_later = [hour.key for hour in plan(pipeline, hours[-1].at + HOUR) if hour.can_be_derived]
+    return report
+
+
+def _derive(
+    pipeline: Pipeline,
+    instance: dg.DagsterInstance,
+    hours: list[Hour],
+    to_do: list[Hour],
+    report: Report,
+    jobs: int,
+    say: Callable[[str], None],
+) -> None:
+    def note(outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.error is not None:
+                key = next(hour.key for hour in to_do if hour.at == outcome.hour)
+                report.failed[key] = outcome.error
+                say(f"{key}: {outcome.error}")
+
+    core = [hour.at for hour in to_do if any(product.stage == "core" for product in hour.due)]
+    most = min(HOURS_PER_RUN, -(-len(core) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else HOURS_PER_RUN
+    cut = spans("core", core, max(most, 1))
+    jobs = min(jobs, len(cut))
+    note(run_spans(pipeline.settings, cut, jobs) if jobs > 1 else (outcome for span in cut for outcome in run_span(instance, pipeline, span)))
+    left = [hour for hour in hours if hour.landed and not hour.torn and hour.key not in report.failed]
+    for span in _marts(pipeline, left):
+        note(run_span(instance, pipeline, span))
+
+
+def _marts(pipeline: Pipeline, hours: list[Hour]) -> Iterator[Span]:
+    """Spans of marts that are due, in order. Asked before each one: deriving an hour makes later ones due that carry what it discovered."""
+    at = None
+    while hours := [hour for hour in hours if at is None or hour.at > at]:
+        manifests = {m.cycle_id: m for hour in hours for m in hour.landed}
+        wanted = {manifests[p.cycle_id].partition_hour for p in due(pipeline, list(manifests.values())) if p.stage == "mart"}
+        found = spans("mart", sorted(wanted))
+        if not found:
+            return
+        at = found[0].hours[-1]
+        yield found[0]
