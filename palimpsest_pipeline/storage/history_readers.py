@@ -49,8 +49,8 @@ order by 1, 2, 3, 4
 """
 
 CAPTURES_SQL: Final = """
-select listing_id, observed_at, cycle_id, keyframe, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices, n_changed, mapping_version,
-    ingested_at
+select listing_id, observed_at, cycle_id, keyframe, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices, n_prices_merged, n_changed,
+    mapping_version, ingested_at
 from core.captures where cycle_id = %(cycle_id)s order by listing_id, observed_at
 """
 
@@ -68,6 +68,7 @@ CAPTURES_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "n_markets_mapped": pl.Int32,
     "n_markets_priced": pl.Int32,
     "n_prices": pl.Int32,
+    "n_prices_merged": pl.Int32,
     "n_changed": pl.Int32,
     "mapping_version": pl.String,
     "ingested_at": INSTANT,

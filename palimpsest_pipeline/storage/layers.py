@@ -1,0 +1,252 @@
+"""One history, wherever its days lie: questions over hot days in Postgres and cold days in the archive.
+
+Belongs here: telling hot from cold, asking both the same thing, and naming what comes back. Does not: how either side is asked (`days`), writing
+(`history`, `archive`), what a price means (`metrics`).
+
+A day is hot when Postgres has its partitions, else cold when the archive's catalogue has it, else nothing was ever observed on it. As-of means as
+of observed_at: what had been observed by then. It rests on one UTC day of each listing, since each day begins with the listing's whole book.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from ..domain.words import MarketState
+from . import partitions
+from .archive import Archive
+from .change_rows import CHANGE_SCHEMA, INSTANT
+from .days import ANSWERS_SCHEMA, BOOKS_SCHEMA, DAY, ColdDays, HotDays, Ids, Side, begin_of
+from .frames import Schema, read_frame
+from .history_readers import CAPTURES_SCHEMA
+from .lines import named
+
+ASKED_SQL: Final = """
+select e.listing_id
+from core.event_listings e
+left join core.fixtures f on f.sr_id = e.fixture_sr_id
+where (%(sr_ids)s::bigint[] is null or e.fixture_sr_id = any(%(sr_ids)s::bigint[]))
+    and (%(tournament_keys)s::text[] is null or f.tournament_key = any(%(tournament_keys)s::text[]))
+    and (%(listing_ids)s::int[] is null or e.listing_id = any(%(listing_ids)s::int[]))
+"""
+
+LISTINGS_SQL: Final = """
+select i.listing_id, i.platform, i.external_id, e.fixture_sr_id as sr_id, coalesce(e.is_primary, false) as is_primary
+from ops.listing_ids i
+left join core.event_listings e using (listing_id)
+where i.listing_id = any(%(listings)s::int[])
+"""
+
+MARKETS_SQL: Final = "select market_id, market_key from core.markets where market_id = any(%(markets)s::int[])"
+
+OUTCOMES_SQL: Final = """
+select k.market_key, o.ordinal, o.outcome_key
+from core.market_outcomes o
+join core.markets k using (market_id)
+where k.market_key = any(%(markets)s::text[])
+"""
+
+LISTINGS_SCHEMA: Final[Schema] = {
+    "listing_id": pl.Int32,
+    "platform": pl.String,
+    "external_id": pl.String,
+    "sr_id": pl.Int64,
+    "is_primary": pl.Boolean,
+}
+
+MARKETS_SCHEMA: Final[Schema] = {
+    "platform": pl.String,
+    "sr_id": pl.Int64,
+    "listing_id": pl.Int32,
+    "external_id": pl.String,
+    "is_primary": pl.Boolean,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "outcome": pl.String,
+    "state": pl.String,
+    "off_mask": pl.Int64,
+    "odds_milli": pl.List(pl.Int32),
+    "observed_at": INSTANT,
+    "last_confirmed_at": INSTANT,
+}
+"""Columns of `markets_as_of`: one row a market. `sr_id` null: unidentified. `outcome`: '' but where a market takes one row an outcome.
+`odds_milli`: decimal odds x 1000 by outcome ordinal, null without a price; bit i-1 of `off_mask`: outcome i cannot be backed. `observed_at`: the
+answer since which it stands so within its UTC day; `last_confirmed_at`: the listing's last answer up to the instant."""
+
+PRICES_SCHEMA: Final[Schema] = {
+    **{name: kind for name, kind in MARKETS_SCHEMA.items() if name not in {"outcome", "state", "off_mask", "odds_milli"}},
+    "outcome_key": pl.String,
+    "ordinal": pl.Int16,
+    "odds": pl.Float64,
+    "state": pl.String,
+    "is_active": pl.Boolean,
+}
+"""Columns of `prices_as_of`: one row an outcome. `ordinal`: its place in the vocabulary, null for an open outcome (a player), whose `outcome_key` is
+the platform's own. `odds`: decimal odds, null without a price. `is_active`: it could be backed."""
+
+
+TICK: Final = timedelta(microseconds=1)
+"""Resolution of an instant."""
+
+
+class Layers:
+    """The odds history over hot and cold days.
+
+    `conn`: READ COMMITTED, in a transaction or not. What is hot stays hot until a question is answered, or until the caller's transaction ends.
+    Instants are aware (ValueError otherwise). What the archive raises passes through: a day that cannot be read is never an empty answer.
+    """
+
+    def __init__(self, conn: psycopg.Connection[Any], archive: Archive) -> None:
+        self._conn = conn
+        self._hot = HotDays(conn)
+        self._cold = ColdDays(archive)
+
+    def changes(self, listing_ids: Iterable[int] | None, first_day: date, last_day: date) -> pl.DataFrame:
+        """Rows of history of UTC days, both included (CHANGE_SCHEMA), by listing, line and instant. None: all listings."""
+        ids = _ids(listing_ids)
+        with self._sides(first_day, last_day) as sides:
+            found = [side.changes(days, ids) for side, days in sides]
+        return _stacked(found, CHANGE_SCHEMA).sort("listing_id", "line_id", "observed_at")
+
+    def captures(self, listing_ids: Iterable[int] | None, first_day: date, last_day: date) -> pl.DataFrame:
+        """Answers of UTC days, both included (CAPTURES_SCHEMA), by listing and instant. None: all listings."""
+        ids = _ids(listing_ids)
+        with self._sides(first_day, last_day) as sides:
+            found = [side.captures(days, ids) for side, days in sides]
+        return _stacked(found, CAPTURES_SCHEMA).sort("listing_id", "observed_at")
+
+    def markets_as_of(
+        self,
+        instant: datetime,
+        *,
+        sr_ids: Iterable[int] | None = None,
+        tournament_keys: Iterable[str] | None = None,
+        listing_ids: Iterable[int] | None = None,
+        max_age: timedelta | None = None,
+    ) -> pl.DataFrame:
+        """Every market as it stood at `instant` (MARKETS_SCHEMA), by listing, market, specifier, outcome. What is given narrows; nothing: everything.
+
+        Without `max_age` a listing speaks by its last answer of the instant's UTC day up to the instant, and has no row before its first answer of
+        that day: the evening before is asked for by an instant of that day. With `max_age` it speaks by its last answer up to the instant that is
+        no older, on whatever day, so that midnight is no hole. Markets that went since the answer's day began are there, as withdrawn.
+        """
+        instant = _utc(instant)
+        earliest = begin_of(instant.date()) if max_age is None else instant - max_age
+        asked = self._asked(_ids(sr_ids), None if tournament_keys is None else sorted(set(tournament_keys)), _ids(listing_ids))
+        spoken = pl.DataFrame(schema=ANSWERS_SCHEMA)
+        books: list[pl.DataFrame] = []
+        with self._sides(earliest.date(), instant.date()) as sides:
+            for day, side in sorted(((day, side) for side, days in sides for day in days), key=lambda placed: placed[0], reverse=True):
+                until = min(instant, begin_of(day + DAY) - TICK)
+                answers = side.last_answers(max(earliest, begin_of(day)), until, asked).join(spoken, on="listing_id", how="anti")
+                books.append(side.books(day, answers))
+                spoken = pl.concat([spoken, answers])
+        return self._named(_stacked(books, BOOKS_SCHEMA))
+
+    def prices_as_of(
+        self,
+        instant: datetime,
+        *,
+        sr_ids: Iterable[int] | None = None,
+        tournament_keys: Iterable[str] | None = None,
+        listing_ids: Iterable[int] | None = None,
+        max_age: timedelta | None = None,
+    ) -> pl.DataFrame:
+        """Every outcome as it stood at `instant` (PRICES_SCHEMA): `markets_as_of` with a row an outcome, in the vocabulary's order."""
+        markets = self.markets_as_of(instant, sr_ids=sr_ids, tournament_keys=tournament_keys, listing_ids=listing_ids, max_age=max_age)
+        return self._priced(markets)
+
+    def snapshot(self, listing_id: int, observed_at: datetime) -> pl.DataFrame:
+        """The whole book of one past answer (MARKETS_SCHEMA), without what it no longer had. Raises LookupError when there is no such answer."""
+        observed_at = _utc(observed_at)
+        day = observed_at.date()
+        with self._sides(day, day) as sides:
+            for side, _ in sides:
+                answers = side.last_answers(observed_at, observed_at, [listing_id])
+                if answers.height:
+                    return self._named(side.books(day, answers).filter(pl.col("state") != MarketState.WITHDRAWN.value))
+        raise LookupError(f"listing {listing_id} has no answer at {observed_at.isoformat()}: captures() lists the answers there are")
+
+    @contextmanager
+    def _sides(self, first_day: date, last_day: date) -> Iterator[list[tuple[Side, list[date]]]]:
+        """Which side has which of the days, sorted; it stays so in the block. Days that neither has were never observed."""
+        asked = [first_day + n * DAY for n in range((last_day - first_day).days + 1)]
+        with self._conn.transaction():
+            partitions.hold(self._conn)  # before looking: what is dropped after this is not, and what was dropped before is in the archive
+            hot = self._hot.days(asked)
+            cold = self._cold.days([day for day in asked if day not in hot]) if len(hot) < len(asked) else []
+            yield [(side, days) for side, days in ((self._cold, cold), (self._hot, hot)) if days]
+
+    def _asked(self, sr_ids: Ids, tournament_keys: Sequence[str] | None, listing_ids: Ids) -> Ids:
+        if sr_ids is None and tournament_keys is None:
+            return listing_ids
+        params = {"sr_ids": sr_ids, "tournament_keys": tournament_keys, "listing_ids": listing_ids}
+        return read_frame(self._conn, ASKED_SQL, params, {"listing_id": pl.Int32}).to_series().to_list()
+
+    def _named(self, books: pl.DataFrame) -> pl.DataFrame:
+        """BOOKS_SCHEMA as MARKETS_SCHEMA. Raises LookupError on what this database has no name for."""
+        lines = named(self._conn, books)
+        listings = read_frame(self._conn, LISTINGS_SQL, {"listings": books["listing_id"].unique().to_list()}, LISTINGS_SCHEMA)
+        keys = read_frame(
+            self._conn, MARKETS_SQL, {"markets": lines["market_id"].unique().to_list()}, {"market_id": pl.Int16, "market_key": pl.String}
+        )
+        found = (
+            lines.join(keys, on="market_id", how="left")
+            .join(listings, on="listing_id", how="left")
+            .with_columns(last_confirmed_at="answered_at")
+            .select(MARKETS_SCHEMA)
+        )
+        _require_names(found, "market_key", "core.markets")
+        _require_names(found, "platform", "ops.listing_ids")
+        return found.sort("listing_id", "market_key", "specifier", "outcome")
+
+    def _priced(self, markets: pl.DataFrame) -> pl.DataFrame:
+        """MARKETS_SCHEMA as PRICES_SCHEMA. Raises LookupError on an outcome that the vocabulary in the database lacks."""
+        schema: Schema = {"market_key": pl.String, "ordinal": pl.Int16, "outcome_key": pl.String}
+        known = read_frame(self._conn, OUTCOMES_SQL, {"markets": markets["market_key"].unique().to_list()}, schema)
+        price = pl.col("odds_milli")
+        places = pl.int_ranges(1, price.list.len() + 1, dtype=pl.Int16)
+        # A market that takes one row an outcome has that outcome alone in its arrays, whatever its place in the vocabulary.
+        rows = (
+            markets.with_columns(place=places)
+            .explode("odds_milli", "place")
+            .with_columns(
+                by_place=pl.when(pl.col("outcome") == "").then("place"),
+                is_active=(pl.col("state") == MarketState.OFFERED.value)
+                & price.is_not_null()
+                & (pl.col("off_mask") & pl.lit(2, pl.Int64).pow(pl.col("place") - 1) == 0),
+            )
+            .join(known.select("market_key", "outcome_key", by_place="ordinal"), on=["market_key", "by_place"], how="left")
+            .join(known.select("market_key", "ordinal", outcome="outcome_key"), on=["market_key", "outcome"], how="left")
+            .with_columns(
+                odds=price / 1000,
+                ordinal=pl.coalesce("by_place", "ordinal"),
+                outcome_key=pl.when(pl.col("outcome") == "").then("outcome_key").otherwise("outcome"),
+            )
+        )
+        _require_names(rows, "outcome_key", "core.market_outcomes")
+        return rows.sort("listing_id", "market_key", "specifier", "ordinal", "outcome_key", nulls_last=True).select(PRICES_SCHEMA)
+
+
+def _stacked(frames: Sequence[pl.DataFrame], schema: Schema) -> pl.DataFrame:
+    return pl.concat([pl.DataFrame(schema=dict(schema)), *frames])
+
+
+def _ids(ids: Iterable[int] | None) -> list[int] | None:
+    return None if ids is None else sorted(set(ids))
+
+
+def _utc(instant: datetime) -> datetime:
+    if instant.tzinfo is None:
+        raise ValueError(f"naive datetime {instant!r}: instants carry a time zone here")
+    return instant.astimezone(UTC)
+
+
+def _require_names(frame: pl.DataFrame, name: str, table: str) -> None:
+    lacking = frame.filter(pl.col(name).is_null())
+    if lacking.height:
+        where = lacking.select("listing_id", "market_key", "specifier", "outcome").row(0, named=True)
+        raise LookupError(f"{table} has no name for {lacking.height} rows, e.g. {where}: run `palimpsest db upgrade`, which writes the vocabulary")
