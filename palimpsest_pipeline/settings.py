@@ -105,6 +105,11 @@ class Settings(BaseSettings):
     history_hot_days: int = Field(default=7, ge=1, description="Whole days of odds history kept in Postgres, besides today; older ones in Parquet")
     partitions_ahead_days: int = Field(default=14, ge=8, description="For how many days ahead places for the odds history are made")
     fixture_life_retention_days: int = Field(default=90, ge=1, description="For how long after kickoff the tables of a fixture's life are kept, days")
+    not_observed_after_minutes: float = Field(
+        default=90, gt=0, description="How long the last look at a listing holds; after that it counts as not observed, minutes"
+    )
+    close_exact_minutes: float = Field(default=5, gt=0, description="A last price confirmed so shortly before kickoff is the closing price, minutes")
+    life_overdue_hours: float = Field(default=26, gt=0, description="A check warns when a kickoff date waits longer to be derived anew, hours")
     storage_limit_gb: float = Field(default=50, gt=0, description="A check fails when tables, landing and export are larger, 10^9 bytes")
     min_mapped_rate: float = Field(default=0.95, ge=0, le=1, description="A check warns when a platform's mapped markets are fewer, share of 1")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's UI, on loopback")

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import dagster as dg
@@ -17,7 +17,7 @@ from ..domain.instants import hour_key
 from ..domain.words import Trigger
 from ..storage import ledger_readers
 from .landing.assets import ATTENDED, TRIGGER_TAG
-from .partitions import FIRST_HOUR, hours
+from .partitions import FIRST_HOUR, hours, kickoff_date_key, kickoff_dates
 from .pipeline import Pipeline
 from .processes import Known
 
@@ -70,14 +70,39 @@ def run_job(
 
     With `last` it is one run for all hours from `hour` to `last`, both included; with `group` only the job's assets of that group.
     """
-    from ..definitions import defs  # noqa: PLC0415 - the definitions import this package
-
-    keys = [hour_key(hour), hour_key(last or hour)]
+    keys = (hour_key(hour), hour_key(last or hour))
     for key in keys:
         if not hours.has_partition_key(key):
             return RunOutcome(
                 "", key, False, f"{key} is no hour of this pipeline: its hours are those from {hour_key(FIRST_HOUR)} to the current one, in UTC"
             )
+    return _execute(instance, pipeline, job, keys, group=group, trigger=trigger, sr_ids=sr_ids)
+
+
+def run_dates(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, first: date, last: date) -> RunOutcome:
+    """Execute `job` for the kickoff dates from `first` to `last`, both included, as one run in this process, as `run_job` does for hours."""
+    keys = (kickoff_date_key(first), kickoff_date_key(last))
+    for key in keys:
+        if not kickoff_dates.has_partition_key(key):
+            known = f"those from {kickoff_dates.get_first_partition_key()} to {kickoff_dates.get_last_partition_key()}"
+            return RunOutcome("", key, False, f"{key} is no kickoff date of this pipeline: these are {known}")
+    return _execute(instance, pipeline, job, keys)
+
+
+def _execute(
+    instance: dg.DagsterInstance,
+    pipeline: Pipeline,
+    job: str,
+    keys: tuple[str, str],
+    *,
+    group: str | None = None,
+    trigger: Trigger = Trigger.MANUAL,
+    sr_ids: Sequence[int] = (),
+) -> RunOutcome:
+    """One run for all partitions from the first to the last of `keys`."""
+    from ..definitions import defs  # noqa: PLC0415 - the definitions import this package
+
+    several = keys[0] != keys[1]
     config: dict[str, object] = {
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
     }  # the instance keeps the log; a terminal shows progress
@@ -87,9 +112,9 @@ def run_job(
     startup_s, began = time.time() - psutil.Process().create_time(), time.monotonic()
     result = resolved.execute_in_process(
         instance=instance,
-        partition_key=keys[0] if last is None else None,
+        partition_key=None if several else keys[0],
         asset_selection=None if group is None else _of_group(resolved, group),
-        tags={TRIGGER_TAG: trigger.value, PROCESS_TAG: _this_process(), **ATTENDED, **({} if last is None else _span(*keys))},
+        tags={TRIGGER_TAG: trigger.value, PROCESS_TAG: _this_process(), **ATTENDED, **(span(*keys) if several else {})},
         run_config=config,
         resources={"pipeline": pipeline},
         raise_on_error=False,
@@ -104,7 +129,8 @@ def _of_group(job: dg.JobDefinition, group: str) -> list[dg.AssetKey]:
     return sorted(key for key in job.asset_layer.executable_asset_keys if graph.get(key).group_name == group)
 
 
-def _span(first: str, last: str) -> dict[str, str]:
+def span(first: str, last: str) -> dict[str, str]:
+    """Tags of one run for all partitions from `first` to `last`, which then has no partition key."""
     return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
 
 

@@ -1,6 +1,7 @@
-"""Partitions: the UTC hour in which a cycle began, today and the current hour included; and the UTC day of the odds history, once it is over."""
+"""Partitions: the UTC hour in which a cycle began, today and the current hour included; the UTC day of the odds history, once it is over;
+and the UTC date of a kickoff, a year ahead."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 import dagster as dg
@@ -17,3 +18,11 @@ hours = dg.HourlyPartitionsDefinition(start_date=FIRST_HOUR, timezone="UTC", end
 
 HOURS_PER_RUN = dg.BackfillPolicy.multi_run(24)
 """A backfill's run takes a day's hours, oldest first: a run costs seconds, an hour of core and mart often less. One policy for all assets."""
+
+kickoff_dates = dg.DailyPartitionsDefinition(start_date=FIRST_HOUR, timezone="UTC", end_offset=366)
+"""UTC dates of kickoff. Fixtures are listed ahead; one more than a year ahead waits until its date comes within reach."""
+
+
+def kickoff_date_key(day: date) -> str:
+    """Partition key of a kickoff date, e.g. `2026-06-26`."""
+    return day.isoformat()
