@@ -3,7 +3,7 @@
 Belongs here: reading and writing `ops.scrape_batches`, `scrape_runs`, `event_scrape_status`. Does not: deciding what to do about a dead batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -136,10 +136,15 @@ def last_batches(conn: psycopg.Connection, limit: int = 20) -> list[Batch]:
     return _batches(conn, "order by cycle_id desc limit %s", [limit])
 
 
-def running_batches(conn: psycopg.Connection, alive_within_s: float) -> list[Batch]:
-    """Batches that run and have given a sign of life within so many seconds, oldest first."""
+def running_batches(conn: psycopg.Connection, alive_within_s: float | None = None) -> list[Batch]:
+    """Batches that run and have given a sign of life within so many seconds (None: whenever, so also those of a dead process), oldest first."""
     return _batches(
-        conn, "where status = 'running' and heartbeat_at >= clock_timestamp() - make_interval(secs => %s) order by cycle_id", [alive_within_s]
+        conn,
+        """
+        where status = 'running' and (%(within_s)s::float8 is null or heartbeat_at >= clock_timestamp() - make_interval(secs => %(within_s)s))
+        order by cycle_id
+        """,
+        {"within_s": alive_within_s},
     )
 
 
@@ -253,7 +258,7 @@ def _text(words: str) -> str:
     return words.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _batches(conn: psycopg.Connection, tail: str, params: Sequence[Any]) -> list[Batch]:
+def _batches(conn: psycopg.Connection, tail: str, params: Sequence[Any] | Mapping[str, Any]) -> list[Batch]:
     rows = conn.execute(f"select {BATCH_COLUMNS} from ops.scrape_batches {tail}".encode(), params).fetchall()
     return [
         Batch(
