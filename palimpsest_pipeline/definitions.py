@@ -10,6 +10,9 @@ from palimpsest_pipeline.defs.mart import assets as mart
 from palimpsest_pipeline.defs.mart import checks as mart_checks
 from palimpsest_pipeline.defs.metadata import OWNER
 from palimpsest_pipeline.defs.resources import PipelineResource
+from palimpsest_pipeline.defs.upkeep import assets as upkeep
+from palimpsest_pipeline.defs.upkeep import checks as upkeep_checks
+from palimpsest_pipeline.defs.upkeep import jobs as upkeep_jobs
 
 
 def _owned(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -17,10 +20,10 @@ def _owned(spec: dg.AssetSpec) -> dg.AssetSpec:
 
 
 defs = dg.Definitions(
-    assets=[a.map_asset_specs(_owned) for a in dg.load_assets_from_modules([landing, core, mart]) if isinstance(a, dg.AssetsDefinition)],
-    asset_checks=dg.load_asset_checks_from_modules([landing_checks, mart_checks]),
-    jobs=[jobs.full_cycle, jobs.refresh, jobs.replay],
-    schedules=[jobs.full_cycle_schedule],
+    assets=[a.map_asset_specs(_owned) for a in dg.load_assets_from_modules([landing, core, mart, upkeep]) if isinstance(a, dg.AssetsDefinition)],
+    asset_checks=dg.load_asset_checks_from_modules([landing_checks, mart_checks, upkeep_checks]),
+    jobs=[jobs.full_cycle, jobs.refresh, jobs.replay, upkeep_jobs.export, upkeep_jobs.upkeep],
+    schedules=[jobs.full_cycle_schedule, upkeep_jobs.nightly_export, upkeep_jobs.nightly_upkeep],
     sensors=[jobs.dead_cycles],
     resources={"pipeline": PipelineResource()},
     # A step in a process of its own costs seconds: a cycle has few steps, and they run one after the other anyway.

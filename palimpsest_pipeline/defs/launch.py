@@ -17,7 +17,7 @@ from ..domain.instants import hour_key
 from ..domain.words import Trigger
 from ..storage import ledger_readers
 from .landing.assets import ATTENDED, TRIGGER_TAG
-from .partitions import FIRST_HOUR, hours, kickoff_date_key, kickoff_dates
+from .partitions import FIRST_HOUR, days, hours, kickoff_date_key, kickoff_dates
 from .pipeline import Pipeline
 from .processes import Known
 
@@ -87,6 +87,14 @@ def run_dates(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, first:
             known = f"those from {kickoff_dates.get_first_partition_key()} to {kickoff_dates.get_last_partition_key()}"
             return RunOutcome("", key, False, f"{key} is no kickoff date of this pipeline: these are {known}")
     return _execute(instance, pipeline, job, keys)
+
+
+def run_day(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, day: date) -> RunOutcome:
+    """Execute `job` for a UTC day of the odds history in this process, as `run_job` does for an hour."""
+    key = str(day)
+    if not days.has_partition_key(key):
+        return RunOutcome("", key, False, f"{key} is no day of this pipeline that is over: these are those from {FIRST_HOUR:%Y-%m-%d} to yesterday")
+    return _execute(instance, pipeline, job, (key, key))
 
 
 def _execute(

@@ -56,6 +56,10 @@ select sampled_at, sum(heap_bytes + index_bytes)::bigint as bytes from ops.stora
 where sampled_at >= %(since)s and sampled_at <= %(until)s group by sampled_at order by sampled_at limit 1
 """
 
+LATEST_SQL: Final = """
+select sum(heap_bytes + index_bytes)::bigint from ops.storage_samples where sampled_at = (select max(sampled_at) from ops.storage_samples)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -139,6 +143,12 @@ def sizes(conn: psycopg.Connection[Any], sample: pl.DataFrame, limit_bytes: int)
         limit_bytes=limit_bytes,
         days_until_limit=None if growth is None or growth <= 0 else max(0.0, (limit_bytes - total) / growth),
     )
+
+
+def latest_total(conn: psycopg.Connection[Any]) -> int | None:
+    """Bytes of the newest sample kept; None when there is none."""
+    row = conn.execute(LATEST_SQL).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def _growth(conn: psycopg.Connection[Any], now: datetime, total: int) -> float | None:

@@ -1,0 +1,66 @@
+"""Assets of upkeep: days of history made ahead, exported and dropped; how much room everything takes."""
+
+from datetime import date, timedelta
+
+import dagster as dg
+
+from ...storage import partitions, retention
+from ..core.assets import odds_snapshots
+from ..metadata import figures, plain, table_metadata
+from ..partitions import DAYS_PER_RUN, days
+from ..pipeline import Pipeline
+from . import export, space
+
+
+@dg.asset(key_prefix="core", group_name="upkeep", kinds={"postgres"}, metadata=table_metadata("core.captures", also=["core.market_changes"]))
+def history_partitions(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """Places for the odds history of the days ahead. A cycle makes its own where they are missing: nothing waits for this."""
+    with pipeline.connect() as conn:
+        made = partitions.ahead(conn, pipeline.clock.now(), pipeline.settings.partitions_ahead_days)
+        stored = retention.stored_days(conn)
+    return dg.MaterializeResult(metadata=plain({"partitions_made": len(made), "days": len(stored), "last_day": max(stored)}))
+
+
+@dg.asset(
+    key_prefix="report",
+    group_name="report",
+    kinds={"parquet", "postgres"},
+    partitions_def=days,
+    backfill_policy=DAYS_PER_RUN,
+    deps=[odds_snapshots],
+    metadata=table_metadata("core.market_changes", also=["core.captures"]),
+)
+def odds_history_export(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """Days of the odds history that are over, as Parquet that was read back and compared; the catalogue then names them."""
+    for key in context.partition_keys:
+        done = export.export_day(pipeline, date.fromisoformat(key))
+        entry = done.entry
+        told = {"found": done.found, "seconds": done.seconds, "bytes_per_price": done.bytes_per_price}
+        if entry is not None:
+            told |= {"prices": entry.n_prices, "captures": entry.n_captures, "bytes": entry.bytes, "path": ", ".join(entry.files)}
+        context.add_asset_metadata(figures(0 if entry is None else entry.n_rows, **plain(told)), partition_key=key)
+        context.log.info(f"{key} {done.sentence}")
+    return dg.MaterializeResult()  # what it held would be repeated at every day of a run
+
+
+@dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"postgres"}, deps=[odds_history_export])
+def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """What leaves Postgres: days of history beyond PALIMPSEST_HISTORY_HOT_DAYS that the archive has, and the life of fixtures of long ago."""
+    today = pipeline.clock.now().date()
+    with pipeline.connect() as conn:
+        done = retention.retire(conn, pipeline.archive, today - timedelta(days=pipeline.settings.history_hot_days))
+        life = retention.delete_life(conn, today - timedelta(days=pipeline.settings.fixture_life_retention_days))
+    for day, why in done.kept.items():
+        context.log.warning(f"{day} stays in Postgres: {why}")
+    counts = {"days_dropped": len(done.dropped), "days_unused": len(done.unused), "days_kept": len(done.kept)}
+    named = {"dropped": ", ".join(map(str, done.dropped)), "kept": ", ".join(map(str, done.kept))}
+    return dg.MaterializeResult(metadata=plain({**counts, **named, "markets_forgotten": done.n_forgotten, "life_rows_deleted": life}))
+
+
+@dg.asset(
+    key_prefix="upkeep", group_name="upkeep", kinds={"polars", "postgres"}, deps=[history_retention], metadata=table_metadata("ops.storage_samples")
+)
+def storage_report(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """How much room tables, landing and archive take, by day; what a price costs, how it all grows, and when the limit is reached."""
+    found = space.measured_and_kept(pipeline)
+    return dg.MaterializeResult(metadata=figures(found.sample.height, **plain(found.numbers())))

@@ -1,0 +1,98 @@
+"""Checks of upkeep: there is a place for what comes, what was exported is there, what is old has gone, and it all fits."""
+
+from datetime import date, timedelta
+from typing import Final
+
+import dagster as dg
+
+from ...storage import current, partitions, retention, sizes
+from ...storage.archive import ArchiveDamaged
+from ..partitions import days
+from ..pipeline import Pipeline
+from . import export
+
+LEAST_DAYS_AHEAD: Final = 7
+LATE: Final = timedelta(days=1)
+"""How long a day may stay in Postgres after its time before somebody should look."""
+TIGHT: Final = 0.8
+"""Share of the limit above which there is a warning."""
+
+
+@dg.asset_check(asset=["core", "history_partitions"], blocking=True)
+def partitions_are_ahead(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Today and each of the next 7 days have their place in the odds history."""
+    today = pipeline.clock.now().date()
+    with pipeline.connect() as conn:
+        missing = partitions.missing(conn, [today + timedelta(days=n) for n in range(LEAST_DAYS_AHEAD + 1)])
+    lacking = sorted({str(day) for _, day in missing})
+    words = f"no place for {', '.join(lacking)}: materialize core/history_partitions, and switch the schedule nightly_upkeep on" if lacking else None
+    return dg.AssetCheckResult(passed=not lacking, description=words, metadata={"days_missing": len(lacking)})
+
+
+@dg.asset_check(asset=["report", "odds_history_export"], partitions_def=days, blocking=True)
+def exported_days_are_whole(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """The catalogue has the day with its counts and its digest, its files are there with their sizes, and Postgres says the same where it has it."""
+    found = []
+    with pipeline.connect() as conn:
+        for key in context.partition_keys:
+            day = date.fromisoformat(key)
+            standing = retention.standing(conn, pipeline.archive, day)
+            if standing.to_export:
+                found.append(retention.mend(day, standing))
+            elif (entry := pipeline.archive.day(day)) is not None:
+                try:
+                    pipeline.archive.check(day)
+                except ArchiveDamaged as damaged:
+                    found.append(str(damaged))
+                if not entry.digest or entry.n_prices < 0:
+                    found.append(f"{day}: its entry in the catalogue has no digest or no count")
+    return dg.AssetCheckResult(passed=not found, description="; ".join(found) or None, metadata={"violations": len(found)})
+
+
+@dg.asset_check(asset=["upkeep", "history_retention"])
+def old_days_have_left(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """No day stays in Postgres for longer than a day after its time (PALIMPSEST_HISTORY_HOT_DAYS)."""
+    last = pipeline.clock.now().date() - timedelta(days=pipeline.settings.history_hot_days) - LATE
+    with pipeline.connect() as conn:
+        late = [day for day in retention.stored_days(conn) if day < last]
+        why = [f"{day} is still in Postgres: {_why(pipeline, retention.standing(conn, pipeline.archive, day), day)}" for day in late]
+    return dg.AssetCheckResult(
+        passed=not why, severity=dg.AssetCheckSeverity.WARN, description="; ".join(why) or None, metadata={"days_late": len(why)}
+    )
+
+
+def _why(pipeline: Pipeline, standing: retention.Standing, day: date) -> str:
+    if not standing.to_export:
+        return "materialize upkeep/history_retention while nobody reads or writes the history for long"
+    with pipeline.connect() as conn:
+        try:
+            export.require_closed(pipeline, conn, day)
+        except export.DayIsOpen as reason:
+            return str(reason)
+    return retention.mend(day, standing)
+
+
+@dg.asset_check(asset=["upkeep", "history_retention"])
+def present_state_is_that_of_the_history(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Every row of core.current_markets has a row of equal content in the history, and the reverse at the last instant, for all listings."""
+    with pipeline.connect() as conn:
+        violations = current.violations_current_vs_history(conn)
+    words = (
+        f"{violations} markets differ: the writer is wrong, please report it; `palimpsest backfill` of the last day's hours" if violations else None
+    )
+    return dg.AssetCheckResult(passed=not violations, description=words, metadata={"violations": violations})
+
+
+@dg.asset_check(asset=["upkeep", "storage_report"])
+def storage_is_within_its_limit(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Tables, landing and archive together are smaller than PALIMPSEST_STORAGE_LIMIT_GB; from 80 % of it on there is a warning."""
+    with pipeline.connect() as conn:
+        total = sizes.latest_total(conn)
+    limit = pipeline.settings.storage_limit_gb * 10**9
+    if total is None:
+        return dg.AssetCheckResult(passed=False, description="nothing was measured yet: materialize upkeep/storage_report")
+    words = f"{total / 10**9:.1f} of {limit / 10**9:g} GB: see `palimpsest storage`; keep fewer days (PALIMPSEST_LANDING_RETENTION_DAYS, \
+PALIMPSEST_HISTORY_HOT_DAYS), or raise PALIMPSEST_STORAGE_LIMIT_GB"
+    severity = dg.AssetCheckSeverity.ERROR if total > limit else dg.AssetCheckSeverity.WARN
+    fits = total <= TIGHT * limit
+    return dg.AssetCheckResult(passed=fits, severity=severity, description=None if fits else words, metadata={"total_bytes": total})

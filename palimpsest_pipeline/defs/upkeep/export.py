@@ -1,0 +1,90 @@
+"""Exporting days of the odds history: which are over, which need it, and doing it. Knows no Dagster."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+
+from ...domain.instants import hour_key
+from ...storage import ledger, products, retention
+from ...storage.archive import ExportedDay, day_version
+from ...storage.retention import Standing
+from ..pipeline import Pipeline
+
+
+class DayIsOpen(Exception):
+    """A day that may still change, and so is not exported. The message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DayExported:
+    """What came of a day: how it stood, its entry in the archive (None: nothing was observed), and how long writing took (None: left alone)."""
+
+    found: Standing
+    entry: ExportedDay | None
+    seconds: float | None
+
+    @property
+    def sentence(self) -> str:
+        return f"left alone: {self.found}" if self.seconds is None else f"exported: {self.found}"
+
+    @property
+    def bytes_per_price(self) -> float | None:
+        return self.entry.bytes / self.entry.n_prices if self.entry and self.entry.n_prices else None
+
+
+@dataclass(frozen=True, slots=True)
+class DueDays:
+    """Days in Postgres that are to be exported, with their version; and those that would be and may still change, with why."""
+
+    due: dict[date, str]
+    open: dict[date, str]
+
+
+def export_day(pipeline: Pipeline, day: date) -> DayExported:
+    """Export a UTC day unless the archive has it as Postgres has it, or nothing was observed on it. Raises DayIsOpen when it may still change."""
+    with pipeline.connect() as conn:
+        require_closed(pipeline, conn, day)
+        found = retention.standing(conn, pipeline.archive, day)
+        conn.rollback()
+        if not found.to_export:
+            return DayExported(found, pipeline.archive.day(day), None)
+        began = time.monotonic()
+        entry = pipeline.archive.export(conn, day, exported_at=pipeline.clock.now())
+        return DayExported(found, entry, time.monotonic() - began)
+
+
+def due_days(pipeline: Pipeline) -> DueDays:
+    """What the days before today that are in Postgres need."""
+    due: dict[date, str] = {}
+    still_open: dict[date, str] = {}
+    with pipeline.connect() as conn:
+        for day in retention.stored_days(conn):
+            if day >= pipeline.clock.now().date() or not retention.standing(conn, pipeline.archive, day).to_export:
+                continue
+            try:
+                require_closed(pipeline, conn, day)
+            except DayIsOpen as reason:
+                still_open[day] = str(reason)
+            else:
+                due[day] = day_version(conn, day)
+    return DueDays(due, still_open)
+
+
+def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
+    """Raises DayIsOpen unless the day is over by the grace of its last hour, and every cycle that may have answers of it has ended and is derived."""
+    begins_at = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    ends_at = begins_at + timedelta(days=1)
+    closes_at = ends_at + timedelta(minutes=pipeline.settings.grace_minutes)
+    if pipeline.clock.now() < closes_at:
+        raise DayIsOpen(f"{day} is not over: it can be exported from {closes_at:%Y-%m-%d %H:%M} UTC on")
+    first_hour = begins_at - timedelta(hours=1)  # a cycle of the day before may have gone on past midnight
+    running = [batch.cycle for batch in ledger.running_batches(conn)]
+    if here := [cycle for cycle in running if first_hour <= cycle.partition_hour < ends_at]:
+        raise DayIsOpen(f"{day}: cycle {here[0].cycle_id} is running; export the day when it has ended")
+    manifests = {m.cycle_id: m for m in pipeline.landing.cycles(start=first_hour, end=ends_at)}
+    odds = [f"odds_snapshots/{platform}" for platform in pipeline.platforms]
+    if left := products.underived(conn, "core", odds, {cycle_id: m.digest for cycle_id, m in manifests.items()}):
+        hours = sorted({hour_key(manifests[cycle_id].partition_hour) for cycle_id in left})
+        raise DayIsOpen(f"{day}: {len(left)} cycles are landed and not derived, e.g. {left[0]}: run `palimpsest backfill {hours[0]} {hours[-1]}`")

@@ -1,0 +1,46 @@
+"""Jobs and schedules of upkeep. On unless switched off: they ask no platform."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from ..pipeline import Pipeline
+from . import export as exporting
+
+export = dg.define_asset_job(
+    "export",
+    selection=dg.AssetSelection.assets(["report", "odds_history_export"]),
+    description="Write days of the odds history that are over as Parquet.",
+)
+
+upkeep = dg.define_asset_job(
+    "upkeep",
+    selection=dg.AssetSelection.groups("upkeep"),
+    description="Make days of history ahead, drop those that are exported and old, measure what everything takes.",
+)
+
+
+@dg.schedule(
+    job=export,
+    cron_schedule="10 1 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Exports the days in Postgres that are over and that the archive lacks or has otherwise.",
+)
+def nightly_export(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """A run for each such day. What failed is tried again the next night; what was exported is not due then."""
+    days = exporting.due_days(pipeline)
+    for day, version in days.due.items():
+        yield dg.RunRequest(run_key=f"{day} {version} {context.scheduled_execution_time:%Y-%m-%d}", partition_key=str(day))
+    if not days.due:
+        yield dg.SkipReason("; ".join(days.open.values()) or "every day in Postgres that is over is exported")
+
+
+nightly_upkeep = dg.ScheduleDefinition(
+    name="nightly_upkeep",
+    job=upkeep,
+    cron_schedule="10 3 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Makes days of history ahead, drops those that are exported and old, measures what everything takes.",
+)

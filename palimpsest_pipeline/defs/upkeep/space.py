@@ -1,0 +1,81 @@
+"""How much room everything takes: Postgres, landing and archive measured together. Knows no Dagster."""
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import polars as pl
+import psycopg
+
+from ...storage import sizes
+from ..pipeline import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """One measurement: its rows (sizes.SAMPLE) and its figures."""
+
+    sample: pl.DataFrame
+    figures: sizes.Sizes
+
+    def numbers(self) -> dict[str, Any]:
+        """Figures by name, those left out that cannot be computed yet."""
+        return {name: value for name, value in asdict(self.figures).items() if value is not None}
+
+
+def measured(pipeline: Pipeline, conn: psycopg.Connection) -> Space:
+    """Everything as it is now. Raises LandingError or ArchiveError when one of them cannot be looked at."""
+    now = datetime.now(UTC)  # of sizes on a disk: a world's clock may stand still or go back
+    exported = [(e.day, e.n_rows, e.n_prices, e.bytes) for e in pipeline.archive.days().values()]
+    sample = pl.concat([sizes.measure(conn, now), sizes.files(sizes.LANDING, _landed(pipeline), now), sizes.files(sizes.EXPORT, exported, now)])
+    return Space(sample, sizes.sizes(conn, sample, int(pipeline.settings.storage_limit_gb * 10**9)))
+
+
+def measured_and_kept(pipeline: Pipeline) -> Space:
+    """As `measured`, and the sample is kept, so that later ones can tell growth."""
+    with pipeline.connect() as conn:
+        space = measured(pipeline, conn)
+        sizes.write(conn, space.sample)
+    return space
+
+
+def by_day(sample: pl.DataFrame) -> pl.DataFrame:
+    """What is kept by day, one row a day: rows and prices in Postgres, and bytes in Postgres, archive and landing; null where there is nothing."""
+    sized = sample.with_columns(bytes=pl.col("heap_bytes") + pl.col("index_bytes"))
+    hot = sized.filter(pl.col("table_name").is_in(sizes.HISTORY))
+
+    def bytes_of(name: str) -> pl.DataFrame:
+        return sized.filter(pl.col("table_name") == name).select("day", pl.col("bytes").alias(f"{name}_bytes"))
+
+    postgres = hot.group_by("day").agg(
+        pl.col("n_rows").sum(), pl.col("n_prices").sum(), postgres_bytes=pl.col("bytes").sum(), n_answers=_rows_of("core.captures")
+    )
+    days = postgres.filter(pl.col("n_rows") > 0).with_columns(pl.col("n_rows") - pl.col("n_answers"))
+    for name in (sizes.EXPORT, sizes.LANDING):
+        days = days.join(bytes_of(name), on="day", how="full", coalesce=True)
+    per_price = pl.when(pl.col("n_prices") > 0).then(pl.col("postgres_bytes") / pl.col("n_prices"))
+    columns = ["day", "n_answers", "n_rows", "n_prices", "postgres_bytes", "bytes_per_price", "export_bytes", "landing_bytes"]
+    return days.with_columns(bytes_per_price=per_price).select(columns).sort("day")
+
+
+def by_table(sample: pl.DataFrame) -> pl.DataFrame:
+    """One row a table, the days of a table together, landing and archive too: rows, heap and index bytes; largest first."""
+    summed = sample.group_by("table_name").agg(
+        pl.col("n_rows", "heap_bytes", "index_bytes").sum(), total_bytes=pl.col("heap_bytes").sum() + pl.col("index_bytes").sum()
+    )
+    return summed.sort("total_bytes", "table_name", descending=[True, False])
+
+
+def _rows_of(table: str) -> pl.Expr:
+    return pl.col("n_rows").filter(pl.col("table_name") == table).sum()
+
+
+def _landed(pipeline: Pipeline) -> list[tuple[date, int, int | None, int]]:
+    """Answers and bytes of the landing by day of its cycles' hours."""
+    found: dict[date, list[int]] = defaultdict(lambda: [0, 0])
+    for manifest in pipeline.landing.cycles():
+        day = found[manifest.partition_hour.astimezone(UTC).date()]
+        day[0] += manifest.rows
+        day[1] += manifest.bytes
+    return [(day, rows, None, size) for day, (rows, size) in found.items()]
