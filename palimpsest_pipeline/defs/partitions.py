@@ -22,7 +22,14 @@ HOURS_PER_RUN = dg.BackfillPolicy.multi_run(24)
 kickoff_dates = dg.DailyPartitionsDefinition(start_date=FIRST_HOUR, timezone="UTC", end_offset=366)
 """UTC dates of kickoff. Fixtures are listed ahead; one more than a year ahead waits until its date comes within reach."""
 
+KICKOFF_DATES_PER_RUN = dg.BackfillPolicy.multi_run(7)
+
 
 def kickoff_date_key(day: date) -> str:
     """Partition key of a kickoff date, e.g. `2026-06-26`."""
     return day.isoformat()
+
+
+def parse_kickoff_date_key(key: str) -> date:
+    """Inverse of `kickoff_date_key`. Raises ValueError on another format."""
+    return date.fromisoformat(key)

@@ -17,6 +17,7 @@ from psycopg import sql
 from ..domain.words import Look, Platform
 from .frames import INSTANT, Schema, copy_rows, identifier, read_frame, stage
 from .lines import named
+from .marts import frame_schema
 from .tables import metadata
 
 TABLES: Final = ("mart.availability_interval", "mart.open_close", "mart.listing_lead_time")
@@ -26,6 +27,8 @@ LOCK: Final = 7_017_000_001
 
 KICKOFF_DATES: Final[Schema] = {"sr_id": pl.Int64, "kickoff_date": pl.Date}
 MARKS: Final[Schema] = {"kickoff_date": pl.Date, "cycle_id": pl.Int64, "marked_at": INSTANT}
+STRAYS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "kickoff_date": pl.Date, "table": pl.String}
+WAITING: Final[Schema] = {"kickoff_date": pl.Date, "waits_s": pl.Float64}
 LIVES: Final[Schema] = {
     "listing_id": pl.Int32,
     "sr_id": pl.Int64,
@@ -144,6 +147,28 @@ def write(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
     if unlike := sorted(set(frame.columns) ^ {column.name for column in metadata.tables[table].columns}):
         raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(unlike)}")
     return copy_rows(conn, table, frame)
+
+
+def of_date(conn: psycopg.Connection, table: str, day: date) -> pl.DataFrame:
+    """The date's rows of one of TABLES, in the order of its key."""
+    declared = metadata.tables[table]
+    columns, order = (
+        sql.SQL(", ").join(sql.Identifier(column.name) for column in found) for found in (declared.columns, declared.primary_key.columns)
+    )
+    query = sql.SQL("select {} from {} where kickoff_date = %s order by {}").format(columns, identifier(table), order)
+    return read_frame(conn, query.as_string(conn), [day], frame_schema(table))
+
+
+def strays(conn: psycopg.Connection, day: date) -> pl.DataFrame:
+    """Fixtures and platforms of the date (or of its fixtures on another) that a table has rows of and listing_lead_time has not: STRAYS."""
+    return pl.concat(
+        [read_frame(conn, STRAYS_SQL.format(table=table), {"day": day}, STRAYS) for table in TABLES if table != "mart.listing_lead_time"]
+    )
+
+
+def waiting(conn: psycopg.Connection) -> pl.DataFrame:
+    """Dirty dates, each with how long its oldest mark has been waiting, seconds (WAITING)."""
+    return read_frame(conn, WAITING_SQL, None, WAITING)
 
 
 def kickoff_dates(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
@@ -331,4 +356,15 @@ UNMARK_SQL: Final = """
 delete from mart.dirty_kickoff_dates d
 using unnest(%(kickoff_date)s::date[], %(cycle_id)s::bigint[], %(marked_at)s::timestamptz[]) as seen (kickoff_date, cycle_id, marked_at)
 where (d.kickoff_date, d.cycle_id, d.marked_at) = (seen.kickoff_date, seen.cycle_id, seen.marked_at)
+"""
+STRAYS_SQL: Final = """
+select distinct t.sr_id, t.platform, t.kickoff_date, '{table}' as table
+from {table} t
+where (t.kickoff_date = %(day)s or t.sr_id in (select sr_id from mart.listing_lead_time where kickoff_date = %(day)s))
+    and not exists (
+        select from mart.listing_lead_time l where l.sr_id = t.sr_id and l.platform = t.platform and l.kickoff_date = t.kickoff_date
+    )
+"""
+WAITING_SQL: Final = """
+select kickoff_date, extract(epoch from clock_timestamp() - min(marked_at)) as waits_s from mart.dirty_kickoff_dates group by kickoff_date
 """

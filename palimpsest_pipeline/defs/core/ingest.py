@@ -16,7 +16,7 @@ from ...landing import Manifest
 from ...markets import Normalised, market_rows, normalise, raw_books
 from ...matching import crosswalk, fixtures, identify, player_links
 from ...storage import fixtures as matched
-from ...storage import history, known, listings, marts, partitions, players, rejects
+from ...storage import history, known, life, listings, marts, partitions, players, rejects
 from ..hourly import Derive
 from ..pipeline import Pipeline
 from . import ledger, readings
@@ -188,13 +188,15 @@ def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, pl
 
 def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
     """Fixtures and tournaments joined anew from all listings that bear on the cycle's, and the players of the fixtures touched: order of arrival
-    cannot matter."""
+    cannot matter. The kickoff dates of all that the cycle looked at are due to be derived anew."""
     trust = trusted(pipeline, manifest)
     of_cycle = known.listings_of_cycle(conn, manifest.cycle_id)
     identified = identify(matched.touched_for_matching(conn, of_cycle))
     tournaments, links = crosswalk(identified, trust)
     found = fixtures(identified, links, trust)
+    stood = life.kickoff_dates(conn, identified["listing_id"])
     moved = matched.write_matching(conn, identified, found, tournaments, links)
+    life.mark_dirty(conn, manifest.cycle_id, sorted(moved), stood)
     touched = sorted(moved.union(identified.filter(pl.col("listing_id").is_in(of_cycle))["fixture_sr_id"].drop_nulls()))
     players.write_links(conn, touched, player_links(players.players_of_fixtures(conn, touched)))
     return found.height

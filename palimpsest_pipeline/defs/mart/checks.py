@@ -12,7 +12,8 @@ from ..pipeline import Pipeline
 from . import derive
 
 
-def _result(violations: pl.DataFrame, mend: str, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR) -> dg.AssetCheckResult:
+def result(violations: pl.DataFrame, mend: str, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR) -> dg.AssetCheckResult:
+    """What a law's violations come to as the result of a check; `mend` says what to do about them."""
     description = "" if violations.is_empty() else "; ".join(violations["violation"].head(5).to_list()) + f". {mend}"
     return dg.AssetCheckResult(
         passed=violations.is_empty(),
@@ -36,42 +37,42 @@ def _hour_frames(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, *ta
 def classes_add_up_to_the_union(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Matched, home-only, competitor-only and undetermined fixtures together are all fixtures, once each."""
     (rates,) = _hour_frames(context, pipeline, "match_rate_platform")
-    return _result(laws.classes_add_up(rates), MEND)
+    return result(laws.classes_add_up(rates), MEND)
 
 
 @dg.asset_check(asset=["mart", "coverage_tournament"], blocking=True, partitions_def=hours, additional_deps=[["mart", "match_rate_platform"]])
 def tournaments_add_up_to_the_platforms(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Every count of coverage_tournament, summed over tournaments, is the platform's own."""
     by_tournament, rates = _hour_frames(context, pipeline, "coverage_tournament", "match_rate_platform")
-    return _result(laws.tournaments_add_up(by_tournament, rates), MEND)
+    return result(laws.tournaments_add_up(by_tournament, rates), MEND)
 
 
 @dg.asset_check(asset=["mart", "coverage_fixture"], blocking=True, partitions_def=hours, additional_deps=[["mart", "match_rate_platform"]])
 def fixtures_add_up_to_the_rates(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """The classes of coverage_fixture, counted, are those of match_rate_platform."""
     fixtures, rates = _hour_frames(context, pipeline, "coverage_fixture", "match_rate_platform")
-    return _result(laws.fixtures_add_up(fixtures, rates), MEND)
+    return result(laws.fixtures_add_up(fixtures, rates), MEND)
 
 
 @dg.asset_check(asset=["mart", "coverage_fixture"], blocking=True, partitions_def=hours)
 def classes_follow_the_platforms(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """A fixture is matched exactly when home and a competitor list it; the other classes agree with who lists it."""
     (fixtures,) = _hour_frames(context, pipeline, "coverage_fixture")
-    return _result(laws.classes_follow_platforms(fixtures), MEND)
+    return result(laws.classes_follow_platforms(fixtures), MEND)
 
 
 @dg.asset_check(asset=["mart", "match_rate_platform"], blocking=True, partitions_def=hours)
 def match_rates_are_ratios(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Every rate is empty or lies in [0, 1]: a percentage in its place is an error."""
     (rates,) = _hour_frames(context, pipeline, "match_rate_platform")
-    return _result(laws.rates_are_ratios(rates), MEND)
+    return result(laws.rates_are_ratios(rates), MEND)
 
 
 @dg.asset_check(asset=["mart", "coverage_tournament"], blocking=True, partitions_def=hours)
 def tournament_rates_are_ratios(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Every rate is empty or lies in [0, 1]: a percentage in its place is an error."""
     (by_tournament,) = _hour_frames(context, pipeline, "coverage_tournament")
-    return _result(laws.rates_are_ratios(by_tournament), MEND)
+    return result(laws.rates_are_ratios(by_tournament), MEND)
 
 
 @dg.asset_check(asset=["mart", "run_quality"], partitions_def=hours)
@@ -80,14 +81,14 @@ def no_stage_is_empty(context: dg.AssetCheckExecutionContext, pipeline: dg.Resou
     (quality,) = _hour_frames(context, pipeline, "run_quality")
     with pipeline.connect() as conn:
         quality = quality.filter(~pl.col("cycle_id").is_in(ledger_readers.unended(conn)))
-    return _result(laws.no_stage_is_empty(quality), "See ops.scrape_runs for the reason, then materialize the current hour again.")
+    return result(laws.no_stage_is_empty(quality), "See ops.scrape_runs for the reason, then materialize the current hour again.")
 
 
 @dg.asset_check(asset=["mart", "run_quality"], partitions_def=hours)
 def changes_are_plausible(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Of many answers some show changed prices and some do not. None or all means that the comparison is broken, not that the market is calm."""
     (quality,) = _hour_frames(context, pipeline, "run_quality")
-    return _result(laws.changes_are_plausible(quality), "See core.captures.n_changed of the cycle.", dg.AssetCheckSeverity.WARN)
+    return result(laws.changes_are_plausible(quality), "See core.captures.n_changed of the cycle.", dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(asset=["mart", "coverage_fixture"], partitions_def=hours)
@@ -100,7 +101,7 @@ def kickoffs_of_the_platforms_agree(context: dg.AssetCheckExecutionContext, pipe
             manifests = [m for m in pipeline.landing.cycles(hour=parse_hour_key(key)) if derive.COVERAGE in products.marks(conn, "mart", m.cycle_id)]
             found += [laws.clocks_agree(derive.universe_as_of(pipeline, conn, m)) for m in manifests[-1:]]
     violations = pl.concat(found) if found else pl.DataFrame(schema=laws.VIOLATIONS)
-    return _result(violations, "Compare the platform's kickoffs with another source before trusting its coverage.", dg.AssetCheckSeverity.WARN)
+    return result(violations, "Compare the platform's kickoffs with another source before trusting its coverage.", dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(asset=["mart", "mapping_coverage"], blocking=True, partitions_def=hours)
@@ -108,7 +109,7 @@ def mapped_and_unmapped_add_up(context: dg.AssetCheckExecutionContext, pipeline:
     """Mapped and unmapped markets together are all that were seen, and every unmapped one is in the ledger."""
     (coverage,) = _hour_frames(context, pipeline, "mapping_coverage")
     (unmapped,) = _hour_frames(context, pipeline, "unmapped_markets", schema="core")
-    return _result(pl.concat([laws.mapping_adds_up(coverage, unmapped), laws.rates_are_ratios(coverage)]), MEND)
+    return result(pl.concat([laws.mapping_adds_up(coverage, unmapped), laws.rates_are_ratios(coverage)]), MEND)
 
 
 @dg.asset_check(asset=["mart", "mapping_coverage"], partitions_def=hours)
@@ -122,4 +123,4 @@ def markets_are_mapped(context: dg.AssetCheckExecutionContext, pipeline: dg.Reso
             if rates["cycle_id"].is_in(full).any():  # a cycle that showed no book has no rates; those before it are their own hours' matter
                 found.append(laws.markets_are_mapped(rates, pipeline.settings.min_mapped_rate))
     violations = pl.concat(found) if found else pl.DataFrame(schema=laws.VIOLATIONS)
-    return _result(violations, "See mart.unmapped_market for what is missing, most important first.", dg.AssetCheckSeverity.WARN)
+    return result(violations, "See mart.unmapped_market for what is missing, most important first.", dg.AssetCheckSeverity.WARN)

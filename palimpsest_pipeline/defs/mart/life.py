@@ -12,7 +12,7 @@ from typing import Final
 import dagster as dg
 import polars as pl
 
-from ...domain.words import CloseQuality, OpenQuality
+from ...domain.words import CloseQuality, EndedBy, OpenQuality
 from ...markets import Vocabulary
 from ...metrics import outcome_sets
 from ...metrics.availability import availability_intervals
@@ -21,17 +21,17 @@ from ...metrics.open_close import open_close
 from ...storage import life
 from ...storage.layers import Layers
 from ..launch import run_dates
-from ..partitions import kickoff_date_key, kickoff_dates
+from ..partitions import KICKOFF_DATES_PER_RUN, kickoff_date_key, kickoff_dates
 from ..pipeline import Pipeline
 
 AVAILABILITY, OPEN_CLOSE, LEAD_TIME = life.TABLES
 JOB: Final = "fixture_life"
 ROWS_PER_BATCH: Final = 1_000_000
 """Rows of history whose lives are computed together: some 400 bytes each at the peak. No result depends on it."""
-DATES_PER_RUN: Final = 7
 NEAR: Final = timedelta(days=1)
 """Dates up to so far ahead are brought up to date whenever somebody asks for what is due, later ones once a day: fixtures of a week or two are
 touched by every cycle, and their life is of use when it nears its end."""
+DATES_PER_RUN: Final = KICKOFF_DATES_PER_RUN.max_partitions_per_run or 1
 Say = Callable[[str], None]
 
 
@@ -46,6 +46,8 @@ class DateDerived:
     """Cycles that had changed something since it was last derived."""
     qualities: dict[str, int] = field(default_factory=dict)
     """Rows of open_close by quality: open_exact, close_late, ..."""
+    leads: dict[str, int] = field(default_factory=dict)
+    """Listings that were priced, that a platform dropped, and whose first listing may be older."""
 
 
 def derive_date(pipeline: Pipeline, day: date) -> DateDerived:
@@ -74,7 +76,13 @@ def derive_date(pipeline: Pipeline, day: date) -> DateDerived:
                     done.rows[table] += life.write(conn, table, frame.with_columns(**stamp))
 
                 outcomes, sets = _words(pipeline.vocabulary)
-                write(LEAD_TIME, lead_times(found.listings, found.looks, found.listed_kickoffs, found.kickoffs, as_of=found.as_of))
+                leads = lead_times(found.listings, found.looks, found.listed_kickoffs, found.kickoffs, as_of=found.as_of)
+                write(LEAD_TIME, leads)
+                done.leads = {
+                    "priced": leads["first_priced_at"].count(),
+                    "dropped": int((leads["ended_by"] == EndedBy.DROPPED.value).sum()),
+                    "listed_censored": int(leads["listed_censored"].sum()),
+                }
                 for listings in batches(found.listings, found.n_rows):
                     looks = found.looks.join(listings, on="listing_id", how="semi")
                     changes = life.changes(conn, layers, listings, day)
