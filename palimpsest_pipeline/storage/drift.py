@@ -111,6 +111,6 @@ def _partitioning(connection: sa.Connection) -> list[str]:
 
 
 def _views(connection: sa.Connection) -> list[str]:
-    present = {name for (name,) in connection.execute(sa.text("select viewname from pg_views where schemaname = 'palimpsest'"))}
+    present = {name for name, _ in connection.execute(sa.text(revisions.VIEWS_PRESENT_SQL))}
     missing = [name for name in map(revisions.view_name, revisions.view_files()) if name not in present]
-    return [f"view palimpsest.{name}: missing in the database: run palimpsest db upgrade" for name in missing]
+    return [f"view or function palimpsest.{name}: missing in the database: run palimpsest db upgrade" for name in missing]

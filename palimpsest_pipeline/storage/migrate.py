@@ -1,6 +1,6 @@
 """Bringing a database to the state that the models declare, and back to empty: migrations, then views, in one transaction under one lock.
 
-Belongs here: what runs round Alembic. Does not: the shape of any table (`tables`, `sql/migrations`) or view (`sql/views`), the comparison
+Belongs here: what runs round Alembic. Does not: the shape of any table (`tables`, `sql/migrations`), view or function (`sql/views`), the comparison
 (`drift`), reference rows (`reference`).
 """
 
@@ -15,7 +15,7 @@ from alembic import command
 from .database import Database
 from .drift import check
 from .reference import Reference, seed
-from .revisions import VERSION_SCHEMA, alembic_config, alembic_options, current, head, sql_dir, view_files, view_name
+from .revisions import VERSION_SCHEMA, VIEWS_PRESENT_SQL, alembic_config, alembic_options, current, head, sql_dir, view_files, view_name
 from .tables import SCHEMAS
 
 __all__ = ["MigrationLockError", "alembic_options", "check", "current", "downgrade", "guarded", "head", "sql_dir", "upgrade", "view_files"]
@@ -76,30 +76,43 @@ def guarded(connection: sa.Connection) -> Iterator[None]:
 
 
 def create_views(conn: psycopg.Connection) -> None:
-    """Create every view with its comments. They must not be there yet."""
+    """Create every view, and function that is used like one, with its comments. They must not be there yet."""
     for file in view_files():
         conn.execute(file.read_bytes())
 
 
 def drop_views(conn: psycopg.Connection) -> None:
-    """Drop every view of ours. A view of somebody else's that uses one stops it with Postgres's own words."""
-    present = {name for (name,) in conn.execute("select viewname from pg_views where schemaname = 'palimpsest'")}
+    """Drop every view and function of ours. A view of somebody else's that uses one stops it with Postgres's own words."""
+    present: dict[str, str] = dict(conn.execute(VIEWS_PRESENT_SQL).fetchall())
     for name in reversed([view_name(file) for file in view_files()]):
         if name in present:
-            conn.execute(f"drop view palimpsest.{name}".encode())
+            conn.execute(f"drop {present[name]} palimpsest.{name}".encode())
 
 
 def _view_grants(conn: psycopg.Connection) -> list[bytes]:
-    """Statements that give others again what they may do with our views, which is lost with a dropped view."""
+    """Statements that give others again what they may do with our views and functions, which is lost with what is dropped.
+
+    Everybody may call a new function: where that was forbidden, it is forbidden again first.
+    """
     names = [view_name(file) for file in view_files()]
     query = """
         select format('grant %%s on palimpsest.%%I to %%s', a.privilege_type, c.relname, coalesce(quote_ident(r.rolname), 'public'))
         from pg_class c
         cross join lateral aclexplode(c.relacl) a
         left join pg_roles r on r.oid = a.grantee
-        where c.relnamespace = to_regnamespace('palimpsest') and c.relname = any(%s) and a.grantee <> c.relowner
+        where c.relnamespace = to_regnamespace('palimpsest') and c.relname = any(%(names)s) and a.grantee <> c.relowner
+        union all
+        select format('revoke all on function palimpsest.%%I from public', p.proname)
+        from pg_proc p
+        where p.pronamespace = to_regnamespace('palimpsest') and p.proname = any(%(names)s) and p.proacl is not null
+        union all
+        select format('grant %%s on function palimpsest.%%I to %%s', a.privilege_type, p.proname, coalesce(quote_ident(r.rolname), 'public'))
+        from pg_proc p
+        cross join lateral aclexplode(p.proacl) a
+        left join pg_roles r on r.oid = a.grantee
+        where p.pronamespace = to_regnamespace('palimpsest') and p.proname = any(%(names)s) and a.grantee <> p.proowner
     """
-    return [statement.encode() for (statement,) in conn.execute(query, [names])]
+    return [statement.encode() for (statement,) in conn.execute(query, {"names": names})]
 
 
 def _psycopg(connection: sa.Connection) -> psycopg.Connection:

@@ -1,4 +1,4 @@
-"""Which revision a database is at, which the package knows, and where migrations and views are kept.
+"""Which revision a database is at, which the package knows, and where migrations, views and the analysts' functions are kept.
 
 Belongs here: what migrating and comparing have in common; nothing here changes a database.
 """
@@ -48,13 +48,20 @@ def current(connection: sa.Connection) -> str | None:
     return MigrationContext.configure(connection, opts={"version_table_schema": VERSION_SCHEMA}).get_current_revision()
 
 
+VIEWS_PRESENT_SQL: Final = """
+    select viewname::text as name, 'view' as kind from pg_views where schemaname = 'palimpsest'
+    union all
+    select proname::text, 'function' from pg_proc where pronamespace = to_regnamespace('palimpsest')
+"""
+
+
 def view_files() -> list[Path]:
-    """The views' files in order of creation: later ones may use earlier ones."""
+    """The files of views, and of the functions that analysts use like views, in order of creation: later ones may use earlier ones."""
     return sorted((sql_dir() / "views").glob("*.sql"))
 
 
 def view_name(file: Path) -> str:
-    """`010_tournaments.sql` holds the view `tournaments`."""
+    """`010_tournaments.sql` holds the view or function `tournaments`, and nothing else."""
     return file.stem.partition("_")[2]
 
 

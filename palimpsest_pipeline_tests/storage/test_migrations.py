@@ -146,7 +146,11 @@ def test_an_upgrade_that_is_repeated_keeps_rows_and_grants(database_url: str, co
     conn.execute(f"create role {role}".encode())
     try:
         conn.execute(f"grant select on palimpsest.events to {role}".encode())
+        conn.execute("revoke all on function palimpsest.prices_as_of from public")
+        conn.execute(f"grant execute on function palimpsest.prices_as_of to {role}".encode())
         migrate.upgrade(database_url)
+        may_call = "select has_function_privilege(%s, 'palimpsest.prices_as_of'::regproc, 'execute')"
+        assert [conn.execute(may_call, [who]).fetchone() for who in (role, "public")] == [(True,), (False,)]
         assert conn.execute("select count(*) from ops.host_state").fetchone() == (1,)
         assert conn.execute("select has_table_privilege(%s, 'palimpsest.events', 'select')", [role]).fetchone() == (True,)
         assert conn.execute("select has_table_privilege(%s, 'palimpsest.tournaments', 'select')", [role]).fetchone() == (False,)
@@ -181,6 +185,7 @@ def test_the_alembic_command_does_the_same_from_the_checkout(database_url: str) 
         ("alter type core.market_state add value 'other'", "core.market_state"),
         ("create table mart.extra (a int)", "mart.extra"),
         ("drop view palimpsest.market_odds", "palimpsest.market_odds"),
+        ("drop function palimpsest.prices_as_of", "palimpsest.prices_as_of"),
     ],
 )
 def test_a_change_by_hand_is_named(database_url: str, conn: psycopg.Connection, change: str, told: str) -> None:
@@ -205,6 +210,8 @@ def test_every_schema_table_view_and_column_says_what_it_means(conn: psycopg.Con
             and (coalesce(obj_description(c.oid, 'pg_class'), '') = '' or coalesce(col_description(c.oid, a.attnum), '') = '')
         union all
         select nspname from pg_namespace where nspname in ('ops', 'core', 'mart', 'palimpsest') and obj_description(oid, 'pg_namespace') is null
+        union all
+        select proname from pg_proc where pronamespace = 'palimpsest'::regnamespace and obj_description(oid, 'pg_proc') is null
         """
     ).fetchall()
     assert silent == []

@@ -1,0 +1,75 @@
+-- A market's change writes all its outcomes, and a day begins with every market: what repeats the row before is left out here. Nothing is written when
+-- a market that was there at the end of a day is missing as the next begins: that row is made here, at the first answer without it.
+create view palimpsest.price_changes as
+select
+    e.platform,
+    e.fixture_sr_id as sr_id,
+    e.listing_id,
+    e.is_primary,
+    e.home_team,
+    e.away_team,
+    k.market_key,
+    l.specifier,
+    case when l.outcome = '' then o.outcome_key else l.outcome end as outcome_key,
+    x.observed_at,
+    x.state::text as state,
+    round(x.odds_milli / 1000.0, 3) as odds,
+    x.is_active,
+    round(x.previous_odds_milli / 1000.0, 3) as previous_odds
+from core.event_listings e
+cross join lateral (
+    with days as (
+        select date_trunc('day', c.observed_at, 'UTC') as day_at, lead(c.observed_at) over (order by c.observed_at) as next_day_at
+        from core.captures c
+        where c.listing_id = e.listing_id and c.keyframe
+    ),
+    written as (
+        select
+            m.line_id, m.observed_at, m.state, coalesce(m.off_mask, 0) as off_mask, m.odds_milli, d.next_day_at,
+            lead(m.observed_at) over (partition by m.line_id order by m.observed_at) as following_at
+        from core.market_changes m
+        join days d on d.day_at = date_trunc('day', m.observed_at, 'UTC')
+        where m.listing_id = e.listing_id
+    ),
+    told as (
+        select line_id, observed_at, state, off_mask, odds_milli from written
+        union all
+        select line_id, next_day_at, 'withdrawn', 0, array_fill(null::integer, array[cardinality(odds_milli)])
+        from written
+        where state <> 'withdrawn' and next_day_at is not null and (following_at is null or following_at > next_day_at)
+    ),
+    outcomes as (
+        select
+            t.line_id, p.ordinal, t.observed_at, t.state, p.odds_milli,
+            p.odds_milli is not null and t.state = 'offered' and (t.off_mask >> (p.ordinal - 1)::integer) & 1 = 0 as is_active
+        from told t
+        cross join lateral unnest(t.odds_milli) with ordinality as p (odds_milli, ordinal)
+    )
+    select
+        s.*,
+        lag(s.odds_milli) over w as previous_odds_milli,
+        lag((s.state, s.is_active)) over w is not distinct from (s.state, s.is_active)
+            and lag(s.odds_milli) over w is not distinct from s.odds_milli as repeats
+    from outcomes s
+    window w as (partition by s.line_id, s.ordinal order by s.observed_at)
+) x
+join ops.market_lines l using (line_id)
+join core.markets k using (market_id)
+left join core.market_outcomes o on o.market_id = l.market_id and o.ordinal = x.ordinal
+where not x.repeats;
+
+comment on view palimpsest.price_changes is 'One row each time an outcome''s price or state changed, on the days that are in Postgres; older days are in the export. Ask for one fixture or listing: without a filter it is every change there is.';
+comment on column palimpsest.price_changes.platform is 'Platform.';
+comment on column palimpsest.price_changes.sr_id is 'SportRadar id of the fixture; null when unidentified.';
+comment on column palimpsest.price_changes.listing_id is 'Listing.';
+comment on column palimpsest.price_changes.is_primary is 'It is the one listing that speaks for its platform on this fixture.';
+comment on column palimpsest.price_changes.home_team is 'Home side as the platform writes it.';
+comment on column palimpsest.price_changes.away_team is 'Away side as the platform writes it.';
+comment on column palimpsest.price_changes.market_key is 'Market of the vocabulary.';
+comment on column palimpsest.price_changes.specifier is 'Canonical specifier; '''' when the market has none.';
+comment on column palimpsest.price_changes.outcome_key is 'Outcome of the vocabulary, or the platform''s own name where a market has open outcomes.';
+comment on column palimpsest.price_changes.observed_at is 'Answer that showed the change; of a price''s first row, the first answer of the oldest day in Postgres that shows it.';
+comment on column palimpsest.price_changes.state is 'State of the market: offered, suspended, no_price; withdrawn: the answer lacks it.';
+comment on column palimpsest.price_changes.odds is 'Decimal odds; null without a price.';
+comment on column palimpsest.price_changes.is_active is 'The outcome could be backed.';
+comment on column palimpsest.price_changes.previous_odds is 'Decimal odds before; null without a price before, and on a price''s first row.';

@@ -1,0 +1,74 @@
+create function palimpsest.prices_as_of(at timestamptz, fixture bigint default null, tournament text default null)
+returns table (
+    platform text,
+    sr_id bigint,
+    home_team text,
+    away_team text,
+    market_key text,
+    specifier text,
+    outcome_key text,
+    odds numeric,
+    state text,
+    is_active boolean,
+    observed_at timestamptz,
+    last_confirmed_at timestamptz
+)
+language plpgsql stable
+-- A plan for any fixture would read the tables whole: plan for what is asked.
+set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+    day_at constant timestamptz := date_trunc('day', at, 'UTC');
+    day_name constant text := to_char(at at time zone 'UTC', 'YYYYMMDD');
+    oldest text;
+begin
+    return query
+    select
+        e.platform, e.fixture_sr_id, f.home_team, f.away_team, k.market_key, l.specifier,
+        case when l.outcome = '' then o.outcome_key else l.outcome end,
+        round(p.odds_milli / 1000.0, 3),
+        m.state::text,
+        p.odds_milli is not null and m.state = 'offered' and (coalesce(m.off_mask, 0) >> (p.ordinal - 1)::integer) & 1 = 0,
+        m.observed_at,
+        c.observed_at
+    from core.event_listings e
+    join core.fixtures f on f.sr_id = e.fixture_sr_id
+    cross join lateral (
+        select a.observed_at from core.captures a
+        where a.listing_id = e.listing_id and a.observed_at >= day_at and a.observed_at <= at
+        order by a.observed_at desc
+        limit 1
+    ) c
+    cross join lateral (
+        select distinct on (h.line_id) h.line_id, h.observed_at, h.state, h.off_mask, h.odds_milli
+        from core.market_changes h
+        where h.listing_id = e.listing_id and h.observed_at >= day_at and h.observed_at <= at
+        order by h.line_id, h.observed_at desc
+    ) m
+    join ops.market_lines l using (line_id)
+    join core.markets k using (market_id)
+    cross join lateral unnest(m.odds_milli) with ordinality as p (odds_milli, ordinal)
+    left join core.market_outcomes o on o.market_id = l.market_id and o.ordinal = p.ordinal
+    where e.is_primary
+        and (fixture is null or e.fixture_sr_id = fixture)
+        and (tournament is null or f.tournament_key = tournament);
+    -- Rows prove that the day was there while it was read. Without rows it may have gone, or just be going.
+    if not found and to_regclass('core.captures_' || day_name) is null then
+        select min(right(c.relname, 8)) into oldest
+        from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = to_regclass('core.captures') and c.relname ~ '_\d{8}$';
+        if day_name < oldest or exists (
+            select from core.cycles y
+            where y.partition_hour >= day_at - interval '1 hour' and y.partition_hour < day_at + interval '24 hours'
+        ) then
+            raise exception 'prices of % are no longer in Postgres', to_char(at at time zone 'UTC', 'YYYY-MM-DD')
+                using errcode = 'undefined_table',
+                    detail = format('The oldest day here is %s.', to_date(oldest, 'YYYYMMDD')),
+                    hint = 'Older days are in the export (setting export_url): `palimpsest prices` and Layers read both, DuckDB and Polars read the Parquet.';
+        end if;
+    end if;
+end
+$$;
+
+comment on function palimpsest.prices_as_of is 'Prices as they stood at an instant, by the answers of its UTC day up to then: one row an outcome of each platform''s primary listing of a fixture (SportRadar id), of a tournament (tournament_key), or of everything. odds: decimal, null without a price; is_active: it could be backed; state withdrawn: the market went since the day began; observed_at: since which answer of the day it stands so; last_confirmed_at: the listing''s last answer up to the instant. A fixture without an answer that day has no rows. Raises an error for a day that is no longer in Postgres.';
