@@ -117,11 +117,12 @@ def _execute(
     if sr_ids:
         config["ops"] = {SCRAPING[1]: {"config": {"sr_ids": list(sr_ids)}}}
     resolved = defs.resolve_job_def(job)
+    if group is not None:
+        resolved = resolved.get_subset(asset_selection=_of_group(resolved, group))
     startup_s, began = time.time() - psutil.Process().create_time(), time.monotonic()
     result = resolved.execute_in_process(
         instance=instance,
         partition_key=None if several else keys[0],
-        asset_selection=None if group is None else _of_group(resolved, group),
         tags={TRIGGER_TAG: trigger.value, PROCESS_TAG: _this_process(), **ATTENDED, **(span(*keys) if several else {})},
         run_config=config,
         resources={"pipeline": pipeline},
@@ -132,9 +133,9 @@ def _execute(
     return RunOutcome(result.run_id, keys[0], result.success, error, startup_s, scrape_s, took_s - scrape_s)
 
 
-def _of_group(job: dg.JobDefinition, group: str) -> list[dg.AssetKey]:
+def _of_group(job: dg.JobDefinition, group: str) -> set[dg.AssetKey]:
     graph = job.asset_layer.asset_graph
-    return sorted(key for key in job.asset_layer.executable_asset_keys if graph.get(key).group_name == group)
+    return {key for key in job.asset_layer.executable_asset_keys if graph.get(key).group_name == group}
 
 
 def span(first: str, last: str) -> dict[str, str]:

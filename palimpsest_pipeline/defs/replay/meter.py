@@ -37,7 +37,7 @@ class Meter:
         self._thread = threading.Thread(target=self._watch, name="meter", daemon=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(width=30),
+            BarColumn(bar_width=30),
             TextColumn("{task.fields[hours]}"),
             TimeRemainingColumn(),
             TextColumn("left"),

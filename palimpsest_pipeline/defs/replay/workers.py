@@ -86,6 +86,7 @@ def work(connection: Connection, settings: Settings) -> None:
     """A worker's life: one span after the other until the connection ends."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the way of Ctrl-C: Dagster writes down that the run was ended
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    os.environ.update(settings.environment())  # the definitions read their schedules' cadence there
     pipeline = Pipeline(settings)
     with suppress(KeyboardInterrupt, EOFError), open_instance(settings) as instance:
         while True:
