@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from .cli_markets import markets_app
+from .cli_storage import storage_app
 from .console import CANCELLED, PARTIAL, Json, err, escaped, fail, out, parse_hour, print_frame, print_table, say
 from .settings import Settings, SettingsError, load_settings
 
@@ -27,6 +28,7 @@ db_app = typer.Typer(no_args_is_help=True, help="The database schema.")
 app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
 app.add_typer(markets_app, name="markets")
+app.add_typer(storage_app)
 
 SHOWN = (
     ("platform", "platform"),
@@ -116,7 +118,7 @@ def serve_until_stopped(chosen: Settings, environment: dict[str, str], cwd: Path
 
 @app.command()
 def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None) -> None:
-    """The real thing: database, schema, Dagster's daemon and UI. Stays in the foreground; schedules are off until switched on."""
+    """The real thing: database, schema, Dagster's daemon and UI. Stays in the foreground; scraping is off until switched on."""
     from .defs.instance import prepare_instance
     from .defs.serve import check_not_serving, check_port
     from .defs.servers import databases, upgrade
@@ -463,6 +465,7 @@ def known_errors() -> tuple[type[BaseException], ...]:
         "palimpsest_pipeline.defs.servers": ("SchemaOutOfDate",),
         "palimpsest_pipeline.landing": ("LandingError", "RecordedPayloadError"),
         "palimpsest_pipeline.simulator.launch": ("SimulatorError",),
+        "palimpsest_pipeline.storage.archive": ("ArchiveError",),
         "palimpsest_pipeline.storage.database": ("DatabaseUrlError", "DatabaseUnreachable"),
         "palimpsest_pipeline.storage.embedded": ("EmbeddedPostgresError",),
         "palimpsest_pipeline.storage.migrate": ("MigrationLockError",),

@@ -63,4 +63,4 @@ def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 def storage_report(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """How much room tables, landing and archive take, by day; what a price costs, how it all grows, and when the limit is reached."""
     found = space.measured_and_kept(pipeline)
-    return dg.MaterializeResult(metadata=figures(found.sample.height, **plain(found.numbers())))
+    return dg.MaterializeResult(metadata=figures(found.sample.height, **plain(found.as_dict())))

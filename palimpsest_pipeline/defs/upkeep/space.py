@@ -19,9 +19,8 @@ class Space:
     sample: pl.DataFrame
     figures: sizes.Sizes
 
-    def numbers(self) -> dict[str, Any]:
-        """Figures by name, those left out that cannot be computed yet."""
-        return {name: value for name, value in asdict(self.figures).items() if value is not None}
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self.figures)
 
 
 def measured(pipeline: Pipeline, conn: psycopg.Connection) -> Space:

@@ -1,0 +1,124 @@
+"""The `palimpsest` commands about what is kept, and how much room it takes: `export` and `storage`.
+
+Exit codes as in `cli.py`; `export` ends with 3 when some days could be exported and others not.
+"""
+
+import json
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import PARTIAL, Json, fail, out, print_table, say
+from .settings import load_settings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from .storage.sizes import Sizes
+
+storage_app = typer.Typer()
+
+
+def parse_day(text: str) -> date:
+    """UTC day from `2026-06-26`. Raises typer.BadParameter."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day; write it as 2026-06-26") from None
+
+
+@storage_app.command()
+def export(
+    start: Annotated[str | None, typer.Argument(metavar="FROM", help="First UTC day, e.g. 2026-06-26.")] = None,
+    end: Annotated[str | None, typer.Argument(metavar="TO", help="Last UTC day, included. Default: FROM.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write days of the odds history as Parquet. Without days: those in Postgres that are over and not exported, or changed since.
+
+    What is written is read back and compared before readers see it. Days exported as they are now are left alone.
+    """
+    from .defs.servers import databases
+    from .defs.upkeep.command import export_days
+
+    chosen = None if start is None else (parse_day(start), parse_day(end or start))
+    if chosen is not None and chosen[1] < chosen[0]:
+        raise typer.BadParameter("TO lies before FROM")
+    with databases(load_settings()) as found:
+        report = export_days(found, chosen, say)
+        root = found.archive.root
+    if as_json:
+        out.print_json(json.dumps(report.as_dict()))
+    elif report.exported:
+        headings = [("day", False), *((name, True) for name in ("rows", "prices", "MB", "bytes\na price", "s"))]
+        rows = [(day, w.rows, w.prices, f"{w.bytes / 1e6:.1f}", _ratio(w.bytes_per_price), f"{w.seconds:.1f}") for day, w in report.exported.items()]
+        print_table(f"Exported to {root}", headings, rows)
+    elif not report.failed:
+        out.print("nothing to export")
+    for day, why in report.left.items():
+        say(f"{day}: {why}")
+    if report.failed:
+        raise fail("; ".join(report.failed.values()), PARTIAL if report.exported else 1)
+
+
+@storage_app.command()
+def storage(as_json: Json = False) -> None:
+    """How much room everything takes, by table and by day: bytes a price, growth, and when the limit is reached."""
+    from .defs.servers import databases, require_schema
+    from .defs.upkeep import space
+
+    with databases(load_settings()) as found:
+        require_schema(found)
+        with found.connect() as conn:
+            measured = space.measured(found, conn)
+    tables, days = space.by_table(measured.sample), space.by_day(measured.sample)
+    if as_json:
+        told = {"figures": measured.as_dict(), "tables": tables.to_dicts(), "days": days.to_dicts()}
+        out.print_json(json.dumps(told, default=str))
+        return
+    _print_tables(tables)
+    _print_days(days)
+    _print_figures(measured.figures)
+
+
+def _print_tables(tables: "pl.DataFrame") -> None:
+    headings = [("table", False), ("rows", True), ("heap MB", True), ("index MB", True)]
+    rows = [(r["table_name"], r["n_rows"], _mb(r["heap_bytes"]), _mb(r["index_bytes"])) for r in tables.to_dicts() if r["n_rows"]]
+    print_table("Tables, largest first (rows as the planner estimates; those of the odds history counted)", headings, rows)
+
+
+def _print_days(days: "pl.DataFrame") -> None:
+    names = ("answers", "rows", "prices", "Postgres MB", "bytes a price", "export MB", "landing MB")
+    columns = ("n_answers", "n_rows", "n_prices")
+    rows = [
+        (r["day"], *(r[c] for c in columns), _mb(r["postgres_bytes"]), _ratio(r["bytes_per_price"]), _mb(r["export_bytes"]), _mb(r["landing_bytes"]))
+        for r in days.to_dicts()
+    ]
+    if rows:
+        print_table("Odds history by day", [("day", False), *((name.replace(" ", "\n", 1), True) for name in names)], rows)
+
+
+def _print_figures(found: "Sizes") -> None:
+    parts = f"Postgres {_gb(found.postgres_bytes)}, landing {_gb(found.landing_bytes)}, export {_gb(found.export_bytes)}"
+    out.print(f"{_gb(found.total_bytes)} of {_gb(found.limit_bytes)} GB: {parts} GB", highlight=False)
+    if found.bytes_per_price is not None or found.export_bytes_per_price is not None:
+        each = [(found.bytes_per_price, "Postgres"), (found.export_bytes_per_price, "the export")]
+        out.print("; ".join(f"{_ratio(value)} bytes a price in {where}" for value, where in each if value is not None), highlight=False)
+    if found.growth_bytes_per_day is None:
+        out.print("growth: not known until upkeep/storage_report has run for some days", highlight=False)
+        return
+    out.print(f"growth: {found.growth_bytes_per_day / 1e6:+.1f} MB a day", highlight=False)
+    if found.days_until_limit is not None:
+        out.print(f"at that rate the limit is reached in {found.days_until_limit:.0f} days", highlight=False)
+
+
+def _mb(size: int | None) -> str | None:
+    return None if size is None else f"{size / 1e6:.1f}"
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2f}"
+
+
+def _ratio(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"

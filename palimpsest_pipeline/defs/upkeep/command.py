@@ -1,0 +1,83 @@
+"""Exporting days from the command line: a run of the export job for each day that needs it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from ...storage import retention
+from ..instance import open_instance
+from ..launch import run_day
+from ..pipeline import Pipeline
+from ..servers import upgrade
+from .export import DayIsOpen, due_days, require_closed
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A day that was exported just now."""
+
+    rows: int
+    prices: int
+    bytes: int
+    bytes_per_price: float | None
+    seconds: float
+
+
+@dataclass(slots=True)
+class ExportReport:
+    """What an export did, by day: what was written, and why the others were not."""
+
+    exported: dict[str, Written] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+    """Nothing to do, and why."""
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Callable[[str], None]) -> ExportReport:
+    """Export the UTC days from the first to the last of `chosen`; None: those in Postgres that are over and not exported, or changed since."""
+    upgrade(pipeline)
+    report = ExportReport()
+    if chosen is None:
+        found = due_days(pipeline)
+        report.left = {str(day): reason for day, reason in found.open.items()}
+        wanted = list(found.due)
+    else:
+        wanted = [day for day in _span(*chosen) if _needs_export(pipeline, day, report)]
+    if not wanted:
+        return report
+    instance = open_instance(pipeline.settings)
+    for day in wanted:
+        began = time.monotonic()
+        outcome = run_day(instance, pipeline, "export", day)
+        took_s = time.monotonic() - began
+        say(f"{day}: {f'exported in {took_s:.1f} s' if outcome.success else outcome.error}")
+        entry = pipeline.archive.day(day) if outcome.success else None
+        if entry is None:
+            report.failed[str(day)] = outcome.error or "failed"
+        else:
+            per_price = entry.bytes / entry.n_prices if entry.n_prices else None
+            report.exported[str(day)] = Written(entry.n_rows, entry.n_prices, entry.bytes, per_price, took_s)
+    return report
+
+
+def _needs_export(pipeline: Pipeline, day: date, report: ExportReport) -> bool:
+    """Whether a run is worth its seconds; if not, the report says why."""
+    with pipeline.connect() as conn:
+        try:
+            require_closed(pipeline, conn, day)
+        except DayIsOpen as reason:
+            report.failed[str(day)] = str(reason)
+            return False
+        found = retention.standing(conn, pipeline.archive, day)
+    if not found.to_export:
+        report.left[str(day)] = str(found)
+    return found.to_export
+
+
+def _span(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
