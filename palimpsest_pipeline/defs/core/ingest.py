@@ -78,6 +78,7 @@ def derive_odds(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest
     What the cycle wrote when it was last derived and does not say now is taken out again.
     """
     cycle_id = manifest.cycle_id
+    partitions.hold(conn)  # else retention might drop a day of the past between making it and writing to it
     _make_partitions(pipeline, manifest)
     written = 0
     refused: list[tuple[PayloadKind, Reject, bool]] = []
