@@ -8,6 +8,7 @@ from palimpsest_pipeline.defs.landing import assets as landing
 from palimpsest_pipeline.defs.landing import checks as landing_checks
 from palimpsest_pipeline.defs.mart import assets as mart
 from palimpsest_pipeline.defs.mart import checks as mart_checks
+from palimpsest_pipeline.defs.mart import life_assets, life_checks, life_jobs
 from palimpsest_pipeline.defs.metadata import OWNER
 from palimpsest_pipeline.defs.resources import PipelineResource
 from palimpsest_pipeline.defs.upkeep import assets as upkeep
@@ -19,11 +20,17 @@ def _owned(spec: dg.AssetSpec) -> dg.AssetSpec:
     return spec if spec.owners else spec.replace_attributes(owners=[OWNER])
 
 
+loaded = dg.load_assets_from_modules([landing, core, mart, life_assets, upkeep])
+
 defs = dg.Definitions(
-    assets=[a.map_asset_specs(_owned) for a in dg.load_assets_from_modules([landing, core, mart, upkeep]) if isinstance(a, dg.AssetsDefinition)],
-    asset_checks=dg.load_asset_checks_from_modules([landing_checks, mart_checks, upkeep_checks]),
-    jobs=[jobs.full_cycle, jobs.refresh, jobs.replay, upkeep_jobs.export, upkeep_jobs.upkeep],
-    schedules=[jobs.full_cycle_schedule, upkeep_jobs.nightly_export, upkeep_jobs.nightly_upkeep],
+    assets=[
+        a.map_asset_specs(_owned)
+        for a in dg.load_assets_from_modules([landing, core, mart, life_assets, upkeep])
+        if isinstance(a, dg.AssetsDefinition)
+    ],
+    asset_checks=dg.load_asset_checks_from_modules([landing_checks, mart_checks, life_checks, upkeep_checks]),
+    jobs=[jobs.full_cycle, jobs.refresh, jobs.replay, life_jobs.fixture_life_job, upkeep_jobs.export, upkeep_jobs.upkeep],
+    schedules=[jobs.full_cycle_schedule, life_jobs.fixture_life_schedule, upkeep_jobs.nightly_export, upkeep_jobs.nightly_upkeep],
     sensors=[jobs.dead_cycles],
     resources={"pipeline": PipelineResource()},
     # A step in a process of its own costs seconds: a cycle has few steps, and they run one after the other anyway.

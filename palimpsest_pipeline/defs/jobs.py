@@ -11,14 +11,20 @@ from ..storage import ledger
 from .landing.assets import ATTENDED, TRIGGER_TAG
 from .landing.checks import every_platform_answered
 from .landing.recover import close_dead
+from .mart.life import TABLES
+from .mart.life_checks import no_kickoff_date_is_dirty_for_long
 from .pipeline import Pipeline
 
 EVERY_PLATFORM_ANSWERED = dg.AssetSelection.checks(every_platform_answered)
-DERIVED = dg.AssetSelection.groups("core", "mart")
+LIFE = dg.AssetSelection.assets(*(table.split(".") for table in TABLES))
+"""What is derived by kickoff dates, in a job of its own."""
+NO_DATE_IS_FORGOTTEN = dg.AssetSelection.checks(no_kickoff_date_is_dirty_for_long)
+DERIVED = dg.AssetSelection.groups("core", "mart") - LIFE
+"""What is derived cycle by cycle, by hours."""
 
 full_cycle = dg.define_asset_job(
     "full_cycle",
-    selection=dg.AssetSelection.groups("landing", "core", "mart"),
+    selection=dg.AssetSelection.groups("landing") | DERIVED | NO_DATE_IS_FORGOTTEN,
     description="Discover and capture everything now, then derive core and mart of the hour.",
 )
 

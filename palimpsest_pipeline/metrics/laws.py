@@ -212,6 +212,21 @@ def markets_are_mapped(rates: pl.DataFrame, least: float, max_drop: float = 0.01
     )
 
 
+def prices_are_from_before_kickoff(prices: pl.DataFrame) -> pl.DataFrame:
+    """open_close: nothing that was seen at kickoff or later is an opening or closing price, and while kickoff is to come nothing is a closing one."""
+    seen = pl.max_horizontal("open_observed_at", "close_observed_at", "close_last_confirmed_at")
+    to_come = pl.col("effective_kickoff") > pl.col("as_of")
+    closed = pl.col("close_quality").is_not_null() | pl.col("close_odds").is_not_null()
+    late, early = seen >= pl.col("effective_kickoff"), to_come & closed
+    row = pl.format("sr_id {}, {} {} {} {}", "sr_id", "platform", "market_key", "specifier", "outcome_key")
+    sentence = (
+        pl.when(late)
+        .then(pl.format("a price of {} is not from before the kickoff at {}", seen, "effective_kickoff"))
+        .otherwise(pl.format("has a closing price as of {}, before the kickoff at {}", "as_of", "effective_kickoff"))
+    )
+    return _violations("prices are from before kickoff", prices.filter(late | early), row, sentence)
+
+
 def _violations(law: str, rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
     found = rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence)
     return found.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said")).cast(VIOLATIONS)  # type: ignore[arg-type]

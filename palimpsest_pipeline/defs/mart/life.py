@@ -24,7 +24,8 @@ from ..launch import run_dates
 from ..partitions import KICKOFF_DATES_PER_RUN, kickoff_date_key, kickoff_dates
 from ..pipeline import Pipeline
 
-AVAILABILITY, OPEN_CLOSE, LEAD_TIME = life.TABLES
+TABLES: Final = life.TABLES
+AVAILABILITY, OPEN_CLOSE, LEAD_TIME = TABLES
 JOB: Final = "fixture_life"
 ROWS_PER_BATCH: Final = 1_000_000
 """Rows of history whose lives are computed together: some 400 bytes each at the peak. No result depends on it."""

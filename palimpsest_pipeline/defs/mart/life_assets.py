@@ -1,0 +1,40 @@
+"""Mart: the life of a fixture on each platform, by UTC date of kickoff."""
+
+import dagster as dg
+
+from ..core.assets import matched_events, odds_snapshots
+from ..metadata import figures, table_metadata
+from ..partitions import KICKOFF_DATES_PER_RUN, kickoff_dates, parse_kickoff_date_key
+from ..pipeline import Pipeline
+from . import life
+
+# A fixture's life is made of all hours since it was first listed: no hour is a date's own.
+HISTORY = [dg.AssetDep(asset, partition_mapping=dg.AllPartitionMapping()) for asset in (odds_snapshots, matched_events)]
+
+
+def _spec(table: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        table.split("."), description=description, deps=HISTORY, group_name="mart", kinds={"polars", "postgres"}, metadata=table_metadata(table)
+    )
+
+
+@dg.multi_asset(
+    name="fixture_life",
+    partitions_def=kickoff_dates,
+    backfill_policy=KICKOFF_DATES_PER_RUN,
+    specs=[
+        _spec(life.AVAILABILITY, "What each platform offered of each market of a fixture, from when to when, and why not."),
+        _spec(life.OPEN_CLOSE, "First and last price of each outcome before kickoff, each with how far it can be trusted."),
+        _spec(life.LEAD_TIME, "How long before kickoff each platform listed and priced a fixture, and who was first."),
+    ],
+)
+def fixture_life(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
+    """The life of all fixtures that kick off on a date, from one reading of their history, so that the three tables speak of the same."""
+    for key in context.partition_keys:
+        done = life.derive_date(pipeline, parse_kickoff_date_key(key))
+        context.log.info(f"{key}: {done.n_fixtures} fixtures, {done.n_listings} listings; {done.rows}")
+        shared = {"fixtures": done.n_fixtures, "listings": done.n_listings, "cycles_since_last": done.n_marks}
+        for table, more in ((life.AVAILABILITY, {}), (life.OPEN_CLOSE, done.qualities), (life.LEAD_TIME, done.leads)):
+            context.add_asset_metadata(figures(done.rows[table], **shared, **more), asset_key=table.split("."), partition_key=key)
+    for table in life.TABLES:
+        yield dg.MaterializeResult(asset_key=table.split("."))

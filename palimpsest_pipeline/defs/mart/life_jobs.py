@@ -1,0 +1,57 @@
+"""The job that derives the life of kickoff dates, and the schedule that has it done for dates on which cycles changed something."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import dagster as dg
+
+from ..launch import span
+from ..partitions import kickoff_date_key
+from ..pipeline import Pipeline
+from . import life
+
+FAR_HOUR: Final = 4
+"""UTC hour whose tick also takes the dates further ahead."""
+
+fixture_life_job = dg.define_asset_job(
+    life.JOB,
+    selection=dg.AssetSelection.assets(*(table.split(".") for table in life.TABLES)),
+    tags={"dagster/priority": "-1"},  # a cycle that is due goes first
+    description="Availability, open and close, and lead times of all fixtures that kick off on a date, from all that was ever seen of them.",
+)
+
+
+@dg.schedule(
+    name="fixture_life_schedule",
+    job=fixture_life_job,
+    cron_schedule="40 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description=f"Hourly the dirty kickoff dates up to tomorrow, at {FAR_HOUR:02d}:40 UTC all of them. On unless switched off: it asks no platform.",
+)
+def fixture_life_schedule(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """One run for each stretch of dirty dates; none while runs of an earlier tick are left."""
+    unfinished = context.instance.get_runs(dg.RunsFilter(job_name=life.JOB, statuses=UNFINISHED), limit=1)
+    if unfinished:
+        yield dg.SkipReason(f"run {unfinished[0].run_id} is at it")
+        return
+    at = context.scheduled_execution_time
+    dates = life.due_dates(pipeline, far=at.hour == FAR_HOUR)
+    if not dates:
+        yield dg.SkipReason("no kickoff date is dirty")
+    for first, last in life.ranges(dates):
+        keys = kickoff_date_key(first), kickoff_date_key(last)
+        run_key = f"{at.isoformat()} {keys[0]}"
+        if first == last:
+            yield dg.RunRequest(run_key=run_key, partition_key=keys[0])
+        else:
+            yield dg.RunRequest(run_key=run_key, tags=span(*keys))
+
+
+UNFINISHED: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
