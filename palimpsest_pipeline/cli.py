@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from .cli_markets import markets_app
+from .cli_prices import prices_app
 from .cli_storage import storage_app
 from .console import CANCELLED, PARTIAL, Json, err, escaped, fail, out, parse_hour, print_frame, print_table, say
 from .settings import Settings, SettingsError, load_settings
@@ -28,6 +29,7 @@ db_app = typer.Typer(no_args_is_help=True, help="The database schema.")
 app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
 app.add_typer(markets_app, name="markets")
+app.add_typer(prices_app)
 app.add_typer(storage_app)
 
 SHOWN = (

@@ -55,6 +55,17 @@ def parse_hour(text: str) -> datetime:
     raise typer.BadParameter(f"{text!r} is no UTC hour; write it as 2026-06-26-19:00")
 
 
+def parse_instant(text: str) -> datetime:
+    """UTC instant from ISO 8601 with a zone, e.g. `2026-06-26T19:00Z`. Raises typer.BadParameter."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no instant; write it as 2026-06-26T19:00Z") from None
+    if instant.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} says no time zone: write {instant.isoformat()}Z for UTC, or an offset such as +01:00 at its end")
+    return instant.astimezone(UTC)
+
+
 def print_frame(title: str, frame: Any) -> None:
     """A polars frame as a table for people."""
     print_table(title, [(name, bool(frame.schema[name].is_numeric())) for name in frame.columns], frame.iter_rows())

@@ -4,11 +4,12 @@ Belongs here: reading and writing those rows. Does not: any rule of matching. Ca
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from .frames import identifier, read_frame, stage
 from .listings import LISTINGS_LOCK
@@ -73,6 +74,14 @@ def write_matching(
     )
     conn.execute("delete from core.tournaments t where not exists (select from core.tournament_links l where l.tournament_key = t.tournament_key)")
     return {fixture for left, joined in changed if left != joined for fixture in (left, joined) if fixture is not None}
+
+
+def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any] | None:
+    """What the fixture is called: sr_id, home_team, away_team, tournament_name, kickoff_at (aware); None when it is not known."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            "select sr_id, home_team, away_team, tournament_name, effective_kickoff as kickoff_at from core.fixtures where sr_id = %s", [sr_id]
+        ).fetchone()
 
 
 def read_crosswalk(conn: psycopg.Connection) -> tuple[pl.DataFrame, pl.DataFrame]:

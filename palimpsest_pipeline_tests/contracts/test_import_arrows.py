@@ -25,8 +25,10 @@ ALLOWED = {
     "report": {"domain", "storage"},
     "defs": {*ROOMS, "settings", "definitions"},
     "settings": {"domain"},
-    "cli": {"domain", "settings", "defs", "landing", "storage", "simulator", "console", "cli_markets"},
+    "cli": {"domain", "settings", "defs", "landing", "storage", "simulator", "console", "cli_markets", "cli_prices", "cli_storage"},
     "cli_markets": {"domain", "settings", "defs", "markets", "console"},
+    "cli_prices": {"domain", "settings", "defs", "markets", "storage", "console"},
+    "cli_storage": {"domain", "settings", "defs", "storage", "console"},
     "console": set(),
     "definitions": {"defs", "domain", "settings"},
 }
@@ -35,7 +37,7 @@ ONLY = {
     "aiohttp": {"wire"},
     "dagster": {"defs", "definitions"},
     "starlette": {"simulator"},
-    "typer": {"cli", "cli_markets", "console"},
+    "typer": {"cli", "cli_markets", "cli_prices", "cli_storage", "console"},
     "alembic": {"storage"},
 }
 
