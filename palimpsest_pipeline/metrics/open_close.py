@@ -248,8 +248,9 @@ def _margins(rows: pl.DataFrame, lines: pl.DataFrame, wanted: pl.Series, sets: p
 
 def _figures(told: pl.DataFrame, exact_s: float) -> pl.DataFrame:
     """The columns of `OPEN_CLOSE`."""
-    lag_s = (pl.col("kickoff_at") - pl.col("confirmed_at")).dt.total_microseconds() / 1e6
-    odds = {name: pl.col(f"{name}_milli") / EVENS_MILLI for name in ("open", "close", "min", "max")}
+    lag = pl.col("kickoff_at") - pl.col("confirmed_at")
+    # Polars divides by a literal through its inverse: 1900 / 1000 is 1.9000000000000001 unless it is rounded.
+    odds = {name: (pl.col(f"{name}_milli") / EVENS_MILLI).round(3) for name in ("open", "close", "min", "max")}
     quality = (
         pl.when(pl.col("close_milli").is_null())
         .then(pl.lit(CloseQuality.MISSING.value))
@@ -259,7 +260,7 @@ def _figures(told: pl.DataFrame, exact_s: float) -> pl.DataFrame:
         .then(pl.lit(CloseQuality.WITHDRAWN_BEFORE_CLOSE.value))
         .when(pl.col("gone_at").is_not_null())
         .then(pl.lit(CloseQuality.SUSPENDED_AT_CLOSE.value))
-        .when(lag_s > exact_s)
+        .when(lag > timedelta(seconds=exact_s))
         .then(pl.lit(CloseQuality.LATE.value))
         .otherwise(pl.lit(CloseQuality.EXACT.value))
     )
@@ -267,7 +268,7 @@ def _figures(told: pl.DataFrame, exact_s: float) -> pl.DataFrame:
         "close_odds": odds["close"],
         "close_observed_at": pl.col("close_at"),
         "close_last_confirmed_at": pl.col("confirmed_at"),
-        "close_lag_s": lag_s,
+        "close_lag_s": lag.dt.total_microseconds() / 1e6,
         "close_quality": quality,
         "move_rel": odds["close"] / odds["open"] - 1,
         "close_margin": pl.col("close_margin"),

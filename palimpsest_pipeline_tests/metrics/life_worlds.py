@@ -6,6 +6,7 @@ The history is folded here in plain Python, answer by answer, as storage would: 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any, Final
 
 import polars as pl
@@ -204,3 +205,13 @@ def random_lives(draw: st.DrawFn, max_looks: int = 14) -> Life:
         versions = draw(st.lists(st.integers(0, 96 * 2), min_size=1, max_size=3))
         kickoffs[sr_id] = [(at(1, 19) + timedelta(hours=i), at(1, 20) + timedelta(minutes=30 * n)) for i, n in enumerate(versions)]
     return Life(looks, kickoffs, holders)
+
+
+def disordered(frames: Mapping[str, pl.DataFrame], random: Random) -> dict[str, pl.DataFrame]:
+    """The same frames in another order, with some rows repeated."""
+    result = {}
+    for name, frame in frames.items():
+        order = [*range(frame.height), *random.choices(range(frame.height), k=frame.height and 5)]
+        random.shuffle(order)
+        result[name] = frame[order]
+    return result
