@@ -46,13 +46,13 @@ def export(
         raise typer.BadParameter("TO lies before FROM")
     with databases(load_settings()) as found:
         report = export_days(found, chosen, say)
-        root = found.archive.root
+        address = found.archive.address
     if as_json:
         out.print_json(json.dumps(report.as_dict()))
     elif report.exported:
         headings = [("day", False), *((name, True) for name in ("rows", "prices", "MB", "bytes\na price", "s"))]
         rows = [(day, w.rows, w.prices, f"{w.bytes / 1e6:.1f}", _ratio(w.bytes_per_price), f"{w.seconds:.1f}") for day, w in report.exported.items()]
-        print_table(f"Exported to {root}", headings, rows)
+        print_table(f"Exported to {address}", headings, rows)
     elif not report.failed:
         out.print("nothing to export")
     for day, why in report.left.items():
