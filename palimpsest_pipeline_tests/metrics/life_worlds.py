@@ -211,7 +211,8 @@ def disordered(frames: Mapping[str, pl.DataFrame], random: Random) -> dict[str, 
     """The same frames in another order, with some rows repeated."""
     result = {}
     for name, frame in frames.items():
-        order = [*range(frame.height), *random.choices(range(frame.height), k=frame.height and 5)]
+        rows = range(frame.height)
+        order = [*rows, *(random.choice(rows) for _ in range(5 if rows else 0))]
         random.shuffle(order)
         result[name] = frame[order]
     return result
