@@ -1,7 +1,10 @@
 """Which rows of history an answer is worth: frames in, frames out, no database.
 
 The rows of an answer depend on what it says and on what the answer before it said, on nothing else: that is what makes the history the same
-whatever the order in which answers arrive. Reading those two contents and writing the rows belongs to `history`.
+whatever the order in which answers arrive. Reading those two books and writing the rows belongs to `history`.
+
+A book is all that an answer says of a listing, in the form in which Postgres stores it: no mask where nothing is off, prices as the text of an
+array. So what is stored and what is new are compared as they are, and prices are taken apart nowhere.
 """
 
 from typing import Final
@@ -9,9 +12,12 @@ from typing import Final
 import polars as pl
 
 from ..domain.words import MarketState
+from .frames import array_text
 
 INSTANT: Final = pl.Datetime("us", "UTC")
 ANSWER: Final = ("listing_id", "observed_at")
+LINE: Final = ("listing_id", "line_id")
+"""Key of a market in a frame that holds one book of each listing."""
 
 FACTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"state": pl.String, "off_mask": pl.Int64, "odds_milli": pl.List(pl.Int32)}
 CONTENT_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
@@ -22,67 +28,71 @@ CONTENT_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "outcome": pl.String,
     **FACTS_SCHEMA,
 }
-"""What an answer says: one row per market that is in it. Nothing is null but single prices."""
+"""What answers say, as they are given: one row per market that is in an answer. Nothing is null but single prices."""
 
-BOOK_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+CHANGE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
     "observed_at": INSTANT,
     "line_id": pl.Int32,
     **FACTS_SCHEMA,
+    "keyframe": pl.Boolean,
 }
-"""The same with the market's number on its line (`lines`) in place of its name."""
+"""Rows of core.market_changes, as they are given to readers: a mask is never null, 0 says that no outcome is off."""
 
-CHANGE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {**BOOK_SCHEMA, "keyframe": pl.Boolean}
-"""Rows of core.market_changes. In frames a mask is never null: 0 says that no outcome is off."""
+STORED_FACTS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"state": pl.String, "off_mask": pl.Int64, "odds_milli": pl.String}
+BOOK_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"listing_id": pl.Int32, "line_id": pl.Int32, **STORED_FACTS}
+"""One book of each of several listings; withdrawn markets are in no book."""
+
+ROW_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "listing_id": pl.Int32,
+    "observed_at": INSTANT,
+    "line_id": pl.Int32,
+    **STORED_FACTS,
+    "keyframe": pl.Boolean,
+}
+"""Rows of core.market_changes as they are written."""
 
 
-def with_facts(frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` plus `facts`: state, mask and odds as one text, so that "the same" is one comparison of a column that holds no null."""
-    odds = pl.col("odds_milli").cast(pl.List(pl.String)).list.eval(pl.element().fill_null("-")).list.join(",")
-    return frame.with_columns(facts=pl.concat_str("state", "off_mask", odds, separator="|"))
+def stored_facts(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` (columns of FACTS_SCHEMA) with its facts as they are stored."""
+    return frame.with_columns(off_mask=pl.when(pl.col("off_mask") != 0).then("off_mask"), odds_milli=array_text("odds_milli", pl.Int32()))
 
 
-def withdrawn(frame: pl.DataFrame) -> pl.DataFrame:
+def withdrawn(books: pl.DataFrame) -> pl.DataFrame:
     """The same markets as no longer in the answer: nothing off, no price, arrays as long as before."""
-    return frame.with_columns(
+    return books.with_columns(
         state=pl.lit(MarketState.WITHDRAWN.value),
-        off_mask=pl.lit(0, pl.Int64),
-        odds_milli=pl.lit(None, pl.Int32).repeat_by(pl.col("odds_milli").list.len()),
+        off_mask=pl.lit(None, pl.Int64),
+        odds_milli=pl.col("odds_milli").str.replace_all(r"[^{},]+", "NULL"),
     )
 
 
-def change_rows(answers: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFrame:
-    """Rows by which each answer differs from its predecessor.
+def difference(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Rows (BOOK_SCHEMA) by which books differ from those before, listing by listing: markets that are new or stand otherwise, and withdrawn those
+    that are gone. A listing without rows has an empty book."""
+    moved = after.join(before, on=list(BOOK_SCHEMA), how="anti", nulls_equal=True)
+    gone = before.join(after, on=LINE, how="anti")
+    return pl.concat([moved, withdrawn(gone)])
 
-    `answers`: listing_id, observed_at, previous_at (null: none, everything in the answer is written). `contents`: BOOK_SCHEMA of every answer
-    and predecessor named there; an answer without rows is an empty book. Returns CHANGE_SCHEMA, where `keyframe` says that there was no
-    predecessor. A market that the predecessor has and the answer lacks becomes one row with state withdrawn.
+
+def history_rows(answers: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Rows of history (ROW_SCHEMA) of answers, one of each listing.
+
+    `answers`: ANSWER and keyframe. `after`: their books; of a keyframe all of it is written. `before`: the books of the answers before them, of
+    those that are no keyframe.
     """
-    keyed = with_facts(contents)
-    flagged = answers.with_columns(keyframe=pl.col("previous_at").is_null())
-    after = keyed.join(flagged, on=ANSWER)
-    before = keyed.join(
-        answers.rename({"previous_at": "observed_at", "observed_at": "answer_at"}).drop_nulls("observed_at"),
-        on=ANSWER,
-    ).with_columns(observed_at="answer_at")
-    changed = after.join(before, on=[*ANSWER, "line_id", "facts"], how="anti")
-    gone = withdrawn(before.join(after, on=[*ANSWER, "line_id"], how="anti")).with_columns(keyframe=pl.lit(False))
-    columns = list(CHANGE_SCHEMA)
-    return pl.concat([changed.select(columns), gone.select(columns)])
+    whole, rest = answers.filter("keyframe"), answers.filter(~pl.col("keyframe"))
+    moved = difference(of(before, rest), of(after, rest))
+    return pl.concat([of(after, whole), moved]).join(answers, on="listing_id").select(list(ROW_SCHEMA))
+
+
+def of(books: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
+    """The rows that are about these listings (`listing_id`)."""
+    return books.join(listings, on="listing_id", how="semi")
 
 
 def differing_answers(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
-    """ANSWER keys for which two frames of CHANGE_SCHEMA do not hold the same rows."""
-    on = [*ANSWER, "line_id", "facts", "keyframe"]
-    one, other = with_facts(left), with_facts(right)
-    return pl.concat([one.join(other, on=on, how="anti").select(ANSWER), other.join(one, on=on, how="anti").select(ANSWER)]).unique()
-
-
-def latest_per_market(changes: pl.DataFrame) -> pl.DataFrame:
-    """The last of the rows of each (listing, market)."""
-    return changes.sort("observed_at").unique(["listing_id", "line_id"], keep="last", maintain_order=True)
-
-
-def stored_form(changes: pl.DataFrame) -> pl.DataFrame:
-    """The frame as Postgres keeps it: no mask where no outcome is off, which spares eight bytes of almost every row."""
-    return changes.with_columns(off_mask=pl.when(pl.col("off_mask") != 0).then("off_mask"))
+    """ANSWER keys for which two frames of ROW_SCHEMA do not hold the same rows."""
+    on = list(ROW_SCHEMA)
+    one, other = left.join(right, on=on, how="anti", nulls_equal=True), right.join(left, on=on, how="anti", nulls_equal=True)
+    return pl.concat([one.select(ANSWER), other.select(ANSWER)]).unique()

@@ -8,17 +8,14 @@ market that is gone stays, as withdrawn, since the first answer without it.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import polars as pl
 import psycopg
 
-from .change_rows import ANSWER, BOOK_SCHEMA, change_rows, latest_per_market, stored_form
+from ..domain.words import MarketState
+from .change_rows import BOOK_SCHEMA, INSTANT, LINE, withdrawn
 from .frames import read_frame, stage
-
-BEFORE: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""Stands for "the answer before those given" where only its content is known."""
 
 LISTINGS_PER_REBUILD: Final = 500
 """Bounds what Postgres sorts at a time when many listings are rebuilt."""
@@ -30,9 +27,13 @@ on conflict (listing_id, line_id) do update
 set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state, odds_milli = excluded.odds_milli
 """
 
-BOOK_SQL: Final = """
-select listing_id, line_id, state::text as state, coalesce(off_mask, 0) as off_mask, odds_milli
+BOOKS_SQL: Final = """
+select listing_id, line_id, state, off_mask, odds_milli
 from core.current_markets where listing_id = any(%(listings)s::int[]) and state <> 'withdrawn'
+"""
+
+HELD_SQL: Final = """
+select listing_id, line_id, state, off_mask, odds_milli, changed_at from core.current_markets where listing_id = any(%(listings)s::int[])
 """
 
 # A row starts a stretch when it differs from the market's row before, or when the market was away in between: its row before is of an earlier
@@ -54,6 +55,7 @@ with days as (
     from days d
     join core.market_changes m
         on m.listing_id = d.listing_id and m.observed_at >= d.begins_at and m.observed_at < coalesce(d.next_begins_at, 'infinity')
+        and (%(lines)s::int[] is null or m.line_id = any(%(lines)s::int[]))
     window line as (partition by m.listing_id, m.line_id order by m.observed_at)
 ), latest as (
     select distinct on (listing_id, line_id) *,
@@ -83,7 +85,8 @@ using (
     select listing_id, min(observed_at) as first_at from core.captures
     where keyframe and listing_id = any(%(listings)s::int[]) group by listing_id
 ) d
-where c.listing_id = d.listing_id and not (c.state = 'withdrawn' and c.changed_at <= d.first_at)
+where c.listing_id = d.listing_id and (%(lines)s::int[] is null or c.line_id = any(%(lines)s::int[]))
+    and not (c.state = 'withdrawn' and c.changed_at <= d.first_at)
     and not exists (
         select from history_present p
         where (p.listing_id, p.line_id) = (c.listing_id, c.line_id)
@@ -125,54 +128,58 @@ where h.listing_id is null
 """
 
 
-def follow(
-    conn: psycopg.Connection[Any],
-    *,
-    newest: pl.DataFrame,
-    answers: pl.DataFrame,
-    contents: pl.DataFrame,
-    changes: pl.DataFrame,
-    touched: pl.DataFrame,
-) -> None:
-    """Bring the present state up to answers that `history` has just written.
+def books(conn: psycopg.Connection[Any], listing_ids: Sequence[int], *, answered: Sequence[int]) -> pl.DataFrame:
+    """What the last answers of the listings said (BOOK_SCHEMA).
 
-    `newest`: listing_id, newest_at before they came. `answers`: those given, ANSWER and previous_at (predecessor on the day). `contents`: what
-    they say (BOOK_SCHEMA), `changes`: their rows (CHANGE_SCHEMA). `touched`: ANSWER keys whose rows are new or were rewritten.
+    `answered`: those of which answers are stored. Where nothing is held of one, it is looked up in its history: its days may have been dropped,
+    forgotten and brought back.
     """
-    begun = answers.group_by("listing_id").agg(first_at=pl.col("observed_at").min()).join(newest, on="listing_id", how="left")
-    forward = begun.filter(pl.col("newest_at").is_null() | (pl.col("first_at") > pl.col("newest_at"))).select("listing_id")
-    late = touched.join(forward, on="listing_id", how="anti").get_column("listing_id").unique()
-    ahead = answers.join(forward, on="listing_id", how="semi")
-    upsert(conn, latest_per_market(moves(conn, ahead, contents, changes.join(forward, on="listing_id", how="semi"))))
-    rebuild(conn, late.to_list())
+    found = read_frame(conn, BOOKS_SQL, {"listings": listing_ids}, BOOK_SCHEMA)
+    lost = sorted(set(answered) - set(found.get_column("listing_id").unique()))
+    if not lost:
+        return found
+    rebuild(conn, lost)
+    return pl.concat([found, read_frame(conn, BOOKS_SQL, {"listings": lost}, BOOK_SCHEMA)])
 
 
-def moves(conn: psycopg.Connection[Any], answers: pl.DataFrame, contents: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
-    """Real changes (CHANGE_SCHEMA) that answers newer than all others bring: a keyframe is compared with the answer of an earlier day."""
-    before = pl.col("observed_at").shift(1).over("listing_id").fill_null(pl.lit(BEFORE, pl.Datetime("us", "UTC")))
-    turns = answers.sort(ANSWER).with_columns(before_at=before).filter(pl.col("previous_at").is_null())
-    turns = turns.select(*ANSWER, previous_at="before_at")
-    opening = turns.filter(pl.col("previous_at") == BEFORE).get_column("listing_id").to_list()
-    schema = {name: kind for name, kind in BOOK_SCHEMA.items() if name != "observed_at"}
-    books = read_frame(conn, BOOK_SQL, {"listings": opening}, schema) if opening else pl.DataFrame(schema=schema)
-    known = books.with_columns(observed_at=pl.lit(BEFORE, pl.Datetime("us", "UTC"))).select(list(BOOK_SCHEMA))
-    return pl.concat([changes.filter(~pl.col("keyframe")), change_rows(turns, pl.concat([contents, known]))])
-
-
-def upsert(conn: psycopg.Connection[Any], latest: pl.DataFrame) -> None:
-    """Write the last change of each market (CHANGE_SCHEMA)."""
-    if latest.is_empty():
+def upsert(conn: psycopg.Connection[Any], moved: pl.DataFrame) -> None:
+    """Write how markets stand (BOOK_SCHEMA), each since its `changed_at`."""
+    if moved.is_empty():
         return
-    columns = ["listing_id", "line_id", "observed_at", "off_mask", "state", "odds_milli"]
-    stage(conn, "history_moves", "core.current_markets", stored_form(latest).select(columns).rename({"observed_at": "changed_at"}))
+    stage(conn, "history_moves", "core.current_markets", moved)
     conn.execute(UPSERT_SQL.format(source="pg_temp.history_moves order by listing_id, line_id"))
 
 
-def rebuild(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:
-    """Derive the present state of listings from the stored history alone: what is there afterwards does not depend on what came when."""
+def follow_late(conn: psycopg.Connection[Any], answers: pl.DataFrame, books: pl.DataFrame) -> None:
+    """Bring the present state in line with answers that `history` has just put among others, one of each listing.
+
+    `answers`: as `history.neighbours` gives them; `books`: what they say. How a market stands now is another answer's word unless the newest one
+    was replaced; what may move is since when. Where an answer says what the market says now, right before the stretch in which it stands so, the
+    stretch begins earlier: with the answer if it is new there, else anywhere before it, which only the history knows.
+    """
+    held = read_frame(conn, HELD_SQL, {"listings": answers.get_column("listing_id").to_list()}, {**BOOK_SCHEMA, "changed_at": INSTANT})
+    both = held.join(books, on=LINE, how="full", coalesce=True, suffix="_said").join(answers, on="listing_id")
+    stands, says = (pl.col(name).fill_null(MarketState.WITHDRAWN.value) for name in ("state", "state_said"))
+    facts = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_said")) for name in ("off_mask", "odds_milli"))
+    same = (stands == says) & ((says == MarketState.WITHDRAWN.value) | facts)
+    is_newest = pl.col("next_at").is_null()
+    in_stretch = (pl.col("changed_at") <= pl.col("observed_at")).fill_null(True)
+    right_before = (pl.col("changed_at") == pl.col("next_at")).fill_null(False) & same
+    cut = both.filter(~is_newest & in_stretch & ~same).with_columns(changed_at="next_at")
+    longer = both.filter(right_before & ~pl.col("stored")).with_columns(changed_at="observed_at")
+    unsure = both.filter((is_newest & ~same) | (right_before & pl.col("stored")))
+    columns = [*BOOK_SCHEMA, "changed_at"]
+    known = pl.concat([cut.drop_nulls("state"), longer]).select(columns)
+    unknown = cut.filter(pl.col("state").is_null()).with_columns(odds_milli="odds_milli_said").select(columns)
+    upsert(conn, pl.concat([known, withdrawn(unknown)]))
+    rebuild(conn, unsure.get_column("listing_id").to_list(), unsure.get_column("line_id").to_list())
+
+
+def rebuild(conn: psycopg.Connection[Any], listing_ids: Sequence[int], line_ids: Sequence[int] | None = None) -> None:
+    """Derive the present state of listings, or of these lines of theirs, from the stored history alone: it does not matter what came when."""
     ids = sorted(set(listing_ids))
     for start in range(0, len(ids), LISTINGS_PER_REBUILD):
-        params = {"listings": ids[start : start + LISTINGS_PER_REBUILD]}
+        params = {"listings": ids[start : start + LISTINGS_PER_REBUILD], "lines": None if line_ids is None else sorted(set(line_ids))}
         conn.execute("drop table if exists pg_temp.history_present")
         conn.execute(REBUILD_SQL, params)
         conn.execute(FORGET_SQL, params)

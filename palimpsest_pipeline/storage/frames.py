@@ -84,16 +84,22 @@ def read_frame(conn: psycopg.Connection, query: str, params: Params, schema: Sch
     return rows.select(_from_text(name, dtype) for name, dtype in schema.items())
 
 
+def array_text(name: str, inner: pl.DataType) -> pl.Expr:
+    """A list column (elements of type `inner`) as Postgres prints arrays: of numbers exactly so."""
+    column = pl.col(name)
+    element = pl.element().cast(pl.String)
+    if inner == pl.String:
+        element = pl.lit('"') + pl.element().str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True) + pl.lit('"')
+    elif inner.is_nested():
+        raise TypeError(f"column {name}: List({inner}) has no Postgres array form")
+    body = column.list.eval(element.fill_null(pl.lit("NULL"))).list.join(",")
+    return pl.when(column.is_not_null()).then(pl.lit("{") + body + pl.lit("}")).alias(name)
+
+
 def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(name)
     if isinstance(dtype, pl.List):
-        element = pl.element().cast(pl.String)
-        if dtype.inner == pl.String:
-            element = pl.lit('"') + pl.element().str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True) + pl.lit('"')
-        elif dtype.inner.is_nested():
-            raise TypeError(f"column {name}: {dtype} has no Postgres array form")
-        body = column.list.eval(element.fill_null(pl.lit("NULL"))).list.join(",")
-        return pl.when(column.is_not_null()).then(pl.lit("{") + body + pl.lit("}")).alias(name)
+        return array_text(name, dtype.inner if isinstance(dtype.inner, pl.DataType) else dtype.inner())
     if isinstance(dtype, pl.Struct):
         return column.map_batches(lambda values: _json_of(values, drop_nulls=True), return_dtype=pl.String).alias(name)
     if dtype == pl.Object:
@@ -132,6 +138,8 @@ def _from_text(name: str, dtype: Any) -> pl.Expr:
     if isinstance(dtype, pl.Datetime) or dtype == pl.Datetime:
         # Sessions are in UTC, so every instant ends in +00; anything else must fail here.
         return column.str.replace(r"\+00$", "Z").str.to_datetime("%Y-%m-%d %H:%M:%S%.fZ", time_unit="us", strict=True).dt.replace_time_zone("UTC")
+    if dtype == pl.Date:
+        return column.str.to_date("%Y-%m-%d", strict=True)
     if _is_text_list(dtype):
         return column.str.json_decode(pl.List(pl.String))
     if isinstance(dtype, pl.List):

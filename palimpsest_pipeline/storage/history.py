@@ -5,8 +5,12 @@ for others (`history_readers`), partitions (`partitions`).
 
 The unit is (listing, UTC day). The first answer of a day writes every market (a keyframe), a later one what differs from its predecessor on that
 day. So an answer that comes late, or again, changes its own rows and those of its successor, and no others.
+
+Answers go in by turns, one of each listing at a time. Nearly all are ahead of what is stored of their listing: the book before them is the present
+state, and nothing of the history is read. For the others the books on either side are folded from the rows of their day.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -16,10 +20,21 @@ import psycopg
 
 from ..domain.words import MarketState
 from . import current, partitions
-from .change_rows import ANSWER, BOOK_SCHEMA, CHANGE_SCHEMA, CONTENT_SCHEMA, INSTANT, change_rows, differing_answers, stored_form
+from .change_rows import (
+    ANSWER,
+    BOOK_SCHEMA,
+    CONTENT_SCHEMA,
+    INSTANT,
+    ROW_SCHEMA,
+    difference,
+    differing_answers,
+    history_rows,
+    of,
+    stored_facts,
+)
 from .current import violations_current_vs_history
 from .frames import copy_rows, read_frame
-from .history_readers import CONTENTS_SQL, answers_of_cycle, captures_of_cycle, prices_as_of, stats_of_cycle
+from .history_readers import answers_of_cycle, captures_of_cycle, prices_as_of, stats_of_cycle
 from .lines import MARKET, numbered
 
 __all__ = [
@@ -46,16 +61,14 @@ CAPTURE_INPUT: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "n_prices_merged": pl.Int32,
 }
 NEWEST_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"listing_id": pl.Int32, "newest_at": INSTANT}
+AROUND_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "listing_id": pl.Int32,
+    "observed_at": INSTANT,
+    "stored": pl.Boolean,
+    "previous_at": INSTANT,
+    "next_at": INSTANT,
+}
 ANSWERABLE: Final = [state.value for state in MarketState if state is not MarketState.WITHDRAWN]
-
-STORED_SQL: Final = """
-select c.listing_id, c.observed_at
-from unnest(%(listings)s::int[], %(days)s::timestamptz[]) as asked (listing_id, day_at)
-cross join lateral (
-    select listing_id, observed_at from core.captures
-    where listing_id = asked.listing_id and observed_at >= asked.day_at and observed_at < asked.day_at + interval '1 day'
-) c
-"""
 
 NEWEST_SQL: Final = """
 select asked.listing_id, c.observed_at as newest_at
@@ -65,8 +78,37 @@ cross join lateral (
 ) c
 """
 
+AROUND_SQL: Final = """
+select asked.listing_id, asked.observed_at, same.observed_at is not null as stored, before.observed_at as previous_at, after.observed_at as next_at
+from unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as asked (listing_id, observed_at)
+left join lateral (
+    select observed_at from core.captures c where c.listing_id = asked.listing_id and c.observed_at = asked.observed_at limit 1
+) same on true
+left join lateral (
+    select observed_at from core.captures c where c.listing_id = asked.listing_id and c.observed_at < asked.observed_at
+    order by c.observed_at desc limit 1
+) before on true
+left join lateral (
+    select observed_at from core.captures c where c.listing_id = asked.listing_id and c.observed_at > asked.observed_at
+    order by c.observed_at limit 1
+) after on true
+"""
+
+BOOKS_SQL: Final = """
+select asked.listing_id, m.line_id, m.state, m.off_mask, m.odds_milli
+from unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as asked (listing_id, observed_at)
+cross join lateral (
+    select distinct on (line_id) line_id, state, off_mask, odds_milli
+    from core.market_changes
+    where listing_id = asked.listing_id
+        and observed_at >= date_trunc('day', asked.observed_at, 'UTC') and observed_at <= asked.observed_at
+    order by line_id, observed_at desc
+) m
+where m.state <> 'withdrawn'
+"""
+
 ROWS_SQL: Final = """
-select m.listing_id, m.observed_at, m.line_id, m.state::text as state, coalesce(m.off_mask, 0) as off_mask, m.odds_milli, m.keyframe
+select m.listing_id, m.observed_at, m.line_id, m.state, m.off_mask, m.odds_milli, m.keyframe
 from unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as asked (listing_id, observed_at)
 cross join lateral (
     select * from core.market_changes where listing_id = asked.listing_id and observed_at = asked.observed_at
@@ -100,6 +142,14 @@ class IngestStats:
     n_rows_written: int
     """Rows of history physically written, those of repaired successors included; 0 for a repetition."""
 
+    def __add__(self, other: "IngestStats") -> "IngestStats":
+        return IngestStats(
+            self.n_captures + other.n_captures,
+            self.n_keyframes + other.n_keyframes,
+            self.n_changed_markets + other.n_changed_markets,
+            self.n_rows_written + other.n_rows_written,
+        )
+
 
 def ingest(
     conn: psycopg.Connection[Any],
@@ -119,25 +169,17 @@ def ingest(
     Raises ValueError when a frame breaks its keys, MissingPartitionError when a day has no partition.
     """
     captures, rows = checked(captures, rows)
+    stats = IngestStats(0, 0, 0, 0)
     if captures.is_empty():
-        return IngestStats(0, 0, 0, 0)
+        return stats
     _lock(conn, lock_key)
     partitions.require(conn, captures.get_column("observed_at").dt.date().unique().to_list())
-    newest = read_frame(conn, NEWEST_SQL, {"listings": captures.get_column("listing_id").unique().to_list()}, NEWEST_SCHEMA)
-    line = timeline(conn, captures)
-    dirty = line.filter(pl.col("given") | pl.col("follows_given"))
-    contents = pl.concat([numbered(conn, rows).select(list(BOOK_SCHEMA)), stored_contents(conn, dirty)])
-    changes = change_rows(dirty.select(*ANSWER, "previous_at"), contents)
-    rewritten = write_changes(conn, dirty, changes)
-    written = write_captures(conn, captures, dirty, changes, {"cycle_id": cycle_id, "mapping_version": mapping_version, "ingested_at": ingested_at})
-    answers = dirty.filter("given").select(*ANSWER, "previous_at")
-    current.follow(conn, newest=newest, answers=answers, contents=contents, changes=changes, touched=rewritten)
-    return IngestStats(
-        n_captures=written.height,
-        n_keyframes=int(written.get_column("keyframe").sum()),
-        n_changed_markets=int(written.filter(~pl.col("keyframe")).get_column("n_changed").sum()),
-        n_rows_written=changes.join(rewritten, on=ANSWER, how="semi").height,
-    )
+    books = stored_facts(numbered(conn, rows))
+    constants = {"cycle_id": cycle_id, "mapping_version": mapping_version, "ingested_at": ingested_at}
+    for turn in turns(captures):
+        said = books if turn.height == captures.height else books.join(turn, on=ANSWER, how="semi")
+        stats += _take(conn, turn.with_columns(**{name: pl.lit(value) for name, value in constants.items()}), said.select(list(BOOK_SCHEMA)))
+    return stats
 
 
 def remove(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_key: int | None = None) -> None:
@@ -148,14 +190,15 @@ def remove(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_key: int |
     if answers.is_empty():
         return
     _lock(conn, lock_key)
-    rest = timeline(conn, answers.select(ANSWER)).filter(~pl.col("given"))
-    before = pl.col("observed_at").shift(1).over("listing_id", pl.col("observed_at").dt.date())
-    dirty = rest.with_columns(previous_at=before).filter("follows_given").with_columns(follows_given=pl.lit(False))
-    changes = change_rows(dirty.select(*ANSWER, "previous_at"), stored_contents(conn, dirty))
-    for table in ("market_changes", "captures"):
-        conn.execute(DELETE_SQL.format(table=table), answer_params(answers))
-    write_changes(conn, dirty, changes)
-    repair_captures(conn, with_counts(dirty, changes))
+    for turn in turns(answers.select(ANSWER)):
+        around = neighbours(conn, turn)
+        followers = around.filter("followed").select("listing_id", "previous_at", "keyframe", observed_at="next_at")
+        before = books_at(conn, followers.filter(~pl.col("keyframe")).select("listing_id", observed_at="previous_at"))
+        rows = history_rows(followers.select(*ANSWER, "keyframe"), before, books_at(conn, followers))
+        for table in ("market_changes", "captures"):
+            conn.execute(DELETE_SQL.format(table=table), answer_params(turn))
+        rewrite(conn, followers, rows)
+        repair_captures(conn, with_counts(followers, rows))
     current.renew(conn, answers.get_column("listing_id").to_list())
 
 
@@ -184,33 +227,79 @@ def checked(captures: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, p
     return captures, rows
 
 
-def timeline(conn: psycopg.Connection[Any], captures: pl.DataFrame) -> pl.DataFrame:
-    """All answers, given and stored, of the listing-days that are touched.
+def turns(answers: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The answers (ANSWER and more) in order of time, one of each listing at a time."""
+    numbered_ = answers.with_columns(turn=pl.col("observed_at").rank("ordinal").over("listing_id"))
+    for number in range(1, int(numbered_.select(pl.col("turn").max()).item()) + 1):
+        yield numbered_.filter(pl.col("turn") == number).drop("turn")
 
-    Columns: ANSWER; given, stored (which of the two, or both); previous_at (its predecessor on that day, null for the first); follows_given
-    (its predecessor is among those given). Sorted by ANSWER.
+
+def _take(conn: psycopg.Connection[Any], captures: pl.DataFrame, books: pl.DataFrame) -> IngestStats:
+    """Take in answers, one of each listing: `captures` as they are to be stored but for keyframe and n_changed, and their books."""
+    newest = read_frame(conn, NEWEST_SQL, {"listings": captures.get_column("listing_id").to_list()}, NEWEST_SCHEMA)
+    answers = captures.select(ANSWER).join(newest, on="listing_id", how="left")
+    is_ahead = (pl.col("observed_at") > pl.col("newest_at")).fill_null(True)
+    before = current.books(conn, answers.get_column("listing_id").to_list(), answered=newest.get_column("listing_id").to_list())
+    ahead, behind = answers.filter(is_ahead), answers.filter(~is_ahead)
+    written, n_rows = go_ahead(conn, captures, ahead, of(before, ahead), of(books, ahead))
+    if behind.height:
+        others, n_others = fall_in(conn, captures, behind.select(ANSWER), of(books, behind))
+        written, n_rows = pl.concat([written, others]), n_rows + n_others
+    changed = written.filter(~pl.col("keyframe")).get_column("n_changed").sum()
+    return IngestStats(written.height, int(written.get_column("keyframe").sum()), int(changed), n_rows)
+
+
+def go_ahead(
+    conn: psycopg.Connection[Any], captures: pl.DataFrame, answers: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame
+) -> tuple[pl.DataFrame, int]:
+    """Write answers newer than all of their listing (ANSWER and newest_at), and what they change. `before`: the present state of their listings.
+
+    Returns the captures written, and how many rows of history.
     """
-    given = captures.select(ANSWER).with_columns(given=pl.lit(True))
-    asked = given.select("listing_id", day_at=pl.col("observed_at").dt.truncate("1d")).unique()
-    params = {"listings": asked.get_column("listing_id").to_list(), "days": asked.get_column("day_at").to_list()}
-    stored = read_frame(conn, STORED_SQL, params, {"listing_id": pl.Int32, "observed_at": INSTANT}).with_columns(stored=pl.lit(True))
-    both = given.join(stored, on=ANSWER, how="full", coalesce=True).with_columns(pl.col("given", "stored").fill_null(False)).sort(ANSWER)
-    day = ["listing_id", pl.col("observed_at").dt.date()]
-    return both.with_columns(
-        previous_at=pl.col("observed_at").shift(1).over(day),
-        follows_given=pl.col("given").shift(1).over(day).fill_null(False),
+    is_first = (pl.col("newest_at").dt.date() < pl.col("observed_at").dt.date()).fill_null(True)
+    answers = answers.select(*ANSWER, keyframe=is_first)
+    moved = difference(before, after).join(answers, on="listing_id")
+    whole = of(after, answers.filter("keyframe")).join(answers, on="listing_id")
+    rows = pl.concat([moved.filter(~pl.col("keyframe")), whole]).select(list(ROW_SCHEMA))
+    copy_rows(conn, "core.market_changes", rows.sort(*ANSWER, "line_id"))
+    current.upsert(conn, moved.drop("keyframe").rename({"observed_at": "changed_at"}))
+    return write_captures(conn, captures, with_counts(answers, rows)), rows.height
+
+
+def fall_in(conn: psycopg.Connection[Any], captures: pl.DataFrame, answers: pl.DataFrame, books: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Write answers that came late or come again, each between its neighbours, and what they change. Returns as `go_ahead`."""
+    around = neighbours(conn, answers)
+    followers = around.filter("followed").select("listing_id", observed_at="next_at", keyframe=pl.lit(False))
+    previous = around.filter(~pl.col("keyframe")).select("listing_id", observed_at="previous_at")
+    own = history_rows(around.select(*ANSWER, "keyframe"), books_at(conn, previous), books)
+    theirs = history_rows(followers, of(books, followers), books_at(conn, followers))
+    fresh = own.join(around.filter(~pl.col("stored")), on=ANSWER, how="semi")
+    copy_rows(conn, "core.market_changes", fresh.sort(*ANSWER, "line_id"))
+    again = around.filter("stored")
+    n_rows = fresh.height + rewrite(conn, pl.concat([again.select(ANSWER), followers.select(ANSWER)]), pl.concat([own, theirs]))
+    repair_captures(conn, with_counts(followers, theirs))
+    if again.height:
+        conn.execute(DELETE_SQL.format(table="captures"), answer_params(again))
+    written = write_captures(conn, captures, with_counts(around, own))
+    current.follow_late(conn, around, books)
+    return written, n_rows
+
+
+def neighbours(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
+    """The answers with what is stored around them: AROUND_SCHEMA (previous_at, next_at: the stored answers before and after, on any day), and
+    keyframe (there is none before it on its day), followed (there is one after it on its day)."""
+    day = pl.col("observed_at").dt.date()
+    return read_frame(conn, AROUND_SQL, answer_params(answers), AROUND_SCHEMA).with_columns(
+        keyframe=(pl.col("previous_at").dt.date() < day).fill_null(True),
+        followed=(pl.col("next_at").dt.date() == day).fill_null(False),
     )
 
 
-def stored_contents(conn: psycopg.Connection[Any], dirty: pl.DataFrame) -> pl.DataFrame:
-    """BOOK_SCHEMA of the stored answers that the comparison needs: predecessors of what is given, and successors."""
-    successors = dirty.filter(~pl.col("given")).select(ANSWER)
-    predecessors = dirty.filter(~pl.col("follows_given")).select("listing_id", observed_at="previous_at").drop_nulls()
-    needed = pl.concat([successors, predecessors.select(ANSWER)]).unique()
-    if needed.is_empty():
+def books_at(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
+    """Books (BOOK_SCHEMA) of stored answers, one of each listing at most."""
+    if answers.is_empty():
         return pl.DataFrame(schema=BOOK_SCHEMA)
-    found = read_frame(conn, CONTENTS_SQL, answer_params(needed), BOOK_SCHEMA)
-    return found.filter(pl.col("state") != MarketState.WITHDRAWN.value)
+    return read_frame(conn, BOOKS_SQL, answer_params(answers), BOOK_SCHEMA)
 
 
 def answer_params(answers: pl.DataFrame) -> dict[str, Any]:
@@ -223,47 +312,32 @@ def answer_params(answers: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def write_changes(conn: psycopg.Connection[Any], dirty: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
-    """Bring market_changes in line with `changes` for the dirty answers; what stands already as it should is left alone.
+def rewrite(conn: psycopg.Connection[Any], answers: pl.DataFrame, rows: pl.DataFrame) -> int:
+    """Bring the history of stored answers (ANSWER) in line with `rows` (ROW_SCHEMA, of others too); returns the rows written.
 
-    Returns the ANSWER keys that are new or were rewritten.
+    What stands already as it should is left alone.
     """
-    there = dirty.filter("stored").select(ANSWER)
-    fresh = dirty.filter(~pl.col("stored")).select(ANSWER)
-    stale = fresh.clear()
-    if there.height:
-        before = read_frame(conn, ROWS_SQL, answer_params(there), CHANGE_SCHEMA)
-        stale = differing_answers(before, changes.join(there, on=ANSWER, how="semi"))
-    if stale.height:
-        conn.execute(DELETE_SQL.format(table="market_changes"), answer_params(stale))
-    rewritten = pl.concat([fresh, stale])
-    copy_rows(conn, "core.market_changes", stored_form(changes).join(rewritten, on=ANSWER, how="semi").sort(*ANSWER, "line_id"))
-    return rewritten
+    if answers.is_empty():
+        return 0
+    wanted = rows.join(answers, on=ANSWER, how="semi")
+    stale = differing_answers(read_frame(conn, ROWS_SQL, answer_params(answers), ROW_SCHEMA), wanted)
+    if stale.is_empty():
+        return 0
+    conn.execute(DELETE_SQL.format(table="market_changes"), answer_params(stale))
+    return copy_rows(conn, "core.market_changes", wanted.join(stale, on=ANSWER, how="semi").sort(*ANSWER, "line_id"))
 
 
-def write_captures(
-    conn: psycopg.Connection[Any], captures: pl.DataFrame, dirty: pl.DataFrame, changes: pl.DataFrame, constants: dict[str, Any]
-) -> pl.DataFrame:
-    """Replace the captures given, repair those of stored successors; returns the frame of those given."""
-    counted = with_counts(dirty, changes)
-    repair_captures(conn, counted.filter(~pl.col("given")))
-    replaced = counted.filter(pl.col("given") & pl.col("stored"))
-    if replaced.height:
-        conn.execute(DELETE_SQL.format(table="captures"), answer_params(replaced))
-    written = captures.join(counted.select(*ANSWER, "keyframe", "n_changed"), on=ANSWER).with_columns(
-        **{name: pl.lit(value) for name, value in constants.items()}
-    )
+def write_captures(conn: psycopg.Connection[Any], captures: pl.DataFrame, counted: pl.DataFrame) -> pl.DataFrame:
+    """Append those of the captures that `counted` (ANSWER, keyframe, n_changed) is about, and return them."""
+    written = captures.join(counted, on=ANSWER)
     copy_rows(conn, "core.captures", written.sort(ANSWER))
     return written
 
 
-def with_counts(dirty: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
-    """The dirty answers (ANSWER, given, stored) with what their captures say of `changes`: keyframe and n_changed."""
-    return (
-        dirty.join(changes.group_by(ANSWER).len("n_changed"), on=ANSWER, how="left")
-        .with_columns(pl.col("n_changed").fill_null(0).cast(pl.Int32), keyframe=pl.col("previous_at").is_null())
-        .select(*ANSWER, "given", "stored", "keyframe", "n_changed")
-    )
+def with_counts(answers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """The answers (ANSWER, keyframe) with n_changed, the number of their rows."""
+    counts = rows.group_by(ANSWER).agg(n_changed=pl.len().cast(pl.Int32))
+    return answers.select(*ANSWER, "keyframe").join(counts, on=ANSWER, how="left").with_columns(pl.col("n_changed").fill_null(0))
 
 
 def repair_captures(conn: psycopg.Connection[Any], counted: pl.DataFrame) -> None:

@@ -14,19 +14,6 @@ import psycopg
 from .change_rows import CONTENT_SCHEMA, INSTANT
 from .frames import read_frame
 
-CONTENTS_SQL: Final = """
-select asked.listing_id, asked.observed_at, m.line_id, m.state::text as state, coalesce(m.off_mask, 0) as off_mask, m.odds_milli
-from unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as asked (listing_id, observed_at)
-cross join lateral (
-    select distinct on (line_id) line_id, state, off_mask, odds_milli
-    from core.market_changes
-    where listing_id = asked.listing_id
-        and observed_at >= date_trunc('day', asked.observed_at, 'UTC') and observed_at <= asked.observed_at
-    order by line_id, observed_at desc
-) m
-"""
-"""State of every market at each answer asked for, withdrawn ones included."""
-
 AS_OF_SQL: Final = """
 select asked.listing_id, l.market_id, l.specifier, l.outcome, m.state::text as state, coalesce(m.off_mask, 0) as off_mask, m.odds_milli,
     m.observed_at, confirmed.observed_at as last_confirmed_at
