@@ -59,7 +59,9 @@ class MarketWorld:
         before = self.odds
         moved = self._random.random((self.listings, MARKETS)) < self._changed
         prices = moved[:, self._market_of_price]
-        self._log_odds = np.where(prices, np.clip(self._log_odds + self._random.normal(0, 0.04, prices.shape), np.log(1.02), np.log(900)), self._log_odds)
+        self._log_odds = np.where(
+            prices, np.clip(self._log_odds + self._random.normal(0, 0.04, prices.shape), np.log(1.02), np.log(900)), self._log_odds
+        )
         self.odds = np.where(prices, self._milli(self._log_odds), before)
         return np.add.reduceat((self.odds != before).astype(np.int8), self._starts, axis=1) > 0
 
@@ -102,15 +104,19 @@ class MarketWorld:
 
     def contents(self, instants: np.ndarray) -> pl.DataFrame:
         """What the answers say, as the history takes it in."""
-        return self.rows(instants).join(self.lines, on="market").select(
-            "listing_id",
-            "observed_at",
-            "market_id",
-            "specifier",
-            outcome=pl.lit(""),
-            state=pl.lit("offered"),
-            off_mask=pl.lit(0, pl.Int64),
-            odds_milli="odds_milli",
+        return (
+            self.rows(instants)
+            .join(self.lines, on="market")
+            .select(
+                "listing_id",
+                "observed_at",
+                "market_id",
+                "specifier",
+                outcome=pl.lit(""),
+                state=pl.lit("offered"),
+                off_mask=pl.lit(0, pl.Int64),
+                odds_milli="odds_milli",
+            )
         )
 
     @staticmethod
