@@ -227,6 +227,46 @@ def prices_are_from_before_kickoff(prices: pl.DataFrame) -> pl.DataFrame:
     return _violations("prices are from before kickoff", prices.filter(late | early), row, sentence)
 
 
+def intervals_do_not_overlap(intervals: pl.DataFrame) -> pl.DataFrame:
+    """availability_interval: of one market on one platform, each interval lasts and ends before the next one begins; only the last is open."""
+    begin, end, following = pl.col("valid_from"), pl.col("valid_to"), pl.col("next_from")
+    rows = _in_sequence(intervals)
+    backwards = rows.filter(end <= begin)
+    overlapping = rows.filter((end > following) | (end.is_null() & following.is_not_null()) | (begin == following))
+    open_end = end.dt.to_string().fill_null("no end")
+    return pl.concat(
+        [
+            _violations("intervals do not overlap", backwards, _market(), pl.format("from {} it lasts until {}", begin, end)),
+            _violations("intervals do not overlap", overlapping, _market(), pl.format("from {} to {}, the next from {}", begin, open_end, following)),
+        ]
+    )
+
+
+def intervals_have_no_holes(intervals: pl.DataFrame) -> pl.DataFrame:
+    """availability_interval: of one market on one platform, the next interval begins where one ends, and the last one has no end."""
+    rows = _in_sequence(intervals)
+    end, following = pl.col("valid_to"), pl.col("next_from")
+    holes = rows.filter(end < following)
+    ended = rows.filter(end.is_not_null() & following.is_null())
+    return pl.concat(
+        [
+            _violations("intervals have no holes", holes, _market(), pl.format("nothing is said from {} to {}", end, following)),
+            _violations("intervals have no holes", ended, _market(), pl.format("nothing is said from {} on", end)),
+        ]
+    )
+
+
+def _in_sequence(intervals: pl.DataFrame) -> pl.DataFrame:
+    """Each interval with `next_from`, the begin of the next one of its market; null for the last."""
+    key = ["sr_id", "platform", "market_key", "specifier"]
+    rows = intervals.select(*key, "valid_from", "valid_to").sort(*key, "valid_from", "valid_to", nulls_last=True)
+    return rows.with_columns(next_from=pl.when(pl.struct(key) == pl.struct(key).shift(-1)).then(pl.col("valid_from").shift(-1)))
+
+
+def _market() -> pl.Expr:
+    return pl.format("sr_id {} on {}, {} {}", "sr_id", "platform", "market_key", "specifier").str.strip_chars_end()
+
+
 def _violations(law: str, rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
     found = rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence)
     return found.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said")).cast(VIOLATIONS)  # type: ignore[arg-type]
