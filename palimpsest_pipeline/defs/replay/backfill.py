@@ -11,6 +11,7 @@ import dagster as dg
 from rich.console import Console
 
 from ..launch import end_dead_runs
+from ..mart.life import rebuild_dirty
 from ..pipeline import Pipeline
 from .meter import Meter
 from .plan import HOUR, Gone, Hour, due, plan
@@ -30,16 +31,18 @@ class Report:
     empty: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    failed_dates: dict[str, str] = field(default_factory=dict)
+    """Kickoff dates whose fixtures' life could not be derived again, with the reason."""
     due_later: list[str] = field(default_factory=list)
     """Hours after the range that are due, such as those whose marts rest on what was derived now."""
 
     def as_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("done", "up_to_date", "empty", "refused", "failed", "due_later")}
+        return {name: getattr(self, name) for name in ("done", "up_to_date", "empty", "refused", "failed", "failed_dates", "due_later")}
 
     @property
     def whole(self) -> bool:
         """Everything asked for stands now."""
-        return not self.refused and not self.failed
+        return not self.refused and not self.failed and not self.failed_dates
 
     @property
     def nothing(self) -> bool:
@@ -48,8 +51,8 @@ class Report:
 
     def trouble(self) -> str:
         """What was not done, in words."""
-        told = ((self.refused, "cannot be derived"), (self.failed, "failed"))
-        return "; ".join(f"{len(hours)} hours {what}: " + ", ".join(f"{key} ({why})" for key, why in hours.items()) for hours, what in told if hours)
+        told = ((self.refused, "hours cannot be derived"), (self.failed, "hours failed"), (self.failed_dates, "kickoff dates failed"))
+        return "; ".join(f"{len(found)} {what}: " + ", ".join(f"{key} ({why})" for key, why in found.items()) for found, what in told if found)
 
     def sentence(self) -> str:
         counted = (
@@ -92,6 +95,7 @@ def backfill(
             meter.say(f"{key}: {reason}")
         try:
             _derive(pipeline, instance, hours, to_do, report, jobs, meter.say)
+            report.failed_dates = rebuild_dirty(pipeline, instance, meter.say)
         finally:
             end_dead_runs(instance)
     report.done = [hour.key for hour in to_do if hour.key not in report.failed]

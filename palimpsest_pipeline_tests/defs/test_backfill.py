@@ -1,0 +1,253 @@
+"""Backfill in this process, on a few hours of a simulated world: what it derives, what it leaves alone, what it refuses, and how it says so."""
+
+import io
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import dagster as dg
+import pytest
+from rich.console import Console
+
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.replay import Hour, Report, backfill, lost, plan
+from palimpsest_pipeline.defs.replay.plan import Mark, Versions, Why, judge, products_of
+from palimpsest_pipeline.defs.replay.runs import spans
+from palimpsest_pipeline.domain.instants import hour_key
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
+from palimpsest_pipeline_tests.fixtures.landed import land_hours
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.fixtures.vocabularies import without
+
+HOURS = 5
+
+
+@dataclass(frozen=True)
+class World:
+    """Landed hours that were all derived once, and what that came to."""
+
+    pipeline: Pipeline
+    first: datetime
+    last: datetime
+    content: dict[str, tuple[int, str]]
+
+    @property
+    def hours(self) -> list[datetime]:
+        return [self.first + timedelta(hours=n) for n in range(HOURS)]
+
+    @property
+    def keys(self) -> list[str]:
+        return [hour_key(hour) for hour in self.hours]
+
+    def again(self, pipeline: Pipeline | None = None, first: datetime | None = None, last: datetime | None = None, **options: Any) -> Report:
+        return run(pipeline or self.pipeline, first or self.first, last or self.last, **options)
+
+    def other(self, **replaced: Any) -> Pipeline:
+        """The same pipeline with another parser version or vocabulary."""
+        found = Pipeline(self.pipeline.settings)
+        found.__dict__.update(replaced)
+        return found
+
+    @contextmanager
+    def moved_away(self, path: Path) -> Iterator[None]:
+        away = path.with_name(f"away.{path.name}")
+        path.rename(away)
+        try:
+            yield
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            away.rename(path)
+
+    def folder(self, hour: datetime) -> Path:
+        return Path(self.pipeline.settings.landing_root) / f"date={hour:%Y-%m-%d}" / f"hour={hour:%H}"
+
+
+def run(pipeline: Pipeline, first: datetime | None, last: datetime | None, **options: Any) -> Report:
+    with dg.DagsterInstance.ephemeral() as instance:
+        report = backfill(pipeline, instance, plan(pipeline, first, last), Console(file=io.StringIO()), **options)
+        runs = instance.get_runs()
+    assert {run.status for run in runs} <= {dg.DagsterRunStatus.SUCCESS} or report.failed
+    return report
+
+
+def marks(pipeline: Pipeline) -> dict[tuple[Any, ...], Any]:
+    """When each product was derived."""
+    with pipeline.connect() as conn:
+        rows = conn.execute(
+            """
+            select 'core', partition_hour, cycle_id, product, computed_at from core.cycle_products join core.cycles using (cycle_id)
+            union all
+            select 'mart', partition_hour, cycle_id, product, computed_at from mart.cycle_products join core.cycles using (cycle_id)
+            """
+        ).fetchall()
+    return {row[:-1]: row[-1] for row in rows}
+
+
+def due_keys(hours: list[Hour]) -> dict[str, set[Why]]:
+    return {hour.key: set(hour.due.values()) for hour in hours if hour.due}
+
+
+@pytest.fixture(scope="module")
+def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Every test leaves it as it was: all hours derived."""
+    epoch = datetime.now(UTC) - timedelta(hours=HOURS + 1)
+    with SimulatorProcess(12, 5, epoch=epoch) as simulator, pipelines(postgres, tmp_path_factory.mktemp("backfill")) as make:
+        pipeline = land_hours(make, simulator, HOURS)
+        hours = sorted({m.partition_hour for m in pipeline.landing.cycles()})
+        assert len(hours) == HOURS
+        report = run(pipeline, hours[0], hours[-1])
+        assert (report.done, report.whole) == ([hour_key(hour) for hour in hours], True), report
+        yield World(pipeline, hours[0], hours[-1], content_hashes(pipeline))
+
+
+def test_what_is_marked_is_what_the_plan_expects(world: World):
+    expected = {(p.stage, m.partition_hour, p.cycle_id, p.name) for m in world.pipeline.landing.cycles() for p in products_of(world.pipeline, m)}
+    assert marks(world.pipeline).keys() == expected
+
+
+def test_dropped_core_and_mart_come_back_equal(world: World):
+    drop_derived(world.pipeline)
+    report = world.again(first=world.first - timedelta(hours=2))
+    assert (report.done, len(report.empty)) == (world.keys, 2)
+    assert content_hashes(world.pipeline) == world.content
+
+
+def test_hours_that_stand_are_left_alone_without_a_run(world: World):
+    before = marks(world.pipeline)
+    with dg.DagsterInstance.ephemeral() as instance:
+        report = backfill(world.pipeline, instance, plan(world.pipeline, world.first, world.last), Console(file=io.StringIO()))
+        assert instance.get_runs() == []
+    assert (report.done, report.up_to_date, report.whole) == ([], world.keys, True)
+    assert marks(world.pipeline) == before
+
+
+def test_hours_in_any_order_come_to_the_same(world: World):
+    drop_derived(world.pipeline)
+    hours = world.hours
+    Random(3).shuffle(hours)
+    for hour in hours:
+        report = world.again(first=hour, last=hour)
+        assert (report.done, report.failed) == ([hour_key(hour)], {})
+    assert run(world.pipeline, None, None).whole, "marts that carry what an earlier hour discovered later"
+    assert plan_is_empty(world)
+    assert content_hashes(world.pipeline) == world.content
+
+
+def plan_is_empty(world: World) -> bool:
+    return not any(hour.due for hour in plan(world.pipeline))
+
+
+def test_an_hour_whose_landing_is_gone_is_refused_and_named_and_its_rows_stay(world: World):
+    newer = world.other(parser_version="newer")
+    lost_hour = world.hours[2]
+    before = marks(world.pipeline)
+    (manifest,) = world.pipeline.landing.cycles(hour=lost_hour)
+    with world.moved_away(world.folder(lost_hour)):
+        report = world.again(newer)
+    assert report.refused == {hour_key(lost_hour): f"cycle {manifest.cycle_id} is no longer in the landing; its rows stay as they are"}
+    assert report.done == [key for key in world.keys if key != hour_key(lost_hour)]
+    assert not report.whole
+    assert not report.nothing
+    after = marks(world.pipeline)
+    assert {mark for mark in before if before[mark] == after.get(mark)} == {mark for mark in before if mark[1] == lost_hour}
+    assert world.again().done == [key for key in world.keys if key != hour_key(lost_hour)], "back to this parser: that hour has never left it"
+    assert content_hashes(world.pipeline) == world.content
+
+
+def test_an_hour_that_only_the_ledger_knows_is_refused_too(world: World):
+    drop_derived(world.pipeline)
+    with world.moved_away(world.folder(world.hours[1])):
+        report = world.again()
+        assert list(report.refused) == [world.keys[1]]
+        (hour,) = [hour for hour in plan(world.pipeline) if hour.gone]
+        assert [gone.stale for gone in hour.gone] == [True]
+    assert world.again().whole
+    assert content_hashes(world.pipeline) == world.content
+
+
+def test_gone_cycles_whose_rows_stand_are_refused_but_not_stale(world: World):
+    with world.moved_away(world.folder(world.hours[1])):
+        (hour,) = [hour for hour in plan(world.pipeline) if hour.lost]
+        assert (len(lost(hour, stale_only=False)), lost(hour, stale_only=True)) == (1, [])
+        assert world.again(stale_only=True).whole
+
+
+def test_an_hour_that_lacks_segments_is_refused_and_the_others_are_derived(world: World):
+    drop_derived(world.pipeline)
+    segment = next(world.folder(world.hours[3]).glob("**/platform=betpawa/*.parquet"))
+    with world.moved_away(segment):
+        report = world.again()
+    assert list(report.refused) == [world.keys[3]]
+    assert segment.name in report.refused[world.keys[3]]
+    assert report.done == [key for key in world.keys if key != world.keys[3]]
+    assert world.again().done == world.keys[3:], "and the marts after it, which carry what it discovered"
+    assert content_hashes(world.pipeline) == world.content
+
+
+def test_a_failure_is_that_hours_alone_and_only_that_hour_is_tried_again(world: World):
+    drop_derived(world.pipeline)
+    segment = next(world.folder(world.hours[-2]).glob("**/platform=betpawa/*.parquet"))
+    with world.moved_away(segment):
+        segment.write_bytes(b"not as it was written")
+        report = world.again()
+    assert list(report.failed) == [world.keys[-2]]
+    assert "is not as it was written" in report.failed[world.keys[-2]]
+    assert report.done == [key for key in world.keys if key != world.keys[-2]]
+    before = marks(world.pipeline)
+    assert world.again().whole
+    after = marks(world.pipeline)
+    again = {mark[1] for mark in before if before[mark] != after[mark]}
+    assert again <= {world.hours[-1]}, "its marts carry what the failed hour discovered"
+    assert content_hashes(world.pipeline) == world.content
+
+
+def test_nothing_that_could_be_done_is_said(world: World):
+    with world.moved_away(world.folder(world.first)):
+        report = world.again(world.other(parser_version="newer"), last=world.first)
+    assert report.nothing
+    assert world.keys[0] in report.trouble()
+
+
+def test_another_vocabulary_makes_exactly_what_rests_on_the_old_one_stale(world: World, tmp_path: Path):
+    assert plan_is_empty(world)
+    edited = world.other(vocabulary=without({"total_goals"}, tmp_path / "vocabulary"))
+    assert due_keys(plan(edited)) == dict.fromkeys(world.keys, {Why.MAPPING})
+    assert world.again(edited, first=world.hours[1], last=world.hours[1]).done == [world.keys[1]]
+    found = {hour.key: {product.stage for product in hour.due} for hour in plan(edited)}
+    assert found[world.keys[1]] == set(), "what was derived with the edit stands"
+    assert all(found[key] == {"core", "mart"} for key in world.keys if key != world.keys[1])
+    assert world.again(edited, first=None, last=None, stale_only=True).whole
+    assert not any(hour.due for hour in plan(edited))
+    assert run(world.pipeline, None, None, stale_only=True).whole
+    assert content_hashes(world.pipeline) == world.content
+
+
+@pytest.mark.parametrize(
+    ("mark", "digest", "why"),
+    [
+        (None, "d", Why.MISSING),
+        (Mark("d", Versions("p", "m")), "d", None),
+        (Mark("old", Versions("old", "old")), "d", Why.CONTENT),
+        (Mark("old", Versions("p", "m")), None, None),
+        (Mark("d", Versions("old", "old")), "d", Why.PARSER),
+        (Mark("d", Versions("p", "old")), None, Why.MAPPING),
+    ],
+)
+def test_the_first_reason_that_applies_is_told(mark: Mark | None, digest: str | None, why: Why | None):
+    assert judge(mark, digest, Versions("p", "m")) is why
+
+
+def test_spans_have_no_gaps_are_of_equal_size_and_hold_every_hour_once():
+    begin = datetime(2026, 5, 1, tzinfo=UTC)
+    hours = [begin + timedelta(hours=n) for n in (*range(30), *range(40, 43))]
+    cut = spans("core", hours, most=24)
+    assert [len(span.hours) for span in cut] == [15, 15, 3]
+    assert [hour for span in cut for hour in span.hours] == hours
+    assert spans("core", []) == []
