@@ -112,14 +112,14 @@ class ColdDays:
         return sorted(day for day in asked if day in there)
 
     def changes(self, days: Sequence[date], ids: Ids) -> pl.DataFrame:
-        return self._archive.changes(days, ids).select(CHANGE_SCHEMA).collect()
+        return self._archive.changes(days, ids).select(*CHANGE_SCHEMA).collect()
 
     def captures(self, days: Sequence[date], ids: Ids) -> pl.DataFrame:
-        return self._archive.captures(days, ids).select(CAPTURES_SCHEMA).collect()
+        return self._archive.captures(days, ids).select(*CAPTURES_SCHEMA).collect()
 
     def last_answers(self, from_at: datetime, until: datetime, ids: Ids) -> pl.DataFrame:
         rows = self._archive.captures([until.date()], ids).filter(pl.col("observed_at").is_between(from_at, until))
-        return rows.group_by("listing_id").agg(answered_at=pl.col("observed_at").max()).select(ANSWERS_SCHEMA).collect()
+        return rows.group_by("listing_id").agg(answered_at=pl.col("observed_at").max()).select(*ANSWERS_SCHEMA).collect()
 
     def books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
         if answers.is_empty():
@@ -130,7 +130,7 @@ class ColdDays:
             .filter(pl.col("observed_at") <= pl.col("answered_at"))
             .sort("listing_id", "line_id", "observed_at")
             .unique(["listing_id", "line_id"], keep="last", maintain_order=True)
-            .select(BOOKS_SCHEMA)
+            .select(*BOOKS_SCHEMA)
             .collect()
         )
 

@@ -197,7 +197,7 @@ class Layers:
             lines.join(keys, on="market_id", how="left")
             .join(listings, on="listing_id", how="left")
             .with_columns(last_confirmed_at="answered_at")
-            .select(MARKETS_SCHEMA)
+            .select(*MARKETS_SCHEMA)
         )
         _require_names(found, "market_key", "core.markets")
         _require_names(found, "platform", "ops.listing_ids")
@@ -222,13 +222,13 @@ class Layers:
             .join(known.select("market_key", "outcome_key", by_place="ordinal"), on=["market_key", "by_place"], how="left")
             .join(known.select("market_key", "ordinal", outcome="outcome_key"), on=["market_key", "outcome"], how="left")
             .with_columns(
-                odds=price / 1000,
+                odds=(price / 1000).round(3),  # rounded, since Polars multiplies by the inverse: 2800 / 1000 were 2.8000000000000003
                 ordinal=pl.coalesce("by_place", "ordinal"),
                 outcome_key=pl.when(pl.col("outcome") == "").then("outcome_key").otherwise("outcome"),
             )
         )
         _require_names(rows, "outcome_key", "core.market_outcomes")
-        return rows.sort("listing_id", "market_key", "specifier", "ordinal", "outcome_key", nulls_last=True).select(PRICES_SCHEMA)
+        return rows.sort("listing_id", "market_key", "specifier", "ordinal", "outcome_key", nulls_last=True).select(*PRICES_SCHEMA)
 
 
 def _stacked(frames: Sequence[pl.DataFrame], schema: Schema) -> pl.DataFrame:
