@@ -1,16 +1,18 @@
 """Deriving a product for the cycles of an hour that lack it. One way for live runs, backfills and recorded payloads. Knows no Dagster."""
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import psycopg
 
-from ..domain.words import Scope
+from ..domain.words import Platform, Scope
 from ..landing import LandingIncomplete, Manifest
 from ..storage import products
 from .pipeline import Pipeline
 
+PLATFORMS_AT_ONCE = 3
 Derive = Callable[[Pipeline, psycopg.Connection, Manifest], int]
 """Writes one product of one cycle inside the caller's transaction and returns the rows written."""
 
@@ -25,6 +27,27 @@ class Derived:
     rows: int = 0
     standing_rows: int = 0
     """Rows that the product has for the hour's cycles now, whenever they were written."""
+
+
+def derive_platforms(pipeline: Pipeline, hour: datetime, product: str, derive: Callable[[Platform], Derive], *, needs: Sequence[str] = ()) -> Derived:
+    """`derive_hour` of a core product that stands platform by platform, for all of them at the same time, each on a connection of its own.
+
+    A cycle counts as up to date when it is so on all platforms. What stops one platform does not stop the others; it is raised when all are done.
+    """
+    with ThreadPoolExecutor(max_workers=PLATFORMS_AT_ONCE) as pool:
+        names = dict(zip(pipeline.platforms, products.of_platforms(product, pipeline.platforms), strict=True))
+        running = [pool.submit(derive_hour, pipeline, hour, "core", name, derive(platform), needs=needs) for platform, name in names.items()]
+        wait(running)
+    parts = [part.result() for part in running]
+    cycles, waiting = ({cycle for part in parts for cycle in getattr(part, name)} for name in ("cycles", "waiting"))
+    n_cycles = max(len(part.cycles) + len(part.waiting) + part.up_to_date for part in parts)
+    return Derived(
+        cycles=sorted(cycles),
+        waiting=sorted(waiting - cycles),
+        up_to_date=n_cycles - len(cycles | waiting),
+        rows=sum(part.rows for part in parts),
+        standing_rows=sum(part.standing_rows for part in parts),
+    )
 
 
 def derive_hour(

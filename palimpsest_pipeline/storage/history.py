@@ -172,7 +172,7 @@ def ingest(
     stats = IngestStats(0, 0, 0, 0)
     if captures.is_empty():
         return stats
-    _lock(conn, lock_key)
+    lock(conn, lock_key)
     partitions.require(conn, captures.get_column("observed_at").dt.date().unique().to_list())
     books = stored_facts(numbered(conn, rows))
     constants = {"cycle_id": cycle_id, "mapping_version": mapping_version, "ingested_at": ingested_at}
@@ -189,7 +189,7 @@ def remove(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_key: int |
     """
     if answers.is_empty():
         return
-    _lock(conn, lock_key)
+    lock(conn, lock_key)
     for turn in turns(answers.select(ANSWER)):
         around = neighbours(conn, turn)
         followers = around.filter("followed").select("listing_id", "previous_at", "keyframe", observed_at="next_at")
@@ -202,7 +202,8 @@ def remove(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_key: int |
     current.renew(conn, answers.get_column("listing_id").to_list())
 
 
-def _lock(conn: psycopg.Connection[Any], lock_key: int | None) -> None:
+def lock(conn: psycopg.Connection[Any], lock_key: int | None) -> None:
+    """Keep other writers with this key waiting until the transaction ends; None: nobody."""
     if lock_key is not None:
         conn.execute("select pg_advisory_xact_lock(%s, %s)", [PLATFORM_LOCK, lock_key])
 

@@ -16,10 +16,11 @@ from .frames import INSTANT, copy_rows, identifier, read_frame
 from .tables import metadata
 
 
-def replace(conn: psycopg.Connection, table: str, cycle_id: int, frame: pl.DataFrame) -> int:
-    """Make `frame` the rows of the cycle in `table` ("mart.coverage_fixture"); returns how many. `computed_at` is filled in where it is missing.
+def replace(conn: psycopg.Connection, table: str, cycle_id: int, frame: pl.DataFrame, platform: str | None = None) -> int:
+    """Make `frame` the rows of the cycle in `table` ("mart.coverage_fixture"), or those of one platform in it; returns how many. `computed_at` is
+    filled in where it is missing.
 
-    Raises ValueError when the frame holds rows of another cycle, or lacks or invents columns.
+    Raises ValueError when the frame holds rows of another cycle or platform, or lacks or invents columns.
     """
     declared = metadata.tables[table].columns
     if "computed_at" in declared and "computed_at" not in frame.columns:
@@ -30,7 +31,10 @@ def replace(conn: psycopg.Connection, table: str, cycle_id: int, frame: pl.DataF
         raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(unlike)}")
     if not frame.is_empty() and frame["cycle_id"].unique().to_list() != [cycle_id]:
         raise ValueError(f"{table}: the frame holds rows of other cycles than {cycle_id}")
-    conn.execute(sql.SQL("delete from {} where cycle_id = %s").format(identifier(table)), [cycle_id])
+    if platform is not None and not frame.is_empty() and frame["platform"].unique().to_list() != [platform]:
+        raise ValueError(f"{table}: the frame holds rows of other platforms than {platform}")
+    whose = sql.SQL("") if platform is None else sql.SQL(" and platform = {}").format(sql.Literal(str(platform)))
+    conn.execute(sql.SQL("delete from {} where cycle_id = %s").format(identifier(table)) + whose, [cycle_id])
     return copy_rows(conn, table, frame)
 
 

@@ -23,12 +23,19 @@ NAMED_SQL: Final = """
 """
 
 
-def write_players(conn: psycopg.Connection, cycle_id: int, players: pl.DataFrame) -> int:
-    """Make `players` (`PLAYER_SCHEMA`) all that the cycle's answers name; returns the listings that name any. Lists no cycle speaks of go."""
+def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, players: pl.DataFrame) -> int:
+    """Make `players` (`PLAYER_SCHEMA`) all that the platform's answers in the cycle name; returns the listings that name any. Lists no cycle speaks
+    of go."""
     conn.execute("select pg_advisory_xact_lock(%s)", [LISTINGS_LOCK])  # a list must not go while another cycle comes to speak of it
     lists = _with_hash(players.select(PLAYER_SCHEMA.keys()))
     observed = lists.select(pl.lit(cycle_id, pl.Int64).alias("cycle_id"), "listing_id", "list_hash").unique(maintain_order=True)
-    before = conn.execute("delete from core.player_list_observations where cycle_id = %s returning listing_id", [cycle_id]).fetchall()
+    before = conn.execute(
+        """
+        delete from core.player_list_observations o using ops.listing_ids i
+        where o.cycle_id = %s and i.listing_id = o.listing_id and i.platform = %s returning o.listing_id
+        """,
+        [cycle_id, platform],
+    ).fetchall()
     stage(conn, "named_players", "core.player_lists", lists)
     conn.execute(
         "insert into core.player_lists (listing_id, external_player_id, name, team, list_hash) select * from named_players on conflict do nothing"

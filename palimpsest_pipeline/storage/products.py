@@ -4,7 +4,7 @@ Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not: knowing
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -13,8 +13,16 @@ from psycopg import sql
 
 Schema = Literal["core", "mart"]
 
+ODDS: Final = "odds_snapshots"
+"""Product that stands platform by platform: see `of_platforms`."""
+
 PRODUCT_LOCK: Final = 7_016
 """First half of the advisory lock of `claim`; the second half is made of product and cycle."""
+
+
+def of_platforms(product: str, platforms: Iterable[str]) -> list[str]:
+    """The products of which one that is derived platform by platform consists, e.g. odds_snapshots/bet9ja."""
+    return [f"{product}/{platform}" for platform in platforms]
 
 
 def pending(

@@ -51,8 +51,12 @@ def rows(conn: psycopg.Connection, query: str) -> list[tuple[object, ...]]:
 
 def name_players(conn: psycopg.Connection, cycle_id: int, named: Sequence[Named]) -> int:
     ids = dict(conn.execute("select external_id, listing_id from ops.listing_ids").fetchall())
-    frame = pl.DataFrame([(ids[external], *rest) for external, *rest in named], schema=dict(players.PLAYER_SCHEMA), orient="row")
-    return players.write_players(conn, cycle_id, frame)
+    schema = dict(players.PLAYER_SCHEMA)
+    written = 0
+    for platform in ("betpawa", "sportybet"):
+        theirs = [(ids[external], *rest) for external, *rest in named if external.startswith("s") == (platform == "sportybet")]
+        written += players.write_players(conn, cycle_id, platform, pl.DataFrame(theirs, schema=schema, orient="row"))
+    return written
 
 
 def link(conn: psycopg.Connection, *links: Link, fixtures: Sequence[int] = (7, 8)) -> None:

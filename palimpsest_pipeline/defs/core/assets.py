@@ -1,11 +1,13 @@
 """Core: what the landing says, hour by hour. Each asset derives its product for the hour's cycles that lack it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import dagster as dg
 
 from ...domain.instants import parse_hour_key
-from ..hourly import Derive, derive_hour
+from ...storage import products
+from ..hourly import Derive, Derived, derive_hour, derive_platforms
 from ..landing.assets import discovery_payloads, odds_payloads
 from ..metadata import figures, table_metadata
 from ..partitions import HOURS_PER_RUN, hours
@@ -16,8 +18,12 @@ from . import ingest
 def _materialize(
     context: dg.AssetExecutionContext, pipeline: Pipeline, product: str, derive: Derive, needs: Sequence[str] = ()
 ) -> dg.MaterializeResult:
+    return _report(context, product, lambda hour: derive_hour(pipeline, hour, "core", product, derive, needs=needs))
+
+
+def _report(context: dg.AssetExecutionContext, product: str, derive: Callable[[datetime], Derived]) -> dg.MaterializeResult:
     for key in context.partition_keys:
-        done = derive_hour(pipeline, parse_hour_key(key), "core", product, derive, needs=needs)
+        done = derive(parse_hour_key(key))
         numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date)
         context.add_asset_metadata(numbers, partition_key=key)
         context.log.info(
@@ -63,7 +69,8 @@ def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 )
 def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Odds in the canonical vocabulary: one capture per answer, and the markets that changed since the answer before."""
-    return _materialize(context, pipeline, "odds_snapshots", ingest.derive_odds, ["home_events", "competitor_events"])
+    needs = ["home_events", "competitor_events"]
+    return _report(context, products.ODDS, lambda hour: derive_platforms(pipeline, hour, products.ODDS, ingest.derive_odds, needs=needs))
 
 
 @dg.asset(
@@ -73,4 +80,4 @@ def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
 )
 def matched_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Fixtures: all listings with one SportRadar id, joined anew each time, so that order of arrival cannot matter; and who their players may be."""
-    return _materialize(context, pipeline, "matched_events", ingest.derive_matched, ["odds_snapshots"])
+    return _materialize(context, pipeline, "matched_events", ingest.derive_matched, products.of_platforms(products.ODDS, pipeline.platforms))

@@ -25,7 +25,7 @@ LEDGERS: Final = {"core.unmapped_markets": ledger.unmapped_rows, "core.mapping_c
 """What the vocabulary said of a cycle's answers: tables that are replaced cycle by cycle, and what makes their rows."""
 BATCH: Final = 128
 """Answers that are normalised and written together: the whole books of so many are in memory. No result depends on it."""
-ANSWER: Final = ("listing_id", "observed_at")
+ANSWER: Final = {"listing_id": pl.Int32, "observed_at": pl.Datetime("us", "UTC")}
 """What tells the answers of a platform apart."""
 
 
@@ -72,50 +72,44 @@ derive_home_events = derive_events(lambda pipeline, manifest: trusted(pipeline, 
 derive_competitor_events = derive_events(lambda pipeline, manifest: trusted(pipeline, manifest)[1:])
 
 
-def derive_odds(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """Every detail answer as a capture, and the markets that changed since the answer before; what no vocabulary knows is counted.
+def derive_odds(platform: Platform) -> Derive:
+    """Every detail answer of the platform as a capture, and the markets that changed since the answer before; what no vocabulary knows is counted.
 
-    What the cycle wrote when it was last derived and does not say now is taken out again.
+    What the cycle wrote of the platform when it was last derived and does not say now is taken out again.
     """
-    cycle_id = manifest.cycle_id
-    partitions.hold(conn)  # else retention might drop a day of the past between making it and writing to it
-    _make_partitions(pipeline, manifest)
-    written = 0
-    refused: list[tuple[PayloadKind, Reject, bool]] = []
-    kept = {table: [pl.DataFrame(schema=marts.frame_schema(table)).drop("cycle_id")] for table in LEDGERS}
-    named = [pl.DataFrame(schema=players.PLAYER_SCHEMA)]
-    touched: set[int] = set()
-    for platform in pipeline.platforms:
+
+    def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
+        cycle_id, lock_key = manifest.cycle_id, list(Platform).index(platform)
+        history.lock(conn, lock_key)
+        partitions.hold(conn)  # else retention might drop a day of the past between making it and writing to it
+        _make_partitions(pipeline, manifest, platform)
         stale = history.answers_of_cycle(conn, cycle_id, platform)
+        refused: list[tuple[PayloadKind, Reject, bool]] = []
         books = _write_books(pipeline, conn, cycle_id, platform, readings.books(pipeline, manifest, platform, refused))
-        if books:
-            written += books.n_rows
-            for table, frame in books.ledgers.items():
-                kept[table].append(frame.select(kept[table][0].columns))
-            named.append(books.players)
-            stale = stale.join(books.answers, on=ANSWER, how="anti")
-            touched.update(books.answers["listing_id"])
-        history.remove(conn, stale, lock_key=list(Platform).index(platform))
-        touched.update(stale["listing_id"])
-    rejects.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], refused)
-    for table, frames in kept.items():
-        marts.replace(conn, table, cycle_id, pl.concat(frames))
-    listings.refresh_priced(conn, sorted(touched))
-    players.write_players(conn, cycle_id, pl.concat(named))
-    return written
+        gone = stale.join(books.answers, on=list(ANSWER), how="anti")
+        history.remove(conn, gone, lock_key)
+        rejects.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], refused, [platform])
+        for table, frame in books.ledgers.items():
+            marts.replace(conn, table, cycle_id, frame, platform)
+        # From here on other platforms and cycles wait: what all of them write to comes last.
+        listings.refresh_priced(conn, sorted({*books.answers["listing_id"], *gone["listing_id"]}))
+        players.write_players(conn, cycle_id, platform, books.players)
+        return books.n_rows
+
+    return derive
 
 
-def _make_partitions(pipeline: Pipeline, manifest: Manifest) -> None:
-    """Partitions for the days of the cycle's answers, on a connection of their own: their lock is not kept while the cycle is written."""
-    observed = pipeline.landing.read(manifest, kinds=[PayloadKind.DETAIL], columns=["observed_at"])["observed_at"]
+def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> None:
+    """Partitions for the days of the answers, on a connection of their own: their lock is not kept while the cycle is written."""
+    observed = pipeline.landing.read(manifest, kinds=[PayloadKind.DETAIL], platforms=[platform], columns=["observed_at"])["observed_at"]
     with pipeline.connect() as own:
         partitions.ensure(own, observed.dt.date().unique().to_list())
 
 
 def _write_books(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, details: Iterator[tuple[Answer, Detail]]
-) -> Written | None:
-    """A platform's answers, taken in by batches, so that memory does not grow with the cycle; None without any."""
+) -> Written:
+    """A platform's answers, taken in by batches, so that memory does not grow with the cycle."""
     n_rows, n_answers = 0, 0
     given: list[pl.DataFrame] = []
     said: list[Normalised] = []
@@ -129,13 +123,14 @@ def _write_books(
         said.append(Normalised(*(getattr(rest, part.name).with_columns(pl.col("capture") + n_answers) for part in fields(rest))))
         n_answers += len(batch)
     if not said:
-        return None
+        nothing = {table: pl.DataFrame(schema=marts.frame_schema(table)).drop("cycle_id") for table in LEDGERS}
+        return Written(0, pl.DataFrame(schema=ANSWER), nothing, pl.DataFrame(schema=players.PLAYER_SCHEMA))
     taken = _last(pl.concat(given))
     normal = Normalised(*(pl.concat([getattr(part, field.name) for part in said]) for field in fields(Normalised)))
     named = normal.players.rename({"outcome": "external_player_id"})
     return Written(
         n_rows,
-        taken.select(ANSWER),
+        taken.select(*ANSWER),
         {table: rows_of(normal, taken) for table, rows_of in LEDGERS.items()},
         named.join(taken, on="capture").select(pl.col(name).cast(kind) for name, kind in players.PLAYER_SCHEMA.items()),
     )
@@ -158,7 +153,7 @@ def _answers(conn: psycopg.Connection, platform: Platform, batch: Sequence[tuple
 
 def _last(answers: pl.DataFrame) -> pl.DataFrame:
     """Of several answers about one listing at one instant, the one that was taken in last."""
-    return answers.sort("capture").unique(ANSWER, keep="last", maintain_order=True)
+    return answers.sort("capture").unique(list(ANSWER), keep="last", maintain_order=True)
 
 
 def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, answers: pl.DataFrame, normal: Normalised) -> int:

@@ -4,7 +4,7 @@ import dagster as dg
 
 from ...domain.instants import parse_hour_key
 from ...domain.words import Triage
-from ...storage import mapping, mart_readers
+from ...storage import mapping, mart_readers, products
 from ..core.assets import matched_events, odds_snapshots
 from ..hourly import derive_hour
 from ..metadata import figures, plain, table_metadata
@@ -59,7 +59,14 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
 def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """How complete and how fast each stage of each platform's part of a cycle was."""
     for key in context.partition_keys:
-        done = derive_hour(pipeline, parse_hour_key(key), "mart", "run_quality", derive.derive_run_quality, needs=["odds_snapshots"])
+        done = derive_hour(
+            pipeline,
+            parse_hour_key(key),
+            "mart",
+            "run_quality",
+            derive.derive_run_quality,
+            needs=products.of_platforms(products.ODDS, pipeline.platforms),
+        )
         numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date)
         context.add_asset_metadata(numbers, partition_key=key)
     return dg.MaterializeResult()
@@ -77,7 +84,9 @@ def mapping_coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourcePar
     """How much of what each platform showed the market vocabulary knows, by market family, as of each cycle."""
     for key in context.partition_keys:
         hour = parse_hour_key(key)
-        done = derive_hour(pipeline, hour, "mart", "mapping_coverage", derive.derive_mapping_coverage, needs=["odds_snapshots"])
+        done = derive_hour(
+            pipeline, hour, "mart", "mapping_coverage", derive.derive_mapping_coverage, needs=products.of_platforms(products.ODDS, pipeline.platforms)
+        )
         with pipeline.connect() as conn:
             rates = mart_readers.mapped_rates(mart_readers.of_hour(conn, "mart.mapping_coverage", hour))
         numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date, **rates)
