@@ -25,7 +25,7 @@ declare
 begin
     return query
     select
-        e.platform, e.fixture_sr_id, f.home_team, f.away_team, k.market_key, l.specifier,
+        e.platform::text, e.fixture_sr_id, f.home_team, f.away_team, k.market_key, l.specifier,
         case when l.outcome = '' then o.outcome_key else l.outcome end,
         round(p.odds_milli / 1000.0, 3),
         m.state::text,
