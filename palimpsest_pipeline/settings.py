@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(default=None, description="Your own Postgres 15 or newer; unset: the embedded one")
     dagster_database_url: SecretStr | None = Field(default=None, description="Dagster's storage; required when database_url is set, its own database")
     landing_url: str | None = Field(default=None, description="Folder or object-store URL of the landing; unset: <home_dir>/landing")
+    export_url: str | None = Field(default=None, description="Folder or object-store URL of the exported odds history; unset: <home_dir>/export")
     home_platform: Platform = Platform.BETPAWA
     sport: Sport = Sport.FOOTBALL
     betpawa: BetpawaSettings = BetpawaSettings()
@@ -147,6 +148,10 @@ class Settings(BaseSettings):
     @property
     def landing_root(self) -> str:
         return self.landing_url or str(self.home / "landing")
+
+    @property
+    def export_root(self) -> str:
+        return self.export_url or str(self.home / "export")
 
     @property
     def dagster_home(self) -> Path:

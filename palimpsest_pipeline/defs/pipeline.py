@@ -18,6 +18,7 @@ from ..scrape import Engine, hosts
 from ..scrape.budget import BreakerRule, Budget
 from ..scrape.sinks import AnswerSink, Watch
 from ..settings import Settings, SettingsError
+from ..storage.archive import Archive
 from ..storage.database import Database
 from ..storage.embedded import EmbeddedPostgres
 from ..wire import HostConfig, PlatformClient
@@ -66,6 +67,10 @@ class Pipeline:
     @cached_property
     def landing(self) -> Landing:
         return Landing(self.settings.landing_root)
+
+    @cached_property
+    def archive(self) -> Archive:
+        return Archive(self.settings.export_root)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -82,11 +82,16 @@ def ensure(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[str]:
     wanted = sorted(set(days))
     if not missing(conn, wanted):
         return []
-    conn.execute("select pg_advisory_xact_lock(%s)", [ENSURE_LOCK])
+    lock_making(conn)
     lacking = missing(conn, wanted)  # again: another session may have made them while this one waited
     for table, day in lacking:
         create(conn, table, day)
     return [partition_name(table, day) for table, day in lacking]
+
+
+def lock_making(conn: psycopg.Connection[Any]) -> None:
+    """Nobody else makes partitions until the transaction ends."""
+    conn.execute("select pg_advisory_xact_lock(%s)", [ENSURE_LOCK])
 
 
 def ahead(conn: psycopg.Connection[Any], now: datetime, days: int = 7) -> list[str]:
@@ -103,8 +108,19 @@ def missing(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[tuple[s
 
 def create(conn: psycopg.Connection[Any], table: str, day: date) -> None:
     """Make one partition. Attaching a ready table lets readers and writers of the parent go on; `create ... partition of` would stop them."""
+    make(conn, table, day)
+    attach(conn, table, day)
+
+
+def make(conn: psycopg.Connection[Any], table: str, day: date) -> None:
+    """Make the table of a day without attaching it, so that it can be filled first."""
     parent, name = sql.Identifier("core", table), sql.Identifier("core", partition_name(table, day))
     conn.execute(sql.SQL("create table {} (like {} including all)").format(name, parent))
+
+
+def attach(conn: psycopg.Connection[Any], table: str, day: date) -> None:
+    """Make the table of a day a partition. Raises psycopg's CheckViolation when it holds rows of another day."""
+    parent, name = sql.Identifier("core", table), sql.Identifier("core", partition_name(table, day))
     conn.execute(
         sql.SQL("alter table {} attach partition {} for values from ({}) to ({})").format(
             parent, name, sql.Literal(f"{day.isoformat()} 00:00:00+00"), sql.Literal(f"{(day + timedelta(days=1)).isoformat()} 00:00:00+00")

@@ -1,38 +1,64 @@
 """The archive as one object: what others call. How each thing is done is in the modules beside it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import psycopg
+from polars.io.plugins import register_io_source
 
+from .. import partitions
+from ..change_rows import CHANGE_SCHEMA
+from . import catalogue, dimensions
 from .catalogue import ExportedDay
+from .errors import ArchiveError
+from .export import day_alone, export_day
+from .reading import Read, captures_in, changes_in, check_files, demanded, read_days
+from .restore import lock_day, restore_day
+from .shapes import CAPTURE_SCHEMA, Schema
+from .store import Store
 
 
 class Archive:
-    """Exported days of the odds history under one root: a local folder, or an object-store URL such as `s3://bucket/export`."""
+    """Exported days of the odds history under one root: a local folder, or an object-store URL such as `s3://bucket/export`.
+
+    Raises ArchiveError when the store is unknown, or its package is not installed.
+    """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = root
+        self._store = Store(root)
+
+    @property
+    def address(self) -> str:
+        """The root as people, DuckDB and Polars take it."""
+        return self._store.address
 
     def days(self) -> dict[date, ExportedDay]:
         """The catalogue, by day in order. Empty when nothing was exported yet; ArchiveError when it cannot be read."""
-        raise NotImplementedError
+        found = [self._entry(name, content) for name, content in self._store.read_all(catalogue.FOLDER, ".json").items()]
+        return {entry.day: entry for entry in found}
 
     def day(self, day: date) -> ExportedDay | None:
         """The day's entry of the catalogue; None when it was not exported."""
-        raise NotImplementedError
+        name = catalogue.name_of(day)
+        content = self._store.read(name)
+        return None if content is None else self._entry(name, content)
 
     def export(self, conn: psycopg.Connection[Any], day: date, *, exported_at: datetime) -> ExportedDay:
         """Write a UTC day anew from Postgres, read it back, verify it, and only then let readers see it in place of what was there.
 
         `conn` must be outside a transaction: all is read from one snapshot of its own, together with the day's version. Another export or restore
         of the same day is waited for. Raises ExportMismatch when what was written does not say what Postgres says, MissingPartitionError
-        when Postgres does not hold the day, ArchiveError when the store cannot be used.
+        when Postgres does not hold the day, ArchiveError when the store cannot be used, is another database's, or would lose what it has.
         """
-        raise NotImplementedError
+        with day_alone(conn, day):
+            dimensions.demand_same_numbers(conn, self._store)
+            conn.rollback()
+            return export_day(conn, self._store, day, self.day(day), exported_at)
 
     def restore(self, conn: psycopg.Connection[Any], day: date) -> int:
         """Bring an exported day back into Postgres, into partitions of its own that others see when the caller's transaction commits.
@@ -40,17 +66,57 @@ class Archive:
         Returns the rows of market_changes and captures written; 0 when the day is in Postgres already, also when another session has just brought
         it back. Raises ArchiveError when the day is not in the catalogue, ArchiveDamaged when its files are not as they were written.
         """
-        raise NotImplementedError
+        lock_day(conn, day)
+        if not partitions.missing(conn, [day]):
+            return 0
+        dimensions.demand_same_numbers(conn, self._store)
+        entry = demanded(self._store, self.day, day)
+        captures, changes = (read_days(self._store, self.day, [day], read) for read in (captures_in, changes_in))
+        return restore_day(conn, entry, captures, changes)
 
     def check(self, day: date) -> ExportedDay:
         """The day's entry, after a look at its files. Raises ArchiveDamaged when one is missing or of another size, ArchiveError without entry."""
-        raise NotImplementedError
+        entry = demanded(self._store, self.day, day)
+        check_files(self._store, entry)
+        return entry
 
     def changes(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
-        """Rows of market_changes (change_rows.CHANGE_SCHEMA) of exported days, of all listings or those given; sorted by listing, line, instant
-        within a day. Raises ArchiveError for a day that is not in the catalogue, ArchiveDamaged for one whose file is not as it was written."""
-        raise NotImplementedError
+        """Rows of market_changes (change_rows.CHANGE_SCHEMA) of exported days, of all listings or those given.
+
+        By day, and in it by listing, line, instant; read some listings at a time when it is collected. Raises ArchiveError at once for a day that
+        is not in the catalogue; ArchiveDamaged, when it is collected, for one whose files are not as they were written.
+        """
+        return self._rows(days, dict(CHANGE_SCHEMA), partial(changes_in, listing_ids=_ids(listing_ids)))
 
     def captures(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
-        """Rows of core.captures, all its columns, as `changes`; sorted by listing and instant within a day."""
-        raise NotImplementedError
+        """Rows of core.captures, all its columns, as `changes`; by day, listing and instant."""
+        return self._rows(days, CAPTURE_SCHEMA, partial(captures_in, listing_ids=_ids(listing_ids)))
+
+    def _rows(self, days: Iterable[date], schema: Schema, read: Read) -> pl.LazyFrame:
+        asked = sorted(set(days))
+        for day in asked:
+            demanded(self._store, self.day, day)
+
+        def source(columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch: int | None) -> Iterator[pl.DataFrame]:
+            left = n_rows
+            for frame in read_days(self._store, self.day, asked, read):
+                if left == 0:
+                    return
+                rows = frame if left is None else frame.head(left)
+                left = None if left is None else left - rows.height
+                rows = rows if predicate is None else rows.filter(predicate)
+                yield rows if columns is None else rows.select(columns)
+
+        return register_io_source(source, schema=schema)
+
+    def _entry(self, name: str, content: bytes) -> ExportedDay:
+        try:
+            return catalogue.decode(content)
+        except msgspec.DecodeError as error:
+            raise ArchiveError(
+                f"{self.address}/{name} is no entry of the catalogue: {error}. Bring it back from a copy, or export that day again."
+            ) from error
+
+
+def _ids(listing_ids: Iterable[int] | None) -> list[int] | None:
+    return None if listing_ids is None else sorted(set(listing_ids))

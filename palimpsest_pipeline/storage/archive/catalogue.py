@@ -30,6 +30,16 @@ class ExportedDay:
     """Path below the root to size in bytes."""
 
 
+def odds_file(day: date) -> str:
+    """Path of a day's prices below the root."""
+    return f"odds/date={day.isoformat()}/odds.parquet"
+
+
+def captures_file(day: date) -> str:
+    """Path of a day's answers below the root."""
+    return f"captures/date={day.isoformat()}/captures.parquet"
+
+
 def encode(entry: ExportedDay) -> bytes:
     return msgspec.json.format(msgspec.json.encode(entry), indent=2) + b"\n"
 

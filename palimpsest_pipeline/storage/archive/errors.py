@@ -11,6 +11,13 @@ class ArchiveError(Exception):
 class ArchiveDamaged(ArchiveError):
     """A file that the catalogue names is missing or not as it was written. The message names day and file."""
 
+    def __init__(self, day: date, file: str, what: str) -> None:
+        self.day, self.file = day, file
+        super().__init__(
+            f"export of {day}: {file} {what}. Bring the file back from a copy; or, while Postgres holds the day or its landing can be replayed, "
+            f"export it again (palimpsest export {day} {day})"
+        )
+
 
 class ExportMismatch(ArchiveError):
     """What was written does not say what Postgres says; nothing was switched. `listing_ids` are the listings that differ."""

@@ -11,7 +11,8 @@ VERSION_SQL: Final = """
 select md5(coalesce(string_agg(concat_ws(' ', c.cycle_id, p.product, p.landing_digest, p.parser_version, p.mapping_version), e'\\n'
     order by c.cycle_id, p.product collate "C"), ''))
 from (
-    select distinct cycle_id from core.captures where observed_at >= %(begins_at)s::timestamptz and observed_at < %(begins_at)s::timestamptz + interval '24 hours'
+    select distinct cycle_id from core.captures
+    where observed_at >= %(begins_at)s::timestamptz and observed_at < %(begins_at)s::timestamptz + interval '24 hours'
 ) c
 left join core.cycle_products p on p.cycle_id = c.cycle_id and starts_with(p.product, 'odds_snapshots/')
 """

@@ -1,0 +1,108 @@
+"""What the numbers in the archive stand for: listings, lines and outcomes, written whole beside the days so that files speak for themselves.
+
+They hold every number that any exported day uses, since numbers are never given twice and an export writes them before its day is seen.
+"""
+
+import io
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from ..change_rows import INSTANT
+from ..frames import read_frame
+from .errors import ArchiveError
+from .shapes import Schema
+from .store import Store
+
+WRITE_LOCK: Final = 7_018_261_001
+"""Advisory lock under which they are read and written: what was read last is also written last."""
+
+LISTINGS_SQL: Final = """
+select i.listing_id, i.platform, i.external_id, e.fixture_sr_id as sr_id, e.home_team, e.away_team, e.kickoff_at, e.tournament_name,
+    e.country_raw as country, f.tournament_key, e.is_primary
+from ops.listing_ids i
+left join core.event_listings e using (listing_id)
+left join core.fixtures f on f.sr_id = e.fixture_sr_id
+order by 1
+"""
+LINES_SQL: Final = """
+select l.line_id, l.market_id, m.market_key, l.specifier, l.outcome
+from ops.market_lines l left join core.markets m using (market_id) order by 1
+"""
+OUTCOMES_SQL: Final = "select market_id, ordinal, outcome_key, name from core.market_outcomes order by 1, 2"
+
+LISTINGS: Final[Schema] = {
+    "listing_id": pl.Int32,
+    "platform": pl.String,
+    "external_id": pl.String,
+    "sr_id": pl.Int64,
+    "home_team": pl.String,
+    "away_team": pl.String,
+    "kickoff_at": INSTANT,
+    "tournament_name": pl.String,
+    "country": pl.String,
+    "tournament_key": pl.String,
+    "is_primary": pl.Boolean,
+}
+LINES: Final[Schema] = {"line_id": pl.Int32, "market_id": pl.Int16, "market_key": pl.String, "specifier": pl.String, "outcome": pl.String}
+OUTCOMES: Final[Schema] = {"market_id": pl.Int16, "ordinal": pl.Int16, "outcome_key": pl.String, "name": pl.String}
+
+LISTINGS_FILE: Final = "listings.parquet"
+LINES_FILE: Final = "lines.parquet"
+OUTCOMES_FILE: Final = "outcomes.parquet"
+
+
+def demand_same_numbers(conn: psycopg.Connection[Any], store: Store) -> None:
+    """Raises ArchiveError when a number in the archive stands for something else in this database, or for nothing: it is another's archive."""
+    for file, sql, schema, number, meaning in (
+        (LISTINGS_FILE, LISTINGS_SQL, LISTINGS, "listing_id", ("platform", "external_id")),
+        (LINES_FILE, LINES_SQL, LINES, "line_id", ("market_id", "specifier", "outcome")),
+    ):
+        theirs = _stored(store, file)
+        if theirs is None:
+            continue
+        foreign = theirs.join(read_frame(conn, sql, None, schema), on=[number, *meaning], how="anti")
+        if foreign.height:
+            example = ", ".join(f"{name} {foreign[name][0]}" for name in (number, *meaning))
+            raise ArchiveError(
+                f"the export at {store.address} was written from another database: {foreign.height} of its numbers in {file} stand for something "
+                f"else here, e.g. {example}. Set PALIMPSEST_EXPORT_URL to a place of this database's own, or restore the database it belongs to."
+            )
+
+
+def write(conn: psycopg.Connection[Any], store: Store, workspace: Path) -> None:
+    """Write them as they are now. `conn` must be outside a transaction. A listing that core has forgotten keeps the names it had."""
+    conn.execute("select pg_advisory_lock(%s)", [WRITE_LOCK])
+    conn.commit()
+    try:
+        listings = read_frame(conn, LISTINGS_SQL, None, LISTINGS)
+        before = _stored(store, LISTINGS_FILE)
+        if before is not None:
+            known = listings.filter(pl.col("kickoff_at").is_not_null())
+            remembered = before.join(known, on="listing_id", how="anti")
+            nameless = listings.join(known, on="listing_id", how="anti").join(remembered, on="listing_id", how="anti")
+            listings = pl.concat([known, remembered, nameless]).sort("listing_id")
+        frames = {
+            LISTINGS_FILE: listings,
+            LINES_FILE: read_frame(conn, LINES_SQL, None, LINES),
+            OUTCOMES_FILE: read_frame(conn, OUTCOMES_SQL, None, OUTCOMES),
+        }
+        for name, frame in frames.items():
+            frame.write_parquet(workspace / name, compression="zstd")
+            store.publish(workspace / name, name)
+    finally:
+        conn.rollback()
+        conn.execute("select pg_advisory_unlock(%s)", [WRITE_LOCK])
+        conn.commit()
+
+
+def _stored(store: Store, name: str) -> pl.DataFrame | None:
+    content = store.read(name)
+    if content is None:
+        return None
+    try:
+        return pl.read_parquet(io.BytesIO(content))
+    except pl.exceptions.PolarsError as error:
+        raise ArchiveError(f"{store.address}/{name} cannot be read: {error}. Move it away and export a day again: it is written anew.") from error

@@ -1,0 +1,146 @@
+"""Writing a day: from Postgres to files, read back, compared with Postgres, and then put in place of what was there."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+from polars.io.plugins import register_io_source
+
+from ..frames import read_frame
+from . import catalogue, dimensions, opening
+from .catalogue import ExportedDay, captures_file, odds_file
+from .checksums import CAPTURES_TABLE, CHANGES_TABLE, CHECKSUMS, DAY_AND_LISTINGS, Table, digest, in_frame, in_postgres, of_day, selected
+from .errors import ArchiveError, ExportMismatch
+from .reading import captures_in, changes_in, last_numbers, ranges, weights_of
+from .shapes import NUMBERS, ODDS_FILE, Schema, numbered, odds_rows
+from .store import Store
+from .version import day_version
+
+DAY_LOCK: Final = 7_018
+"""First half of the advisory lock under which a day is exported or restored; the second half is the day's number."""
+ROW_GROUP_ROWS: Final = 100_000
+"""Few enough for a listing's rows to be found without reading much else, enough to compress well."""
+ZSTD_LEVEL: Final = 9
+ALL_LISTINGS: Final = (-(2**31), 2**31 - 1)
+
+
+def export_day(conn: psycopg.Connection[Any], store: Store, day: date, before: ExportedDay | None, exported_at: datetime) -> ExportedDay:
+    """Export a day that stands in the archive as `before` says, or does not stand there yet (None). Holds the day's lock for its session."""
+    with store.workspace(day.isoformat()) as workspace:
+        with _one_snapshot(conn):
+            version = day_version(conn, day)
+            entry = _write(conn, store, day, workspace, version, exported_at)
+        if before is not None and before.n_captures and not entry.n_captures:
+            raise ArchiveError(
+                f"Postgres holds no answer of {day}, and the export at {store.address} has {before.n_captures}: left as it is. If the day shall "
+                f"be empty, remove {catalogue.name_of(day)} there first."
+            )
+        dimensions.write(conn, store, workspace)
+        # Answers before odds: what a reader of the old odds needs of the answers is in the new ones too.
+        for file in (captures_file(day), odds_file(day)):
+            store.publish(workspace / Path(file).name, file)
+        for file, content in {opening.FILE: opening.open_sql(store.address), catalogue.name_of(day): catalogue.encode(entry)}.items():
+            (workspace / "text").write_bytes(content)
+            store.publish(workspace / "text", file)
+    return entry
+
+
+@contextmanager
+def day_alone(conn: psycopg.Connection[Any], day: date) -> Iterator[None]:
+    """Nobody else exports or restores the day in this block. `conn` is outside a transaction before and after."""
+    if conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        raise ValueError("a day is exported on a connection outside a transaction: commit or roll back first")
+    conn.execute("select pg_advisory_lock(%s, %s)", [DAY_LOCK, day.toordinal()])
+    conn.commit()
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.rollback()
+            conn.execute("select pg_advisory_unlock(%s, %s)", [DAY_LOCK, day.toordinal()])
+            conn.commit()
+
+
+@contextmanager
+def _one_snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    with conn.transaction():
+        conn.execute("set transaction isolation level repeatable read, read only")
+        yield
+
+
+def read_rows(conn: psycopg.Connection[Any], table: Table, day: date, first: int, last: int) -> pl.DataFrame:
+    """The table's rows of the day, of the listings from `first` to `last`."""
+    query = f"select {selected(table)} from core.{table.name} where {DAY_AND_LISTINGS}"
+    return read_frame(conn, query, {**of_day(day), "first": first, "last": last}, table.schema)
+
+
+def _write(conn: psycopg.Connection[Any], store: Store, day: date, workspace: Path, version: str, exported_at: datetime) -> ExportedDay:
+    """Both files in the workspace, and the entry that speaks of them. Raises ExportMismatch when they do not say what Postgres says."""
+    captures = numbered(read_rows(conn, CAPTURES_TABLE, day, *ALL_LISTINGS), last_numbers(store, day))
+    files = {file: workspace / Path(file).name for file in (captures_file(day), odds_file(day))}
+    captures.write_parquet(files[captures_file(day)], compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS)
+    parts = ranges(weights_of(captures))
+    numbers = captures.select(list(NUMBERS))
+    del captures
+
+    def rows() -> Iterator[pl.DataFrame]:
+        for first, last in parts:
+            chunk = odds_rows(read_rows(conn, CHANGES_TABLE, day, first, last), numbers.filter(pl.col("listing_id").is_between(first, last)))
+            if strays := chunk.filter(pl.col("answer").is_null())["listing_id"].unique().to_list():
+                raise ExportMismatch(day, strays)
+            yield chunk
+
+    _sink(rows, ODDS_FILE, files[odds_file(day)])
+    n_prices, changes, answers = _verify(conn, day, parts, files[captures_file(day)], files[odds_file(day)])
+    sizes = {file: path.stat().st_size for file, path in files.items()}
+    return ExportedDay(
+        day=day,
+        version=version,
+        n_captures=int(answers["n_rows"].sum()),
+        n_rows=int(changes["n_rows"].sum()),
+        n_prices=n_prices,
+        bytes=sum(sizes.values()),
+        digest=digest(changes, answers),
+        exported_at=exported_at,
+        files=sizes,
+    )
+
+
+def _sink(rows: Callable[[], Iterator[pl.DataFrame]], schema: Schema, path: Path) -> None:
+    """Write frames as one file while they come."""
+
+    def source(columns: list[str] | None, _predicate: pl.Expr | None, _n_rows: int | None, _batch: int | None) -> Iterator[pl.DataFrame]:
+        for frame in rows():
+            yield frame if columns is None else frame.select(columns)
+
+    register_io_source(source, schema=schema).sink_parquet(
+        path, compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS, maintain_order=True
+    )
+
+
+def _verify(
+    conn: psycopg.Connection[Any], day: date, parts: Sequence[tuple[int, int]], captures_path: Path, odds_path: Path
+) -> tuple[int, pl.DataFrame, pl.DataFrame]:
+    """Prices, and CHECKSUMS of both tables, when files and Postgres agree on them."""
+    captures, odds = pl.scan_parquet(captures_path, hive_partitioning=False), pl.scan_parquet(odds_path, hive_partitioning=False)
+    n_prices = 0
+    filed = [pl.DataFrame(schema=CHECKSUMS)]
+    for chunk in changes_in(captures, odds):
+        n_prices += int(chunk["odds_milli"].explode(empty_as_null=False, keep_nulls=False).count())
+        filed.append(in_frame(CHANGES_TABLE, chunk))
+    changes = pl.concat(filed)
+    answers = pl.concat(in_frame(CAPTURES_TABLE, chunk) for chunk in captures_in(captures, odds))
+    stored = pl.concat(in_postgres(conn, CHANGES_TABLE, day, first, last) for first, last in parts)
+    differing = {
+        listing
+        for ours, theirs in ((changes, stored), (answers, in_postgres(conn, CAPTURES_TABLE, day, *ALL_LISTINGS)))
+        for one, other in ((ours, theirs), (theirs, ours))
+        for listing in one.join(other, on=list(CHECKSUMS), how="anti")["listing_id"]
+    }
+    if differing:
+        raise ExportMismatch(day, sorted(differing))
+    return n_prices, changes, answers

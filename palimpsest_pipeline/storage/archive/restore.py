@@ -1,0 +1,44 @@
+"""Bringing a day back: from the files into partitions of its own, compared with what was exported, attached when they are complete."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import polars as pl
+import psycopg
+
+from .. import partitions
+from ..frames import copy_rows
+from .catalogue import ExportedDay
+from .checksums import CAPTURES_TABLE, CHANGES_TABLE, Table, digest, in_postgres
+from .errors import ArchiveDamaged
+from .export import ALL_LISTINGS, DAY_LOCK
+
+TABLES = (CAPTURES_TABLE, CHANGES_TABLE)
+
+
+def lock_day(conn: psycopg.Connection[Any], day: date) -> None:
+    """Nobody else exports or restores the day, or makes partitions, until the transaction ends."""
+    conn.execute("select pg_advisory_xact_lock(%s, %s)", [DAY_LOCK, day.toordinal()])
+    partitions.lock_making(conn)
+
+
+def restore_day(conn: psycopg.Connection[Any], entry: ExportedDay, captures: Iterator[pl.DataFrame], changes: Iterator[pl.DataFrame]) -> int:
+    """Fill new tables of the entry's day and attach them; returns the rows written. Under `lock_day`, when Postgres does not hold the day."""
+    day = entry.day
+    for table in TABLES:
+        partitions.make(conn, table.name, day)
+    written = sum(copy_rows(conn, _partition(CAPTURES_TABLE, day), frame) for frame in captures)
+    no_mask = pl.when(pl.col("off_mask") != 0).then("off_mask").alias("off_mask")
+    written += sum(copy_rows(conn, _partition(CHANGES_TABLE, day), frame.with_columns(no_mask)) for frame in changes)
+    for table in TABLES:
+        partitions.attach(conn, table.name, day)
+        conn.execute(f"analyze {_partition(table, day)}")
+    answers, rows = (in_postgres(conn, table, day, *ALL_LISTINGS) for table in TABLES)
+    if digest(rows, answers) != entry.digest:
+        raise ArchiveDamaged(day, ", ".join(entry.files), "can be read, but what they hold is not what was exported")
+    return written
+
+
+def _partition(table: Table, day: date) -> str:
+    return f"core.{partitions.partition_name(table.name, day)}"
