@@ -40,8 +40,8 @@ def prices(
     from .defs.servers import databases, require_schema
 
     asked = parse_instant(at) if at else None
+    keys = None if market is None else _market_keys(market)
     with databases(load_settings()) as found:
-        keys = None if market is None else _market_keys(market, found)
         instant = asked or found.clock.now()
         if instant > found.clock.now():
             raise typer.BadParameter(f"{instant:%Y-%m-%d %H:%M:%S} UTC is yet to come", param_hint="--at")
@@ -58,11 +58,12 @@ def prices(
         _print(fixture, instant, rows)
 
 
-def _market_keys(asked: str, found: "Pipeline") -> list[str]:
+def _market_keys(asked: str) -> list[str]:
+    from .markets import vocabulary
     from .markets.show import UnknownMarket, find
 
     try:
-        return [market.market_key for market in find(asked, found.vocabulary)]
+        return [market.market_key for market in find(asked, vocabulary())]
     except UnknownMarket as unknown:
         raise typer.BadParameter(f"{unknown}", param_hint="--market") from unknown
 
