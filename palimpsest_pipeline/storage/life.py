@@ -49,6 +49,14 @@ LOOKS: Final[Schema] = {
     "detail": pl.String,
     "n_markets_priced": pl.Int32,
 }
+DISCOVERED: Final[Schema] = {
+    "cycle_id": pl.Int64,
+    "as_of": INSTANT,
+    "platform": pl.String,
+    "tournament_external_id": pl.String,
+    "complete": pl.Boolean,
+    "missing": pl.String,
+}
 VERSIONS: Final[Schema] = {"listing_id": pl.Int32, "version": pl.Int16, "observed_from": INSTANT, "kickoff_at": INSTANT}
 PRECEDENCE: Final = (Look.ANSWERED, Look.FAILED, Look.LISTED, Look.ABSENT, Look.UNKNOWN)
 """Of what one cycle tells of a listing the first one counts."""
@@ -101,12 +109,15 @@ def lives(conn: psycopg.Connection, history: History, day: date, home: Platform)
     """
     found = read_frame(conn, LIVES_SQL, {"day": day}, LIVES).sort("listing_id")
     ids = found["listing_id"].to_list()
-    columns = ", ".join(f"{name} {SQL_TYPES[name]}" for name in STAGED)
-    stage(conn, "lives", f"({columns})", found.select(STAGED))
+    columns = ", ".join(f"{name} {kind}" for name, kind in STAGED.items())
+    stage(conn, "lives", f"({columns})", found.select(STAGED.keys()))
     versions = read_frame(conn, VERSIONS_SQL, {"listings": ids}, VERSIONS).sort("listing_id", "version")
     captures = _captures(history, found, day)
-    others = pl.concat([read_frame(conn, query, None, LOOKS) for query in (FAILED_SQL, REJECTED_SQL, LISTED_SQL, DISCOVERY_SQL)])
-    looks = one_look_per_cycle(captures.select(pl.col(name) for name in LOOKS), others)
+    failed, rejected, listed = (read_frame(conn, query, None, LOOKS) for query in (FAILED_SQL, REJECTED_SQL, LISTED_SQL))
+    discovered = discovery_looks(found, read_frame(conn, DISCOVERED_SQL, None, DISCOVERED), listed)
+    seen = listed.join(found.select("listing_id", "effective_kickoff"), on="listing_id").filter(pl.col("at") < pl.col("effective_kickoff"))
+    others = pl.concat([failed, rejected, seen.select(LOOKS.keys()), discovered])
+    looks = one_look_per_cycle(captures.select(LOOKS.keys()), others)
     speaking = found.filter("speaks").select("listing_id", "sr_id")
     return Lives(
         listings=found.select(
@@ -125,6 +136,30 @@ def changes(conn: psycopg.Connection, history: History, listings: pl.DataFrame, 
     rows = named(conn, history.changes(listings["listing_id"].to_list(), *_days(listings, day)))
     keys = read_frame(conn, "select market_id, market_key from core.markets", None, {"market_id": pl.Int16, "market_key": pl.String})
     return rows.join(keys, on="market_id", how="left").drop("market_id")
+
+
+def discovery_looks(found: pl.DataFrame, discovered: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+    """What discoveries (DISCOVERED) tell of listings (LIVES) that they do not show: absent, or unknown where they could not look. Shape LOOKS.
+
+    `listed`: listing_id and cycle_id of those that they show. A platform that takes a match off at the kickoff that it claims itself has not dropped
+    it. Of the time before a listing was first seen, only what comes after the last proof that it was not there says anything.
+    """
+    before = pl.col("at") < pl.col("first_listed_at")
+    lacking = (
+        found.join(discovered.rename({"as_of": "at"}), on=["platform", "tournament_external_id"])
+        .filter(pl.col("at") < pl.min_horizontal("effective_kickoff", "own_kickoff"))
+        .join(listed, on=["listing_id", "cycle_id"], how="anti")
+        .with_columns(since=pl.col("at").filter(before & pl.col("complete")).max().over("listing_id"))
+        .filter(~before | (pl.col("at") >= pl.col("since")))
+    )
+    return lacking.select(
+        "listing_id",
+        "cycle_id",
+        "at",
+        look=pl.when("complete").then(pl.lit(Look.ABSENT.value)).otherwise(pl.lit(Look.UNKNOWN.value)),
+        detail=pl.when("complete").then(pl.lit("")).otherwise(pl.col("missing")),
+        n_markets_priced=pl.lit(None, dtype=pl.Int32),
+    )
 
 
 def one_look_per_cycle(answers: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
@@ -220,19 +255,15 @@ def _as_of(conn: psycopg.Connection, found: pl.DataFrame, looks: pl.DataFrame) -
     return max(known)
 
 
-STAGED: Final = (
-    "listing_id", "sr_id", "platform", "external_id", "tournament_external_id", "first_listed_at", "own_kickoff", "effective_kickoff",
-)  # fmt: skip
-SQL_TYPES: Final = {
+STAGED: Final = {
     "listing_id": "integer",
     "sr_id": "bigint",
     "platform": "text",
     "external_id": "text",
     "tournament_external_id": "text",
-    "first_listed_at": "timestamptz",
-    "own_kickoff": "timestamptz",
     "effective_kickoff": "timestamptz",
 }
+"""What the queries below need of LIVES, as a temporary table."""
 IN_CORE: Final = "exists (select from core.cycle_products p where p.cycle_id = c.cycle_id and p.product = 'matched_events')"
 """Of a cycle `c`: everything that core derives from it stands."""
 
@@ -268,39 +299,16 @@ select l.listing_id, c.cycle_id, o.observed_at as at, 'listed' as look, '' as de
 from lives l
 join core.listing_observations o on o.listing_id = l.listing_id
 join core.cycles c on c.cycle_id = o.cycle_id and {IN_CORE}
-where o.observed_at < l.effective_kickoff
 """
-DISCOVERY_SQL: Final = f"""
-with discoveries as materialized (
-    select c.cycle_id, c.as_of from core.cycles c where c.scope = 'full' and {IN_CORE}
-),
-told as materialized (
-    -- a tournament that the discovery does not know at all is gone only if the whole discovery is complete
-    select k.cycle_id, k.as_of, t.platform, t.tournament_external_id, coalesce(m.completeness, d.completeness) = 'complete' as complete,
-        coalesce(m.missing, d.missing) as missing
-    from discoveries k
-    cross join (select distinct platform, tournament_external_id from lives) t
-    join core.discovery_manifest d on d.cycle_id = k.cycle_id and d.platform = t.platform and d.external_id = '*'
-    left join core.discovery_manifest m on m.cycle_id = k.cycle_id and m.platform = t.platform and m.external_id = t.tournament_external_id
-    where k.as_of < (select max(effective_kickoff) from lives)
-),
-since as materialized (
-    select l.*, coalesce(
-        (
-            select max(k.as_of) from told k
-            where k.platform = l.platform and k.tournament_external_id = l.tournament_external_id and k.complete and k.as_of < l.first_listed_at
-        ),
-        l.first_listed_at
-    ) as since
-    from lives l
-)
-select l.listing_id, k.cycle_id, k.as_of as at, case when k.complete then 'absent' else 'unknown' end as look,
-    case when k.complete then '' else k.missing end as detail, null::integer as n_markets_priced
-from since l
-join told k on k.platform = l.platform and k.tournament_external_id = l.tournament_external_id
-    -- a platform that takes a match off at the kickoff that it claims itself has not dropped it
-    and k.as_of >= l.since and k.as_of < least(l.effective_kickoff, l.own_kickoff)
-where not exists (select from core.listing_observations o where o.cycle_id = k.cycle_id and o.listing_id = l.listing_id)
+DISCOVERED_SQL: Final = f"""
+select c.cycle_id, c.as_of, t.platform, t.tournament_external_id, coalesce(m.completeness, d.completeness) = 'complete' as complete,
+    coalesce(m.missing, d.missing) as missing
+from core.cycles c
+cross join (select distinct platform, tournament_external_id from lives) t
+join core.discovery_manifest d on d.cycle_id = c.cycle_id and d.platform = t.platform and d.external_id = '*'
+-- a tournament that the discovery does not know at all is gone only if the whole discovery is complete
+left join core.discovery_manifest m on m.cycle_id = c.cycle_id and m.platform = t.platform and m.external_id = t.tournament_external_id
+where c.scope = 'full' and {IN_CORE} and c.as_of < (select max(effective_kickoff) from lives)
 """
 AS_OF_SQL: Final = f"""
 with discoveries as (
