@@ -8,6 +8,8 @@ market that is gone stays, as withdrawn, since the first answer without it.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
@@ -93,13 +95,9 @@ where c.listing_id = d.listing_id and (%(lines)s::int[] is null or c.line_id = a
     )
 """
 
-FORGOTTEN_SQL: Final = """
-delete from core.current_markets c
-using (
-    select listing_id from unnest(%(listings)s::int[]) as asked (listing_id)
-    where not exists (select from core.captures k where k.listing_id = asked.listing_id)
-) gone
-where c.listing_id = gone.listing_id
+UNSEEN_SQL: Final = """
+select listing_id from unnest(%(listings)s::int[]) as asked (listing_id)
+where not exists (select from core.captures k where k.listing_id = asked.listing_id and k.observed_at >= %(since)s)
 """
 
 VIOLATIONS_SQL: Final = """
@@ -126,6 +124,54 @@ where h.listing_id is null
         or h.changed_at > s.observed_at
         or (not s.keyframe and h.changed_at <> s.observed_at)))
 """
+
+
+# Of listings whose last answer is one of the cycles': what their answers wrote since the first of them, or, when their day began meanwhile, since
+# then and all of it.
+STEP_SQL: Final = """
+with touched as (
+    select listing_id, min(observed_at) as since from core.captures where cycle_id = any(%(cycles)s::bigint[]) group by listing_id
+), bounded as (
+    select t.listing_id, greatest(t.since, d.begins_at) as since, d.begins_at >= t.since as whole
+    from touched t
+    cross join lateral (
+        select cycle_id, observed_at from core.captures where listing_id = t.listing_id order by observed_at desc limit 1
+    ) newest
+    cross join lateral (
+        select observed_at as begins_at from core.captures
+        where listing_id = t.listing_id and observed_at >= date_trunc('day', newest.observed_at, 'UTC') order by observed_at limit 1
+    ) d
+    where newest.cycle_id = any(%(cycles)s::bigint[])
+), said as (
+    select distinct on (m.listing_id, m.line_id) m.*
+    from bounded b
+    cross join lateral (select * from core.market_changes where listing_id = b.listing_id and observed_at >= b.since) m
+    order by m.listing_id, m.line_id, m.observed_at desc
+), held as (
+    select c.*, b.whole, b.since from bounded b join core.current_markets c using (listing_id) where b.whole or c.changed_at >= b.since
+), compared as (
+    select s.listing_id is not null as is_said, h.listing_id is null
+        or (s.listing_id is null and (not h.whole or h.state <> 'withdrawn' or h.changed_at > h.since))
+        or (s.listing_id is not null and (
+            (s.state, s.off_mask, s.odds_milli) is distinct from (h.state, h.off_mask, h.odds_milli)
+            or h.changed_at > s.observed_at
+            or (not s.keyframe and h.changed_at <> s.observed_at))) as is_wrong
+    from said s full join held h on (s.listing_id, s.line_id) = (h.listing_id, h.line_id)
+)
+select (select count(*) from bounded) as n_listings, count(*) filter (where is_said) as n_markets, count(*) filter (where is_wrong) as violations
+from compared
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StepChecked:
+    """How the present state and the history agree on what cycles wrote."""
+
+    n_listings: int
+    """Listings whose last answer is one of the cycles'; those answered since are a later cycle's matter."""
+    n_markets: int
+    """Their markets that the history speaks of since then."""
+    violations: int
 
 
 def books(conn: psycopg.Connection[Any], listing_ids: Sequence[int], *, answered: Sequence[int]) -> pl.DataFrame:
@@ -192,12 +238,15 @@ def renew(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:
     rebuild(conn, listing_ids)
 
 
-def forget(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> int:
-    """Forget the present state of those of the listings that no stored answer speaks of; returns the rows.
+def forget(conn: psycopg.Connection[Any], listing_ids: Sequence[int], since: datetime) -> int:
+    """Let go of what is known only from answers that have left Postgres: of those of the listings that no stored answer since then speaks of.
 
-    For when a day is dropped, and nobody may write meanwhile. A listing that comes back begins anew: its first answer is a change.
+    For when the answers of the day before `since` are dropped, and nobody may write meanwhile. What still older answers say, where any are kept,
+    is the present state again. A listing that comes back begins anew: its first answer is a change. Returns how many listings it was.
     """
-    return conn.execute(FORGOTTEN_SQL, {"listings": sorted(set(listing_ids))}).rowcount
+    unseen = [listing for (listing,) in conn.execute(UNSEEN_SQL, {"listings": sorted(set(listing_ids)), "since": since}).fetchall()]
+    renew(conn, unseen)
+    return len(unseen)
 
 
 def violations_current_vs_history(conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None) -> int:
@@ -209,3 +258,10 @@ def violations_current_vs_history(conn: psycopg.Connection[Any], listing_ids: Se
     """
     params = {"listings": None if listing_ids is None else sorted(set(listing_ids))}
     return int(read_frame(conn, VIOLATIONS_SQL, params, {"violations": pl.Int64}).item())
+
+
+def check_step(conn: psycopg.Connection[Any], cycle_ids: Sequence[int]) -> StepChecked:
+    """Compare the present state with what these cycles wrote, both ways: each market that they changed, and each that the present state says
+    changed then. With the first answer of a listing's day every market of it is compared, so that each is at least once a day."""
+    schema = {"n_listings": pl.Int64, "n_markets": pl.Int64, "violations": pl.Int64}
+    return StepChecked(*read_frame(conn, STEP_SQL, {"cycles": list(cycle_ids)}, schema).row(0))

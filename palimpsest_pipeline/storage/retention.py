@@ -5,7 +5,7 @@ deleting the life of fixtures of long ago. Does not: writing the archive (`archi
 """
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ class Retired:
     kept: dict[date, str] = field(default_factory=dict)
     """Their time is over, and why they stay."""
     n_forgotten: int = 0
-    """Rows of current_markets of listings that no stored answer speaks of any more."""
+    """Listings that no answer of that day or later speaks of any more: the present state knows them no more."""
 
 
 def stored_days(conn: psycopg.Connection[Any]) -> list[date]:
@@ -126,7 +126,7 @@ def _retire_day(conn: psycopg.Connection[Any], archive: Archive, day: date, pati
             return
     listings = _listings(conn, day)
     partitions.drop(conn, day)
-    n_forgotten = current.forget(conn, listings)
+    n_forgotten = current.forget(conn, listings, datetime.combine(day + timedelta(days=1), time(), UTC))
     conn.commit()
     (done.dropped if found is Standing.EXPORTED else done.unused).append(day)
     done.n_forgotten += n_forgotten

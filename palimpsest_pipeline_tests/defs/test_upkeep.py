@@ -86,8 +86,10 @@ def cycle(at: datetime) -> Cycle:
 
 
 def requested(pipeline: Pipeline, at: datetime = NOON) -> list[dg.RunRequest]:
-    tick = jobs.nightly_export.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=at, resources={"pipeline": pipeline}))
-    return list(tick.run_requests)
+    with dg.DagsterInstance.ephemeral() as instance:
+        given = {"instance": instance, "resources": {"pipeline": pipeline}, "repository_def": defs.get_repository_def()}
+        with dg.build_schedule_context(scheduled_execution_time=at, **given) as context:
+            return list(jobs.nightly_export.evaluate_tick(context).run_requests)
 
 
 def test_a_night_makes_days_ahead_drops_old_ones_that_are_exported_and_measures_the_rest(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:

@@ -159,11 +159,22 @@ def test_the_present_state_is_forgotten_only_of_listings_without_an_answer_left(
         conn.commit()
         export(database, archive, first, *rest)
         done = retire(database, archive)
-        assert done.n_forgotten == 2
+        assert done.n_forgotten == 1
         assert {listing for (listing,) in conn.execute("select distinct listing_id from core.current_markets")} == {1, 3}
         assert current.violations_current_vs_history(conn) == 0
         answered(conn, BEFORE, 2, minute=20)
         assert conn.execute("select distinct changed_at from core.current_markets where listing_id = 2").fetchall() == [(noon(BEFORE, 20),)]
+        assert current.violations_current_vs_history(conn) == 0
+
+
+def test_a_listing_whose_last_days_have_left_is_known_by_what_is_kept_of_it(database: Database, archive: Archive) -> None:
+    with days(database, 2) as (first, second), database.connect() as conn:
+        answered(conn, first, 4, minute=10, odds=2100)
+        answered(conn, second, 4, minute=10, odds=2200)
+        conn.commit()
+        export(database, archive, second)
+        assert retire(database, archive).dropped == [second]
+        assert conn.execute("select max(odds_milli[1]) from core.current_markets where listing_id = 4").fetchone() == (2100,)
         assert current.violations_current_vs_history(conn) == 0
 
 

@@ -35,7 +35,7 @@ def odds_history_export(context: dg.AssetExecutionContext, pipeline: dg.Resource
     for key in context.partition_keys:
         done = export.export_day(pipeline, date.fromisoformat(key))
         entry = done.entry
-        told = {"found": done.found, "seconds": done.seconds, "bytes_per_price": done.bytes_per_price}
+        told = {"found": done.found.value, "seconds": done.seconds, "bytes_per_price": done.bytes_per_price}
         if entry is not None:
             told |= {"prices": entry.n_prices, "captures": entry.n_captures, "bytes": entry.bytes, "path": ", ".join(entry.files)}
         context.add_asset_metadata(figures(0 if entry is None else entry.n_rows, **plain(told)), partition_key=key)
@@ -54,7 +54,7 @@ def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
         context.log.warning(f"{day} stays in Postgres: {why}")
     counts = {"days_dropped": len(done.dropped), "days_unused": len(done.unused), "days_kept": len(done.kept)}
     named = {"dropped": ", ".join(map(str, done.dropped)), "kept": ", ".join(map(str, done.kept))}
-    return dg.MaterializeResult(metadata=plain({**counts, **named, "markets_forgotten": done.n_forgotten, "life_rows_deleted": life}))
+    return dg.MaterializeResult(metadata=plain({**counts, **named, "listings_forgotten": done.n_forgotten, "life_rows_deleted": life}))
 
 
 @dg.asset(
