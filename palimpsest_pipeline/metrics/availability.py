@@ -7,7 +7,7 @@ The listing as a whole is one market more, whose key is '*'. Markets that were n
 Belongs here: the states and when they change. Does not: prices, first and last ones (`open_close`), reading and writing the frames.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import polars as pl
@@ -36,19 +36,20 @@ AVAILABILITY: Final[Types] = {
 WHOLE_LISTING: Final = "*"
 """Market key of the intervals that speak of the listing as a whole."""
 
-
-OFFERED, SUSPENDED, NO_PRICE, WITHDRAWN = (state.value for state in MarketState)
-DROPPED, CLOSED, NOT_OBSERVED = (
-    str(AvailabilityState.EVENT_DROPPED),
-    str(AvailabilityState.CLOSED_AT_KICKOFF),
-    str(AvailabilityState.NOT_OBSERVED),
-)
+OFFERED: Final = MarketState.OFFERED.value
+SUSPENDED: Final = MarketState.SUSPENDED.value
+NO_PRICE: Final = MarketState.NO_PRICE.value
+WITHDRAWN: Final = MarketState.WITHDRAWN.value
+SAID: Final = [state.value for state in MarketState]
+"""States that an answer says."""
+DROPPED: Final = AvailabilityState.EVENT_DROPPED.value
+CLOSED: Final = AvailabilityState.CLOSED_AT_KICKOFF.value
+NOT_OBSERVED: Final = AvailabilityState.NOT_OBSERVED.value
 REASONS: Final = {
     Look.ABSENT.value: "not in a complete discovery",
     Look.FAILED.value: "no usable answer",
     Look.UNKNOWN.value: "discovery could not look",
 }
-FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 KNOWN: Final = "known"
 """Of a listing: its last answer holds. What else can be said of it are words of AvailabilityState: dropped, closed, not observed."""
 PRECEDENCE: Final = [look.value for look in (Look.ANSWERED, Look.FAILED, Look.LISTED, Look.ABSENT, Look.UNKNOWN)]
@@ -79,12 +80,8 @@ def availability_intervals(
         raise ValueError(f"silence_limit is {silence_limit}: it must be positive")
     anchors = _anchors(listings, kickoffs, as_of)
     counted = _counted_looks(looks, anchors)
-    keys = [WHOLE_LISTING, *changes.get_column("market_key").unique()]
-    names = {
-        "market_key": pl.Enum(sorted(set(keys))),
-        "specifier": pl.Enum(sorted({"", *changes.get_column("specifier").unique()})),
-        "outcome": pl.Enum(changes.get_column("outcome").unique().sort()),
-    }
+    wanted = {"market_key": {WHOLE_LISTING}, "specifier": {""}, "outcome": {""}}
+    names = {name: pl.Enum(sorted(texts.union(changes.get_column(name).unique()))) for name, texts in wanted.items()}
     parts = [pl.DataFrame(schema=AVAILABILITY)]
     for some in anchors.iter_slices(LISTINGS_AT_ONCE):
         rows = changes.join(some.select("listing_id", "kickoff_at"), on="listing_id").cast(names)  # type: ignore[arg-type]
@@ -94,9 +91,11 @@ def availability_intervals(
 
 
 def _of_listings(anchors: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFrame, as_of: datetime, silence_limit: timedelta) -> pl.DataFrame:
-    """The intervals of these listings, all of whose frames these are. Names of markets are Enums: texts in their order that sort fast."""
+    """The intervals of these listings, whose looks and changes these are. Names of markets are Enums: they sort as their texts do, but fast."""
     news = _news(looks)
     of_markets = _of_markets(_of_outcomes(changes, looks))
+    if news.is_empty():
+        return pl.DataFrame(schema=AVAILABILITY)
     marks = pl.concat([of_markets, _of_whole(looks, of_markets)])
     intervals = _composed(marks, _stretches(news, anchors, as_of, silence_limit), anchors)
     minutes = (pl.col("kickoff_at") - pl.col("valid_from")).dt.total_microseconds() / 60_000_000
@@ -172,10 +171,10 @@ def _of_outcomes(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataFrame:
     is_lacking = last_of_day.fill_null(value=True) & (pl.col("state") != WITHDRAWN) & pl.col("next_day_at").is_not_null()
     told = told.with_columns(lacking=is_lacking)
     same = _same("row") & pl.all_horizontal(_same(name) for name in ("state", *COUNTS)) & ~pl.col("lacking").shift(1)
-    columns = ["row", *UNIT, "at", "state", *COUNTS]
-    gone = told.filter("lacking").with_columns(pl.lit(WITHDRAWN).alias("state"), *(pl.lit(0, pl.Int32).alias(name) for name in COUNTS))
-    gone = gone.with_columns(at="next_day_at")
-    return pl.concat([told.filter(~same.fill_null(value=False)).select(columns), gone.select(columns)]).sort("row", "at")
+    nothing = [pl.lit(WITHDRAWN).alias("state"), *(pl.lit(0, pl.Int32).alias(name) for name in COUNTS)]
+    differing = told.filter(same.not_().fill_null(value=True)).select("row", *UNIT, "at", "state", *COUNTS)
+    gone = told.filter("lacking").select("row", *UNIT, pl.col("next_day_at").alias("at"), *nothing)
+    return pl.concat([differing, gone]).sort("row", "at")
 
 
 def _same(name: str) -> pl.Expr:
@@ -332,7 +331,7 @@ def _composed(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl.DataFram
     still_withdrawn = (pl.col("standing") == CLOSED) & (pl.col("state") == WITHDRAWN)
     state = pl.when(answered | still_withdrawn).then("state").otherwise("standing")
     reason = pl.when(still_withdrawn).then(pl.lit("not in the last answer before the kickoff")).otherwise("reason")
-    in_words = pl.col("state").is_in(list(MarketState))
+    in_words = pl.col("state").is_in(SAID)
     return (
         pl.concat([over, under], how="diagonal")
         .sort("unit", "at")
@@ -352,16 +351,14 @@ def _confirmed(intervals: pl.DataFrame, news: pl.DataFrame) -> pl.DataFrame:
     Looks stand in one row, those of a stretch together, by time; an interval's are those between the places of its two ends.
     """
     shown = news.sort(*STRETCH, "at").with_columns(place=pl.struct(STRETCH).rle_id().cast(pl.Int64))
-    if shown.is_empty():
-        return intervals.with_columns(pl.lit(None).alias(name) for name in ("first_cycle", "last_cycle", "n_confirmations", "last_confirmed_at"))
     origin, latest = shown.select(pl.col("at").min(), latest=pl.col("at").max()).row(0)
-    span = (latest - origin) // timedelta(microseconds=1) + 2
+    span: int = (latest - origin) // timedelta(microseconds=1) + 2
 
     def place(at: pl.Expr) -> pl.Expr:
         """Stretch and instant as one number; before and after all looks are instants too."""
         return pl.col("place") * span + (at - pl.lit(origin, INSTANT)).dt.total_microseconds().clip(0, span - 1)
 
-    standing = pl.when(pl.col("state").is_in(list(MarketState))).then(pl.lit(KNOWN)).otherwise("state")
+    standing = pl.when(pl.col("state").is_in(SAID)).then(pl.lit(KNOWN)).otherwise("state")
     row = shown.select(place(pl.col("at"))).to_series()
     ends = (
         intervals.with_columns(standing=standing)
