@@ -1,0 +1,57 @@
+"""A database with a small world of several days, one to change for each test, and an archive to write it to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from palimpsest_pipeline.storage import migrate, partitions
+from palimpsest_pipeline.storage.archive import Archive, reading
+from palimpsest_pipeline.storage.database import Database
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.storage import layer_worlds
+from palimpsest_pipeline_tests.storage.history_worlds import DAYS
+
+
+@pytest.fixture(scope="module")
+def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Name of a database with the world in it, which nobody changes."""
+    name = f"world_{uuid4().hex[:12]}"
+    postgres.create_database(name)
+    migrate.upgrade(postgres.url(name))
+    with Database(postgres.url(name)).connect() as conn:
+        partitions.ensure(conn, DAYS)
+        layer_worlds.tell(conn, layer_worlds.answers())
+    yield name
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres, world_template: str) -> Iterator[Database]:
+    """A copy of the world."""
+    name = f"test_{uuid4().hex[:12]}"
+    with Database(postgres.url("postgres")).connect(autocommit=True) as admin:
+        admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(world_template)))
+    yield Database(postgres.url(name))
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def conn(database: Database) -> Iterator[psycopg.Connection]:
+    with database.connect() as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(tmp_path / "export")
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers do not wait for an export to put its files in place."""
+    monkeypatch.setattr(reading, "SWITCH_S", {True: 0.0, False: 0.0})

@@ -1,0 +1,28 @@
+"""A reader in a process of its own: looks at a day again and again, and prints every answer it gets. Ends when its standard input ends."""
+
+import sys
+import threading
+from datetime import date
+
+import duckdb
+
+from palimpsest_pipeline.storage.archive import Archive
+
+COUNT = "select count(*), count(distinct observed_at) filter (where listing_id = 1 and ordinal = 1) from odds where date = $day"
+
+
+def main(root: str, day: date) -> None:
+    done = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
+    archive = Archive(root)
+    asked = duckdb.connect()
+    with open(f"{root}/open.sql") as views:  # noqa: PTH123
+        asked.execute(views.read())
+    while not done.is_set():
+        rows = archive.changes([day]).collect()
+        print("rows", rows.height, rows["observed_at"].min().isoformat(), flush=True)
+        print("odds", *asked.execute(COUNT, {"day": day}).fetchall()[0], flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], date.fromisoformat(sys.argv[2]))

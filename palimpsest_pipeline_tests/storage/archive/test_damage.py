@@ -1,0 +1,84 @@
+"""A file that is not as it was written, and a place that cannot be used, are errors that say what and where: never an empty answer."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from palimpsest_pipeline.storage import partitions
+from palimpsest_pipeline.storage.archive import Archive, ArchiveDamaged, ArchiveError
+from palimpsest_pipeline_tests.storage.archive.rows import DAY, export
+from palimpsest_pipeline_tests.storage.history_worlds import DAYS
+
+ODDS = "odds/date=2026-03-01/odds.parquet"
+CAPTURES = "captures/date=2026-03-01/captures.parquet"
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("file", [ODDS, CAPTURES])
+@pytest.mark.parametrize("harm", ["gone", "cut", "garbled"])
+def test_a_damaged_file_is_named_with_its_day(conn: psycopg.Connection, archive: Archive, file: str, harm: str) -> None:
+    export(archive, conn)
+    export(archive, conn, DAYS[1])
+    path = Path(archive.address) / file
+    whole = path.read_bytes()
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(whole[:-10] if harm == "cut" else bytes(len(whole)))
+    with pytest.raises(ArchiveDamaged, match=f"export of 2026-03-01: .*{file}.*palimpsest export 2026-03-01 2026-03-01"):
+        archive.changes(DAYS[:2]).collect()
+    if harm != "garbled":
+        with pytest.raises(ArchiveDamaged, match=f"2026-03-01: {file}"):
+            archive.check(DAY)
+    partitions.drop(conn, DAY)
+    with pytest.raises(ArchiveDamaged, match=file):
+        archive.restore(conn, DAY)
+    conn.rollback()
+    assert archive.changes([DAYS[1]]).collect().height > 0
+    assert export(archive, conn) == archive.check(DAY)  # exporting again mends it
+    assert archive.changes([DAY]).collect().height > 0
+
+
+def test_what_was_swapped_for_another_day_does_not_come_back(conn: psycopg.Connection, archive: Archive) -> None:
+    entry = export(archive, conn)
+    conn.execute("update core.market_changes set odds_milli[1] = odds_milli[1] + 1 where listing_id = 1 and odds_milli[1] is not null")
+    other = export(archive, conn)
+    catalogue = Path(archive.address) / "catalogue/2026-03-01.json"
+    catalogue.write_text(catalogue.read_text().replace(other.digest, entry.digest))
+    partitions.drop(conn, DAY)
+    with pytest.raises(ArchiveDamaged, match="not what was exported"):
+        archive.restore(conn, DAY)
+
+
+def test_an_entry_that_is_none_is_named(conn: psycopg.Connection, archive: Archive) -> None:
+    export(archive, conn)
+    (Path(archive.address) / "catalogue/2026-03-01.json").write_text('{"day": 1}')
+    for ask in (archive.days, lambda: archive.day(DAY), lambda: archive.changes([DAY]), lambda: archive.check(DAY)):
+        with pytest.raises(ArchiveError, match=r"catalogue/2026-03-01\.json is no entry of the catalogue"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("nowhere://bucket/export", "no archive at nowhere://bucket/export: .*set the export to another URL"),
+        ("memory://export", "Polars does not read memory://"),
+    ],
+)
+def test_a_store_that_cannot_be_one_is_refused_at_once(url: str, why: str) -> None:
+    with pytest.raises(ArchiveError, match=why):
+        Archive(url)
+
+
+def test_a_place_that_cannot_be_written_is_named(conn: psycopg.Connection, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ArchiveError, match=r"cannot write to the export at .*file/export: Not a directory.* or set PALIMPSEST_EXPORT_URL"):
+        export(Archive(tmp_path / "file" / "export"), conn)
+
+
+def test_nothing_unfinished_is_left_behind(conn: psycopg.Connection, archive: Archive) -> None:
+    export(archive, conn)
+    export(archive, conn)
+    files = {str(path.relative_to(archive.address)) for path in Path(archive.address).rglob("*") if path.is_file()}
+    assert files == {ODDS, CAPTURES, "catalogue/2026-03-01.json", "listings.parquet", "lines.parquet", "outcomes.parquet", "open.sql"}

@@ -1,0 +1,73 @@
+"""The same on an object store: a server of S3's language on loopback."""
+
+from collections.abc import Iterator
+
+import polars as pl
+import psycopg
+import pytest
+import s3fs
+from moto.server import ThreadedMotoServer
+
+from palimpsest_pipeline.storage import partitions
+from palimpsest_pipeline.storage.archive import Archive, ArchiveDamaged, ArchiveError
+from palimpsest_pipeline_tests.storage.archive.rows import DAY, answer_late, export, stored
+from palimpsest_pipeline_tests.storage.history_worlds import DAYS
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[str]:
+    """URL of an empty bucket; what fsspec and Polars must know of it is in the environment, as users set it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        environment.setenv("AWS_ACCESS_KEY_ID", "somebody")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        environment.setenv("AWS_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().mkdir("odds-history")
+        yield "s3://odds-history/some/export"
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.mark.usefixtures("hasty")
+def test_an_object_store_is_as_good_as_a_folder(conn: psycopg.Connection, store: str) -> None:
+    archive = Archive(store)
+    assert archive.days() == {}
+    assert archive.day(DAY) is None
+    first = export(archive, conn)
+    export(archive, conn, DAYS[1])
+    rows = {table: stored(conn, table, DAY) for table in partitions.PARTITIONED}
+    assert archive.changes([DAY]).collect().height == first.n_rows == len(rows["market_changes"])
+    assert archive.changes([DAY], [2]).collect().height == sum(row[2] == 2 for row in rows["market_changes"])
+    assert Archive(store).days()[DAY] == archive.check(DAY) == first
+
+    options = {"aws_allow_http": "true"}  # a server of one's own without TLS
+    opened = pl.scan_parquet(f"{store}/captures/**/*.parquet", hive_partitioning=True, storage_options=options)
+    assert dict(opened.group_by("date").len().collect().iter_rows()) == {day: entry.n_captures for day, entry in archive.days().items()}
+
+    partitions.drop(conn, DAY)
+    archive.restore(conn, DAY)
+    assert {table: stored(conn, table, DAY) for table in partitions.PARTITIONED} == rows
+
+    answer_late(conn)
+    again = export(archive, conn)
+    assert again.n_rows > first.n_rows
+    assert archive.changes([DAY]).collect().height == again.n_rows
+
+    files = s3fs.S3FileSystem()
+    files.rm(f"{store}/odds/date=2026-03-01/odds.parquet")
+    with pytest.raises(ArchiveDamaged, match=r"2026-03-01: odds/date=2026-03-01/odds\.parquet is missing"):
+        archive.changes([DAY]).collect()
+    files.pipe(f"{store}/odds/date=2026-03-01/odds.parquet", b"\0" * again.files["odds/date=2026-03-01/odds.parquet"])
+    with pytest.raises(ArchiveDamaged, match="2026-03-01"):
+        archive.changes([DAY]).collect()
+
+
+def test_a_bucket_that_is_not_there_is_no_empty_archive(conn: psycopg.Connection, store: str) -> None:
+    archive = Archive("s3://another-bucket/export")
+    for ask in (archive.days, lambda: archive.day(DAY), lambda: export(archive, conn)):
+        with pytest.raises(ArchiveError, match=r"export at s3://another-bucket/export: .*bucket.*AWS_ENDPOINT_URL"):
+            ask()
