@@ -21,6 +21,8 @@ from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_deri
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
+pytestmark = pytest.mark.slow  # nine cycles take half a minute; test_simulated_world has two of them derived twice in every run
+
 PEAK_H: Final = 48
 """Hours from the begin of the world to the kickoff that most of its fixtures share."""
 MINUTES: Final = (0, 30, 60, 90, 120, 150, 47 * 60 + 30, 47 * 60 + 57, 48 * 60 + 40)
@@ -327,15 +329,3 @@ def test_what_is_near_is_due_each_hour_and_what_is_far_once_a_day(world: World):
         conn.execute("delete from mart.dirty_kickoff_dates where cycle_id = 1")
     assert near == dates[:3]
     assert every == dates[:5]  # one more than a year ahead has no partition yet, and waits
-    assert life.ranges(every) == [(dates[0], dates[0]), (dates[1], dates[4])]
-    assert life.ranges(every, 2) == [(dates[0], dates[0]), (dates[1], dates[2]), (dates[3], dates[4])]
-
-
-@pytest.mark.parametrize("most", [1, 10, 35, 1000])
-def test_batches_hold_every_listing_once_and_no_more_rows_than_asked(most: int):
-    listings = pl.DataFrame({"listing_id": range(12)}, schema={"listing_id": pl.Int32})
-    n_rows = pl.DataFrame({"listing_id": range(10), "n_rows": [7] * 10}, schema={"listing_id": pl.Int32, "n_rows": pl.Int32})
-    found = [batch["listing_id"].to_list() for batch in life.batches(listings, n_rows, most)]
-    assert [i for batch in found for i in batch] == list(range(12))
-    assert all(7 * sum(i < 10 for i in batch) <= max(most, 7) for batch in found)
-    assert len(found) == {1: 11, 10: 10, 35: 2, 1000: 1}[most]
