@@ -4,6 +4,7 @@ import dagster as dg
 
 from palimpsest_pipeline.defs import jobs
 from palimpsest_pipeline.defs.core import assets as core
+from palimpsest_pipeline.defs.core import checks as core_checks
 from palimpsest_pipeline.defs.landing import assets as landing
 from palimpsest_pipeline.defs.landing import checks as landing_checks
 from palimpsest_pipeline.defs.mart import assets as mart
@@ -28,7 +29,7 @@ defs = dg.Definitions(
         for a in dg.load_assets_from_modules([landing, core, mart, life_assets, upkeep])
         if isinstance(a, dg.AssetsDefinition)
     ],
-    asset_checks=dg.load_asset_checks_from_modules([landing_checks, mart_checks, life_checks, upkeep_checks]),
+    asset_checks=dg.load_asset_checks_from_modules([landing_checks, core_checks, mart_checks, life_checks, upkeep_checks]),
     jobs=[jobs.full_cycle, jobs.refresh, jobs.replay, life_jobs.fixture_life_job, upkeep_jobs.export, upkeep_jobs.upkeep],
     schedules=[jobs.full_cycle_schedule, life_jobs.fixture_life_schedule, upkeep_jobs.nightly_export, upkeep_jobs.nightly_upkeep],
     sensors=[jobs.dead_cycles],

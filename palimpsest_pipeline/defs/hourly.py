@@ -1,9 +1,11 @@
 """Deriving a product for the cycles of an hour that lack it. One way for live runs, backfills and recorded payloads. Knows no Dagster."""
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Event
+from typing import Final
 
 import psycopg
 
@@ -12,7 +14,9 @@ from ..landing import LandingIncomplete, Manifest
 from ..storage import products
 from .pipeline import Pipeline
 
-PLATFORMS_AT_ONCE = 3
+PLATFORMS_AT_ONCE: Final = 3
+"""Half again as fast as one after the other on two cores: while Postgres writes for one platform, another one's answers are read."""
+
 Derive = Callable[[Pipeline, psycopg.Connection, Manifest], int]
 """Writes one product of one cycle inside the caller's transaction and returns the rows written."""
 
@@ -33,11 +37,26 @@ def derive_platforms(pipeline: Pipeline, hour: datetime, product: str, derive: C
     """`derive_hour` of a core product that stands platform by platform, for all of them at the same time, each on a connection of its own.
 
     A cycle counts as up to date when it is so on all platforms. What stops one platform does not stop the others; it is raised when all are done.
+    When the caller is interrupted, what is under way is finished and nothing else is begun.
     """
+    interrupted = Event()
+
+    def begun(derive: Derive) -> Derive:
+        def go(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
+            if interrupted.is_set():
+                raise CancelledError(f"cycle {manifest.cycle_id} was not begun: the run was interrupted")
+            return derive(pipeline, conn, manifest)
+
+        return go
+
     with ThreadPoolExecutor(max_workers=PLATFORMS_AT_ONCE) as pool:
         names = dict(zip(pipeline.platforms, products.of_platforms(product, pipeline.platforms), strict=True))
-        running = [pool.submit(derive_hour, pipeline, hour, "core", name, derive(platform), needs=needs) for platform, name in names.items()]
-        wait(running)
+        running = [pool.submit(derive_hour, pipeline, hour, "core", name, begun(derive(platform)), needs=needs) for platform, name in names.items()]
+        try:
+            wait(running)
+        except BaseException:
+            interrupted.set()
+            raise
     parts = [part.result() for part in running]
     cycles, waiting = ({cycle for part in parts for cycle in getattr(part, name)} for name in ("cycles", "waiting"))
     n_cycles = max(len(part.cycles) + len(part.waiting) + part.up_to_date for part in parts)

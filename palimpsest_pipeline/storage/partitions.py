@@ -47,7 +47,10 @@ class MissingPartitionError(LookupError):
     def __init__(self, days: Iterable[date]) -> None:
         self.days = tuple(sorted(set(days)))
         named = ", ".join(day.isoformat() for day in self.days)
-        super().__init__(f"no partition of the odds history for UTC day {named}: create it first with partitions.ensure")
+        super().__init__(
+            f"no partition of the odds history for UTC day {named}: materialize core/history_partitions, which makes the days ahead; for any other"
+            " day call partitions.ensure, or restore it when it was exported and dropped"
+        )
 
 
 def partition_name(table: str, day: date) -> str:

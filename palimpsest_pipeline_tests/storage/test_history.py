@@ -2,16 +2,17 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage import current, history
+from palimpsest_pipeline.storage import current, history, partitions
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline_tests.storage.history_worlds import (
     CYCLE_ID,
+    DAYS,
     INGESTED_AT,
     RESULT,
     SCORER,
@@ -203,6 +204,54 @@ def test_the_check_counts_each_market_where_present_and_history_disagree(history
     assert current.violations_current_vs_history(history_conn) == 1
     assert current.violations_current_vs_history(history_conn, [11]) == 1
     assert current.violations_current_vs_history(history_conn, [12]) == 0
+
+
+@pytest.mark.parametrize(
+    ("damage", "violations"),
+    [
+        ("update core.current_markets set odds_milli = '{1}' where {line}", 1),
+        ("update core.current_markets set changed_at = changed_at + interval '1 second' where {line}", 1),
+        ("delete from core.current_markets where {line}", 1),
+        ("delete from core.market_changes where {line} and observed_at > '2026-03-01 09:30+00'", 1),
+        ("update core.current_markets set state = 'withdrawn' where {line}", 1),
+        ("update core.current_markets set odds_milli = '{1}' where {other}", 0),
+    ],
+)
+def test_the_check_of_a_step_compares_what_its_cycles_wrote(history_conn: psycopg.Connection, damage: str, violations: int) -> None:
+    take_in(history_conn, [Said(11, at(0, 9), BOOK), Said(12, at(0, 9), BOOK)])
+    take_in(history_conn, [Said(11, at(0, 10), {**BOOK, RESULT: offered(2200, 3400, 3000)})], cycle_id=CYCLE_ID + 1)
+    assert current.check_step(history_conn, [CYCLE_ID + 1]) == current.StepChecked(n_listings=1, n_markets=1, violations=0)
+    assert current.check_step(history_conn, [CYCLE_ID]) == current.StepChecked(n_listings=1, n_markets=3, violations=0)
+    of_market = "listing_id = 11 and line_id = (select line_id from ops.market_lines where market_id = {})"
+    history_conn.execute(damage.replace("{line}", of_market.format(1)).replace("{other}", of_market.format(3)).encode())
+    assert current.check_step(history_conn, [CYCLE_ID + 1]).violations == violations
+    assert current.check_step(history_conn, [CYCLE_ID]).violations == 0
+
+
+def test_a_listing_whose_state_was_forgotten_while_its_days_are_stored_is_looked_up_in_them(history_conn: psycopg.Connection) -> None:
+    first, second = Said(11, at(0, 9), BOOK), Said(11, at(0, 10), {**BOOK, TOTAL: offered(1850, 1950)})
+    take_in(history_conn, [first])
+    history_conn.execute("delete from core.current_markets where listing_id = 11")
+    take_in(history_conn, [second])
+    assert stored(history_conn) == expected([first, second])
+
+
+def test_a_listing_that_is_forgotten_with_its_days_begins_anew(history_conn: psycopg.Connection) -> None:
+    take_in(history_conn, [Said(11, at(0, 9), BOOK), Said(12, at(1, 9), BOOK)])
+    for table in ("captures", "market_changes"):
+        history_conn.execute(f"truncate core.{partitions.partition_name(table, DAYS[0])}")
+    assert current.forget(history_conn, [11, 12]) == len(BOOK)
+    back = Said(11, at(2, 9), BOOK)
+    take_in(history_conn, [back])
+    assert stored(history_conn) == expected([Said(12, at(1, 9), BOOK), back])
+
+
+def test_an_answer_of_a_day_without_partition_is_refused_by_name(history_conn: psycopg.Connection) -> None:
+    far = datetime.now(UTC).replace(microsecond=0) + timedelta(days=40)
+    with pytest.raises(partitions.MissingPartitionError, match=f"UTC day {far:%Y-%m-%d}.*core/history_partitions") as refused:
+        take_in(history_conn, [Said(11, far, BOOK)])
+    assert refused.value.days == (far.date(),)
+    assert stored(history_conn) == expected([])
 
 
 def test_concurrent_writers_of_one_platform_wait_for_each_other(history_conn: psycopg.Connection, database_url: str) -> None:

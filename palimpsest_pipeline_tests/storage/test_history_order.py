@@ -1,14 +1,20 @@
-"""The history is a function of the answers: not of the order in which they come, nor of how often."""
+"""The history is a function of the answers: not of the order in which they come, nor of how often, nor of what fails on the way."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 import psycopg
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.storage import current, history
+from palimpsest_pipeline.storage import current, history, migrate, partitions
+from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline_tests.storage.history_worlds import (
+    CYCLE_ID,
     DAYS,
     RESULT,
     SCORER,
@@ -58,37 +64,98 @@ def stories(draw: st.DrawFn) -> tuple[list[Said], list[list[Said]]]:
     return world, [batch for batch in batches if batch]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(story=stories(), instant=st.sampled_from([*INSTANTS, at(0, 12), at(1, 12)]))
-def test_any_order_and_repetition_of_answers_gives_the_same_history(
-    history_conn: psycopg.Connection, story: tuple[list[Said], list[list[Said]]], instant: datetime
-) -> None:
-    world, batches = story
-    conn = history_conn
-    conn.rollback()
-    latest: dict[tuple[int, datetime], Said] = {}
+class Died(Exception):
+    """The process that writes, as if it had died."""
+
+
+class MortalConnection(psycopg.Connection[Any]):
+    """A connection that fails once, at the n-th time that it would talk to the server from now on (`dies_at`)."""
+
+    dies_at: int | None = None
+
+    def wait(self, *args: Any, **kwargs: Any) -> Any:
+        if self.dies_at is not None:
+            self.dies_at -= 1
+            if self.dies_at < 0:
+                self.dies_at = None
+                raise Died
+        return super().wait(*args, **kwargs)
+
+
+@pytest.fixture
+def mortal_conn(database_url: str) -> Iterator[MortalConnection]:
+    """As `history_conn`, but it can fail."""
+    migrate.upgrade(database_url)
+    database = Database(database_url)
+    with database.connect() as conn:
+        partitions.ensure(conn, DAYS)
+    with MortalConnection.connect(database.conninfo, options="-c TimeZone=UTC -c DateStyle=ISO") as conn:
+        yield conn
+        conn.rollback()
+
+
+@dataclass(frozen=True)
+class Step:
+    """Answers that are taken in, or out, at once; and how often the writer talks to the server before it dies and begins again."""
+
+    answers: list[Said]
+    removes: bool
+    dies_at: int | None
+
+
+Key = tuple[int, datetime]
+
+
+@st.composite
+def tales(draw: st.DrawFn) -> list[Step]:
+    """A story in whose course answers are also taken out again, and come back, and the writer dies."""
+    _, batches = draw(stories())
+    there: dict[Key, Said] = {}
+    steps: list[Step] = []
+    death = st.none() | st.integers(0, 60)
     for batch in batches:
-        take_in(conn, batch)
-        latest.update({(a.listing_id, a.observed_at): a for a in batch})
-        assert stored(conn) == expected(latest.values())
+        steps.append(Step(batch, False, draw(death)))
+        there.update({(a.listing_id, a.observed_at): a for a in batch})
+        if draw(st.integers(0, 2)) == 0:
+            out = draw(st.lists(st.sampled_from(list(there)), unique=True, min_size=1, max_size=4)) if there else []
+            steps.append(Step([there.pop(key) for key in out], True, draw(death)))
+    return steps
+
+
+def take_step(conn: psycopg.Connection[Any], step: Step) -> None:
+    if step.removes:
+        keys = [(a.listing_id, a.observed_at) for a in step.answers]
+        history.remove(conn, pl.DataFrame(keys, schema=ANSWER_SCHEMA, orient="row"), lock_key=1)
+    else:
+        take_in(conn, step.answers)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(tale=tales(), instant=st.sampled_from([*INSTANTS, at(0, 12), at(1, 12)]))
+def test_the_history_says_what_the_answers_say_whatever_their_order_removals_repetitions_and_crashes(
+    mortal_conn: MortalConnection, tale: list[Step], instant: datetime
+) -> None:
+    conn = mortal_conn
+    conn.rollback()
+    there: dict[Key, Said] = {}
+    for step in tale:
+        try:
+            with conn.transaction():
+                conn.dies_at = step.dies_at
+                take_step(conn, step)
+        except Died:
+            assert stored(conn) == expected(there.values()), "something half was left"
+            take_step(conn, step)
+        finally:
+            conn.dies_at = None
+        for a in step.answers:
+            if step.removes:
+                del there[a.listing_id, a.observed_at]
+            else:
+                there[a.listing_id, a.observed_at] = a
+        assert stored(conn) == expected(there.values())
         assert current.violations_current_vs_history(conn) == 0
-    assert stored(conn) == expected(world)
+        assert current.check_step(conn, [CYCLE_ID]).violations == 0
     read = history.prices_as_of(conn, instant, [11, 12, 99])
-    assert {tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in read.iter_rows()} == expected_as_of(world, instant, [11, 12])
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(story=stories(), data=st.data())
-def test_an_answer_taken_out_leaves_the_history_as_if_it_had_never_come(
-    history_conn: psycopg.Connection, story: tuple[list[Said], list[list[Said]]], data: st.DataObject
-) -> None:
-    world, batches = story
-    conn = history_conn
-    conn.rollback()
-    for batch in batches:
-        take_in(conn, batch)
-    out = data.draw(st.lists(st.sampled_from(world), unique_by=lambda a: (a.listing_id, a.observed_at)))
-    keys = pl.DataFrame({"listing_id": [a.listing_id for a in out], "observed_at": [a.observed_at for a in out]}, schema=ANSWER_SCHEMA)
-    history.remove(conn, keys, lock_key=1)
-    assert stored(conn) == expected(a for a in world if a not in out)
-    assert current.violations_current_vs_history(conn) == 0
+    found = {tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in read.iter_rows()}
+    assert found == expected_as_of(there.values(), instant, [11, 12])
