@@ -95,7 +95,10 @@ def retire(conn: psycopg.Connection[Any], archive: Archive, before: date, patien
     for day in (day for day in days if day < before):
         try:
             _retire_day(conn, archive, day, patience_s, done)
-        except (partitions.InUse, partitions.MissingPartitionError) as error:
+        except partitions.InUse as error:
+            done.kept[day] = str(error)
+            patience_s = 0.0  # whoever it is needs long: not to wait as long for every day again
+        except partitions.MissingPartitionError as error:
             done.kept[day] = str(error)
         except psycopg.errors.UndefinedTable:
             continue  # somebody else has just dropped it

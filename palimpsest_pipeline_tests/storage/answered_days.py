@@ -1,11 +1,12 @@
 """Days of the odds history with an answer or two, as cycles would have left them: rows, and the marks by which an export knows them."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 import psycopg
 
 from palimpsest_pipeline.storage import products
-from palimpsest_pipeline_tests.storage.history_worlds import RESULT, TOTAL, Said, offered, take_in
+from palimpsest_pipeline_tests.storage.history_worlds import CYCLE_ID, RESULT, TOTAL, Said, offered, take_in
 
 
 def noon(day: date, minute: int = 0) -> datetime:
@@ -17,9 +18,26 @@ def cycle_at(day: date, minute: int = 0) -> int:
     return int(f"{day:%Y%m%d}12{minute:02}00000")
 
 
-def answered(conn: psycopg.Connection, day: date, *listings: int, minute: int = 0, odds: int = 2000) -> None:
-    """Listings answered on a day in a cycle of its own, with the mark of the platform's odds. Other `odds` are another derivation of it."""
-    cycle_id = cycle_at(day, minute)
-    take_in(conn, [Said(listing, noon(day, minute), {RESULT: offered(odds, 3000), TOTAL: offered(1900)}) for listing in listings], cycle_id=cycle_id)
-    versions = {"landing_digest": f"{cycle_id} {odds}", "parser_version": "1", "mapping_version": "1"}
+def said(day: date, *listings: int, minute: int = 0, odds: int = 2000) -> list[Said]:
+    """An answer of each of the listings."""
+    return [Said(listing, noon(day, minute), {RESULT: offered(odds, 3000), TOTAL: offered(1900)}) for listing in listings]
+
+
+def mark(conn: psycopg.Connection, cycle_id: int, derivation: int) -> None:
+    """The platform's odds of the cycle stand. Another `derivation` is from other content."""
+    versions = {"landing_digest": f"{cycle_id} {derivation}", "parser_version": "1", "mapping_version": "1"}
     products.mark(conn, "core", "odds_snapshots/betpawa", cycle_id, **versions, n_rows=1)
+
+
+def answered(conn: psycopg.Connection, day: date, *listings: int, minute: int = 0, odds: int = 2000) -> None:
+    """Listings answered on a day in a cycle of its own, with its mark. Other `odds` are another derivation of it."""
+    take_in(conn, said(day, *listings, minute=minute, odds=odds), cycle_id=cycle_at(day, minute))
+    mark(conn, cycle_at(day, minute), odds)
+
+
+def answered_together(conn: psycopg.Connection, answers: Sequence[Said]) -> None:
+    """Answers of many days taken in at once, then each given to the cycle of its day: as if `answered` day by day, and quicker."""
+    take_in(conn, answers)
+    conn.execute("update core.captures set cycle_id = to_char(observed_at, 'YYYYMMDDHH24MI00000')::bigint where cycle_id = %s", [CYCLE_ID])
+    for day in {a.observed_at.date() for a in answers}:
+        mark(conn, cycle_at(day), 0)

@@ -20,7 +20,7 @@ from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.layers import Layers
 from palimpsest_pipeline_tests.fixtures.postgres import PREFIX
 from palimpsest_pipeline_tests.storage import layer_worlds
-from palimpsest_pipeline_tests.storage.answered_days import answered
+from palimpsest_pipeline_tests.storage.answered_days import answered, answered_together, said
 
 FIRST = date(2025, 3, 1)
 YEAR = [FIRST + timedelta(days=n) for n in range(365)]
@@ -28,6 +28,7 @@ HOT = YEAR[-8:]
 UNEXPORTED = [YEAR[40], YEAR[200], YEAR[-9]]
 CHANGED = [YEAR[90], YEAR[300]]
 UNUSED = [YEAR[10], YEAR[250]]
+DAYS_AT_ONCE = 40
 EXPORTED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 ASKED = [datetime.combine(day, time(12, 20), UTC) for day in (YEAR[0], YEAR[100], CHANGED[0], UNEXPORTED[1], YEAR[-30], YEAR[-1])]
 ORPHANS_SQL = r"""
@@ -69,10 +70,11 @@ def server() -> Iterator[EmbeddedPostgres]:
 def write_year(conn: psycopg.Connection) -> None:
     """Each day two of six listings that stay, and one that is gone after three days."""
     layer_worlds.name(conn)
-    for n, day in enumerate(YEAR):
-        partitions.ensure(conn, [day])
-        if day not in UNUSED:
-            answered(conn, day, 1 + n % 6, 1 + (n + 1) % 6, 1000 + n // 3, odds=2000 + n)
+    for start in range(0, len(YEAR), DAYS_AT_ONCE):
+        days = YEAR[start : start + DAYS_AT_ONCE]
+        partitions.ensure(conn, days)
+        used = [(n, day) for n, day in enumerate(days, start) if day not in UNUSED]
+        answered_together(conn, [a for n, day in used for a in said(day, 1 + n % 6, 1 + (n + 1) % 6, 1000 + n // 3, odds=2000 + n)])
         conn.commit()
 
 
