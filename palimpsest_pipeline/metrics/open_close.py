@@ -151,7 +151,6 @@ def _market_rows(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.Data
         .select(
             "line", "listing_id", "outcome", "state", "off_mask", "odds_milli", at="observed_at", early=pl.col("observed_at") < pl.col("kickoff_at")
         )
-        .unique(["line", "at"])
         .join(answers.select("listing_id", "at", "next_keyframe_at", answer=pl.lit(value=True)), on=["listing_id", "at"], how="left")
         .sort("line", "at")
     )
@@ -159,6 +158,7 @@ def _market_rows(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.Data
     if strangers.height:
         listing_id, at = strangers.select("listing_id", "at").row(0)
         raise ValueError(f"{strangers.height} changes have no answer among the looks, first of listing {listing_id} at {at}: give all its answers")
+    # A row that is there twice ends where it begins the first time, which changes nothing.
     follows = (pl.col("line") == pl.col("line").shift(-1)) & pl.col("early").shift(-1)
     until = pl.min_horizontal(pl.when(follows).then(pl.col("at").shift(-1)), "next_keyframe_at")
     return lines, rows.select(pl.row_index("row"), "line", "at", "early", "outcome", "state", "off_mask", "odds_milli", until=until)

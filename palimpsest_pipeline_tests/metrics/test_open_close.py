@@ -185,6 +185,12 @@ def test_what_was_known_after_the_last_price(example: str) -> None:
     assert row["close_odds"] == 2.5
 
 
+def test_a_price_that_came_back_stands_since_it_came_back() -> None:
+    row = one(answered(1, at(5, 17), ANN), answered(2, at(5, 17, 20), {}), answered(3, at(5, 17, 40), ANN), answered(4, at(5, 17, 58), ANN))
+    assert (row["open_observed_at"], row["close_observed_at"], row["close_last_confirmed_at"]) == (at(5, 17), at(5, 17, 40), at(5, 17, 58))
+    assert (row["n_changes"], row["min_odds"], row["max_odds"]) == (2, 2.5, 2.5)
+
+
 def test_an_outcome_that_its_market_goes_on_without_is_withdrawn_and_one_held_off_is_suspended() -> None:
     before, after = {RESULT: priced(2000, 3400, 3600)}, {RESULT: priced(None, 3300, 3600, off=0b100)}
     rows = closed(Life([answered(1, at(5, 17), before), answered(2, at(5, 17, 58), after)], {1: [(at(1, 0), KICKOFF)]}))
