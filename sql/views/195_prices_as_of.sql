@@ -24,35 +24,40 @@ declare
     oldest text;
 begin
     return query
+    with stands as materialized (
+        select e.platform, f.sr_id, f.home_team, f.away_team, c.observed_at as confirmed_at, m.*, l.*
+        from core.event_listings e
+        join core.fixtures f on f.sr_id = e.fixture_sr_id
+        cross join lateral (
+            select a.observed_at from core.captures a
+            where a.listing_id = e.listing_id and a.observed_at >= day_at and a.observed_at <= at
+            order by a.observed_at desc
+            limit 1
+        ) c
+        cross join lateral (
+            select distinct on (h.line_id) h.line_id, h.observed_at, h.state, h.off_mask, h.odds_milli
+            from core.market_changes h
+            where h.listing_id = e.listing_id and h.observed_at >= day_at and h.observed_at <= at
+            order by h.line_id, h.observed_at desc
+        ) m
+        -- Behind an offset each line is looked up by its number; else all lines might be read, and there are very many.
+        cross join lateral (select n.market_id, n.specifier, n.outcome from ops.market_lines n where n.line_id = m.line_id offset 0) l
+        where e.is_primary
+            and (fixture is null or e.fixture_sr_id = fixture)
+            and (tournament is null or f.tournament_key = tournament)
+    )
     select
-        e.platform::text, e.fixture_sr_id, f.home_team, f.away_team, k.market_key, l.specifier,
-        case when l.outcome = '' then o.outcome_key else l.outcome end,
+        s.platform::text, s.sr_id, s.home_team, s.away_team, k.market_key, s.specifier,
+        case when s.outcome = '' then o.outcome_key else s.outcome end,
         round(p.odds_milli / 1000.0, 3),
-        m.state::text,
-        p.odds_milli is not null and m.state = 'offered' and (coalesce(m.off_mask, 0) >> (p.ordinal - 1)::integer) & 1 = 0,
-        m.observed_at,
-        c.observed_at
-    from core.event_listings e
-    join core.fixtures f on f.sr_id = e.fixture_sr_id
-    cross join lateral (
-        select a.observed_at from core.captures a
-        where a.listing_id = e.listing_id and a.observed_at >= day_at and a.observed_at <= at
-        order by a.observed_at desc
-        limit 1
-    ) c
-    cross join lateral (
-        select distinct on (h.line_id) h.line_id, h.observed_at, h.state, h.off_mask, h.odds_milli
-        from core.market_changes h
-        where h.listing_id = e.listing_id and h.observed_at >= day_at and h.observed_at <= at
-        order by h.line_id, h.observed_at desc
-    ) m
-    join ops.market_lines l using (line_id)
+        s.state::text,
+        p.odds_milli is not null and s.state = 'offered' and (coalesce(s.off_mask, 0) >> (p.ordinal - 1)::integer) & 1 = 0,
+        s.observed_at,
+        s.confirmed_at
+    from stands s
     join core.markets k using (market_id)
-    cross join lateral unnest(m.odds_milli) with ordinality as p (odds_milli, ordinal)
-    left join core.market_outcomes o on o.market_id = l.market_id and o.ordinal = p.ordinal
-    where e.is_primary
-        and (fixture is null or e.fixture_sr_id = fixture)
-        and (tournament is null or f.tournament_key = tournament);
+    cross join lateral unnest(s.odds_milli) with ordinality as p (odds_milli, ordinal)
+    left join core.market_outcomes o on o.market_id = s.market_id and o.ordinal = p.ordinal;
     -- Rows prove that the day was there while it was read. Without rows it may have gone, or just be going.
     if not found and to_regclass('core.captures_' || day_name) is null then
         select min(right(c.relname, 8)) into oldest
@@ -64,7 +69,7 @@ begin
         ) then
             raise exception 'prices of % are no longer in Postgres', to_char(at at time zone 'UTC', 'YYYY-MM-DD')
                 using errcode = 'undefined_table',
-                    detail = format('The oldest day here is %s.', to_date(oldest, 'YYYYMMDD')),
+                    detail = 'The oldest day here is ' || to_char(to_date(oldest, 'YYYYMMDD'), 'YYYY-MM-DD') || '.',
                     hint = 'Older days are in the export (setting export_url): `palimpsest prices` and Layers read both, DuckDB and Polars read the Parquet.';
         end if;
     end if;
