@@ -1,0 +1,52 @@
+create view palimpsest.availability as
+select
+    t.sr_id,
+    f.home_team,
+    f.away_team,
+    f.tournament_name as tournament,
+    f.country,
+    f.effective_kickoff as kickoff,
+    t.platform,
+    t.market_key,
+    t.specifier,
+    t.state,
+    t.valid_from,
+    t.valid_to,
+    t.minutes_to_kickoff_at_start,
+    t.n_outcomes_active,
+    t.n_outcomes,
+    t.n_confirmations,
+    t.last_confirmed_at,
+    t.first_cycle,
+    t.last_cycle,
+    t.reason_detail,
+    t.kickoff_date,
+    t.as_of,
+    t.mapping_version
+from mart.availability_interval t
+left join core.fixtures f using (sr_id);
+
+comment on view palimpsest.availability is 'What each platform offered of each market of a fixture, from when to when; market_key ''*'' is the listing as a whole.';
+comment on column palimpsest.availability.sr_id is 'SportRadar id.';
+comment on column palimpsest.availability.home_team is 'Home side of the chosen claim.';
+comment on column palimpsest.availability.away_team is 'Away side of the chosen claim.';
+comment on column palimpsest.availability.tournament is 'Tournament name of the chosen claim.';
+comment on column palimpsest.availability.country is 'Country of the chosen claim.';
+comment on column palimpsest.availability.kickoff is 'Effective kickoff; null when nobody lists the fixture any more.';
+comment on column palimpsest.availability.platform is 'Platform.';
+comment on column palimpsest.availability.market_key is 'Market of the vocabulary; ''*'' for the listing as a whole.';
+comment on column palimpsest.availability.specifier is 'Canonical specifier; '''' when the market has none.';
+comment on column palimpsest.availability.state is 'What it was, or why nothing is known.';
+comment on column palimpsest.availability.valid_from is 'Since when: the answer or discovery that shows it, the kickoff, or when the last look grew too old.';
+comment on column palimpsest.availability.valid_to is 'Until when, not included: valid_from of the next interval; null: it still holds.';
+comment on column palimpsest.availability.minutes_to_kickoff_at_start is 'From valid_from to the effective kickoff, minutes; negative after it.';
+comment on column palimpsest.availability.n_outcomes_active is 'Outcomes that could be backed at its begin; null when not observed, and for the listing.';
+comment on column palimpsest.availability.n_outcomes is 'Outcomes listed at its begin; null when not observed, and for the listing.';
+comment on column palimpsest.availability.n_confirmations is 'Looks that showed it so, the first included.';
+comment on column palimpsest.availability.last_confirmed_at is 'Last look that showed it so; null without one.';
+comment on column palimpsest.availability.first_cycle is 'Cycle that showed it first; null when no cycle did (kickoff, silence).';
+comment on column palimpsest.availability.last_cycle is 'Last cycle that confirmed it; null like first_cycle.';
+comment on column palimpsest.availability.reason_detail is 'Why nothing is known, or why it ended, in words; '''' when an answer says it.';
+comment on column palimpsest.availability.kickoff_date is 'UTC date of the effective kickoff.';
+comment on column palimpsest.availability.as_of is 'Latest cycle it rests on: nothing later was known.';
+comment on column palimpsest.availability.mapping_version is 'Version of the market vocabulary.';
