@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 
 import palimpsest_pipeline
-from palimpsest_pipeline.storage import migrate, reference
+from palimpsest_pipeline.storage import migrate, partitions, reference
 from palimpsest_pipeline.storage.database import Database, DatabaseUrlError, normalise_url
 
 REPOSITORY = Path(palimpsest_pipeline.__file__).parents[1]
@@ -88,6 +89,75 @@ def test_an_upgrade_forgets_the_old_ledger_which_replay_writes_anew_and_keeps_th
         assert conn.execute("select market_key, family from core.markets").fetchall() == [("match_result", "result")]
         assert conn.execute("select count(*) from core.unmapped_markets").fetchone() == (0,)
         assert conn.execute("select product from core.cycle_products").fetchall() == [("tournaments",)]
+
+
+HISTORY = """
+    create table core.market_changes_20260501 partition of core.market_changes for values from ('2026-05-01Z') to ('2026-05-02Z');
+    create table core.market_changes_20260502 partition of core.market_changes for values from ('2026-05-02Z') to ('2026-05-03Z');
+    insert into core.market_changes (listing_id, observed_at, market_id, specifier, outcome, state, off_mask, odds_milli, keyframe) values
+        (1, '2026-05-01 09:00Z', 1, '', '', 'offered', 0, '{2100,null,3000}', true),
+        (1, '2026-05-01 09:00Z', 2, 'total=2.5', '', 'suspended', 3, '{1800,2000}', true),
+        (1, '2026-05-01 10:00Z', 2, 'total=2.5', '', 'withdrawn', 0, '{null,null}', false),
+        (2, '2026-05-02 09:00Z', 3, '', 'O''Neil, "Al"', 'no_price', 0, '{null}', true);
+    insert into core.current_markets (listing_id, market_id, specifier, outcome, changed_at, off_mask, state, odds_milli) values
+        (1, 1, '', '', '2026-05-01 09:00Z', 0, 'offered', '{2100,null,3000}'),
+        (1, 2, 'total=2.5', '', '2026-05-01 10:00Z', 0, 'withdrawn', '{null,null}'),
+        (2, 3, '', 'O''Neil, "Al"', '2026-05-02 09:00Z', 0, 'no_price', '{null}');
+    insert into core.cycle_products values
+        (1, 'tournaments', 'digest', '1', '1', 5, '2026-05-01Z'), (1, 'odds_snapshots', 'digest', '1', '1', 4, '2026-05-01Z');
+"""
+FACTS = """
+    select 'history', m.tableoid::regclass::text, listing_id, observed_at, market_id, specifier, outcome, state::text, coalesce(off_mask, 0),
+        odds_milli, keyframe
+    from core.market_changes m {lines}
+    union all
+    select 'present', null, listing_id, changed_at, market_id, specifier, outcome, state::text, coalesce(off_mask, 0), odds_milli, null
+    from core.current_markets {lines}
+    order by 1, 2, 3, 4, 5
+"""
+NUMBERED = FACTS.format(lines="join ops.market_lines using (line_id)").encode()
+MARKS = "select product, landing_digest, parser_version, mapping_version from core.cycle_products order by 1"
+
+
+def test_the_odds_history_says_the_same_after_its_markets_are_numbered_and_when_they_are_named_again(database_url: str) -> None:
+    migrate.upgrade(database_url, "0007")
+    with Database(database_url).connect() as conn:
+        conn.execute(HISTORY)
+        before, marks = conn.execute(FACTS.format(lines="").encode()).fetchall(), conn.execute(MARKS).fetchall()
+    assert len(before) == 7
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+    with Database(database_url).connect() as conn:
+        assert conn.execute(NUMBERED).fetchall() == before
+        platforms = [f"odds_snapshots/{p}" for p in ("bet9ja", "betpawa", "sportybet")]
+        assert conn.execute(MARKS).fetchall() == [(product, "digest", "1", "1") for product in (*platforms, "tournaments")]
+        assert partitions.ensure(conn, [date(2026, 5, 1), date(2026, 5, 3)]) == [
+            "captures_20260501",
+            "captures_20260503",
+            "market_changes_20260503",
+        ]
+        assert conn.execute("select count(*) from ops.market_lines").fetchone() == (3,)
+    migrate.downgrade(database_url, "0007")
+    with Database(database_url).connect() as conn:
+        assert conn.execute(FACTS.format(lines="").encode()).fetchall() == before
+        assert conn.execute(MARKS).fetchall() == marks
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+    with Database(database_url).connect() as conn:
+        assert conn.execute(NUMBERED).fetchall() == before
+
+
+def test_a_cycle_whose_odds_stand_on_some_platforms_only_is_due_after_a_downgrade(database_url: str) -> None:
+    migrate.upgrade(database_url)
+    with Database(database_url).connect() as conn:
+        for cycle, platforms in ((1, ("betpawa", "bet9ja")), (2, ("betpawa", "bet9ja", "sportybet"))):
+            for platform in platforms:
+                conn.execute(
+                    "insert into core.cycle_products values (%s, %s, 'digest', '1', '1', 4, '2026-05-01Z')", [cycle, f"odds_snapshots/{platform}"]
+                )
+    migrate.downgrade(database_url, "0007")
+    with Database(database_url).connect() as conn:
+        assert conn.execute("select cycle_id, product, n_rows from core.cycle_products").fetchall() == [(2, "odds_snapshots", 12)]
 
 
 LEDGER = """
