@@ -1,5 +1,6 @@
 """What run quality is counted from, per cycle: sightings, captures, and how many answers earlier cycles fetched. Reads only."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -32,6 +33,24 @@ MEDIANS_SQL: Final = """
     from earlier where nth <= %s group by platform, stage
 """
 
+MEASURED_SQL: Final = """
+    select late.cycle_id
+    from core.cycles this
+    join core.cycles late on late.scope = this.scope and late.cycle_id > this.cycle_id
+    join mart.cycle_products p on p.cycle_id = late.cycle_id and p.product = 'run_quality'
+    where this.cycle_id = %(cycle_id)s and exists (
+        select from unnest(%(platforms)s::text[], %(stages)s::text[]) as part (platform, stage)
+        where %(trailing)s > (
+            select count(*)
+            from core.cycles e
+            join ops.scrape_batches b on b.cycle_id = e.cycle_id and b.status in ('completed', 'partial')
+            join mart.run_quality q on q.cycle_id = e.cycle_id and q.completeness = 'complete'
+            where e.scope = this.scope and e.cycle_id > this.cycle_id and e.cycle_id < late.cycle_id
+                and q.platform = part.platform and q.stage = part.stage
+        )
+    )
+"""
+
 
 def discovered(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Per platform, what discovery showed in the cycle: `n_matches`, and `n_listings` of any kind."""
@@ -47,3 +66,9 @@ def fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Per platform and stage, the median of `fetched` over earlier cycles of the same scope: of those that came to their own end and were complete
     in this stage, so that a bad hour does not become the measure. Imported cycles, which the ledger does not hold, are no measure."""
     return read_frame(conn, MEDIANS_SQL, [cycle_id, TRAILING_CYCLES], {"platform": pl.String, "stage": pl.String, "fetched_median": pl.Float64})
+
+
+def measured_by(conn: psycopg.Connection, cycle_id: int, parts: Sequence[tuple[str, str]]) -> list[int]:
+    """Later cycles whose quality is derived and whose median of one of the `parts` (platform, stage) takes this cycle's count in, or would."""
+    params = {"cycle_id": cycle_id, "platforms": [p for p, _ in parts], "stages": [s for _, s in parts], "trailing": TRAILING_CYCLES}
+    return [late for (late,) in conn.execute(MEASURED_SQL, params).fetchall()]

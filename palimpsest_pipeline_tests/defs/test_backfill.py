@@ -26,7 +26,7 @@ from palimpsest_pipeline_tests.fixtures.landed import land_hours
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 from palimpsest_pipeline_tests.fixtures.vocabularies import without
 
-HOURS = 5
+HOURS = 4
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def due_keys(hours: list[Hour]) -> dict[str, set[Why]]:
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Every test leaves it as it was: all hours derived."""
     epoch = datetime.now(UTC) - timedelta(hours=HOURS + 1)
-    with SimulatorProcess(12, 5, epoch=epoch) as simulator, pipelines(postgres, tmp_path_factory.mktemp("backfill")) as make:
+    with SimulatorProcess(10, 5, epoch=epoch) as simulator, pipelines(postgres, tmp_path_factory.mktemp("backfill")) as make:
         pipeline = land_hours(make, simulator, HOURS)
         hours = sorted({m.partition_hour for m in pipeline.landing.cycles()})
         assert len(hours) == HOURS
@@ -128,6 +128,7 @@ def test_hours_that_stand_are_left_alone_without_a_run(world: World):
     assert marks(world.pipeline) == before
 
 
+@pytest.mark.slow
 def test_hours_in_any_order_come_to_the_same(world: World):
     drop_derived(world.pipeline)
     hours = world.hours
@@ -156,11 +157,14 @@ def test_an_hour_whose_landing_is_gone_is_refused_and_named_and_its_rows_stay(wo
     assert not report.whole
     assert not report.nothing
     after = marks(world.pipeline)
-    assert {mark for mark in before if before[mark] == after.get(mark)} == {mark for mark in before if mark[1] == lost_hour}
-    assert world.again().done == [key for key in world.keys if key != hour_key(lost_hour)], "back to this parser: that hour has never left it"
+    untouched = {mark for mark in before if before[mark] == after.get(mark)}
+    assert {mark[1] for mark in untouched} == {lost_hour}
+    assert {mark[-1] for mark in before if mark[1] == lost_hour and mark not in untouched} <= {"coverage"}, "it rests on earlier hours too"
+    assert world.again().whole, "back to this parser"
     assert content_hashes(world.pipeline) == world.content
 
 
+@pytest.mark.slow
 def test_an_hour_that_only_the_ledger_knows_is_refused_too(world: World):
     drop_derived(world.pipeline)
     with world.moved_away(world.folder(world.hours[1])):
@@ -181,16 +185,17 @@ def test_gone_cycles_whose_rows_stand_are_refused_but_not_stale(world: World):
 
 def test_an_hour_that_lacks_segments_is_refused_and_the_others_are_derived(world: World):
     drop_derived(world.pipeline)
-    segment = next(world.folder(world.hours[3]).glob("**/platform=betpawa/*.parquet"))
+    segment = next(world.folder(world.hours[2]).glob("**/platform=betpawa/*.parquet"))
     with world.moved_away(segment):
         report = world.again()
-    assert list(report.refused) == [world.keys[3]]
-    assert segment.name in report.refused[world.keys[3]]
-    assert report.done == [key for key in world.keys if key != world.keys[3]]
-    assert world.again().done == world.keys[3:], "and the marts after it, which carry what it discovered"
+    assert list(report.refused) == [world.keys[2]]
+    assert segment.name in report.refused[world.keys[2]]
+    assert report.done == [key for key in world.keys if key != world.keys[2]]
+    assert world.again().done == world.keys[2:], "and the marts after it, which carry what it discovered"
     assert content_hashes(world.pipeline) == world.content
 
 
+@pytest.mark.slow
 def test_a_failure_is_that_hours_alone_and_only_that_hour_is_tried_again(world: World):
     drop_derived(world.pipeline)
     segment = next(world.folder(world.hours[-2]).glob("**/platform=betpawa/*.parquet"))
@@ -215,10 +220,11 @@ def test_nothing_that_could_be_done_is_said(world: World):
     assert world.keys[0] in report.trouble()
 
 
+@pytest.mark.slow
 def test_another_vocabulary_makes_exactly_what_rests_on_the_old_one_stale(world: World, tmp_path: Path):
     assert plan_is_empty(world)
     edited = world.other(vocabulary=without({"total_goals"}, tmp_path / "vocabulary"))
-    assert due_keys(plan(edited)) == dict.fromkeys(world.keys, {Why.MAPPING})
+    assert due_keys(plan(edited)) == {key: {Why.MAPPING} for key in world.keys}
     assert world.again(edited, first=world.hours[1], last=world.hours[1]).done == [world.keys[1]]
     found = {hour.key: {product.stage for product in hour.due} for hour in plan(edited)}
     assert found[world.keys[1]] == set(), "what was derived with the edit stands"

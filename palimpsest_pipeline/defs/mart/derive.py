@@ -31,6 +31,8 @@ COVERAGE_SCOPES: Final = (Scope.FULL, Scope.RECORDED)
 COVERAGE: Final = "coverage"
 """The product that the three coverage tables are, as it is marked."""
 
+RUN_QUALITY: Final = "run_quality"
+
 COVERAGE_TABLES: Final = ("coverage_fixture", "coverage_tournament", "match_rate_platform")
 
 
@@ -86,8 +88,12 @@ def _completeness(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manife
 
 
 def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """How complete and how fast each stage of each platform's part was, from the landing and from what core stored."""
+    """How complete and how fast each stage of each platform's part was, from the landing and from what core stored.
+
+    Later cycles that are measured by what this one fetched are due again when that is another number now.
+    """
     cycle_id = manifest.cycle_id
+    before = marts.read(conn, "mart.run_quality", cycle_id)
     frame = run_quality(
         pipeline.landing.read(manifest, columns=list(ANSWERS)),
         manifests=marts.read(conn, "core.discovery_manifest", cycle_id),
@@ -99,7 +105,11 @@ def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
         scope=manifest.scope,
         platforms=pipeline.platforms,
     )
-    return marts.replace(conn, "mart.run_quality", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)))
+    written = marts.replace(conn, "mart.run_quality", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)))
+    said = [set(rows.select("platform", "stage", "completeness", "fetched").iter_rows()) for rows in (before, frame)]
+    if parts := sorted({(platform, stage) for platform, stage, *_ in said[0] ^ said[1]}):
+        products.unmark(conn, "mart", RUN_QUALITY, quality.measured_by(conn, cycle_id, parts))
+    return written
 
 
 def derive_mapping_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:

@@ -3,13 +3,14 @@
 What core stores does not depend on the order of ingestion. A mart's cycle carries what earlier ones discovered, so marts are derived in order.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 from rich.console import Console
 
+from ...domain.instants import hour_key
 from ..launch import end_dead_runs
 from ..mart.life import rebuild_dirty
 from ..pipeline import Pipeline
@@ -86,48 +87,47 @@ def backfill(
             report.refused[hour.key] = "; ".join(gone.sentence for gone in cycles)
         elif not hour.landed:
             report.empty.append(hour.key)
-        elif not hour.due:
-            report.up_to_date.append(hour.key)
     to_do = [hour for hour in hours if hour.can_be_derived]
     end_dead_runs(instance)
     with Meter(pipeline, to_do, console) as meter:
         for key, reason in report.refused.items():
             meter.say(f"{key}: {reason}")
         try:
-            _derive(pipeline, instance, hours, to_do, report, jobs, meter.say)
+            for outcome in _derived(pipeline, instance, hours, jobs):
+                key = hour_key(outcome.hour)
+                if outcome.error is None:
+                    report.done.append(key)
+                elif key not in report.failed:
+                    report.failed[key] = outcome.error
+                    meter.say(f"{key}: {outcome.error}")
             report.failed_dates = rebuild_dirty(pipeline, instance, meter.say)
         finally:
             end_dead_runs(instance)
-    report.done = [hour.key for hour in to_do if hour.key not in report.failed]
+    report.done = sorted(set(report.done) - report.failed.keys())
+    said = {*report.empty, *report.refused, *report.done, *report.failed}
+    report.up_to_date = [hour.key for hour in hours if hour.key not in said]
     if report.done:
         report.due_later = [hour.key for hour in plan(pipeline, hours[-1].at + HOUR) if hour.can_be_derived]
     return report
 
 
-def _derive(
-    pipeline: Pipeline,
-    instance: dg.DagsterInstance,
-    hours: list[Hour],
-    to_do: list[Hour],
-    report: Report,
-    jobs: int,
-    say: Callable[[str], None],
-) -> None:
-    def note(outcomes: Iterable[Outcome]) -> None:
-        for outcome in outcomes:
-            if outcome.error is not None:
-                key = next(hour.key for hour in to_do if hour.at == outcome.hour)
-                report.failed[key] = outcome.error
-                say(f"{key}: {outcome.error}")
-
-    core = [hour.at for hour in to_do if any(product.stage == "core" for product in hour.due)]
-    most = min(HOURS_PER_RUN, -(-len(core) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else HOURS_PER_RUN
-    cut = spans("core", core, max(most, 1))
+def _derived(pipeline: Pipeline, instance: dg.DagsterInstance, hours: list[Hour], jobs: int) -> Iterator[Outcome]:
+    """Core of what is due, then the marts of what has not failed; the outcome of each hour of each."""
+    core = [hour.at for hour in hours if hour.can_be_derived and any(product.stage == "core" for product in hour.due)]
+    cut = spans("core", core, min(HOURS_PER_RUN, -(-len(core) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else HOURS_PER_RUN)
     jobs = min(jobs, len(cut))
-    note(run_spans(pipeline.settings, cut, jobs) if jobs > 1 else (outcome for span in cut for outcome in run_span(instance, pipeline, span)))
-    left = [hour for hour in hours if hour.landed and not hour.torn and hour.key not in report.failed]
-    for span in _marts(pipeline, left):
-        note(run_span(instance, pipeline, span))
+    failed = set()
+    for outcome in run_spans(pipeline.settings, cut, jobs) if jobs > 1 else _one_by_one(pipeline, instance, cut):
+        if outcome.error is not None:
+            failed.add(outcome.hour)
+        yield outcome
+    left = [hour for hour in hours if hour.landed and not hour.torn and hour.at not in failed]
+    yield from _one_by_one(pipeline, instance, _marts(pipeline, left))
+
+
+def _one_by_one(pipeline: Pipeline, instance: dg.DagsterInstance, cut: Iterable[Span]) -> Iterator[Outcome]:
+    for span in cut:
+        yield from run_span(instance, pipeline, span)
 
 
 def _marts(pipeline: Pipeline, hours: list[Hour]) -> Iterator[Span]:

@@ -40,7 +40,7 @@ class Outcome:
 
 def spans(stage: Schema, hours: Sequence[datetime], most: int = HOURS_PER_RUN) -> list[Span]:
     """Hours in order cut where one is left out, and into pieces of equal size that hold at most so many."""
-    stretches: list[list[datetime]] = [[hours[0]]] if hours else []
+    stretches = [[hours[0]]] if hours else []
     for before, hour in pairwise(hours):
         if hour - before != HOUR:
             stretches.append([])
