@@ -15,7 +15,7 @@ from . import catalogue, dimensions, opening
 from .catalogue import ExportedDay, captures_file, odds_file
 from .checksums import CAPTURES_TABLE, CHANGES_TABLE, CHECKSUMS, DAY_AND_LISTINGS, Table, digest, in_frame, in_postgres, of_day, selected
 from .errors import ArchiveError, ExportMismatch
-from .reading import captures_in, changes_in, last_numbers, ranges, weights_of
+from .reading import captures_in, changes_in, last_numbers, ranges
 from .shapes import NUMBERS, ODDS_FILE, Schema, numbered, odds_rows
 from .store import Store
 from .version import day_version
@@ -25,7 +25,10 @@ DAY_LOCK: Final = 7_018
 ROW_GROUP_ROWS: Final = 100_000
 """Few enough for a listing's rows to be found without reading much else, enough to compress well."""
 ZSTD_LEVEL: Final = 9
-ALL_LISTINGS: Final = (-(2**31), 2**31 - 1)
+WEIGHTS_SQL: Final = """
+select listing_id, sum(n_changed) as n from core.captures
+where observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::timestamptz group by 1
+"""
 
 
 def export_day(conn: psycopg.Connection[Any], store: Store, day: date, before: ExportedDay | None, exported_at: datetime) -> ExportedDay:
@@ -80,10 +83,10 @@ def read_rows(conn: psycopg.Connection[Any], table: Table, day: date, first: int
 
 def _write(conn: psycopg.Connection[Any], store: Store, day: date, workspace: Path, version: str, exported_at: datetime) -> ExportedDay:
     """Both files in the workspace, and the entry that speaks of them. Raises ExportMismatch when they do not say what Postgres says."""
-    captures = numbered(read_rows(conn, CAPTURES_TABLE, day, *ALL_LISTINGS), last_numbers(store, day))
+    parts = ranges(read_frame(conn, WEIGHTS_SQL, of_day(day), {"listing_id": pl.Int32, "n": pl.Int64}))
+    captures = numbered(pl.concat(read_rows(conn, CAPTURES_TABLE, day, *part) for part in parts), last_numbers(store, day))
     files = {file: workspace / Path(file).name for file in (captures_file(day), odds_file(day))}
     captures.write_parquet(files[captures_file(day)], compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS)
-    parts = ranges(weights_of(captures))
     numbers = captures.select(list(NUMBERS))
     del captures
 
@@ -133,11 +136,13 @@ def _verify(
         n_prices += int(chunk["odds_milli"].explode(empty_as_null=False, keep_nulls=False).count())
         filed.append(in_frame(CHANGES_TABLE, chunk))
     changes = pl.concat(filed)
-    answers = pl.concat(in_frame(CAPTURES_TABLE, chunk) for chunk in captures_in(captures, odds))
-    stored = pl.concat(in_postgres(conn, CHANGES_TABLE, day, first, last) for first, last in parts)
+    answers = pl.concat(
+        in_frame(CAPTURES_TABLE, rows) for part in parts for rows in captures_in(captures.filter(pl.col("listing_id").is_between(*part)), odds)
+    )
+    stored, confirmed = (pl.concat(in_postgres(conn, table, day, *part) for part in parts) for table in (CHANGES_TABLE, CAPTURES_TABLE))
     differing = {
         listing
-        for ours, theirs in ((changes, stored), (answers, in_postgres(conn, CAPTURES_TABLE, day, *ALL_LISTINGS)))
+        for ours, theirs in ((changes, stored), (answers, confirmed))
         for one, other in ((ours, theirs), (theirs, ours))
         for listing in one.join(other, on=list(CHECKSUMS), how="anti")["listing_id"]
     }

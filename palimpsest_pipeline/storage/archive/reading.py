@@ -14,7 +14,7 @@ from .errors import ArchiveDamaged, ArchiveError
 from .shapes import CAPTURE_SCHEMA, NUMBERS, change_rows_of
 from .store import Store
 
-CHUNK_ROWS: Final = 200_000
+CHUNK_ROWS: Final = 100_000
 """Rows of market_changes that are in memory together, besides the answers of a day."""
 SWITCH_S: Final = {True: 2.0, False: 30.0}
 """How long an export may take to put a day's files in place, one after the other: by whether the store is local."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 import psycopg
@@ -12,9 +12,10 @@ from ..frames import copy_rows
 from .catalogue import ExportedDay
 from .checksums import CAPTURES_TABLE, CHANGES_TABLE, Table, digest, in_postgres
 from .errors import ArchiveDamaged
-from .export import ALL_LISTINGS, DAY_LOCK
+from .export import DAY_LOCK
 
-TABLES = (CAPTURES_TABLE, CHANGES_TABLE)
+TABLES: Final = (CAPTURES_TABLE, CHANGES_TABLE)
+ALL_LISTINGS: Final = (-(2**31), 2**31 - 1)
 
 
 def lock_day(conn: psycopg.Connection[Any], day: date) -> None:

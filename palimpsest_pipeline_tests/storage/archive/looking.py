@@ -13,14 +13,19 @@ COUNT = "select count(*), count(distinct observed_at) filter (where listing_id =
 
 def main(root: str, day: date) -> None:
     done = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
+
+    def wait() -> None:
+        sys.stdin.read()
+        done.set()
+
+    threading.Thread(target=wait, daemon=True).start()
     archive = Archive(root)
     asked = duckdb.connect()
     with open(f"{root}/open.sql") as views:  # noqa: PTH123
         asked.execute(views.read())
     while not done.is_set():
         rows = archive.changes([day]).collect()
-        print("rows", rows.height, rows["observed_at"].min().isoformat(), flush=True)
+        print("rows", rows.height, rows["observed_at"].sort()[0].isoformat(), flush=True)
         try:
             print("odds", *asked.execute(COUNT, {"day": day}).fetchall()[0], flush=True)
         except duckdb.Error:  # it opens a file twice for one question: what is replaced in between is an error, and no answer
