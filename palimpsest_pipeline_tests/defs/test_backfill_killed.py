@@ -31,7 +31,7 @@ from .test_backfill import marks, run
 
 pytestmark = pytest.mark.slow
 HOURS = 48
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 
 
 @dataclass(frozen=True)
