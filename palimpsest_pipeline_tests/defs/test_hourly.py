@@ -8,13 +8,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from palimpsest_pipeline.defs.hourly import derive_hour
+from palimpsest_pipeline.defs.hourly import Derive, Derived, derive_hour, derive_platforms
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import cycle_id_at
 from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import LandingIncomplete, Manifest
+from palimpsest_pipeline.storage import products
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -97,3 +98,42 @@ def test_a_cycle_that_another_run_has_just_landed_is_left_to_that_run(make_pipel
     assert (done.cycles, done.waiting, done.up_to_date) == ([mine], [other], 0)
     assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles == [other]
     assert derive_hour(pipeline, HOUR, "core", "home_events", derive, needs=["tournaments"]).cycles == [other]
+
+
+def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_due(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    cycle_id = land(pipeline, 0)
+    derived: list[Platform] = []
+
+    def derive(platform: Platform, broken: Platform | None) -> Derive:
+        def go(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
+            derived.append(platform)
+            conn.execute("insert into core.cycle_products values (%s, %s, '', '', '', 1, now())", [cycle_id, f"half of {platform}"])
+            if platform is broken:
+                raise ConnectionError("gone in the middle")
+            return 2
+
+        return go
+
+    def marks() -> list[str]:
+        with pipeline.connect() as conn:
+            return sorted(products.marks(conn, "core", cycle_id))
+
+    with pytest.raises(ConnectionError, match="gone in the middle"):
+        derive_platforms(pipeline, HOUR, "odds_snapshots", lambda platform: derive(platform, Platform.SPORTYBET))
+    assert sorted(derived) == ["bet9ja", "betpawa", "sportybet"]
+    assert marks() == ["half of bet9ja", "half of betpawa", "odds_snapshots/bet9ja", "odds_snapshots/betpawa"]
+
+    def downstream() -> Derived:
+        needs = products.of_platforms(products.ODDS, pipeline.platforms)
+        return derive_hour(pipeline, HOUR, "core", "matched_events", lambda *_: 1, needs=needs)
+
+    assert downstream().waiting == [cycle_id]
+    derived.clear()
+    done = derive_platforms(pipeline, HOUR, "odds_snapshots", lambda platform: derive(platform, None))
+    assert derived == ["sportybet"]
+    assert (done.cycles, done.up_to_date, done.rows, done.standing_rows) == ([cycle_id], 0, 2, 6)
+    assert downstream().cycles == [cycle_id]
+    again = derive_platforms(pipeline, HOUR, "odds_snapshots", lambda platform: derive(platform, None))
+    assert derived == ["sportybet"]
+    assert (again.cycles, again.up_to_date, again.rows, again.standing_rows) == ([], 1, 0, 6)

@@ -1,6 +1,7 @@
 """The history is a function of the answers: not of the order in which they come, nor of how often, nor of what fails on the way."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg.pq import TransactionStatus
 
 from palimpsest_pipeline.storage import current, history, migrate, partitions
 from palimpsest_pipeline.storage.database import Database
@@ -69,12 +71,21 @@ class Died(Exception):
 
 
 class MortalConnection(psycopg.Connection[Any]):
-    """A connection that fails once, at the n-th time that it would talk to the server from now on (`dies_at`)."""
+    """A connection that can be made to fail."""
 
     dies_at: int | None = None
 
+    @contextmanager
+    def mortal(self, dies_at: int | None) -> Iterator[None]:
+        """Within the block it fails once: after so many statements, before the next."""
+        self.dies_at = dies_at
+        try:
+            yield
+        finally:
+            self.dies_at = None
+
     def wait(self, *args: Any, **kwargs: Any) -> Any:
-        if self.dies_at is not None:
+        if self.dies_at is not None and self.info.transaction_status is not TransactionStatus.ACTIVE:
             self.dies_at -= 1
             if self.dies_at < 0:
                 self.dies_at = None
@@ -96,7 +107,7 @@ def mortal_conn(database_url: str) -> Iterator[MortalConnection]:
 
 @dataclass(frozen=True)
 class Step:
-    """Answers that are taken in, or out, at once; and how often the writer talks to the server before it dies and begins again."""
+    """Answers that are taken in, or out, at once; and after how many statements the writer dies and begins again."""
 
     answers: list[Said]
     removes: bool
@@ -112,7 +123,7 @@ def tales(draw: st.DrawFn) -> list[Step]:
     _, batches = draw(stories())
     there: dict[Key, Said] = {}
     steps: list[Step] = []
-    death = st.none() | st.integers(0, 60)
+    death = st.none() | st.integers(0, 40)
     for batch in batches:
         steps.append(Step(batch, False, draw(death)))
         there.update({(a.listing_id, a.observed_at): a for a in batch})
@@ -130,24 +141,22 @@ def take_step(conn: psycopg.Connection[Any], step: Step) -> None:
         take_in(conn, step.answers)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(tale=tales(), instant=st.sampled_from([*INSTANTS, at(0, 12), at(1, 12)]))
 def test_the_history_says_what_the_answers_say_whatever_their_order_removals_repetitions_and_crashes(
     mortal_conn: MortalConnection, tale: list[Step], instant: datetime
 ) -> None:
     conn = mortal_conn
     conn.rollback()
+    conn.execute("select 1")  # begins the transaction of the whole tale, so that each step is one inside it
     there: dict[Key, Said] = {}
     for step in tale:
         try:
-            with conn.transaction():
-                conn.dies_at = step.dies_at
+            with conn.transaction(), conn.mortal(step.dies_at):
                 take_step(conn, step)
         except Died:
             assert stored(conn) == expected(there.values()), "something half was left"
             take_step(conn, step)
-        finally:
-            conn.dies_at = None
         for a in step.answers:
             if step.removes:
                 del there[a.listing_id, a.observed_at]
