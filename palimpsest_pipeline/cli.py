@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from .cli_markets import markets_app
 from .cli_prices import prices_app
@@ -253,7 +254,7 @@ def backfill(
         say_of_the_dead(found)
         hours = replay.plan(found, first, last)
         if stale or dry_run:
-            say_what_is_due(hours, stale_only=stale, as_json=as_json and dry_run)
+            say_what_is_due(hours, stale_only=stale, as_json=as_json and dry_run, on=err if as_json else out)
         if dry_run:
             return
         with open_instance(found.settings) as instance:
@@ -266,8 +267,8 @@ def backfill(
         raise fail(report.trouble(), 1 if report.nothing else PARTIAL)
 
 
-def say_what_is_due(hours: Iterable[Any], *, stale_only: bool, as_json: bool) -> None:
-    """Each hour of a replay's plan that is due or cannot be derived, and why."""
+def say_what_is_due(hours: Iterable[Any], *, stale_only: bool, as_json: bool, on: Console) -> None:
+    """Each hour of a replay's plan that is due or cannot be derived, and why: as JSON on standard output, or as lines."""
     from .defs.replay import lost
 
     told = {hour.key: (hour.why(), [gone.sentence for gone in lost(hour, stale_only=stale_only)]) for hour in hours}
@@ -276,9 +277,9 @@ def say_what_is_due(hours: Iterable[Any], *, stale_only: bool, as_json: bool) ->
         return
     for key, (why, refused) in told.items():
         for line in filter(None, (why, *refused)):
-            out.print(f"{key}: {line}", highlight=False, markup=False, soft_wrap=True)
+            on.print(f"{key}: {line}", highlight=False, markup=False, soft_wrap=True)
     if not any(why or refused for why, refused in told.values()):
-        out.print("nothing is due", highlight=False)
+        on.print("nothing is due", highlight=False)
 
 
 @landing_app.command("import")
