@@ -2,18 +2,23 @@
 postpones and fails to answer. What the tables say is held against the script and against what was so in the world at each cycle."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 import dagster as dg
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.defs.launch import run_job
+from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.launch import run_job, span
 from palimpsest_pipeline.defs.mart import life
+from palimpsest_pipeline.defs.mart.life_checks import no_kickoff_date_is_dirty_for_long
+from palimpsest_pipeline.defs.mart.life_jobs import due_runs
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.metrics import laws
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import life as stored
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -321,11 +326,59 @@ def test_a_life_whose_rows_do_not_belong_together_is_found(world: World):
 def test_what_is_near_is_due_each_hour_and_what_is_far_once_a_day(world: World):
     today = world.pipeline.clock.now().date()
     dates = [today + timedelta(days=n) for n in (-3, 0, 1, 2, 3, 400)]
-    with world.pipeline.connect() as conn:
-        for day in dates:
-            conn.execute("insert into mart.dirty_kickoff_dates values (%s, 1, now())", [day])
-    near, every = life.due_dates(world.pipeline, far=False), life.due_dates(world.pipeline, far=True)
-    with world.pipeline.connect() as conn:
-        conn.execute("delete from mart.dirty_kickoff_dates where cycle_id = 1")
+    with marked(world, dates):
+        near, every = life.due_dates(world.pipeline, far=False), life.due_dates(world.pipeline, far=True)
     assert near == dates[:3]
     assert every == dates[:5]  # one more than a year ahead has no partition yet, and waits
+
+
+@contextmanager
+def marked(world: World, days: Sequence[date], hours_ago: int = 0) -> Iterator[None]:
+    """Marks of a cycle that there never was, inside the block."""
+    at = datetime.now(UTC) - timedelta(hours=hours_ago)
+    with world.pipeline.connect() as conn:
+        for day in days:
+            conn.execute("insert into mart.dirty_kickoff_dates values (%s, 1, %s)", [day, at])
+    try:
+        yield
+    finally:
+        with world.pipeline.connect() as conn:
+            conn.execute("delete from mart.dirty_kickoff_dates where cycle_id = 1")
+
+
+def test_the_schedule_asks_for_a_run_per_stretch_of_dates_and_not_while_one_is_at_it(world: World, instance: dg.DagsterInstance):
+    today = world.pipeline.clock.now().date()
+
+    def asked(at: datetime, runs: dg.DagsterInstance) -> list[str | dict[str, str]]:
+        """Partition key or tags of each run that a tick asks for."""
+        requests = [told for told in due_runs(world.pipeline, runs, at) if isinstance(told, dg.RunRequest)]
+        return [r.partition_key or dict(r.tags) for r in requests]
+
+    noon = datetime.combine(today, time(12, 40), UTC)
+    near = [str(today - timedelta(days=3)), span(str(today), str(today + timedelta(days=1)))]
+    with marked(world, [today + timedelta(days=n) for n in (-3, 0, 1, 5)]):
+        assert asked(noon, instance) == near
+        assert asked(noon.replace(hour=4), instance) == [*near, str(today + timedelta(days=5))]
+        with dg.DagsterInstance.ephemeral() as busy:
+            busy.create_run_for_job(defs.resolve_job_def("fixture_life"), status=dg.DagsterRunStatus.STARTED)
+            assert asked(noon, busy) == []
+    assert asked(noon, instance) == []
+
+
+def test_a_date_that_waits_too_long_is_named(world: World):
+    day = world.peak.date()
+    assert no_kickoff_date_is_dirty_for_long(world.pipeline).passed
+    with marked(world, [day], hours_ago=27):
+        behind = no_kickoff_date_is_dirty_for_long(world.pipeline)
+    assert not behind.passed
+    assert behind.severity is dg.AssetCheckSeverity.WARN
+    assert str(day) in (behind.description or "")
+
+
+def test_a_price_that_was_seen_after_kickoff_breaks_a_law(world: World):
+    prices = world.table("open_close")
+    assert laws.prices_are_from_before_kickoff(prices).is_empty()
+    late = prices.with_columns(effective_kickoff=pl.col("effective_kickoff") - timedelta(days=3)).filter(pl.col("open_odds").is_not_null())
+    assert laws.prices_are_from_before_kickoff(late).height == late.height
+    early = prices.filter(pl.col("close_quality").is_not_null()).with_columns(as_of=pl.col("effective_kickoff") - timedelta(seconds=1))
+    assert laws.prices_are_from_before_kickoff(early).height == early.height

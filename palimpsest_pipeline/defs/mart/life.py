@@ -27,8 +27,8 @@ from ..pipeline import Pipeline
 TABLES: Final = life.TABLES
 AVAILABILITY, OPEN_CLOSE, LEAD_TIME = TABLES
 JOB: Final = "fixture_life"
-ROWS_PER_BATCH: Final = 1_000_000
-"""Rows of history whose lives are computed together: some 400 bytes each at the peak. No result depends on it."""
+ROWS_PER_BATCH: Final = 500_000
+"""Rows of history whose lives are computed together: some 400 bytes each at the peak, beside the looks of the whole date. No result depends on it."""
 NEAR: Final = timedelta(days=1)
 """Dates up to so far ahead are brought up to date whenever somebody asks for what is due, later ones once a day: fixtures of a week or two are
 touched by every cycle, and their life is of use when it nears its end."""

@@ -1,6 +1,7 @@
 """The job that derives the life of kickoff dates, and the schedule that has it done for dates on which cycles changed something."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 import dagster as dg
@@ -31,11 +32,15 @@ fixture_life_job = dg.define_asset_job(
 )
 def fixture_life_schedule(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """One run for each stretch of dirty dates; none while runs of an earlier tick are left."""
-    unfinished = context.instance.get_runs(dg.RunsFilter(job_name=life.JOB, statuses=UNFINISHED), limit=1)
+    yield from due_runs(pipeline, context.instance, context.scheduled_execution_time)
+
+
+def due_runs(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """What the tick `at` asks for."""
+    unfinished = instance.get_runs(dg.RunsFilter(job_name=life.JOB, statuses=UNFINISHED), limit=1)
     if unfinished:
         yield dg.SkipReason(f"run {unfinished[0].run_id} is at it")
         return
-    at = context.scheduled_execution_time
     dates = life.due_dates(pipeline, far=at.hour == FAR_HOUR)
     if not dates:
         yield dg.SkipReason("no kickoff date is dirty")
