@@ -159,8 +159,8 @@ def _tournament(conn: psycopg.Connection, archive: Archive, layers: Layers, day:
         ).height
 
     with duckdb.connect() as duck:
-        duck.execute(f"create view c as select * from read_parquet('{archive.root}/captures/date={day}/captures.parquet')")
-        duck.execute(f"create view odds as select o.*, c.observed_at from read_parquet('{archive.root}/odds/date={day}/odds.parquet') o "
+        duck.execute(f"create view c as select * from read_parquet('{archive.address}/captures/date={day}/captures.parquet')")
+        duck.execute(f"create view odds as select o.*, c.observed_at from read_parquet('{archive.address}/odds/date={day}/odds.parquet') o "
                      "join c using (listing_id, answer)")  # fmt: skip
         query = DUCKDB_SQL.format(listings=ids[-1])
         in_duckdb = [lambda: len(duck.execute(query).fetchnumpy()["listing_id"])]
