@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     )
     close_exact_minutes: float = Field(default=5, gt=0, description="A last price confirmed so shortly before kickoff is the closing price, minutes")
     life_overdue_hours: float = Field(default=26, gt=0, description="A check warns when a kickoff date waits longer to be derived anew, hours")
-    storage_limit_gb: float = Field(default=50, gt=0, description="A check fails when tables, landing and export are larger, 10^9 bytes")
+    storage_limit_gb: float = Field(default=100, gt=0, description="A check fails when tables, landing and export are larger, 10^9 bytes")
     min_mapped_rate: float = Field(default=0.95, ge=0, le=1, description="A check warns when a platform's mapped markets are fewer, share of 1")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's UI, on loopback")
     clock_offset_s: float = Field(default=0, description="Shifts the pipeline's clock; for simulated worlds only")

@@ -15,6 +15,7 @@ from ..simulator.launch import SimulatorProcess
 from ..storage import ledger_readers, mart_readers
 from .instance import open_instance
 from .launch import run_job
+from .mart.life import rebuild_dirty
 from .pipeline import Pipeline, embedded_server, make_home
 from .servers import databases, upgrade
 from .sharing import is_in_use
@@ -60,6 +61,7 @@ def demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: fl
         database_url=None,
         dagster_database_url=None,
         landing_url=None,
+        export_url=None,
         clock_offset_s=clock_offset_s,
         embedded_durable=False,
         ui_port=ui_port,
@@ -90,6 +92,9 @@ def demo_world(settings: Settings, *, size: int, seed: int, say: Say) -> Iterato
                 outcome = run_job(instance, pipeline, "full_cycle", hour, trigger=Trigger.MANUAL)
                 if not outcome.success:
                     raise DemoError(f"cycle {number} failed: {outcome.error}")
+            say("Availability, first and last prices, lead times")
+            for failed in rebuild_dirty(Pipeline(second), instance, lambda _: None).items():
+                raise DemoError("fixtures that kick off {}: {}".format(*failed))
             yield second, summary(Pipeline(second), began)
 
 
