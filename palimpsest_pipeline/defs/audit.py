@@ -140,7 +140,7 @@ def landed(landing: Landing, adapters: Adapters, chosen: Chosen) -> Iterator[Det
         # Backwards, since a listing may have been asked twice in a cycle; and one by one, so that a broken segment takes no other with it.
         for segment in reversed([segment for segment in manifest.segments if segment.platform in platforms]):
             try:
-                (frame,) = landing.read_segments(msgspec.structs.replace(manifest, segments=(segment,)), [PayloadKind.DETAIL])
+                frame = landing.read(msgspec.structs.replace(manifest, segments=(segment,)), [PayloadKind.DETAIL])
             except LandingError as error:
                 yield LeftOut(str(landing.root), str(error))
                 continue

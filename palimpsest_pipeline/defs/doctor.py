@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+import polars as pl
 import psycopg
 
-from ..landing import Landing, LandingError, daily_bytes
+from ..domain.words import Scope
+from ..landing import Landing, LandingError
 from ..settings import Settings
 from ..storage import ledger, migrate
 from ..storage.database import Database, DatabaseUnreachable, DatabaseUrlError
@@ -71,17 +73,19 @@ def database(settings: Settings) -> Finding:
 
 def landing(settings: Settings) -> Finding:
     try:
-        manifests = Landing(settings.landing_root).cycles()
+        usage = Landing(settings.landing_root).usage()
     except LandingError as error:
         return Finding("landing", False, str(error))
-    per_day = daily_bytes(manifests)
-    cycles_a_day = 24 * 60 / settings.full_cycle_minutes
-    forecast = cycles_a_day * BYTES_PER_FULL_CYCLE * settings.landing_retention_days / 2**30
-    seen = f"largest day so far {max(per_day.values()) / 2**20:.0f} MiB" if per_day else "empty"
+    per_day = usage.group_by(pl.col("hour").dt.date()).agg(pl.col("bytes").sum())["bytes"]
+    seen = f"largest day so far {per_day.max() / 2**20:.0f} MiB" if per_day.len() else "empty"  # type: ignore[operator]
+    full = usage.filter(pl.col("scope") == Scope.FULL.value).group_by("cycle_id").agg(pl.col("bytes").sum())["bytes"]
+    each = full.mean() if full.len() else BYTES_PER_FULL_CYCLE
+    forecast = 24 * 60 / settings.full_cycle_minutes * each * settings.landing_retention_days / 2**30  # type: ignore[operator]
+    of_what = f"full cycles like the {full.len()} that are landed" if full.len() else "full-size platforms"
     return Finding(
         "landing",
         True,
-        f"{settings.landing_root}: {seen}; full-size platforms would fill about {forecast:.0f} GiB in {settings.landing_retention_days} days",
+        f"{settings.landing_root}: {seen}; {of_what} would fill about {forecast:.1f} GiB in {settings.landing_retention_days} days",
     )
 
 

@@ -1,23 +1,31 @@
 """The landing: raw answers exactly as they came, kept apart from everything that is derived from them.
 
-Belongs here: storing answers, listing what was stored, reading it back, importing recorded payloads. Does not belong here: what a body says
-(platforms), when to fetch (scrape), how long to keep what was derived (storage).
+Belongs here: storing answers, listing what was stored, reading it back, importing recorded payloads, compacting hours and removing them. Does not
+belong here: what a body says (platforms), when to fetch (scrape), who needs an hour (defs), how long to keep what was derived (storage).
 """
 
-from .manifest import Manifest, Segment, daily_bytes
+from .compact import Compaction, compact_hour, compactable
+from .expire import Expired, expire, over
+from .manifest import Manifest, Segment
 from .recorded import RecordedPayloadError, import_payloads
 from .schema import SCHEMA
-from .store import CycleWriter, Landing, LandingError, LandingIncomplete
+from .store import USAGE, CycleWriter, Landing, LandingError, LandingIncomplete
 
 __all__ = [
     "SCHEMA",
+    "USAGE",
+    "Compaction",
     "CycleWriter",
+    "Expired",
     "Landing",
     "LandingError",
     "LandingIncomplete",
     "Manifest",
     "RecordedPayloadError",
     "Segment",
-    "daily_bytes",
+    "compact_hour",
+    "compactable",
+    "expire",
     "import_payloads",
+    "over",
 ]

@@ -1,9 +1,8 @@
-"""The manifest of a cycle: which segments it consists of. What has no manifest is not there for readers. No file access here."""
+"""The manifest of a cycle: which segments it was written as. What has no manifest is not there for readers. No file access here."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -52,7 +51,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bytes(self) -> int:
-        """Size on disk."""
+        """Size of its segments as they were written; what they take once their hour is compacted, `Landing.usage` says."""
         return sum(segment.bytes for segment in self.segments)
 
     @property
@@ -98,11 +97,3 @@ def encode(manifest: Manifest) -> bytes:
 def decode(text: bytes) -> Manifest:
     """Raises msgspec.DecodeError (msgspec.ValidationError) when the text is not a manifest."""
     return msgspec.json.decode(text, type=Manifest)
-
-
-def daily_bytes(manifests: Iterable[Manifest]) -> dict[date, int]:
-    """Bytes on disk per UTC day of the cycles' hours, in order of day."""
-    total: Counter[date] = Counter()
-    for manifest in manifests:
-        total[manifest.partition_hour.astimezone(UTC).date()] += manifest.bytes
-    return dict(sorted(total.items()))

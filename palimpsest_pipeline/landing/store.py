@@ -1,11 +1,15 @@
 """The raw store: writes the answers of a cycle as immutable Parquet segments and reads them back by manifest.
 
-Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN.parquet`, with `manifest.json` in the cycle's folder. The root is a
-local folder or any URL that fsspec knows. No parsing of bodies here, and no database.
+Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN.parquet`, with `manifest.json` in the cycle's folder. Once the hour is
+compacted, `{root}/date=YYYY-MM-DD/hour=HH/platform=<slug>/hour-<sha>.parquet` has all answers of a platform, and `compacted.json` beside it says
+where each segment's are. The root is a local folder or any URL that fsspec knows. No parsing of bodies here, and no database; compacting
+(`compact`) and removing hours (`expire`) are beside it.
 """
 
+import contextlib
 import hashlib
 import io
+import itertools
 import logging
 import os
 import re
@@ -26,8 +30,11 @@ from ..domain.cycles import Cycle
 from ..domain.exchange import Answer
 from ..domain.instants import hour_of
 from ..domain.words import PayloadKind, Platform, RunStatus
+from . import hours
+from .copies import Copies, NotAsWritten
+from .hours import HourIndex, Span
 from .manifest import Manifest, Segment, decode, encode, manifest_of
-from .schema import LISTINGS, SCHEMA, answers_of, frame_of
+from .schema import INSTANT, LISTINGS, SCHEMA, answers_of, frame_of
 
 FLUSH_ANSWERS: Final = 64
 FLUSH_BYTES: Final = 8 * 1024 * 1024
@@ -39,6 +46,20 @@ ZSTD_LEVEL: Final = 3
 """Level 1 takes a fifth less time, but does not see that one answer is like the next: up to three times the size."""
 MANIFEST: Final = "manifest.json"
 SEGMENT_NAME: Final = re.compile(r"seg-(\d+)\.parquet")
+INDEX: Final = "compacted.json"
+EXPIRING: Final = "expiring"
+"""Name of an empty file: an hour that has it is no longer there for readers, and what is left of it is being removed."""
+GROUP_ROWS: Final = 64
+"""Rows of a row group of an hour's file: what is read together, with their bodies."""
+USAGE: Final = {
+    "hour": INSTANT,
+    "cycle_id": pl.Int64(),
+    "scope": pl.String(),
+    "platform": pl.String(),
+    "n_answers": pl.Int64(),
+    "bytes": pl.Int64(),
+}
+"""What a cycle takes on disk, by platform."""
 log = logging.getLogger(__name__)
 
 
@@ -60,11 +81,17 @@ class Landing:
         except (ImportError, ValueError) as error:  # of a store that fsspec does not know, or whose package is not installed
             raise LandingError(f"no landing at {root}: {error}. Install that store's fsspec package, or set the landing to another URL.") from error
         self._local = self.root.protocol in ("", "file", "local")
+        self._copies = Copies(self._local)
 
     # --- writing -----------------------------------------------------------------------------------------------------------------
 
     def writer(self, cycle: Cycle) -> "CycleWriter":
-        """A writer for the cycle. If the cycle has segments already (an earlier stage, or a writer that died), the new ones are added to them."""
+        """A writer for the cycle. If the cycle has segments already (an earlier stage, or a writer that died), the new ones are added to them.
+
+        Raises LandingError while the cycle's hour is being removed.
+        """
+        if self._is_expiring(hour := self._hour_folder(cycle.partition_hour)):
+            raise LandingError(f"{hour} is being removed: run `palimpsest landing expire` to the end, then this again")
         return CycleWriter(self, cycle)
 
     def close_interrupted(self, cycle: Cycle, finished_at: datetime, status: RunStatus = RunStatus.INTERRUPTED) -> Manifest:
@@ -92,7 +119,7 @@ class Landing:
 
     def _put(self, path: UPath, content: bytes) -> None:
         """Writes the file so that readers see all of it or nothing."""
-        try:
+        with self._writing(path):
             if not self._local:
                 path.write_bytes(content)
                 return
@@ -104,6 +131,34 @@ class Landing:
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(target)
+
+    def _publish(self, source: Path, path: UPath) -> None:
+        """As `_put`, of a finished local file; of a local root it must lie on the same file system, and is gone afterwards."""
+        with self._writing(path):
+            if not self._local:
+                path.fs.put_file(str(source), path.path)
+                return
+            target = Path(path.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with source.open("rb") as file:
+                os.fsync(file.fileno())
+            source.replace(target)
+
+    def _remove(self, path: UPath, *, folder: bool = False) -> None:
+        """Removes a file, or a folder with all that is in it; there may be none."""
+        with self._writing(path), contextlib.suppress(FileNotFoundError):
+            path.fs.rm(path.path, recursive=folder)
+
+    def _remove_empty(self, folder: UPath) -> None:
+        """Removes a folder in which nothing is. An object store has no such folders."""
+        if self._local:
+            with contextlib.suppress(OSError):
+                Path(folder.path).rmdir()
+
+    @contextlib.contextmanager
+    def _writing(self, path: UPath) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             reason = error.strerror or str(error)
             raise LandingError(
@@ -118,34 +173,57 @@ class Landing:
             folders = [self._hour_folder(hour)]
         else:
             folders = [path for at, path in self._hour_folders() if (start is None or at >= hour_of(start)) and (end is None or at < end)]
-        found = [self._manifest_in(cycle) for folder in folders for cycle in self._children(folder) if cycle.name.startswith("cycle=")]
+        found = [self._manifest_in(cycle) for folder in folders for cycle in self._cycles_in(folder)]
         return sorted((manifest for manifest in found if manifest is not None), key=lambda manifest: manifest.cycle_id)
 
     def manifest(self, cycle_id: int) -> Manifest:
         """Manifest of one cycle. Raises LandingError when the landing has no closed cycle of this id."""
         for folder in self._cycle_folders(cycle_id):
             manifest = self._manifest_in(folder)
-            if manifest is not None:
+            if manifest is not None and not self._is_expiring(folder.parent):
                 return manifest
         raise LandingError(f"the landing at {self.root} holds no closed cycle {cycle_id}")
 
     def reread(self, manifest: Manifest) -> Manifest:
         """The cycle's manifest as it is now: a later stage may have added to it. Raises LandingIncomplete when it is gone."""
-        found = self._manifest_in(self._folder(manifest.partition_hour, manifest.cycle_id))
-        if found is None:
+        folder = self._folder(manifest.partition_hour, manifest.cycle_id)
+        found = self._manifest_in(folder)
+        if found is None or self._is_expiring(folder.parent):
             raise LandingIncomplete(f"cycle {manifest.cycle_id}: its manifest is no longer in the landing at {self.root}")
         return found
 
     def missing(self, manifest: Manifest, platforms: Collection[Platform] | None = None) -> list[str]:
-        """Names of the manifest's segments that are not there (any more). What those that are there hold is not looked at."""
+        """Names of the manifest's segments whose answers are not there (any more). What lies in the files that are there is not looked at."""
         there = {name for _, name in self._segments_in(self._folder(manifest.partition_hour, manifest.cycle_id))}
-        return [s.name for s in manifest.segments if s.name not in there and (platforms is None or s.platform in platforms)]
+        wanted = [s.name for s in manifest.segments if platforms is None or s.platform in platforms]
+        if there.issuperset(wanted):
+            return []
+        # Asked after the segments: a segment is removed only when the index has it.
+        folder = self._hour_folder(manifest.partition_hour)
+        places, files = self._index(folder).places, self._hour_files_in(folder)
+        there |= {name for (cycle_id, name), (file, _) in places.items() if cycle_id == manifest.cycle_id and file.name in files}
+        return [name for name in wanted if name not in there]
 
     def unclosed(self, hour: datetime | None = None) -> list[int]:
         """Ids of cycles (of one hour, or all) that have landed segments but no manifest: still running, or interrupted."""
-        hours = [self._hour_folder(hour)] if hour is not None else [folder for _, folder in self._hour_folders()]
-        cycles = [cycle for folder in hours for cycle in self._children(folder) if cycle.name.startswith("cycle=")]
+        folders = [self._hour_folder(hour)] if hour is not None else [folder for _, folder in self._hour_folders()]
+        cycles = [cycle for folder in folders for cycle in self._cycles_in(folder)]
         return sorted(int(cycle.name.removeprefix("cycle=")) for cycle in cycles if self._segments_in(cycle) and self._manifest_in(cycle) is None)
+
+    def usage(self, start: datetime | None = None, end: datetime | None = None) -> pl.DataFrame:
+        """What the closed cycles of the hours in [start, end), or all, take on disk (USAGE); of a compacted hour's files each has its share."""
+        rows = []
+        indices: dict[datetime, HourIndex] = {}
+        for manifest in self.cycles(start=start, end=end):
+            hour = manifest.partition_hour
+            if hour not in indices:
+                indices[hour] = self._index(self._hour_folder(hour))
+            for segment in manifest.segments:
+                held = indices[hour].places.get((manifest.cycle_id, segment.name))
+                size = segment.bytes if held is None else held[1].bytes
+                rows.append((hour, manifest.cycle_id, manifest.scope.value, segment.platform.value, segment.rows, size))
+        listed = pl.DataFrame(rows, schema=USAGE, orient="row")
+        return listed.group_by("hour", "cycle_id", "scope", "platform", maintain_order=True).agg(pl.col("n_answers", "bytes").sum())
 
     # --- reading -----------------------------------------------------------------------------------------------------------------
 
@@ -170,7 +248,7 @@ class Landing:
         platforms: Collection[Platform] | None = None,
         columns: Sequence[str] = tuple(SCHEMA),
     ) -> Iterator[pl.DataFrame]:
-        """As `read`, one segment at a time, for a cycle whose bodies should not be in memory together."""
+        """As `read`, a segment or some dozen answers at a time, for a cycle whose bodies should not be in memory together."""
         folder = self._folder(manifest.partition_hour, manifest.cycle_id)
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
         if missing := self.missing(manifest, platforms):
@@ -180,14 +258,50 @@ class Landing:
     def _frames(
         self, folder: UPath, cycle_id: int, segments: Sequence[Segment], kinds: Collection[PayloadKind] | None, columns: Sequence[str]
     ) -> Iterator[pl.DataFrame]:
+        wanted = pl.lit(True) if kinds is None else pl.col("kind").is_in([kind.value for kind in kinds])
+        for frame in self._pieces(folder, cycle_id, segments, list(dict.fromkeys([*columns, "kind"]))):
+            yield frame.filter(wanted).select(columns)
+
+    def _pieces(self, folder: UPath, cycle_id: int, segments: Sequence[Segment], columns: list[str]) -> Iterator[pl.DataFrame]:
+        """Rows of the segments, in order: from their own files, or from the hour's where those are gone, also since this began."""
+        there = {name for _, name in self._segments_in(folder)}
+        held: list[str] = []
         for segment in segments:
-            content = (folder / segment.name).read_bytes()
+            content = self._content(folder / segment.name) if segment.name in there else None
+            if content is None:
+                held.append(segment.name)
+                continue
+            yield from self._held(folder, cycle_id, held, columns)
+            held = []
             if hashlib.sha256(content).hexdigest() != segment.sha:
                 raise LandingIncomplete(f"cycle {cycle_id}: {segment.name} in the landing at {folder} is not as it was written")
-            frame = pl.read_parquet(io.BytesIO(content), columns=list(dict.fromkeys([*columns, "kind"])))
-            if kinds is not None:
-                frame = frame.filter(pl.col("kind").is_in([kind.value for kind in kinds]))
-            yield frame.select(columns)
+            yield pl.read_parquet(io.BytesIO(content), columns=columns)
+        yield from self._held(folder, cycle_id, held, columns)
+
+    def _held(self, folder: UPath, cycle_id: int, segments: Sequence[str], columns: list[str]) -> Iterator[pl.DataFrame]:
+        """Rows of segments that lie in the hour's files."""
+        done = 0
+        while done < len(segments):
+            span, file = self._opened(folder, cycle_id, segments[done:])
+            with file:
+                yield from _rows(file, span, columns)
+            done += span.segments
+
+    def _opened(self, folder: UPath, cycle_id: int, segments: Sequence[str]) -> tuple[Span, io.BufferedReader]:
+        """The file with the first of the segments, and which rows of it. One that is gone was compacted again: then the index names another."""
+        trouble = ""
+        for _ in range(2):
+            span = self._index(folder.parent).span(cycle_id, segments)
+            if span is None:
+                trouble = f"missing in the landing at {folder}: {', '.join(segments)}"
+                continue
+            try:
+                return span, self._copies.open(folder.parent / span.file.name, span.file.sha)
+            except FileNotFoundError:
+                trouble = f"missing in the landing at {folder.parent}: {span.file.name}"
+            except NotAsWritten:
+                raise LandingIncomplete(f"cycle {cycle_id}: {span.file.name} in the landing at {folder.parent} is not as it was written") from None
+        raise LandingIncomplete(f"cycle {cycle_id}: {trouble}")
 
     def landed_listings(self, cycle_id: int) -> pl.DataFrame:
         """What is landed of a cycle by now, one row per answer without its body (columns `LISTINGS`), as they came per platform.
@@ -195,14 +309,20 @@ class Landing:
         Also of a cycle that runs or whose process died: of all its segments that are there, whether a manifest names them or not. One that
         cannot be read is named in a warning and left out.
         """
-        frames = [pl.DataFrame(schema={name: SCHEMA[source] for name, source in LISTINGS.items()})]
+        columns = list(LISTINGS.values())
+        frames = [pl.DataFrame(schema={name: SCHEMA[name] for name in columns})]
         for folder in self._cycle_folders(cycle_id):
-            for _, name in self._segments_in(folder):
-                path = folder / name
-                frame = self._columns(path, path.read_bytes(), list(LISTINGS.values()))
-                if frame is not None:
-                    frames.append(frame.select(pl.col(source).alias(column) for column, source in LISTINGS.items()))
-        return pl.concat(frames)
+            there = [name for _, name in self._segments_in(folder)]
+            if not there and self._manifest_in(folder) is None:
+                continue  # of another hour
+            held = [name for name in self._index(folder.parent).of_cycle(cycle_id) if name not in there]
+            for name in sorted([*there, *held]):
+                content = self._content(folder / name) if name in there else None
+                if content is None:
+                    frames += self._held(folder, cycle_id, [name], columns)
+                elif (frame := self._columns(folder / name, content, columns)) is not None:
+                    frames.append(frame)
+        return pl.concat(frames).select(pl.col(source).alias(column) for column, source in LISTINGS.items())
 
     @staticmethod
     def answers(frame: pl.DataFrame) -> Iterator[Answer]:
@@ -228,6 +348,37 @@ class Landing:
         for _, hour in self._hour_folders():
             yield hour / f"cycle={cycle_id}"
 
+    def _cycles_in(self, hour: UPath) -> list[UPath]:
+        """Folders of cycles; none of an hour that is being removed."""
+        children = self._children(hour)
+        return [] if any(path.name == EXPIRING for path in children) else [path for path in children if path.name.startswith("cycle=")]
+
+    def _is_expiring(self, hour: UPath) -> bool:
+        if not self._local:
+            hour.fs.invalidate_cache()
+        return (hour / EXPIRING).exists()
+
+    def _index(self, hour: UPath) -> HourIndex:
+        """What the hour's files hold; nothing when it is not compacted."""
+        content = self._content(path := hour / INDEX)
+        try:
+            return HourIndex() if content is None else hours.decode(content)
+        except msgspec.DecodeError as error:
+            raise LandingError(f"{path} does not say what lies in the files beside it: {error}. Bring it back from a copy.") from error
+
+    def _hour_files_in(self, hour: UPath) -> set[str]:
+        """Names, relative to the hour's folder, of the platforms' files that are there, unfinished ones included."""
+        parts = [part for part in self._children(hour) if part.name.startswith("platform=")]
+        return {f"{part.name}/{path.name}" for part in parts for path in self._children(part)}
+
+    @staticmethod
+    def _content(path: UPath) -> bytes | None:
+        """Content of a file; None when it is not there."""
+        try:
+            return bytes(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def _children(self, folder: UPath) -> list[UPath]:
         if not self._local:
             folder.fs.invalidate_cache()  # fsspec caches listings; other processes write here too
@@ -247,11 +398,9 @@ class Landing:
         ]
 
     def _manifest_in(self, folder: UPath) -> Manifest | None:
-        path = folder / MANIFEST
+        content = self._content(path := folder / MANIFEST)
         try:
-            return decode(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            return None if content is None else decode(content)
         except msgspec.DecodeError as error:
             raise LandingError(f"{path} is not a manifest: {error}. Restore it, or remove it and close the cycle again.") from error
 
@@ -271,6 +420,15 @@ class Landing:
         except pl.exceptions.PolarsError as error:
             log.warning("%s cannot be read and is left out: writing it broke off (%s)", path, str(error).partition("\n")[0])
             return None
+
+
+def _rows(file: io.BufferedReader, span: Span, columns: list[str]) -> Iterator[pl.DataFrame]:
+    """The span's rows; with their bodies a row group at a time, so that each group is unpacked once."""
+    scan = pl.scan_parquet(file, hive_partitioning=False).select(columns)
+    begin, end = span.first_row, span.first_row + span.rows
+    cuts = range((begin // GROUP_ROWS + 1) * GROUP_ROWS, end, GROUP_ROWS) if "body" in columns else ()
+    for first, last in itertools.pairwise([begin, *cuts, end]):
+        yield scan.slice(first, last - first).collect()
 
 
 @dataclass(slots=True)

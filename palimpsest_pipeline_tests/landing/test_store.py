@@ -17,7 +17,7 @@ from upath import UPath
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.landing import SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete, daily_bytes
+from palimpsest_pipeline.landing import SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete
 from palimpsest_pipeline.landing.schema import LISTINGS, answers_of, frame_of
 from palimpsest_pipeline.landing.store import PENDING_SEGMENTS
 
@@ -409,8 +409,9 @@ def test_cycles_are_listed_by_hour_and_by_window(tmp_path: Path) -> None:
     assert [m.cycle_id for m in landing.cycles(start=HOUR, end=HOUR + timedelta(hours=1))] == [ids[1]]
     assert [m.cycle_id for m in landing.cycles(start=HOUR)] == ids[1:]
     assert [m.cycle_id for m in landing.cycles(end=HOUR)] == ids[:1]
-    assert daily_bytes(landing.cycles()) == {HOUR.date(): sum(m.bytes for m in landing.cycles())}
     assert sum(path.stat().st_size for path in tmp_path.rglob("*.parquet")) == sum(m.bytes for m in landing.cycles())
+    assert landing.usage().rows() == [(m.partition_hour, m.cycle_id, "full", "betpawa", 1, m.bytes) for m in landing.cycles()]
+    assert landing.usage(end=HOUR).height == 1
 
 
 def test_an_object_store_url_serves_as_well_as_a_folder() -> None:

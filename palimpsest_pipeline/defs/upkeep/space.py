@@ -1,8 +1,7 @@
 """How much room everything takes: Postgres, landing and archive measured together. Knows no Dagster."""
 
-from collections import defaultdict
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -18,17 +17,23 @@ class Space:
 
     sample: pl.DataFrame
     figures: sizes.Sizes
+    payloads: pl.DataFrame
+    """What landed answers take, by platform: `per_answer`."""
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self.figures)
+        return asdict(self.figures) | {
+            f"landing_bytes_per_answer_{p}": each for p, each in self.payloads.select("platform", "bytes_per_answer").rows()
+        }
 
 
 def measured(pipeline: Pipeline, conn: psycopg.Connection) -> Space:
     """Everything as it is now. Raises LandingError or ArchiveError when one of them cannot be looked at."""
     now = datetime.now(UTC)  # of sizes on a disk: a world's clock may stand still or go back
     exported = [(e.day, e.n_rows, e.n_prices, e.bytes) for e in pipeline.archive.days().values()]
-    sample = pl.concat([sizes.measure(conn, now), sizes.files(sizes.LANDING, _landed(pipeline), now), sizes.files(sizes.EXPORT, exported, now)])
-    return Space(sample, sizes.sizes(conn, sample, int(pipeline.settings.storage_limit_gb * 10**9)))
+    usage = pipeline.landing.usage()
+    landed = usage.group_by(day=pl.col("hour").dt.date()).agg(pl.col("n_answers").sum(), n_prices=None, bytes=pl.col("bytes").sum()).rows()
+    sample = pl.concat([sizes.measure(conn, now), sizes.files(sizes.LANDING, landed, now), sizes.files(sizes.EXPORT, exported, now)])
+    return Space(sample, sizes.sizes(conn, sample, int(pipeline.settings.storage_limit_gb * 10**9)), per_answer(usage))
 
 
 def measured_and_kept(pipeline: Pipeline) -> Space:
@@ -58,6 +63,12 @@ def by_day(sample: pl.DataFrame) -> pl.DataFrame:
     return days.with_columns(bytes_per_price=per_price).select(columns).sort("day")
 
 
+def per_answer(usage: pl.DataFrame, by: str = "platform") -> pl.DataFrame:
+    """Answers, bytes on disk and bytes an answer of the landing (landing.USAGE), by that column, in order."""
+    summed = usage.group_by(by).agg(pl.col("n_answers", "bytes").sum())
+    return summed.with_columns(bytes_per_answer=pl.col("bytes") / pl.col("n_answers")).sort(by)
+
+
 def by_table(sample: pl.DataFrame) -> pl.DataFrame:
     """One row a table, the days of a table together, landing and archive too: rows, heap and index bytes; largest first."""
     summed = sample.group_by("table_name").agg(
@@ -68,13 +79,3 @@ def by_table(sample: pl.DataFrame) -> pl.DataFrame:
 
 def _rows_of(table: str) -> pl.Expr:
     return pl.col("n_rows").filter(pl.col("table_name") == table).sum()
-
-
-def _landed(pipeline: Pipeline) -> list[tuple[date, int, int | None, int]]:
-    """Answers and bytes of the landing by day of its cycles' hours."""
-    found: dict[date, list[int]] = defaultdict(lambda: [0, 0])
-    for manifest in pipeline.landing.cycles():
-        day = found[manifest.partition_hour.astimezone(UTC).date()]
-        day[0] += manifest.rows
-        day[1] += manifest.bytes
-    return [(day, rows, None, size) for day, (rows, size) in found.items()]
