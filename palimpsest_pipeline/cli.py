@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from .cli_landing import landing_app
 from .cli_markets import markets_app
 from .cli_prices import prices_app
 from .cli_storage import storage_app
@@ -25,7 +26,6 @@ from .console import CANCELLED, PARTIAL, Json, err, escaped, fail, out, parse_ho
 from .settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Scrape, match and compare three bookmakers.")
-landing_app = typer.Typer(no_args_is_help=True, help="The raw answers.")
 db_app = typer.Typer(no_args_is_help=True, help="The database schema.")
 app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
@@ -280,53 +280,6 @@ def say_what_is_due(hours: Iterable[Any], *, stale_only: bool, as_json: bool, on
             on.print(f"{key}: {line}", highlight=False, markup=False, soft_wrap=True)
     if not any(why or refused for why, refused in told.values()):
         on.print("nothing is due", highlight=False)
-
-
-@landing_app.command("import")
-def landing_import(folder: Annotated[Path, typer.Argument(help="Folder with the payloads and their manifest.json.")], as_json: Json = False) -> None:
-    """Add recorded payloads to the landing. What is there already is not added twice."""
-    from .defs.pipeline import Pipeline
-    from .domain.instants import hour_key
-    from .landing import import_payloads
-
-    found = Pipeline(load_settings())
-    manifests = import_payloads(found.landing, folder, found.settings.home_platform, found.clock)
-    if as_json:
-        out.print_json(json.dumps([{"hour": hour_key(m.partition_hour), "cycle_id": m.cycle_id, "payloads": m.rows} for m in manifests]))
-        return
-    for m in manifests:
-        out.print(f"{hour_key(m.partition_hour)}  cycle {m.cycle_id}  {m.rows} payloads", highlight=False)
-    hours = sorted(hour_key(m.partition_hour) for m in manifests)
-    out.print(f"next: palimpsest backfill {hours[0]} {hours[-1]}" if hours else "nothing new", highlight=False)
-
-
-@landing_app.command("ls")
-def landing_ls(as_json: Json = False) -> None:
-    """List the landed cycles."""
-    from .defs.pipeline import Pipeline
-    from .domain.instants import hour_key
-
-    manifests = Pipeline(load_settings()).landing.cycles()
-    rows = [
-        {
-            "hour": hour_key(m.partition_hour),
-            "cycle_id": m.cycle_id,
-            "trigger": str(m.trigger),
-            "scope": str(m.scope),
-            "status": str(m.status),
-            "answers": m.rows,
-            "bytes": m.bytes,
-        }
-        for m in manifests
-    ]
-    if as_json:
-        out.print_json(json.dumps(rows))
-    elif not rows:
-        out.print("the landing is empty")
-    else:
-        import polars as pl
-
-        print_frame("Landing", pl.DataFrame(rows))
 
 
 def print_coverage(found: Any, most: int = 15) -> None:

@@ -25,7 +25,8 @@ ALLOWED = {
     "report": {"domain", "storage"},
     "defs": {*ROOMS, "settings", "definitions"},
     "settings": {"domain"},
-    "cli": {"domain", "settings", "defs", "landing", "storage", "simulator", "console", "cli_markets", "cli_prices", "cli_storage"},
+    "cli": {"domain", "settings", "defs", "landing", "storage", "simulator", "console", "cli_landing", "cli_markets", "cli_prices", "cli_storage"},
+    "cli_landing": {"domain", "settings", "defs", "landing", "console"},
     "cli_markets": {"domain", "settings", "defs", "markets", "console"},
     "cli_prices": {"domain", "settings", "defs", "markets", "storage", "console"},
     "cli_storage": {"domain", "settings", "defs", "storage", "console"},
@@ -37,7 +38,7 @@ ONLY = {
     "aiohttp": {"wire"},
     "dagster": {"defs", "definitions"},
     "starlette": {"simulator"},
-    "typer": {"cli", "cli_markets", "cli_prices", "cli_storage", "console"},
+    "typer": {"cli", "cli_landing", "cli_markets", "cli_prices", "cli_storage", "console"},
     "alembic": {"storage"},
 }
 

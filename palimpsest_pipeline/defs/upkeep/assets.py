@@ -1,15 +1,17 @@
-"""Assets of upkeep: days of history made ahead, exported and dropped; how much room everything takes."""
+"""Assets of upkeep: days of history made ahead, exported and dropped; what was landed compacted and removed; how much room everything takes."""
 
 from datetime import date, timedelta
 
 import dagster as dg
 
+from ...domain.instants import hour_key
 from ...storage import partitions, retention
 from ..core.assets import odds_snapshots
 from ..metadata import figures, plain, table_metadata
 from ..partitions import DAYS_PER_RUN, days
 from ..pipeline import Pipeline
 from . import export, space
+from .landing import compact_landing, expire_landing
 
 
 @dg.asset(key_prefix="core", group_name="upkeep", kinds={"postgres"}, metadata=table_metadata("core.captures", also=["core.market_changes"]))
@@ -57,8 +59,27 @@ def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
     return dg.MaterializeResult(metadata=plain({**counts, **named, "listings_forgotten": done.n_forgotten, "life_rows_deleted": life}))
 
 
+@dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"parquet"}, deps=[odds_history_export])
+def landing_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """The landing's hours: after PALIMPSEST_LANDING_RETENTION_DAYS gone, when they are derived and exported; before that one file per platform."""
+    expired = expire_landing(pipeline)
+    compacted = compact_landing(pipeline)
+    left = expired.kept | {done.hour: done.left_alone for done in compacted if done.left_alone}
+    for hour, why in left.items():
+        context.log.warning(f"{hour_key(hour)} stays as it is: {why}")
+    done = [one for one in compacted if one.left_alone is None]
+    sizes = {"bytes_before": sum(one.bytes_before for one in done), "bytes_after": sum(one.bytes_after for one in done)}
+    counts = {"hours_compacted": len(done), "hours_expired": len(expired.removed), "hours_kept": len(expired.kept)}
+    kept = "; ".join(f"{hour_key(hour)}: {why}" for hour, why in expired.kept.items())
+    return dg.MaterializeResult(metadata=plain(counts | sizes | {"bytes_expired": expired.bytes_removed, "kept": kept}))
+
+
 @dg.asset(
-    key_prefix="upkeep", group_name="upkeep", kinds={"polars", "postgres"}, deps=[history_retention], metadata=table_metadata("ops.storage_samples")
+    key_prefix="upkeep",
+    group_name="upkeep",
+    kinds={"polars", "postgres"},
+    deps=[history_retention, landing_retention],
+    metadata=table_metadata("ops.storage_samples"),
 )
 def storage_report(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """How much room tables, landing and archive take, by day; what a price costs, how it all grows, and when the limit is reached."""

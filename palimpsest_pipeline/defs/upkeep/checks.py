@@ -5,15 +5,18 @@ from typing import Final
 
 import dagster as dg
 
+from ...domain.instants import hour_key
 from ...storage import current, partitions, retention, sizes
 from ...storage.archive import ArchiveDamaged
 from ..partitions import days
 from ..pipeline import Pipeline
 from . import export
+from .landing import overdue
 
 LEAST_DAYS_AHEAD: Final = 7
 LATE: Final = timedelta(days=1)
-"""How long a day may stay in Postgres after its time before somebody should look."""
+"""How long a day may stay in Postgres, or an hour in the landing, after its time before somebody should look."""
+MOST_NAMED: Final = 10
 TIGHT: Final = 0.8
 """Share of the limit above which there is a warning."""
 
@@ -81,6 +84,15 @@ def present_state_is_that_of_the_history(pipeline: dg.ResourceParam[Pipeline]) -
         f"{violations} markets differ: the writer is wrong, please report it; `palimpsest backfill` of the last day's hours" if violations else None
     )
     return dg.AssetCheckResult(passed=not violations, description=words, metadata={"violations": violations})
+
+
+@dg.asset_check(asset=["upkeep", "landing_retention"])
+def landing_is_kept_no_longer_than_needed(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """No hour stays in the landing for longer than a day after its time (PALIMPSEST_LANDING_RETENTION_DAYS)."""
+    late = overdue(pipeline, LATE)
+    shown = "; ".join(f"{hour_key(hour)} is still in the landing: {why}" for hour, why in list(late.items())[:MOST_NAMED])
+    words = shown + (f"; and {len(late) - MOST_NAMED} hours more" if len(late) > MOST_NAMED else "")
+    return dg.AssetCheckResult(passed=not late, severity=dg.AssetCheckSeverity.WARN, description=words or None, metadata={"hours_late": len(late)})
 
 
 @dg.asset_check(asset=["upkeep", "storage_report"])

@@ -1,0 +1,134 @@
+"""The `palimpsest landing` commands: what was landed, adding to it, and keeping it small.
+
+Exit codes as in `cli.py`.
+"""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import Json, out, print_frame, say
+from .settings import load_settings
+
+landing_app = typer.Typer(no_args_is_help=True, help="The raw answers.")
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+
+@landing_app.command("import")
+def landing_import(folder: Annotated[Path, typer.Argument(help="Folder with the payloads and their manifest.json.")], as_json: Json = False) -> None:
+    """Add recorded payloads to the landing. What is there already is not added twice."""
+    from .defs.pipeline import Pipeline
+    from .domain.instants import hour_key
+    from .landing import import_payloads
+
+    found = Pipeline(load_settings())
+    manifests = import_payloads(found.landing, folder, found.settings.home_platform, found.clock)
+    if as_json:
+        out.print_json(json.dumps([{"hour": hour_key(m.partition_hour), "cycle_id": m.cycle_id, "payloads": m.rows} for m in manifests]))
+        return
+    for m in manifests:
+        out.print(f"{hour_key(m.partition_hour)}  cycle {m.cycle_id}  {m.rows} payloads", highlight=False)
+    hours = sorted(hour_key(m.partition_hour) for m in manifests)
+    out.print(f"next: palimpsest backfill {hours[0]} {hours[-1]}" if hours else "nothing new", highlight=False)
+
+
+@landing_app.command("ls")
+def landing_ls(as_json: Json = False) -> None:
+    """List the landed cycles, with what they take on disk; then what an answer takes, by platform."""
+    from .defs.pipeline import Pipeline
+    from .defs.upkeep.space import per_answer
+    from .domain.instants import hour_key
+
+    landing = Pipeline(load_settings()).landing
+    usage = landing.usage()
+    sizes = {cycle_id: (size, each) for cycle_id, _, size, each in per_answer(usage, "cycle_id").rows()}
+    rows = [
+        {
+            "hour": hour_key(m.partition_hour),
+            "cycle_id": m.cycle_id,
+            "trigger": str(m.trigger),
+            "scope": str(m.scope),
+            "status": str(m.status),
+            "answers": m.rows,
+            "bytes": sizes.get(m.cycle_id, (0, None))[0],
+            "bytes_per_answer": sizes.get(m.cycle_id, (0, None))[1],
+        }
+        for m in landing.cycles()
+    ]
+    if as_json:
+        out.print_json(json.dumps({"cycles": rows, "platforms": per_answer(usage).to_dicts()}))
+    elif not rows:
+        out.print("the landing is empty")
+    else:
+        import polars as pl
+
+        print_frame("Landing", pl.DataFrame(rows, infer_schema_length=None))
+        print_frame("What an answer takes", per_answer(usage))
+
+
+@landing_app.command("compact")
+def landing_compact(dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Put the answers of each hour that is over into one file per platform. Every answer stays readable, also meanwhile."""
+    from .defs.servers import databases, require_schema
+    from .defs.upkeep.landing import compact_landing
+    from .domain.instants import hour_key
+
+    with databases(load_settings()) as found:
+        require_schema(found)
+        done = compact_landing(found, dry_run=dry_run)
+    hours = {hour_key(one.hour): {"bytes_before": one.bytes_before, "bytes_after": one.bytes_after} for one in done if one.left_alone is None}
+    left = {hour_key(one.hour): one.left_alone for one in done if one.left_alone is not None}
+    if as_json:
+        out.print_json(json.dumps({"compacted": {} if dry_run else hours, "to_compact": list(hours) if dry_run else [], "left_alone": left}))
+        return
+    for key, why in left.items():
+        say(f"{key} stays as it is: {why}")
+    before, after = (sum(sizes[name] for sizes in hours.values()) for name in ("bytes_before", "bytes_after"))
+    if not hours:
+        out.print("nothing to compact")
+    elif dry_run:
+        out.print(f"{len(hours)} hours to compact, {_mb(before)} MB: {', '.join(hours)}", highlight=False, soft_wrap=True)
+    else:
+        out.print(f"{len(hours)} hours compacted: {_mb(before)} MB before, {_mb(after)} MB now", highlight=False)
+
+
+@landing_app.command("expire")
+def landing_expire(
+    days: Annotated[int | None, typer.Option(min=1, help="Keep so many days. Default: PALIMPSEST_LANDING_RETENTION_DAYS.")] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Remove the hours whose time is over: those that are fully derived, and whose days are exported. The others stay, and say why."""
+    from .defs.servers import databases, require_schema
+    from .defs.upkeep.landing import expire_landing
+
+    with databases(load_settings()) as found:
+        require_schema(found)
+        done = expire_landing(found, days, dry_run=dry_run)
+    removed, kept = _keys(done.removed), dict(zip(_keys(done.kept), done.kept.values(), strict=True))
+    if as_json:
+        told = {"removed": [] if dry_run else removed, "to_remove": removed if dry_run else [], "bytes": done.bytes_removed, "kept": kept}
+        out.print_json(json.dumps(told))
+        return
+    for key, why in kept.items():
+        say(f"{key} is kept: {why}")
+    if not removed:
+        out.print("nothing to remove")
+        return
+    verb = "to remove" if dry_run else "removed"
+    out.print(f"{len(removed)} hours {verb}, {_mb(done.bytes_removed)} MB: {', '.join(removed)}", highlight=False, soft_wrap=True)
+
+
+def _keys(hours: Iterable[datetime]) -> list[str]:
+    from .domain.instants import hour_key
+
+    return [hour_key(hour) for hour in hours]
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.1f}"
