@@ -29,9 +29,11 @@ on conflict (listing_id, line_id) do update
 set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state, odds_milli = excluded.odds_milli
 """
 
+# Markets of a listing that stand alike come as one text, e.g. 12{2100,3400};17{1850,NULL}: a row to fetch costs more than all that is in it.
 BOOKS_SQL: Final = """
-select listing_id, line_id, state, off_mask, odds_milli
+select listing_id, state, off_mask, string_agg(line_id::text || odds_milli::text, ';') as markets
 from core.current_markets where listing_id = any(%(listings)s::int[]) and state <> 'withdrawn'
+group by listing_id, state, off_mask
 """
 
 HELD_SQL: Final = """
@@ -180,12 +182,21 @@ def books(conn: psycopg.Connection[Any], listing_ids: Sequence[int], *, answered
     `answered`: those of which answers are stored. Where nothing is held of one, it is looked up in its history: its days may have been dropped,
     forgotten and brought back.
     """
-    found = read_frame(conn, BOOKS_SQL, {"listings": listing_ids}, BOOK_SCHEMA)
+    found = _held(conn, listing_ids)
     lost = sorted(set(answered) - set(found.get_column("listing_id").unique()))
     if not lost:
         return found
     rebuild(conn, lost)
-    return pl.concat([found, read_frame(conn, BOOKS_SQL, {"listings": lost}, BOOK_SCHEMA)])
+    return pl.concat([found, _held(conn, lost)])
+
+
+def _held(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> pl.DataFrame:
+    """Markets that are not withdrawn, as the table holds them (BOOK_SCHEMA)."""
+    schema = {"listing_id": pl.Int32, "state": pl.String, "off_mask": pl.Int64, "markets": pl.String}
+    markets = read_frame(conn, BOOKS_SQL, {"listings": listing_ids}, schema).with_columns(pl.col("markets").str.split(";")).explode("markets")
+    bracket = pl.col("markets").str.find("{", literal=True)
+    line_id, odds = pl.col("markets").str.head(bracket).cast(pl.Int32), pl.col("markets").str.slice(bracket)
+    return markets.with_columns(line_id=line_id, odds_milli=odds).select(list(BOOK_SCHEMA))
 
 
 def upsert(conn: psycopg.Connection[Any], moved: pl.DataFrame) -> None:

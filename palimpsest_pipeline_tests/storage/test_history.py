@@ -240,7 +240,7 @@ def test_a_listing_that_is_forgotten_with_its_days_begins_anew(history_conn: psy
     take_in(history_conn, [Said(11, at(0, 9), BOOK), Said(12, at(1, 9), BOOK)])
     for table in ("captures", "market_changes"):
         history_conn.execute(f"truncate core.{partitions.partition_name(table, DAYS[0])}")
-    assert current.forget(history_conn, [11, 12]) == len(BOOK)
+    assert current.forget(history_conn, [11, 12], at(1, 0)) == 1
     back = Said(11, at(2, 9), BOOK)
     take_in(history_conn, [back])
     assert stored(history_conn) == expected([Said(12, at(1, 9), BOOK), back])
