@@ -16,7 +16,7 @@ from ...landing import Compaction, Expired, LandingError, LandingIncomplete, Man
 from ...storage import ledger, partitions, retention
 from ...storage.retention import Standing
 from ..pipeline import Pipeline
-from ..replay import plan
+from ..replay.plan import Why, due
 
 LOCK: Final = 7_019_000_001
 """Advisory lock of whoever compacts or expires; any constant that no other lock of the database uses."""
@@ -54,7 +54,7 @@ def why_needed(hour: datetime, claims: Claims) -> str | None:
 
 
 class Judge:
-    """Says of hours why they are needed, as the landing, the ledger, the marks of products and the archive have it now."""
+    """Says of hours why they are needed, as the landing, the ledger, the marks of products and the archive have it now. `conn` commits by itself."""
 
     def __init__(self, pipeline: Pipeline, conn: psycopg.Connection) -> None:
         self._pipeline = pipeline
@@ -78,13 +78,14 @@ class Judge:
 
     def _underived(self, manifests: Sequence[Manifest]) -> list[int]:
         """Cycles with a product that stands in no version, or was derived from other content; an older version is no claim."""
-        due = plan.due(self._pipeline, manifests)
-        return sorted({product.cycle_id for product, why in due.items() if why in (plan.Why.MISSING, plan.Why.CONTENT)})
+        found = due(self._pipeline, manifests)
+        return sorted({product.cycle_id for product, why in found.items() if why in (Why.MISSING, Why.CONTENT)})
 
     def _standing(self, manifests: Sequence[Manifest]) -> dict[date, Standing]:
         days = {day for manifest in manifests for day in _days_of(manifest)}
         for day in days - self._days.keys():
-            self._days[day] = retention.standing(self._conn, self._pipeline.archive, day)
+            with self._conn.transaction():  # of its own: others wait for a day that is looked at
+                self._days[day] = retention.standing(self._conn, self._pipeline.archive, day)
         return {day: self._days[day] for day in days}
 
 
@@ -117,6 +118,7 @@ def overdue(pipeline: Pipeline, late: timedelta) -> dict[datetime, str]:
     """Hours that are still there so long after their time, and why."""
     hours = over(pipeline.landing, _cutoff(pipeline, None) - late)
     with pipeline.connect() as conn:
+        conn.autocommit = True
         judge = Judge(pipeline, conn)
         return {hour: judge.why(hour) or "nobody needs it: run `palimpsest landing expire`" for hour in hours}
 

@@ -1,0 +1,184 @@
+"""The landing as upkeep keeps it: which hours go, which stay and why, as Dagster and the commands run it."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner
+
+from palimpsest_pipeline.cli import app
+from palimpsest_pipeline.defs import doctor
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.replay.plan import Why, plan, products_of
+from palimpsest_pipeline.defs.upkeep import export, landing
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus
+from palimpsest_pipeline.landing import Manifest
+from palimpsest_pipeline.storage import ledger, partitions, products
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.storage.retention import Standing
+from palimpsest_pipeline_tests.defs.test_upkeep import NOON, ago, checks, cycle, metadata, upkeep
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
+from palimpsest_pipeline_tests.storage.answered_days import answered
+
+HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
+EXPORTED, UNEXPORTED, UNDERIVED, YOUNG, NOW = 10, 11, 9, 3, 0
+"""Days ago of the cycles of the world."""
+
+
+def at(days_ago: int) -> datetime:
+    return datetime.combine(ago(days_ago), time(8, 30), UTC)
+
+
+def key(days_ago: int) -> str:
+    return hour_key(at(days_ago))
+
+
+def landed(pipeline: Pipeline, when: datetime, n: int = 20) -> Manifest:
+    """A full cycle of small segments, an answer each."""
+    made = cycle(when)
+    writer = pipeline.landing.writer(made)
+    for number in range(n):
+        request = Request(list(Platform)[number % 3], PayloadKind.DETAIL, f"/event/{number}", external_id=str(number))
+        writer.append(Answer(request, 1, when, when, when, 200, {}, f'{{"n": {number}}}'.encode()))
+        writer.flush()
+    return writer.close(RunStatus.COMPLETED, when, ("capture",))
+
+
+def derived(pipeline: Pipeline, manifest: Manifest, versions: str = "old") -> None:
+    marked = {"landing_digest": manifest.digest, "parser_version": versions, "mapping_version": versions}
+    with pipeline.connect() as conn:
+        for product in products_of(pipeline, manifest):
+            products.mark(conn, product.stage, product.name, product.cycle_id, **marked, n_rows=0)
+
+
+@pytest.fixture(scope="module")
+def kept(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, dg.ExecuteInProcessResult]]:
+    """Five cycles: one that nobody needs, one whose day is not exported, one that is not derived, one that is young, one of the present hour; then
+    the night's upkeep."""
+    with pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
+        pipeline = make(clock_offset_s=(NOON - datetime.now(UTC)).total_seconds(), history_hot_days=20)
+        with pipeline.connect() as conn:
+            partitions.ensure(conn, [ago(EXPORTED), ago(UNEXPORTED)])
+            for days in (EXPORTED, UNEXPORTED):
+                answered(conn, ago(days), 1, 2)
+        for days in (EXPORTED, UNEXPORTED, UNDERIVED, YOUNG):
+            manifest = landed(pipeline, at(days))
+            if days != UNDERIVED:
+                derived(pipeline, manifest)
+        landed(pipeline, NOON - timedelta(minutes=5))
+        export.export_day(pipeline, ago(EXPORTED))
+        yield pipeline, upkeep(pipeline)
+
+
+@pytest.mark.parametrize(
+    ("claims", "says"),
+    [
+        (landing.Claims(), None),
+        (landing.Claims(days={ago(1): Standing.EXPORTED, ago(2): Standing.ARCHIVED, ago(3): Standing.NOTHING}), None),
+        (landing.Claims(running=[7], unclosed=[7]), "cycle 7 is running"),
+        (landing.Claims(unclosed=[7], underived=[8]), "cycle 7 is not closed: run `palimpsest doctor`"),
+        (landing.Claims(underived=[8, 9]), "2 cycles are not fully derived, e.g. 8: run `palimpsest backfill 2026-06-26-10:00 2026-06-26-10:00`"),
+        (landing.Claims(days={ago(1): Standing.EXPORTED, ago(2): Standing.MISSING}), f"run `palimpsest export {ago(2)} {ago(2)}`"),
+        (landing.Claims(days={ago(2): Standing.CHANGED}), "it has changed since it was exported"),
+        (landing.Claims(days={ago(2): Standing.DAMAGED}), "its files in the archive are not as they were written"),
+    ],
+)
+def test_an_hour_is_needed_while_something_of_it_is_not_derived_or_not_exported(claims: landing.Claims, says: str | None) -> None:
+    why = landing.why_needed(HOUR, claims)
+    assert why is None if says is None else says in (why or "")
+
+
+def test_a_night_removes_what_nobody_needs_and_compacts_the_rest(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
+    pipeline, result = kept
+    assert result.success
+    told = metadata(result, "upkeep", "landing_retention")
+    assert (told["hours_compacted"], told["hours_expired"], told["hours_kept"]) == (3, 1, 2)
+    assert 0 < told["bytes_after"] < told["bytes_before"]
+    assert told["bytes_expired"] > 0
+    assert f"{key(UNEXPORTED)}: {ago(UNEXPORTED)}, which has answers of it, is not in the archive" in told["kept"]
+    assert f"{key(UNDERIVED)}: 1 cycles are not fully derived" in told["kept"]
+    there = {m.partition_hour: m for m in pipeline.landing.cycles()}
+    assert set(there) == {hour_of(at(days)) for days in (UNEXPORTED, UNDERIVED, YOUNG)} | {hour_of(NOON - timedelta(minutes=5))}
+    assert all(pipeline.landing.read(manifest).height == 20 for manifest in there.values())
+    sized = metadata(result, "upkeep", "storage_report")
+    assert all(sized[f"landing_bytes_per_answer_{platform}"] > 0 for platform in Platform)
+    parquet = sum(path.stat().st_size for path in (pipeline.settings.home / "landing").rglob("*.parquet"))
+    assert sized["landing_bytes"] == parquet
+
+
+def test_what_was_derived_from_compacted_answers_stands(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
+    pipeline, _ = kept
+    [hour] = plan(pipeline, hour_of(at(YOUNG)), hour_of(at(YOUNG)))
+    assert (hour.torn, hour.gone) == ((), ())
+    assert set(hour.due.values()) <= {Why.PARSER, Why.MAPPING}
+
+
+def test_hours_that_stay_too_long_are_named_with_the_reason(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
+    check = checks(kept[1])["landing_is_kept_no_longer_than_needed"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    for words in (
+        f"{key(UNEXPORTED)} is still in the landing: {ago(UNEXPORTED)}, which has answers of it, is not in the archive: it was not exported",
+        f"{key(UNDERIVED)} is still in the landing: 1 cycles are not fully derived",
+    ):
+        assert words in (check.description or "")
+    assert key(YOUNG) not in (check.description or "")
+
+
+def test_a_running_cycle_keeps_its_hour_as_it_is(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    manifest = landed(pipeline, at(YOUNG))
+    with pipeline.connect() as conn:
+        ledger.open_batch(conn, manifest.cycle)
+    [left] = landing.compact_landing(pipeline)
+    assert left.left_alone == f"cycle {manifest.cycle_id} is running"
+    assert landing.expire_landing(pipeline, 1).kept == {manifest.partition_hour: f"cycle {manifest.cycle_id} is running"}
+
+
+def test_only_one_process_at_a_time_changes_what_was_landed(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    with pipeline.connect() as other:
+        other.execute("select pg_advisory_lock(%s)", [landing.LOCK])
+        with pytest.raises(landing.LandingInUse, match="try again"):
+            landing.compact_landing(pipeline)
+        with pytest.raises(landing.LandingInUse, match="try again"):
+            landing.expire_landing(pipeline)
+    assert landing.compact_landing(pipeline) == []
+
+
+def test_the_commands_say_what_they_would_do_and_do_it(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = make_pipeline()
+    for name, value in pipeline.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    derived(pipeline, landed(pipeline, at(EXPORTED)))
+    derived(pipeline, landed(pipeline, at(YOUNG)))
+    landed(pipeline, at(YOUNG) + timedelta(hours=1))
+
+    def told(*words: str) -> Any:
+        done = CliRunner().invoke(app, ["landing", *words, "--json"])
+        assert done.exit_code == 0, done.stderr
+        return json.loads(done.stdout)
+
+    before = told("ls")
+    assert [row["answers"] for row in before["cycles"]] == [20, 20, 20]
+    assert {row["platform"]: row["n_answers"] for row in before["platforms"]} == {"bet9ja": 18, "betpawa": 21, "sportybet": 21}
+    assert "like the 3 that are landed" in doctor.landing(pipeline.settings).detail
+    due = [key(EXPORTED), key(YOUNG), hour_key(at(YOUNG) + timedelta(hours=1))]
+    assert told("compact", "--dry-run") == {"compacted": {}, "to_compact": due, "left_alone": {}}
+    assert list(told("compact")["compacted"]) == due
+    assert told("compact") == {"compacted": {}, "to_compact": [], "left_alone": {}}
+    after = told("ls")
+    assert [row["cycle_id"] for row in after["cycles"]] == [row["cycle_id"] for row in before["cycles"]]
+    assert all(now["bytes_per_answer"] < then["bytes_per_answer"] for now, then in zip(after["platforms"], before["platforms"], strict=True))
+    assert told("expire", "--dry-run")["to_remove"] == [key(EXPORTED)]
+    assert told("expire")["removed"] == [key(EXPORTED)]
+    asked = told("expire", "--days", "1")
+    assert asked["removed"] == [key(YOUNG)]
+    assert list(asked["kept"]) == due[2:]
+    shown = CliRunner().invoke(app, ["landing", "expire"])
+    assert shown.stdout.strip() == "nothing to remove"
+    assert "What an answer takes" in CliRunner().invoke(app, ["landing", "ls"]).stdout
