@@ -73,11 +73,12 @@ def storage(as_json: Json = False) -> None:
             measured = space.measured(found, conn)
     tables, days = space.by_table(measured.sample), space.by_day(measured.sample)
     if as_json:
-        told = {"figures": measured.as_dict(), "tables": tables.to_dicts(), "days": days.to_dicts()}
+        told = {"figures": measured.as_dict(), "tables": tables.to_dicts(), "days": days.to_dicts(), "payloads": measured.payloads.to_dicts()}
         out.print_json(json.dumps(told, default=str))
         return
     _print_tables(tables)
     _print_days(days)
+    _print_payloads(measured.payloads)
     _print_figures(measured.figures)
 
 
@@ -96,6 +97,12 @@ def _print_days(days: "pl.DataFrame") -> None:
     ]
     if rows:
         print_table("Odds history by day", [("day", False), *((name.replace(" ", "\n", 1), True) for name in names)], rows)
+
+
+def _print_payloads(payloads: "pl.DataFrame") -> None:
+    rows = [(r["platform"], r["n_answers"], _mb(r["bytes"]), f"{r['bytes_per_answer']:.0f}") for r in payloads.to_dicts()]
+    if rows:
+        print_table("Landing by platform", [("platform", False), *((name, True) for name in ("answers", "MB", "bytes an answer"))], rows)
 
 
 def _print_figures(found: "Sizes") -> None:
