@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.platforms.registry import adapters
 
 from . import normalise as benchmark
-from . import scrape
+from . import scrape, storage
 from .__main__ import app
 from ._perturbed import CAPTURED, answers
 
@@ -60,7 +60,7 @@ def as_captured(samples: Path, platform: Platform, name: str, like: Answer) -> A
 
 def test_a_benchmark_is_chosen_by_name_and_names_are_listed_without_one(samples: Path) -> None:
     assert samples.is_dir()
-    assert CliRunner().invoke(app, []).output.split() == ["normalise", "scrape"]
+    assert CliRunner().invoke(app, []).output.split() == ["normalise", "scrape", "storage"]
     assert CliRunner().invoke(app, ["nothing"]).exit_code != 0
     ran = CliRunner().invoke(app, ["normalise", "--json", "--bodies", "3", "--repetitions", "1"])
     found = json.loads(ran.output)
@@ -88,3 +88,19 @@ def test_the_scrape_is_measured_beside_other_schemes_and_the_floor_client() -> N
     assert sum(floor["requests"] for floor in found["floor"].values()) == found["requests"], "each listing once"
     assert found["peak_rss_mb_by_fixtures"].keys() == {"20"}
     assert scrape.table(found).row_count == 3
+
+
+@pytest.mark.slow
+def test_storage_is_measured_beside_a_raw_copy_and_the_layouts_that_went_before() -> None:
+    ran = CliRunner().invoke(app, ["storage", "--json", "--events", "30", "--history-prices", "20000", "--rounds", "1"])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.output)
+    ratios = ("ingest_ratio_to_copy", "ingest_speedup_vs_upsert_all", "ingest_growth_100x", "open_close_ratio_to_duckdb")
+    figures = ("pg_bytes_per_price", "parquet_bytes_per_price", "asof_event_ms", "latest_all_ms", "gb_90d")
+    assert all(found[name] > 0 for name in (*ratios, *figures))
+    assert found["asof_event_prices"] == 3 * 328, "every price of an event on three platforms"
+    assert found["n_history_prices"]["large"] > found["n_history_prices"]["small"] > found["n_current_prices"]
+    by_layout = found["gb_90d_by_layout"]
+    assert by_layout["ours"] == pytest.approx(by_layout["ours_hot"] + by_layout["ours_cold"])
+    assert by_layout["reference_snapshots"] > by_layout["reference_current_and_history"] > by_layout["ours"]
+    assert storage.table(found).row_count > 20
