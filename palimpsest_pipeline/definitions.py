@@ -21,8 +21,6 @@ def _owned(spec: dg.AssetSpec) -> dg.AssetSpec:
     return spec if spec.owners else spec.replace_attributes(owners=[OWNER])
 
 
-loaded = dg.load_assets_from_modules([landing, core, mart, life_assets, upkeep])
-
 defs = dg.Definitions(
     assets=[
         a.map_asset_specs(_owned)
