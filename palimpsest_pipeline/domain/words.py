@@ -117,7 +117,7 @@ class AvailabilityState(StrEnum):
 
 
 class Look(StrEnum):
-    """What came of one cycle's looking at a listing."""
+    """What came of one cycle's looking at a listing. In order of precedence: of several at once the first one counts."""
 
     ANSWERED = "answered"
     """Its own answer was read."""

@@ -1,15 +1,11 @@
 """What prices and leads are measured against: the kickoff in force, in the place of all that were claimed before, and which looks count."""
 
 from datetime import datetime
-from typing import Final
 
 import polars as pl
 
 from ..domain.words import Look
 from .life import INSTANT
-
-PRECEDENCE: Final = tuple(look.value for look in (Look.ANSWERED, Look.FAILED, Look.LISTED, Look.ABSENT, Look.UNKNOWN))
-"""Which of several looks of one cycle, or at one instant, counts."""
 
 
 def with_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
@@ -48,9 +44,9 @@ def looks_before_kickoff(looks: pl.DataFrame, anchored: pl.DataFrame) -> pl.Data
     before = looks.join(anchored.select("listing_id", "kickoff_at"), on="listing_id").filter(pl.col("at") < pl.col("kickoff_at")).drop("kickoff_at")
     is_answer = pl.col("look") == Look.ANSWERED.value
     others = before.filter(~is_answer).join(before.filter(is_answer), on=["listing_id", "cycle_id"], how="anti")
-    order = pl.col("look").replace_strict(PRECEDENCE, range(len(PRECEDENCE)), return_dtype=pl.Int8)
+    order = pl.col("look").cast(pl.Enum(Look))
     return (
         pl.concat([before.filter(is_answer), others])
-        .sort("listing_id", "at", order, "cycle_id", "n_markets_priced")
+        .sort("listing_id", "at", order, "cycle_id", "n_markets_priced", "detail")
         .unique(["listing_id", "at"], keep="first", maintain_order=True)
     )

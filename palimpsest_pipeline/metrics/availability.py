@@ -13,6 +13,7 @@ from typing import Final
 import polars as pl
 
 from ..domain.words import AvailabilityState, Look, MarketState
+from .anchors import looks_before_kickoff, with_kickoff
 from .life import INSTANT, Types
 from .margins import outcomes_of
 
@@ -52,8 +53,6 @@ REASONS: Final = {
 }
 KNOWN: Final = "known"
 """Of a listing: its last answer holds. What else can be said of it are words of AvailabilityState: dropped, closed, not observed."""
-PRECEDENCE: Final = [look.value for look in (Look.ANSWERED, Look.FAILED, Look.LISTED, Look.ABSENT, Look.UNKNOWN)]
-"""Which of several looks at the same instant counts."""
 UNIT: Final = ("listing_id", "market_key", "specifier")
 COUNTS: Final = ("n_outcomes", "n_outcomes_active")
 STRETCH: Final = ("listing_id", "of_whole", "standing")
@@ -71,14 +70,12 @@ def availability_intervals(
     until then. `silence_limit`: how long a look that shows something may be taken to hold. Only what was seen before the kickoff in force counts,
     and a listing that was not seen before it has no interval. In a cycle with an answer only the answers count.
 
-    Raises ValueError on a naive `as_of`, a limit that is not positive, two listings for one platform and fixture or two fixtures of one listing, a
-    fixture without a kickoff, an answer without its number of markets, and changes at an instant without an answer among the looks.
+    Raises ValueError on a limit that is not positive, an answer without its number of markets, changes at an instant without an answer among the
+    looks, and like `with_kickoff`.
     """
-    if as_of.tzinfo is None:
-        raise ValueError(f"naive datetime {as_of!r}: instants carry a time zone here")
     if silence_limit <= timedelta(0):
         raise ValueError(f"silence_limit is {silence_limit}: it must be positive")
-    anchors = _anchors(listings, kickoffs, as_of)
+    anchors = with_kickoff(listings, kickoffs, as_of).select("listing_id", "sr_id", "platform", "kickoff_at", "to_come")
     counted = _counted_looks(looks, anchors)
     wanted = {"market_key": {WHOLE_LISTING}, "specifier": {""}, "outcome": {""}}
     names = {name: pl.Enum(sorted(texts.union(changes.get_column(name).unique()))) for name, texts in wanted.items()}
@@ -107,44 +104,21 @@ def _of_listings(anchors: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFra
     )
 
 
-def _anchors(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """listing_id, sr_id, platform, kickoff_at (in force), started."""
-    given = listings.select("listing_id", "sr_id", "platform").unique().sort("listing_id", "sr_id")
-    for key, what in (("sr_id", "platform"), "listings for one platform and fixture"), (("listing_id",), "fixtures of one listing"):
-        twice = given.filter(pl.struct(key).is_duplicated())
-        if twice.height:
-            raise ValueError(f"{twice.height} {what} where there may be one: {twice.head(2).to_dicts()}")
-    in_force = kickoffs.sort("sr_id", "version").unique("sr_id", keep="last").select("sr_id", "kickoff_at")
-    anchors = given.join(in_force, on="sr_id", how="left").with_columns(started=pl.col("kickoff_at") <= as_of)
-    without = anchors.filter(pl.col("kickoff_at").is_null())
-    if without.height:
-        raise ValueError(f"{without.height} listings of fixtures without a kickoff, e.g. {without.row(0, named=True)}")
-    return anchors.sort("sr_id", "platform")
-
-
 def _counted_looks(looks: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
     """Looks before kickoff from the first that shows the listing, one an instant, sorted by listing and instant.
 
     Added: `shown`, the last of answered, listed, absent up to this look; `asked`, the last of answered, absent.
     """
-    before = looks.join(anchors.select("listing_id", "kickoff_at"), on="listing_id").filter(pl.col("at") < pl.col("kickoff_at"))
-    answers = before.filter(pl.col("look") == Look.ANSWERED.value)
-    uncounted = answers.filter(pl.col("n_markets_priced").is_null())
+    before = looks_before_kickoff(looks, anchors)
+    look = pl.col("look")
+    uncounted = before.filter(look == Look.ANSWERED.value, pl.col("n_markets_priced").is_null())
     if uncounted.height:
         raise ValueError(f"{uncounted.height} answers without n_markets_priced, e.g. {uncounted.row(0, named=True)}")
-    others = before.filter(pl.col("look") != Look.ANSWERED.value).join(answers, on=["listing_id", "cycle_id"], how="anti")
-    look = pl.col("look")
     seen_at = pl.col("at").filter(look.is_in([Look.ANSWERED.value, Look.LISTED.value])).min().over("listing_id")
     asked = look.is_in([Look.ANSWERED.value, Look.ABSENT.value])
-    return (
-        pl.concat([answers, others])
-        .sort("listing_id", "at", look.replace_strict(PRECEDENCE, range(len(PRECEDENCE)), return_dtype=pl.Int8), "cycle_id", "detail")
-        .unique(["listing_id", "at"], keep="first", maintain_order=True)
-        .filter(pl.col("at") >= seen_at)
-        .with_columns(
-            shown=pl.when(asked | (look == Look.LISTED.value)).then(look).forward_fill().over("listing_id"),
-            asked=pl.when(asked).then(look).forward_fill().over("listing_id"),
-        )
+    return before.filter(pl.col("at") >= seen_at).with_columns(
+        shown=pl.when(asked | (look == Look.LISTED.value)).then(look).forward_fill().over("listing_id"),
+        asked=pl.when(asked).then(look).forward_fill().over("listing_id"),
     )
 
 
@@ -294,7 +268,7 @@ def _stretches(news: pl.DataFrame, anchors: pl.DataFrame, as_of: datetime, silen
     dropped = pl.col("shown") == Look.ABSENT.value
     closed = (
         news.unique(subject, keep="last", maintain_order=True)
-        .join(anchors.filter("started").select("listing_id", "kickoff_at"), on="listing_id")
+        .join(anchors.filter(~pl.col("to_come")).select("listing_id", "kickoff_at"), on="listing_id")
         .with_columns(
             at="kickoff_at",
             standing=pl.when(dropped).then(pl.lit(DROPPED)).otherwise(pl.lit(CLOSED)),

@@ -58,8 +58,6 @@ DISCOVERED: Final[Schema] = {
     "missing": pl.String,
 }
 VERSIONS: Final[Schema] = {"listing_id": pl.Int32, "version": pl.Int16, "observed_from": INSTANT, "kickoff_at": INSTANT}
-PRECEDENCE: Final = (Look.ANSWERED, Look.FAILED, Look.LISTED, Look.ABSENT, Look.UNKNOWN)
-"""Of what one cycle tells of a listing the first one counts."""
 
 
 class History(Protocol):
@@ -163,8 +161,8 @@ def discovery_looks(found: pl.DataFrame, discovered: pl.DataFrame, listed: pl.Da
 
 
 def one_look_per_cycle(answers: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
-    """All answers, and of what else a cycle tells of a listing the first by PRECEDENCE where the cycle has no answer of it. Shape LOOKS."""
-    rank = pl.col("look").replace_strict({look.value: place for place, look in enumerate(PRECEDENCE)}, return_dtype=pl.Int8)
+    """All answers, and of what else a cycle tells of a listing the first by precedence where the cycle has no answer of it. Shape LOOKS."""
+    rank = pl.col("look").cast(pl.Enum(Look))
     silent = others.join(answers, on=["listing_id", "cycle_id"], how="anti")
     first = silent.sort("listing_id", "cycle_id", rank, "at", "detail").unique(["listing_id", "cycle_id"], keep="first", maintain_order=True)
     return pl.concat([answers, first]).sort("listing_id", "at", "cycle_id")

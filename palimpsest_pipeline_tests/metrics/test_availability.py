@@ -271,16 +271,16 @@ def test_a_market_of_open_outcomes_is_as_its_best_one() -> None:
     [
         ({"as_of": datetime(2026, 5, 5)}, "naive datetime"),  # noqa: DTZ001
         ({"silence_limit": timedelta(0)}, "must be positive"),
-        ({"kickoffs": life(*STORY).frames()["kickoffs"].clear()}, "1 listings of fixtures without a kickoff"),
+        ({"kickoffs": life(*STORY).frames()["kickoffs"].clear()}, "1 fixtures have no kickoff"),
         ({"looks": life(*STORY[2:]).frames()["looks"]}, "2 changes at an instant without an answer"),
         ({"looks": life(*STORY).frames()["looks"].with_columns(n_markets_priced=pl.lit(None, pl.Int32))}, "answers without n_markets_priced"),
         (
             {"listings": pl.concat([life(*STORY).frames()["listings"].with_columns(listing_id=pl.lit(n, pl.Int32)) for n in (PAWA, 99)])},
-            "2 listings for one platform and fixture",
+            "2 listings that speak for one platform on one fixture",
         ),
         (
             {"listings": pl.concat([life(*STORY).frames()["listings"].with_columns(sr_id=pl.lit(n, pl.Int64)) for n in (1, 99)])},
-            "2 fixtures of one listing",
+            "2 rows of one listing",
         ),
     ],
 )
