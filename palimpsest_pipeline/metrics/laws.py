@@ -171,11 +171,11 @@ def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFr
     )
 
 
-def changes_are_plausible(quality: pl.DataFrame, min_captures: int = 50) -> pl.DataFrame:
-    """run_quality: of many captures, some change and some do not. None or all means the comparison is broken, not the market calm or wild."""
+def changes_are_plausible(quality: pl.DataFrame, min_markets: int = 5_000) -> pl.DataFrame:
+    """run_quality: of many markets, some change and some do not. None or all means the comparison is broken, not the market calm or wild."""
     compared = pl.col("changed") + pl.col("confirmed")
-    wrong = quality.filter(compared >= min_captures, (pl.col("changed") == 0) | (pl.col("confirmed") == 0))
-    sentence = pl.format("{} captures changed and {} did not", "changed", "confirmed")
+    wrong = quality.filter(compared >= min_markets, (pl.col("changed") == 0) | (pl.col("confirmed") == 0))
+    sentence = pl.format("{} markets changed and {} did not", "changed", "confirmed")
     return _violations("changes are plausible", wrong, pl.format("{} {}", "platform", "stage"), sentence)
 
 

@@ -46,7 +46,12 @@ ANSWERS: Final[dict[str, pl.DataType]] = {
 }
 MANIFESTS: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "external_id": pl.String(), "declared": pl.Int32(), "completeness": pl.String()}
 DISCOVERED: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "n_matches": pl.Int32(), "n_listings": pl.Int32()}
-HISTORY: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "keyframe": pl.Boolean(), "n_changed": pl.Int32()}
+HISTORY: Final[dict[str, pl.DataType]] = {
+    "platform": pl.String(),
+    "keyframe": pl.Boolean(),
+    "n_changed": pl.Int32(),
+    "n_markets_mapped": pl.Int32(),
+}
 REJECTS: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "kind": pl.String(), "n_answers": pl.Int32(), "n_entries": pl.Int32()}
 MEDIANS: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "stage": pl.String(), "fetched_median": pl.Float64()}
 _KEY: Final = ["platform", "stage"]
@@ -165,11 +170,14 @@ def _discovery(manifests: pl.DataFrame) -> pl.DataFrame:
 
 
 def _captures(history: pl.DataFrame) -> pl.DataFrame:
-    delta = ~pl.col("keyframe")
+    """Captures, and the markets of those that have one to be compared with. What went, and an open market's single outcomes, are changes of an answer
+    too, so that it may have more of them than markets: then all of it changed."""
+    compared = ~pl.col("keyframe")
+    changed = pl.min_horizontal("n_changed", "n_markets_mapped")
     return history.group_by("platform").agg(
-        pl.len().alias("n_captures"),
-        (delta & (pl.col("n_changed") > 0)).sum().alias("n_with_change"),
-        (delta & (pl.col("n_changed") == 0)).sum().alias("n_without_change"),
+        n_captures=pl.len(),
+        n_changed=changed.filter(compared).sum(),
+        n_confirmed=(pl.col("n_markets_mapped") - changed).filter(compared).sum(),
     )
 
 
@@ -197,8 +205,8 @@ def _by_stage() -> list[pl.Expr]:
         read.alias("parsed"),
         refused.alias("rejected"),
         pl.when(at_discovery).then(pl.col("n_listings")).otherwise(pl.col("n_captures")).alias("stored"),
-        pl.when(at_storage).then(pl.col("n_with_change")).otherwise(0).alias("changed"),
-        pl.when(at_storage).then(pl.col("n_without_change")).otherwise(0).alias("confirmed"),
+        pl.when(at_storage).then(pl.col("n_changed")).otherwise(0).alias("changed"),
+        pl.when(at_storage).then(pl.col("n_confirmed")).otherwise(0).alias("confirmed"),
     ]
 
 

@@ -18,7 +18,8 @@ DISCOVERED_SQL: Final = """
     group by c.platform
 """
 CAPTURES_SQL: Final = """
-    select i.platform, c.keyframe, c.n_changed from core.captures c join ops.listing_ids i using (listing_id) where c.cycle_id = %s
+    select i.platform, c.keyframe, c.n_changed, c.n_markets_mapped from core.captures c join ops.listing_ids i using (listing_id)
+    where c.cycle_id = %s
 """
 MEDIANS_SQL: Final = """
     with earlier as (
@@ -58,8 +59,9 @@ def discovered(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
 
 
 def captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """One row per capture of the cycle: `platform`, `keyframe`, `n_changed`."""
-    return read_frame(conn, CAPTURES_SQL, [cycle_id], {"platform": pl.String, "keyframe": pl.Boolean, "n_changed": pl.Int32})
+    """One row per capture of the cycle: `platform`, `keyframe`, `n_changed`, `n_markets_mapped`."""
+    schema = {"platform": pl.String, "keyframe": pl.Boolean, "n_changed": pl.Int32, "n_markets_mapped": pl.Int32}
+    return read_frame(conn, CAPTURES_SQL, [cycle_id], schema)
 
 
 def fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:

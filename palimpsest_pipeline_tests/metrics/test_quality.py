@@ -54,7 +54,7 @@ GOOD: dict[str, list[Any]] = {
         ("betpawa", "9", None, "complete"),
     ],
     "discovered": [("betpawa", 3, 4)],
-    "history": [("betpawa", True, 60), ("betpawa", False, 2), ("betpawa", False, 0)],
+    "history": [("betpawa", True, 60, 60), ("betpawa", False, 2, 59), ("betpawa", False, 0, 59)],
     "medians": [("betpawa", "capture", 4.0)],
 }
 
@@ -84,8 +84,8 @@ def test_times_bytes_and_errors_are_of_every_attempt_of_the_stage() -> None:
 
 def test_keyframes_count_neither_as_changed_nor_as_confirmed() -> None:
     row = quality(platforms=["betpawa"], **GOOD)["betpawa", "storage"]
-    assert picked(row, "changed", "confirmed", "change_ratio") == (1, 1, 0.5)
-    only_keyframes = quality(platforms=["betpawa"], **GOOD | {"history": [("betpawa", True, 60)]})["betpawa", "storage"]
+    assert picked(row, "changed", "confirmed", "change_ratio") == (2, 116, 2 / 118)
+    only_keyframes = quality(platforms=["betpawa"], **GOOD | {"history": [("betpawa", True, 60, 60)]})["betpawa", "storage"]
     assert picked(only_keyframes, "changed", "confirmed", "change_ratio", "completeness") == (0, 0, None, "partial")
 
 
@@ -145,7 +145,7 @@ def test_answers_that_were_read_and_not_stored_make_storage_partial_or_failed() 
 
 
 def test_a_cycle_of_given_fixtures_has_rows_for_what_was_asked_only() -> None:
-    rows = quality(Scope.EVENTS, answers=[answer("bet9ja", "detail", "1")], history=[("bet9ja", False, 1)])
+    rows = quality(Scope.EVENTS, answers=[answer("bet9ja", "detail", "1")], history=[("bet9ja", False, 1, 1)])
     assert list(rows) == [("bet9ja", "capture"), ("bet9ja", "storage")]
     assert {row["completeness"] for row in rows.values()} == {"complete"}
 
@@ -175,9 +175,26 @@ def test_an_empty_stage_and_a_sudden_drop_break_the_law() -> None:
     assert dropped["violation"].to_list() == ["betpawa capture: 3 fetched, 0.9 of the trailing median missing"]
 
 
-@pytest.mark.parametrize(("n_changed", "lawful"), [([0] * 60, False), ([1] * 60, False), ([1] + [0] * 59, True), ([1] * 10, True)])
-def test_all_or_none_of_many_captures_changing_breaks_the_law(n_changed: list[int], lawful: bool) -> None:
-    rows = quality(platforms=["betpawa"], **GOOD | {"history": [("betpawa", False, n) for n in n_changed]})
+def test_an_answer_of_which_more_changed_than_it_has_changed_as_a_whole() -> None:
+    row = quality(platforms=["betpawa"], **GOOD | {"history": [("betpawa", False, 70, 60), ("betpawa", False, 0, 0)]})["betpawa", "storage"]
+    assert picked(row, "changed", "confirmed", "change_ratio") == (60, 0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("n_changed", "told"),
+    [
+        ([0] * 60, ["betpawa storage: 0 markets changed and 6780 did not"]),
+        ([113] * 60, ["betpawa storage: 6780 markets changed and 0 did not"]),
+        ([120] * 60, ["betpawa storage: 6780 markets changed and 0 did not"]),
+        ([6] * 60, []),  # each answer changed, as nearly all do
+        ([1] + [0] * 59, []),
+        ([112] + [113] * 59, []),
+        ([0] * 10, []),
+        ([113] * 10, []),
+    ],
+)
+def test_all_or_none_of_many_markets_changing_breaks_the_law(n_changed: list[int], told: list[str]) -> None:
+    rows = quality(platforms=["betpawa"], **GOOD | {"history": [("betpawa", False, n, 113) for n in n_changed]})
     frame = pl.DataFrame(list(rows.values()), schema=RUN_QUALITY)
-    assert laws.changes_are_plausible(frame).is_empty() is lawful
+    assert laws.changes_are_plausible(frame)["violation"].to_list() == told
     assert laws.rates_are_ratios(frame).is_empty()

@@ -160,6 +160,42 @@ def test_a_cycle_whose_odds_stand_on_some_platforms_only_is_due_after_a_downgrad
         assert conn.execute("select cycle_id, product, n_rows from core.cycle_products").fetchall() == [(2, "odds_snapshots", 12)]
 
 
+QUALITY = """
+    create table core.captures_20260501 partition of core.captures for values from ('2026-05-01Z') to ('2026-05-02Z');
+    insert into ops.listing_ids (listing_id, platform, external_id) values (1, 'betpawa', '1'), (2, 'betpawa', '2'), (3, 'bet9ja', '3');
+    insert into core.captures
+        (listing_id, observed_at, cycle_id, keyframe, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices, n_changed, mapping_version,
+        ingested_at)
+    select listing_id, '2026-05-01Z'::timestamptz + cycle_id * interval '1 hour', cycle_id, keyframe, 9, 9, 9, 9, n_changed, '1', now()
+    from (values (1, 1, true, 9), (1, 2, false, 2), (2, 2, false, 0), (3, 2, false, 12)) as c (listing_id, cycle_id, keyframe, n_changed);
+    insert into mart.run_quality
+        (cycle_id, platform, stage, as_of, discovered, fetched, parsed, rejected, stored, changed, confirmed, change_ratio, errors_by_class, bytes,
+        wall_s, completeness, blocked_downstream, mapping_version, computed_at)
+    select cycle_id, platform, stage, now(), 1, 1, 1, 1, 1, changed, confirmed, ratio, '{}', 1, 1, 'complete', false, '1', now()
+    from (values (1, 'betpawa', 'storage', 0, 0, null), (2, 'betpawa', 'capture', 0, 0, null), (2, 'betpawa', 'storage', 1, 1, 0.5),
+        (2, 'bet9ja', 'storage', 1, 0, 1)) as q (cycle_id, platform, stage, changed, confirmed, ratio);
+"""
+COUNTED = "select cycle_id, platform, stage, changed, confirmed, change_ratio::float from mart.run_quality order by 1, 2, 3"
+
+
+def test_the_quality_of_older_cycles_counts_markets_after_an_upgrade_and_captures_after_a_downgrade(database_url: str) -> None:
+    migrate.upgrade(database_url, "0007")
+    with Database(database_url).connect() as conn:
+        conn.execute(QUALITY)
+        before = conn.execute(COUNTED).fetchall()
+    migrate.upgrade(database_url)
+    with Database(database_url).connect() as conn:
+        assert conn.execute(COUNTED).fetchall() == [
+            (1, "betpawa", "storage", 0, 0, None),
+            (2, "bet9ja", "storage", 9, 0, 1.0),
+            (2, "betpawa", "capture", 0, 0, None),
+            (2, "betpawa", "storage", 2, 16, 0.11111111),
+        ]
+    migrate.downgrade(database_url, "0007")
+    with Database(database_url).connect() as conn:
+        assert conn.execute(COUNTED).fetchall() == before
+
+
 LEDGER = """
     insert into ops.scrape_batches values
         (1, 'manual', 'full', null, 'betpawa', '2026-05-01Z', 'run', 'partial', '2026-05-01Z', '2026-05-01Z', '2026-05-01Z'),

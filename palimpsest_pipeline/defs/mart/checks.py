@@ -86,7 +86,7 @@ def no_stage_is_empty(context: dg.AssetCheckExecutionContext, pipeline: dg.Resou
 
 @dg.asset_check(asset=["mart", "run_quality"], partitions_def=hours)
 def changes_are_plausible(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Of many answers some show changed prices and some do not. None or all means that the comparison is broken, not that the market is calm."""
+    """Of many markets some changed and some did not. None or all means that the comparison is broken, not that the market is calm."""
     (quality,) = _hour_frames(context, pipeline, "run_quality")
     return result(laws.changes_are_plausible(quality), "See core.captures.n_changed of the cycle.", dg.AssetCheckSeverity.WARN)
 

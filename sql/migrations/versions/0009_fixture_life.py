@@ -1,4 +1,4 @@
-"""The life of a fixture on each platform, by date of kickoff; and how large what is stored was."""
+"""The life of a fixture on each platform, by date of kickoff; how large what is stored was; and run quality counts changed markets, not captures."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,23 @@ depends_on = None
 
 INSTANT = sa.TIMESTAMP(timezone=True)
 PLATFORM = ("betpawa", "sportybet", "bet9ja")
+CHANGED = {
+    "changed": (
+        "Captures with at least one changed market (keyframes do not count).",
+        "Markets that changed since the answer before; an answer's at most as many as it has. Keyframes do not count.",
+    ),
+    "confirmed": ("Captures that changed nothing.", "Markets that stand as in the answer before. Keyframes do not count."),
+}
+RECOUNT_SQL = """
+    update mart.run_quality q
+    set changed = n.changed, confirmed = n.compared - n.changed, change_ratio = n.changed::numeric / nullif(n.compared, 0)
+    from (
+        select c.cycle_id, i.platform, coalesce(sum({changed}) filter (where not c.keyframe), 0) as changed,
+            coalesce(sum({compared}) filter (where not c.keyframe), 0) as compared
+        from core.captures c join ops.listing_ids i using (listing_id) group by 1, 2
+    ) n
+    where q.cycle_id = n.cycle_id and q.platform = n.platform and q.stage = 'storage'
+"""
 
 
 def upgrade() -> None:
@@ -18,6 +35,7 @@ def upgrade() -> None:
     _listing_lead_time()
     _open_close()
     _storage_samples()
+    _count_changes(1, changed="least(c.n_changed, c.n_markets_mapped)", compared="c.n_markets_mapped")
     # What could not be read of a listing is asked for by listing, over all cycles; most rows of these tables are of another kind.
     op.create_index(
         "ix_event_scrape_status_failed",
@@ -30,6 +48,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    _count_changes(0, changed="(c.n_changed > 0)::integer", compared="1")
     op.drop_index("ix_rejects_whole_answer", "rejects", schema="core")
     op.drop_index("ix_event_scrape_status_failed", "event_scrape_status", schema="ops")
     op.drop_table("storage_samples", schema="ops")
@@ -37,6 +56,12 @@ def downgrade() -> None:
     op.drop_table("listing_lead_time", schema="mart")
     op.drop_table("dirty_kickoff_dates", schema="mart")
     op.drop_table("availability_interval", schema="mart")
+
+
+def _count_changes(meaning: int, changed: str, compared: str) -> None:
+    for column, meanings in CHANGED.items():
+        op.alter_column("run_quality", column, comment=meanings[meaning], schema="mart")
+    op.execute(RECOUNT_SQL.format(changed=changed, compared=compared))
 
 
 def one_of(name: str, words: tuple[str, ...]) -> sa.Enum:
