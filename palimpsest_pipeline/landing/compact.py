@@ -27,7 +27,7 @@ from .schema import SCHEMA
 from .store import GROUP_ROWS, INDEX, Landing, LandingError
 
 ZSTD_LEVEL: Final = 9
-"""One answer is much like the next: a higher level than a running cycle has time for takes a tenth to a fifth less room."""
+"""One answer is much like the next: a higher level than a running cycle has time for takes a quarter less room; 12 takes twice the time for 7 %."""
 PAGE_BYTES: Final = 64 * 1024 * 1024
 """A row group is one page, which is what is packed together."""
 
@@ -129,7 +129,8 @@ def _file_of(landing: Landing, hour: datetime, platform: Platform, parts: Sequen
         rows = pl.scan_parquet(content, hive_partitioning=False)
         n_rows = sum(place.rows for place in file.places)
         read = _Digest(rows.slice(first, GROUP_ROWS).collect() for first in range(0, n_rows, GROUP_ROWS))
-        list(read)
+        for _ in read:
+            pass  # one after the other: their bodies are not in memory together
     if (read.rows, read.hex) != (n_rows, written):
         raise LandingError(f"{target} does not say what its segments say, and is not used. The segments stay; please report it.")
     return file

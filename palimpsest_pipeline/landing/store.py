@@ -49,8 +49,8 @@ SEGMENT_NAME: Final = re.compile(r"seg-(\d+)\.parquet")
 INDEX: Final = "compacted.json"
 EXPIRING: Final = "expiring"
 """Name of an empty file: an hour that has it is no longer there for readers, and what is left of it is being removed."""
-GROUP_ROWS: Final = 64
-"""Rows of a row group of an hour's file: what is read together, with their bodies."""
+GROUP_ROWS: Final = 32
+"""Rows of a row group of an hour's file: what is read together, with their bodies. Twice as many take 3 % less room, and more memory."""
 USAGE: Final = {
     "hour": INSTANT,
     "cycle_id": pl.Int64(),
