@@ -51,6 +51,11 @@ def test_the_code_location_loads_in_a_fresh_interpreter():
     assert int(done.stdout) > 0
 
 
+def test_dagster_would_serve_it():
+    """What a code server does before it serves: a name that a job and a group of assets share is refused there only."""
+    dg.Definitions.validate_loadable(defs)
+
+
 def test_the_graph_is_the_one_in_the_snapshot(specs):
     found = json.dumps(graph(specs), indent=2, sort_keys=True) + "\n"
     assert found == SNAPSHOT.read_text(), f"the graph changed; if that is meant, write the new one to {SNAPSHOT.name}:\n{found}"

@@ -19,7 +19,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
 
 
 @dg.multi_asset(
-    name="fixture_life",
+    name="lives",
     partitions_def=kickoff_dates,
     backfill_policy=KICKOFF_DATES_PER_RUN,
     specs=[
@@ -28,7 +28,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
         _spec(life.LEAD_TIME, "How long before kickoff each platform listed and priced a fixture, and who was first."),
     ],
 )
-def fixture_life(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
+def lives(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
     """The life of all fixtures that kick off on a date, from one reading of their history, so that the three tables speak of the same."""
     for key in context.partition_keys:
         done = life.derive_date(pipeline, parse_kickoff_date_key(key))
