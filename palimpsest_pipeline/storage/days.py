@@ -72,11 +72,10 @@ class HotDays:
         self._conn = conn
 
     def days(self, asked: Sequence[date]) -> list[date]:
-        there = partitions.existing(self._conn).filter(pl.col("day").is_in(asked))
-        halves = there.group_by("day").len().filter(pl.col("len") < len(partitions.PARTITIONED))["day"].to_list()
-        if halves:
-            partitions.require(self._conn, halves)
-        return there["day"].unique().sort().to_list()
+        """Those of the days that have rows here. Raises MissingPartitionError for one that has only one of its tables."""
+        found = partitions.written(self._conn, asked)
+        partitions.require(self._conn, found)
+        return found
 
     def changes(self, days: Sequence[date], ids: Ids) -> pl.DataFrame:
         return read_frame(self._conn, CHANGES_SQL, _span(days, ids), CHANGE_SCHEMA)

@@ -3,7 +3,7 @@
 Belongs here: telling hot from cold, asking both the same thing, and naming what comes back. Does not: how either side is asked (`days`), writing
 (`history`, `archive`), what a price means (`metrics`).
 
-A day is hot when Postgres has its partitions, else cold when the archive's catalogue has it, else nothing was ever observed on it. As-of means as
+A day is hot when Postgres has rows of it, else cold when the archive's catalogue has it, else nothing was ever observed on it. As-of means as
 of observed_at: what had been observed by then. It rests on one UTC day of each listing, since each day begins with the listing's whole book.
 """
 

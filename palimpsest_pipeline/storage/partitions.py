@@ -109,6 +109,19 @@ def missing(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[tuple[s
     return [(table, day) for day in sorted(set(days)) for table in PARTITIONED if (table, day) not in there]
 
 
+def written(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[date]:
+    """Those of the UTC days that have a row in either table, sorted. The others have no partitions, or empty ones."""
+    wanted = set(days)
+    there = [(table, day) for table, day in existing(conn).iter_rows() if day in wanted]
+    if not there:
+        return []
+    looks = [
+        sql.SQL("select {}::date where exists (select from {})").format(sql.Literal(day), sql.Identifier("core", partition_name(table, day)))
+        for table, day in there
+    ]
+    return sorted({day for (day,) in conn.execute(sql.SQL(" union all ").join(looks)).fetchall()})
+
+
 def create(conn: psycopg.Connection[Any], table: str, day: date) -> None:
     """Make one partition. Attaching a ready table lets readers and writers of the parent go on; `create ... partition of` would stop them."""
     make(conn, table, day)
@@ -154,6 +167,12 @@ def lock_alone(conn: psycopg.Connection[Any], day: date, patience_s: float) -> N
             time.sleep(LOCK_WAIT_MS / 1000)
         else:
             return
+
+
+def lock_writing(conn: psycopg.Connection[Any], table: str, day: date) -> None:
+    """Nobody else writes to the partition until the transaction ends; readers are not in the way."""
+    name = sql.Identifier("core", partition_name(table, day))
+    conn.execute(sql.SQL("lock table {} in share row exclusive mode").format(name))
 
 
 def drop(conn: psycopg.Connection[Any], day: date) -> None:

@@ -102,13 +102,14 @@ def derive_odds(platform: Platform) -> Derive:
 def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> None:
     """Partitions for the days of the answers, on a connection of their own: their lock is not kept while the cycle is written.
 
-    A day that is in the archive only is brought back first: else what is written now would be taken for all of it.
+    A day of which the archive alone has rows is brought back first: else what is written now would be taken for all of it.
     """
     observed = pipeline.landing.read(manifest, kinds=[PayloadKind.DETAIL], platforms=[platform], columns=["observed_at"])["observed_at"]
     days = observed.dt.date().unique().to_list()
+    past = {day for day in days if day < pipeline.clock.now().date()}
     with pipeline.connect() as own:
-        for day in sorted({day for _, day in partitions.missing(own, days) if day < pipeline.clock.now().date()}):
-            if pipeline.archive.day(day) is not None:
+        for day in sorted(past.difference(partitions.written(own, past))):
+            if (exported := pipeline.archive.day(day)) is not None and exported.n_captures:
                 pipeline.archive.restore(own, day)
                 own.commit()
         partitions.ensure(own, days)

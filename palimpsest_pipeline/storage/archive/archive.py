@@ -61,13 +61,13 @@ class Archive:
             return export_day(conn, self._store, day, self.day(day), exported_at)
 
     def restore(self, conn: psycopg.Connection[Any], day: date) -> int:
-        """Bring an exported day back into Postgres, into partitions of its own that others see when the caller's transaction commits.
+        """Bring an exported day back into Postgres; others see it when the caller's transaction commits. Empty partitions of it are filled.
 
-        Returns the rows of market_changes and captures written; 0 when the day is in Postgres already, also when another session has just brought
+        Returns the rows of market_changes and captures written; 0 when Postgres has rows of the day, also when another session has just brought
         it back. Raises ArchiveError when the day is not in the catalogue, ArchiveDamaged when its files are not as they were written.
         """
         lock_day(conn, day)
-        if not partitions.missing(conn, [day]):
+        if partitions.written(conn, [day]):
             return 0
         dimensions.demand_same_numbers(conn, self._store)
         entry = demanded(self._store, self.day, day)
