@@ -1,7 +1,7 @@
 """The landing as upkeep keeps it: which hours go, which stay and why, as Dagster and the commands run it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -18,11 +18,14 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.landing import Manifest
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger, partitions, products
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.retention import Standing
 from palimpsest_pipeline_tests.defs.test_upkeep import NOON, ago, checks, cycle, metadata, upkeep
-from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
+from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
+from palimpsest_pipeline_tests.fixtures.landed import land_cycle
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 from palimpsest_pipeline_tests.storage.answered_days import answered
 
 HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
@@ -182,3 +185,29 @@ def test_the_commands_say_what_they_would_do_and_do_it(make_pipeline: MakePipeli
     shown = CliRunner().invoke(app, ["landing", "expire"])
     assert shown.stdout.strip() == "nothing to remove"
     assert "What an answer takes" in CliRunner().invoke(app, ["landing", "ls"]).stdout
+
+
+@pytest.mark.slow
+def test_what_is_derived_from_a_compacted_hour_is_what_its_segments_gave(
+    make_pipeline: MakePipeline, start_simulator: Callable[..., SimulatorProcess]
+) -> None:
+    began_s = (hour_of(datetime.now(UTC)) - timedelta(hours=3) - datetime.now(UTC)).total_seconds()
+    simulator = start_simulator(40, 5, clock_offset_s=began_s)
+    for offset_s in (began_s, began_s + 600):
+        simulator.set_clock(offset_s)
+        pipeline = make_pipeline(simulator, clock_offset_s=offset_s)
+        land_cycle(pipeline)
+    hour = hour_of(pipeline.clock.now())
+    pipeline = make_pipeline(simulator)
+    first = run_here(pipeline, "replay", hour)
+    assert first.success, first.error
+    expected = content_hashes(pipeline)
+    [done] = landing.compact_landing(pipeline)
+    assert done.left_alone is None
+    assert done.bytes_after < 0.9 * done.bytes_before
+    [stands] = plan(pipeline, hour, hour)
+    assert not stands.due
+    drop_derived(pipeline)
+    again = run_here(pipeline, "replay", hour)
+    assert again.success, again.error
+    assert content_hashes(pipeline) == expected

@@ -4,7 +4,6 @@ import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,6 @@ from palimpsest_pipeline_tests.landing.test_store import HOUR, RECEIVED, answer,
 
 NEXT = HOUR + timedelta(hours=1)
 IDS = (20260626102500000, 20260626105500000)
-
-
-def memory() -> Landing:
-    return Landing(f"memory://{uuid.uuid4().hex}/landing")
 
 
 def land_many(landing: Landing, cycle_id: int, numbers: range, flush_answers: int = 10, stage: str = "capture") -> None:
@@ -386,6 +381,7 @@ class Sequences(RuleBasedStateMachine):
         self.landing = Landing(self.root)
         self.closed: dict[tuple[int, int], list[str]] = {}
         self.open: dict[tuple[int, int], CycleWriter] = {}
+        self.appended: dict[tuple[int, int], list[str]] = {}
         self.number = 0
 
     def hour(self, at: int) -> datetime:
@@ -395,15 +391,13 @@ class Sequences(RuleBasedStateMachine):
     def append(self, at: int, which: int, answers: int, close: bool) -> None:
         key = (at, which)
         if key not in self.open:
-            self.open[key] = CycleWriter(self.landing, replace(cycle(IDS[which] + at, self.hour(at))), flush_answers=2)
+            self.open[key] = CycleWriter(self.landing, cycle(IDS[which] + at, self.hour(at)), flush_answers=2)
         names = []
         for _ in range(answers):
             self.number += 1
             self.open[key].append(answer(self.number, list(Platform)[self.number % 2]))
             names.append(str(self.number))
         self.open[key].flush()
-        self.pending = names
-        self.appended = getattr(self, "appended", {})
         self.appended.setdefault(key, []).extend(names)
         if close:
             self.close(key)
