@@ -122,3 +122,24 @@ def test_answers_forty_days_ahead_are_taken_once_their_day_is_made(database: Dat
     with database.connect() as conn:
         partitions.ensure(conn, [answer.observed_at.date()])
         assert take_in(conn, [answer]).n_keyframes == 1
+
+
+def test_a_day_that_is_over_is_packed_unless_somebody_holds_it(database: Database) -> None:
+    interleaved = """
+        insert into core.market_changes (observed_at, listing_id, line_id, state, keyframe, odds_milli)
+        select '2026-03-01Z'::timestamptz + n * interval '1 minute', listing, line, 'offered', false, '{1500}'
+        from generate_series(1, 60) n, generate_series(1, 60) listing, generate_series(1, 8) line
+    """
+    with database.connect() as conn, database.connect() as other:
+        partitions.ensure(conn, [FIRST])
+        conn.execute(interleaved)
+        conn.commit()
+        other.execute("lock table core.market_changes_20260301 in row exclusive mode")
+        assert partitions.pack(conn, FIRST) is None
+        other.rollback()
+        freed = partitions.pack(conn, FIRST)
+        assert freed is not None
+        assert freed > 0
+        assert partitions.pack(conn, FIRST) == 0
+        found = conn.execute("select count(*) from core.market_changes where listing_id = 7 and observed_at >= '2026-03-01 00:30Z'").fetchone()
+        assert found == (31 * 8,)

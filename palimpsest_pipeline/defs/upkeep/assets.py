@@ -15,12 +15,20 @@ from .landing import compact_landing, expire_landing
 
 
 @dg.asset(key_prefix="core", group_name="upkeep", kinds={"postgres"}, metadata=table_metadata("core.captures", also=["core.market_changes"]))
-def history_partitions(pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """Places for the odds history of the days ahead. A cycle makes its own where they are missing: nothing waits for this."""
+def history_partitions(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """Places for the odds history of the days ahead, which a cycle makes itself where they are missing; and yesterday's indexes packed."""
+    now = pipeline.clock.now()
+    yesterday = now.date() - timedelta(days=1)
     with pipeline.connect() as conn:
-        made = partitions.ahead(conn, pipeline.clock.now(), pipeline.settings.partitions_ahead_days)
+        made = partitions.ahead(conn, now, pipeline.settings.partitions_ahead_days)
         stored = retention.stored_days(conn)
-    return dg.MaterializeResult(metadata=plain({"partitions_made": len(made), "days": len(stored), "last_day": max(stored)}))
+        conn.commit()
+        freed = partitions.pack(conn, yesterday) if yesterday in stored else 0
+    if freed is None:
+        context.log.warning(f"{yesterday} is in use: its indexes stay as large as they are")
+    return dg.MaterializeResult(
+        metadata=plain({"partitions_made": len(made), "days": len(stored), "last_day": max(stored), "packed_bytes_freed": freed or 0})
+    )
 
 
 @dg.asset(
