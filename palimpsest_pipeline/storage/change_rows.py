@@ -13,6 +13,7 @@ import polars as pl
 
 from ..domain.words import MarketState
 from .frames import array_text
+from .marts import frame_schema
 
 INSTANT: Final = pl.Datetime("us", "UTC")
 ANSWER: Final = ("listing_id", "observed_at")
@@ -38,6 +39,9 @@ CHANGE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "keyframe": pl.Boolean,
 }
 """Rows of core.market_changes, as they are given to readers: a mask is never null, 0 says that no outcome is off."""
+
+CAPTURE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = dict(frame_schema("core.captures"))
+"""Rows of core.captures."""
 
 STORED_FACTS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"state": pl.String, "off_mask": pl.Int64, "odds_milli": pl.String}
 BOOK_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"listing_id": pl.Int32, "line_id": pl.Int32, **STORED_FACTS}

@@ -12,9 +12,8 @@ import psycopg
 
 from . import partitions
 from .archive import Archive
-from .change_rows import CHANGE_SCHEMA, INSTANT
+from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
 from .frames import Schema, read_frame
-from .history_readers import CAPTURES_SCHEMA
 
 DAY: Final = timedelta(days=1)
 
@@ -81,7 +80,7 @@ class HotDays:
         return read_frame(self._conn, CHANGES_SQL, _span(days, ids), CHANGE_SCHEMA)
 
     def captures(self, days: Sequence[date], ids: Ids) -> pl.DataFrame:
-        return read_frame(self._conn, CAPTURES_SQL, _span(days, ids), CAPTURES_SCHEMA)
+        return read_frame(self._conn, CAPTURES_SQL, _span(days, ids), CAPTURE_SCHEMA)
 
     def last_answers(self, from_at: datetime, until: datetime, ids: Ids) -> pl.DataFrame:
         """Each listing's last answer from one instant to another of a day, both included (ANSWERS_SCHEMA)."""
@@ -114,7 +113,7 @@ class ColdDays:
         return self._archive.changes(days, ids).select(*CHANGE_SCHEMA).collect()
 
     def captures(self, days: Sequence[date], ids: Ids) -> pl.DataFrame:
-        return self._archive.captures(days, ids).select(*CAPTURES_SCHEMA).collect()
+        return self._archive.captures(days, ids).select(*CAPTURE_SCHEMA).collect()
 
     def last_answers(self, from_at: datetime, until: datetime, ids: Ids) -> pl.DataFrame:
         rows = self._archive.captures([until.date()], ids).filter(pl.col("observed_at").is_between(from_at, until))

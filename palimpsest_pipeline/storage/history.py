@@ -1,7 +1,7 @@
 """The odds history: taking answers in, so that captures and market_changes are a function of the answers alone.
 
-Belongs here: what `ingest` reads, compares and writes. Does not: the comparison itself (`change_rows`), the present state (`current`), readers
-for others (`history_readers`), partitions (`partitions`).
+Belongs here: what `ingest` reads, compares and writes. Does not: the comparison itself (`change_rows`), the present state (`current`), questions
+of others (`layers`), partitions (`partitions`).
 
 The unit is (listing, UTC day). The first answer of a day writes every market (a keyframe), a later one what differs from its predecessor on that
 day. So an answer that comes late, or again, changes its own rows and those of its successor, and no others.
@@ -32,21 +32,8 @@ from .change_rows import (
     of,
     stored_facts,
 )
-from .current import violations_current_vs_history
 from .frames import copy_rows, read_frame
-from .history_readers import answers_of_cycle, captures_of_cycle, prices_as_of, stats_of_cycle
 from .lines import MARKET, numbered
-
-__all__ = [
-    "IngestStats",
-    "answers_of_cycle",
-    "captures_of_cycle",
-    "ingest",
-    "prices_as_of",
-    "remove",
-    "stats_of_cycle",
-    "violations_current_vs_history",
-]
 
 PLATFORM_LOCK: Final = 7_015
 """First half of the advisory lock of `ingest`; the second half is the caller's `lock_key`."""
@@ -69,6 +56,11 @@ AROUND_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "next_at": INSTANT,
 }
 ANSWERABLE: Final = [state.value for state in MarketState if state is not MarketState.WITHDRAWN]
+
+OF_CYCLE_SQL: Final = """
+select c.listing_id, c.observed_at from core.captures c join ops.listing_ids i using (listing_id)
+where c.cycle_id = %(cycle_id)s and i.platform = %(platform)s
+"""
 
 NEWEST_SQL: Final = """
 select asked.listing_id, c.observed_at as newest_at
@@ -180,6 +172,11 @@ def ingest(
         said = books if turn.height == captures.height else books.join(turn, on=ANSWER, how="semi")
         stats += _take(conn, turn.with_columns(**{name: pl.lit(value) for name, value in constants.items()}), said.select(list(BOOK_SCHEMA)))
     return stats
+
+
+def answers_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
+    """Stored answers (ANSWER) of a platform that a cycle brought, in no order."""
+    return read_frame(conn, OF_CYCLE_SQL, {"cycle_id": cycle_id, "platform": platform}, {"listing_id": pl.Int32, "observed_at": INSTANT})
 
 
 def remove(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_key: int | None = None) -> None:

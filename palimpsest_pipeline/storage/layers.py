@@ -18,10 +18,9 @@ import psycopg
 from ..domain.words import MarketState
 from . import partitions
 from .archive import Archive
-from .change_rows import CHANGE_SCHEMA, INSTANT
+from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
 from .days import ANSWERS_SCHEMA, BOOKS_SCHEMA, DAY, ColdDays, HotDays, Ids, Side, begin_of
 from .frames import Schema, read_frame
-from .history_readers import CAPTURES_SCHEMA
 from .lines import named
 
 ASKED_SQL: Final = """
@@ -112,11 +111,11 @@ class Layers:
         return _stacked(found, CHANGE_SCHEMA).sort("listing_id", "line_id", "observed_at")
 
     def captures(self, listing_ids: Iterable[int] | None, first_day: date, last_day: date) -> pl.DataFrame:
-        """Answers of UTC days, both included (CAPTURES_SCHEMA), by listing and instant. None: all listings."""
+        """Answers of UTC days, both included (CAPTURE_SCHEMA), by listing and instant. None: all listings."""
         ids = _ids(listing_ids)
         with self._sides(first_day, last_day) as sides:
             found = [side.captures(days, ids) for side, days in sides]
-        return _stacked(found, CAPTURES_SCHEMA).sort("listing_id", "observed_at")
+        return _stacked(found, CAPTURE_SCHEMA).sort("listing_id", "observed_at")
 
     def markets_as_of(
         self,

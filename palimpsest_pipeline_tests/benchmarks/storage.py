@@ -22,7 +22,7 @@ import psycopg
 import typer
 from rich.table import Table
 
-from palimpsest_pipeline.storage import history, migrate, partitions
+from palimpsest_pipeline.storage import migrate, partitions
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.frames import copy_rows
@@ -167,7 +167,7 @@ def fill(world: MarketWorld, small: Filled, large: Filled, n_cycles: int) -> dat
             conn.commit()
             conn.autocommit = True
             conn.execute("vacuum analyze")
-            wrong = history.violations_current_vs_history(conn, list(range(1, 1 + min(60, world.listings))))
+            wrong = current.violations_current_vs_history(conn, list(range(1, 1 + min(60, world.listings))))
             assert not wrong, f"{wrong} markets of what was filled in contradict themselves: the measurement would be of nothing"
     return at
 

@@ -12,6 +12,9 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.storage import history
+from palimpsest_pipeline.storage.change_rows import CONTENT_SCHEMA
+from palimpsest_pipeline.storage.days import HotDays, begin_of
+from palimpsest_pipeline.storage.lines import named
 
 DAYS = (date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 4))
 INGESTED_AT = datetime(2026, 5, 1, tzinfo=UTC)
@@ -61,7 +64,7 @@ def capture_frame(answers: Sequence[Said]) -> pl.DataFrame:
 
 def row_frame(answers: Sequence[Said]) -> pl.DataFrame:
     rows = [(a.listing_id, a.observed_at, *key, state, off_mask, list(odds)) for a in answers for key, (state, off_mask, odds) in a.book.items()]
-    return pl.DataFrame(rows, schema=history.CONTENT_SCHEMA, orient="row")
+    return pl.DataFrame(rows, schema=CONTENT_SCHEMA, orient="row")
 
 
 def take_in(conn: psycopg.Connection, answers: Sequence[Said], **changed: Any) -> history.IngestStats:
@@ -121,6 +124,14 @@ def expected_as_of(answers: Iterable[Said], instant: datetime, listing_ids: Iter
             book = a.book
         found |= {(listing, *key, *facts, since, day[-1].observed_at) for key, (facts, since) in state.items()}
     return found
+
+
+def as_of(conn: psycopg.Connection, instant: datetime, listing_ids: Sequence[int]) -> set[tuple[Any, ...]]:
+    """What the history in Postgres says of the listings, as `expected_as_of` has it."""
+    hot, day = HotDays(conn), instant.date()
+    books = named(conn, hot.books(day, hot.last_answers(begin_of(day), instant, listing_ids)))
+    columns = ("listing_id", "market_id", "specifier", "outcome", "state", "off_mask", "odds_milli", "observed_at", "answered_at")
+    return {tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in books.select(columns).iter_rows()}
 
 
 def stored(conn: psycopg.Connection) -> Expected:

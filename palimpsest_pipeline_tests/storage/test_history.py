@@ -19,6 +19,7 @@ from palimpsest_pipeline_tests.storage.history_worlds import (
     TOTAL,
     Book,
     Said,
+    as_of,
     at,
     capture_frame,
     expected,
@@ -68,8 +69,7 @@ def test_a_later_answer_writes_only_the_markets_that_differ(history_conn: psycop
 def test_an_unchanged_answer_is_a_confirmation_without_rows(history_conn: psycopg.Connection) -> None:
     take_in(history_conn, [Said(11, at(0, 9), BOOK)])
     assert take_in(history_conn, [Said(11, at(0, 10), BOOK)]) == history.IngestStats(1, 0, 0, 0)
-    assert history.prices_as_of(history_conn, at(0, 11), [11]).get_column("last_confirmed_at").unique().to_list() == [at(0, 10)]
-    assert history.prices_as_of(history_conn, at(0, 11), [11]).get_column("observed_at").unique().to_list() == [at(0, 9)]
+    assert {row[-2:] for row in as_of(history_conn, at(0, 11), [11])} == {(at(0, 9), at(0, 10))}
 
 
 def test_a_keyframe_with_equal_prices_does_not_move_changed_at(history_conn: psycopg.Connection) -> None:
@@ -128,8 +128,7 @@ def test_withdrawn_and_back_are_two_changes_with_an_array_of_equal_length(histor
     answers = [Said(11, at(0, 9), BOOK), Said(11, at(0, 10), {}), Said(11, at(0, 11), {}), Said(11, at(0, 12), BOOK)]
     assert take_in(history_conn, answers).n_changed_markets == 6
     assert [len(changes_at(history_conn, said)) for said in answers] == [3, 3, 0, 3]
-    gone = history.prices_as_of(history_conn, at(0, 11, 30), [11]).row(by_predicate=pl.col("market_id") == RESULT[0], named=True)
-    assert (gone["state"], gone["off_mask"], gone["odds_milli"], gone["observed_at"]) == ("withdrawn", 0, [None, None, None], at(0, 10))
+    assert (11, *RESULT, "withdrawn", 0, (None, None, None), at(0, 10), at(0, 11)) in as_of(history_conn, at(0, 11, 30), [11])
     assert stored(history_conn) == expected(answers)
 
 
@@ -160,16 +159,18 @@ def test_the_stamp_of_history_is_the_answers_own_instant_and_not_the_writers_clo
     assert history_conn.execute("select observed_at, ingested_at from core.captures").fetchall() == [(at(0, 9), INGESTED_AT)]
 
 
-def test_readers_by_cycle_see_that_cycles_answers_only(history_conn: psycopg.Connection) -> None:
-    take_in(history_conn, [Said(11, at(0, 9), BOOK), Said(12, at(0, 9), BOOK)])
-    take_in(history_conn, [Said(11, at(0, 10), {**BOOK, TOTAL: offered(1850, 1950)})], cycle_id=CYCLE_ID + 1)
-    assert history.captures_of_cycle(history_conn, CYCLE_ID).get_column("listing_id").to_list() == [11, 12]
-    assert history.stats_of_cycle(history_conn, CYCLE_ID + 1).rows() == [(11, False, 1)]
+def test_the_answers_of_a_cycle_are_those_it_brought_of_the_platform(history_conn: psycopg.Connection) -> None:
+    history_conn.execute("insert into ops.listing_ids values (11, 'betpawa', '11'), (12, 'betpawa', '12'), (13, 'bet9ja', '13')")
+    take_in(history_conn, [Said(listing, at(0, 9), BOOK) for listing in (11, 12, 13)])
+    take_in(history_conn, [Said(11, at(0, 10), BOOK)], cycle_id=CYCLE_ID + 1)
+    assert sorted(history.answers_of_cycle(history_conn, CYCLE_ID, "betpawa").rows()) == [(11, at(0, 9)), (12, at(0, 9))]
+    assert history.answers_of_cycle(history_conn, CYCLE_ID + 1, "betpawa").rows() == [(11, at(0, 10))]
+    assert history.answers_of_cycle(history_conn, CYCLE_ID + 1, "bet9ja").is_empty()
 
 
 def test_as_of_reads_nothing_of_an_earlier_day(history_conn: psycopg.Connection) -> None:
     take_in(history_conn, [Said(11, at(0, 23), BOOK)])
-    assert history.prices_as_of(history_conn, at(1, 1), [11]).is_empty()
+    assert as_of(history_conn, at(1, 1), [11]) == set()
 
 
 def test_an_expired_day_takes_neither_the_present_state_nor_its_changed_at(history_conn: psycopg.Connection) -> None:

@@ -12,14 +12,14 @@ import psycopg
 from polars.io.plugins import register_io_source
 
 from .. import partitions
-from ..change_rows import CHANGE_SCHEMA
+from ..change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 from . import catalogue, dimensions
 from .catalogue import ExportedDay
 from .errors import ArchiveError
 from .export import day_alone, export_day
 from .reading import Read, captures_in, changes_in, check_files, demanded, read_days
 from .restore import lock_day, restore_day
-from .shapes import CAPTURE_SCHEMA, Schema
+from .shapes import Schema
 from .store import Store
 
 

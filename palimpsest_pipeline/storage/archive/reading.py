@@ -9,9 +9,10 @@ from typing import Final
 
 import polars as pl
 
+from ..change_rows import CAPTURE_SCHEMA
 from .catalogue import ExportedDay, captures_file, odds_file
 from .errors import ArchiveDamaged, ArchiveError
-from .shapes import CAPTURE_SCHEMA, NUMBERS, change_rows_of
+from .shapes import NUMBERS, change_rows_of
 from .store import Store
 
 CHUNK_ROWS: Final = 100_000

@@ -8,14 +8,12 @@ from typing import Any, Final
 
 import polars as pl
 
-from ..change_rows import ANSWER, CHANGE_SCHEMA, INSTANT
-from ..marts import frame_schema
+from ..change_rows import ANSWER, CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
 
 Schema = dict[str, Any]
 
 ODDS: Final = "odds"
 CAPTURES: Final = "captures"
-CAPTURE_SCHEMA: Final[Schema] = frame_schema("core.captures")
 CAPTURE_FILE: Final[Schema] = {**CAPTURE_SCHEMA, "answer": pl.Int16}
 """Columns of captures.parquet; `answer`: number of the answer among those of its listing and UTC day. Once given it stays, whatever comes later."""
 ODDS_FILE: Final[Schema] = {

@@ -10,7 +10,7 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage import history_readers, partitions, products
+from palimpsest_pipeline.storage import partitions, products
 from palimpsest_pipeline.storage.archive import Archive, ArchiveError, ExportMismatch, day_version, export, reading
 from palimpsest_pipeline.storage.change_rows import CHANGE_SCHEMA
 from palimpsest_pipeline.storage.database import Database
@@ -127,7 +127,6 @@ def test_a_day_comes_back_as_it_was(conn: psycopg.Connection, archive: Archive) 
     assert {table: stored(conn, table) for table in partitions.PARTITIONED} == before
     assert day_version(conn, DAY) == entry.version
     assert archive.restore(conn, DAY) == 0
-    assert history_readers.captures_of_cycle(conn, CYCLE_ID).height > 0
 
 
 def test_of_two_who_bring_a_day_back_one_does(conn: psycopg.Connection, database: Database, archive: Archive) -> None:
