@@ -51,7 +51,12 @@ insert into core.event_listings (listing_id, platform, external_id, sport, kind,
     kickoff_at, sr_id, fixture_sr_id, match_method, is_primary, first_seen_at, last_seen_at, last_cycle_id)
 select listing_id, platform, external_id, 'football', 'match', (listing_id - 1) / 3 / %(tournament)s, 'Tournament', 'Home', 'Away',
     %(kickoff)s, (listing_id - 1) / 3 + 1, (listing_id - 1) / 3 + 1, 'sportradar', true, %(first)s, %(first)s, 1
-from ops.listing_ids
+from ops.listing_ids;
+insert into core.fixtures (sr_id, sport, tournament_key, tournament_name, home_team, away_team, metadata_source, effective_kickoff,
+    kickoff_max_delta_s, platforms, n_platforms, n_listings_by_platform, rotated)
+select fixture_sr_id, 'football', 'sr:' || min(tournament_external_id), 'Tournament', 'Home', 'Away', 'betpawa', %(kickoff)s, 0,
+    array_agg(platform::text), count(*), '{}', false
+from core.event_listings group by fixture_sr_id
 """
 DUCKDB_SQL: Final = """
 select listing_id, line_id, ordinal,
@@ -73,7 +78,9 @@ def questions(url: str, days: Sequence[date], world: MarketWorld, folder: Path) 
         layers.prices_as_of(asked[0][0], sr_ids=[asked[0][1]])
         event_ms, n_prices = _each_ms([lambda at=at, sr_id=sr_id: layers.prices_as_of(at, sr_ids=[sr_id]).height for at, sr_id in asked])
         sql = "select count(*), sum(odds) from palimpsest.prices_as_of(%s, %s)"
-        function_ms, _ = _each_ms([lambda at=at, sr_id=sr_id: conn.execute(sql, [at, sr_id]).fetchone() for at, sr_id in asked])
+        conn.execute(sql, asked[0])
+        function_ms, counted = _each_ms([lambda at=at, sr_id=sr_id: (conn.execute(sql, [at, sr_id]).fetchone() or (0,))[0] for at, sr_id in asked])
+        assert counted == n_prices, "both ways of asking for an event find the same prices"
         now = {"now": datetime(days[-1].year, days[-1].month, days[-1].day, tzinfo=UTC)}
         latest_ms, _ = _each_ms([lambda: conn.execute(LATEST_SQL, now).fetchall()] * (TURNS + 1))
         frame_ms, _ = _each_ms([lambda: read_frame(conn, FRAME_SQL, now, FRAME)] * TURNS)
@@ -106,7 +113,7 @@ def _name(conn: psycopg.Connection, days: Sequence[date], world: MarketWorld) ->
         cursor.execute("truncate core.market_outcomes, core.markets")
         cursor.execute(NAMES_SQL, bound)
         cursor.execute(EVENTS_SQL, bound)
-        cursor.execute("analyze core.event_listings")
+        cursor.execute("analyze core.event_listings, core.fixtures")
 
 
 def _instant(days: Sequence[date], random: np.random.Generator) -> datetime:
