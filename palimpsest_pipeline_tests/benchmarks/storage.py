@@ -22,7 +22,7 @@ import psycopg
 import typer
 from rich.table import Table
 
-from palimpsest_pipeline.storage import migrate, partitions
+from palimpsest_pipeline.storage import current, migrate, partitions
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.frames import copy_rows
@@ -147,7 +147,7 @@ def fill(world: MarketWorld, small: Filled, large: Filled, n_cycles: int) -> dat
                     _append(conn, filled, captures, rows)
             if number % 20 == 0:
                 much.commit()
-        current = (
+        held = (
             world.rows(np.zeros(world.listings, np.int64))
             .join(lines, on="market")
             .join(
@@ -162,7 +162,7 @@ def fill(world: MarketWorld, small: Filled, large: Filled, n_cycles: int) -> dat
             copy_rows(
                 conn,
                 "core.current_markets",
-                current.select("listing_id", "line_id", "changed_at", state=pl.lit("offered"), odds_milli="odds_milli").sort("listing_id", "line_id"),
+                held.select("listing_id", "line_id", "changed_at", state=pl.lit("offered"), odds_milli="odds_milli").sort("listing_id", "line_id"),
             )
             conn.commit()
             conn.autocommit = True
@@ -252,13 +252,13 @@ def bytes_per_price(url: str) -> dict[str, float]:
         prices, rows = conn.execute("select sum(cardinality(odds_milli))::float8, count(*)::float8 from core.market_changes").fetchone() or (0, 0)
         (n_captures,) = conn.execute("select count(*)::float8 from core.captures").fetchone() or (0,)
         by_table = {name: heap + index for name, heap, index in conn.execute(sizes)}
-        (current,) = conn.execute("select pg_total_relation_size('core.current_markets')::float8").fetchone() or (0,)
+        (held,) = conn.execute("select pg_total_relation_size('core.current_markets')::float8").fetchone() or (0,)
     return {
         "pg_bytes_per_price": by_table["market_changes"] / prices,
         "pg_bytes_per_price_with_captures": sum(by_table.values()) / prices,
         "pg_bytes_per_market_row": by_table["market_changes"] / rows,
         "pg_bytes_per_capture": by_table["captures"] / n_captures,
-        "pg_current_bytes": current,
+        "pg_current_bytes": held,
     }
 
 
