@@ -26,7 +26,7 @@ from palimpsest_pipeline_tests.fixtures.landed import land_hours
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 from palimpsest_pipeline_tests.fixtures.vocabularies import without
 
-HOURS = 4
+HOURS = 3
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def due_keys(hours: list[Hour]) -> dict[str, set[Why]]:
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Every test leaves it as it was: all hours derived."""
     epoch = datetime.now(UTC) - timedelta(hours=HOURS + 1)
-    with SimulatorProcess(10, 5, epoch=epoch) as simulator, pipelines(postgres, tmp_path_factory.mktemp("backfill")) as make:
+    with SimulatorProcess(3, 5, epoch=epoch) as simulator, pipelines(postgres, tmp_path_factory.mktemp("backfill")) as make:
         pipeline = land_hours(make, simulator, HOURS)
         hours = sorted({m.partition_hour for m in pipeline.landing.cycles()})
         assert len(hours) == HOURS
@@ -145,9 +145,10 @@ def plan_is_empty(world: World) -> bool:
     return not any(hour.due for hour in plan(world.pipeline))
 
 
+@pytest.mark.slow
 def test_an_hour_whose_landing_is_gone_is_refused_and_named_and_its_rows_stay(world: World):
     newer = world.other(parser_version="newer")
-    lost_hour = world.hours[2]
+    lost_hour = world.hours[1]
     before = marks(world.pipeline)
     (manifest,) = world.pipeline.landing.cycles(hour=lost_hour)
     with world.moved_away(world.folder(lost_hour)):
@@ -183,15 +184,16 @@ def test_gone_cycles_whose_rows_stand_are_refused_but_not_stale(world: World):
         assert world.again(stale_only=True).whole
 
 
+@pytest.mark.slow
 def test_an_hour_that_lacks_segments_is_refused_and_the_others_are_derived(world: World):
     drop_derived(world.pipeline)
-    segment = next(world.folder(world.hours[2]).glob("**/platform=betpawa/*.parquet"))
+    segment = next(world.folder(world.hours[1]).glob("**/platform=betpawa/*.parquet"))
     with world.moved_away(segment):
         report = world.again()
-    assert list(report.refused) == [world.keys[2]]
-    assert segment.name in report.refused[world.keys[2]]
-    assert report.done == [key for key in world.keys if key != world.keys[2]]
-    assert world.again().done == world.keys[2:], "and the marts after it, which carry what it discovered"
+    assert list(report.refused) == [world.keys[1]]
+    assert segment.name in report.refused[world.keys[1]]
+    assert report.done == [key for key in world.keys if key != world.keys[1]]
+    assert world.again().done == world.keys[1:], "and the marts after it, which carry what it discovered"
     assert content_hashes(world.pipeline) == world.content
 
 

@@ -1,6 +1,8 @@
-"""Backfill as a command over two days: by several processes, ended in every way, and taken up again. Nothing is done twice or left running."""
+"""Backfill over two days: hours in random order, then as a command by several processes, ended in several ways and taken up again.
 
-import json
+Nothing is done twice or left running, and it comes to what one process derives in order.
+"""
+
 import os
 import signal
 import subprocess
@@ -19,6 +21,8 @@ from pydantic import SecretStr
 
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.replay.plan import HOUR
+from palimpsest_pipeline.defs.replay.runs import Span, run_span
 from palimpsest_pipeline.domain.instants import hour_key
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -74,7 +78,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("killed")
     epoch = datetime.now(UTC) - timedelta(hours=HOURS + 1)
     with pipelines(postgres, folder / "home") as make:
-        with SimulatorProcess(10, 5, epoch=epoch) as simulator:
+        with SimulatorProcess(3, 5, epoch=epoch) as simulator:
             landed = land_hours(make, simulator, HOURS)
         hours = sorted({m.partition_hour for m in landed.landing.cycles()})
         assert len(hours) == HOURS
@@ -85,17 +89,21 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     postgres.drop_database("backfill_dagster")
 
 
-def test_a_backfill_that_is_killed_in_every_way_goes_on_where_it_was(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_a_backfill_in_any_order_and_killed_in_several_ways_goes_on_where_it_was(world: World, monkeypatch: pytest.MonkeyPatch):
     everything = world.n_marks()
     drop_derived(world.pipeline)
     rng = Random(os.getpid())
     print("seed", os.getpid())
+    with dg.DagsterInstance.ephemeral() as instance:
+        for number in rng.sample(range(HOURS), HOURS // 3):
+            (outcome,) = run_span(instance, world.pipeline, Span("core", (world.first + number * HOUR,)))
+            assert outcome.error is None
 
-    def died(number: int, *, worker: bool) -> int:
-        """Ends a backfill that has got on a little by a signal to the command or to one of its workers; returns the command's exit code."""
+    def begun_and_hit(number: int, *, worker: bool) -> int:
+        """Hits a backfill that has got on a little with a signal, the command or one of its workers; returns the command's exit code."""
         before, stood = marks(world.pipeline), world.n_marks()
         process = world.begin("--jobs", "2")
-        until(lambda: workers(process) and world.n_marks() > stood + rng.randrange(1, everything // 8), process)
+        until(lambda: workers(process) and world.n_marks() > stood + rng.randrange(1, everything // 12), process)
         children = workers(process)
         os.kill(rng.choice(children).pid if worker else process.pid, number)
         process.communicate(timeout=PATIENCE_S)
@@ -104,15 +112,12 @@ def test_a_backfill_that_is_killed_in_every_way_goes_on_where_it_was(world: Worl
         assert all(after[mark] == at for mark, at in before.items() if mark[0] == "core"), "what stands is not derived again"
         return process.returncode
 
-    assert died(signal.SIGKILL, worker=False) == -signal.SIGKILL
-    assert died(signal.SIGTERM, worker=False) == 130
-    assert died(signal.SIGINT, worker=False) == 130
-    assert died(signal.SIGKILL, worker=True) == 3
+    assert begun_and_hit(signal.SIGKILL, worker=False) == -signal.SIGKILL
+    assert begun_and_hit(signal.SIGTERM, worker=False) == 130
+    assert begun_and_hit(signal.SIGKILL, worker=True) == 3
     before = marks(world.pipeline)
-    process = world.begin("--jobs", "2")
-    told, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, said
-    assert json.loads(told)["failed"] == {}
+    report = run(world.pipeline, world.first, world.last)
+    assert (report.whole, bool(report.done)) == (True, True), "the hours of the worker that died were left"
     after = marks(world.pipeline)
     assert len(after) == everything
     assert all(after[mark] == at for mark, at in before.items() if mark[0] == "core")
