@@ -323,13 +323,15 @@ def test_a_life_whose_rows_do_not_belong_together_is_found(world: World):
     assert strays.rows() == [(world.dropped, "betpawa", day + timedelta(days=1), "mart.open_close")]
 
 
-def test_what_is_near_is_due_each_hour_and_what_is_far_once_a_day(world: World):
+def test_what_is_near_is_due_each_hour_and_what_is_far_when_it_has_waited_a_day(world: World):
     today = world.pipeline.clock.now().date()
     dates = [today + timedelta(days=n) for n in (-3, 0, 1, 2, 3, 400)]
     with marked(world, dates):
-        near, every = life.due_dates(world.pipeline, far=False), life.due_dates(world.pipeline, far=True)
+        near, every = life.due_dates(world.pipeline, at_once=False), life.due_dates(world.pipeline, at_once=True)
+    with marked(world, dates, hours_ago=25):
+        waited = life.due_dates(world.pipeline, at_once=False)
     assert near == dates[:3]
-    assert every == dates[:5]  # one more than a year ahead has no partition yet, and waits
+    assert every == waited == dates[:5]  # one more than a year ahead has no partition yet, and waits
 
 
 @contextmanager
@@ -349,20 +351,19 @@ def marked(world: World, days: Sequence[date], hours_ago: int = 0) -> Iterator[N
 def test_the_schedule_asks_for_a_run_per_stretch_of_dates_and_not_while_one_is_at_it(world: World, instance: dg.DagsterInstance):
     today = world.pipeline.clock.now().date()
 
-    def asked(at: datetime, runs: dg.DagsterInstance) -> list[str | dict[str, str]]:
+    def asked(runs: dg.DagsterInstance) -> list[str | dict[str, str]]:
         """Partition key or tags of each run that a tick asks for."""
-        requests = [told for told in due_runs(world.pipeline, runs, at) if isinstance(told, dg.RunRequest)]
+        requests = [told for told in due_runs(world.pipeline, runs, noon) if isinstance(told, dg.RunRequest)]
         return [r.partition_key or dict(r.tags) for r in requests]
 
     noon = datetime.combine(today, time(12, 40), UTC)
     near = [str(today - timedelta(days=3)), span(str(today), str(today + timedelta(days=1)))]
     with marked(world, [today + timedelta(days=n) for n in (-3, 0, 1, 5)]):
-        assert asked(noon, instance) == near
-        assert asked(noon.replace(hour=4), instance) == [*near, str(today + timedelta(days=5))]
+        assert asked(instance) == near
         with dg.DagsterInstance.ephemeral() as busy:
             busy.create_run_for_job(defs.resolve_job_def("fixture_life"), status=dg.DagsterRunStatus.STARTED)
-            assert asked(noon, busy) == []
-    assert asked(noon, instance) == []
+            assert asked(busy) == []
+    assert asked(instance) == []
 
 
 def test_a_date_that_waits_too_long_is_named(world: World):

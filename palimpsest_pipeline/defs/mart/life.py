@@ -30,8 +30,10 @@ JOB: Final = "fixture_life"
 ROWS_PER_BATCH: Final = 500_000
 """Rows of history whose lives are computed together: some 400 bytes each at the peak, beside the looks of the whole date. No result depends on it."""
 NEAR: Final = timedelta(days=1)
-"""Dates up to so far ahead are brought up to date whenever somebody asks for what is due, later ones once a day: fixtures of a week or two are
-touched by every cycle, and their life is of use when it nears its end."""
+"""Dates up to so far ahead are brought up to date whenever somebody asks for what is due, ..."""
+FAR_WAIT: Final = timedelta(days=1)
+"""... later ones when they have waited so long: fixtures of a week or two are touched by every cycle, and their life is of use when it nears its
+end."""
 DATES_PER_RUN: Final = KICKOFF_DATES_PER_RUN.max_partitions_per_run or 1
 Say = Callable[[str], None]
 
@@ -127,12 +129,13 @@ def _words(vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame]:
     return outcomes, sets
 
 
-def due_dates(pipeline: Pipeline, *, far: bool) -> list[date]:
-    """Dirty dates that Dagster has partitions for, in order; those later than NEAR only with `far`."""
+def due_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
+    """Dirty dates that Dagster has partitions for, in order; those later than NEAR only after FAR_WAIT, or all `at_once`."""
     latest = (pipeline.clock.now() + NEAR).date()
     with pipeline.connect() as conn:
-        dirty = life.marks(conn)["kickoff_date"].unique().sort().to_list()
-    return [day for day in dirty if kickoff_dates.has_partition_key(kickoff_date_key(day)) and (far or day <= latest)]
+        dirty = life.waiting(conn).sort("kickoff_date").rows()
+    due = [day for day, waits_s in dirty if at_once or day <= latest or waits_s >= FAR_WAIT.total_seconds()]
+    return [day for day in due if kickoff_dates.has_partition_key(kickoff_date_key(day))]
 
 
 def ranges(days: Sequence[date], most: int = DATES_PER_RUN) -> list[tuple[date, date]]:
@@ -149,7 +152,7 @@ def ranges(days: Sequence[date], most: int = DATES_PER_RUN) -> list[tuple[date, 
 def rebuild_dirty(pipeline: Pipeline, instance: dg.DagsterInstance, say: Say) -> dict[str, str]:
     """Bring every dirty date up to date, consecutive ones in one run on the instance; returns the dates that failed, each with the reason."""
     failed = {}
-    for first, last in ranges(due_dates(pipeline, far=True)):
+    for first, last in ranges(due_dates(pipeline, at_once=True)):
         outcome = run_dates(instance, pipeline, JOB, first, last)
         told = kickoff_date_key(first) + ("" if first == last else f" to {kickoff_date_key(last)}")
         if outcome.success:

@@ -11,9 +11,6 @@ from ..partitions import kickoff_date_key
 from ..pipeline import Pipeline
 from . import life
 
-FAR_HOUR: Final = 4
-"""UTC hour whose tick also takes the dates further ahead."""
-
 fixture_life_job = dg.define_asset_job(
     life.JOB,
     selection=dg.AssetSelection.assets(*(table.split(".") for table in life.TABLES)),
@@ -28,7 +25,7 @@ fixture_life_job = dg.define_asset_job(
     cron_schedule="40 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description=f"Hourly the dirty kickoff dates up to tomorrow, at {FAR_HOUR:02d}:40 UTC all of them. On unless switched off: it asks no platform.",
+    description="Hourly the dirty kickoff dates up to tomorrow, later ones once they have waited a day. On unless switched off: it asks no platform.",
 )
 def fixture_life_schedule(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """One run for each stretch of dirty dates; none while runs of an earlier tick are left."""
@@ -41,7 +38,7 @@ def due_runs(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime) -> 
     if unfinished:
         yield dg.SkipReason(f"run {unfinished[0].run_id} is at it")
         return
-    dates = life.due_dates(pipeline, far=at.hour == FAR_HOUR)
+    dates = life.due_dates(pipeline, at_once=False)
     if not dates:
         yield dg.SkipReason("no kickoff date is dirty")
     for first, last in life.ranges(dates):
