@@ -105,7 +105,9 @@ where not exists (select from core.captures k where k.listing_id = asked.listing
 VIOLATIONS_SQL: Final = """
 with answered as (
     select listing_id, max(observed_at) filter (where keyframe) as begins_at, min(observed_at) as first_at
-    from core.captures where %(listings)s::int[] is null or listing_id = any(%(listings)s::int[]) group by listing_id
+    from core.captures k where %(listings)s::int[] is null or listing_id = any(%(listings)s::int[]) group by listing_id
+    having %(known_since)s::timestamptz is null or max(observed_at) >= %(known_since)s::timestamptz
+        or exists (select from core.current_markets c where c.listing_id = k.listing_id)
 ), said as (
     select distinct on (m.listing_id, m.line_id) m.*
     from answered d join core.market_changes m on m.listing_id = d.listing_id and m.observed_at >= d.begins_at
@@ -260,14 +262,17 @@ def forget(conn: psycopg.Connection[Any], listing_ids: Sequence[int], since: dat
     return len(unseen)
 
 
-def violations_current_vs_history(conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None) -> int:
+def violations_current_vs_history(
+    conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None, known_since: datetime | None = None
+) -> int:
     """Markets whose present state and newest day of history disagree, in either direction; 0 is the invariant.
 
     Present and not withdrawn must be the last row of the listing's newest day, and the reverse; a market that day lacks must be withdrawn no
     later than the day began. `changed_at` must be the instant of an answer, and that of the last row where this is a change. All listings, or
-    those given; a listing whose days are all expired is not judged.
+    those given; a listing whose days are all expired is not judged, nor one of which nothing is held and which has no answer since
+    `known_since`: it was forgotten with its days, and one of them was brought back.
     """
-    params = {"listings": None if listing_ids is None else sorted(set(listing_ids))}
+    params = {"listings": None if listing_ids is None else sorted(set(listing_ids)), "known_since": known_since}
     return int(read_frame(conn, VIOLATIONS_SQL, params, {"violations": pl.Int64}).item())
 
 

@@ -167,6 +167,25 @@ def test_the_present_state_is_forgotten_only_of_listings_without_an_answer_left(
         assert current.violations_current_vs_history(conn) == 0
 
 
+def test_a_listing_that_was_forgotten_and_whose_day_came_back_needs_no_present_state_until_it_answers_again(
+    database: Database, archive: Archive
+) -> None:
+    with days(database, 5) as (first, *rest), database.connect() as conn:
+        answered(conn, first, 2, minute=10)
+        conn.commit()
+        export(database, archive, first, *rest)
+        assert retire(database, archive).n_forgotten == 1
+        archive.restore(conn, first)
+        assert current.violations_current_vs_history(conn) == 2
+        assert current.violations_current_vs_history(conn, known_since=noon(BEFORE)) == 0
+        answered(conn, first, 2, minute=30)
+        assert current.violations_current_vs_history(conn) == 0
+        conn.execute("delete from core.current_markets where listing_id = 2 and line_id = (select min(line_id) from ops.market_lines)")
+        conn.execute("delete from core.current_markets where listing_id = 1")
+        assert current.violations_current_vs_history(conn, known_since=noon(BEFORE)) == 3
+        conn.rollback()
+
+
 def test_a_listing_whose_last_days_have_left_is_known_by_what_is_kept_of_it(database: Database, archive: Archive) -> None:
     with days(database, 2) as (first, second), database.connect() as conn:
         answered(conn, first, 4, minute=10, odds=2100)

@@ -84,7 +84,7 @@ def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> N
     if here := [cycle for cycle in running if first_hour <= cycle.partition_hour < ends_at]:
         raise DayIsOpen(f"{day}: cycle {here[0].cycle_id} is running; export the day when it has ended")
     manifests = {m.cycle_id: m for m in pipeline.landing.cycles(start=first_hour, end=ends_at)}
-    odds = [f"odds_snapshots/{platform}" for platform in pipeline.platforms]
+    odds = products.of_platforms(products.ODDS, pipeline.platforms)
     if left := products.underived(conn, "core", odds, {cycle_id: m.digest for cycle_id, m in manifests.items()}):
         hours = sorted({hour_key(manifests[cycle_id].partition_hour) for cycle_id in left})
         raise DayIsOpen(f"{day}: {len(left)} cycles are landed and not derived, e.g. {left[0]}: run `palimpsest backfill {hours[0]} {hours[-1]}`")
