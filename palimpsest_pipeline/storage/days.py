@@ -105,6 +105,10 @@ class ColdDays:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
 
+    @property
+    def address(self) -> str:
+        return self._archive.address
+
     def days(self, asked: Sequence[date]) -> list[date]:
         there = self._archive.days()
         return sorted(day for day in asked if day in there)

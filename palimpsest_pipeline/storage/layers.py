@@ -17,7 +17,7 @@ import psycopg
 
 from ..domain.words import MarketState
 from . import partitions
-from .archive import Archive
+from .archive import Archive, ArchiveError
 from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
 from .days import ANSWERS_SCHEMA, BOOKS_SCHEMA, DAY, ColdDays, HotDays, Ids, Side, begin_of
 from .frames import Schema, read_frame
@@ -30,6 +30,16 @@ left join core.fixtures f on f.sr_id = e.fixture_sr_id
 where (%(sr_ids)s::bigint[] is null or e.fixture_sr_id = any(%(sr_ids)s::bigint[]))
     and (%(tournament_keys)s::text[] is null or f.tournament_key = any(%(tournament_keys)s::text[]))
     and (%(listing_ids)s::int[] is null or e.listing_id = any(%(listing_ids)s::int[]))
+"""
+
+# Of cycles of the last hour all answers may be of the next day; recorded ones are of any day.
+OBSERVED_SQL: Final = """
+select distinct (y.partition_hour at time zone 'UTC')::date as day
+from core.cycles y
+join core.cycle_products p using (cycle_id)
+where (y.partition_hour at time zone 'UTC')::date = any(%(days)s::date[]) and extract(hour from y.partition_hour at time zone 'UTC') < 23
+    and y.scope <> 'recorded' and starts_with(p.product, 'odds_snapshots/') and p.n_rows > 0
+order by 1
 """
 
 LISTINGS_SQL: Final = """
@@ -87,6 +97,7 @@ PRICES_SCHEMA: Final[Schema] = {
 the platform's own. `odds`: decimal odds, null without a price. `is_active`: it could be backed."""
 
 
+SHOWN: Final = 3
 TICK: Final = timedelta(microseconds=1)
 """Resolution of an instant."""
 
@@ -171,13 +182,27 @@ class Layers:
 
     @contextmanager
     def _sides(self, first_day: date, last_day: date) -> Iterator[list[tuple[Side, list[date]]]]:
-        """Which side has which of the days, sorted; it stays so in the block. Days that neither has were never observed."""
+        """Which side has which of the days, sorted; it stays so in the block. Days that neither has were never observed.
+
+        Raises ArchiveError when they were.
+        """
         asked = [first_day + n * DAY for n in range((last_day - first_day).days + 1)]
         with self._conn.transaction():
             partitions.hold(self._conn)  # before looking: what is dropped after this is not, and what was dropped before is in the archive
             hot = self._hot.days(asked)
             cold = self._cold.days([day for day in asked if day not in hot]) if len(hot) < len(asked) else []
+            self._demand_unobserved([day for day in asked if day not in hot and day not in cold])
             yield [(side, days) for side, days in ((self._cold, cold), (self._hot, hot)) if days]
+
+    def _demand_unobserved(self, days: Sequence[date]) -> None:
+        """Raises ArchiveError when something was written of one of these days, which neither side has."""
+        lost = read_frame(self._conn, OBSERVED_SQL, {"days": days}, {"day": pl.Date})["day"].to_list() if days else []
+        if lost:
+            named_ = ", ".join(map(str, lost[:SHOWN])) + (f" and {len(lost) - SHOWN} days more" if len(lost) > SHOWN else "")
+            raise ArchiveError(
+                f"odds of {named_} were stored, and are neither in Postgres nor in the export at {self._cold.address}. Set PALIMPSEST_EXPORT_URL to"
+                " the place they were exported to, or bring its files back from a copy."
+            )
 
     def _asked(self, sr_ids: Ids, tournament_keys: Sequence[str] | None, listing_ids: Ids) -> Ids:
         if sr_ids is None and tournament_keys is None:

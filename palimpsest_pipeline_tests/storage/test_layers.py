@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.storage import layers, migrate, partitions
-from palimpsest_pipeline.storage.archive import Archive
+from palimpsest_pipeline.storage import layers, migrate, partitions, products
+from palimpsest_pipeline.storage.archive import Archive, ArchiveError
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.days import HotDays
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -209,6 +209,25 @@ def test_half_a_day_in_postgres_is_an_error_and_no_answer(history_conn: psycopg.
     history_conn.execute(f"drop table core.{partitions.partition_name('market_changes', DAYS[0])}".encode())
     with pytest.raises(partitions.MissingPartitionError, match="2026-03-01"):
         Layers(history_conn, Archive(tmp_path)).markets_as_of(FIRST)
+
+
+@pytest.mark.parametrize(
+    ("hour", "scope", "n_rows", "lost"), [(12, "full", 3, True), (12, "full", 0, False), (23, "full", 3, False), (12, "recorded", 3, False)]
+)
+def test_a_day_of_which_odds_were_stored_and_that_is_nowhere_is_no_empty_answer(
+    history_conn: psycopg.Connection, tmp_path: Path, hour: int, scope: str, n_rows: int, lost: bool
+) -> None:
+    at = datetime(2026, 2, 1, hour, tzinfo=UTC)
+    history_conn.execute("insert into core.cycles values (1, %s, 'manual', %s, 'betpawa', %s)", [at, scope, at])
+    versions = {"landing_digest": "", "parser_version": "1", "mapping_version": "1"}
+    products.mark(history_conn, "core", "odds_snapshots/betpawa", 1, **versions, n_rows=n_rows)
+    asked = Layers(history_conn, Archive(tmp_path / "elsewhere"))
+    if lost:
+        with pytest.raises(ArchiveError, match=r"odds of 2026-02-01 were stored, and are neither in Postgres nor in the export at .*elsewhere"):
+            asked.markets_as_of(at + timedelta(minutes=30))
+    else:
+        assert asked.markets_as_of(at + timedelta(minutes=30)).is_empty()
+    assert asked.markets_as_of(at + DAY).is_empty()
 
 
 @pytest.mark.parametrize(
