@@ -5,13 +5,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part (some platform faile
 """
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -235,7 +235,7 @@ def backfill(
     end: Annotated[str | None, typer.Argument(metavar="TO", help="Last UTC hour, included.")] = None,
     stale: Annotated[bool, typer.Option("--stale", help="Name what is due and why, then derive it; without FROM and TO in every hour.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only name what is due.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that derive core at the same time.")] = min(2, os.cpu_count() or 1),
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that derive core at the same time: for many hours, and more than two cores.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Derive core and mart of past hours from what was landed. Hours already up to date are left alone; interrupted, it goes on when called again."""
@@ -275,9 +275,11 @@ def say_what_is_due(hours: Iterable[Any], *, stale_only: bool, as_json: bool, on
     if as_json:
         out.print_json(json.dumps({key: {"due": why, "refused": refused} for key, (why, refused) in told.items() if why or refused}))
         return
-    for key, (why, refused) in told.items():
+    for (why, refused), alike in groupby(told, key=lambda key: told[key]):  # hours one after the other are often due for the same reason
+        keys = list(alike)
+        named = keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"
         for line in filter(None, (why, *refused)):
-            on.print(f"{key}: {line}", highlight=False, markup=False, soft_wrap=True)
+            on.print(f"{named}: {line}", highlight=False, markup=False, soft_wrap=True)
     if not any(why or refused for why, refused in told.values()):
         on.print("nothing is due", highlight=False)
 

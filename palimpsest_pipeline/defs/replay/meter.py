@@ -59,7 +59,7 @@ class Meter:
         self._bar.stop()
 
     def line(self) -> str:
-        """`12 of 48 hours derived, 36 left, 0:02:10 to go`."""
+        """`12 of 48 hours derived, core of 48, 36 left, 0:02:10 to go`."""
         done = self._n_products - len(self._left)
         took_s = self._now() - self._began
         to_go = f", {duration(took_s / done * len(self._left))} to go" if done and self._left else ""
@@ -67,7 +67,8 @@ class Meter:
 
     def _hours(self) -> str:
         left = len(set(self._left.values()))
-        return f"{self._n_hours - left} of {self._n_hours} hours derived, {left} left"
+        core = self._n_hours - len({at for product, at in self._left.items() if product.stage == "core"})
+        return f"{self._n_hours - left} of {self._n_hours} hours derived, core of {core}, {left} left"
 
     def _watch(self) -> None:
         due_at = self._now() + LOG_EVERY_S
