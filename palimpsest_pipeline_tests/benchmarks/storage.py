@@ -75,7 +75,7 @@ def measure(
         small, large = make("small"), make("large")
         last = fill(world, small, large, n_cycles)
         took = timed_rounds(world, [small, large], last, rounds, Path(folder))
-        sizes = bytes_per_price(large.url)
+        sizes = bytes_per_price(large)
         found = {
             "n_current_prices": world.n_prices,
             "n_history_prices": {"small": small.n_prices, "large": large.n_prices},
@@ -241,24 +241,35 @@ def _ratio(one: Sequence[Took], other: Sequence[Took]) -> float:
     return median(a.wall_s / b.wall_s for a, b in zip(one, other, strict=True))
 
 
-def bytes_per_price(url: str) -> dict[str, float]:
-    """What Postgres takes for a price of the history: rows and index, and with the captures that confirm them; what the present state takes."""
-    sizes = """
-        select parent.relname, sum(pg_table_size(child.oid))::float8, sum(pg_indexes_size(child.oid))::float8
-        from pg_inherits join pg_class parent on parent.oid = inhparent join pg_class child on child.oid = inhrelid
-        where parent.relname in ('captures', 'market_changes') and parent.relkind = 'p' group by 1
+def bytes_per_price(filled: Filled) -> dict[str, float]:
+    """What Postgres takes for a price of days that are over, packed as upkeep does each night: rows and index, and with the captures that confirm
+    them; what the present state takes."""
+    over = filled.days[:-1] if len(filled.days) > 1 else filled.days
+    sizes = "select pg_table_size(%(name)s::regclass)::float8, pg_indexes_size(%(name)s::regclass)::float8"
+    first, last = over[0], over[-1] + timedelta(days=1)
+    counts = """
+        select sum(cardinality(odds_milli))::float8, count(*)::float8,
+            (select count(*)::float8 from core.captures where observed_at >= %(first)s and observed_at < %(last)s)
+        from core.market_changes where observed_at >= %(first)s and observed_at < %(last)s
     """
-    with Database(url).connect() as conn:
-        prices, rows = conn.execute("select sum(cardinality(odds_milli))::float8, count(*)::float8 from core.market_changes").fetchone() or (0, 0)
-        (n_captures,) = conn.execute("select count(*)::float8 from core.captures").fetchone() or (0,)
-        by_table = {name: heap + index for name, heap, index in conn.execute(sizes)}
-        (held,) = conn.execute("select pg_total_relation_size('core.current_markets')::float8").fetchone() or (0,)
+    by_table = dict.fromkeys(partitions.PARTITIONED, 0.0)
+    index_bytes = 0.0
+    with Database(filled.url).connect() as conn:
+        prices, rows, n_captures = conn.execute(counts, {"first": first, "last": last}).fetchone() or (0, 0, 0)
+        for day in over:
+            partitions.pack(conn, day)
+            for name in partitions.PARTITIONED:
+                heap, index = conn.execute(sizes, {"name": f"core.{partitions.partition_name(name, day)}"}).fetchone() or (0, 0)
+                by_table[name] += heap + index
+                index_bytes += index if name == "market_changes" else 0
+        (current,) = conn.execute("select pg_total_relation_size('core.current_markets')::float8").fetchone() or (0,)
     return {
         "pg_bytes_per_price": by_table["market_changes"] / prices,
+        "pg_index_bytes_per_price": index_bytes / prices,
         "pg_bytes_per_price_with_captures": sum(by_table.values()) / prices,
         "pg_bytes_per_market_row": by_table["market_changes"] / rows,
         "pg_bytes_per_capture": by_table["captures"] / n_captures,
-        "pg_current_bytes": held,
+        "pg_current_bytes": current,
     }
 
 
