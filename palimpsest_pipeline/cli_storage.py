@@ -54,11 +54,12 @@ def export(
         rows = [(day, w.rows, w.prices, f"{w.bytes / 1e6:.1f}", _ratio(w.bytes_per_price), f"{w.seconds:.1f}") for day, w in report.exported.items()]
         print_table(f"Exported to {address}", headings, rows)
     elif not report.failed:
-        out.print("nothing to export")
+        out.print("nothing to export: no day that is over is missing from the archive or has changed", highlight=False, soft_wrap=True)
     for day, why in report.left.items():
         say(f"{day}: {why}")
     if report.failed:
-        raise fail("; ".join(report.failed.values()), PARTIAL if report.exported else 1)
+        told = (why if why.startswith(day) else f"{day}: {why}" for day, why in report.failed.items())
+        raise fail("; ".join(told), PARTIAL if report.exported else 1)
 
 
 @storage_app.command()

@@ -55,12 +55,12 @@ def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Calla
         began = time.monotonic()
         outcome = run_day(instance, pipeline, "export", day)
         took_s = time.monotonic() - began
-        say(f"{day}: {f'exported in {took_s:.1f} s' if outcome.success else outcome.error}")
         entry = pipeline.archive.day(day) if outcome.success else None
         if entry is None:
             report.failed[str(day)] = outcome.error or "failed"
         else:
             per_price = entry.bytes / entry.n_prices if entry.n_prices else None
+            say(f"{day}: exported in {took_s:.1f} s")
             report.exported[str(day)] = Written(entry.n_rows, entry.n_prices, entry.bytes, per_price, took_s)
     return report
 

@@ -66,7 +66,7 @@ def by_day(sample: pl.DataFrame) -> pl.DataFrame:
 def per_answer(usage: pl.DataFrame, by: str = "platform") -> pl.DataFrame:
     """Answers, bytes on disk and bytes an answer of the landing (landing.USAGE), by that column, in order."""
     summed = usage.group_by(by).agg(pl.col("n_answers", "bytes").sum())
-    return summed.with_columns(bytes_per_answer=pl.col("bytes") / pl.col("n_answers")).sort(by)
+    return summed.with_columns(bytes_per_answer=pl.col("bytes") // pl.col("n_answers")).sort(by)
 
 
 def by_table(sample: pl.DataFrame) -> pl.DataFrame:
