@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     landing_retention_days: int = Field(default=7, ge=1, description="How long raw answers are kept that are derived and exported, days")
     history_hot_days: int = Field(default=7, ge=1, description="Whole days of odds history kept in Postgres, besides today; older ones in Parquet")
     partitions_ahead_days: int = Field(default=14, ge=8, description="For how many days ahead places for the odds history are made")
-    fixture_life_retention_days: int = Field(default=90, ge=1, description="For how long after kickoff the tables of a fixture's life are kept, days")
+    fixture_life_retention_days: int = Field(default=30, ge=1, description="For how long after kickoff the tables of a fixture's life are kept, days")
     not_observed_after_minutes: float = Field(
         default=90, gt=0, description="How long the last look at a listing holds; after that it counts as not observed, minutes"
     )

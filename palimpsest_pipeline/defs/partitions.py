@@ -19,8 +19,8 @@ hours = dg.HourlyPartitionsDefinition(start_date=FIRST_HOUR, timezone="UTC", end
 HOURS_PER_RUN = dg.BackfillPolicy.multi_run(24)
 """A backfill's run takes a day's hours, oldest first: a run costs seconds, an hour of core and mart often less. One policy for all assets."""
 
-kickoff_dates = dg.DailyPartitionsDefinition(start_date=FIRST_HOUR, timezone="UTC", end_offset=366)
-"""UTC dates of kickoff. Fixtures are listed ahead; one more than a year ahead waits until its date comes within reach."""
+kickoff_dates = dg.DailyPartitionsDefinition(start_date=FIRST_HOUR, timezone="UTC", end_offset=92)
+"""UTC dates of kickoff. Fixtures are listed ahead; one more than three months ahead waits until its date comes within reach."""
 
 KICKOFF_DATES_PER_RUN = dg.BackfillPolicy.multi_run(7)
 

@@ -331,7 +331,7 @@ def test_what_is_near_is_due_each_hour_and_what_is_far_when_it_has_waited_a_day(
     with marked(world, dates, hours_ago=25):
         waited = life.due_dates(world.pipeline, at_once=False)
     assert near == dates[:3]
-    assert every == waited == dates[:5]  # one more than a year ahead has no partition yet, and waits
+    assert every == waited == dates[:5]  # one too far ahead has no partition yet, and waits
 
 
 @contextmanager

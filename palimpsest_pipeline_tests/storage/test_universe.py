@@ -134,6 +134,8 @@ def test_priced_markets_of_the_cycle_count_before_declared_ones(conn: psycopg.Co
     conn.execute(
         """
         insert into core.captures
+            (listing_id, observed_at, cycle_id, keyframe, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices, n_changed,
+             mapping_version, ingested_at)
         select listing_id, %s, %s, true, 9, 8, 7, 20, 8, '1', now() from core.event_listings where external_id = '1'
         """,
         [facts.as_of, facts.cycle_id],

@@ -94,7 +94,15 @@ def line_id(conn: psycopg.Connection, market: int, specifier: str, outcome: str)
 def capture(conn: psycopg.Connection, external_id: str, at: datetime, *changes: tuple[int, str, str, str, int, list[int | None]]) -> None:
     """One answer and the rows it writes: (market, specifier, outcome, state, off_mask, odds_milli)."""
     listed = listing_id(conn, external_id)
-    conn.execute("insert into core.captures values (%s, %s, %s, false, 1, 1, 1, 2, 1, '1', now())", [listed, at, cycle(0).cycle_id])
+    conn.execute(
+        """
+        insert into core.captures
+            (listing_id, observed_at, cycle_id, keyframe, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices, n_changed,
+             mapping_version, ingested_at)
+        values (%s, %s, %s, false, 1, 1, 1, 2, 1, '1', now())
+        """,
+        [listed, at, cycle(0).cycle_id],
+    )
     for market, specifier, outcome, state, off_mask, odds in changes:
         conn.execute(
             "insert into core.market_changes (listing_id, observed_at, line_id, state, off_mask, odds_milli, keyframe)"

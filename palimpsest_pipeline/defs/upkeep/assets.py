@@ -23,7 +23,7 @@ def history_partitions(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
         made = partitions.ahead(conn, now, pipeline.settings.partitions_ahead_days)
         stored = retention.stored_days(conn)
         conn.commit()
-        freed = partitions.pack(conn, yesterday) if yesterday in stored else 0
+        freed = 0 if partitions.missing(conn, [yesterday]) else partitions.pack(conn, yesterday)
     if freed is None:
         context.log.warning(f"{yesterday} is in use: its indexes stay as large as they are")
     return dg.MaterializeResult(

@@ -39,7 +39,8 @@ def test_rows_read_from_files_are_those_of_postgres(conn: psycopg.Connection, ar
     assert archive.changes(reversed(DAYS)).collect().equals(pl.concat(in_postgres(conn, day) for day in DAYS))
     captures = archive.captures(DAYS[:1]).collect()
     names = ", ".join(captures.columns)
-    assert captures.rows() == conn.execute(f"select {names} from core.captures where observed_at < %s order by 1, 2".encode(), [DAYS[1]]).fetchall()
+    stored = f"select {names} from core.captures where observed_at < %s order by listing_id, observed_at".encode()
+    assert captures.rows() == conn.execute(stored, [DAYS[1]]).fetchall()
     assert set(captures.columns) == {column.name for column in metadata.tables["core.captures"].columns}
     assert archive.captures([DAY], [99]).collect().is_empty()
 

@@ -1,4 +1,6 @@
-"""History rows name a market on a line by one number, and a mask only where an outcome is off: half of what a row took was its key."""
+"""History rows take less: a market on a line is one number, a mask is there only where an outcome is off, and no column pads another."""
+
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,8 +18,30 @@ STATE = "offered, suspended, no_price; withdrawn: the answer lacks it."
 CHANGES = "One row per listing, market and change; a day starts with a keyframe. State and prices hold until the next row."
 CURRENT = "Last known state of each market of each listing. Moves forward in observed_at only."
 ATTACHED_SQL = """
-    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'core.market_changes'::regclass order by 1
+    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'core.{table}'::regclass order by 1
 """
+CAPTURES = (
+    "observed_at, cycle_id, ingested_at, listing_id, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices, n_prices_merged, n_changed, "
+    "keyframe, mapping_version"
+)
+CAPTURES_BEFORE = (
+    "listing_id, observed_at, cycle_id, keyframe, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices, n_changed, mapping_version, "
+    "ingested_at, n_prices_merged"
+)
+CAPTURE_COMMENTS = {
+    "listing_id": "Listing.",
+    "observed_at": "When the answer was received, less its age in the edge cache.",
+    "cycle_id": "Cycle.",
+    "keyframe": "First answer of the listing's UTC day: all its markets are written.",
+    "n_markets_listed": "(market, line) pairs in the answer.",
+    "n_markets_mapped": "... of which the vocabulary knows.",
+    "n_markets_priced": "Canonical (market, line) pairs with an outcome that can be backed; a platform's pair may hold two of them.",
+    "n_prices": "Outcomes with a price, in mapped markets.",
+    "n_prices_merged": "Priced outcomes left out since another market of the answer prices the same bet; null: written before these were counted.",
+    "n_changed": "Rows of market_changes it wrote: what differs from the answer before on the same day, everything on a keyframe.",
+    "mapping_version": "Version of the market vocabulary.",
+    "ingested_at": "When this row was written.",
+}
 LINES_SQL = """
     insert into ops.market_lines (market_id, specifier, outcome)
     select market_id, specifier, outcome from core.market_changes union select market_id, specifier, outcome from core.current_markets
@@ -71,46 +95,63 @@ def upgrade() -> None:
         comment="Integer id of a market on a line. Outlives every replay, so that history rows keep their meaning.",
     )
     op.execute(LINES_SQL)
-    _rebuild_changes(_changes_on_lines, CHANGES_UP_SQL)
+    _rebuild_days("market_changes", _changes_on_lines, CHANGES_UP_SQL)
+    _rebuild_days("captures", lambda: _captures(CAPTURES), f"select {CAPTURES} from core.{{source}} order by listing_id, observed_at")
     _rebuild_current(_current_on_lines, CURRENT_UP_SQL)
     op.execute(MARKS_UP_SQL)
     op.execute("delete from core.cycle_products where product = 'odds_snapshots'")
 
 
 def downgrade() -> None:
-    _rebuild_changes(_changes_on_text, CHANGES_DOWN_SQL)
+    _rebuild_days("market_changes", _changes_on_text, CHANGES_DOWN_SQL)
+    _rebuild_days("captures", lambda: _captures(CAPTURES_BEFORE), f"select {CAPTURES_BEFORE} from core.{{source}} order by listing_id, observed_at")
     _rebuild_current(_current_on_text, CURRENT_DOWN_SQL)
     op.execute(MARKS_DOWN_SQL)
     op.execute("delete from core.cycle_products where product like 'odds_snapshots/%'")
     op.drop_table("market_lines", schema="ops")
 
 
-def _rebuild_changes(create, copy_sql: str) -> None:
-    """The table anew in its other shape, day by day: a dropped column would stay in every row."""
-    days = [name for (name,) in op.get_bind().exec_driver_sql(ATTACHED_SQL)]
-    for name in ["market_changes", *days]:
-        op.execute(f"alter table core.{name} rename to {name}_before")
-    op.execute("alter index core.ix_market_changes_listing_id_observed_at rename to ix_market_changes_before")
-    for name in days:  # a new day's index shall have the name it would have had from the beginning
-        op.execute(f"alter index core.{name}_listing_id_observed_at_idx rename to {name}_before_idx")
+def _rebuild_days(table: str, create: Callable[[], None], copy_sql: str) -> None:
+    """The table anew in its other shape, day by day: a dropped column would stay in every row, and columns cannot be moved."""
+    days = [name for (name,) in op.get_bind().exec_driver_sql(ATTACHED_SQL.format(table=table))]
+    for name in days:
+        op.execute(f"create table core.{name}_before as table core.{name}")
+    op.execute(f"drop table core.{table}")
     create()
     for name in days:
         day = f"{name[-8:-4]}-{name[-4:-2]}-{name[-2:]}"
-        op.execute(f"create table core.{name} (like core.market_changes including all)")
+        op.execute(f"create table core.{name} (like core.{table} including all)")
         op.execute(
-            f"alter table core.market_changes attach partition core.{name} "
+            f"alter table core.{table} attach partition core.{name} "
             f"for values from ('{day} 00:00:00+00') to ('{day} 00:00:00+00'::timestamptz + interval '24 hours')"
         )
         op.execute(f"insert into core.{name} {copy_sql.format(source=f'{name}_before')}")
-    op.execute("drop table core.market_changes_before")
+        op.execute(f"drop table core.{name}_before")
 
 
-def _rebuild_current(create, copy_sql: str) -> None:
+def _rebuild_current(create: Callable[[], None], copy_sql: str) -> None:
     op.execute("alter table core.current_markets rename to current_markets_before")
     op.execute("alter index core.pk_current_markets rename to pk_current_markets_before")
     create()
     op.execute(f"insert into core.current_markets {copy_sql.format(source='current_markets_before')}")
     op.execute("drop table core.current_markets_before")
+
+
+def _captures(order: str) -> None:
+    kinds = {"observed_at": INSTANT, "ingested_at": INSTANT, "cycle_id": sa.BigInteger, "keyframe": sa.Boolean, "mapping_version": sa.Text}
+    op.create_table(
+        "captures",
+        *(
+            sa.Column(name, kinds.get(name, sa.Integer), nullable=name == "n_prices_merged", autoincrement=False, comment=CAPTURE_COMMENTS[name])
+            for name in order.split(", ")
+        ),
+        sa.PrimaryKeyConstraint("listing_id", "observed_at", name=op.f("pk_captures")),
+        schema="core",
+        comment="One row per listing and answer with its odds: confirms everything that market_changes holds up to then.",
+        postgresql_partition_by="RANGE (observed_at)",
+    )
+    op.create_index(op.f("ix_captures_cycle_id"), "captures", ["cycle_id"], unique=False, schema="core")
+    op.create_index(op.f("ix_captures_snapshot_id"), "captures", [sa.text("core.snapshot_id(listing_id, observed_at)")], unique=False, schema="core")
 
 
 def _changes_on_lines() -> None:
