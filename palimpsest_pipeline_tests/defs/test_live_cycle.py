@@ -80,8 +80,8 @@ class DatabaseAway(InterruptedAfter):
         before, self.over = self.over, self.over + len(outcomes)
         self.left -= len(outcomes)
         if before < 5 <= self.over:
+            keeper.log.addHandler(self.warnings)  # first: the keeper may notice at once
             self.let_in(False)
-            keeper.log.addHandler(self.warnings)
             assert self.noticed.wait(30)
             keeper.log.removeHandler(self.warnings)
         if not self.left and self.comes_back:

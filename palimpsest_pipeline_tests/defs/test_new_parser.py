@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
+
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing, PayloadRejected
@@ -57,6 +59,7 @@ def replayed(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
     return {table: content for table, content in content_hashes(pipeline).items() if table not in REMEMBERING}
 
 
+@pytest.mark.slow
 def test_a_new_parser_leaves_nothing_of_the_old_one_behind(start_simulator, make_pipeline: MakePipeline) -> None:
     simulator = start_simulator(24, 3, clock_offset_s=-600)
     for offset_s in (-600, 0):

@@ -106,7 +106,7 @@ def check_against_truth(pipeline: Pipeline, truth: dict[str, Any]) -> None:
         assert set(row["missing_sr_ids"]) == on_platform - at_home
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 def test_every_number_is_the_truth(seed: int, start_simulator, make_pipeline: MakePipeline):
     simulator = start_simulator(60, seed)
     simulator.set_clock(0, stopped=True)
@@ -223,6 +223,7 @@ def test_one_platform_down_leaves_the_others_whole_and_concludes_nothing(mode: s
     assert found == expected
 
 
+@pytest.mark.slow
 def test_a_platform_that_goes_down_is_carried_and_says_since_when(start_simulator, make_pipeline: MakePipeline):
     simulator = start_simulator(40, 3)
     pipeline = make_pipeline(simulator)
