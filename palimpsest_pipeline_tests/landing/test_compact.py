@@ -10,16 +10,15 @@ from typing import Any
 
 import polars as pl
 import pytest
-import s3fs
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from moto.server import ThreadedMotoServer
 from upath import UPath
 
 from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.landing import CycleWriter, Landing, LandingError, LandingIncomplete, compact_hour, compactable, expire, over
 from palimpsest_pipeline.landing.store import GROUP_ROWS, INDEX
+from palimpsest_pipeline_tests.fixtures.object_store import s3_bucket
 from palimpsest_pipeline_tests.landing.test_store import HOUR, RECEIVED, answer, cycle, land
 
 NEXT = HOUR + timedelta(hours=1)
@@ -340,19 +339,8 @@ def test_a_broken_index_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        environment.setenv("AWS_ACCESS_KEY_ID", "somebody")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        environment.setenv("AWS_REGION", "us-east-1")
-        s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir("raw-answers")
-        yield "s3://raw-answers"
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
+    with s3_bucket("raw-answers") as url:
+        yield url
 
 
 @pytest.mark.parametrize("store", ["s3", "memory"])

@@ -6,30 +6,18 @@ import polars as pl
 import psycopg
 import pytest
 import s3fs
-from moto.server import ThreadedMotoServer
 
 from palimpsest_pipeline.storage import partitions
 from palimpsest_pipeline.storage.archive import Archive, ArchiveDamaged, ArchiveError
+from palimpsest_pipeline_tests.fixtures.object_store import s3_bucket
 from palimpsest_pipeline_tests.storage.archive.rows import DAY, answer_late, export, stored
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS
 
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[str]:
-    """URL of an empty bucket; what fsspec and Polars must know of it is in the environment, as users set it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        environment.setenv("AWS_ACCESS_KEY_ID", "somebody")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        environment.setenv("AWS_REGION", "us-east-1")
-        s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir("odds-history")
-        yield "s3://odds-history/some/export"
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
+    with s3_bucket("odds-history") as url:
+        yield f"{url}/some/export"
 
 
 @pytest.mark.usefixtures("hasty")
