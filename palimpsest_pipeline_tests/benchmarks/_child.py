@@ -16,10 +16,18 @@ from palimpsest_pipeline.domain.words import Platform
 Told = TypeVar("Told")
 
 
-class Task(msgspec.Struct):
-    """What to do. Times in seconds."""
+class Order(msgspec.Struct):
+    """What to do, by its name in the child's module."""
 
     do: str
+
+
+Given = TypeVar("Given", bound=Order)
+
+
+class Task(Order):
+    """A scrape to be done. Times in seconds."""
+
     base_urls: dict[Platform, str]
     slots: dict[Platform, int]
     gaps_s: dict[Platform, float]
@@ -66,7 +74,7 @@ def peak_rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def run(module: str, task: Task, told: type[Told]) -> Told:
+def run(module: str, task: Order, told: type[Told]) -> Told:
     """Runs `module` as a program on the task. Raises RuntimeError with its error output when it fails."""
     done = subprocess.run([sys.executable, "-m", module], input=msgspec.json.encode(task), capture_output=True, check=False)
     if done.returncode:
@@ -74,9 +82,9 @@ def run(module: str, task: Task, told: type[Told]) -> Told:
     return msgspec.json.decode(done.stdout, type=told)
 
 
-def the_task() -> Task:
+def the_task(kind: type[Given]) -> Given:
     """In the child: what to do."""
-    return msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    return msgspec.json.decode(sys.stdin.buffer.read(), type=kind)
 
 
 def tell(found: object) -> None:

@@ -64,7 +64,7 @@ async def connection(base_url: str, mine: Iterator[bytes], unpacker: str, floor:
 
 
 async def main() -> None:
-    task = the_task()
+    task = the_task(Task)
     asked = {platform: questions(task, platform) for platform in task.base_urls}
     meter = Meter()
     floor = Floor(meter.read(), 0, 0)

@@ -140,4 +140,4 @@ async def run(task: Task) -> Fetched:
 
 
 if __name__ == "__main__":
-    tell(asyncio.run(run(the_task())))
+    tell(asyncio.run(run(the_task(Task))))

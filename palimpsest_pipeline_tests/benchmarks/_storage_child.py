@@ -1,12 +1,9 @@
 """One timed write in a process of its own: told by JSON on stdin, it tells what it took by JSON on stdout. Reading the input does not count."""
 
-import resource
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
 
 import msgspec
 import polars as pl
@@ -16,7 +13,7 @@ from palimpsest_pipeline.defs.core.ingest import BATCH
 from palimpsest_pipeline.storage import history
 from palimpsest_pipeline.storage.database import Database
 
-from ._child import peak_rss_mb, tell
+from ._child import Meter, Order, peak_rss_mb, tell, the_task
 from ._market_world import PLATFORMS, MarketWorld
 
 COPY_SQL = "copy bench.raw_prices from stdin (format csv)"
@@ -26,10 +23,9 @@ on conflict (listing_id, line_id, ordinal) do update set observed_at = excluded.
 """
 
 
-class Write(msgspec.Struct):
+class Write(Order):
     """What to write: `do` is ingest, copy or upsert; `folder` holds the cycle's files."""
 
-    do: str
     url: str
     folder: str
     cycle_id: int = 0
@@ -101,12 +97,9 @@ def upsert(task: Write) -> Callable[[], int]:
 
 
 if __name__ == "__main__":
-    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Write)
+    task = the_task(Write)
     work = {"ingest": ingest, "copy": copy, "upsert": upsert}[task.do](task)
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    began = perf_counter()
+    meter = Meter()
     n_rows = work()
-    wall_s = perf_counter() - began
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    tell(Took(wall_s, cpu_s, peak_rss_mb(), n_rows))
+    used = meter.read()
+    tell(Took(used.ended_at - used.began_at, used.cpu_s, peak_rss_mb(), n_rows))

@@ -4,8 +4,6 @@ Every figure that is a ratio compares two things of the same run, turn by turn, 
 files made here; gigabytes for 90 days are these bytes times the rows of 90 days.
 """
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +13,6 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
 
-import msgspec
 import numpy as np
 import polars as pl
 import psycopg
@@ -28,6 +25,7 @@ from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.frames import copy_rows
 from palimpsest_pipeline.storage.lines import numbered
 
+from ._child import run
 from ._layouts import reference_layouts
 from ._market_world import BEGIN, INSTANT, MarketWorld
 from ._questions import questions
@@ -214,7 +212,7 @@ def timed_rounds(world: MarketWorld, filled: Sequence[Filled], last: datetime, r
             with Database(database.url).connect(autocommit=True) as conn:
                 conn.execute("truncate bench.raw_prices")
                 conn.execute("checkpoint")
-            told = _write(Write(do, database.url, str(files), _cycle_id(at)))
+            told = run(child, Write(do, database.url, str(files), _cycle_id(at)), Took)
             if number:  # the first round warms, and fills the table that is written over
                 took[name].append(told)
     return took
@@ -227,13 +225,6 @@ def _price_rows(world: MarketWorld, instants: np.ndarray, lines: pl.DataFrame) -
         .explode("ordinal", "odds")
         .select("listing_id", "line_id", "ordinal", "observed_at", "odds")
     )
-
-
-def _write(task: Write) -> Took:
-    done = subprocess.run([sys.executable, "-m", child], input=msgspec.json.encode(task), capture_output=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{child} {task.do} ended with {done.returncode}:\n{done.stderr.decode()}")
-    return msgspec.json.decode(done.stdout, type=Took)
 
 
 def _ratio(one: Sequence[Took], other: Sequence[Took]) -> float:
