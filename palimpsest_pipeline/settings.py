@@ -98,6 +98,13 @@ class Settings(BaseSettings):
     sportybet: SportybetSettings = SportybetSettings()
     bet9ja: Bet9jaSettings = Bet9jaSettings()
     full_cycle_minutes: int = Field(default=30, ge=1, le=60, description="Cadence of the full cycle's schedule, minutes; divides 60")
+    kickoff_tiers: dict[int, int] = Field(
+        default={120: 5, 30: 1}, min_length=1, description="Minutes before kickoff: from then on a fixture is asked every so many minutes"
+    )
+    kickoff_slot_minutes: int = Field(default=5, ge=1, le=60, description="How many minutes of the kickoff cadence one run covers; divides 60")
+    urgent_share: float = Field(
+        default=0.3, ge=0, lt=1, description="Share of each host's limits that kickoff and on-demand cycles have for themselves; 0: they share all"
+    )
     grace_minutes: int = Field(default=10, ge=0, lt=60, description="How long after its hour a live run may still belong to it")
     patience: int = Field(default=8, ge=0, description="How often a fixture lets later ones go past before places are kept for it")
     heartbeat_s: float = Field(default=5, gt=0, description="How often a running cycle gives a sign of life and writes down what is over")
@@ -117,12 +124,29 @@ class Settings(BaseSettings):
     clock_offset_s: float = Field(default=0, description="Shifts the pipeline's clock; for simulated worlds only")
     embedded_durable: bool = Field(default=True, description="False trades crash safety of the embedded Postgres for speed; for demo and tests")
 
-    @field_validator("full_cycle_minutes")
+    @field_validator("full_cycle_minutes", "kickoff_slot_minutes")
     @classmethod
     def _divides_the_hour(cls, minutes: int) -> int:
         if 60 % minutes:
             raise ValueError(f"{minutes} does not divide the hour: take one of {', '.join(str(m) for m in range(1, 61) if 60 % m == 0)}")
         return minutes
+
+    @field_validator("kickoff_tiers")
+    @classmethod
+    def _tiers_become_denser(cls, tiers: dict[int, int]) -> dict[int, int]:
+        ordered = dict(sorted(tiers.items(), reverse=True))
+        every = list(ordered.values())
+        if (
+            min(*ordered, *every) < 1
+            or max(ordered) > 7 * 24 * 60
+            or any(1440 % minutes for minutes in every)
+            or every != sorted(every, reverse=True)
+        ):
+            raise ValueError(
+                f"{tiers} is no cadence: write minutes before kickoff (at most 10080) and every how many minutes from then on, which divide the "
+                'day and become fewer towards kickoff, e.g. {"120": 5, "30": 1}'
+            )
+        return ordered
 
     @model_validator(mode="after")
     def _databases_come_as_a_pair(self) -> Self:
@@ -167,27 +191,28 @@ class Settings(BaseSettings):
 
     def masked(self) -> dict[str, Any]:
         """Every setting as a flat `{environment name: value}`, with passwords and proxies hidden."""
-        return {name: _masked(value) for name, value in _flatten("PALIMPSEST", self.model_dump())}
+        return {name: _masked(name, value) for name, value in _flatten("PALIMPSEST", self)}
 
     def environment(self) -> dict[str, str]:
         """Every setting as an environment variable, secrets included, for a process of our own that shall see these settings and no others."""
-        return {name: _exported(value) for name, value in _flatten("PALIMPSEST", self.model_dump())}
+        return {name: _exported(value) for name, value in _flatten("PALIMPSEST", self)}
 
 
-def _flatten(prefix: str, values: dict[str, Any], separator: str = "_") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
+def _flatten(prefix: str, model: BaseModel, separator: str = "_") -> Iterator[tuple[str, Any]]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
         full = f"{prefix}{separator}{name.upper()}"
-        if isinstance(value, dict) and name != "headers":
+        if isinstance(value, BaseModel):
             yield from _flatten(full, value, separator="__")
         else:
             yield full, value
 
 
-def _masked(value: Any) -> Any:
+def _masked(name: str, value: Any) -> Any:
     if isinstance(value, SecretStr):
         return mask_url(value.get_secret_value())
     if isinstance(value, dict):
-        return dict.fromkeys(value, "***")
+        return dict.fromkeys(value, "***") if name.endswith("HEADERS") else json.dumps(value)
     return str(value) if isinstance(value, Path) else value
 
 

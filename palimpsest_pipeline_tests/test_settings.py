@@ -47,6 +47,8 @@ def test_an_empty_variable_is_no_value(monkeypatch):
         ("PALIMPSEST_HOME_PLATFORM", "betway", "'betpawa', 'sportybet' or 'bet9ja'"),
         ("PALIMPSEST_UI_PORT", "99999", "less than or equal to 65535"),
         ("PALIMPSEST_FULL_CYCLE_MINUTES", "45", "does not divide the hour"),
+        ("PALIMPSEST_KICKOFF_TIERS", '{"120": 1, "30": 5}', "is no cadence"),
+        ("PALIMPSEST_KICKOFF_TIERS", '{"120": 7}', "is no cadence"),
     ],
 )
 def test_a_bad_value_is_named_with_its_variable(monkeypatch, name, value, says):
@@ -80,6 +82,7 @@ def test_settings_handed_to_another_process_arrive_whole(monkeypatch):
     monkeypatch.setenv("PALIMPSEST_BETPAWA__HEADERS", '{"cookie": "a=b"}')
     monkeypatch.setenv("PALIMPSEST_HOME_PLATFORM", "sportybet")
     monkeypatch.setenv("PALIMPSEST_EMBEDDED_DURABLE", "false")
+    monkeypatch.setenv("PALIMPSEST_KICKOFF_TIERS", '{"60": 10, "240": 30}')
     handed = load_settings()
     for name, value in handed.environment().items():
         monkeypatch.setenv(name, value)

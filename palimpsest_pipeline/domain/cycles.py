@@ -19,7 +19,9 @@ class Cycle:
     started_at: datetime
     run_id: str | None = None
     sr_ids: tuple[int, ...] = ()
-    """Fixtures asked for when the scope is `events`."""
+    """Fixtures asked for when the scope is `kickoff` or `events`."""
+    slot_at: datetime | None = None
+    """Slot of the kickoff cadence that it was begun for; None in other scopes."""
 
 
 @dataclass(frozen=True, slots=True)

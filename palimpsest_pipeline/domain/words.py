@@ -33,7 +33,10 @@ class Scope(StrEnum):
     """What a cycle covers. Only a full cycle discovers, so only a full cycle may conclude that a listing is absent."""
 
     FULL = "full"
+    KICKOFF = "kickoff"
+    """Fixtures that kick off soon, asked in the slots of their cadence."""
     EVENTS = "events"
+    """Fixtures that somebody asked for."""
     RECORDED = "recorded"
     """Imported payloads: whatever was recorded. Proves presence, never absence."""
 
@@ -52,6 +55,13 @@ class Completeness(StrEnum):
     COMPLETE = "complete"
     PARTIAL = "partial"
     FAILED = "failed"
+
+
+class Severity(StrEnum):
+    """How bad a trouble is."""
+
+    WARN = "warn"
+    ERROR = "error"
 
 
 class RunStatus(StrEnum):

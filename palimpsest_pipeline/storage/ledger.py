@@ -17,7 +17,7 @@ from ..domain.words import Platform, RunStatus, Scope, Trigger
 from .frames import identifier
 
 BATCH_COLUMNS: Final = (
-    "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), status, heartbeat_at, finished_at"
+    "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), slot_at, status, heartbeat_at, finished_at"
 )
 
 
@@ -36,8 +36,8 @@ def open_batch(conn: psycopg.Connection, cycle: Cycle) -> None:
     conn.execute(
         """
         insert into ops.scrape_batches
-            (cycle_id, trigger, scope, sr_ids, home_platform, partition_hour, run_id, status, started_at, heartbeat_at)
-        values (%s, %s, %s, %s, %s, %s, %s, 'running', %s, clock_timestamp())
+            (cycle_id, trigger, scope, sr_ids, slot_at, home_platform, partition_hour, run_id, status, started_at, heartbeat_at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, clock_timestamp())
         on conflict (cycle_id) do update
         set run_id = excluded.run_id, status = 'running', heartbeat_at = excluded.heartbeat_at, finished_at = null
         """,
@@ -46,6 +46,7 @@ def open_batch(conn: psycopg.Connection, cycle: Cycle) -> None:
             cycle.trigger,
             cycle.scope,
             list(cycle.sr_ids) or None,
+            cycle.slot_at,
             cycle.home_platform,
             cycle.partition_hour,
             cycle.run_id,
@@ -271,12 +272,13 @@ def _batches(conn: psycopg.Connection, tail: str, params: Sequence[Any] | Mappin
                 started_at=started_at,
                 run_id=run_id,
                 sr_ids=tuple(sr_ids),
+                slot_at=slot_at,
             ),
             status=RunStatus(status),
             heartbeat_at=heartbeat_at,
             finished_at=finished_at,
         )
-        for cycle_id, trigger, scope, home, hour, started_at, run_id, sr_ids, status, heartbeat_at, finished_at in rows
+        for cycle_id, trigger, scope, home, hour, started_at, run_id, sr_ids, slot_at, status, heartbeat_at, finished_at in rows
     ]
 
 

@@ -61,6 +61,7 @@ SKEW_SQL: Final = """
 NULLS: Final[Mapping[str, Mapping[str, str]]] = {
     "scrape_batches": {
         "sr_ids": "true",  # nobody asked for single fixtures
+        "slot_at": "scope <> 'kickoff'",
         "run_id": "true",  # no Dagster run began it
         "finished_at": "status = 'running'",
     },

@@ -4,6 +4,7 @@ select
     b.trigger,
     b.scope,
     b.sr_ids,
+    b.slot_at,
     b.home_platform,
     b.partition_hour,
     b.run_id,
@@ -28,8 +29,9 @@ from ops.scrape_batches b;
 comment on view palimpsest.scrape_batches is 'One row per cycle: all platforms scraped once, what started it and how it ended.';
 comment on column palimpsest.scrape_batches.id is 'Cycle: UTC digits of its begin down to the millisecond.';
 comment on column palimpsest.scrape_batches.trigger is 'What started it: scheduled, sensor, manual, on_demand or import.';
-comment on column palimpsest.scrape_batches.scope is 'What it covers: full, events or recorded.';
-comment on column palimpsest.scrape_batches.sr_ids is 'SportRadar ids asked for, when the scope is events.';
+comment on column palimpsest.scrape_batches.scope is 'What it covers: full; kickoff: fixtures that kick off soon; events: fixtures asked for; recorded: imported.';
+comment on column palimpsest.scrape_batches.sr_ids is 'SportRadar ids asked for, when the scope is kickoff or events.';
+comment on column palimpsest.scrape_batches.slot_at is 'Slot of the kickoff cadence that it was begun for; null in other scopes.';
 comment on column palimpsest.scrape_batches.home_platform is 'Home platform in force.';
 comment on column palimpsest.scrape_batches.partition_hour is 'UTC hour (Dagster partition) it belongs to.';
 comment on column palimpsest.scrape_batches.run_id is 'Dagster run that scraped it.';

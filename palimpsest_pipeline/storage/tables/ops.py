@@ -5,7 +5,7 @@ from datetime import date
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
-from ...domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
+from ...domain.words import FailureClass, Platform, RunStatus, Scope, Severity, Trigger
 from .base import Base, BigInt, BigIntArray, Instant, Json, SmallInt, Text, column, key, one_of
 
 
@@ -14,13 +14,15 @@ class ScrapeBatch(Base):
     __table_args__ = (
         sa.Index(None, "partition_hour"),
         sa.Index(None, "run_id"),
+        sa.Index(None, "slot_at", postgresql_where=sa.text("slot_at is not null")),
         {"schema": "ops", "comment": "One row per cycle (one scrape of all platforms): what started it, what it covers, how it ended."},
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle: UTC digits of its begin down to the millisecond, so ids sort by time.")
     trigger: Mapped[Trigger] = column("What started it.", type_=one_of(Trigger))
     scope: Mapped[Scope] = column("What it covers. Only full cycles discover.", type_=one_of(Scope))
-    sr_ids: Mapped[BigIntArray | None] = column("SportRadar ids asked for, when the scope is events.")
+    sr_ids: Mapped[BigIntArray | None] = column("SportRadar ids asked for, when the scope is kickoff or events.")
+    slot_at: Mapped[Instant | None] = column("Slot of the kickoff cadence that it was begun for; null in other scopes.")
     home_platform: Mapped[Platform] = column("Home platform in force.", type_=one_of(Platform))
     partition_hour: Mapped[Instant] = column("UTC hour (Dagster partition) the cycle belongs to.")
     run_id: Mapped[Text | None] = column("Dagster run that scraped it.")
@@ -139,3 +141,39 @@ class HostState(Base):
     blocked_until: Mapped[Instant | None] = column("Nobody asks this host before then; null when open.")
     reason: Mapped[Text] = column("Why, in words.")
     updated_at: Mapped[Instant] = column("When this was last written.")
+
+
+class RunHeartbeat(Base):
+    __tablename__ = "run_heartbeats"
+    __table_args__ = (
+        sa.Index("ix_run_heartbeats_alive", "heartbeat_at", postgresql_where=sa.text("finished_at is null")),
+        {"schema": "ops", "comment": "One row per Dagster run that this pipeline's code executes: whether its process is alive. Kept for some days."},
+    )
+
+    run_id: Mapped[Text] = key("Dagster run.")
+    job: Mapped[Text] = column("Its job.")
+    host: Mapped[Text] = column("Machine that executes it.")
+    pid: Mapped[int] = column("Process that executes it.")
+    started_at: Mapped[Instant] = column("Begin of the execution.")
+    heartbeat_at: Mapped[Instant] = column("Last sign of life of the process.")
+    finished_at: Mapped[Instant | None] = column("End of the execution; null while it runs, or when its process died.")
+
+
+class Alert(Base):
+    __tablename__ = "alerts"
+    __table_args__ = (
+        sa.Index("ix_alerts_open", "alert_key", unique=True, postgresql_where=sa.text("closed_at is null")),
+        {"schema": "ops", "comment": "One row per trouble from when it was first seen until it was over: what alerts were sent of."},
+    )
+
+    alert_key: Mapped[Text] = key("What the trouble is, without its occurrences: <kind>/<subject>/<error class>.")
+    opened_at: Mapped[Instant] = key("When it was first seen.")
+    severity: Mapped[Severity] = column("How bad it is.", type_=one_of(Severity))
+    subject: Mapped[Text] = column("What has it: a job, or a check with its asset.")
+    error_class: Mapped[Text] = column("Class of the error.")
+    message: Mapped[Text] = column("What is wrong and what to do, in words: of the last occurrence.")
+    n_seen: Mapped[int] = column("Occurrences.")
+    last_seen_at: Mapped[Instant] = column("Last occurrence.")
+    told_at: Mapped[Instant | None] = column("When its begin was told; null until then.")
+    closed_at: Mapped[Instant | None] = column("When it was over; null while it lasts.")
+    closing_told_at: Mapped[Instant | None] = column("When its end was told; null until then.")
