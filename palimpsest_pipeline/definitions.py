@@ -28,7 +28,7 @@ defs = dg.Definitions(
         if isinstance(a, dg.AssetsDefinition)
     ],
     asset_checks=dg.load_asset_checks_from_modules([landing_checks, core_checks, mart_checks, life_checks, upkeep_checks]),
-    jobs=[jobs.full_cycle, jobs.refresh, jobs.replay, life_jobs.fixture_life_job, upkeep_jobs.export, upkeep_jobs.upkeep],
+    jobs=[jobs.full_cycle, jobs.refresh, jobs.kickoff_window, jobs.replay, life_jobs.fixture_life_job, upkeep_jobs.export, upkeep_jobs.upkeep],
     schedules=[jobs.full_cycle_schedule, life_jobs.fixture_life_schedule, upkeep_jobs.nightly_export, upkeep_jobs.nightly_upkeep],
     sensors=[jobs.dead_cycles],
     resources={"pipeline": PipelineResource()},

@@ -8,6 +8,7 @@ from ..domain.instants import hour_key
 from ..domain.words import RunStatus, Trigger
 from ..settings import load_settings
 from ..storage import ledger
+from . import priorities
 from .landing.assets import ATTENDED, TRIGGER_TAG
 from .landing.checks import every_platform_answered
 from .landing.recover import close_dead
@@ -25,17 +26,29 @@ DERIVED = dg.AssetSelection.groups("core", "mart") - LIFE
 full_cycle = dg.define_asset_job(
     "full_cycle",
     selection=dg.AssetSelection.groups("landing") | DERIVED | NO_DATE_IS_FORGOTTEN,
+    tags=priorities.SCRAPING,
     description="Discover and capture everything now, then derive core and mart of the hour.",
 )
 
 OF_ALL_FIXTURES = dg.AssetSelection.assets(["mart", "coverage_fixture"], ["mart", "coverage_tournament"], ["mart", "match_rate_platform"])
 """What a cycle that asked for given fixtures can say nothing about."""
 
+# Without the checks of the mart, which take as long as the rest: the next full cycle or replay of the hour makes them on these rows too.
+OF_GIVEN_FIXTURES = (dg.AssetSelection.assets(["landing", "odds_payloads"]) | DERIVED - OF_ALL_FIXTURES).without_checks() | EVERY_PLATFORM_ANSWERED
+"""What asks for given fixtures, and what is said of single cycles."""
+
 refresh = dg.define_asset_job(
     "refresh",
-    # Without the checks of the mart, which take as long as the rest: the next full cycle or replay of the hour makes them on these rows too.
-    selection=(dg.AssetSelection.assets(["landing", "odds_payloads"]) | DERIVED - OF_ALL_FIXTURES).without_checks() | EVERY_PLATFORM_ANSWERED,
+    selection=OF_GIVEN_FIXTURES,
+    tags=priorities.URGENT,
     description="Capture given fixtures now (config `sr_ids`), then derive what they bear on: core, and what the mart says of single cycles.",
+)
+
+kickoff_window = dg.define_asset_job(
+    "kickoff_window",
+    selection=OF_GIVEN_FIXTURES,
+    tags=priorities.URGENT,
+    description="Capture the fixtures that kick off soon, at each minute of a slot (config `slot_at`) at which some are due; then derive the rest.",
 )
 
 replay = dg.define_asset_job(
@@ -78,4 +91,4 @@ def dead_cycles(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[
                 context.instance.report_run_failed(run, "Its process died.")  # else it counts for ever among those that may run at once
         left = [batch.cycle for batch in ledger.underived(conn)]
     for cycle in left:
-        yield dg.RunRequest(run_key=str(cycle.cycle_id), partition_key=hour_key(cycle.partition_hour))
+        yield dg.RunRequest(run_key=str(cycle.cycle_id), partition_key=hour_key(cycle.partition_hour), tags=priorities.DERIVING)

@@ -156,6 +156,22 @@ def silent_batches(conn: psycopg.Connection, silent_after_s: float) -> list[Batc
     )
 
 
+def overlapping(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float) -> Batch | None:
+    """The oldest cycle that runs, is alive and asks for some of the same: its scope is `scope`, its fixtures and `sr_ids` (none given: all) are not
+    disjoint. None when nobody is at it."""
+    return _one(
+        _batches(
+            conn,
+            """
+            where status = 'running' and scope = %(scope)s and heartbeat_at >= clock_timestamp() - make_interval(secs => %(silent_s)s)
+                and (sr_ids is null or %(sr_ids)s::bigint[] = '{}' or sr_ids && %(sr_ids)s::bigint[])
+            order by cycle_id limit 1
+            """,
+            {"scope": scope, "silent_s": silent_after_s, "sr_ids": list(sr_ids)},
+        )
+    )
+
+
 def claim_dead(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] = ()) -> list[Batch]:
     """The silent batches, and those that run in one of `run_ids`, which somebody knows to be over; oldest first. They are the caller's until the
     transaction ends: whoever else asks meanwhile does not get them."""

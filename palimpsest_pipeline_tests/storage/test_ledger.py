@@ -328,3 +328,33 @@ def test_a_product_is_due_until_it_is_marked_and_again_when_anything_behind_it_c
     products.unmark(conn, "core", "home_events", [1])
     assert products.pending(conn, "core", "home_events", {}, **versions) == []
     assert products.pending(conn, "core", "home_events", {1: "changed"}, **versions) == [1]
+
+
+@pytest.mark.parametrize(
+    ("scope", "sr_ids", "is_at_it"),
+    [
+        (Scope.EVENTS, (8, 9), True),
+        (Scope.EVENTS, (), True),
+        (Scope.EVENTS, (9,), False),
+        (Scope.KICKOFF, (7,), False),
+        (Scope.FULL, (), False),
+    ],
+)
+def test_cycles_of_one_scope_overlap_unless_their_fixtures_are_disjoint(conn, scope, sr_ids, is_at_it):
+    ledger.open_batch(conn, CYCLE)  # events 7 and 8
+    found = ledger.overlapping(conn, scope, sr_ids, 30)
+    assert (found.cycle if found else None) == (CYCLE if is_at_it else None)
+
+
+def test_a_cycle_of_all_overlaps_every_one_of_its_scope(conn):
+    ledger.open_batch(conn, replace(CYCLE, scope=Scope.FULL, sr_ids=()))
+    assert ledger.overlapping(conn, Scope.FULL, (), 30) is not None
+    assert ledger.overlapping(conn, Scope.FULL, (1,), 30) is not None
+
+
+def test_neither_a_dead_cycle_nor_one_that_is_over_overlaps(conn):
+    ledger.open_batch(conn, CYCLE)
+    conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '1 minute'")
+    assert ledger.overlapping(conn, Scope.EVENTS, (7,), 30) is None
+    conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp(), status = 'completed', finished_at = clock_timestamp()")
+    assert ledger.overlapping(conn, Scope.EVENTS, (7,), 30) is None

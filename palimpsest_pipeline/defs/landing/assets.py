@@ -26,6 +26,10 @@ class CaptureConfig(dg.Config):
     """What to capture when discovery is not part of the run."""
 
     sr_ids: list[int] = Field(default=[], description="SportRadar ids of the fixtures to refresh; empty: every upcoming fixture that is known")
+    slot_at: str = Field(
+        default="",
+        description="Begin of a slot of the kickoff cadence, e.g. 2026-06-26T19:05:00Z: what is due at each of its minutes; empty: none",
+    )
 
 
 def _begun(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> live.Begun:

@@ -6,6 +6,7 @@ from typing import Final
 
 import dagster as dg
 
+from .. import priorities
 from ..launch import span
 from ..partitions import kickoff_date_key
 from ..pipeline import Pipeline
@@ -14,7 +15,7 @@ from . import life
 fixture_life_job = dg.define_asset_job(
     life.JOB,
     selection=dg.AssetSelection.assets(*(table.split(".") for table in life.TABLES)),
-    tags={"dagster/priority": "-1"},  # a cycle that is due goes first
+    tags=priorities.DERIVING,
     description="Availability, open and close, and lead times of all fixtures that kick off on a date, from all that was ever seen of them.",
 )
 
