@@ -327,15 +327,16 @@ def _plain(value: Any) -> Any:
 
 @db_app.command("upgrade")
 def db_upgrade() -> None:
-    """Bring the schema to the newest version; start the embedded server and leave it running, ready for `dagster dev`."""
-    from .defs.instance import prepare_instance
+    """Bring our schema and Dagster's to the newest version; start the embedded server and leave it running, ready for `dagster dev`."""
+    from .defs.instance import open_instance
     from .defs.servers import databases, upgrade
 
     chosen = load_settings()
     with databases(chosen, keep_running=True) as found:
         upgrade(found)
-        home = prepare_instance(chosen)
-        out.print(f"schema is up to date; for Dagster: export DAGSTER_HOME={home}", soft_wrap=True, highlight=False)
+        with open_instance(chosen):
+            pass
+        out.print(f"schemas are up to date; for Dagster: export DAGSTER_HOME={chosen.dagster_home}", soft_wrap=True, highlight=False)
 
 
 @db_app.command("downgrade")

@@ -1,11 +1,14 @@
 """Dagster's instance home: `dagster.yaml` written from the settings, and the instance opened from it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import dagster as dg
 import sqlalchemy as sa
+from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 
 from ..settings import Settings, SettingsError
@@ -25,6 +28,9 @@ CONNECT_TIMEOUT_S: Final = 10
 STATEMENT_TIMEOUT_MS: Final = 60_000
 POOL_RECYCLE_S: Final = 3600
 POOL_OVERFLOW: Final = 20
+LOCK_KEY: Final = 7_201_905_115
+"""Advisory lock in Dagster's own database, of whoever makes or upgrades its tables."""
+LOCK_TIMEOUT_S: Final = 120
 
 TEMPLATE: Final = """\
 # Written by palimpsest from its settings at every start; changes here are overwritten.
@@ -36,16 +42,29 @@ run_coordinator:
   class: QueuedRunCoordinator
   config:
     dequeue_interval_seconds: 1
+    dequeue_use_threads: true
+    dequeue_num_workers: 4
+    # A code server that is just being started again loses no run.
+    max_user_code_failure_retries: 5
+    user_code_failure_retry_delay: 10
 concurrency:
   runs:
+    # Which of the queued ones goes first is said by the jobs' tag dagster/priority.
     max_concurrent_runs: 4
     tag_concurrency_limits:
       - {{key: "dagster/backfill", limit: 2}}
-run_monitoring: {{enabled: true, start_timeout_seconds: 120, poll_interval_seconds: 15}}
+run_monitoring: {{enabled: true, start_timeout_seconds: 120, cancel_timeout_seconds: 60, poll_interval_seconds: 15}}
 run_retries: {{enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}}
+# Else one slow sensor holds all others up.
+sensors: {{use_threads: true, num_workers: 4}}
+schedules: {{use_threads: true, num_workers: 2}}
+backfills: {{use_threads: true, num_workers: 2, num_submit_workers: 4}}
+auto_materialize: {{use_threads: true, num_workers: 2}}
+freshness: {{enabled: true}}
 retention:
   schedule: {{purge_after_days: 30}}
   sensor: {{purge_after_days: {{skipped: 3, failure: 30, success: 30}}}}
+  auto_materialize: {{purge_after_days: {{skipped: 3, failure: 30, success: 30}}}}
 telemetry: {{enabled: false}}
 nux: {{enabled: false}}
 """
@@ -83,19 +102,50 @@ def prepare_instance(settings: Settings) -> Path:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The instance of these settings. Its storage tables are made on first use. Raises SettingsError when its database cannot be reached."""
+    """The instance of these settings, its storage as this version of Dagster wants it. Raises SettingsError when its database cannot be reached, or
+    is newer than this Dagster."""
     home = prepare_instance(settings)
-    url = make_url(storage_url(settings))
-    try:
-        # Dagster tries for minutes before it says so.
-        sa.create_engine(url, poolclass=sa.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S}).connect().close()
-    except sa.exc.OperationalError as error:
-        reason = str(error.orig).strip().partition("\n")[0]
-        shown = url.render_as_string(hide_password=True)
-        raise SettingsError(
-            f"cannot reach Dagster's storage {shown}: {reason}. Check {STORAGE_URL_VARIABLE} and that the database exists."
-        ) from error
-    instance = dg.DagsterInstance.from_config(str(home))
+    with _alone_with(settings):  # tables are made when the instance is, and two processes that do so at once collide
+        instance = dg.DagsterInstance.from_config(str(home))
+        _upgrade_storage(instance)
     # Else each of the hundred or so events of a run opens connections of its own, which takes longer than all the rest of a refresh.
     instance.optimize_for_webserver(statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_S, max_overflow=POOL_OVERFLOW)
     return instance
+
+
+@contextmanager
+def _alone_with(settings: Settings) -> Iterator[None]:
+    """Nobody else makes or upgrades Dagster's tables inside the block."""
+    url = make_url(storage_url(settings))
+    engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    shown = url.render_as_string(hide_password=True)
+    try:
+        connection = engine.connect()  # Dagster itself tries for minutes before it says that it cannot
+    except sa.exc.OperationalError as error:
+        reason = str(error.orig).strip().partition("\n")[0]
+        raise SettingsError(
+            f"cannot reach Dagster's storage {shown}: {reason}. Check {STORAGE_URL_VARIABLE} and that the database exists."
+        ) from error
+    with connection:
+        connection.execute(sa.text(f"set lock_timeout = '{LOCK_TIMEOUT_S}s'"))
+        try:
+            connection.execute(sa.select(sa.func.pg_advisory_lock(LOCK_KEY)))
+        except sa.exc.OperationalError as error:
+            raise SettingsError(
+                f"another process has been making or upgrading the tables of Dagster's storage {shown} for {LOCK_TIMEOUT_S} s: try again later"
+            ) from error
+        yield
+
+
+def _upgrade_storage(instance: dg.DagsterInstance) -> None:
+    """Bring tables that an older Dagster made to the newest revision."""
+    found, newest = instance.run_storage.alembic_version() or (None, None)
+    if found == newest:
+        return
+    try:
+        instance.upgrade()
+    except CommandError as error:
+        raise SettingsError(
+            f"the tables of Dagster's storage are at revision {found}, which Dagster {dg.__version__} cannot upgrade to its own, {newest}: "
+            "a newer Dagster made them. Install palimpsest-pipeline with that version, or give Dagster another database"
+        ) from error
