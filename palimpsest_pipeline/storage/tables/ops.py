@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
 from ...domain.words import FailureClass, Platform, RunStatus, Scope, Severity, Trigger
-from .base import Base, BigInt, BigIntArray, Instant, Json, SmallInt, Text, column, key, one_of
+from .base import Base, BigInt, BigIntArray, Instant, Json, SmallInt, Text, TextArray, column, key, one_of
 
 
 class ScrapeBatch(Base):
@@ -168,12 +168,15 @@ class Alert(Base):
 
     alert_key: Mapped[Text] = key("What the trouble is, without its occurrences: <kind>/<subject>/<error class>.")
     opened_at: Mapped[Instant] = key("When it was first seen.")
-    severity: Mapped[Severity] = column("How bad it is.", type_=one_of(Severity))
+    severity: Mapped[Severity] = column("How bad it was at its worst.", type_=one_of(Severity))
     subject: Mapped[Text] = column("What has it: a job, or a check with its asset.")
     error_class: Mapped[Text] = column("Class of the error.")
     message: Mapped[Text] = column("What is wrong and what to do, in words: of the last occurrence.")
+    partition_key: Mapped[Text | None] = column("Dagster partition of the last occurrence, of several the last one; null without partitions.")
     n_seen: Mapped[int] = column("Occurrences.")
     last_seen_at: Mapped[Instant] = column("Last occurrence.")
-    told_at: Mapped[Instant | None] = column("When its begin was told; null until then.")
+    told_by: Mapped[TextArray] = column("Channels that have told its begin.")
+    told_at: Mapped[Instant | None] = column("When the last of all channels had told its begin; null until then.")
     closed_at: Mapped[Instant | None] = column("When it was over; null while it lasts.")
-    closing_told_at: Mapped[Instant | None] = column("When its end was told; null until then.")
+    closing_told_by: Mapped[TextArray] = column("Channels that have told its end.")
+    closing_told_at: Mapped[Instant | None] = column("When the last of all channels had told its end; null until then.")
