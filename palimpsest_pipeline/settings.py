@@ -5,6 +5,7 @@ Rooms take plain values; translating settings into them is the business of `defs
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from .domain.words import Platform, Sport
+from .domain.words import Platform, Severity, Sport
 
 
 class SettingsError(Exception):
@@ -120,6 +121,10 @@ class Settings(BaseSettings):
     life_overdue_hours: float = Field(default=26, gt=0, description="A check warns when a kickoff date waits longer to be derived anew, hours")
     storage_limit_gb: float = Field(default=100, gt=0, description="A check fails when tables, landing and export are larger, 10^9 bytes")
     min_mapped_rate: float = Field(default=0.95, ge=0, le=1, description="A check warns when a platform's mapped markets are fewer, share of 1")
+    alert_webhook_url: SecretStr | None = Field(default=None, description="Where alerts are posted as JSON with a `text`, as chat services read it")
+    alert_channels: list[str] = Field(default=[], description="Further channels of alerts, each a class as package.module:Class")
+    alert_least_severity: Severity = Field(default=Severity.WARN, description="Alerts below it are kept and not told: warn or error")
+    alert_settle_minutes: float = Field(default=5, ge=0, description="What begins again so soon after its end goes on as one alert, minutes")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's UI, on loopback")
     clock_offset_s: float = Field(default=0, description="Shifts the pipeline's clock; for simulated worlds only")
     embedded_durable: bool = Field(default=True, description="False trades crash safety of the embedded Postgres for speed; for demo and tests")
@@ -147,6 +152,21 @@ class Settings(BaseSettings):
                 'day and become fewer towards kickoff, e.g. {"120": 5, "30": 1}'
             )
         return ordered
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _webhook_is_a_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url.get_secret_value()):
+            raise ValueError("is not an http(s) URL, e.g. https://hooks.example.com/services/...")
+        return url
+
+    @field_validator("alert_channels")
+    @classmethod
+    def _channels_are_classes(cls, channels: list[str]) -> list[str]:
+        for name in channels:
+            if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name):
+                raise ValueError(f"{name!r} names no class: write package.module:Class")
+        return channels
 
     @model_validator(mode="after")
     def _databases_come_as_a_pair(self) -> Self:
@@ -210,7 +230,10 @@ def _flatten(prefix: str, model: BaseModel, separator: str = "_") -> Iterator[tu
 
 def _masked(name: str, value: Any) -> Any:
     if isinstance(value, SecretStr):
-        return mask_url(value.get_secret_value())
+        # Who knows the path of a webhook may post to it.
+        return "***" if name.endswith("WEBHOOK_URL") else mask_url(value.get_secret_value())
+    if isinstance(value, list):
+        return json.dumps(value)
     if isinstance(value, dict):
         return dict.fromkeys(value, "***") if name.endswith("HEADERS") else json.dumps(value)
     return str(value) if isinstance(value, Path) else value
@@ -219,7 +242,7 @@ def _masked(name: str, value: Any) -> Any:
 def _exported(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    if isinstance(value, dict):
+    if isinstance(value, dict | list):
         return json.dumps(value)
     return "" if value is None else str(value)
 

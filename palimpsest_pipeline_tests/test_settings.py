@@ -49,6 +49,9 @@ def test_an_empty_variable_is_no_value(monkeypatch):
         ("PALIMPSEST_FULL_CYCLE_MINUTES", "45", "does not divide the hour"),
         ("PALIMPSEST_KICKOFF_TIERS", '{"120": 1, "30": 5}', "is no cadence"),
         ("PALIMPSEST_KICKOFF_TIERS", '{"120": 7}', "is no cadence"),
+        ("PALIMPSEST_ALERT_WEBHOOK_URL", "hooks.example.com/T1/secret", "is not an http(s) URL"),
+        ("PALIMPSEST_ALERT_CHANNELS", '["pager"]', "names no class"),
+        ("PALIMPSEST_ALERT_LEAST_SEVERITY", "loud", "'warn' or 'error'"),
     ],
 )
 def test_a_bad_value_is_named_with_its_variable(monkeypatch, name, value, says):
@@ -58,6 +61,7 @@ def test_a_bad_value_is_named_with_its_variable(monkeypatch, name, value, says):
     assert name in str(caught.value)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_one_database_url_without_the_other_is_refused(monkeypatch):
@@ -71,6 +75,7 @@ def test_secrets_never_show(monkeypatch):
     monkeypatch.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", "postgresql://user:hunter4@host/dagster")
     monkeypatch.setenv("PALIMPSEST_BETPAWA__PROXY", "http://me:hunter5@proxy:8080")
     monkeypatch.setenv("PALIMPSEST_BETPAWA__HEADERS", '{"cookie": "hunter6"}')
+    monkeypatch.setenv("PALIMPSEST_ALERT_WEBHOOK_URL", "https://hooks.example.com/services/T1/hunter7?token=hunter8")
     shown = f"{load_settings().masked()} {load_settings()!r}"
     assert "hunter" not in str(load_settings().masked())
     assert "host/db" in str(load_settings().masked()["PALIMPSEST_DATABASE_URL"])
@@ -83,6 +88,8 @@ def test_settings_handed_to_another_process_arrive_whole(monkeypatch):
     monkeypatch.setenv("PALIMPSEST_HOME_PLATFORM", "sportybet")
     monkeypatch.setenv("PALIMPSEST_EMBEDDED_DURABLE", "false")
     monkeypatch.setenv("PALIMPSEST_KICKOFF_TIERS", '{"60": 10, "240": 30}')
+    monkeypatch.setenv("PALIMPSEST_ALERT_CHANNELS", '["pagers.big:Pager", "mail:Mail"]')
+    monkeypatch.setenv("PALIMPSEST_ALERT_WEBHOOK_URL", "https://hooks.example.com/T1?x=%20")
     handed = load_settings()
     for name, value in handed.environment().items():
         monkeypatch.setenv(name, value)

@@ -5,5 +5,6 @@ Knows no platform's dialect, no budget, and keeps nothing.
 
 from .client import PlatformClient
 from .config import HostConfig
+from .post import PostFailed, post_json
 
-__all__ = ["HostConfig", "PlatformClient"]
+__all__ = ["HostConfig", "PlatformClient", "PostFailed", "post_json"]

@@ -20,7 +20,7 @@ comment on column palimpsest.alerts.alert_key is 'What the trouble is: run or ch
 comment on column palimpsest.alerts.severity is 'How bad it was at its worst: warn or error.';
 comment on column palimpsest.alerts.subject is 'What has it: a job, or a check with its asset.';
 comment on column palimpsest.alerts.error_class is 'Class of the error.';
-comment on column palimpsest.alerts.partition_key is 'Dagster partition of the last occurrence, of several the last one; null without partitions.';
+comment on column palimpsest.alerts.partition_key is 'Latest Dagster partition that had it; null without partitions.';
 comment on column palimpsest.alerts.message is 'What is wrong and what to do, in words: of the last occurrence.';
 comment on column palimpsest.alerts.opened_at is 'When it was first seen.';
 comment on column palimpsest.alerts.closed_at is 'When it was over; null while it lasts.';

@@ -143,6 +143,18 @@ class HostState(Base):
     updated_at: Mapped[Instant] = column("When this was last written.")
 
 
+class KnownKickoff(Base):
+    __tablename__ = "known_kickoffs"
+    __table_args__ = (
+        sa.Index(None, "kickoff_at"),
+        {"schema": "ops", "comment": "Since when the pipeline knew of which kickoff: what its cadence went by. No replay changes its past."},
+    )
+
+    sr_id: Mapped[BigInt] = key("SportRadar id of the fixture.")
+    known_from: Mapped[Instant] = key("When core first held it, until the fixture's next row.")
+    kickoff_at: Mapped[Instant | None] = column("Its effective kickoff; null when nobody listed it any more, or it had been before this was known.")
+
+
 class RunHeartbeat(Base):
     __tablename__ = "run_heartbeats"
     __table_args__ = (
@@ -172,7 +184,7 @@ class Alert(Base):
     subject: Mapped[Text] = column("What has it: a job, or a check with its asset.")
     error_class: Mapped[Text] = column("Class of the error.")
     message: Mapped[Text] = column("What is wrong and what to do, in words: of the last occurrence.")
-    partition_key: Mapped[Text | None] = column("Dagster partition of the last occurrence, of several the last one; null without partitions.")
+    partition_key: Mapped[Text | None] = column("Latest Dagster partition that had it; null without partitions.")
     n_seen: Mapped[int] = column("Occurrences.")
     last_seen_at: Mapped[Instant] = column("Last occurrence.")
     told_by: Mapped[TextArray] = column("Channels that have told its begin.")

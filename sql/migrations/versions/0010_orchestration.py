@@ -21,6 +21,7 @@ def upgrade() -> None:
     op.add_column("scrape_batches", sa.Column("slot_at", INSTANT, nullable=True, comment=SLOT_AT), schema="ops")
     op.create_index(op.f("ix_scrape_batches_slot_at"), "scrape_batches", ["slot_at"], schema="ops", postgresql_where=sa.text("slot_at is not null"))
     op.alter_column("scrape_batches", "sr_ids", comment=SR_IDS[1], schema="ops")
+    _known_kickoffs()
     _run_heartbeats()
     _alerts()
 
@@ -28,6 +29,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("alerts", schema="ops")
     op.drop_table("run_heartbeats", schema="ops")
+    op.drop_table("known_kickoffs", schema="ops")
     op.alter_column("scrape_batches", "sr_ids", comment=SR_IDS[0], schema="ops")
     # With its views gone the column goes; the older words know a cycle of given fixtures.
     op.drop_column("scrape_batches", "slot_at", schema="ops")
@@ -41,6 +43,24 @@ def _allow(table: str, schema: str, words: tuple[str, ...]) -> None:
     name = op.f(f"ck_{table}_scope")
     op.drop_constraint(name, table, schema=schema)
     op.create_check_constraint(name, table, sa.column("scope").in_(words), schema=schema)
+
+
+def _known_kickoffs() -> None:
+    op.create_table(
+        "known_kickoffs",
+        sa.Column("sr_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="SportRadar id of the fixture."),
+        sa.Column("known_from", INSTANT, autoincrement=False, nullable=False, comment="When core first held it, until the fixture's next row."),
+        sa.Column(
+            "kickoff_at",
+            INSTANT,
+            nullable=True,
+            comment="Its effective kickoff; null when nobody listed it any more, or it had been before this was known.",
+        ),
+        sa.PrimaryKeyConstraint("sr_id", "known_from", name=op.f("pk_known_kickoffs")),
+        schema="ops",
+        comment="Since when the pipeline knew of which kickoff: what its cadence went by. No replay changes its past.",
+    )
+    op.create_index(op.f("ix_known_kickoffs_kickoff_at"), "known_kickoffs", ["kickoff_at"], schema="ops")
 
 
 def _run_heartbeats() -> None:
@@ -80,7 +100,7 @@ def _alerts() -> None:
             "partition_key",
             sa.Text(),
             nullable=True,
-            comment="Dagster partition of the last occurrence, of several the last one; null without partitions.",
+            comment="Latest Dagster partition that had it; null without partitions.",
         ),
         sa.Column("n_seen", sa.Integer(), nullable=False, comment="Occurrences."),
         sa.Column("last_seen_at", INSTANT, nullable=False, comment="Last occurrence."),

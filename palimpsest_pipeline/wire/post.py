@@ -1,0 +1,72 @@
+"""Telling something to a host that is no platform: one POST of JSON, once. Keeps nothing, tries nothing again.
+
+The address is a secret: it stands in no error, and httpx's own client, which logs addresses, is not used.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from . import failures
+from .body import BodyError, read_body
+from .transport import Transport
+
+MAX_ANSWER_BYTES: Final = 64 * 1024
+
+
+class PostFailed(Exception):
+    """The host did not take it. The message names the host and what it did, and never the rest of the address."""
+
+
+def post_json(url: str, payload: Mapping[str, Any], *, timeout_s: float) -> None:
+    """POST `payload` as JSON; any 2xx is taken for a yes. TLS is verified, no redirect followed. At most `timeout_s` in all. Raises PostFailed."""
+    try:
+        asyncio.run(_post(url, json.dumps(payload).encode(), timeout_s))
+    except TimeoutError:
+        raise PostFailed(f"{_host(url)}: no whole answer within {timeout_s:g} s") from None
+    except httpx.InvalidURL:
+        raise PostFailed(f"{_host(url)}: the address cannot be asked") from None
+    except failures.REQUEST_ERRORS as error:
+        raise PostFailed(f"{_host(url)}: {_without(url, failures.of_error(error)[1])}") from None
+
+
+async def _post(url: str, body: bytes, timeout_s: float) -> None:
+    transport = Transport(timeout_s, timeout_s, None)
+    try:
+        async with asyncio.timeout(timeout_s):
+            question = httpx.Request("POST", url, content=body, headers={"content-type": "application/json", "accept-encoding": "gzip"})
+            response = await transport.handle_async_request(question)
+            try:
+                if not failures.is_good(response.status_code):
+                    raise PostFailed(f"{_host(url)} answered HTTP {response.status_code}{_without(url, await _said(response))}")
+            finally:
+                await response.aclose()
+    finally:
+        await transport.aclose()
+
+
+async def _said(response: httpx.Response) -> str:
+    if response.is_redirect:
+        return ": redirects are not followed, give the address that it is now at"
+    try:
+        said = failures.excerpt(await read_body(response, MAX_ANSWER_BYTES))
+    except (BodyError, *failures.REQUEST_ERRORS):
+        said = ""
+    return f": {said}" if said else ""
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or "no host"
+
+
+def _without(url: str, text: str) -> str:
+    """`text` without what is secret of the address, in one piece or its parts."""
+    parts = urlsplit(url)
+    for secret in (url, f"{parts.path}?{parts.query}", parts.path, parts.query, parts.username, parts.password):
+        if secret and secret != "/":
+            text = text.replace(secret, "***")
+    return text
