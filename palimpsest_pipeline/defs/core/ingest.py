@@ -16,7 +16,7 @@ from ...landing import Manifest
 from ...markets import Normalised, market_rows, normalise, raw_books
 from ...matching import crosswalk, fixtures, identify, player_links
 from ...storage import fixtures as matched
-from ...storage import history, known, life, listings, marts, partitions, players, rejects
+from ...storage import history, known, life, listings, marts, partitions, players, rejects, upcoming
 from ..hourly import Derive
 from ..pipeline import Pipeline
 from . import ledger, readings
@@ -46,6 +46,7 @@ def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
     tournaments = readings.tournaments_frame(found, seen)
     facts = readings.cycle_facts(pipeline, manifest)
     listings.write_discovery(conn, facts, readings.manifest_frame(found), tournaments, pipeline.platforms)
+    upcoming.remember(conn, pipeline.clock.now())
     refused = [(PayloadKind.LISTING, entry, False) for discovery, _ in found.values() for entry in discovery.rejects]
     rejects.replace_rejects(conn, manifest.cycle_id, readings.DISCOVERY, refused)
     return tournaments.height
@@ -58,7 +59,9 @@ def derive_events(platforms_of: Callable[[Pipeline, Manifest], Sequence[Platform
         platforms = platforms_of(pipeline, manifest)
         discovered = readings.seen_in_discovery(readings.discoveries(pipeline, manifest, platforms))
         seen = discovered + readings.listings_of_details(pipeline, manifest, platforms)
-        return listings.write_listings(conn, manifest.cycle_id, readings.listings_frame(seen), platforms).height
+        written = listings.write_listings(conn, manifest.cycle_id, readings.listings_frame(seen), platforms)
+        upcoming.remember(conn, pipeline.clock.now())
+        return written.height
 
     return derive
 
@@ -201,6 +204,7 @@ def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manif
     found = fixtures(identified, links, trust)
     stood = life.kickoff_dates(conn, identified["listing_id"])
     moved = matched.write_matching(conn, identified, found, tournaments, links)
+    upcoming.remember(conn, pipeline.clock.now())
     life.mark_dirty(conn, manifest.cycle_id, sorted(moved), stood)
     touched = sorted(moved.union(identified.filter(pl.col("listing_id").is_in(of_cycle))["fixture_sr_id"].drop_nulls()))
     players.write_links(conn, touched, player_links(players.players_of_fixtures(conn, touched)))

@@ -1,0 +1,92 @@
+"""Which slots of the kickoff cadence each fixture should have had, and which it had. Frames in, frames out.
+
+Belongs here: expected against asked. Does not: reading either, nor when a run should begin.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+
+INSTANT: Final = pl.Datetime("us", "UTC")
+KNOWN: Final[dict[str, pl.DataType]] = {"sr_id": pl.Int64(), "known_from": INSTANT, "known_until": INSTANT, "kickoff_at": INSTANT}
+"""Kickoffs as they were known, one row per fixture and stretch of time; `known_until` is null for what is known still."""
+ASKED: Final[dict[str, pl.DataType]] = {"sr_id": pl.Int64(), "slot_at": INSTANT}
+SLOTS: Final[dict[str, pl.DataType]] = {"sr_id": pl.Int64(), "slot_at": INSTANT, "kickoff_at": INSTANT, "asked": pl.Boolean()}
+STRETCHES: Final[dict[str, pl.DataType]] = {
+    "sr_id": pl.Int64(),
+    "first_slot_at": INSTANT,
+    "last_slot_at": INSTANT,
+    "n_slots": pl.UInt32(),
+    "kickoff_at": INSTANT,
+}
+MINUTE: Final = pl.duration(minutes=1)
+
+
+def slots(known: pl.DataFrame, asked: pl.DataFrame, tiers: Mapping[int, int], begin: datetime, end: datetime) -> pl.DataFrame:
+    """Every slot (a whole minute) from `begin` until before `end` that was due for a fixture of `known`, and whether it was `asked`: `SLOTS`.
+
+    `tiers`: minutes before kickoff, to every how many minutes from then on. A slot counts when it was due by what was known at the begin of its
+    minute, and still was by what was known at the minute's end: so what was first seen too late is not expected, nor what was put off or taken
+    away while it could still have been asked.
+    """
+    at = pl.col("slot_at")
+    first = pl.max_horizontal(
+        pl.col("known_from").dt.truncate("1m"),
+        pl.lit(begin, INSTANT).dt.offset_by("59999999us").dt.truncate("1m"),
+        (pl.col("kickoff_at") - pl.duration(minutes=max(tiers))).dt.offset_by("59999999us").dt.truncate("1m"),
+    )
+    last = pl.min_horizontal("known_until", "kickoff_at", pl.lit(end, INSTANT))
+    due = (
+        known.select(KNOWN.keys())
+        .with_columns(first=first, last=last)
+        .filter(pl.col("first") < pl.col("last"))
+        .with_columns(slot_at=pl.datetime_ranges("first", "last", interval="1m", closed="left"))
+        .explode("slot_at")
+        .filter(_is_due(tiers))
+    )
+    expected = (
+        due.group_by("sr_id", "slot_at")
+        .agg(
+            pl.col("kickoff_at").sort_by("known_from").last(),
+            at_begin=(pl.col("known_from") <= at).any(),
+            at_end=(pl.col("known_until").is_null() | (pl.col("known_until") >= at + MINUTE)).any(),
+        )
+        .filter("at_begin", "at_end")
+    )
+    had = asked.select(*ASKED, asked=pl.lit(value=True)).unique()
+    found = expected.join(had, on=["sr_id", "slot_at"], how="left").with_columns(pl.col("asked").fill_null(value=False))
+    return found.sort("sr_id", "slot_at").select(pl.col(name).cast(dtype) for name, dtype in SLOTS.items())
+
+
+def lost(found: pl.DataFrame) -> pl.DataFrame:
+    """The slots (`SLOTS`) at which a fixture was not asked."""
+    return found.filter(~pl.col("asked"))
+
+
+def lost_stretches(found: pl.DataFrame) -> pl.DataFrame:
+    """The lost among `found` (all slots, `SLOTS`) by fixture and stretch without one that was kept (`STRETCHES`), sorted by begin and fixture."""
+    kept_before = pl.col("asked").cum_sum().over("sr_id", order_by="slot_at")
+    stretches = (
+        found.with_columns(stretch=kept_before)
+        .filter(~pl.col("asked"))
+        .group_by("sr_id", "stretch")
+        .agg(
+            first_slot_at=pl.col("slot_at").min(),
+            last_slot_at=pl.col("slot_at").max(),
+            n_slots=pl.len(),
+            kickoff_at=pl.col("kickoff_at").sort_by("slot_at").last(),
+        )
+    )
+    return stretches.sort("first_slot_at", "sr_id").select(pl.col(name).cast(dtype) for name, dtype in STRETCHES.items())
+
+
+def _is_due(tiers: Mapping[int, int]) -> pl.Expr:
+    """Whether `slot_at` is one of the minutes at which the innermost tier around it asks."""
+    to_go, at = pl.col("kickoff_at") - pl.col("slot_at"), pl.col("slot_at").dt
+    minute_of_day = at.hour().cast(pl.Int32) * 60 + at.minute()
+    due = pl.lit(value=False)
+    for minutes, every in sorted(tiers.items(), reverse=True):
+        due = pl.when(to_go <= pl.duration(minutes=minutes)).then(minute_of_day % every == 0).otherwise(due)
+    return due & (to_go > pl.duration())

@@ -1,0 +1,46 @@
+"""The slots of the kickoff cadence: which kickoffs were known when, and what was asked for. Reads only.
+
+Belongs here: the ledger's side of it. Does not: which slots a kickoff has, nor judging which were kept (`metrics.slots`).
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import polars as pl
+import psycopg
+
+from .frames import INSTANT, Schema, read_frame
+
+KNOWN: Final[Schema] = {"sr_id": pl.Int64, "known_from": INSTANT, "known_until": INSTANT, "kickoff_at": INSTANT}
+ASKED: Final[Schema] = {"sr_id": pl.Int64, "slot_at": INSTANT}
+
+KNOWN_SQL: Final = """
+    select sr_id, known_from, known_until, kickoff_at
+    from (
+        select sr_id, known_from, kickoff_at, lead(known_from) over (partition by sr_id order by known_from) as known_until
+        from ops.known_kickoffs
+        where sr_id in (select sr_id from ops.known_kickoffs where kickoff_at > %(begin)s and kickoff_at <= %(last)s)
+    ) as versions
+    where kickoff_at > %(begin)s and kickoff_at <= %(last)s and known_from < %(end)s and (known_until is null or known_until > %(begin)s)
+"""
+ASKED_SQL: Final = """
+    select distinct unnest(sr_ids) as sr_id, slot_at from ops.scrape_batches
+    where slot_at >= %(begin)s and slot_at < %(end)s and scope = 'kickoff'
+"""
+
+
+def known_kickoffs(conn: psycopg.Connection, begin: datetime, end: datetime, reach: timedelta) -> pl.DataFrame:
+    """What was known from `begin` until before `end` of fixtures that kick off at most `reach` after `end` (`KNOWN`), in no order. `known_until` is
+    null for what is known still; a stretch in which nobody listed the fixture has no row."""
+    return read_frame(conn, KNOWN_SQL, {"begin": begin, "end": end, "last": end + reach}, KNOWN)
+
+
+def asked(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFrame:
+    """Each fixture at each slot from `begin` until before `end` that a cycle asked it for (`ASKED`), whatever came of it; in no order."""
+    return read_frame(conn, ASKED_SQL, {"begin": begin, "end": end}, ASKED)
+
+
+def first_slot(conn: psycopg.Connection) -> datetime | None:
+    """The first slot that a cycle was ever begun for: None when the cadence was never on."""
+    row = conn.execute("select min(slot_at) from ops.scrape_batches where slot_at is not null").fetchone()
+    return None if row is None else row[0]
