@@ -19,7 +19,8 @@ IDENTITY: Final = ("alert_key", "opened_at")
 LATEST_SQL: Final = f"select distinct on (alert_key) {', '.join(COLUMNS)} from ops.alerts order by alert_key, opened_at desc"
 UNTOLD_SQL: Final = f"select {', '.join(COLUMNS)} from ops.alerts where told_at is null or closing_told_at is null order by opened_at, alert_key"
 RECENT_SQL: Final = f"""
-    select {", ".join(COLUMNS)} from ops.alerts where closed_at is null or closed_at >= %s order by closed_at desc nulls first, opened_at desc, alert_key
+    select {", ".join(COLUMNS)} from ops.alerts where closed_at is null or closed_at >= %s
+    order by closed_at desc nulls first, opened_at desc, alert_key
 """
 WRITE_SQL: Final = f"""
     insert into ops.alerts ({", ".join(COLUMNS)}) values ({", ".join(["%s"] * len(COLUMNS))})

@@ -1,0 +1,180 @@
+"""The sensor that tells of troubles: once when they begin, once when they are over."""
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import dagster as dg
+import psycopg
+
+from ...domain.alerts import Alert, Due, Kind, Occurrence, Recovery, due, fold, told
+from ...domain.words import Severity
+from ...storage import alerts as stored
+from ...storage.database import DatabaseUnreachable
+from ..pipeline import Pipeline
+from .channels import Channel, channels
+from .message import compose
+from .troubles import ASSETS_JOB, check_events, run_events, subject_of
+
+EVERY_S: Final = 60
+CURSOR_VERSION: Final = 1
+FIRST_LOOK: Final = timedelta(hours=1)
+"""How far back the first look goes, and one whose cursor cannot be read."""
+OVERLAP: Final = timedelta(minutes=2)
+"""How far two looks overlap: the end of a run may be written after later ones. What was taken in once changes nothing again."""
+DATABASE: Final = "database"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What a look leaves to the next one. `away` is the trouble that our own database cannot be reached, which it cannot keep itself."""
+
+    looked_until: datetime
+    away: Alert | None = None
+
+    def dumps(self) -> str:
+        away = None
+        if self.away is not None:
+            away = {"since": self.away.opened_at.isoformat(), "message": self.away.message, "told_by": self.away.told_by}
+        return json.dumps({"version": CURSOR_VERSION, "looked_until": self.looked_until.isoformat(), "away": away})
+
+    @classmethod
+    def loads(cls, text: str | None, now: datetime) -> "Cursor":
+        """The cursor; what cannot be read, or is not of this version, is as good as none."""
+        with suppress(ValueError, TypeError, KeyError, AttributeError):
+            found = json.loads(text or "")
+            if found["version"] == CURSOR_VERSION:
+                away = found["away"]
+                until = min(_instant(found["looked_until"]), now)
+                return cls(until, away and replace(_away(away["message"], _instant(away["since"])), told_by=tuple(away["told_by"])))
+        return cls(now - FIRST_LOOK)
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"{text!r} says no time zone")
+    return instant
+
+
+def _away(message: str, at: datetime) -> Alert:
+    return Alert.of(Occurrence(Kind.PIPELINE, DATABASE, DatabaseUnreachable.__name__, Severity.ERROR, message, at))
+
+
+@dg.sensor(
+    name="alerts",
+    minimum_interval_seconds=EVERY_S,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells of failed runs and checks, once when it begins and once when it is over: in its log, and to the webhook of "
+    "PALIMPSEST_ALERT_WEBHOOK_URL. On unless switched off: it asks no platform.",
+)
+def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
+    """One look, and one message to each channel that has something to tell."""
+    graph = context.repository_def
+    assert graph is not None
+    sentence, cursor = look(
+        pipeline,
+        context.instance,
+        Subjects(frozenset(graph.job_names), tuple(graph.asset_graph.asset_check_keys)),
+        channels(pipeline.settings, context.log),
+        context.cursor,
+        context.log,
+    )
+    return dg.SensorResult(skip_reason=dg.SkipReason(sentence), cursor=cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """What there is that may fail. What is no more cannot recover: its alerts end."""
+
+    jobs: frozenset[str]
+    checks: tuple[dg.AssetCheckKey, ...]
+
+    def gone(self, known: Iterable[Alert], now: datetime) -> list[Recovery]:
+        checks = {subject_of(key) for key in self.checks}
+        jobs = {*self.jobs, ASSETS_JOB}
+        there = {Kind.RUN: lambda a: a.subject.partition(":")[0] in jobs, Kind.CHECK: lambda a: a.subject in checks, Kind.PIPELINE: lambda _: True}
+        return [Recovery(a.kind, a.subject, now) for a in known if a.closed_at is None and not there[a.kind](a)]
+
+
+def look(
+    pipeline: Pipeline,
+    instance: dg.DagsterInstance,
+    subjects: Subjects,
+    to: Sequence[Channel],
+    cursor: str | None,
+    log: logging.Logger,
+    now: datetime | None = None,
+) -> tuple[str, str]:
+    """Take in what happened since `cursor`, tell what is untold. Returns what was done, in a sentence, and the next cursor.
+
+    What a channel could not tell stays untold and is tried again at the next look. Without our database only its own absence is told.
+    """
+    now = now or datetime.now(UTC)
+    before = Cursor.loads(cursor, now)
+    try:
+        with pipeline.connect() as conn:
+            until = _take_in(conn, pipeline, instance, subjects, before, now)
+            conn.commit()  # what was seen is kept, whatever becomes of telling it
+            n_told, n_left = _tell(conn, pipeline, to, now, log)
+    except (DatabaseUnreachable, psycopg.OperationalError) as error:
+        away = before.away or _away(str(error).partition("\n")[0], now)
+        for channel in to:
+            if channel.name not in away.told_by and _sent(channel, Due(begun=(away,)), log):
+                away = told(away, channel.name, [c.name for c in to], now, ended=False)
+        return f"our database cannot be reached: {away.message}", replace(before, away=away).dumps()
+    sentence = f"told {n_told} beginnings and ends" if n_told else "nothing new"
+    return sentence + (f"; {n_left} could not be told and wait" if n_left else ""), Cursor(until).dumps()
+
+
+def _take_in(
+    conn: psycopg.Connection, pipeline: Pipeline, instance: dg.DagsterInstance, subjects: Subjects, before: Cursor, now: datetime
+) -> datetime:
+    """Write what is new of troubles and recoveries; returns until when it was looked."""
+    stored.lock(conn)
+    known = stored.latest(conn)
+    events, stopped_at = run_events(instance, before.looked_until - OVERLAP)
+    events += [*check_events(instance, subjects.checks), *subjects.gone(known, now)]
+    settle = _settle(pipeline)
+    stored.write(conn, fold(known, events, settle))
+    if before.away is not None:  # now it can be kept, and is over
+        stored.write(conn, [replace(before.away, closed_at=now)])
+    stored.forget(conn, now)
+    return now if stopped_at is None else max(stopped_at, before.looked_until)
+
+
+def _settle(pipeline: Pipeline) -> timedelta:
+    return timedelta(minutes=pipeline.settings.alert_settle_minutes)
+
+
+def _tell(conn: psycopg.Connection, pipeline: Pipeline, to: Sequence[Channel], now: datetime, log: logging.Logger) -> tuple[int, int]:
+    """One message to each channel that has something to tell; what was told is committed channel by channel. Returns told, and left to tell."""
+    names = [channel.name for channel in to]
+    n_told = n_left = 0
+    for channel in to:
+        wanted = due(stored.untold(conn), channel.name, now, _settle(pipeline), pipeline.settings.alert_least_severity)
+        if not wanted:
+            continue
+        if not _sent(channel, wanted, log):
+            n_left += len(wanted.begun) + len(wanted.over)
+            continue
+        n_told += len(wanted.begun) + len(wanted.over)
+        stored.write(conn, [told(alert, channel.name, names, now, ended=False) for alert in wanted.begun])
+        stored.write(conn, [told(alert, channel.name, names, now, ended=True) for alert in wanted.over])
+        conn.commit()
+    return n_told, n_left
+
+
+def _sent(channel: Channel, wanted: Due, log: logging.Logger) -> bool:
+    try:
+        channel.send(compose(wanted))
+    except Exception as error:  # noqa: BLE001 - a channel may be a stranger's: one that breaks silences no other
+        log.warning(
+            "channel %s could not tell %d alerts, tried again at the next tick: %s", channel.name, len(wanted.begun) + len(wanted.over), error
+        )
+        return False
+    return True

@@ -1,0 +1,108 @@
+"""What Dagster's instance knows of failures and recoveries: runs that ended, and how each check stands. Reads only."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, PARTITION_NAME_TAG
+
+from ...domain.alerts import Kind, Occurrence, Recovery
+from ...domain.words import Severity
+from ..failures import CHECK_FAILED, innermost
+
+MOST_RUNS: Final = 1000
+"""Runs that one look takes in, oldest first."""
+ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+ASSETS_JOB: Final = "__ASSET_JOB"
+"""Job of runs that materialize assets by hand, by a backfill or by a condition: its parts fail and recover one by one."""
+CHECK_CLASS: Final = "CheckFailed"
+RUN_CLASS: Final = "RunFailure"
+"""Class of a run that failed outside its steps: it could not start, or its process died."""
+
+Events = list[Occurrence | Recovery]
+
+
+def run_events(instance: dg.DagsterInstance, since: datetime) -> tuple[Events, datetime | None]:
+    """What the runs that changed after `since` and are over say; and how far it was looked when there were more than one look takes in."""
+    records = instance.get_run_records(
+        dg.RunsFilter(statuses=ENDED, updated_after=since), limit=MOST_RUNS, order_by="update_timestamp", ascending=True
+    )
+    events: Events = []
+    for record in records:
+        at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time is not None else record.update_timestamp.astimezone(UTC)
+        if record.dagster_run.status is dg.DagsterRunStatus.SUCCESS:
+            events += _succeeded(instance, record.dagster_run, at)
+        else:
+            events += _failed(instance, record.dagster_run, at)
+    return events, records[-1].update_timestamp.astimezone(UTC) if len(records) == MOST_RUNS else None
+
+
+def check_events(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]) -> Iterator[Occurrence | Recovery]:
+    """How each check stands by its last evaluation; a check that was never evaluated says nothing."""
+    storage = instance.event_log_storage
+    latest = dict(storage.get_latest_asset_check_execution_by_key(list(keys)))
+    pending = [key for key, record in latest.items() if record.status is AssetCheckExecutionRecordStatus.PLANNED]
+    # One that a run is about to make hides the one before.
+    before = storage.get_asset_check_summary_records(pending) if pending else {}
+    latest |= {key: record for key, summary in before.items() if (record := summary.last_completed_check_execution_record) is not None}
+    for record in latest.values():
+        if record.event is None or record.status is AssetCheckExecutionRecordStatus.PLANNED:
+            continue
+        event = record.event.dagster_event
+        if event is not None and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            yield _evaluated(event.asset_check_evaluation_data, record.event.timestamp)
+
+
+def subject_of(key: dg.AssetCheckKey) -> str:
+    """A check as alerts name it: `mart/coverage_fixture:classes_follow_the_platforms`."""
+    return f"{key.asset_key.to_user_string()}:{key.name}"
+
+
+def _evaluated(found: dg.AssetCheckEvaluation, timestamp_s: float) -> Occurrence | Recovery:
+    subject, at = subject_of(found.asset_check_key), datetime.fromtimestamp(timestamp_s, UTC)
+    if found.passed:
+        return Recovery(Kind.CHECK, subject, at, found.partition)
+    severity = Severity.ERROR if found.severity is dg.AssetCheckSeverity.ERROR else Severity.WARN
+    return Occurrence(Kind.CHECK, subject, CHECK_CLASS, severity, found.description or "it says no more", at, found.partition)
+
+
+def _partition(run: dg.DagsterRun) -> str | None:
+    """The last partition of the run."""
+    return run.tags.get(ASSET_PARTITION_RANGE_END_TAG) or run.tags.get(PARTITION_NAME_TAG)
+
+
+def _succeeded(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> Events:
+    subjects = [run.job_name]
+    if run.job_name == ASSETS_JOB:
+        subjects += [f"{ASSETS_JOB}:{step.step_key}" for step in instance.get_run_step_stats(run.run_id)]
+    return [Recovery(Kind.RUN, subject, at, _partition(run)) for subject in subjects]
+
+
+def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> Events:
+    """The first failed step by its innermost cause; blocking checks that stopped the run by themselves; else what the run's own end says."""
+    step = _first(instance, run, dg.DagsterEventType.STEP_FAILURE)
+    event = None if step is None else step.dagster_event
+    if event is not None and event.step_failure_data.error is not None:
+        error_class, message = innermost(event.step_failure_data.error)
+        if error_class == CHECK_FAILED and (checks := _blocking(instance, run)):
+            return checks
+        subject = f"{ASSETS_JOB}:{event.step_key}" if run.job_name == ASSETS_JOB else run.job_name
+    else:
+        end = _first(instance, run, dg.DagsterEventType.RUN_FAILURE)
+        error = None if end is None or end.dagster_event is None else end.dagster_event.job_failure_data.error
+        said = "" if end is None or end.dagster_event is None else end.dagster_event.message or end.user_message
+        subject, (error_class, message) = run.job_name, innermost(error) if error is not None else (RUN_CLASS, said or "it says no more")
+    return [Occurrence(Kind.RUN, subject, error_class, Severity.ERROR, message, at, _partition(run))]
+
+
+def _blocking(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Events:
+    entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    found = [(entry.timestamp, entry.dagster_event.asset_check_evaluation_data) for entry in entries if entry.dagster_event is not None]
+    return [_evaluated(evaluation, timestamp_s) for timestamp_s, evaluation in found if evaluation.blocking and not evaluation.passed]
+
+
+def _first(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEventType) -> dg.EventLogEntry | None:
+    records = instance.get_records_for_run(run.run_id, of_type=kind, limit=1).records
+    return records[0].event_log_entry if records else None
