@@ -83,7 +83,7 @@ def demo(
     """Everything once, offline: simulated platforms, embedded Postgres, two cycles, coverage tables; then the UI."""
     from .defs import demo as world
     from .defs.pipeline import Pipeline
-    from .defs.serve import check_port
+    from .defs.serve.record import check_port
 
     chosen = load_settings(**({} if port is None else {"ui_port": port}))
     if ui:
@@ -111,19 +111,19 @@ def say_of_the_dead(found: Any) -> None:
 
 
 def serve_until_stopped(chosen: Settings, environment: dict[str, str], cwd: Path) -> None:
-    """Dagster's UI in the foreground, until Ctrl-C or `palimpsest down`."""
-    from .defs import serve
+    """Dagster in the foreground, until Ctrl-C or `palimpsest down`."""
+    from .defs.serve.up import serving
 
-    with serve.serving(chosen, environment, cwd) as url:
-        err.print(f"Dagster's UI: [bold]{url}[/]  (stop with Ctrl-C or `palimpsest down`)", soft_wrap=True)
-        serve.wait(chosen)
+    with serving(chosen, environment, cwd, say) as supervisor:
+        err.print(f"Dagster's UI: [bold]{supervisor.url}[/]  (stop with Ctrl-C or `palimpsest down`)", soft_wrap=True)
+        say(f"definitions loaded, daemon alive after {supervisor.took_s:.1f} s")
+        supervisor.wait()
 
 
 @app.command()
 def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None) -> None:
-    """The real thing: database, schema, Dagster's daemon and UI. Stays in the foreground; scraping is off until switched on."""
-    from .defs.instance import prepare_instance
-    from .defs.serve import check_not_serving, check_port
+    """The real thing: database, schema, Dagster's code server, UI and daemon. Stays in the foreground; scraping is off until switched on."""
+    from .defs.serve.record import check_not_serving, check_port
     from .defs.servers import databases, upgrade
 
     chosen = load_settings(**({} if port is None else {"ui_port": port}))
@@ -132,20 +132,29 @@ def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None)
     with databases(chosen) as found:
         upgrade(found)
         say_of_the_dead(found)
-        prepare_instance(chosen)
         serve_until_stopped(chosen, {}, Path.cwd())
 
 
 @app.command()
-def down() -> None:
-    """Stop what `up` or `demo` started, and the embedded servers. Leaves no process behind."""
+def down(
+    wait_s: Annotated[float, typer.Option(min=0, help="How long runs under way are waited for before they are asked to end, seconds.")] = 30,
+    now: Annotated[bool, typer.Option("--now", help="Ask runs under way to end at once.")] = False,
+) -> None:
+    """Stop what `up` or `demo` started, and the embedded servers. Runs under way get some time, then are cancelled: what had arrived is kept.
+
+    Queued runs stay queued for the next `up`. A command that runs in another terminal is left alone, and so is its server.
+    """
     from .defs.demo import demo_home
-    from .defs.serve import stop_home
+    from .defs.serve.down import stop_home
 
     chosen = load_settings()
-    stopped = [line for home in (chosen.home, demo_home(chosen)) for line in stop_home(chosen, home)]
-    for line in stopped or ["nothing was running"]:
-        out.print(line)
+
+    def tell(line: str) -> None:
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    found = [stop_home(chosen, home, 0 if now else wait_s, tell) for home in (chosen.home, demo_home(chosen))]
+    if not any(found):
+        tell("nothing was running")
 
 
 def run_watched(found: Any, job: str, hour: datetime | None, trigger: str, sr_ids: tuple[int, ...] = ()) -> Any:
@@ -420,7 +429,7 @@ def known_errors() -> tuple[type[BaseException], ...]:
     """Errors whose message tells the user what to do. Only rooms already imported can have raised one."""
     names = {
         "palimpsest_pipeline.defs.demo": ("DemoError",),
-        "palimpsest_pipeline.defs.serve": ("ServeError",),
+        "palimpsest_pipeline.defs.serve.record": ("ServeError",),
         "palimpsest_pipeline.defs.servers": ("SchemaOutOfDate",),
         "palimpsest_pipeline.landing": ("LandingError", "RecordedPayloadError"),
         "palimpsest_pipeline.simulator.launch": ("SimulatorError",),

@@ -16,7 +16,7 @@ from ..storage import ledger, migrate
 from ..storage.database import Database, DatabaseUnreachable, DatabaseUrlError
 from .landing.recover import close_dead, closed_words
 from .pipeline import DATABASES, Pipeline, embedded_server
-from .serve import ServeError, check_port, recall
+from .serve.record import ServeError, check_port, recall
 
 LEAST_FREE_BYTES: Final = 5 * 2**30
 BYTES_PER_FULL_CYCLE: Final = 170 * 2**20

@@ -16,14 +16,6 @@ from .pipeline import DATABASES, embedded_server, make_home
 
 STORAGE_URL_VARIABLE: Final = "PALIMPSEST_DAGSTER_DATABASE_URL"
 
-WORKSPACE: Final = "workspace.yaml"
-WORKSPACE_TEXT: Final = """\
-# Written by palimpsest at every start. The location's name is part of a schedule's identity: one name, however Dagster is started.
-load_from:
-  - python_module:
-      module_name: palimpsest_pipeline.definitions
-      location_name: palimpsest_pipeline
-"""
 CONNECT_TIMEOUT_S: Final = 10
 STATEMENT_TIMEOUT_MS: Final = 60_000
 POOL_RECYCLE_S: Final = 3600
@@ -81,7 +73,7 @@ def storage_url(settings: Settings) -> str:
 
 
 def prepare_instance(settings: Settings) -> Path:
-    """Write `dagster.yaml` and a workspace into the instance home and point DAGSTER_HOME there. Returns the home.
+    """Write `dagster.yaml` into the instance home and point DAGSTER_HOME there. Returns the home.
 
     The embedded server's URL (a socket private to the user, no password) stands in the file, so that plain `dagster dev` works with it. A URL of
     one's own may hold a password: the file then names the environment variable only.
@@ -96,7 +88,6 @@ def prepare_instance(settings: Settings) -> Path:
         os.environ[STORAGE_URL_VARIABLE] = url
         text = TEMPLATE.format(url=f"{{env: {STORAGE_URL_VARIABLE}}}")
     (home / "dagster.yaml").write_text(text)
-    (home / WORKSPACE).write_text(WORKSPACE_TEXT)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 

@@ -1,0 +1,86 @@
+"""`palimpsest down`: ask the supervisor to end, or end what one left that was killed; then the embedded server."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import dagster as dg
+import psutil
+
+from ...settings import Settings
+from ..instance import open_instance
+from ..pipeline import embedded_server
+from ..sharing import in_use
+from .children import Say
+from .ending import CANCEL_WAIT_S
+from .record import STOPPING_LOG, Serving, ask_to_stop, recall
+from .up import end_remains
+
+MARGIN_S: Final = 120.0
+"""For what else a supervisor does at its end."""
+POLL_S: Final = 0.2
+
+
+def stop_home(settings: Settings, home: Path, wait_s: float, say: Say) -> bool:
+    """Stop what serves from `home`, then its embedded server, unless another command works with it. Returns whether anything was there."""
+    own = settings.model_copy(update={"home_dir": home})
+    serving = recall(home)
+    if serving is not None and serving.supervisor.find() is not None:
+        _stop_supervisor(home, serving, wait_s, say)
+    if recall(home) is not None:
+        with _instance(own) as instance:
+            end_remains(home, instance, say, wait_s)
+    if serving is not None:
+        say(f"stopped Dagster at {serving.url}")
+    return _stop_server(own, say) or serving is not None
+
+
+def _stop_supervisor(home: Path, serving: Serving, wait_s: float, say: Say) -> None:
+    """Ask it to end, say what it says, and wait until it is gone; kill one that does not end."""
+    supervisor = serving.supervisor.find()
+    if supervisor is None:
+        return
+    ask_to_stop(home, wait_s)
+    log, said = home / STOPPING_LOG, 0
+    supervisor.terminate()
+    deadline = time.monotonic() + wait_s + CANCEL_WAIT_S + MARGIN_S
+    while (alive := serving.supervisor.find()) is not None or log.exists():
+        lines = log.read_text().splitlines() if log.exists() else []
+        for line in lines[said:]:
+            say(line)
+        said = max(said, len(lines))
+        if alive is None:
+            break
+        if time.monotonic() > deadline:
+            say(f"the supervisor (pid {serving.supervisor.pid}) does not end, and is killed")
+            alive.kill()
+            psutil.wait_procs([alive], timeout=10)
+            break
+        time.sleep(POLL_S)
+    log.unlink(missing_ok=True)
+
+
+@contextmanager
+def _instance(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
+    """The instance, when its database runs: what is to be stopped must not be started for that."""
+    if settings.embedded and not embedded_server(settings).status().running:
+        yield None
+        return
+    with open_instance(settings) as instance:
+        yield instance
+
+
+def _stop_server(settings: Settings, say: Say) -> bool:
+    server = embedded_server(settings)
+    if not server.status().running:
+        return False
+    with in_use(settings.home) as use:
+        use.stop_when_last(True)
+        if not use.last_out_stops():
+            say(f"another command works in {settings.home}: its embedded Postgres stops when that one ends")
+            return True
+        server.stop()
+    say(f"stopped the embedded Postgres of {settings.home}")
+    return True

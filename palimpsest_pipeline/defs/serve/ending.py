@@ -1,0 +1,107 @@
+"""The end of what was served: first the daemon, so that nothing new begins; then the runs under way, which get their time; last the servers."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import dagster as dg
+from dagster._core.storage.tags import GRPC_INFO_TAG
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..processes import stop_tree
+from .record import CODE, DAEMON, WEB, Serving
+
+UNDER_WAY: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+CANCEL_WAIT_S: Final = 30.0
+"""A run that is asked to end writes what had arrived: for how long it is waited for."""
+POLL_S: Final = 0.5
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """Runs that are not over: those that our code server executes, those that are executed elsewhere, and how many wait in the queue."""
+
+    ours: list[dg.DagsterRun]
+    elsewhere: list[dg.DagsterRun]
+    queued: int
+
+
+def under_way(instance: dg.DagsterInstance, socket: str) -> UnderWay:
+    """The runs under way. `socket`: where the code server listens."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY)))
+    ours = [run for run in runs if _socket_of(run) == socket]
+    queued = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]))
+    return UnderWay(ours, [run for run in runs if run not in ours], queued)
+
+
+def end_serving(serving: Serving, instance: dg.DagsterInstance | None, wait_s: float, say: Say, cancel_wait_s: float = CANCEL_WAIT_S) -> None:
+    """End everything that `serving` names but its supervisor. Runs under way are waited for up to `wait_s`, then asked to end, then named.
+
+    `instance` None, or one whose storage cannot be reached: the runs are not known, and end with their server.
+    """
+    _end(serving, DAEMON)
+    if instance is not None:
+        try:
+            _end_runs(instance, serving.socket, wait_s, cancel_wait_s, say)
+        except SQLAlchemyError as error:
+            say(f"runs under way cannot be looked at: {str(error.__cause__ or error).strip().partition(chr(10))[0]}")
+    for name in (WEB, CODE):
+        _end(serving, name)
+
+
+def _end(serving: Serving, name: str) -> None:
+    if name in serving.children:
+        stop_tree(serving.children[name])
+
+
+def _end_runs(instance: dg.DagsterInstance, socket: str, wait_s: float, cancel_wait_s: float, say: Say) -> None:
+    found = under_way(instance, socket)
+    if found.queued:
+        say(f"{_count(found.queued, 'queued run')} will begin after the next `palimpsest up`")
+    if found.elsewhere:
+        say(f"not of this supervisor, and so left alone: {named(found.elsewhere)}")
+    if found.ours and wait_s > 0:
+        say(f"waiting up to {wait_s:.0f} s for {named(found.ours)}")
+    left = _await_end(instance, found.ours, wait_s)
+    if not left:
+        return
+    say(f"asking to end: {named(left)}; what had arrived is kept")
+    for run in left:
+        try:
+            instance.run_launcher.terminate(run.run_id)
+        except dg.DagsterError as error:
+            say(f"{named([run])} cannot be asked: {error}")
+    left = _await_end(instance, left, cancel_wait_s)
+    if left:
+        say(f"did not end, and is killed: {named(left)}; its cycle is closed by the next command or sensor that finds it")
+
+
+def _await_end(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun], wait_s: float) -> list[dg.DagsterRun]:
+    """The runs that are not over after `wait_s`."""
+    deadline = time.monotonic() + wait_s
+    left = list(runs)
+    while left:
+        over = {run.run_id for run in instance.get_runs(dg.RunsFilter(run_ids=[run.run_id for run in left])) if run.is_finished}
+        left = [run for run in left if run.run_id not in over]
+        if not left or time.monotonic() >= deadline:
+            break
+        time.sleep(POLL_S)
+    return left
+
+
+def named(runs: Sequence[dg.DagsterRun]) -> str:
+    """Runs as people find them in the UI."""
+    return ", ".join(f"run {run.run_id[:8]} ({run.job_name})" for run in runs)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _socket_of(run: dg.DagsterRun) -> str | None:
+    found = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+    return found.get("socket") if isinstance(found, dict) else None

@@ -1,0 +1,66 @@
+"""Whether Dagster is up, asked of its web server: the definitions are loaded, and the daemon is alive. Knows no Dagster but its GraphQL."""
+
+import json
+import urllib.request
+from dataclasses import dataclass
+from typing import Any, Final
+
+ASK_TIMEOUT_S: Final = 10.0
+QUERY: Final = """
+{
+  workspaceOrError {
+    __typename
+    ... on Workspace {
+      locationEntries {
+        name
+        loadStatus
+        locationOrLoadError { __typename ... on PythonError { message errorChain { error { message } } } }
+      }
+    }
+    ... on PythonError { message }
+  }
+  instance { daemonHealth { allDaemonStatuses { daemonType required healthy lastHeartbeatTime lastHeartbeatErrors { message } } } }
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the web server says. `error`: why the definitions cannot be loaded; `beats`: last sign of life of each required daemon, Unix seconds."""
+
+    loaded: bool
+    error: str | None
+    beats: dict[str, float | None]
+
+    def daemon_alive_since(self, began: float) -> bool:
+        return bool(self.beats) and all(beat is not None and beat >= began for beat in self.beats.values())
+
+
+def ask(url: str) -> Answer | None:
+    """The answer of the web server at `url`; None while there is none."""
+    request = urllib.request.Request(f"{url}/graphql", data=json.dumps({"query": QUERY}).encode(), headers={"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=ASK_TIMEOUT_S) as answer:
+            data = json.load(answer)["data"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return read(data) if data else None
+
+
+def read(data: dict[str, Any]) -> Answer:
+    """The answer in the data of `QUERY`."""
+    workspace, daemons = data["workspaceOrError"], data["instance"]["daemonHealth"]["allDaemonStatuses"]
+    beats = {daemon["daemonType"]: daemon["lastHeartbeatTime"] for daemon in daemons if daemon["required"]}
+    if workspace["__typename"] != "Workspace":
+        return Answer(False, _line(workspace["message"]), beats)
+    entries = workspace["locationEntries"]
+    for entry in entries:
+        found = entry["locationOrLoadError"]
+        if found and found["__typename"] == "PythonError":
+            chain = [link["error"]["message"] for link in found["errorChain"]] or [found["message"]]
+            return Answer(False, _line(chain[-1]), beats)
+    return Answer(bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries), None, beats)
+
+
+def _line(message: str) -> str:
+    return " ".join(message.split())
