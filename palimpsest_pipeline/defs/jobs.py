@@ -1,20 +1,15 @@
 """Jobs, the schedule and the sensor. One path for all: the jobs differ only in what they select."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
 from ..domain.instants import hour_key
-from ..domain.words import RunStatus, Trigger
+from ..domain.words import Trigger
 from ..settings import load_settings
-from ..storage import ledger
 from . import priorities
-from .landing.assets import ATTENDED, TRIGGER_TAG
+from .landing.assets import TRIGGER_TAG
 from .landing.checks import every_platform_answered
-from .landing.recover import close_dead
 from .mart.life import TABLES
 from .mart.life_checks import no_kickoff_date_is_dirty_for_long
-from .pipeline import Pipeline
 
 EVERY_PLATFORM_ANSWERED = dg.AssetSelection.checks(every_platform_answered)
 LIFE = dg.AssetSelection.assets(*(table.split(".") for table in TABLES))
@@ -26,7 +21,7 @@ DERIVED = dg.AssetSelection.groups("core", "mart") - LIFE
 full_cycle = dg.define_asset_job(
     "full_cycle",
     selection=dg.AssetSelection.groups("landing") | DERIVED | NO_DATE_IS_FORGOTTEN,
-    tags=priorities.SCRAPING,
+    tags={**priorities.SCRAPING, **priorities.ONCE},
     description="Discover and capture everything now, then derive core and mart of the hour.",
 )
 
@@ -40,14 +35,14 @@ OF_GIVEN_FIXTURES = (dg.AssetSelection.assets(["landing", "odds_payloads"]) | DE
 refresh = dg.define_asset_job(
     "refresh",
     selection=OF_GIVEN_FIXTURES,
-    tags=priorities.URGENT,
+    tags={**priorities.URGENT, **priorities.ONCE},
     description="Capture given fixtures now (config `sr_ids`), then derive what they bear on: core, and what the mart says of single cycles.",
 )
 
 kickoff_window = dg.define_asset_job(
     "kickoff_window",
     selection=OF_GIVEN_FIXTURES,
-    tags=priorities.URGENT,
+    tags={**priorities.URGENT, **priorities.ONCE},
     description="Capture the fixtures that kick off soon, at each minute of a slot (config `slot_at`) at which some are due; then derive the rest.",
 )
 
@@ -73,22 +68,3 @@ def full_cycle_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """One run per tick, in the partition of the tick's hour."""
     key = hour_key(context.scheduled_execution_time)
     return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat(), partition_key=key, tags={TRIGGER_TAG: Trigger.SCHEDULED})
-
-
-@dg.sensor(
-    job=replay,
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Closes cycles whose process died, and derives what those landed that were ended early. On unless switched off: it asks no platform.",
-)
-def dead_cycles(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest]:
-    """One replay of the hour for each cycle that was ended early and nothing is derived from, whoever closed it; never a second one for the same."""
-    close_dead(pipeline)
-    with pipeline.connect() as conn:
-        for run in context.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=ATTENDED)):
-            batch = ledger.batch_of_run(conn, run.run_id)
-            if batch is not None and batch.status is RunStatus.INTERRUPTED:
-                context.instance.report_run_failed(run, "Its process died.")  # else it counts for ever among those that may run at once
-        left = [batch.cycle for batch in ledger.underived(conn)]
-    for cycle in left:
-        yield dg.RunRequest(run_key=str(cycle.cycle_id), partition_key=hour_key(cycle.partition_hour), tags=priorities.DERIVING)

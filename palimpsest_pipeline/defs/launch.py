@@ -1,13 +1,12 @@
 """Runs started from the command line: the same jobs on the same instance, so that all of it shows in the UI."""
 
-import os
 import re
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
+from uuid import uuid4
 
 import dagster as dg
 import psutil
@@ -16,17 +15,16 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from ..domain.instants import hour_key
 from ..domain.words import Trigger
 from ..storage import ledger_readers
-from .landing.assets import ATTENDED, TRIGGER_TAG
+from . import vitals
+from .landing.assets import TRIGGER_TAG
 from .partitions import FIRST_HOUR, days, hours, kickoff_date_key, kickoff_dates
 from .pipeline import Pipeline
-from .processes import Known
+from .priorities import ONCE
 
 INTERRUPTIONS: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 CHECK_FAILED: Final = "DagsterAssetCheckFailedError"  # its class is not public
 SCRAPING: Final = ("landing__discovery_payloads", "landing__odds_payloads")
 NOT_LISTED: Final = "not_listed"
-PROCESS_TAG: Final = "palimpsest/process"
-"""Run tag that says where a run from the command line is executed: machine, process id, when that process began."""
 CANCELLED: Final = "cancelled; what had arrived is kept"
 
 
@@ -119,15 +117,17 @@ def _execute(
     resolved = defs.resolve_job_def(job)
     if group is not None:
         resolved = resolved.get_subset(asset_selection=_of_group(resolved, group))
-    startup_s, began = time.time() - psutil.Process().create_time(), time.monotonic()
-    result = resolved.execute_in_process(
-        instance=instance,
-        partition_key=None if several else keys[0],
-        tags={TRIGGER_TAG: trigger.value, PROCESS_TAG: _this_process(), **ATTENDED, **(span(*keys) if several else {})},
-        run_config=config,
-        resources={"pipeline": pipeline},
-        raise_on_error=False,
-    )
+    startup_s, began, run_id = time.time() - psutil.Process().create_time(), time.monotonic(), str(uuid4())
+    with vitals.alive(pipeline, run_id, job):
+        result = resolved.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            partition_key=None if several else keys[0],
+            tags={TRIGGER_TAG: trigger.value, **ONCE, **(span(*keys) if several else {})},
+            run_config=config,
+            resources={"pipeline": pipeline},
+            raise_on_error=False,
+        )
     took_s, scrape_s = time.monotonic() - began, scraping_s(result)
     error = None if result.success else first_error(result)
     return RunOutcome(result.run_id, keys[0], result.success, error, startup_s, scrape_s, took_s - scrape_s)
@@ -141,22 +141,6 @@ def _of_group(job: dg.JobDefinition, group: str) -> set[dg.AssetKey]:
 def span(first: str, last: str) -> dict[str, str]:
     """Tags of one run for all partitions from `first` to `last`, which then has no partition key."""
     return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-
-
-def _this_process() -> str:
-    own = Known.of(os.getpid())
-    return f"{socket.gethostname()} {own.pid} {own.created_at}"
-
-
-def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Have the instance know of runs whose process on this machine was killed: they would count for ever as running. Returns their ids."""
-    dead = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED], tags=ATTENDED)):
-        host, _, process = run.tags.get(PROCESS_TAG, "").partition(" ")
-        if host == socket.gethostname() and Known(int(process.split()[0]), float(process.split()[1])).find() is None:
-            instance.report_run_failed(run, "Its process died.")
-            dead.append(run.run_id)
-    return dead
 
 
 def scraping_s(result: dg.ExecuteInProcessResult) -> float:

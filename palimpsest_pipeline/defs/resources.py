@@ -1,13 +1,23 @@
 """The one resource. It yields the plain `Pipeline` object, so no function below an asset sees a Dagster type."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import dagster as dg
 
 from ..settings import load_settings
+from . import vitals
 from .pipeline import Pipeline
 
 
 class PipelineResource(dg.ConfigurableResource):
-    """The pipeline with the settings of the environment (`PALIMPSEST_*`)."""
+    """The pipeline with the settings of the environment (`PALIMPSEST_*`). While it serves a run, the run gives signs of life."""
 
-    def create_resource(self, context: dg.InitResourceContext) -> Pipeline:
-        return Pipeline(load_settings())
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Pipeline]:
+        pipeline = Pipeline(load_settings())
+        if context.run is None:  # a sensor's or a schedule's tick
+            yield pipeline
+            return
+        with vitals.alive(pipeline, context.run.run_id, context.run.job_name):
+            yield pipeline

@@ -14,11 +14,11 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.jobs import dead_cycles
 from palimpsest_pipeline.defs.landing import keeper, live
 from palimpsest_pipeline.defs.landing.assets import discovery_payloads
 from palimpsest_pipeline.defs.landing.recover import close_dead
 from palimpsest_pipeline.defs.launch import CANCELLED
+from palimpsest_pipeline.defs.monitoring.dead import dead_runs
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import EventOutcome
 from palimpsest_pipeline.domain.instants import hour_key, hour_of
@@ -244,7 +244,7 @@ def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_plat
     pipeline = make_pipeline(start_simulator(40, 3))
     assert run_here(replace(pipeline, progress=InterruptedAfter(8)), "full_cycle").cancelled
     with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-        ((cycle_id, hour),) = [(request.run_key, request.partition_key) for request in dead_cycles(context)]
+        ((cycle_id, hour),) = [(request.run_key, request.partition_key) for request in dead_runs(context)]
     with dg.DagsterInstance.ephemeral() as instance:
         replayed = defs.resolve_job_def("replay").execute_in_process(instance=instance, partition_key=hour, resources={"pipeline": pipeline})
     said = {check.check_name: check.passed for check in replayed.get_asset_check_evaluations()}
@@ -253,7 +253,7 @@ def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_plat
     assert quality != (0,)
     assert said["no_stage_is_empty"]
     with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-        assert list(dead_cycles(context)) == []
+        assert list(dead_runs(context)) == []
 
 
 def test_checks_of_an_hour_leave_a_cycle_alone_that_another_run_is_just_landing(start_simulator: Start, make_pipeline: MakePipeline) -> None:

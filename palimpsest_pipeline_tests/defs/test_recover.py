@@ -12,10 +12,8 @@ import dagster as dg
 import pytest
 
 import palimpsest_pipeline_tests
-from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.jobs import dead_cycles
 from palimpsest_pipeline.defs.landing import live, recover
-from palimpsest_pipeline.defs.landing.assets import ATTENDED
+from palimpsest_pipeline.defs.monitoring.dead import dead_runs
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import RunStatus, Scope, Trigger
@@ -40,7 +38,7 @@ def killed_in_its_capture(pipeline: Pipeline, run_id: str) -> None:
 
 def replays_asked_for(pipeline: Pipeline) -> list[tuple[str | None, str | None]]:
     with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-        return [(request.run_key, request.partition_key) for request in dead_cycles(context)]
+        return [(request.run_key, request.partition_key) for request in dead_runs(context)]
 
 
 def details_asked(simulator: SimulatorProcess) -> Counter[tuple[str, str]]:
@@ -112,19 +110,3 @@ def test_another_try_after_its_hour_is_refused_and_the_dead_cycle_closed_and_der
     outcome = run_here(pipeline, "replay", hour)  # of nothing: it died before anything was landed
     assert outcome.success, outcome.error
     assert replays_asked_for(pipeline) == []
-
-
-@pytest.mark.parametrize(("status", "ends"), [("interrupted", True), ("running", False)])
-def test_a_run_from_a_terminal_whose_process_died_does_not_count_as_under_way_for_ever(status: str, ends: bool, make_pipeline: MakePipeline):
-    pipeline = make_pipeline()
-    with dg.DagsterInstance.ephemeral() as instance:
-        job = defs.resolve_job_def("full_cycle")
-        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=ATTENDED)
-        live.begin(pipeline, live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, run.run_id), Scope.FULL)
-        with pipeline.connect() as conn:
-            conn.execute("update ops.scrape_batches set status = %s", [status])
-        with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-            list(dead_cycles(context))
-        found = instance.get_run_by_id(run.run_id)
-    assert found is not None
-    assert (found.status is dg.DagsterRunStatus.FAILURE) is ends

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 import dagster as dg
 from pydantic import Field
@@ -18,8 +17,6 @@ from .figures import stage_figures
 
 TRIGGER_TAG = "palimpsest/trigger"
 """Run tag that says what started the cycle; without it a run from the launchpad is manual."""
-ATTENDED: Final = {"dagster/max_retries": "0"}
-"""Tags of a run from a terminal: who looks on may have ended it, so no daemon begins it anew, nor notices that its process is gone."""
 
 
 class CaptureConfig(dg.Config):

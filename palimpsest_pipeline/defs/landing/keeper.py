@@ -1,6 +1,5 @@
 """Keeps a running cycle's ledger: every few seconds a sign of life, the platforms as they stand, the listings that are over. Never in the way."""
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -11,12 +10,10 @@ import psycopg
 from ...domain.cycles import EventOutcome, PlatformRun
 from ...scrape.sinks import Watch
 from ...storage import ledger
-from ...storage.database import DatabaseUnreachable
+from ..beating import Beating
 
 MOST_KEPT: Final = 20_000
 """Lines that wait for a database that is away. Older ones are let go: whoever closes the cycle writes all of them anyway."""
-JOIN_S: Final = 2.0
-log = logging.getLogger(__name__)
 
 
 class Keeper(Watch):
@@ -30,25 +27,19 @@ class Keeper(Watch):
     def __init__(
         self, connect: Callable[[], psycopg.Connection], cycle_id: int, beat_s: float, so_far: Callable[[], Sequence[PlatformRun]] = tuple
     ) -> None:
-        self._connect = connect
         self._cycle_id = cycle_id
-        self._beat_s = beat_s
         self._so_far = so_far
         self._runs: Sequence[PlatformRun] | None = None
         self._lock = threading.Lock()
         self._over: list[EventOutcome] = []
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
-        self._conn: psycopg.Connection | None = None
-        self._warned = False
+        self._beating = Beating(f"cycle {cycle_id}", connect, beat_s, self._write)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._beating.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._done.set()
-        self._thread.join(JOIN_S)
+        self._beating.__exit__(kind, error, trace)
 
     def settled(self, outcomes: Sequence[EventOutcome]) -> None:
         if self._runs is None:
@@ -57,45 +48,20 @@ class Keeper(Watch):
             self._over += [outcome for outcome in outcomes if outcome.external_id]
             del self._over[:-MOST_KEPT]
 
-    # --- on the thread -----------------------------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        while not self._done.wait(self._beat_s):
-            self._beat()
-        if self._conn is not None:
-            self._conn.close()
-
-    def _beat(self) -> None:
+    def _write(self, conn: psycopg.Connection) -> str | None:
+        """On the thread."""
         with self._lock:
             over, self._over = self._over, []
         runs, self._runs = self._runs or (), None
         try:
-            if self._conn is None:
-                self._conn = self._connect()
             # Two transactions: a line that is refused must not keep the cycle from being alive.
-            with self._conn.transaction():
-                alive = ledger.heartbeat(self._conn, self._cycle_id)
-            with self._conn.transaction():
-                ledger.record(self._conn, self._cycle_id, runs, over)
-        except (DatabaseUnreachable, psycopg.Error) as error:
+            with conn.transaction():
+                alive = ledger.heartbeat(conn, self._cycle_id)
+            with conn.transaction():
+                ledger.record(conn, self._cycle_id, runs, over)
+        except psycopg.Error:
             with self._lock:
                 self._over[:0] = over
                 del self._over[:-MOST_KEPT]
-            self._part()
-            self._warn(f"not written down for now: {error}")
-        except Exception:  # a keeper that dies makes its cycle look dead
-            log.exception("cycle %d: the ledger could not be kept", self._cycle_id)
-        else:
-            self._warned = False
-            if not alive:
-                self._warn("was taken for dead and closed, and still runs; its own end will be written over that")
-
-    def _part(self) -> None:
-        if self._conn is not None:
-            self._conn.close()
-        self._conn = None
-
-    def _warn(self, words: str) -> None:
-        if not self._warned:
-            self._warned = True
-            log.warning("cycle %d: %s", self._cycle_id, words)
+            raise
+        return None if alive else "was taken for dead and closed, and still runs; its own end will be written over that"

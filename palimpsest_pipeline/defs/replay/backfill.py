@@ -11,9 +11,9 @@ import dagster as dg
 from rich.console import Console
 
 from ...domain.instants import hour_key
-from ..launch import end_dead_runs
 from ..mart.life import rebuild_dirty
 from ..pipeline import Pipeline
+from ..vitals import report_dead
 from .meter import Meter
 from .plan import HOUR, Gone, Hour, due, plan
 from .runs import HOURS_PER_RUN, Outcome, Span, run_span, spans
@@ -88,21 +88,18 @@ def backfill(
         elif not hour.landed:
             report.empty.append(hour.key)
     to_do = [hour for hour in hours if hour.can_be_derived]
-    end_dead_runs(instance)
+    report_dead(instance, pipeline)
     with Meter(pipeline, to_do, console) as meter:
         for key, reason in report.refused.items():
             meter.say(f"{key}: {reason}")
-        try:
-            for outcome in _derived(pipeline, instance, hours, jobs):
-                key = hour_key(outcome.hour)
-                if outcome.error is None:
-                    report.done.append(key)
-                elif key not in report.failed:
-                    report.failed[key] = outcome.error
-                    meter.say(f"{key}: {outcome.error}")
-            report.failed_dates = rebuild_dirty(pipeline, instance, meter.say)
-        finally:
-            end_dead_runs(instance)
+        for outcome in _derived(pipeline, instance, hours, jobs):
+            key = hour_key(outcome.hour)
+            if outcome.error is None:
+                report.done.append(key)
+            elif key not in report.failed:
+                report.failed[key] = outcome.error
+                meter.say(f"{key}: {outcome.error}")
+        report.failed_dates = rebuild_dirty(pipeline, instance, meter.say)
     report.done = sorted(set(report.done) - report.failed.keys())
     said = {*report.empty, *report.refused, *report.done, *report.failed}
     report.up_to_date = [hour.key for hour in hours if hour.key not in said]

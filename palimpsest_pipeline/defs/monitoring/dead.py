@@ -1,0 +1,32 @@
+"""The sensor that finds what died: runs and cycles of which nothing is heard any more, and cycles that were ended before anything was derived."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from ...domain.instants import hour_key
+from ...storage import ledger
+from .. import vitals
+from ..jobs import replay
+from ..landing.recover import close_dead
+from ..pipeline import Pipeline
+from ..priorities import DERIVING
+
+
+@dg.sensor(
+    job=replay,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Reports runs whose process died, closes their cycles, and derives what those landed that were ended early. "
+        "On unless switched off: it asks no platform."
+    ),
+)
+def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest]:
+    """One replay of the hour for each cycle that was ended early and nothing is derived from, whoever closed it; never a second one for the same."""
+    dead = [silent.run.run_id for silent in vitals.report_dead(context.instance, pipeline)]
+    close_dead(pipeline, dead)
+    with pipeline.connect() as conn:
+        left = [batch.cycle for batch in ledger.underived(conn)]
+    for cycle in left:
+        yield dg.RunRequest(run_key=str(cycle.cycle_id), partition_key=hour_key(cycle.partition_hour), tags=DERIVING)

@@ -1,0 +1,63 @@
+"""Signs of life of a Dagster run while our code executes it, whoever launched it; and runs that have none left.
+
+Belongs here: giving the signs, and reporting runs whose process died to the instance. Does not: what the dead run was at (its cycle, its rows).
+"""
+
+import os
+import socket
+from contextlib import AbstractContextManager
+from typing import Final
+
+import dagster as dg
+import psycopg
+
+from ..storage import heartbeats
+from .beating import Beating
+from .pipeline import Pipeline
+
+UNDER_WAY: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+
+
+def alive(pipeline: Pipeline, run_id: str, job: str) -> AbstractContextManager[Beating]:
+    """Inside the block the run gives a sign of life every PALIMPSEST_HEARTBEAT_S. One that cannot be written is a warning, and the run goes on."""
+    run = heartbeats.Executed(run_id, job, socket.gethostname(), os.getpid())
+
+    def write(conn: psycopg.Connection) -> None:
+        with conn.transaction():
+            heartbeats.beat(conn, run)
+
+    def end(conn: psycopg.Connection) -> None:
+        with conn.transaction():
+            heartbeats.end(conn, run_id)
+
+    return Beating(f"run {run_id}", pipeline.connect, pipeline.settings.heartbeat_s, write, at_once=True, last=end)
+
+
+def report_dead(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[heartbeats.Silent]:
+    """Have the instance know of runs that it counts as under way and that are silent for PALIMPSEST_SILENT_AFTER_S: they failed, or, where somebody
+    was ending them, are canceled. Returns them. Raises DatabaseUnreachable.
+
+    A run that never gave a sign of life has not got as far as our code: starting in time is the business of Dagster's own run monitoring.
+    """
+    ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY)))]
+    if not ids:
+        return []
+    with pipeline.connect() as conn:
+        silent = heartbeats.silent(conn, pipeline.settings.silent_after_s, ids)
+    reported = []
+    for dead in silent:
+        run = instance.get_run_by_id(dead.run.run_id)  # once more: it may have ended since
+        if run is not None and run.status in UNDER_WAY:
+            report = instance.report_run_canceled if run.status is dg.DagsterRunStatus.CANCELING else instance.report_run_failed
+            report(run, dead_words(dead))
+            reported.append(dead)
+    return reported
+
+
+def dead_words(dead: heartbeats.Silent) -> str:
+    """What a user is told of a run whose process died."""
+    when = "after its work was done" if dead.finished else "at its work"
+    return (
+        f"The process of this run died {when}: {dead.run.host}, pid {dead.run.pid}, last sign of life {dead.last_sign_at:%Y-%m-%d %H:%M:%S} UTC. "
+        "What it had written stays; run it again, or only what is left of it (re-execute from failure)."
+    )

@@ -1,0 +1,199 @@
+"""Signs of life of runs: given by every run while it executes, and what becomes of one that gives none any more."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import dagster as dg
+import psycopg
+import pytest
+
+from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs import vitals
+from palimpsest_pipeline.defs.beating import Beating
+from palimpsest_pipeline.defs.landing import live
+from palimpsest_pipeline.defs.monitoring.dead import dead_runs
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.resources import PipelineResource
+from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.domain.words import RunStatus, Scope, Trigger
+from palimpsest_pipeline.storage import heartbeats, ledger
+from palimpsest_pipeline.storage.database import DatabaseUnreachable
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+
+ROWS = "select job, pid > 0, heartbeat_at >= started_at, finished_at is not null from ops.run_heartbeats where run_id = %s"
+MINUTE = timedelta(minutes=1)
+Status = dg.DagsterRunStatus
+
+
+@pytest.fixture(scope="module")
+def pipeline(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    with pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
+        yield make(heartbeat_s=0.05, silent_after_s=0.2)  # for less than that no server of a test is up
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def rows(pipeline: Pipeline, run_id: str) -> list[tuple[object, ...]]:
+    with pipeline.connect() as conn:
+        return conn.execute(ROWS, [run_id]).fetchall()
+
+
+def heard(pipeline: Pipeline, run_id: str, ago: timedelta, *, finished: bool = False) -> None:
+    """The run has given its last sign of life so long ago; a negative time keeps it alive while the test takes long."""
+    with pipeline.connect() as conn:
+        heartbeats.beat(conn, heartbeats.Executed(run_id, "replay", "far", 77))
+        if finished:
+            heartbeats.end(conn, run_id)
+        conn.execute(
+            "update ops.run_heartbeats set heartbeat_at = heartbeat_at - %(ago)s, finished_at = finished_at - %(ago)s where run_id = %(run_id)s",
+            {"ago": ago, "run_id": run_id},
+        )
+
+
+def under_way(instance: dg.DagsterInstance, status: dg.DagsterRunStatus = Status.STARTED) -> str:
+    return instance.create_run_for_job(defs.resolve_job_def("replay"), status=status).run_id
+
+
+def status_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+def test_a_run_that_the_daemon_launched_is_alive_while_it_executes_and_says_its_end(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    for name, value in pipeline.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    seen: list[tuple[object, ...]] = []
+
+    @dg.op
+    def looks(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> None:
+        while not seen:
+            seen.extend(rows(pipeline, context.run_id))
+
+    @dg.job(resource_defs={"pipeline": PipelineResource()})
+    def looking() -> None:
+        looks()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = looking.execute_in_process(instance=instance)
+    assert seen == [("looking", True, True, False)]
+    assert rows(pipeline, result.run_id) == [("looking", True, True, True)]
+
+
+def test_a_tick_of_a_sensor_is_no_run(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance):
+    for name, value in pipeline.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    with pipeline.connect() as conn:
+        conn.execute("delete from ops.run_heartbeats")
+    with dg.build_sensor_context(instance=instance, resources={"pipeline": PipelineResource()}) as context:
+        assert list(dead_runs(context)) == []
+    with pipeline.connect() as conn:
+        assert conn.execute("select * from ops.run_heartbeats").fetchall() == []
+
+
+def test_a_run_from_the_command_line_says_its_end_too_and_is_not_begun_anew(pipeline: Pipeline, instance: dg.DagsterInstance):
+    outcome = run_here(pipeline, "replay")
+    assert outcome.success, outcome.error
+    assert rows(pipeline, outcome.run_id) == [("replay", True, True, True)]
+    for job in ("full_cycle", "refresh", "kickoff_window"):
+        assert defs.resolve_job_def(job).tags["dagster/max_retries"] == "0", "its moment has passed"
+
+
+@pytest.mark.parametrize(
+    ("status", "finished", "ago", "becomes"),
+    [
+        (Status.STARTED, False, MINUTE, Status.FAILURE),
+        (Status.STARTED, True, MINUTE, Status.FAILURE),
+        (Status.CANCELING, False, MINUTE, Status.CANCELED),
+        (Status.STARTED, False, -MINUTE, Status.STARTED),
+        (Status.STARTED, True, -MINUTE, Status.STARTED),
+        (Status.SUCCESS, False, MINUTE, Status.SUCCESS),
+    ],
+)
+def test_a_silent_run_that_counts_as_under_way_has_ended_and_no_other(
+    status: Status, finished: bool, ago: timedelta, becomes: Status, pipeline: Pipeline, instance: dg.DagsterInstance
+):
+    run_id = under_way(instance, status)
+    heard(pipeline, run_id, ago, finished=finished)
+    reported = vitals.report_dead(instance, pipeline)
+    assert status_of(instance, run_id) is becomes
+    assert [dead.run.run_id for dead in reported] == [run_id] * (becomes is not status)
+    assert vitals.report_dead(instance, pipeline) == [], "told once"
+
+
+def test_what_is_said_of_a_dead_run_names_its_process_and_its_last_sign_of_life(pipeline: Pipeline, instance: dg.DagsterInstance):
+    run_id = under_way(instance)
+    heard(pipeline, run_id, MINUTE)
+    vitals.report_dead(instance, pipeline)
+    (failure,) = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)]
+    assert failure is not None
+    assert str(failure.message).startswith("The process of this run died at its work: far, pid 77, last sign of life 20")
+
+
+def test_a_run_that_never_gave_a_sign_of_life_is_left_to_dagsters_own_monitoring(pipeline: Pipeline, instance: dg.DagsterInstance):
+    run_id = under_way(instance, Status.STARTING)
+    assert vitals.report_dead(instance, pipeline) == []
+    assert status_of(instance, run_id) is Status.STARTING
+
+
+def test_while_the_server_is_down_nobody_falls_silent(pipeline: Pipeline, instance: dg.DagsterInstance):
+    heard(pipeline, "old", timedelta(days=30))
+    with pipeline.connect() as conn:
+        assert "old" in [silent.run.run_id for silent in heartbeats.silent(conn, 0.0)]
+        ((up_s,),) = conn.execute("select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8").fetchall()
+        assert heartbeats.silent(conn, up_s + 3600, ["old"]) == []
+
+
+def test_the_sensor_ends_the_run_and_its_cycle_at_once_and_has_what_was_landed_derived(pipeline: Pipeline, instance: dg.DagsterInstance):
+    run_id = under_way(instance)
+    hour = hour_of(pipeline.clock.now())
+    cycle = live.begin(pipeline, live.Begun(hour, Trigger.SCHEDULED, run_id), Scope.FULL)
+    heard(pipeline, run_id, MINUTE)
+    with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
+        requests = [(request.run_key, request.partition_key) for request in dead_runs(context)]
+    assert status_of(instance, run_id) is Status.FAILURE
+    assert requests == [(str(cycle.cycle_id), hour_key(hour))]
+    with pipeline.connect() as conn:
+        batch = ledger.batch(conn, cycle.cycle_id)
+        assert batch is not None
+        assert batch.status is RunStatus.INTERRUPTED
+
+
+def test_rows_of_runs_long_over_are_deleted_and_no_others(pipeline: Pipeline):
+    heard(pipeline, "long over", timedelta(days=40), finished=True)
+    heard(pipeline, "just over", timedelta(days=2), finished=True)
+    with pipeline.connect() as conn:
+        assert heartbeats.delete_older(conn, timedelta(days=30)) >= 1
+    assert (rows(pipeline, "long over"), len(rows(pipeline, "just over"))) == ([], 1)
+
+
+def test_what_cannot_be_written_is_a_warning_told_once_and_harms_nothing(pipeline: Pipeline, caplog: pytest.LogCaptureFixture):
+    tried = threading.Semaphore(0)
+
+    def away() -> psycopg.Connection:
+        tried.release()
+        raise DatabaseUnreachable("nobody answers")
+
+    with caplog.at_level(logging.WARNING), Beating("run 7", away, 0.001, lambda _: None, at_once=True):
+        for _ in range(4):
+            assert tried.acquire(timeout=30)
+    assert caplog.messages == ["run 7: not written down for now: nobody answers"]
+
+
+def test_an_error_of_our_own_does_not_stop_the_signs_of_life(pipeline: Pipeline, caplog: pytest.LogCaptureFixture):
+    def refuses(then: Callable[[], object]) -> str:
+        then()
+        raise RuntimeError("a mistake")
+
+    tried = threading.Semaphore(0)
+    with caplog.at_level(logging.ERROR), Beating("run 7", pipeline.connect, 0.001, lambda _: refuses(tried.release)):
+        for _ in range(3):
+            assert tried.acquire(timeout=30)
+    assert "run 7: could not be written down" in caplog.messages
