@@ -8,13 +8,13 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from .domain.words import Platform, Severity, Sport
+from .domain.words import Family, Platform, Severity, Sport
 
 
 class SettingsError(Exception):
@@ -29,6 +29,16 @@ def _http_url(url: str) -> str:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+STALE_AFTER_MINUTES: Final[dict[Family, tuple[int, int]]] = {
+    Family.DISCOVERY: (100, 190),
+    Family.ODDS: (100, 190),
+    Family.COVERAGE: (110, 200),
+    Family.FIXTURE_LIFE: (180, 720),
+    Family.EXPORT: (27 * 60, 51 * 60),
+}
+"""Ages in minutes: a full cycle an hour, which takes most of half an hour, is in time; so is what is done once an hour, or once a day."""
 
 
 class PlatformSettings(BaseModel):
@@ -120,6 +130,15 @@ class Settings(BaseSettings):
     close_exact_minutes: float = Field(default=5, gt=0, description="A last price confirmed so shortly before kickoff is the closing price, minutes")
     life_overdue_hours: float = Field(default=26, gt=0, description="A check warns when a kickoff date waits longer to be derived anew, hours")
     storage_limit_gb: float = Field(default=100, gt=0, description="A check fails when tables, landing and export are larger, 10^9 bytes")
+    stale_after_minutes: dict[Family, tuple[int, int]] = Field(
+        default={},
+        validate_default=True,
+        description="How old the newest of a family of data may be before a check warns, and before it fails, minutes; those left out: the default",
+    )
+    stuck_after_minutes: float = Field(default=30, gt=0, description="A check fails when a run waits so long and nothing goes on, minutes")
+    match_rate_tolerance: float = Field(
+        default=0.1, gt=0, le=1, description="A check warns when a match rate is further from the median of earlier full cycles, share of 1"
+    )
     min_mapped_rate: float = Field(default=0.95, ge=0, le=1, description="A check warns when a platform's mapped markets are fewer, share of 1")
     alert_webhook_url: SecretStr | None = Field(default=None, description="Where alerts are posted as JSON with a `text`, as chat services read it")
     alert_channels: list[str] = Field(default=[], description="Further channels of alerts, each a class as package.module:Class")
@@ -128,6 +147,16 @@ class Settings(BaseSettings):
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's UI, on loopback")
     clock_offset_s: float = Field(default=0, description="Shifts the pipeline's clock; for simulated worlds only")
     embedded_durable: bool = Field(default=True, description="False trades crash safety of the embedded Postgres for speed; for demo and tests")
+
+    @field_validator("stale_after_minutes")
+    @classmethod
+    def _warns_before_it_fails(cls, given: dict[Family, tuple[int, int]]) -> dict[Family, tuple[int, int]]:
+        for family, (warn, fail) in given.items():
+            if not 0 < warn <= fail:
+                raise ValueError(
+                    f'{family}: [{warn}, {fail}] are no two ages in minutes, first to warn and then to fail, e.g. {{"{family}": [100, 190]}}'
+                )
+        return {**STALE_AFTER_MINUTES, **given}
 
     @field_validator("full_cycle_minutes", "kickoff_slot_minutes")
     @classmethod
@@ -156,8 +185,10 @@ class Settings(BaseSettings):
     @field_validator("alert_webhook_url")
     @classmethod
     def _webhook_is_a_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url.get_secret_value()):
-            raise ValueError("is not an http(s) URL, e.g. https://hooks.example.com/services/...")
+        try:
+            _http_url("http://none" if url is None else url.get_secret_value())
+        except ValueError:  # it would show the secret
+            raise ValueError("is not an http(s) URL, e.g. https://hooks.example.com/services/...") from None
         return url
 
     @field_validator("alert_channels")

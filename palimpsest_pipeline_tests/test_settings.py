@@ -50,6 +50,7 @@ def test_an_empty_variable_is_no_value(monkeypatch):
         ("PALIMPSEST_KICKOFF_TIERS", '{"120": 1, "30": 5}', "is no cadence"),
         ("PALIMPSEST_KICKOFF_TIERS", '{"120": 7}', "is no cadence"),
         ("PALIMPSEST_ALERT_WEBHOOK_URL", "hooks.example.com/T1/secret", "is not an http(s) URL"),
+        ("PALIMPSEST_ALERT_WEBHOOK_URL", "https://[secret/T1", "is not an http(s) URL"),
         ("PALIMPSEST_ALERT_CHANNELS", '["pager"]', "names no class"),
         ("PALIMPSEST_ALERT_LEAST_SEVERITY", "loud", "'warn' or 'error'"),
     ],
