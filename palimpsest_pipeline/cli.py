@@ -20,6 +20,7 @@ from rich.console import Console
 
 from .cli_landing import landing_app
 from .cli_markets import markets_app
+from .cli_orchestration import orchestration_app
 from .cli_prices import prices_app
 from .cli_storage import storage_app
 from .console import CANCELLED, PARTIAL, Json, err, escaped, fail, out, parse_hour, print_frame, print_table, say
@@ -30,6 +31,7 @@ db_app = typer.Typer(no_args_is_help=True, help="The database schema.")
 app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
 app.add_typer(markets_app, name="markets")
+app.add_typer(orchestration_app)
 app.add_typer(prices_app)
 app.add_typer(storage_app)
 
@@ -243,6 +245,7 @@ def backfill(
     start: Annotated[str | None, typer.Argument(metavar="FROM", help="First UTC hour, e.g. 2026-06-26-10:00.")] = None,
     end: Annotated[str | None, typer.Argument(metavar="TO", help="Last UTC hour, included.")] = None,
     stale: Annotated[bool, typer.Option("--stale", help="Name what is due and why, then derive it; without FROM and TO in every hour.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Derive anew what is up to date, too: rows were changed by somebody, or are wrong.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only name what is due.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that derive core at the same time: for many hours, and more than two cores.")] = 1,
     as_json: Json = False,
@@ -255,12 +258,16 @@ def backfill(
 
     if (start is None) != (end is None) or (start is None and not stale):
         raise typer.BadParameter("give FROM and TO, or --stale for all hours")
+    if again and (stale or dry_run):
+        raise typer.BadParameter("--again goes without --stale and --dry-run")
     first, last = (None if text is None else parse_hour(text) for text in (start, end))
     if first and last and last < first:
         raise typer.BadParameter("TO lies before FROM")
     with pipeline() as found, terminal() as console:
         upgrade(found)
         say_of_the_dead(found)
+        if again:
+            replay.make_due(found, replay.plan(found, first, last))
         hours = replay.plan(found, first, last)
         if stale or dry_run:
             say_what_is_due(hours, stale_only=stale, as_json=as_json and dry_run, on=err if as_json else out)

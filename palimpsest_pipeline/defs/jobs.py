@@ -1,12 +1,8 @@
-"""Jobs, the schedule and the sensor. One path for all: the jobs differ only in what they select."""
+"""The jobs. One path for all: they differ only in what they select. When they run is said in `cadence.py`."""
 
 import dagster as dg
 
-from ..domain.instants import hour_key
-from ..domain.words import Trigger
-from ..settings import load_settings
 from . import priorities
-from .landing.assets import TRIGGER_TAG
 from .landing.checks import every_platform_answered
 from .mart.life import TABLES
 from .mart.life_checks import no_kickoff_date_is_dirty_for_long
@@ -51,20 +47,3 @@ replay = dg.define_asset_job(
     selection=DERIVED,
     description="Derive core and mart of past hours from what was landed. Never asks a platform.",
 )
-
-
-def _cron(minutes: int) -> str:
-    return "0 * * * *" if minutes == 60 else f"*/{minutes} * * * *"
-
-
-@dg.schedule(
-    job=full_cycle,
-    cron_schedule=_cron(load_settings().full_cycle_minutes),
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="A full cycle at the cadence of PALIMPSEST_FULL_CYCLE_MINUTES. Off until switched on.",
-)
-def full_cycle_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """One run per tick, in the partition of the tick's hour."""
-    key = hour_key(context.scheduled_execution_time)
-    return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat(), partition_key=key, tags={TRIGGER_TAG: Trigger.SCHEDULED})

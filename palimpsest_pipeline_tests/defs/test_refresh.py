@@ -1,10 +1,7 @@
 """Refreshing given fixtures: the same way as a full cycle, for a few, and without concluding anything about the others."""
 
-from datetime import UTC, datetime
-
 import dagster as dg
 
-from palimpsest_pipeline.defs.jobs import full_cycle_schedule
 from palimpsest_pipeline.defs.launch import refreshed, run_job
 from palimpsest_pipeline.domain.instants import hour_of
 from palimpsest_pipeline.domain.words import Platform, Trigger
@@ -93,12 +90,3 @@ def test_every_ledger_column_that_should_be_filled_is_filled_after_a_cycle(start
                 assert rows > 0, table
                 if column.name not in exceptions:
                     assert filled == rows, f"{table}.{column.name}"
-
-
-def test_the_schedule_asks_for_the_hour_of_its_tick_and_is_off_until_switched_on():
-    tick = datetime(2026, 6, 26, 19, 30, tzinfo=UTC)
-    request = full_cycle_schedule(dg.build_schedule_context(scheduled_execution_time=tick))
-    assert request.partition_key == "2026-06-26-19:00"
-    assert request.tags["palimpsest/trigger"] == "scheduled"
-    assert full_cycle_schedule.default_status is dg.DefaultScheduleStatus.STOPPED
-    assert full_cycle_schedule.cron_schedule == "*/30 * * * *"

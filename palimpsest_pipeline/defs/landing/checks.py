@@ -1,5 +1,6 @@
 """Checks of the landing."""
 
+from datetime import timedelta
 from typing import Final
 
 import dagster as dg
@@ -8,6 +9,7 @@ from ...domain.instants import parse_hour_key
 from ...storage import ledger, ledger_readers
 from ..partitions import hours
 from ..pipeline import Pipeline
+from ..slots import kept
 
 LARGEST_OFFSET_S: Final = 30.0
 """Of a host's clock to ours. What a host says of time (when to ask again, since when an answer is cached) is wrong by so much."""
@@ -57,4 +59,26 @@ def no_cycle_is_silent(context: dg.AssetCheckExecutionContext, pipeline: dg.Reso
         severity=dg.AssetCheckSeverity.ERROR,
         description=None if not silent else "; ".join(silent) + ". `palimpsest doctor` closes it, or says why it cannot be closed.",
         metadata={"silent_cycles": len(silent)},
+    )
+
+
+@dg.asset_check(asset=["landing", "odds_payloads"], partitions_def=hours)
+def kickoff_slots_were_kept(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """In the hour and the one before, whose end no run of its own sees, each fixture was asked at every slot that was due for it."""
+    hour = timedelta(hours=1)
+    first, last = parse_hour_key(min(context.partition_keys)), parse_hour_key(max(context.partition_keys))
+    found = kept(pipeline, first - hour, last + hour)
+    lost, sentence = found.lost if found.in_use else found.found.clear(), found.sentence() if found.in_use else ""
+    return dg.AssetCheckResult(
+        passed=not sentence,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{sentence}. They cannot be had again. `palimpsest slots` lists them; see that `palimpsest up` runs and the sensor is on."
+        if sentence
+        else None,
+        metadata={
+            "in_use": found.in_use,
+            "slots_due": found.found.height,
+            "slots_lost": lost.height,
+            "fixtures_with_lost_slots": lost["sr_id"].n_unique(),
+        },
     )

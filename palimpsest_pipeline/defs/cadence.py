@@ -1,0 +1,103 @@
+"""When cycles run: the schedule of full cycles, and the sensor of those before kickoff. Both are off until switched on.
+
+Belongs here: ticks, and why one asks for nothing. Does not: what the jobs select (`jobs.py`), judging slots (`slots.py`).
+"""
+
+from datetime import datetime
+from typing import Final
+
+import dagster as dg
+
+from ..domain.instants import hour_key
+from ..domain.words import Scope, Trigger
+from ..settings import load_settings
+from ..storage import ledger, upcoming
+from .jobs import full_cycle, kickoff_window
+from .landing.assets import TRIGGER_TAG
+from .mart.life_jobs import UNFINISHED
+from .pipeline import Pipeline
+from .slots import CursorUnreadable, Moment, cadence_of, read_cursor, write_cursor
+
+SLOT_TAG: Final = "palimpsest/slot"
+"""Run tag that says which slot of the kickoff cadence a run is for."""
+KICKOFF_EVERY_S: Final = 30
+
+
+def _cron(minutes: int) -> str:
+    return "0 * * * *" if minutes == 60 else f"*/{minutes} * * * *"
+
+
+@dg.schedule(
+    job=full_cycle,
+    cron_schedule=_cron(load_settings().full_cycle_minutes),
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="A full cycle at the cadence of PALIMPSEST_FULL_CYCLE_MINUTES; none while one is at it. Off until switched on.",
+)
+def full_cycle_schedule(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.RunRequest | dg.SkipReason:
+    """One run per tick, in the partition of the tick's hour."""
+    if at_it := _unfinished(context.instance, full_cycle.name):
+        return dg.SkipReason(at_it)
+    with pipeline.connect() as conn:
+        batch = ledger.overlapping(conn, Scope.FULL, (), pipeline.settings.silent_after_s)
+    if batch is not None:
+        return dg.SkipReason(f"cycle {batch.cycle.cycle_id} is at it since {batch.cycle.started_at:%Y-%m-%d %H:%M:%S} UTC")
+    at = context.scheduled_execution_time
+    return dg.RunRequest(run_key=at.isoformat(), partition_key=hour_key(at), tags={TRIGGER_TAG: Trigger.SCHEDULED})
+
+
+@dg.sensor(
+    name="kickoff",
+    job=kickoff_window,
+    minimum_interval_seconds=KICKOFF_EVERY_S,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="A run for each slot in which fixtures are due by the cadence of PALIMPSEST_KICKOFF_TIERS. Off until switched on.",
+)
+def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult | dg.SkipReason:
+    """At most one run: of the slot that holds now, once. The cursor is the last slot asked for."""
+    moment = Moment(cadence_of(pipeline.settings), pipeline.clock.now(), _asked_at(context))
+    if moment.is_asked:
+        return dg.SkipReason(f"the slot of {moment.slot_at:%H:%M} UTC is asked for")
+    with pipeline.connect() as conn:
+        fixtures, later = upcoming.kickoffs_and_next(conn, *moment.span)
+    kickoffs = [kickoff_at for _, kickoff_at in fixtures]
+    due = moment.due(kickoffs)
+    if not due:
+        following = next((at for at in kickoffs if at > moment.now), later)
+        known = "no upcoming fixture is known" if following is None else f"the next fixture kicks off at {following:%Y-%m-%d %H:%M} UTC"
+        return dg.SkipReason(f"no fixture is due in the slot of {moment.slot_at:%H:%M} UTC: {known}")
+    if at_it := _unfinished(context.instance, kickoff_window.name):
+        return dg.SkipReason(f"{at_it}; the slot of {moment.slot_at:%H:%M} UTC is asked for when it is over")
+    if passed_over := moment.passed_over(kickoffs):
+        context.log.warning(
+            f"{len(passed_over)} slots in which fixtures were due were never asked for, from {passed_over[0]:%Y-%m-%d %H:%M} to "
+            f"{passed_over[-1]:%Y-%m-%d %H:%M} UTC: `palimpsest slots` lists what was lost"
+        )
+    slot_at = moment.slot_at.isoformat()
+    request = dg.RunRequest(
+        run_key=f"kickoff {slot_at} within {max(moment.cadence.tiers)} min",
+        partition_key=hour_key(moment.slot_at),
+        run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at}}}},
+        tags={TRIGGER_TAG: Trigger.SENSOR, SLOT_TAG: slot_at},
+    )
+    return dg.SensorResult(run_requests=[request], cursor=write_cursor(moment.slot_at))
+
+
+def _asked_at(context: dg.SensorEvaluationContext) -> datetime | None:
+    """The last slot asked for. Without a cursor that can be read none: the run key keeps a slot from being run twice."""
+    try:
+        return read_cursor(context.cursor)
+    except CursorUnreadable as unreadable:
+        context.log.warning(f"the cursor is begun anew: {unreadable}")
+        return None
+
+
+def _unfinished(instance: dg.DagsterInstance, job: str) -> str | None:
+    """Which run of the job is at it, and since when; None when none is."""
+    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=1)
+    if not records:
+        return None
+    (record,) = records
+    slot = record.dagster_run.tags.get(SLOT_TAG)
+    of_slot = "" if slot is None else f" of the slot {slot}"
+    return f"run {record.dagster_run.run_id}{of_slot} is at it since {record.create_timestamp:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,150 @@
+"""Which slot of the kickoff cadence a run is to be asked for now, and which slots fixtures have had. Knows no Dagster.
+
+Belongs here: judging an instant, the sensor's cursor, putting together what is expected and what was asked. Does not: the run of a slot
+(`landing/kickoff.py`).
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import polars as pl
+
+from ..metrics import slots as judged
+from ..scrape.cadence import MINUTE, Cadence
+from ..settings import Settings
+from ..storage import slots as stored
+from .pipeline import Pipeline
+
+CURSOR_VERSION: Final = 1
+LOOKED_BACK: Final = timedelta(hours=24)
+"""How far back slots that nobody asked for are looked for, when the cursor is older."""
+
+
+class CursorUnreadable(ValueError):
+    """A cursor that this version has not written. The message says what is wrong with it."""
+
+
+def cadence_of(settings: Settings) -> Cadence:
+    """The kickoff cadence of these settings."""
+    return Cadence(settings.kickoff_tiers, settings.kickoff_slot_minutes)
+
+
+def write_cursor(slot_at: datetime) -> str:
+    """What the sensor keeps: the last slot that it asked for."""
+    return json.dumps({"version": CURSOR_VERSION, "slot_at": slot_at.isoformat()})
+
+
+def read_cursor(cursor: str | None) -> datetime | None:
+    """Inverse of `write_cursor`; None for no cursor. Raises CursorUnreadable."""
+    if not cursor:
+        return None
+    try:
+        held = json.loads(cursor)
+        if held["version"] != CURSOR_VERSION:
+            raise CursorUnreadable(f"it is of version {held['version']!r}, not {CURSOR_VERSION}")
+        slot_at = datetime.fromisoformat(held["slot_at"])
+    except CursorUnreadable:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise CursorUnreadable(f"it holds no slot: {cursor[:80]!r}") from error
+    if slot_at.tzinfo is None:
+        raise CursorUnreadable(f"its slot says no time zone: {held['slot_at']!r}")
+    return slot_at
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The cadence at one instant. `asked_at`: the last slot that was asked for, where one is known."""
+
+    cadence: Cadence
+    now: datetime
+    asked_at: datetime | None
+
+    @property
+    def slot_at(self) -> datetime:
+        return self.cadence.slot_of(self.now)
+
+    @property
+    def is_asked(self) -> bool:
+        return self.asked_at == self.slot_at
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """After and until when kickoffs matter: for the slots since the last one asked for, and for this one."""
+        return min(self._since, self.now), self.slot_at + self.cadence.slot + self.cadence.reach
+
+    def due(self, kickoffs: Sequence[datetime]) -> list[datetime]:
+        """The minutes of the slot that are not over and at which some fixture is due; `kickoffs` in order."""
+        return [at for at in self.cadence.instants(self.slot_at) if at + MINUTE > self.now and self._any_due(kickoffs, at)]
+
+    def passed_over(self, kickoffs: Sequence[datetime]) -> list[datetime]:
+        """Slots after the last one asked for and before this one at which some fixture was due, by what is known now."""
+        return [slot_at for slot_at in self._slots_between() if any(self._any_due(kickoffs, at) for at in self.cadence.instants(slot_at))]
+
+    @property
+    def _since(self) -> datetime:
+        """Begin of the first slot that may have been passed over."""
+        if self.asked_at is None or self.asked_at >= self.slot_at:
+            return self.slot_at
+        return max(self.asked_at + self.cadence.slot, self.cadence.slot_of(self.now - LOOKED_BACK))
+
+    def _slots_between(self) -> Iterator[datetime]:
+        slot_at = self._since
+        while slot_at < self.slot_at:
+            yield slot_at
+            slot_at += self.cadence.slot
+
+    def _any_due(self, kickoffs: Sequence[datetime], at: datetime) -> bool:
+        within = kickoffs[bisect_right(kickoffs, at) : bisect_right(kickoffs, at + self.cadence.reach)]
+        return any(self.cadence.is_due(kickoff_at, at) for kickoff_at in within)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How the slots from `begin` until before `end` were kept. `found`: each slot of each fixture (metrics.slots.SLOTS).
+
+    `in_use`: some cycle of the cadence was begun in this time. Slots before the first one ever are not expected.
+    """
+
+    begin: datetime
+    end: datetime
+    in_use: bool
+    found: pl.DataFrame
+
+    @property
+    def lost(self) -> pl.DataFrame:
+        return judged.lost(self.found)
+
+    @property
+    def stretches(self) -> pl.DataFrame:
+        """What was lost, by fixture and stretch (metrics.slots.STRETCHES)."""
+        return judged.lost_stretches(self.found)
+
+    def sentence(self) -> str:
+        """What was lost, in words; empty when nothing was."""
+        lost = self.lost
+        if lost.is_empty():
+            return ""
+        first, last = (f"{at:%Y-%m-%d %H:%M}" for at in lost.select(first=pl.col("slot_at").min(), last=pl.col("slot_at").max()).row(0))
+        return (
+            f"{lost.height} slots of {lost['sr_id'].n_unique()} fixtures were not asked for, from {first} to {last} UTC: "
+            "Dagster's daemon was down, the sensor kickoff was off, or its runs came too late"
+        )
+
+
+def kept(pipeline: Pipeline, begin: datetime, end: datetime) -> Kept:
+    """How the slots from `begin` until before `end` were kept, by the cadence of today's settings. Minutes that are not over yet are left out."""
+    cadence = cadence_of(pipeline.settings)
+    with pipeline.connect() as conn:
+        first = stored.first_slot(conn)
+        begin = begin if first is None else max(begin, first)
+        end = max(begin, min(end, pipeline.clock.now().replace(second=0, microsecond=0)))
+        known = stored.known_kickoffs(conn, begin, end, cadence.reach)
+        asked = stored.asked(conn, begin, end)
+    if first is None:
+        return Kept(begin, end, in_use=False, found=pl.DataFrame(schema=judged.SLOTS))
+    return Kept(begin, end, in_use=not asked.is_empty(), found=judged.slots(known, asked, cadence.tiers, begin, end))
