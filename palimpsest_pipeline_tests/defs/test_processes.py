@@ -3,12 +3,10 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
 
-from palimpsest_pipeline.defs import serve
 from palimpsest_pipeline.defs.processes import Known, stop_tree
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -37,21 +35,3 @@ def test_a_pid_that_another_process_has_by_now_is_left_alone(sleeper: subprocess
     assert reused.find() is None
     stop_tree(reused)
     assert sleeper.poll() is None
-
-
-def test_what_serves_is_remembered_until_its_processes_are_gone(tmp_path: Path, sleeper: subprocess.Popen[bytes]):
-    known = Known.of(sleeper.pid)
-    serve.remember(tmp_path, serve.Serving(known, known, "http://127.0.0.1:3000"))
-    assert serve.recall(tmp_path) == serve.Serving(known, known, "http://127.0.0.1:3000")
-    with pytest.raises(serve.ServeError, match="already up at http"):
-        serve.check_not_serving(tmp_path)
-    sleeper.kill()
-    sleeper.wait(10)
-    assert serve.recall(tmp_path) is None
-    serve.check_not_serving(tmp_path)
-
-
-@pytest.mark.parametrize("written", ["", "[]", "{", '{"pid": 1, "ui_pid": 1, "url": "x"}'])
-def test_a_file_that_cannot_be_read_names_no_process(tmp_path: Path, written: str):
-    (tmp_path / serve.PID_FILE).write_text(written)
-    assert serve.recall(tmp_path) is None

@@ -31,7 +31,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with, args=(int(parent), module != CODE_SERVER), daemon=True).start()
-    importlib.import_module(IMPORTED_AHEAD[module])
+    importlib.import_module(IMPORTED_AHEAD.get(module, module))
     if module != CODE_SERVER:
         _await_listener(listens_at)
     sys.argv = [module, *arguments]

@@ -34,7 +34,7 @@ def under_way(instance: dg.DagsterInstance, socket: str) -> UnderWay:
     """The runs under way. `socket`: where the code server listens."""
     runs = instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY)))
     ours = [run for run in runs if _socket_of(run) == socket]
-    queued = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]))
+    queued = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
     return UnderWay(ours, [run for run in runs if run not in ours], queued)
 
 

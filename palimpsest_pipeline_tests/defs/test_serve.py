@@ -1,0 +1,276 @@
+"""The supervisor's parts: what is written down, what is started again, what counts as up, and what becomes of runs at the end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import GRPC_INFO_TAG
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palimpsest_pipeline.defs.pipeline import embedded_server
+from palimpsest_pipeline.defs.processes import Known
+from palimpsest_pipeline.defs.serve import children, ending, ready, record
+from palimpsest_pipeline.defs.serve.down import stop_home
+from palimpsest_pipeline.defs.servers import databases
+from palimpsest_pipeline.settings import load_settings
+
+SOCKET = "/somewhere/code.sock"
+ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("a location"), "a repository"), "some_job")
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        yield process
+        process.kill()
+
+
+def served(known: Known, tmp_path: Path) -> record.Serving:
+    return record.Serving(known, {record.DAEMON: known}, "http://127.0.0.1:3000", str(tmp_path / "private"))
+
+
+# --- what is written down ----------------------------------------------------------------------------------------------------------------
+
+
+def test_what_serves_is_remembered_until_its_processes_are_gone(tmp_path: Path, sleeper: subprocess.Popen[bytes]):
+    serving = served(Known.of(sleeper.pid), tmp_path)
+    record.remember(tmp_path, serving)
+    assert record.recall(tmp_path) == serving
+    with pytest.raises(record.ServeError, match="already up at http"):
+        record.check_not_serving(tmp_path)
+    sleeper.kill()
+    sleeper.wait(10)
+    assert record.recall(tmp_path) is None
+    record.check_not_serving(tmp_path)
+
+
+def test_children_of_a_dead_supervisor_are_remembered_and_do_not_forbid_a_new_one(tmp_path: Path, sleeper: subprocess.Popen[bytes]):
+    dead = Known(sleeper.pid, Known.of(sleeper.pid).created_at - 3600)
+    serving = served(dead, tmp_path).with_child(record.CODE, Known.of(sleeper.pid))
+    record.remember(tmp_path, serving)
+    assert record.recall(tmp_path) == serving
+    record.check_not_serving(tmp_path)
+
+
+@pytest.mark.parametrize("written", ["", "[]", "{", '{"supervisor": 1, "children": [], "url": "x"}'])
+def test_a_file_that_cannot_be_read_names_no_process(tmp_path: Path, written: str):
+    (tmp_path / record.PID_FILE).write_text(written)
+    assert record.recall(tmp_path) is None
+
+
+def test_how_long_to_wait_is_asked_once(tmp_path: Path):
+    record.ask_to_stop(tmp_path, 7)
+    assert [record.asked_wait_s(tmp_path, 30), record.asked_wait_s(tmp_path, 30)] == [7, 30]
+
+
+# --- children ----------------------------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(0, 10_000), min_size=1, max_size=12).map(sorted))
+def test_pauses_grow_with_recent_deaths_up_to_the_longest_and_then_there_are_none(deaths: list[float]):
+    now = deaths[-1]
+    recent = [died for died in deaths if died > now - children.DEATHS_WINDOW_S]
+    pause = children.pause_s(deaths, now)
+    assert (pause is None) == (len(recent) >= children.MOST_DEATHS)
+    if pause is not None:
+        assert pause == min(children.LONGEST_PAUSE_S, children.FIRST_PAUSE_S * 2 ** (len(recent) - 1))
+
+
+def test_a_child_that_dies_again_and_again_ends_it_all_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(children, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(children, "MOST_DEATHS", 2)
+    (tmp_path / "dying.py").write_text("if __name__ == '__main__':\n    raise SystemExit('no such luck')\n")
+    said: list[str] = []
+    found = children.Children(tmp_path, tmp_path, {"daemon": ("dying",)}, {"PYTHONPATH": str(tmp_path)}, tmp_path, said.append)
+    (tmp_path / "code.sock").touch()
+    listener = listening(tmp_path)
+    with listener, pytest.raises(record.ServeError, match=r"the daemon died 2 times in 5 minutes: no such luck \(all of it in .*daemon.log\)"):
+        until_dead(found)
+    assert [line.split(":")[0] for line in said] == ["the daemon ended with code 1, is started again in 0 s"]
+
+
+def listening(folder: Path) -> Any:
+    import socket
+
+    (folder / "code.sock").unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "code.sock"))
+    listener.listen()
+    return listener
+
+
+def until_dead(found: children.Children) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found.check()
+
+
+PARENT = """
+import os, subprocess, sys
+child = subprocess.Popen([sys.executable, "-m", "palimpsest_pipeline.defs.serve.child", str(os.getpid()), *sys.argv[1:]], start_new_session=True)
+print(child.pid, flush=True)
+child.wait()
+"""
+PATIENT = """
+import signal, sys, time
+if __name__ == "__main__":
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    print("at work", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("how", ["parent killed", "terminated"])
+def test_a_child_of_a_background_job_ends_when_it_is_asked_to_and_when_its_parent_was_killed(how: str, tmp_path: Path):
+    (tmp_path / "patient.py").write_text(PATIENT)
+    with listening(tmp_path):
+        parent = subprocess.Popen(
+            [sys.executable, "-c", PARENT, str(tmp_path), str(tmp_path / "code.sock"), "patient"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])},
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509 - no threads here
+        )
+        assert parent.stdout is not None
+        child = Known.of(int(parent.stdout.readline()))
+        assert parent.stdout.readline() == "at work\n"
+        process = child.find()
+        assert process is not None
+        if how == "terminated":
+            process.terminate()
+        else:
+            parent.kill()
+        parent.wait(20)
+        process.wait(20)
+        parent.stdout.close()
+    assert child.find() is None
+
+
+def test_the_last_words_of_a_log_are_those_since_its_process_began(tmp_path: Path):
+    log = tmp_path / "a.log"
+    log.write_text("of an earlier one\n")
+    start = log.stat().st_size
+    assert children.last_words(log, start) == ""
+    with log.open("a") as file:
+        file.write("one\n\ntwo\nthree\nfour\n")
+    assert children.last_words(log, start) == "two / three / four"
+
+
+# --- what counts as up -------------------------------------------------------------------------------------------------------------------
+
+
+def told(location: dict[str, Any] | None, beat: float | None) -> dict[str, Any]:
+    entries = [] if location is None else [{"name": "palimpsest_pipeline", "loadStatus": "LOADED", "locationOrLoadError": location}]
+    beats = [
+        {"daemonType": "SENSOR", "required": True, "healthy": True, "lastHeartbeatTime": beat, "lastHeartbeatErrors": []},
+        {"daemonType": "OTHER", "required": False, "healthy": None, "lastHeartbeatTime": None, "lastHeartbeatErrors": []},
+    ]
+    health = {"daemonHealth": {"allDaemonStatuses": beats}}
+    return {"workspaceOrError": {"__typename": "Workspace", "locationEntries": entries}, "instance": health}
+
+
+@pytest.mark.parametrize(
+    ("location", "loaded", "error"),
+    [
+        (None, False, None),
+        ({"__typename": "RepositoryLocation"}, True, None),
+        (
+            {
+                "__typename": "PythonError",
+                "message": "outer",
+                "errorChain": [{"error": {"message": "middle"}}, {"error": {"message": "No\n module x"}}],
+            },
+            False,
+            "No module x",
+        ),
+        ({"__typename": "PythonError", "message": "it alone", "errorChain": []}, False, "it alone"),
+    ],
+)
+def test_definitions_are_loaded_when_there_are_some_and_none_has_an_error(location: dict[str, Any] | None, loaded: bool, error: str | None):
+    answer = ready.read(told(location, 1000.0))
+    assert (answer.loaded, answer.error) == (loaded, error)
+
+
+@pytest.mark.parametrize(("beat", "alive"), [(None, False), (999.0, False), (1000.0, True)])
+def test_a_daemon_is_alive_by_a_sign_of_this_start_and_not_of_one_before(beat: float | None, alive: bool):
+    assert ready.read(told(None, beat)).daemon_alive_since(1000.0) is alive
+
+
+# --- the end -----------------------------------------------------------------------------------------------------------------------------
+
+
+@dg.job
+def some_job() -> None:
+    pass
+
+
+def under_way(instance: dg.DagsterInstance, socket: str | None, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED) -> dg.DagsterRun:
+    tags = {} if socket is None else {GRPC_INFO_TAG: json.dumps({"host": "localhost", "socket": socket})}
+    return instance.create_run_for_job(some_job, tags=tags, status=status, remote_job_origin=ORIGIN)
+
+
+def end(instance: dg.DagsterInstance, wait_s: float, tmp_path: Path) -> list[str]:
+    said: list[str] = []
+    serving = record.Serving(Known(1, 0.0), {}, "", str(Path(SOCKET).parent))
+    ending.end_serving(serving, instance, wait_s, said.append, cancel_wait_s=0)
+    return said
+
+
+def test_a_run_that_is_over_in_time_is_not_asked_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = under_way(instance, SOCKET)
+        monkeypatch.setattr(ending.time, "sleep", lambda _: instance.report_run_failed(run))
+        monkeypatch.setattr(instance.run_launcher, "terminate", pytest.fail)
+        assert end(instance, 30, tmp_path) == [f"waiting up to 30 s for run {run.run_id[:8]} (some_job)"]
+
+
+def test_a_run_that_is_not_over_in_time_is_asked_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = under_way(instance, SOCKET)
+        monkeypatch.setattr(instance.run_launcher, "terminate", lambda run_id: instance.report_run_canceled(instance.get_run_by_id(run_id)))
+        assert end(instance, 0, tmp_path) == [f"asking to end: run {run.run_id[:8]} (some_job); what had arrived is kept"]
+
+
+def test_a_run_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = under_way(instance, SOCKET)
+        monkeypatch.setattr(instance.run_launcher, "terminate", lambda _: True)
+        assert end(instance, 0, tmp_path)[-1].startswith(f"did not end, and is killed: run {run.run_id[:8]} (some_job)")
+
+
+def test_runs_of_others_are_left_alone_and_told_and_queued_ones_stay_queued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with dg.DagsterInstance.ephemeral() as instance:
+        others = [under_way(instance, None), under_way(instance, "/elsewhere/code.sock")]
+        under_way(instance, None, dg.DagsterRunStatus.QUEUED)
+        under_way(instance, SOCKET, dg.DagsterRunStatus.SUCCESS)
+        monkeypatch.setattr(instance.run_launcher, "terminate", pytest.fail)
+        first, second = end(instance, 30, tmp_path)
+        assert first == "1 queued run will begin after the next `palimpsest up`"
+        assert second.startswith("not of this supervisor, and so left alone: run ")
+        assert all(run.run_id[:8] in second for run in others)
+        assert {r.status for r in instance.get_runs()} == {*(dg.DagsterRunStatus(s) for s in ("STARTED", "QUEUED", "SUCCESS"))}
+
+
+def test_the_server_of_a_command_that_works_in_another_terminal_is_left_to_it():
+    with tempfile.TemporaryDirectory(prefix="palimpsest-serve-") as folder:
+        Path(folder).chmod(0o711)
+        own = load_settings(home_dir=Path(folder), database_url=None, dagster_database_url=None, embedded_durable=False)
+        said: list[str] = []
+        with databases(own, keep_running=True):
+            assert stop_home(own, own.home, 0, said.append)
+            assert embedded_server(own).status().running
+        assert not embedded_server(own).status().running, "it was told to stop when the last one leaves"
+        assert said == [f"another command works in {own.home}: its embedded Postgres stops when that one ends"]
+        assert not stop_home(own, own.home, 0, said.append)
+        embedded_server(own).remove()
