@@ -159,12 +159,27 @@ def down(
         tell("nothing was running")
 
 
+@app.command()
+def worker(concurrency: Annotated[int, typer.Option(min=1, help="Runs at the same time, each in a process of its own.")] = 2) -> None:
+    """Execute runs that the broker (PALIMPSEST_CELERY_BROKER_URL) hands out. Ctrl-C or SIGTERM: no new ones; a second one ends those under way."""
+    from .defs import celery
+    from .defs.instance import prepare_instance
+    from .defs.servers import databases, require_schema
+
+    chosen = load_settings()
+    with databases(chosen) as found:
+        require_schema(found)
+        prepare_instance(chosen)
+        celery.work(chosen, concurrency)
+
+
 def run_watched(found: Any, job: str, hour: datetime | None, trigger: str, sr_ids: tuple[int, ...] = ()) -> Any:
     """Run one live job, with a bar per platform on the terminal. Returns its RunOutcome."""
     from .defs.instance import open_instance
     from .defs.launch import run_job
     from .defs.progress import Board, bars, terminal
     from .defs.servers import upgrade
+    from .defs.vitals import report_dead
     from .domain.instants import hour_of
     from .domain.words import Trigger
 
@@ -172,6 +187,7 @@ def run_watched(found: Any, job: str, hour: datetime | None, trigger: str, sr_id
     say_of_the_dead(found)
     board = Board()
     with open_instance(found.settings) as instance, terminal() as console, bars(board, console):
+        report_dead(instance, found)
         watched = replace(found, progress=board)
         outcome = run_job(instance, watched, job, hour or hour_of(found.clock.now()), trigger=Trigger(trigger), sr_ids=sr_ids)
     if outcome.success:

@@ -28,6 +28,13 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _broker_url(url: SecretStr) -> SecretStr:
+    scheme, found, _ = url.get_secret_value().partition("://")
+    if not found or scheme not in ("redis", "rediss", "amqp", "amqps"):
+        raise ValueError("not the URL of a broker: write redis://:PASSWORD@HOST:6379/0 or amqp://USER:PASSWORD@HOST:5672//")
+    return url
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
@@ -101,6 +108,10 @@ class Settings(BaseSettings):
     home_dir: Path = Field(default=Path(".palimpsest"), description="Where the embedded Postgres, the landing and Dagster's instance live")
     database_url: SecretStr | None = Field(default=None, description="Your own Postgres 15 or newer; unset: the embedded one")
     dagster_database_url: SecretStr | None = Field(default=None, description="Dagster's storage; required when database_url is set, its own database")
+    celery_broker_url: Annotated[SecretStr, AfterValidator(_broker_url)] | None = Field(
+        default=None, description="Broker (Redis, RabbitMQ) that hands runs to `palimpsest worker`; unset: runs are executed on this machine"
+    )
+    max_concurrent_runs: int = Field(default=4, ge=1, description="Runs at the same time, of which two may be a backfill's; others wait in the queue")
     landing_url: str | None = Field(default=None, description="Folder or object-store URL of the landing; unset: <home_dir>/landing")
     export_url: str | None = Field(default=None, description="Folder or object-store URL of the exported odds history; unset: <home_dir>/export")
     home_platform: Platform = Platform.BETPAWA

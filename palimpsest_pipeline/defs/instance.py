@@ -12,6 +12,7 @@ from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 
 from ..settings import Settings, SettingsError
+from .celery import BROKER_VARIABLE, broker_url
 from .pipeline import DATABASES, embedded_server, make_home
 
 STORAGE_URL_VARIABLE: Final = "PALIMPSEST_DAGSTER_DATABASE_URL"
@@ -39,13 +40,13 @@ run_coordinator:
     # A code server that is just being started again loses no run.
     max_user_code_failure_retries: 5
     user_code_failure_retry_delay: 10
-concurrency:
+{launcher}concurrency:
   runs:
     # Which of the queued ones goes first is said by the jobs' tag dagster/priority.
-    max_concurrent_runs: 4
+    max_concurrent_runs: {max_concurrent_runs}
     tag_concurrency_limits:
       - {{key: "dagster/backfill", limit: 2}}
-run_monitoring: {{enabled: true, start_timeout_seconds: 120, cancel_timeout_seconds: 60, poll_interval_seconds: 15}}
+run_monitoring: {{enabled: true, start_timeout_seconds: {start_timeout_s}, cancel_timeout_seconds: 60, poll_interval_seconds: 15}}
 run_retries: {{enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}}
 # Else one slow sensor holds all others up.
 sensors: {{use_threads: true, num_workers: 4}}
@@ -60,6 +61,26 @@ retention:
 telemetry: {{enabled: false}}
 nux: {{enabled: false}}
 """
+LAUNCHER: Final = """\
+run_launcher:
+  module: palimpsest_pipeline.defs.celery_launcher
+  class: Launcher
+  config:
+    broker: {{env: {broker}}}
+"""
+
+
+def instance_yaml(url: str | None, *, celery: bool, max_concurrent_runs: int) -> str:
+    """What `dagster.yaml` says. Without a `url` of the storage, and for the broker always, it names environment variables: no password is in it.
+
+    A run that is handed out may wait with the broker until a worker is free, which counts as its start.
+    """
+    return TEMPLATE.format(
+        url=f"{{env: {STORAGE_URL_VARIABLE}}}" if url is None else f'"{url}"',
+        launcher=LAUNCHER.format(broker=BROKER_VARIABLE) if celery else "",
+        max_concurrent_runs=max_concurrent_runs,
+        start_timeout_s=900 if celery else 120,
+    )
 
 
 def storage_url(settings: Settings) -> str:
@@ -82,11 +103,12 @@ def prepare_instance(settings: Settings) -> Path:
     home = settings.dagster_home
     home.mkdir(exist_ok=True)
     url = storage_url(settings)
-    if settings.embedded:
-        text = TEMPLATE.format(url=f'"{url}"')
-    else:
+    if not settings.embedded:
         os.environ[STORAGE_URL_VARIABLE] = url
-        text = TEMPLATE.format(url=f"{{env: {STORAGE_URL_VARIABLE}}}")
+    if settings.celery_broker_url is not None:
+        os.environ[BROKER_VARIABLE] = broker_url(settings)
+    celery = settings.celery_broker_url is not None
+    text = instance_yaml(url if settings.embedded else None, celery=celery, max_concurrent_runs=settings.max_concurrent_runs)
     (home / "dagster.yaml").write_text(text)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
