@@ -1,0 +1,345 @@
+"""Alerts from real runs to a real webhook: what is told, when, in which words, and what becomes of it when somebody is away."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from palimpsest_pipeline.defs.monitoring import alerts as monitoring
+from palimpsest_pipeline.defs.monitoring.channels import Message, channels
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.landing import LandingIncomplete
+from palimpsest_pipeline.settings import Settings
+from palimpsest_pipeline.storage import alerts as stored
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
+
+DAYS = dg.StaticPartitionsDefinition(["2026-06-26", "2026-06-27", "2026-06-28"])
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+FAILS: dict[str, Any] = {}
+"""What the next run of the small world below comes to: error of its asset, severity of its check, result of its blocking check."""
+
+
+@dg.asset(partitions_def=DAYS)
+def odds() -> None:
+    if "error" in FAILS:
+        try:
+            raise FAILS["error"]
+        except LandingIncomplete as cause:
+            raise RuntimeError("while the hour was derived") from cause
+
+
+@dg.asset_check(asset=odds, partitions_def=DAYS)
+def looks_right() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed="check" not in FAILS, severity=FAILS.get("check", dg.AssetCheckSeverity.WARN), description="12 of 40 are odd")
+
+
+@dg.asset_check(asset=odds, blocking=True, partitions_def=DAYS)
+def adds_up() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed="blocking" not in FAILS, description="3 rows do not add up. Materialize it again.")
+
+
+DEFS = dg.Definitions(
+    assets=[odds],
+    asset_checks=[looks_right, adds_up],
+    jobs=[dg.define_asset_job(name, selection=dg.AssetSelection.assets(odds)) for name in ("derive", "refresh")],
+    executor=dg.in_process_executor,
+)
+SUBJECTS = monitoring.Subjects(
+    frozenset(["derive", "refresh"]), tuple(dg.AssetCheckKey(dg.AssetKey("odds"), name) for name in ("looks_right", "adds_up"))
+)
+
+
+@dataclass
+class Hook:
+    """A webhook: what came, and what it answers."""
+
+    url: str = ""
+    status: int = 200
+    came: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def texts(self) -> list[str]:
+        """What it was told; how long a trouble lasted here is no matter of the test."""
+        return [re.sub(r"after \d+ s", "after a while", message["text"]) for message in self.came]
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    found = Hook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            if found.status == 200:
+                found.came.append(body)
+            self.send_response(found.status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found.url = f"http://127.0.0.1:{server.server_port}/services/hunter2"
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield found
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def make(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakePipeline]:
+    with pipelines(postgres, tmp_path_factory.mktemp("alerts")) as make:
+        yield make
+
+
+class World:
+    """One instance, one pipeline, and looks one after the other."""
+
+    def __init__(self, pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
+        self.pipeline, self.instance = pipeline, instance
+        self.cursor: str | None = None
+        self.log = logging.getLogger("palimpsest.tests.tick")
+
+    def run(self, job: str = "derive", partition: str = "2026-06-27", **fails: Any) -> None:
+        FAILS.clear()
+        FAILS.update(fails)
+        DEFS.resolve_job_def(job).execute_in_process(instance=self.instance, partition_key=partition, raise_on_error=False, run_config=QUIET)
+        FAILS.clear()
+
+    def look(self, later: timedelta = timedelta(0), pipeline: Pipeline | None = None) -> str:
+        on = pipeline or self.pipeline
+        now = datetime.now(UTC) + later
+        sentence, self.cursor = monitoring.look(on, self.instance, SUBJECTS, channels(on.settings, self.log), self.cursor, self.log, now)
+        return sentence
+
+    def open(self) -> set[str]:
+        with self.pipeline.connect() as conn:
+            return {alert.alert_key for alert in stored.latest(conn) if alert.closed_at is None}
+
+
+@pytest.fixture
+def world(make: MakePipeline, hook: Hook) -> Iterator[World]:
+    pipeline = make(alert_webhook_url=hook.url, alert_settle_minutes=0)
+    with pipeline.connect() as conn:
+        conn.execute("truncate ops.alerts")
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield World(pipeline, instance)
+
+
+INCOMPLETE = LandingIncomplete("2 segments of cycle 7 are gone: restore them")
+
+
+def test_one_message_groups_what_failed_alike_and_is_not_repeated(world: World, hook: Hook):
+    world.run("derive", error=INCOMPLETE)
+    world.run("derive", error=INCOMPLETE)
+    world.run("refresh", error=INCOMPLETE)
+    world.run("refresh", error=ValueError("no such line"))
+    assert world.look() == "told 6 beginnings and ends"
+    assert hook.texts == [
+        "ERROR: 2 jobs failed of LandingIncomplete: derive, refresh\n"
+        "  derive 2026-06-27, 2 times: 2 segments of cycle 7 are gone: restore them\n"
+        "  refresh 2026-06-27: 2 segments of cycle 7 are gone: restore them\n"
+        "ERROR: 1 job failed of ValueError: refresh\n"
+        "  refresh 2026-06-27: no such line"
+    ]
+    (message,) = hook.came
+    assert (message["n_begun"], message["n_over"]) == (3, 0)
+    first = message["begun"][0]
+    assert (first["key"], first["severity"], first["n_seen"], first["closed_at"]) == ("run/derive/LandingIncomplete", "error", 2, None)
+    world.run("derive", error=INCOMPLETE)
+    assert world.look() == "nothing new"
+    assert len(hook.came) == 1
+
+
+def test_an_end_is_told_and_what_fails_again_after_it_is_told_again(world: World, hook: Hook):
+    world.run(error=INCOMPLETE)
+    world.look()
+    world.run()
+    world.look()
+    world.run(error=INCOMPLETE)
+    world.look()
+    begun, over, again = hook.texts
+    assert over == "recovered after a while: derive (LandingIncomplete)"
+    assert again == begun
+    assert hook.came[1]["over"][0]["lasted_s"] > 0
+    with world.pipeline.connect() as conn:
+        assert [a.n_seen for a in stored.recent(conn, datetime(2026, 1, 1, tzinfo=UTC))] == [1, 1]
+        view = conn.execute("select alert_key, closed_at is null, lasted > '0'::interval from palimpsest.alerts order by opened_at").fetchall()
+    assert view == [("run/derive/LandingIncomplete", False, True), ("run/derive/LandingIncomplete", True, True)]
+
+
+def test_an_earlier_partition_that_succeeds_ends_nothing(world: World):
+    world.run(partition="2026-06-27", error=INCOMPLETE)
+    world.run(partition="2026-06-26")
+    world.look()
+    assert world.open() == {"run/derive/LandingIncomplete"}
+    world.run(partition="2026-06-28")
+    world.look()
+    assert world.open() == set()
+
+
+def test_what_comes_and_goes_is_one_alert_with_one_end(world: World, hook: Hook, make: MakePipeline):
+    world.pipeline = make(alert_webhook_url=hook.url, alert_settle_minutes=5)
+    for _ in range(3):
+        world.run(error=INCOMPLETE)
+        world.look()
+        world.run()
+        world.look()
+    assert len(hook.came) == 1
+    world.look(timedelta(minutes=6))
+    world.look(timedelta(minutes=7))
+    assert [text.partition(" after")[0] for text in hook.texts[1:]] == ["recovered"]
+    assert hook.came[1]["over"][0]["n_seen"] == 3
+
+
+def test_a_check_that_fails_is_told_by_its_words_told_again_when_it_is_worse_and_over_when_it_holds(world: World, hook: Hook):
+    world.run(check=dg.AssetCheckSeverity.WARN)
+    world.look()
+    world.run(check=dg.AssetCheckSeverity.WARN)
+    world.look()
+    world.run(check=dg.AssetCheckSeverity.ERROR)
+    world.look()
+    world.run()
+    world.look()
+    assert hook.texts == [
+        "WARN: 1 check failed: odds:looks_right\n  odds:looks_right 2026-06-27: 12 of 40 are odd",
+        "ERROR: 1 check failed: odds:looks_right\n  odds:looks_right 2026-06-27, 3 times: 12 of 40 are odd",
+        "recovered after a while: odds:looks_right",
+    ]
+
+
+def test_a_run_that_a_blocking_check_stopped_is_told_as_that_check_and_once(world: World, hook: Hook):
+    world.run(blocking=True)
+    world.look()
+    assert world.open() == {"check/odds:adds_up/CheckFailed"}
+    assert hook.texts == [
+        "ERROR: 1 check failed: odds:adds_up\n  odds:adds_up 2026-06-27: 3 rows do not add up. Materialize it again.",
+    ]
+
+
+def test_a_webhook_that_is_down_is_told_later_and_the_log_not_twice(world: World, hook: Hook, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    hook.status = 503
+    world.run(error=INCOMPLETE)
+    assert world.look() == "told 1 beginnings and ends; 1 could not be told and wait"
+    world.look()
+    warned = [r.message for r in caplog.records if "could not tell" in r.message]
+    assert warned == ["channel webhook could not tell 1 alerts, tried again at the next tick: 127.0.0.1 answered HTTP 503"] * 2
+    told = [r for r in caplog.records if r.message.startswith("ERROR: 1 job")]
+    assert {(r.name, r.levelname) for r in told} == {("palimpsest.tests.tick", "WARNING"), ("palimpsest.alerts", "WARNING")}
+    assert len(told) == 2
+    hook.status = 200
+    assert world.look() == "told 1 beginnings and ends"
+    assert len(hook.came) == 1
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("cursor", ["garbage", "[]", '{"version": 0}', '{"version": 1, "looked_until": "yesterday"}', '{"version": 1}'])
+def test_a_cursor_that_cannot_be_read_costs_nothing_and_repeats_nothing(world: World, hook: Hook, cursor: str):
+    world.run(error=INCOMPLETE)
+    world.look()
+    world.cursor = cursor
+    assert world.look() == "nothing new"
+    assert len(hook.came) == 1
+    assert json.loads(str(world.cursor))["version"] == monitoring.CURSOR_VERSION
+
+
+def test_without_our_database_its_absence_is_told_once_and_what_happened_meanwhile_when_it_is_back(world: World, hook: Hook, make: MakePipeline):
+    away = Pipeline(world.pipeline.settings.model_copy(update={"database_url": _nowhere()}))
+    assert world.look(pipeline=away).startswith("our database cannot be reached: cannot reach postgresql+psycopg://user:***@127.0.0.1:1/none")
+    world.run(error=INCOMPLETE)
+    world.look(pipeline=away)
+    assert [text.partition("\n")[0] for text in hook.texts] == ["ERROR: 1 part failed of DatabaseUnreachable: database"]
+    assert "hunter" not in str(hook.came)
+    world.look()
+    (text,) = hook.texts[1:]
+    assert text.splitlines()[0] == "ERROR: 1 job failed of LandingIncomplete: derive"
+    assert text.splitlines()[-1] == "recovered after a while: database (DatabaseUnreachable)"
+    assert world.look() == "nothing new"
+
+
+def _nowhere() -> Any:
+    return Settings(database_url="postgresql://user:hunter3@127.0.0.1:1/none", dagster_database_url="postgresql://x/y").database_url
+
+
+SENT: list[Message] = []
+
+
+class Pager:
+    """A channel of somebody's own."""
+
+    name = "pager"
+
+    def __init__(self, settings: Settings) -> None:
+        self.home = settings.home_platform
+
+    def send(self, message: Message) -> None:
+        SENT.append(message)
+        if message.fields["n_over"]:
+            raise RuntimeError("the pager is out of paper")
+
+
+def test_a_channel_of_ones_own_is_told_and_one_that_breaks_or_is_missing_keeps_nobody_from_it(
+    world: World, hook: Hook, make: MakePipeline, caplog: pytest.LogCaptureFixture
+):
+    SENT.clear()
+    world.pipeline = make(alert_webhook_url=hook.url, alert_settle_minutes=0, alert_channels=[f"{__name__}:Pager", f"{__name__}:Nobody"])
+    world.run(error=INCOMPLETE)
+    world.look()
+    assert [message.text for message in SENT] == hook.texts
+    assert f"{__name__}:Nobody cannot be made: AttributeError" in caplog.text
+    world.run()
+    world.look()
+    assert "the pager is out of paper" in caplog.text
+    assert hook.texts[1].startswith("recovered after")
+
+
+def test_a_message_is_bounded_and_counts_the_rest(world: World, hook: Hook):
+    for n in range(12):
+        world.run(error=type(f"Broken{n:02}", (Exception,), {})("x" * 1000))
+    world.look()
+    lines = hook.texts[0].splitlines()
+    assert len(lines) == 20
+    assert lines[-1] == "... and 5 lines more: see `palimpsest alerts`"
+    assert max(map(len, lines)) == 400
+    assert hook.came[0]["n_begun"] == 12
+
+
+def test_materialized_assets_fail_and_recover_step_by_step(world: World):
+    FAILS["error"] = INCOMPLETE
+    for _ in range(2):
+        job = DEFS.resolve_implicit_global_asset_job_def()
+        job.execute_in_process(instance=world.instance, partition_key="2026-06-27", raise_on_error=False, run_config=QUIET)
+        world.look()
+        assert world.open() == ({"run/__ASSET_JOB:odds/LandingIncomplete"} if FAILS else set())
+        FAILS.clear()
+
+
+def test_an_alert_of_what_is_no_more_ends(world: World):
+    world.run(check=dg.AssetCheckSeverity.WARN)
+    world.look()
+    assert len(world.open()) == 1
+    gone = monitoring.Subjects(SUBJECTS.jobs, ())
+    monitoring.look(world.pipeline, world.instance, gone, [], world.cursor, world.log, datetime.now(UTC))
+    assert world.open() == set()
+
+
+def test_the_sensor_looks_at_the_jobs_and_checks_of_its_code_location(world: World, hook: Hook):
+    world.run(error=INCOMPLETE)
+    context = dg.build_sensor_context(instance=world.instance, repository_def=DEFS.get_repository_def(), resources={"pipeline": world.pipeline})
+    told = monitoring.alerts(context)
+    assert isinstance(told, dg.SensorResult)
+    assert told.cursor
+    assert hook.texts[0].startswith("ERROR: 1 job failed of LandingIncomplete: derive")

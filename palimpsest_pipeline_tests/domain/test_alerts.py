@@ -1,0 +1,146 @@
+"""What occurrences and recoveries make of alerts, and what is still to be told."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palimpsest_pipeline.domain.alerts import Alert, Due, Kind, Occurrence, Recovery, due, fold, told
+from palimpsest_pipeline.domain.words import Severity
+
+NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
+SETTLE = timedelta(minutes=5)
+MINUTE = timedelta(minutes=1)
+CHANNELS = ("log", "webhook")
+
+
+def failed(minute: float, error: str = "Broken", subject: str = "replay", partition: str | None = None, severity: Severity = Severity.ERROR):
+    return Occurrence(Kind.RUN, subject, error, severity, f"at {minute}", NOON + minute * MINUTE, partition)
+
+
+def succeeded(minute: float, subject: str = "replay", partition: str | None = None) -> Recovery:
+    return Recovery(Kind.RUN, subject, NOON + minute * MINUTE, partition)
+
+
+def after(*events: Occurrence | Recovery, known: list[Alert] | None = None) -> dict[str, Alert]:
+    return {alert.alert_key: alert for alert in fold(known or [], events, SETTLE)}
+
+
+def test_the_same_failure_again_is_one_alert_with_the_last_words():
+    found = after(failed(1), failed(3))["run/replay/Broken"]
+    assert (found.n_seen, found.opened_at, found.last_seen_at, found.message) == (2, NOON + MINUTE, NOON + 3 * MINUTE, "at 3")
+    assert found.closed_at is None
+
+
+def test_a_success_of_the_job_ends_all_its_alerts_and_no_other_jobs():
+    found = after(failed(1), failed(2, "Other"), failed(2, subject="export"), succeeded(4))
+    assert {key: alert.closed_at for key, alert in found.items()} == {
+        "run/replay/Broken": NOON + 4 * MINUTE,
+        "run/replay/Other": NOON + 4 * MINUTE,
+        "run/export/Broken": None,
+    }
+
+
+def test_a_later_partition_ends_what_an_earlier_one_began_and_not_the_reverse():
+    open_ = after(failed(1, partition="2026-06-26-11:00"), succeeded(2, partition="2026-06-26-10:00"))
+    assert open_["run/replay/Broken"].closed_at is None
+    again = after(failed(3, partition="2026-06-26-09:00"), succeeded(4, partition="2026-06-26-10:00"), known=list(open_.values()))
+    assert again["run/replay/Broken"].partition_key == "2026-06-26-11:00"
+    assert again["run/replay/Broken"].closed_at is None
+    over = after(succeeded(5, partition="2026-06-26-12:00"), known=list(again.values()))
+    assert over["run/replay/Broken"].closed_at == NOON + 5 * MINUTE
+
+
+def test_what_comes_back_soon_goes_on_and_what_comes_back_late_or_was_told_to_be_over_is_new():
+    (flapping,) = fold([], [failed(0), succeeded(1), failed(5), succeeded(6), failed(7)], SETTLE)
+    assert (flapping.n_seen, flapping.closed_at) == (3, None)
+    first, second = sorted(fold([], [failed(0), succeeded(1), failed(7)], SETTLE), key=lambda a: a.opened_at)
+    assert (first.closed_at, second.opened_at, second.n_seen) == (NOON + MINUTE, NOON + 7 * MINUTE, 1)
+    (over,) = fold([], [failed(0), succeeded(1)], SETTLE)
+    (anew,) = fold([told(over, "log", CHANNELS, NOON, ended=True)], [failed(2)], SETTLE)
+    assert anew.opened_at == NOON + 2 * MINUTE
+
+
+def test_what_becomes_worse_is_told_anew_and_what_becomes_better_is_not():
+    (mild,) = fold([], [failed(0, severity=Severity.WARN)], SETTLE)
+    mild = told(mild, "log", ("log",), NOON, ended=False)
+    (bad,) = fold([mild], [failed(1)], SETTLE)
+    assert (bad.severity, bad.told_at, bad.told_by) == (Severity.ERROR, None, ())
+    bad = told(bad, "log", ("log",), NOON + MINUTE, ended=False)
+    (better,) = fold([bad], [failed(2, severity=Severity.WARN)], SETTLE)
+    assert (better.severity, better.told_at) == (Severity.ERROR, NOON + MINUTE)
+
+
+subjects = st.sampled_from(["full_cycle", "replay"])
+partitions = st.sampled_from([None, "2026-06-26-10:00", "2026-06-26-11:00"])
+minutes = st.integers(0, 40)
+events = st.lists(
+    st.one_of(
+        st.builds(failed, minutes, st.sampled_from(["Broken", "Other"]), subjects, partitions, st.sampled_from(Severity)),
+        st.builds(succeeded, minutes, subjects, partitions),
+    ),
+    max_size=12,
+    unique_by=lambda event: event.at,
+)
+
+
+def newest(alerts: list[Alert]) -> dict[str, Alert]:
+    found: dict[str, Alert] = {}
+    for alert in sorted(alerts, key=lambda a: a.opened_at):
+        found[alert.alert_key] = alert
+    return found
+
+
+@given(events, st.randoms(use_true_random=False), st.integers(0, 12))
+def test_order_of_arrival_and_looking_twice_change_nothing_and_at_most_one_alert_a_key_is_open(events, shuffler: random.Random, cut: int):
+    whole = fold([], events, SETTLE)
+    shuffled = list(events)
+    shuffler.shuffle(shuffled)
+    assert sorted(fold([], shuffled, SETTLE), key=lambda a: a.identity) == sorted(whole, key=lambda a: a.identity)
+    latest = newest(whole)
+    assert fold(list(latest.values()), events, SETTLE) == []
+    assert all(alert.closed_at is not None for alert in whole if latest[alert.alert_key] != alert)
+    # Two looks that overlap come to the same as one.
+    ordered = sorted(events, key=lambda event: event.at)
+    first = newest(fold([], ordered[:cut], SETTLE))
+    second = newest([*first.values(), *fold(list(first.values()), ordered[max(cut - 3, 0) :], SETTLE)])
+    assert second == latest
+
+
+def due_of(alert: Alert, channel: str, minute: float, least: Severity = Severity.WARN) -> Due:
+    return due([alert], channel, NOON + minute * MINUTE, SETTLE, least)
+
+
+def test_a_begin_is_told_at_once_an_end_when_it_has_lasted_and_each_once_by_each_channel():
+    (alert,) = fold([], [failed(0)], SETTLE)
+    assert due_of(alert, "log", 0).begun == (alert,)
+    alert = told(alert, "log", CHANNELS, NOON, ended=False)
+    assert not due_of(alert, "log", 1)
+    assert due_of(alert, "webhook", 1).begun == (alert,)
+    assert alert.told_at is None
+    alert = told(alert, "webhook", CHANNELS, NOON + MINUTE, ended=False)
+    assert alert.told_at == NOON + MINUTE
+    (alert,) = fold([alert], [succeeded(2)], SETTLE)
+    assert not due_of(alert, "log", 6)
+    assert due_of(alert, "log", 7).over == (alert,)
+    alert = told(alert, "log", CHANNELS, NOON, ended=True)
+    assert not due_of(alert, "log", 8)
+    assert due_of(alert, "webhook", 8).over == (alert,)
+    assert told(alert, "webhook", CHANNELS, NOON + 8 * MINUTE, ended=True).closing_told_at == NOON + 8 * MINUTE
+
+
+def test_what_was_over_before_it_could_be_told_is_told_as_over_only_and_after_a_day_not_at_all():
+    (alert,) = fold([], [failed(0), succeeded(2)], SETTLE)
+    assert due_of(alert, "webhook", 3).begun == (alert,)
+    assert due_of(alert, "webhook", 30) == Due(over=(alert,))
+    assert not due_of(alert, "webhook", 24 * 60 + 3)
+    ended = told(alert, "webhook", ("webhook",), NOON, ended=True)
+    assert not due_of(ended, "webhook", 31)
+    assert ended.told_at is not None
+
+
+def test_what_is_below_the_least_severity_is_not_told():
+    (mild,) = fold([], [failed(0, severity=Severity.WARN)], SETTLE)
+    assert not due_of(mild, "log", 0, Severity.ERROR)
+    assert due_of(mild, "log", 0, Severity.WARN)
