@@ -18,9 +18,6 @@ from .pipeline import DATABASES, embedded_server, make_home
 STORAGE_URL_VARIABLE: Final = "PALIMPSEST_DAGSTER_DATABASE_URL"
 
 CONNECT_TIMEOUT_S: Final = 10
-STATEMENT_TIMEOUT_MS: Final = 60_000
-POOL_RECYCLE_S: Final = 3600
-POOL_OVERFLOW: Final = 20
 LOCK_KEY: Final = 7_201_905_115
 """Advisory lock in Dagster's own database, of whoever makes or upgrades its tables."""
 LOCK_TIMEOUT_S: Final = 120
@@ -28,8 +25,10 @@ LOCK_TIMEOUT_S: Final = 120
 TEMPLATE: Final = """\
 # Written by palimpsest from its settings at every start; changes here are overwritten.
 storage:
-  postgres:
-    postgres_url: {url}
+  custom:
+    module: palimpsest_pipeline.defs.dagster_storage
+    class: LastingPostgresStorage
+    config: {{postgres_url: {url}}}
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
@@ -121,8 +120,6 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     with _alone_with(settings):  # tables are made when the instance is, and two processes that do so at once collide
         instance = dg.DagsterInstance.from_config(str(home))
         _upgrade_storage(instance)
-    # Else each of the hundred or so events of a run opens connections of its own, which takes longer than all the rest of a refresh.
-    instance.optimize_for_webserver(statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_S, max_overflow=POOL_OVERFLOW)
     return instance
 
 
