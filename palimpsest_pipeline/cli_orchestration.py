@@ -1,10 +1,10 @@
-"""The `palimpsest` commands about what runs when: `slots`.
+"""The `palimpsest` commands about what runs when, and what became of it: `slots`, `alerts`.
 
 Exit codes as in `cli.py`.
 """
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -46,3 +46,32 @@ def slots(
         columns = [("SR_ID", True), ("from", False), ("to", False), ("slots", True), ("kickoff", False)]
         print_table(f"{found.lost.height} of {found.found.height} slots {span} were lost", columns, stretches.iter_rows())
         out.print(found.sentence(), highlight=False, soft_wrap=True)
+
+
+@orchestration_app.command()
+def alerts(
+    hours: Annotated[float, typer.Option(min=0, help="Also those that were over at most so long ago, hours.")] = 24,
+    as_json: Json = False,
+) -> None:
+    """List the troubles of jobs and checks that last, then those that were over lately, as the sensor `alerts` tells of them."""
+    from .defs.monitoring.message import as_fields, lasted
+    from .defs.servers import databases, require_schema
+    from .storage.alerts import recent
+
+    now = datetime.now(UTC)
+    with databases(load_settings()) as pipeline:
+        require_schema(pipeline)
+        with pipeline.connect() as conn:
+            found = recent(conn, now - timedelta(hours=hours))
+    if as_json:
+        lasting = [as_fields(alert) for alert in found if alert.closed_at is None]
+        out.print_json(json.dumps({"open": lasting, "over": [as_fields(alert) for alert in found if alert.closed_at is not None]}))
+        return
+    for alert in found:
+        state = f"for {lasted(alert, now)}" if alert.closed_at is None else f"over since {alert.closed_at:%Y-%m-%d %H:%M} UTC, lasted {lasted(alert)}"
+        where = "" if alert.partition_key is None else f" {alert.partition_key}"
+        seen = "once" if alert.n_seen == 1 else f"{alert.n_seen} times"
+        line = f"{alert.severity.upper()} {alert.subject}{where}: {alert.error_class}, {state}, seen {seen}"
+        out.print(f"{line}\n  {alert.message}", highlight=False, markup=False, soft_wrap=True)
+    if not found:
+        out.print(f"nothing is wrong, and nothing was in the last {hours:g} hours, as far as the sensor `alerts` has looked", highlight=False)

@@ -12,7 +12,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from typer.testing import CliRunner
 
+from palimpsest_pipeline.cli import app
 from palimpsest_pipeline.defs.monitoring import alerts as monitoring
 from palimpsest_pipeline.defs.monitoring.channels import Message, channels
 from palimpsest_pipeline.defs.pipeline import Pipeline
@@ -343,3 +345,25 @@ def test_the_sensor_looks_at_the_jobs_and_checks_of_its_code_location(world: Wor
     assert isinstance(told, dg.SensorResult)
     assert told.cursor
     assert hook.texts[0].startswith("ERROR: 1 job failed of LandingIncomplete: derive")
+
+
+def test_the_command_lists_what_lasts_and_what_was_over_lately(world: World, monkeypatch: pytest.MonkeyPatch):
+    settings = world.pipeline.settings
+    monkeypatch.setattr("palimpsest_pipeline.cli_orchestration.load_settings", lambda: settings)
+    assert CliRunner().invoke(app, ["alerts"]).stdout.startswith("nothing is wrong")
+    world.run("refresh", error=INCOMPLETE)
+    world.run("derive", error=ValueError("no such line"))
+    world.look()
+    world.run("derive")
+    world.look()
+    shown = CliRunner().invoke(app, ["alerts"])
+    lines = [re.sub(r"(for|lasted) \d+ s|\d{4}-\d\d-\d\d \d\d:\d\d", "some", line) for line in shown.stdout.splitlines()]
+    assert lines == [
+        "ERROR refresh 2026-06-27: LandingIncomplete, some, seen once",
+        "  2 segments of cycle 7 are gone: restore them",
+        "ERROR derive 2026-06-27: ValueError, over since some UTC, some, seen once",
+        "  no such line",
+    ]
+    told = json.loads(CliRunner().invoke(app, ["alerts", "--json"]).stdout)
+    assert [(alert["key"], alert["closed_at"]) for alert in told["open"]] == [("run/refresh/LandingIncomplete", None)]
+    assert [alert["key"] for alert in told["over"]] == ["run/derive/ValueError"]
