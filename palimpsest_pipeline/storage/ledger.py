@@ -20,6 +20,9 @@ BATCH_COLUMNS: Final = (
     "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), slot_at, status, heartbeat_at, finished_at"
 )
 
+OPENING_LOCK: Final = 7_017
+"""Advisory lock of `open_alone`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -159,17 +162,18 @@ def silent_batches(conn: psycopg.Connection, silent_after_s: float) -> list[Batc
 def overlapping(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float) -> Batch | None:
     """The oldest cycle that runs, is alive and asks for some of the same: its scope is `scope`, its fixtures and `sr_ids` (none given: all) are not
     disjoint. None when nobody is at it."""
-    return _one(
-        _batches(
-            conn,
-            """
-            where status = 'running' and scope = %(scope)s and heartbeat_at >= clock_timestamp() - make_interval(secs => %(silent_s)s)
-                and (sr_ids is null or %(sr_ids)s::bigint[] = '{}' or sr_ids && %(sr_ids)s::bigint[])
-            order by cycle_id limit 1
-            """,
-            {"scope": scope, "silent_s": silent_after_s, "sr_ids": list(sr_ids)},
-        )
-    )
+    return next(iter(_overlapping(conn, scope, sr_ids, silent_after_s)), None)
+
+
+def open_alone(conn: psycopg.Connection, cycle: Cycle, silent_after_s: float) -> Batch | None:
+    """`open_batch`, unless another cycle overlaps it: then nothing is written, and that one is returned. Of two that are opened at the same instant
+    one comes after the other, once it has committed."""
+    conn.execute("select pg_advisory_xact_lock(%s)", [OPENING_LOCK])
+    others = [other for other in _overlapping(conn, cycle.scope, cycle.sr_ids, silent_after_s) if other.cycle.cycle_id != cycle.cycle_id]
+    if others:
+        return others[0]
+    open_batch(conn, cycle)
+    return None
 
 
 def claim_dead(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] = ()) -> list[Batch]:
@@ -195,6 +199,18 @@ def underived(conn: psycopg.Connection) -> list[Batch]:
         order by cycle_id
         """,
         [],
+    )
+
+
+def _overlapping(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float) -> list[Batch]:
+    return _batches(
+        conn,
+        """
+        where status = 'running' and scope = %(scope)s and heartbeat_at >= clock_timestamp() - make_interval(secs => %(silent_s)s)
+            and (sr_ids is null or %(sr_ids)s::bigint[] = '{}' or sr_ids && %(sr_ids)s::bigint[])
+        order by cycle_id
+        """,
+        {"scope": scope, "silent_s": silent_after_s, "sr_ids": list(sr_ids)},
     )
 
 

@@ -1,6 +1,8 @@
 """The ledger says which cycles ran and how each platform and listing fared."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -358,3 +360,26 @@ def test_neither_a_dead_cycle_nor_one_that_is_over_overlaps(conn):
     assert ledger.overlapping(conn, Scope.EVENTS, (7,), 30) is None
     conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp(), status = 'completed', finished_at = clock_timestamp()")
     assert ledger.overlapping(conn, Scope.EVENTS, (7,), 30) is None
+
+
+def test_a_cycle_that_overlaps_is_not_opened_and_one_that_runs_is_opened_again(conn):
+    assert ledger.open_alone(conn, CYCLE, 30) is None
+    assert ledger.open_alone(conn, CYCLE, 30) is None, "its next stage"
+    at_it = ledger.open_alone(conn, replace(CYCLE, cycle_id=CYCLE.cycle_id + 1, sr_ids=(8,)), 30)
+    assert at_it is not None
+    assert at_it.cycle == CYCLE
+    assert ledger.open_alone(conn, replace(CYCLE, cycle_id=CYCLE.cycle_id + 2, sr_ids=(9,)), 30) is None
+    assert [b.cycle.sr_ids for b in ledger.running_batches(conn)] == [(7, 8), (9,)]
+
+
+def test_of_cycles_opened_at_the_same_instant_exactly_one_is(database_url):
+    migrate.upgrade(database_url)
+    together = threading.Barrier(6)
+
+    def opens(n: int) -> bool:
+        with Database(database_url).connect() as mine:
+            together.wait()
+            return ledger.open_alone(mine, replace(CYCLE, cycle_id=CYCLE.cycle_id + n), 30) is None
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(opens, range(6))) == 1

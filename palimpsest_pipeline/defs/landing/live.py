@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import psycopg
+
 from ...domain.cycles import Cycle, CycleResult, Target
 from ...domain.instants import cycle_id_at, hour_key, hour_of
 from ...domain.words import Scope, Trigger
@@ -27,6 +29,10 @@ class UnknownFixture(Exception):
     """A fixture was asked for that no platform is known to list. The message names it."""
 
 
+class Overlaps(Exception):
+    """Another cycle asks for the same already. The message names it and says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Begun:
     """What a run asks for: which hour, why, for whom."""
@@ -35,6 +41,8 @@ class Begun:
     trigger: Trigger
     run_id: str | None
     sr_ids: tuple[int, ...] = ()
+    slot_at: datetime | None = None
+    """Instant of the kickoff cadence that is asked for."""
     repeats: tuple[str, ...] = ()
     """Runs that this one is another try of. They are over."""
 
@@ -51,7 +59,7 @@ def check_hour_is_live(hour: datetime, now: datetime, grace_minutes: int) -> Non
 
 
 def begin(pipeline: Pipeline, begun: Begun, scope: Scope) -> Cycle:
-    """A new cycle, written to the ledger, where those whose process died are closed first. Raises NotLive for a past hour."""
+    """A new cycle, written to the ledger, where those whose process died are closed first. Raises NotLive for a past hour, Overlaps."""
     recover.close_dead(pipeline, begun.repeats)
     now = pipeline.clock.now()
     check_hour_is_live(begun.hour, now, pipeline.settings.grace_minutes)
@@ -59,9 +67,21 @@ def begin(pipeline: Pipeline, begun: Begun, scope: Scope) -> Cycle:
         cycle_id = cycle_id_at(now)
         while ledger.batch(conn, cycle_id) is not None:
             cycle_id += 1
-        cycle = Cycle(cycle_id, begun.trigger, scope, pipeline.settings.home_platform, begun.hour, now, begun.run_id, begun.sr_ids)
-        ledger.open_batch(conn, cycle)
+        home = pipeline.settings.home_platform
+        cycle = Cycle(cycle_id, begun.trigger, scope, home, begun.hour, now, begun.run_id, begun.sr_ids, begun.slot_at)
+        _open(pipeline, conn, cycle)
     return cycle
+
+
+def _open(pipeline: Pipeline, conn: psycopg.Connection, cycle: Cycle) -> None:
+    """Have the ledger say that the cycle runs. Raises Overlaps."""
+    other = ledger.open_alone(conn, cycle, pipeline.settings.silent_after_s)
+    if other is not None:
+        who, run_id = other.cycle, other.cycle.run_id
+        raise Overlaps(
+            f"cycle {who.cycle_id} of scope {who.scope} asks for the same since {who.started_at:%Y-%m-%d %H:%M:%S} UTC"
+            f"{f' (run {run_id})' if run_id else ''}: wait until it is over, or end its run first"
+        )
 
 
 def run_discovery(pipeline: Pipeline, cycle: Cycle, progress: Watch, *, goes_on: bool = False) -> CycleResult:
@@ -79,14 +99,14 @@ def run_capture(pipeline: Pipeline, begun: Begun, progress: Watch) -> CycleResul
 
     The targets are those of the discovery in the same run; without one, the fixtures asked for, or all upcoming ones that are known. A run that is
     another try of one whose process died goes on with its cycle, and asks for no listing that has landed a good answer or is not there.
-    Raises NotLive when that cycle's hour is past, UnknownFixture when nobody lists what is asked for.
+    Raises NotLive when that cycle's hour is past, UnknownFixture when nobody lists what is asked for, Overlaps.
     """
     cycle = _to_capture(pipeline, begun)
     if cycle is None:
         wanted = targets_of_known(pipeline, begun.sr_ids)
         return _capture(pipeline, begin(pipeline, begun, Scope.EVENTS), wanted, progress)
     with pipeline.connect() as conn:
-        ledger.open_batch(conn, cycle)
+        _open(pipeline, conn, cycle)
     return _capture(pipeline, cycle, None, progress)
 
 

@@ -15,6 +15,7 @@ class ScrapeBatch(Base):
         sa.Index(None, "partition_hour"),
         sa.Index(None, "run_id"),
         sa.Index(None, "slot_at", postgresql_where=sa.text("slot_at is not null")),
+        sa.Index("ix_scrape_batches_running", "scope", postgresql_where=sa.text("status = 'running'")),
         {"schema": "ops", "comment": "One row per cycle (one scrape of all platforms): what started it, what it covers, how it ended."},
     )
 

@@ -20,6 +20,7 @@ def upgrade() -> None:
         _allow(table, schema, ("full", "kickoff", "events", "recorded"))
     op.add_column("scrape_batches", sa.Column("slot_at", INSTANT, nullable=True, comment=SLOT_AT), schema="ops")
     op.create_index(op.f("ix_scrape_batches_slot_at"), "scrape_batches", ["slot_at"], schema="ops", postgresql_where=sa.text("slot_at is not null"))
+    op.create_index("ix_scrape_batches_running", "scrape_batches", ["scope"], schema="ops", postgresql_where=sa.text("status = 'running'"))
     op.alter_column("scrape_batches", "sr_ids", comment=SR_IDS[1], schema="ops")
     _known_kickoffs()
     _run_heartbeats()
@@ -31,6 +32,7 @@ def downgrade() -> None:
     op.drop_table("run_heartbeats", schema="ops")
     op.drop_table("known_kickoffs", schema="ops")
     op.alter_column("scrape_batches", "sr_ids", comment=SR_IDS[0], schema="ops")
+    op.drop_index("ix_scrape_batches_running", "scrape_batches", schema="ops")
     # With its views gone the column goes; the older words know a cycle of given fixtures.
     op.drop_column("scrape_batches", "slot_at", schema="ops")
     for table, schema in WITH_SCOPE:
