@@ -1,0 +1,87 @@
+"""Small plots that Dagster shows inline beside an asset's figures. Where their values come from is not known here."""
+
+import math
+from base64 import b64encode
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+import dagster as dg
+
+INLINE_BELOW: Final = 1000
+"""Characters of Markdown from which on Dagster's UI shows a link in its place."""
+WIDTH, HEIGHT, MARGIN = 160, 32, 3
+MOST_POINTS: Final = 80
+COLOURS: Final = ("#4c8bf5", "#9aa0a6")
+"""Of the first series and of what it is compared with: seen on white and on black."""
+
+Values = Sequence[float | None]
+
+
+def sparkline_svg(*series: Values) -> str:
+    """One or two series, oldest value first, as lines on one scale; None and what is no number are gaps, a value between gaps is a dot."""
+    known = [value for values in series for value in map(_known, values) if value is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    paths = [
+        f'<path d="{_path([_known(value) for value in values], low, high)}" stroke="{colour}"/>'
+        for values, colour in reversed(list(zip(series, COLOURS, strict=False)))
+    ]
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">'
+    return f'{head}<g fill="none" stroke-width="2" stroke-linecap="round">{"".join(paths)}</g></svg>'
+
+
+def plot(values: Values, floor: Values = ()) -> dg.MarkdownMetadataValue | None:
+    """A sparkline with its least, greatest and last value in words; `floor` is a second series in grey. None when there is no value at all.
+
+    It is always inline: of a series that is too long to be, neighbours are put together.
+    """
+    known = [value for value in map(_known, values) if value is not None]
+    if not known:
+        return None
+    words = f"{_number(min(known))} to {_number(max(known))}, last {_number(known[-1])}"
+    points = min(max(len(values), len(floor)), MOST_POINTS)
+    while len(text := _markdown(words, *(_fewer(each, points) for each in (values, floor) if len(each)))) >= INLINE_BELOW:
+        points //= 2
+    return dg.MetadataValue.md(text)
+
+
+def _markdown(words: str, *series: Values) -> str:
+    return f"![{words}](data:image/svg+xml;base64,{b64encode(sparkline_svg(*series).encode()).decode()}) {words}"
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.4g}"
+
+
+def _fewer(values: Values, points: int) -> Values:
+    """At most so many values, each the mean of neighbours that are known."""
+    if len(values) <= points:
+        return values
+    edges = [round(n * len(values) / points) for n in range(points + 1)]
+    return [_mean([v for v in map(_known, values[a:b]) if v is not None]) for a, b in pairwise(edges)]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(value / len(values) for value in values) if values else None
+
+
+def _path(values: Values, low: float, high: float) -> str:
+    """Coordinates are whole numbers: a tenth of a pixel is not seen, and takes two characters."""
+    spread = high / 2 - low / 2  # halved, since the whole may be no finite number
+    step = (WIDTH - 2 * MARGIN) / max(len(values) - 1, 1)
+    found, drawing = [], False
+    for n, value in enumerate(values):
+        if value is None:
+            drawing = False
+            continue
+        x = round(MARGIN + n * step) if len(values) > 1 else WIDTH // 2
+        share = 0.5 if spread == 0 else (value / 2 - low / 2) / spread
+        y = round(HEIGHT - MARGIN - share * (HEIGHT - 2 * MARGIN))
+        alone = not drawing and (n + 1 == len(values) or values[n + 1] is None)
+        found.append(f"{'L' if drawing else 'M'}{x} {y}{'h0' if alone else ''}")
+        drawing = True
+    return "".join(found)

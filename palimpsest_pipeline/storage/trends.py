@@ -1,0 +1,65 @@
+"""How a figure went over the last cycles, oldest first: for plots. Reads only."""
+
+from datetime import datetime
+from typing import Final
+
+import psycopg
+
+LAST: Final = 30
+"""Cycles that are looked back on."""
+CYCLES: Final = f"""
+    with last as (
+        select cycle_id from core.cycles where partition_hour <= %s and scope in ('full', 'recorded') order by cycle_id desc limit {LAST}
+    )
+"""
+MATCH_RATE_SQL: Final = f"""
+    {CYCLES}
+    select m.overall_match_rate::float8
+    from last left join mart.match_rate_platform m on m.cycle_id = last.cycle_id and m.platform = 'all' and not m.include_started
+    order by last.cycle_id
+"""
+MAPPED_RATE_SQL: Final = f"""
+    {CYCLES}
+    select sum(m.n_mapped)::float8 / nullif(sum(m.n_markets_seen), 0)
+    from last left join mart.mapping_coverage m using (cycle_id)
+    group by last.cycle_id order by last.cycle_id
+"""
+CHANGED_SQL: Final = f"""
+    {CYCLES}
+    select (select sum(c.n_changed) from core.captures c where c.cycle_id = last.cycle_id and not c.keyframe)
+    from last order by last.cycle_id
+"""
+SCRAPED_SQL: Final = f"""
+    with last as (
+        select b.cycle_id from ops.scrape_batches b
+        where b.cycle_id <= %s and b.scope = (select scope from ops.scrape_batches where cycle_id = %s)
+        order by b.cycle_id desc limit {LAST}
+    )
+    select sum(r.fetched), max(r.capture_s), max(r.floor_s)
+    from last left join ops.scrape_runs r using (cycle_id)
+    group by last.cycle_id order by last.cycle_id
+"""
+
+Series = list[float | None]
+"""A value a cycle; None where the cycle has none."""
+
+
+def match_rates(conn: psycopg.Connection, hour: datetime) -> Series:
+    """Share of all upcoming fixtures that home and a competitor list, in full cycles up to those of `hour`."""
+    return [value for (value,) in conn.execute(MATCH_RATE_SQL, [hour])]
+
+
+def mapped_rates(conn: psycopg.Connection, hour: datetime) -> Series:
+    """Share of the markets seen on all platforms that the vocabulary knows, in full cycles up to those of `hour`."""
+    return [value for (value,) in conn.execute(MAPPED_RATE_SQL, [hour])]
+
+
+def markets_changed(conn: psycopg.Connection, hour: datetime) -> Series:
+    """Markets that changed since the answer before, in full cycles up to those of `hour`; first answers of a day do not count."""
+    return [value for (value,) in conn.execute(CHANGED_SQL, [hour])]
+
+
+def scraped(conn: psycopg.Connection, cycle_id: int) -> tuple[Series, Series, Series]:
+    """Listings fetched, seconds that the capture took, and the least that the budgets allow, in cycles of the same scope up to this one."""
+    rows = conn.execute(SCRAPED_SQL, [cycle_id, cycle_id]).fetchall()
+    return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
