@@ -21,7 +21,7 @@ from ..settings import Settings, SettingsError
 from ..storage.archive import Archive
 from ..storage.database import Database
 from ..storage.embedded import EmbeddedPostgres
-from ..wire import HostConfig, PlatformClient
+from ..wire import HostConfig
 
 DATABASES = ("palimpsest", "dagster")
 """Ours, and Dagster's storage."""
@@ -100,8 +100,10 @@ class Pipeline:
     @asynccontextmanager
     async def engine(self, sink: AnswerSink, watch: Watch | None = None) -> AsyncIterator[Engine]:
         """A running engine with a client and a budget for each platform's host; every answer goes to `sink`."""
+        from ..wire.client import PlatformClient  # noqa: PLC0415 - only who asks loads an HTTP library
+
         async with AsyncExitStack() as stack:
-            clients = {p: await stack.enter_async_context(PlatformClient(self._host(p), self.clock)) for p in self.platforms}
+            clients = {p: await stack.enter_async_context(PlatformClient(self.host(p), self.clock)) for p in self.platforms}
             asked = hosts(self.adapters, clients, self.budgets)
             yield await stack.enter_async_context(Engine(asked, sink, clock=self.clock, watch=watch, patience=self.settings.patience))
 
@@ -123,7 +125,8 @@ class Pipeline:
             breaker=BreakerRule(stall_s=s.stall_s, give_up_s=s.give_up_s),
         )
 
-    def _host(self, platform: Platform) -> HostConfig:
+    def host(self, platform: Platform) -> HostConfig:
+        """How a platform's host is reached."""
         s = self.settings.platform(platform)
         ours = {"user-agent": s.user_agent} if s.user_agent else {}
         return HostConfig(

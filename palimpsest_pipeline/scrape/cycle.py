@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..domain.cycles import Cycle, CycleResult, Target
 from ..domain.instants import Clock
 from ..domain.observations import Discovery
 from ..domain.words import Platform, Sport
 from ..platforms.base import PlatformAdapter
-from ..wire import PlatformClient
 from .budget import Budget
 from .capture import capture
 from .discovery import discover
@@ -17,6 +17,9 @@ from .guard import guarded_judge
 from .outcomes import discovery_result
 from .tally import Tally
 from .targets import targets
+
+if TYPE_CHECKING:
+    from ..wire.client import PlatformClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Scraped:
 
 
 def hosts(
-    adapters: Mapping[Platform, PlatformAdapter], clients: Mapping[Platform, PlatformClient], budgets: Mapping[Platform, Budget]
+    adapters: Mapping[Platform, PlatformAdapter], clients: "Mapping[Platform, PlatformClient]", budgets: Mapping[Platform, Budget]
 ) -> dict[Platform, Host]:
     """What an engine needs of each platform that has a client."""
     return {platform: Host(client, guarded_judge(adapters[platform]), budgets[platform]) for platform, client in clients.items()}

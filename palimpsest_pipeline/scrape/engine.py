@@ -10,14 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from ..domain.cycles import EventOutcome
 from ..domain.exchange import Answer, Request
 from ..domain.instants import Clock
 from ..domain.words import FailureClass, Platform
-from ..wire import PlatformClient
-from ..wire.client import Judge
 from ..wire.failures import retry_after_s
 from ..wire.rules import RULES, Bears
 from .budget import PATIENCE, Budget
@@ -25,6 +23,9 @@ from .guard import words
 from .outcomes import cancelled, not_asked, outcome_of
 from .scheduler import Ask, Job, Over, Rank, Scheduler, Start
 from .sinks import AnswerSink, HostView, Watch, Watches
+
+if TYPE_CHECKING:
+    from ..wire.client import Judge, PlatformClient
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,8 @@ _AGAINST_HOST: Final = (Bears.ERROR, Bears.BLOCK, Bears.PAUSE)
 class Host:
     """One platform's host: who asks it, what its answers mean, how much may be asked."""
 
-    client: PlatformClient
-    judge: Judge
+    client: "PlatformClient"
+    judge: "Judge"
     budget: Budget
 
 

@@ -16,7 +16,7 @@ import httpx
 from ..domain.exchange import Answer, Request
 from ..domain.instants import Clock
 from ..domain.words import FailureClass, Platform
-from . import failures
+from . import errors, failures
 from .body import BodyError, read_body
 from .config import HostConfig
 from .transport import Transport
@@ -88,8 +88,8 @@ class PlatformClient:
             unread = FailureClass.TRANSIENT, f"no whole answer within {self.config.total_timeout_s:g} s"
         except BodyError as error:
             unread = error.failure, str(error)
-        except failures.REQUEST_ERRORS as error:
-            unread = failures.of_error(error)
+        except errors.REQUEST_ERRORS as error:
+            unread = errors.of_error(error)
         received_at = self._clock.now()
         observed_at = received_at - timedelta(seconds=failures.age_s(headers.get("age")))
         answer = Answer(request, attempt, requested_at, received_at, observed_at, status, headers, body)

@@ -1,26 +1,15 @@
-"""Typed failures: what a status, a header, the start of a body or an exception of the HTTP library means. No I/O; what follows from a failure is in
-`rules`."""
+"""Typed failures: what a status, a header or the start of a body means. No I/O; what an exception means is in `errors`, what follows in `rules`."""
 
-import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
 
-import aiohttp
-import httpx
-
 from ..domain.words import FailureClass, PayloadKind
 
 Verdict = tuple[FailureClass, str]
 """A failure and its detail, in words."""
-
-REQUEST_ERRORS: Final = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError)
-"""What sending a request may raise. aiohttp's own and the socket's are here because the transport lets some of them through."""
-
-_WORTH_ANOTHER_TRY: Final = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError, OSError)
-
 
 _OF_STATUS: Final[Mapping[int, FailureClass]] = {
     403: FailureClass.BLOCKED,
@@ -100,25 +89,6 @@ def is_html(body: bytes) -> bool:
 def excerpt(body: bytes) -> str:
     """The beginning of a body for an error message, on one line. A NUL is shown as what cannot be decoded: no table of texts takes it."""
     return " ".join(body[: _EXCERPT * 2].decode("utf-8", "replace").replace("\0", "\ufffd").split())[:_EXCERPT]
-
-
-def of_error(error: BaseException) -> Verdict:
-    """Failure that an exception of the HTTP library stands for. One that is not foreseen is permanent and names its class."""
-    named = f"{type(error).__name__}: {error}".rstrip(": ")
-    if _is_bad_certificate(error):
-        return FailureClass.PERMANENT, f"certificate refused: {error}"
-    if isinstance(error, _WORTH_ANOTHER_TRY):
-        return FailureClass.TRANSIENT, named
-    return FailureClass.PERMANENT, named
-
-
-def _is_bad_certificate(error: BaseException) -> bool:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError):
-            return True
-        seen = seen.__cause__
-    return False
 
 
 def retry_after_s(headers: Mapping[str, str], received_at: datetime) -> float | None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from . import failures
+from . import errors, failures
 from .body import BodyError, read_body
 from .transport import Transport
 
@@ -30,8 +30,8 @@ def post_json(url: str, payload: Mapping[str, Any], *, timeout_s: float) -> None
         raise PostFailed(f"{_host(url)}: no whole answer within {timeout_s:g} s") from None
     except httpx.InvalidURL:
         raise PostFailed(f"{_host(url)}: the address cannot be asked") from None
-    except failures.REQUEST_ERRORS as error:
-        raise PostFailed(f"{_host(url)}: {_without(url, failures.of_error(error)[1])}") from None
+    except errors.REQUEST_ERRORS as error:
+        raise PostFailed(f"{_host(url)}: {_without(url, errors.of_error(error)[1])}") from None
 
 
 async def _post(url: str, body: bytes, timeout_s: float) -> None:
@@ -54,7 +54,7 @@ async def _said(response: httpx.Response) -> str:
         return ": redirects are not followed, give the address that it is now at"
     try:
         said = failures.excerpt(await read_body(response, MAX_ANSWER_BYTES))
-    except (BodyError, *failures.REQUEST_ERRORS):
+    except (BodyError, *errors.REQUEST_ERRORS):
         said = ""
     return f": {said}" if said else ""
 

@@ -20,7 +20,8 @@ from palimpsest_pipeline.landing import CycleWriter, Landing
 from palimpsest_pipeline.platforms.registry import adapters
 from palimpsest_pipeline.scrape import Engine, Host, Tally, capture, discover, hosts, targets
 from palimpsest_pipeline.scrape.budget import Budget
-from palimpsest_pipeline.wire import HostConfig, PlatformClient
+from palimpsest_pipeline.wire import HostConfig
+from palimpsest_pipeline.wire.client import PlatformClient
 
 from ._child import Meter, Task, Usage, peak_rss_mb, tell, the_task
 

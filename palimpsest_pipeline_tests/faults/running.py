@@ -17,7 +17,8 @@ from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.scrape import Engine, Scraped, hosts, run_cycle
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.simulator.requestlog import Asked
-from palimpsest_pipeline.wire import HostConfig, PlatformClient
+from palimpsest_pipeline.wire import HostConfig
+from palimpsest_pipeline.wire.client import PlatformClient
 
 from .expected import ELSEWHERE, FaultRun, Line, Listing
 

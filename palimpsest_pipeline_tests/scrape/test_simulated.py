@@ -14,7 +14,8 @@ from palimpsest_pipeline.platforms.registry import adapters
 from palimpsest_pipeline.scrape import Engine, Scraped, hosts, run_cycle
 from palimpsest_pipeline.scrape.budget import Budget
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.wire import HostConfig, PlatformClient
+from palimpsest_pipeline.wire import HostConfig
+from palimpsest_pipeline.wire.client import PlatformClient
 
 from .world import QUICK, Kept, cycle
 

@@ -15,7 +15,8 @@ from palimpsest_pipeline.platforms.base import Crawl
 from palimpsest_pipeline.scrape import Engine, hosts
 from palimpsest_pipeline.scrape.budget import BreakerRule, Budget
 from palimpsest_pipeline.scrape.sinks import AnswerSink, Watch
-from palimpsest_pipeline.wire import HostConfig, PlatformClient
+from palimpsest_pipeline.wire import HostConfig
+from palimpsest_pipeline.wire.client import PlatformClient
 
 from ..fixtures.loopback import Loopback, Responder, answering
 

@@ -10,7 +10,8 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.platforms.registry import adapters
-from palimpsest_pipeline.wire import HostConfig, PlatformClient
+from palimpsest_pipeline.wire import HostConfig
+from palimpsest_pipeline.wire.client import PlatformClient
 
 from ..fixtures.loopback import Loopback, Responder, answering
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from palimpsest_pipeline.wire import PostFailed, post_json
+from palimpsest_pipeline.wire.post import PostFailed, post_json
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering, cut_off, hang_up, silence
 
 PATH = "/services/T1/hunter2"

@@ -9,7 +9,6 @@ import logging
 from typing import Final, Protocol
 
 from ...settings import Settings
-from ...wire import PostFailed, post_json
 from .message import Message
 
 TIMEOUT_S: Final = 5.0
@@ -53,6 +52,8 @@ class Webhook:
         self._url = url
 
     def send(self, message: Message) -> None:
+        from ...wire.post import PostFailed, post_json  # noqa: PLC0415 - only who posts loads an HTTP library
+
         try:
             post_json(self._url, {"text": message.text, **message.fields}, timeout_s=TIMEOUT_S)
         except PostFailed as failed:
