@@ -37,9 +37,8 @@ def slots(
         out.print_json(json.dumps({**told, "lost": stretches.to_dicts()}, default=datetime.isoformat))
         return
     span = f"from {found.begin:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC"
-    if not found.found.height:
-        known = "no fixture was due" if found.in_use else "the kickoff cadence was not on, or no fixture was due"
-        out.print(f"{known} {span}", highlight=False)
+    if not found.in_use:
+        out.print(f"the kickoff cadence was not in use {span}: switch the sensor kickoff on in Dagster's UI", highlight=False, soft_wrap=True)
     elif stretches.is_empty():
         out.print(f"all {found.found.height} slots {span} were kept", highlight=False)
     else:

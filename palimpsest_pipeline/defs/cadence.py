@@ -36,13 +36,17 @@ def _cron(minutes: int) -> str:
 )
 def full_cycle_schedule(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.RunRequest | dg.SkipReason:
     """One run per tick, in the partition of the tick's hour."""
-    if at_it := _unfinished(context.instance, full_cycle.name):
+    return full_cycle_of(pipeline, context.instance, context.scheduled_execution_time)
+
+
+def full_cycle_of(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime) -> dg.RunRequest | dg.SkipReason:
+    """What the tick `at` asks for."""
+    if at_it := _unfinished(instance, full_cycle.name):
         return dg.SkipReason(at_it)
     with pipeline.connect() as conn:
         batch = ledger.overlapping(conn, Scope.FULL, (), pipeline.settings.silent_after_s)
     if batch is not None:
         return dg.SkipReason(f"cycle {batch.cycle.cycle_id} is at it since {batch.cycle.started_at:%Y-%m-%d %H:%M:%S} UTC")
-    at = context.scheduled_execution_time
     return dg.RunRequest(run_key=at.isoformat(), partition_key=hour_key(at), tags={TRIGGER_TAG: Trigger.SCHEDULED})
 
 

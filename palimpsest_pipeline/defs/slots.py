@@ -107,7 +107,7 @@ class Moment:
 class Kept:
     """How the slots from `begin` until before `end` were kept. `found`: each slot of each fixture (metrics.slots.SLOTS).
 
-    `in_use`: some cycle of the cadence was begun in this time. Slots before the first one ever are not expected.
+    `in_use`: some cycle of the cadence was begun in this time; where none was, no slot is expected, nor before the first one ever.
     """
 
     begin: datetime
@@ -145,6 +145,6 @@ def kept(pipeline: Pipeline, begin: datetime, end: datetime) -> Kept:
         end = max(begin, min(end, pipeline.clock.now().replace(second=0, microsecond=0)))
         known = stored.known_kickoffs(conn, begin, end, cadence.reach)
         asked = stored.asked(conn, begin, end)
-    if first is None:
+    if first is None or asked.is_empty():
         return Kept(begin, end, in_use=False, found=pl.DataFrame(schema=judged.SLOTS))
-    return Kept(begin, end, in_use=not asked.is_empty(), found=judged.slots(known, asked, cadence.tiers, begin, end))
+    return Kept(begin, end, in_use=True, found=judged.slots(known, asked, cadence.tiers, begin, end))

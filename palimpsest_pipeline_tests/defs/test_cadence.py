@@ -1,0 +1,289 @@
+"""When cycles run: the schedule of full cycles and the sensor of those before kickoff, tick by tick; and what they lost."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner
+
+from palimpsest_pipeline.cli import app
+from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.cadence import full_cycle_of, full_cycle_schedule, kickoff_sensor
+from palimpsest_pipeline.defs.landing.checks import slots_were_kept
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
+from palimpsest_pipeline.domain.words import Platform, Scope, Trigger
+from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline.storage.database import Database, DatabaseUnreachable
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+
+NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+class At:
+    """A clock that stands where it is put."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+
+def m(minutes: float) -> datetime:
+    return NOON + MINUTE * minutes
+
+
+@pytest.fixture(scope="module")
+def made(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    with pipelines(postgres, tmp_path_factory.mktemp("cadence")) as make:
+        yield make()
+
+
+@pytest.fixture
+def pipeline(made: Pipeline) -> Iterator[Pipeline]:
+    """At noon, with nothing in its database that these tests put there."""
+    with made.connect() as conn:
+        conn.execute("truncate ops.scrape_batches, ops.known_kickoffs, core.fixtures, core.event_listings cascade")
+    at_noon = replace(made)
+    at_noon.__dict__["clock"] = At(NOON)
+    return at_noon
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as found:
+        yield found
+
+
+def set_clock(pipeline: Pipeline, at: datetime) -> None:
+    pipeline.__dict__["clock"] = At(at)
+
+
+def put(pipeline: Pipeline, kickoffs: dict[int, datetime | None], known_from: datetime = NOON) -> None:
+    with pipeline.connect() as conn:
+        put_kickoffs(conn, known_from, kickoffs)
+
+
+def asked(pipeline: Pipeline, slot_at: datetime, *sr_ids: int) -> None:
+    """A cycle of the cadence for these fixtures at that minute."""
+    cycle = Cycle(cycle_id_at(slot_at), Trigger.SENSOR, Scope.KICKOFF, Platform.BETPAWA, hour_of(slot_at), slot_at, "run", sr_ids, slot_at)
+    with pipeline.connect() as conn:
+        ledger.open_batch(conn, cycle)
+
+
+def tick(pipeline: Pipeline, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
+    with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"pipeline": pipeline}) as context:
+        found = kickoff_sensor(context)
+    assert isinstance(found, dg.SensorResult | dg.SkipReason)
+    return found
+
+
+def request_of(found: dg.SensorResult | dg.SkipReason) -> dg.RunRequest:
+    assert isinstance(found, dg.SensorResult), found
+    (request,) = found.run_requests or []
+    return request
+
+
+def skipped(found: dg.SensorResult | dg.SkipReason) -> str:
+    assert isinstance(found, dg.SkipReason), found
+    return str(found.skip_message)
+
+
+def unfinished(instance: dg.DagsterInstance, job: str, **tags: str) -> dg.DagsterRun:
+    return instance.create_run_for_job(defs.resolve_job_def(job), status=dg.DagsterRunStatus.STARTED, tags=tags)
+
+
+def test_the_schedule_asks_for_the_hour_of_its_tick_and_is_off_until_switched_on(pipeline: Pipeline, instance: dg.DagsterInstance):
+    request = full_cycle_of(pipeline, instance, m(30))
+    assert isinstance(request, dg.RunRequest)
+    assert (request.run_key, request.partition_key) == (m(30).isoformat(), "2026-06-26-12:00")
+    assert request.tags["palimpsest/trigger"] == "scheduled"
+    assert full_cycle_schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert full_cycle_schedule.cron_schedule == "*/30 * * * *"
+
+
+def test_a_full_cycle_is_skipped_while_a_run_of_its_job_is_unfinished(pipeline: Pipeline, instance: dg.DagsterInstance):
+    run = unfinished(instance, "full_cycle")
+    found = full_cycle_of(pipeline, instance, m(30))
+    assert isinstance(found, dg.SkipReason)
+    assert f"run {run.run_id} is at it since 20" in str(found.skip_message)
+    instance.report_run_failed(run, "over")
+    assert isinstance(full_cycle_of(pipeline, instance, m(60)), dg.RunRequest)
+
+
+@pytest.mark.parametrize(("scope", "is_skipped"), [(Scope.FULL, True), (Scope.KICKOFF, False), (Scope.EVENTS, False)])
+def test_a_full_cycle_is_skipped_while_one_from_a_terminal_is_alive(scope: Scope, is_skipped: bool, pipeline: Pipeline, instance: dg.DagsterInstance):
+    cycle = Cycle(cycle_id_at(m(3)), Trigger.MANUAL, scope, Platform.BETPAWA, NOON, m(3), "run")
+    with pipeline.connect() as conn:
+        ledger.open_batch(conn, cycle)
+    found = full_cycle_of(pipeline, instance, m(30))
+    assert isinstance(found, dg.SkipReason) is is_skipped
+    if is_skipped:
+        assert str(found.skip_message) == f"cycle {cycle.cycle_id} is at it since 2026-06-26 12:03:00 UTC"
+        with pipeline.connect() as conn:
+            conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 hour'")
+        assert isinstance(full_cycle_of(pipeline, instance, m(30)), dg.RunRequest), "who is dead does not keep it"
+
+
+def test_a_slot_with_a_fixture_due_is_asked_for_once(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(45)})
+    set_clock(pipeline, m(0.4))
+    first = tick(pipeline, instance)
+    request = request_of(first)
+    assert request.run_key == "kickoff 2026-06-26T12:00:00+00:00 within 120 min"
+    assert request.partition_key == "2026-06-26-12:00"
+    assert request.run_config == {"ops": {"landing__odds_payloads": {"config": {"slot_at": "2026-06-26T12:00:00+00:00"}}}}
+    assert request.tags == {"palimpsest/trigger": "sensor", "palimpsest/slot": "2026-06-26T12:00:00+00:00"}
+    assert first.cursor is not None
+    assert json.loads(first.cursor) == {"version": 1, "slot_at": "2026-06-26T12:00:00+00:00"}
+    set_clock(pipeline, m(4.9))
+    assert "is asked for" in skipped(tick(pipeline, instance, first.cursor))
+    set_clock(pipeline, m(5))
+    assert request_of(tick(pipeline, instance, first.cursor)).run_key == "kickoff 2026-06-26T12:05:00+00:00 within 120 min"
+
+
+def test_the_request_fits_the_job_which_goes_before_other_runs(pipeline: Pipeline):
+    put(pipeline, {1: m(45)})
+    with dg.DagsterInstance.ephemeral() as instance:
+        request = request_of(tick(pipeline, instance))
+    job = defs.resolve_job_def("kickoff_window")
+    dg.validate_run_config(job, request.run_config)
+    assert kickoff_sensor.job_name == job.name
+    assert kickoff_sensor.default_status is dg.DefaultSensorStatus.STOPPED
+    priority = {name: int(defs.resolve_job_def(name).tags["dagster/priority"]) for name in ("kickoff_window", "full_cycle", "fixture_life")}
+    assert priority["kickoff_window"] > priority["full_cycle"] > priority["fixture_life"]
+
+
+def test_when_nothing_is_due_the_next_kickoff_is_named(pipeline: Pipeline, instance: dg.DagsterInstance):
+    assert skipped(tick(pipeline, instance)) == "no fixture is due in the slot of 12:00 UTC: no upcoming fixture is known"
+    put(pipeline, {1: m(300), 2: m(400)})
+    assert skipped(tick(pipeline, instance)).endswith("the next fixture kicks off at 2026-06-26 17:00 UTC")
+
+
+def test_minutes_that_are_over_are_not_asked_for(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(45)})  # due at 12:00 and not before 12:05 again
+    set_clock(pipeline, m(1))
+    assert skipped(tick(pipeline, instance)).endswith("the next fixture kicks off at 2026-06-26 12:45 UTC")
+    put(pipeline, {2: m(20)})
+    assert request_of(tick(pipeline, instance)).run_key.startswith("kickoff 2026-06-26T12:00:00")
+
+
+def test_a_slot_waits_while_a_run_of_the_one_before_is_unfinished_and_a_failed_one_keeps_nobody(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    run = unfinished(instance, "kickoff_window", **{"palimpsest/slot": m(-5).isoformat()})
+    cursor = json.dumps({"version": 1, "slot_at": m(-5).isoformat()})
+    reason = skipped(tick(pipeline, instance, cursor))
+    assert f"run {run.run_id} of the slot 2026-06-26T11:55:00+00:00 is at it since 20" in reason
+    instance.report_run_failed(run, "over")
+    set_clock(pipeline, m(3))
+    assert request_of(tick(pipeline, instance, cursor)).run_key.startswith("kickoff 2026-06-26T12:00:00")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "garbage",
+        "[]",
+        "{}",
+        "12",
+        '{"version": 2, "slot_at": "2026-06-26T12:00:00+00:00"}',
+        '{"version": 1, "slot_at": "2026-06-26T12:00:00"}',
+        '{"version": 1, "slot_at": 7}',
+        '{"version": 1, "slot_at": "2030-01-01T00:00:00+00:00"}',
+    ],
+)
+def test_a_cursor_that_is_none_is_begun_anew_with_the_same_run_key(cursor: str, pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    again, fresh = tick(pipeline, instance, cursor), tick(pipeline, instance)
+    assert request_of(again).run_key == request_of(fresh).run_key
+    assert again.cursor == fresh.cursor
+
+
+def test_slots_that_nobody_asked_for_are_warned_of_with_the_next_one(
+    pipeline: Pipeline, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+):
+    put(pipeline, {1: m(20), 2: m(-22), 3: m(3000)}, known_from=m(-300))
+    cursor = json.dumps({"version": 1, "slot_at": m(-40).isoformat()})
+    with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"pipeline": pipeline}) as context:
+        context.log.addHandler(caplog.handler)
+        request_of(kickoff_sensor(context))
+    # Fixture 2 until it kicked off at 11:38, and fixture 1 in every slot.
+    assert "7 slots in which fixtures were due were never asked for, from 2026-06-26 11:25 to 2026-06-26 11:55 UTC" in caplog.text
+
+
+def test_an_outage_of_the_database_fails_the_tick(instance: dg.DagsterInstance, pipeline: Pipeline):
+    gone = replace(pipeline)
+    gone.__dict__.update(clock=At(NOON), database=Database("postgresql://nobody@127.0.0.1:1/nothing"))
+    with pytest.raises(DatabaseUnreachable):
+        tick(gone, instance)
+
+
+def test_a_tick_with_five_thousand_fixtures_in_reach_is_one_query_and_one_request(
+    pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    put(pipeline, {sr_id: m(1 + sr_id % 119) for sr_id in range(1, 5001)})
+    statements: list[object] = []
+
+    def counted(database: Database, **options: bool) -> object:
+        conn = connect(database, **options)
+        execute = conn.execute
+        monkeypatch.setattr(conn, "execute", lambda *given, **also: (statements.append(given[0]), execute(*given, **also))[1], raising=False)
+        return conn
+
+    connect = Database.connect
+    monkeypatch.setattr(Database, "connect", counted)
+    cursor = json.dumps({"version": 1, "slot_at": m(-60).isoformat()})
+    request_of(tick(pipeline, instance, cursor))
+    assert len(statements) == 1
+
+
+def check(pipeline: Pipeline, hour: datetime = NOON) -> tuple[bool, str, dict[str, object]]:
+    told = slots_were_kept(pipeline, hour, hour)
+    assert told.severity is dg.AssetCheckSeverity.WARN
+    return told.passed, told.description or "", {name: value.value for name, value in told.metadata.items()}
+
+
+def test_the_check_names_what_was_lost_and_passes_when_the_cadence_is_not_in_use(pipeline: Pipeline):
+    put(pipeline, {1: m(20), 2: m(60)}, known_from=m(-600))
+    set_clock(pipeline, m(10))
+    assert check(pipeline) == (True, "", {"in_use": False, "slots_due": 0, "slots_lost": 0, "fixtures_with_lost_slots": 0})
+    asked(pipeline, m(-20), 1, 2)
+    for minute in [-15, *range(-10, 5)]:
+        asked(pipeline, m(minute), 1, *([2] if minute % 5 == 0 else []))
+    passed, said, figures = check(pipeline)
+    assert not passed
+    assert said.startswith("6 slots of 2 fixtures were not asked for")
+    assert "from 2026-06-26 12:05 to 2026-06-26 12:09 UTC" in said
+    assert "`palimpsest slots`" in said
+    assert figures == {"in_use": True, "slots_due": 22 + 6, "slots_lost": 6, "fixtures_with_lost_slots": 2}
+    set_clock(pipeline, m(5.9))
+    assert check(pipeline)[0], "the minute that runs can still be asked"
+    assert check(pipeline, m(180))[2]["in_use"] is False
+
+
+def test_the_command_lists_what_was_lost_by_fixture_and_stretch(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    begin = now - timedelta(minutes=20)
+    put(pipeline, {1: now + timedelta(minutes=3)}, known_from=begin - timedelta(hours=1))
+    for minute in (0, 1, 2, 5, 6):
+        asked(pipeline, begin + MINUTE * minute, 1)
+    for name, value in pipeline.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    ran = CliRunner().invoke(app, ["slots", "--hours", "1", "--json"])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.stdout)
+    assert found["in_use"] is True
+    assert [(row["sr_id"], row["first_slot_at"], row["n_slots"]) for row in found["lost"][:1]] == [(1, (begin + MINUTE * 3).isoformat(), 2)]
+    assert found["lost"][1]["first_slot_at"] == (begin + MINUTE * 7).isoformat()
+    told = CliRunner().invoke(app, ["slots"])
+    assert told.exit_code == 0
+    assert "were lost" in told.stdout
+    assert "slots of 1 fixtures were not asked for" in told.stdout
