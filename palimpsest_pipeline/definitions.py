@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from palimpsest_pipeline.defs import cadence, jobs
+from palimpsest_pipeline.defs import automation, cadence, jobs
 from palimpsest_pipeline.defs.core import assets as core
 from palimpsest_pipeline.defs.core import checks as core_checks
 from palimpsest_pipeline.defs.landing import assets as landing
@@ -12,6 +12,8 @@ from palimpsest_pipeline.defs.mart import checks as mart_checks
 from palimpsest_pipeline.defs.mart import life_assets, life_checks, life_jobs
 from palimpsest_pipeline.defs.metadata import OWNER
 from palimpsest_pipeline.defs.monitoring import alerts, dead
+from palimpsest_pipeline.defs.monitoring import checks as monitoring_checks
+from palimpsest_pipeline.defs.monitoring import jobs as monitoring_jobs
 from palimpsest_pipeline.defs.resources import PipelineResource
 from palimpsest_pipeline.defs.upkeep import assets as upkeep
 from palimpsest_pipeline.defs.upkeep import checks as upkeep_checks
@@ -28,10 +30,16 @@ defs = dg.Definitions(
         for a in dg.load_assets_from_modules([landing, core, mart, life_assets, upkeep])
         if isinstance(a, dg.AssetsDefinition)
     ],
-    asset_checks=dg.load_asset_checks_from_modules([landing_checks, core_checks, mart_checks, life_checks, upkeep_checks]),
-    jobs=[jobs.full_cycle, jobs.refresh, jobs.kickoff_window, jobs.replay, life_jobs.fixture_life_job, upkeep_jobs.export, upkeep_jobs.upkeep],
-    schedules=[cadence.full_cycle_schedule, life_jobs.fixture_life_schedule, upkeep_jobs.nightly_export, upkeep_jobs.nightly_upkeep],
-    sensors=[cadence.kickoff_sensor, dead.dead_runs, alerts.alerts],
+    asset_checks=dg.load_asset_checks_from_modules([landing_checks, core_checks, mart_checks, life_checks, upkeep_checks, monitoring_checks]),
+    jobs=[
+        *(jobs.full_cycle, jobs.refresh, jobs.kickoff_window, jobs.replay, life_jobs.fixture_life_job),
+        *(upkeep_jobs.export, upkeep_jobs.upkeep, monitoring_jobs.health),
+    ],
+    schedules=[
+        *(cadence.full_cycle_schedule, life_jobs.fixture_life_schedule),
+        *(upkeep_jobs.nightly_export, upkeep_jobs.nightly_upkeep, monitoring_jobs.health_schedule),
+    ],
+    sensors=[cadence.kickoff_sensor, dead.dead_runs, alerts.alerts, automation.late_marts],
     resources={"pipeline": PipelineResource()},
     # A step in a process of its own costs seconds: a cycle has few steps, and they run one after the other anyway.
     executor=dg.in_process_executor,

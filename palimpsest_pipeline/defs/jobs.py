@@ -6,17 +6,18 @@ from . import priorities
 from .landing.checks import every_platform_answered
 from .mart.life import TABLES
 from .mart.life_checks import no_kickoff_date_is_dirty_for_long
+from .monitoring.jobs import OF_NOW
 
 EVERY_PLATFORM_ANSWERED = dg.AssetSelection.checks(every_platform_answered)
 LIFE = dg.AssetSelection.assets(*(table.split(".") for table in TABLES))
 """What is derived by kickoff dates, in a job of its own."""
 NO_DATE_IS_FORGOTTEN = dg.AssetSelection.checks(no_kickoff_date_is_dirty_for_long)
-DERIVED = dg.AssetSelection.groups("core", "mart") - LIFE
+DERIVED = dg.AssetSelection.groups("core", "mart") - LIFE - OF_NOW
 """What is derived cycle by cycle, by hours."""
 
 full_cycle = dg.define_asset_job(
     "full_cycle",
-    selection=dg.AssetSelection.groups("landing") | DERIVED | NO_DATE_IS_FORGOTTEN,
+    selection=(dg.AssetSelection.groups("landing") - OF_NOW) | DERIVED | NO_DATE_IS_FORGOTTEN,
     tags={**priorities.SCRAPING, **priorities.ONCE},
     description="Discover and capture everything now, then derive core and mart of the hour.",
 )

@@ -244,3 +244,13 @@ class PlayerStatus(StrEnum):
     AMBIGUOUS = "ambiguous"
     """Names fit, but more than one player: left open."""
     NONE = "none"
+
+
+class Family(StrEnum):
+    """What is kept up to date together, and judged by how old the newest of it is."""
+
+    DISCOVERY = "discovery"
+    ODDS = "odds"
+    COVERAGE = "coverage"
+    FIXTURE_LIFE = "fixture_life"
+    EXPORT = "export"

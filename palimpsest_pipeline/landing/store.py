@@ -176,6 +176,10 @@ class Landing:
         found = [self._manifest_in(cycle) for folder in folders for cycle in self._cycles_in(folder)]
         return sorted((manifest for manifest in found if manifest is not None), key=lambda manifest: manifest.cycle_id)
 
+    def hours(self) -> list[datetime]:
+        """Hours that have a place in the landing, in order. Whether a closed cycle is in them is not looked at: nothing is read."""
+        return sorted(at for at, _ in self._hour_folders())
+
     def manifest(self, cycle_id: int) -> Manifest:
         """Manifest of one cycle. Raises LandingError when the landing has no closed cycle of this id."""
         for folder in self._cycle_folders(cycle_id):

@@ -137,26 +137,48 @@ def no_listing_is_lost(universe: Universe, rates: pl.DataFrame) -> pl.DataFrame:
     return _violations("no listing is lost", wrong, _platform_row(both), pl.format("{} listings given, {} counted", "n_given", "n_listings"))
 
 
-def clocks_agree(universe: Universe) -> pl.DataFrame:
-    """Kickoffs of a platform's listings and home's on shared fixtures: the median difference is nought, else somebody's time zone is misread."""
-    primary = universe.listings.filter("is_primary")
-    home = primary.filter(pl.col("platform") == universe.home).select("fixture_sr_id", home_kickoff="kickoff_at")
-    shifts = (
-        primary.filter(pl.col("platform") != universe.home)
-        .join(home, on="fixture_sr_id")
-        .group_by("platform")
+def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
+    """Kickoffs of a platform's listings and home's on shared fixtures: the median difference is nought, else somebody's time zone is misread.
+
+    `shifts`: home_platform, platform, kickoff_at, home_kickoff; one row per platform and shared fixture.
+    """
+    far = (
+        shifts.group_by("platform", "home_platform")
         .agg((pl.col("kickoff_at") - pl.col("home_kickoff")).dt.total_seconds().median().alias("shift_s"), pl.len().alias("n"))
         .filter(pl.col("n") >= CLOCK_MIN_FIXTURES, pl.col("shift_s").abs() > CLOCK_TOLERANCE_S)
         .sort("platform")
     )
-    sentence = pl.format("kickoffs differ from {}'s by {} s in the median of {} shared fixtures", pl.lit(universe.home.value), "shift_s", "n")
-    return _violations("clocks agree", shifts, pl.col("platform"), sentence)
+    sentence = pl.format("kickoffs differ from {}'s by {} s in the median of {} shared fixtures", "home_platform", "shift_s", "n")
+    return _violations("clocks agree", far, pl.col("platform"), sentence)
+
+
+def match_rates_are_usual(rates: pl.DataFrame, earlier: pl.DataFrame, tolerance: float, min_earlier: int = 3) -> pl.DataFrame:
+    """Match rates of one cycle are no further from the median of earlier cycles than `tolerance`, up or down (platform, completeness, match_rate).
+
+    Only complete discoveries are compared: what an incomplete one does to a rate is said elsewhere. Fewer than `min_earlier` say nothing.
+    """
+    known = pl.col("completeness") == "complete", pl.col("match_rate").is_not_null()
+    medians = earlier.filter(*known).group_by("platform").agg(pl.col("match_rate").median().alias("usual"), pl.len().alias("n"))
+    far = (
+        rates.filter(*known)
+        .join(medians.filter(pl.col("n") >= min_earlier), on="platform")
+        .filter((pl.col("match_rate") - pl.col("usual")).abs() > tolerance)
+        .sort("platform")
+    )
+    sentence = pl.format("match rate {}, usually {} (median of {} cycles)", pl.col("match_rate").round(3), pl.col("usual").round(3), "n")
+    return _violations("match rates are usual", far, pl.col("platform"), sentence)
 
 
 def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFrame:
-    """run_quality: no stage failed, and none fetched less than `1 - max_drop` of the trailing median."""
+    """run_quality: no stage failed, none fetched less than `1 - max_drop` of the trailing median, nor a capture of what it asked for.
+
+    A capture that is complete has every listing answered, or said to be gone: then nothing is missing however few there are.
+    """
     failed = quality.filter(pl.col("completeness") == "failed")
     dropped = quality.filter(pl.col("completeness") != "failed", pl.col("drop_vs_median") > max_drop)
+    unanswered = quality.filter(pl.col("completeness") == "partial", pl.col("stage") == "capture", pl.col("drop_vs_median").is_null()).filter(
+        pl.col("fetched") < (1 - max_drop) * pl.col("declared")
+    )
     subject = pl.format("{} {}", "platform", "stage")
     return pl.concat(
         [
@@ -167,6 +189,7 @@ def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFr
                 subject,
                 pl.format("{} fetched, {} of the trailing median missing", "fetched", pl.col("drop_vs_median").round(3)),
             ),
+            _violations("no stage is empty", unanswered, subject, pl.format("{} fetched of {} asked for", "fetched", "declared")),
         ]
     )
 

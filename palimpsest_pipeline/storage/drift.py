@@ -4,18 +4,26 @@ Belongs here: the comparison and its wording. Does not: repairing anything.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
+import psycopg
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.dialects import postgresql
 
 from ..domain.words import MarketState
 from . import revisions
 from .database import Database
 from .tables import SCHEMAS, metadata
 
+COLUMNS_SQL: Final = """
+    select n.nspname || '.' || c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull
+    from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = any(%s) and c.relkind in ('r', 'p') and not c.relispartition and a.attnum > 0 and not a.attisdropped
+"""
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -34,6 +42,39 @@ def check(url: str) -> list[str]:
         found += [_sentence(difference) for difference in _flat(compare_metadata(context, metadata))]
         found += [*_checks(connection), *_enum(connection), *_partitioning(connection), *_views(connection)]
     return found
+
+
+def columns(conn: psycopg.Connection) -> dict[str, list[str]]:
+    """Per declared table, what is wrong with its columns, as sentences; empty where they are as declared. One look at the catalogue, and cheap.
+
+    A column of somebody else's is wrong too: a table is written by all its columns.
+    """
+    found: defaultdict[str, dict[str, tuple[str, bool]]] = defaultdict(dict)
+    for table, column, kind, not_null in conn.execute(COLUMNS_SQL, [list(SCHEMAS)]).fetchall():
+        found[table][column] = (kind, not_null)
+    return {table.fullname: _column_sentences(table, found.get(table.fullname)) for table in metadata.tables.values()}
+
+
+def _column_sentences(table: sa.Table, present: dict[str, tuple[str, bool]] | None) -> list[str]:
+    if present is None:
+        return [f"table {table.fullname}: missing in the database"]
+    declared = {column.name: (_type_name(column.type), not column.nullable) for column in table.columns}
+    said = []
+    for name in sorted(declared.keys() | present.keys()):
+        if name not in present:
+            said.append(f"column {table.fullname}.{name}: missing in the database")
+        elif name not in declared:
+            said.append(f"column {table.fullname}.{name}: in the database, not declared")
+        elif declared[name] != present[name]:
+            told = [kind + (" not null" if not_null else "") for kind, not_null in (present[name], declared[name])]
+            said.append(f"column {table.fullname}.{name}: {told[0]} in the database, declared {told[1]}")
+    return said
+
+
+def _type_name(kind: sa.types.TypeEngine[Any]) -> str:
+    """A type as Postgres's own format_type writes it."""
+    name = kind.compile(dialect=postgresql.dialect()).lower().replace("varchar", "character varying").replace(", ", ",")
+    return "double precision" if name == "float" else name
 
 
 def _flat(differences: Iterable[Any]) -> Iterable[tuple[Any, ...]]:

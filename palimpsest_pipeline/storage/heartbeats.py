@@ -65,6 +65,12 @@ def silent(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[st
     return [Silent(Executed(run_id, job, host, pid), at, finished) for run_id, job, host, pid, at, finished in rows]
 
 
+def known(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str]:
+    """Those of the runs that ever gave a sign of life."""
+    rows = conn.execute("select run_id from ops.run_heartbeats where run_id = any(%s::text[])", [list(run_ids)]).fetchall()
+    return {run_id for (run_id,) in rows}
+
+
 def delete_older(conn: psycopg.Connection, age: timedelta) -> int:
     """Delete the rows of runs without a sign of life for so long. Returns how many."""
     return conn.execute("delete from ops.run_heartbeats where heartbeat_at < clock_timestamp() - %s", [age]).rowcount

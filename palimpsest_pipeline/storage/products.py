@@ -6,7 +6,7 @@ Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not: knowing
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import psycopg
 from psycopg import sql
@@ -87,6 +87,12 @@ def unmark(conn: psycopg.Connection, schema: Schema, product: str, cycle_ids: Se
     """Make products due again."""
     query = sql.SQL("delete from {} where product = %s and cycle_id = any(%s)").format(sql.Identifier(schema, "cycle_products"))
     conn.execute(query, [product, list(cycle_ids)])
+
+
+def unmark_cycles(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
+    """Make every product of these cycles due again, in core and mart. Their rows stay until they are replaced."""
+    for schema in get_args(Schema):
+        conn.execute(sql.SQL("delete from {} where cycle_id = any(%s)").format(sql.Identifier(schema, "cycle_products")), [list(cycle_ids)])
 
 
 def unmark_carrying(conn: psycopg.Connection, product: str, cycle_id: int, carry_limit: timedelta) -> list[int]:

@@ -1,12 +1,15 @@
-"""What run quality is counted from, per cycle: sightings, captures, and how many answers earlier cycles fetched. Reads only."""
+"""What quality is judged from: sightings and captures of a cycle, and what earlier cycles came to. Reads only."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 import polars as pl
 import psycopg
 
-from .frames import read_frame
+from ..domain.words import Scope
+from .frames import INSTANT, read_frame
+from .ledger_readers import UNENDED
 
 TRAILING_CYCLES: Final = 20
 """How many earlier cycles the trailing median is taken over, per platform and stage."""
@@ -28,7 +31,7 @@ MEDIANS_SQL: Final = """
         join core.cycles e on e.scope = c.scope and e.cycle_id < c.cycle_id
         join ops.scrape_batches b on b.cycle_id = e.cycle_id and b.status in ('completed', 'partial')
         join mart.run_quality q on q.cycle_id = e.cycle_id and q.completeness = 'complete'
-        where c.cycle_id = %s
+        where c.cycle_id = %s and c.scope in ('full', 'recorded')
     )
     select platform, stage, percentile_cont(0.5) within group (order by fetched) as fetched_median
     from earlier where nth <= %s group by platform, stage
@@ -39,7 +42,7 @@ MEASURED_SQL: Final = """
     from core.cycles this
     join core.cycles late on late.scope = this.scope and late.cycle_id > this.cycle_id
     join mart.cycle_products p on p.cycle_id = late.cycle_id and p.product = 'run_quality'
-    where this.cycle_id = %(cycle_id)s and exists (
+    where this.cycle_id = %(cycle_id)s and this.scope in ('full', 'recorded') and exists (
         select from unnest(%(platforms)s::text[], %(stages)s::text[]) as part (platform, stage)
         where %(trailing)s > (
             select count(*)
@@ -51,6 +54,40 @@ MEASURED_SQL: Final = """
         )
     )
 """
+
+LAST_CYCLE_SQL: Final = f"""
+    select max(c.cycle_id) from core.cycles c
+    where c.partition_hour = %s and c.scope = any(%s) and c.cycle_id not in ({UNENDED})
+"""
+INCOMPLETE_SQL: Final = """
+    select platform, external_id, completeness, missing from core.discovery_manifest
+    where cycle_id = %s and completeness <> 'complete' order by platform, external_id
+"""
+INCOMPLETE: Final = {"platform": pl.String, "external_id": pl.String, "completeness": pl.String, "missing": pl.String}
+# Claims as they were made: what matching made of them since is not asked. One listing speaks for a platform, as if it were primary.
+SHIFTS_SQL: Final = """
+    with seen as (
+        select distinct on (k.platform, k.sr_id) k.platform, k.sr_id, k.kickoff_at
+        from core.listing_observations o join core.listing_claims k using (listing_id, claim_hash)
+        where o.cycle_id = %(cycle_id)s and k.sr_id is not null and k.kind = 'match'
+        order by k.platform, k.sr_id, o.listing_id
+    )
+    select c.home_platform, s.platform, s.sr_id, s.kickoff_at, h.kickoff_at as home_kickoff
+    from core.cycles c join seen h on h.platform = c.home_platform join seen s on s.sr_id = h.sr_id and s.platform <> h.platform
+    where c.cycle_id = %(cycle_id)s
+"""
+SHIFTS: Final = {"home_platform": pl.String, "platform": pl.String, "sr_id": pl.Int64, "kickoff_at": INSTANT, "home_kickoff": INSTANT}
+RATES_SQL: Final = f"""
+    select r.cycle_id, r.platform, r.completeness, case when r.platform = 'all' then r.overall_match_rate else r.fixture_match_rate end as match_rate
+    from mart.match_rate_platform r
+    where not r.include_started and r.cycle_id in (
+        select c.cycle_id from core.cycles c
+        where c.scope = 'full' and c.cycle_id <= %s and c.cycle_id not in ({UNENDED})
+            and exists (select from mart.match_rate_platform x where x.cycle_id = c.cycle_id)
+        order by c.cycle_id desc limit %s
+    )
+"""
+RATES: Final = {"cycle_id": pl.Int64, "platform": pl.String, "completeness": pl.String, "match_rate": pl.Float64}
 
 
 def discovered(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
@@ -66,7 +103,8 @@ def captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
 
 def fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Per platform and stage, the median of `fetched` over earlier cycles of the same scope: of those that came to their own end and were complete
-    in this stage, so that a bad hour does not become the measure. Imported cycles, which the ledger does not hold, are no measure."""
+    in this stage, so that a bad hour does not become the measure. Imported cycles, which the ledger does not hold, are no measure. A cycle that
+    asked for given fixtures has none: it asks for others, and another number of them, each time."""
     return read_frame(conn, MEDIANS_SQL, [cycle_id, TRAILING_CYCLES], {"platform": pl.String, "stage": pl.String, "fetched_median": pl.Float64})
 
 
@@ -74,3 +112,28 @@ def measured_by(conn: psycopg.Connection, cycle_id: int, parts: Sequence[tuple[s
     """Later cycles whose quality is derived and whose median of one of the `parts` (platform, stage) takes this cycle's count in, or would."""
     params = {"cycle_id": cycle_id, "platforms": [p for p, _ in parts], "stages": [s for _, s in parts], "trailing": TRAILING_CYCLES}
     return [late for (late,) in conn.execute(MEASURED_SQL, params).fetchall()]
+
+
+def last_full(conn: psycopg.Connection, hour: datetime, scopes: Sequence[Scope] = (Scope.FULL,)) -> int | None:
+    """The hour's last full cycle (or last of these scopes) that core has read and that came to its own end."""
+    row = conn.execute(LAST_CYCLE_SQL, [hour, [str(scope) for scope in scopes]]).fetchone()
+    return row[0] if row else None
+
+
+def incomplete_discovery(conn: psycopg.Connection, hour: datetime) -> pl.DataFrame:
+    """Rows of core.discovery_manifest that are not complete in the hour's last full cycle (`INCOMPLETE`); external_id '*' is a platform's tree."""
+    return read_frame(conn, INCOMPLETE_SQL, [last_full(conn, hour)], INCOMPLETE)
+
+
+def kickoff_shifts(conn: psycopg.Connection, hour: datetime) -> pl.DataFrame:
+    """Kickoffs that a competitor and home claimed of the same SportRadar id in the hour's last full cycle, live or recorded (`SHIFTS`), a row each
+    pair."""
+    return read_frame(conn, SHIFTS_SQL, {"cycle_id": last_full(conn, hour, (Scope.FULL, Scope.RECORDED))}, SHIFTS)
+
+
+def match_rates(conn: psycopg.Connection, hour: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Match rates of upcoming fixtures, a row per platform and for all: of the hour's last full cycle, and of up to TRAILING_CYCLES full cycles
+    before it (both `RATES`, `match_rate` null where there was nothing to match)."""
+    cycle_id = last_full(conn, hour)
+    rates = read_frame(conn, RATES_SQL, [cycle_id, TRAILING_CYCLES + 1], RATES)
+    return rates.filter(cycle_id=cycle_id), rates.filter(pl.col("cycle_id") != cycle_id)

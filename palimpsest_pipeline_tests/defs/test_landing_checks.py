@@ -6,8 +6,8 @@ from datetime import timedelta
 import dagster as dg
 
 from palimpsest_pipeline.defs import doctor
-from palimpsest_pipeline.defs.landing.checks import no_cycle_is_silent
 from palimpsest_pipeline.defs.launch import run_job
+from palimpsest_pipeline.defs.monitoring.checks import nothing_is_stuck
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
 from palimpsest_pipeline.domain.words import Platform, Scope, Trigger
@@ -50,7 +50,7 @@ def test_a_cycle_that_is_silent_fails_a_check_until_the_doctor_closes_it(make_pi
     cycle = Cycle(cycle_id_at(now), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, hour_of(now), now)
 
     def check() -> dg.AssetCheckResult:
-        told = no_cycle_is_silent(dg.build_asset_check_context(), pipeline)
+        told = nothing_is_stuck(dg.build_asset_check_context(), pipeline)
         assert isinstance(told, dg.AssetCheckResult)
         return told
 

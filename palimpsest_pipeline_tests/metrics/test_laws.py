@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from palimpsest_pipeline.metrics import Universe, coverage_fixture, coverage_tournament, laws, match_rate_platform
 
 from ..matching.world import PLATFORMS, listing, random_listings, random_worlds
-from .world import Look, random_looked, universe_of
+from .world import NOON, Look, random_looked, universe_of
 
 Rows = list[dict[str, Any]]
 
@@ -152,10 +152,57 @@ def test_a_lost_listing_is_seen() -> None:
     assert laws.no_listing_is_lost(universe, match_rate_platform(universe_of(WORLD[:3])))["subject"].to_list() == ["bet9ja, with started fixtures"]
 
 
+def shifts(platform: str, *hours: int) -> pl.DataFrame:
+    """A row per shared fixture: home's kickoff at noon, the platform's so many hours later."""
+    at = [NOON + timedelta(hours=h) for h in hours]
+    return pl.DataFrame({"home_platform": "betpawa", "platform": platform, "kickoff_at": at, "home_kickoff": [NOON] * len(at)})
+
+
 def test_a_feed_shifted_by_an_hour_breaks_the_law_of_clocks_and_single_postponements_do_not() -> None:
-    home = [listing("betpawa", f"p{i}", i) for i in range(7)]
-    right = [listing("sportybet", f"s{i}", i, in_h=6 if i else 54) for i in range(7)]
-    shifted = [row | {"platform": "bet9ja", "kickoff_at": row["kickoff_at"] + timedelta(hours=1)} for row in home]
-    assert laws.clocks_agree(universe_of([*home, *right])).is_empty()
-    violations = laws.clocks_agree(universe_of([*home, *right, *shifted]))
+    right = shifts("sportybet", 48, 0, 0, 0, 0, 0, 0)
+    assert laws.clocks_agree(right).is_empty()
+    assert laws.clocks_agree(shifts("bet9ja", 1, 1, 1, 1)).is_empty()  # too few to judge a clock by
+    violations = laws.clocks_agree(pl.concat([right, shifts("bet9ja", *[1] * 7)]))
     assert violations["violation"].to_list() == ["bet9ja: kickoffs differ from betpawa's by 3600.0 s in the median of 7 shared fixtures"]
+
+
+def rates(**by_platform: float | None) -> pl.DataFrame:
+    """One full cycle's match rates; complete discoveries."""
+    schema = {"platform": pl.String, "completeness": pl.String, "match_rate": pl.Float64}
+    return pl.DataFrame([(platform, "complete", rate) for platform, rate in by_platform.items()], schema=schema, orient="row")
+
+
+def test_a_match_rate_far_from_its_median_is_unusual_up_and_down() -> None:
+    earlier = pl.concat([rates(all=0.5, bet9ja=rate) for rate in (0.6, 0.9, 0.6)])
+    assert laws.match_rates_are_usual(rates(all=0.55, bet9ja=0.51), earlier, 0.1).is_empty()
+    found = laws.match_rates_are_usual(rates(all=0.65, bet9ja=0.45), earlier, 0.1)["violation"].to_list()
+    assert found == [
+        "all: match rate 0.65, usually 0.5 (median of 3 cycles)",
+        "bet9ja: match rate 0.45, usually 0.6 (median of 3 cycles)",
+    ]
+
+
+def test_a_match_rate_is_not_judged_by_few_cycles_nor_by_incomplete_ones() -> None:
+    usual, far = rates(bet9ja=0.6), rates(bet9ja=0.1)
+    assert laws.match_rates_are_usual(far, pl.concat([usual] * 2), 0.1).is_empty()
+    partial = far.with_columns(completeness=pl.lit("partial"))
+    assert laws.match_rates_are_usual(partial, pl.concat([usual] * 5), 0.1).is_empty()
+    assert laws.match_rates_are_usual(usual, pl.concat([usual] * 3 + [partial] * 5), 0.1).is_empty()
+    assert laws.match_rates_are_usual(rates(bet9ja=None), pl.concat([usual] * 5), 0.1).is_empty()
+
+
+def stage(completeness: str, declared: int, fetched: int, drop: float | None, name: str = "capture") -> pl.DataFrame:
+    row = {"platform": "bet9ja", "stage": name, "completeness": completeness, "declared": declared, "fetched": fetched}
+    counts = {"parsed": fetched, "stored": fetched, "drop_vs_median": drop}
+    return pl.DataFrame([row | counts], schema_overrides={"drop_vs_median": pl.Float64})
+
+
+def test_a_cycle_of_given_fixtures_is_measured_by_what_it_asked_for() -> None:
+    """Fewer fixtures kick off at night than in the afternoon: that is no drop."""
+    assert laws.no_stage_is_empty(stage("complete", 2, 2, None)).is_empty()
+    assert laws.no_stage_is_empty(stage("complete", 40, 3, None)).is_empty()  # the others were said to be gone
+    assert laws.no_stage_is_empty(stage("partial", 40, 20, None)).is_empty()
+    assert laws.no_stage_is_empty(stage("partial", 40, 19, None))["violation"].to_list() == ["bet9ja capture: 19 fetched of 40 asked for"]
+    assert laws.no_stage_is_empty(stage("partial", 40, 19, 0.6))["violation"].to_list() == [
+        "bet9ja capture: 19 fetched, 0.6 of the trailing median missing"
+    ]

@@ -4,19 +4,24 @@ import dagster as dg
 
 from ...domain.instants import parse_hour_key
 from ...domain.words import Triage
-from ...storage import mapping, mart_readers, products
+from ...storage import mapping, mart_readers, products, trends
+from ..automation import when_late
 from ..core.assets import matched_events, odds_snapshots
 from ..hourly import derive_hour
 from ..metadata import figures, plain, table_metadata
 from ..partitions import HOURS_PER_RUN, hours
 from ..pipeline import Pipeline
+from ..plots import plotted
 from . import derive
 
 MART = {"group_name": "mart", "kinds": {"polars", "postgres"}}
 
 
 def _spec(name: str, description: str) -> dg.AssetSpec:
-    return dg.AssetSpec(["mart", name], description=description, deps=[matched_events], metadata=table_metadata(f"mart.{name}"), **MART)
+    late = when_late(derive.COVERAGE)
+    return dg.AssetSpec(
+        ["mart", name], description=description, deps=[matched_events], metadata=table_metadata(f"mart.{name}"), automation_condition=late, **MART
+    )
 
 
 @dg.multi_asset(
@@ -36,11 +41,12 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
         done = derive_hour(pipeline, hour, "mart", derive.COVERAGE, derive.derive_coverage, derive.COVERAGE_SCOPES, needs=["matched_events"])
         with pipeline.connect() as conn:
             rows = {table: mart_readers.of_hour(conn, f"mart.{table}", hour) for table in derive.COVERAGE_TABLES}
+            plots = plotted(overall_match_rate=trends.match_rates(conn, hour))
         headline = mart_readers.headline(rows["match_rate_platform"])
         context.log.info(f"coverage {key}: {len(done.cycles)} cycles computed, {done.up_to_date} up to date; {headline}")
         for table in derive.COVERAGE_TABLES:
             context.add_asset_metadata(
-                {**figures(rows[table].height, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date), **plain(headline)},
+                {**figures(rows[table].height, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date), **plain(headline), **plots},
                 asset_key=["mart", table],
                 partition_key=key,
             )
@@ -54,6 +60,7 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
     backfill_policy=HOURS_PER_RUN,
     deps=[odds_snapshots],
     metadata=table_metadata("mart.run_quality"),
+    automation_condition=when_late(derive.RUN_QUALITY),
     **MART,
 )
 def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
@@ -78,6 +85,7 @@ def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pi
     backfill_policy=HOURS_PER_RUN,
     deps=[odds_snapshots],
     metadata=table_metadata("mart.mapping_coverage"),
+    automation_condition=when_late(derive.MAPPING_COVERAGE),
     **MART,
 )
 def mapping_coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
@@ -85,11 +93,17 @@ def mapping_coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourcePar
     for key in context.partition_keys:
         hour = parse_hour_key(key)
         done = derive_hour(
-            pipeline, hour, "mart", "mapping_coverage", derive.derive_mapping_coverage, needs=products.of_platforms(products.ODDS, pipeline.platforms)
+            pipeline,
+            hour,
+            "mart",
+            derive.MAPPING_COVERAGE,
+            derive.derive_mapping_coverage,
+            needs=products.of_platforms(products.ODDS, pipeline.platforms),
         )
         with pipeline.connect() as conn:
             rates = mart_readers.mapped_rates(mart_readers.of_hour(conn, "mart.mapping_coverage", hour))
-        numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date, **rates)
+            plots = plotted(mapped_rate=trends.mapped_rates(conn, hour))
+        numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date, **rates, **plots)
         context.add_asset_metadata(numbers, partition_key=key)
     return dg.MaterializeResult()
 
@@ -100,6 +114,7 @@ def mapping_coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourcePar
     backfill_policy=HOURS_PER_RUN,
     deps=[odds_snapshots, matched_events],  # it counts matches: what matching knows of the listings is part of the rows
     metadata=table_metadata("mart.unmapped_market"),
+    automation_condition=when_late(derive.MAPPING_COVERAGE),  # it has no marks of its own, and is made of the same
     **MART,
 )
 def unmapped_market(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:

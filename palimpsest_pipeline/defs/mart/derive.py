@@ -32,6 +32,7 @@ COVERAGE: Final = "coverage"
 """The product that the three coverage tables are, as it is marked."""
 
 RUN_QUALITY: Final = "run_quality"
+MAPPING_COVERAGE: Final = "mapping_coverage"
 
 COVERAGE_TABLES: Final = ("coverage_fixture", "coverage_tournament", "match_rate_platform")
 

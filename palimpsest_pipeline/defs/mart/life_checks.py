@@ -1,59 +1,59 @@
 """Checks of a fixture's life: laws that hold on every date, and that no date is forgotten."""
 
-from collections.abc import Callable
-
 import dagster as dg
 import polars as pl
 
 from ...metrics import laws
 from ...storage import life as stored
+from ..partition_checks import partition_check
 from ..partitions import kickoff_date_key, kickoff_dates, parse_kickoff_date_key
 from ..pipeline import Pipeline
 from . import life
 from .checks import result
 
-MEND = "Materialize the date again; if it stays, the derivation is wrong: please report it with the date."
+
+def derive_again(key: str) -> str:
+    """What to do about rows of a date that contradict themselves."""
+    return f"Launch the job {life.JOB} for {key} in the UI; if it stays, the derivation is wrong: please report it with the date."
 
 
-def _of_dates(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, table: str, law: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
-    """Violations of a law of single dates, one date in memory at a time."""
+def _rows(pipeline: Pipeline, key: str, table: str) -> pl.DataFrame:
     with pipeline.connect() as conn:
-        return pl.concat([law(stored.of_date(conn, table, parse_kickoff_date_key(key))) for key in context.partition_keys])
+        return stored.of_date(conn, table, parse_kickoff_date_key(key))
 
 
-@dg.asset_check(asset=life.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_dates)
-def intervals_do_not_overlap(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+@partition_check(asset=life.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_dates)
+def intervals_do_not_overlap(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
     """Of one market on one platform no two intervals hold at the same time."""
-    return result(_of_dates(context, pipeline, life.AVAILABILITY, laws.intervals_do_not_overlap), MEND)
+    return result(laws.intervals_do_not_overlap(_rows(pipeline, key, life.AVAILABILITY)), derive_again(key))
 
 
-@dg.asset_check(asset=life.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_dates)
-def intervals_have_no_holes(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+@partition_check(asset=life.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_dates)
+def intervals_have_no_holes(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
     """From the first time a market was seen on, each interval ends where the next one begins."""
-    return result(_of_dates(context, pipeline, life.AVAILABILITY, laws.intervals_have_no_holes), MEND)
+    return result(laws.intervals_have_no_holes(_rows(pipeline, key, life.AVAILABILITY)), derive_again(key))
 
 
-@dg.asset_check(asset=life.OPEN_CLOSE.split("."), blocking=True, partitions_def=kickoff_dates)
-def prices_are_from_before_kickoff(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+@partition_check(asset=life.OPEN_CLOSE.split("."), blocking=True, partitions_def=kickoff_dates)
+def prices_are_from_before_kickoff(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
     """Nothing that was seen at kickoff or after it is an opening or a closing price, and no price is a closing one before it."""
-    return result(_of_dates(context, pipeline, life.OPEN_CLOSE, laws.prices_are_from_before_kickoff), MEND)
+    return result(laws.prices_are_from_before_kickoff(_rows(pipeline, key, life.OPEN_CLOSE)), derive_again(key))
 
 
-@dg.asset_check(
+@partition_check(
     asset=life.LEAD_TIME.split("."),
     blocking=True,
     partitions_def=kickoff_dates,
     additional_deps=[life.AVAILABILITY.split("."), life.OPEN_CLOSE.split(".")],
 )
-def fixtures_have_one_life(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def fixtures_have_one_life(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
     """The three tables speak of the same fixtures and platforms on the same date."""
     with pipeline.connect() as conn:
-        found = [stored.strays(conn, parse_kickoff_date_key(key)) for key in context.partition_keys]
-    strays = pl.concat(found)
+        strays = stored.strays(conn, parse_kickoff_date_key(key))
     row = pl.format("{} {}", "platform", "sr_id")
     sentence = pl.format("{}: has rows in {} on {}, where mart.listing_lead_time has none of it", row, "table", "kickoff_date")
     strays = strays.select(law=pl.lit("fixtures have one life"), subject=row, violation=sentence)
-    return result(strays, MEND)
+    return result(strays, derive_again(key))
 
 
 @dg.asset_check(asset=life.LEAD_TIME.split("."))

@@ -8,13 +8,14 @@ import dagster as dg
 
 from .. import priorities
 from ..launch import span
+from ..monitoring.jobs import OF_NOW
 from ..partitions import kickoff_date_key
 from ..pipeline import Pipeline
 from . import life
 
 fixture_life_job = dg.define_asset_job(
     life.JOB,
-    selection=dg.AssetSelection.assets(*(table.split(".") for table in life.TABLES)),
+    selection=dg.AssetSelection.assets(*(table.split(".") for table in life.TABLES)) - OF_NOW,
     tags=priorities.DERIVING,
     description="Availability, open and close, and lead times of all fixtures that kick off on a date, from all that was ever seen of them.",
 )

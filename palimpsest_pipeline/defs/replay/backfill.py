@@ -11,6 +11,7 @@ import dagster as dg
 from rich.console import Console
 
 from ...domain.instants import hour_key
+from ...storage import products
 from ..mart.life import rebuild_dirty
 from ..pipeline import Pipeline
 from ..vitals import report_dead
@@ -66,6 +67,13 @@ class Report:
         told = [f"{len(hours)} {word}" for hours, word in counted if hours]
         later = f"; {len(self.due_later)} hours after them are due: palimpsest backfill --stale" if self.due_later else ""
         return f"hours: {', '.join(told) or 'none'}{later}"
+
+
+def make_due(pipeline: Pipeline, hours: Iterable[Hour]) -> None:
+    """Make everything of the cycles of these hours due again that can be derived again: what is not whole in the landing stays as it is."""
+    cycle_ids = [manifest.cycle_id for hour in hours if not hour.torn for manifest in hour.landed]
+    with pipeline.connect() as conn:
+        products.unmark_cycles(conn, cycle_ids)
 
 
 def lost(hour: Hour, *, stale_only: bool) -> list[Gone]:

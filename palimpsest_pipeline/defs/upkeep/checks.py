@@ -9,6 +9,7 @@ from ...domain.instants import hour_key
 from ...storage import current, partitions, retention, sizes
 from ...storage.archive import ArchiveDamaged
 from ...storage.days import begin_of
+from ..partition_checks import partition_check
 from ..partitions import days
 from ..pipeline import Pipeline
 from . import export
@@ -33,22 +34,20 @@ def partitions_are_ahead(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckR
     return dg.AssetCheckResult(passed=not lacking, description=words, metadata={"days_missing": len(lacking)})
 
 
-@dg.asset_check(asset=["report", "odds_history_export"], partitions_def=days, blocking=True)
-def exported_days_are_whole(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+@partition_check(asset=["report", "odds_history_export"], partitions_def=days, blocking=True)
+def exported_days_are_whole(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
     """The catalogue has the day, its files are there with their sizes, and Postgres says the same where it has it."""
-    found = []
+    found, day = None, date.fromisoformat(key)
     with pipeline.connect() as conn:
-        for key in context.partition_keys:
-            day = date.fromisoformat(key)
-            standing = retention.standing(conn, pipeline.archive, day)
-            if standing.to_export:
-                found.append(retention.mend(day, standing))
-            elif pipeline.archive.day(day) is not None:
-                try:
-                    pipeline.archive.check(day)
-                except ArchiveDamaged as damaged:
-                    found.append(str(damaged))
-    return dg.AssetCheckResult(passed=not found, description="; ".join(found) or None, metadata={"violations": len(found)})
+        standing = retention.standing(conn, pipeline.archive, day)
+    if standing.to_export:
+        found = retention.mend(day, standing)
+    elif pipeline.archive.day(day) is not None:
+        try:
+            pipeline.archive.check(day)
+        except ArchiveDamaged as damaged:
+            found = str(damaged)
+    return dg.AssetCheckResult(passed=found is None, description=found, metadata={"violations": int(found is not None)})
 
 
 @dg.asset_check(asset=["upkeep", "history_retention"])

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from ..monitoring.jobs import OF_NOW
 from ..pipeline import Pipeline
 from . import export as exporting
 
 export = dg.define_asset_job(
     "export",
-    selection=dg.AssetSelection.assets(["report", "odds_history_export"]),
+    selection=dg.AssetSelection.assets(["report", "odds_history_export"]) - OF_NOW,
     description="Write days of the odds history that are over as Parquet.",
 )
 

@@ -1,0 +1,176 @@
+"""Checks of the pipeline as a whole: is what it gives new enough, does anything stand still, was anything left undone, are the tables as declared.
+
+They look at now, whatever partition was run last. What cannot be looked at raises: that is no result.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorStatus
+
+from ...domain.words import Family, Platform
+from ...storage import drift
+from ..core import assets as core
+from ..mart import assets as mart
+from ..mart import life, life_assets
+from ..pipeline import Pipeline
+from .freshness import Age, ages
+from .stuck import silent_cycles, stuck_runs
+from .unfinished import unfinished
+
+CADENCE: Final = "full_cycle_schedule"
+
+LANDING, ODDS = dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["core", "odds_snapshots"])
+OF_LIFE: Final = frozenset(table.partition(".")[2] for table in life.TABLES)
+DERIVED: Final[tuple[dg.AssetSpec, ...]] = tuple(
+    spec
+    for module in (core, mart, life_assets)
+    for asset in dg.load_assets_from_modules([module])
+    if isinstance(asset, dg.AssetsDefinition)
+    for spec in asset.specs
+    if spec.key.path[0] in ("core", "mart")
+)
+HOURLY: Final = tuple(spec.key for spec in DERIVED if spec.key.path[-1] not in OF_LIFE)
+"""Assets of core and mart by hours: what can be derived again. An hour of the landing cannot be had again, and is no unfinished work."""
+
+TABLES: Final[Mapping[dg.AssetKey, Sequence[str]]] = {
+    spec.key: (str(spec.metadata["dagster/table_name"]), *str(spec.metadata.get("also_writes", "")).replace(",", " ").split()) for spec in DERIVED
+}
+"""Which tables an asset writes, as its own definition says."""
+
+
+def _spec(asset: dg.AssetKey | Sequence[str], name: str, description: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(name, asset=dg.AssetKey(asset) if not isinstance(asset, dg.AssetKey) else asset, description=description)
+
+
+FRESH: Final[Mapping[tuple[Family, Platform | None], dg.AssetCheckSpec]] = {
+    (Family.DISCOVERY, None): _spec(
+        ("landing", "discovery_payloads"), "discovery_is_fresh", "Each platform's offer was discovered, if only in part, not too long ago."
+    ),
+    **{
+        (Family.ODDS, platform): _spec(ODDS, f"odds_of_{platform}_are_fresh", f"The newest answer of {platform} in the history is not too old.")
+        for platform in Platform
+    },
+    (Family.COVERAGE, None): _spec(
+        ("mart", "match_rate_platform"), "coverage_is_fresh", "The newest cycle that coverage and match rates speak of is not too old."
+    ),
+    (Family.FIXTURE_LIFE, None): _spec(
+        ("mart", "listing_lead_time"),
+        "fixture_life_is_fresh",
+        "Availability, open and close of the fixtures around today are told up to not too long ago.",
+    ),
+    (Family.EXPORT, None): _spec(("report", "odds_history_export"), "export_is_fresh", "The newest exported day ended not too long ago."),
+}
+
+
+@dg.multi_asset_check(name="freshness", specs=list(FRESH.values()), can_subset=True)
+def freshness_checks(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.AssetCheckResult]:
+    """Age of each family by the instants in its own rows, judged by PALIMPSEST_STALE_AFTER_MINUTES: a backfill of the past makes nothing newer."""
+    found: defaultdict[tuple[Family, Platform | None], list[Age]] = defaultdict(list)
+    for age in ages(pipeline):
+        by_platform = age.family is Family.ODDS
+        found[age.family, age.platform if by_platform else None].append(age)
+    on = cadence_is_on(context.instance)
+    for key, spec in FRESH.items():
+        if spec.key in context.selected_asset_check_keys:
+            yield fresh(spec, found.get(key, []), pipeline.settings.stale_after_minutes[key[0]], cadence_on=on)
+
+
+def fresh(spec: dg.AssetCheckSpec, found: Sequence[Age], limits: tuple[int, int], *, cadence_on: bool) -> dg.AssetCheckResult:
+    """What the ages of a family come to: the oldest counts.
+
+    While the cadence is off somebody may mean it so: then a stale family is a warning, however old.
+    """
+    warn, fail = limits
+    metadata: dict[str, float | int | str] = {"warn_after_minutes": warn, "fail_after_minutes": fail}
+    if not found:
+        words = "No cycle was ever begun: nothing is expected yet."
+        return dg.AssetCheckResult(passed=True, asset_key=spec.asset_key, check_name=spec.name, description=words, metadata=metadata)
+    oldest = max(found, key=lambda age: age.age)
+    metadata |= {"age_minutes": round(oldest.minutes, 1), "newest_at": "none" if oldest.newest_at is None else oldest.newest_at.isoformat()}
+    stale = [age for age in found if age.minutes > warn]
+    said = "; ".join(
+        f"{age.subject}: nothing yet, {age.minutes:.0f} min after the first cycle"
+        if age.newest_at is None
+        else f"{age.subject}: {age.minutes:.0f} min old"
+        for age in stale
+    )
+    return dg.AssetCheckResult(
+        passed=not stale,
+        asset_key=spec.asset_key,
+        check_name=spec.name,
+        severity=dg.AssetCheckSeverity.ERROR if oldest.minutes > fail and cadence_on else dg.AssetCheckSeverity.WARN,
+        description=f"{said}; at most {warn} min are expected. {_mend(oldest.family, cadence_on)}" if stale else None,
+        metadata=metadata,
+    )
+
+
+def _mend(family: Family, cadence_on: bool) -> str:
+    if family is Family.EXPORT:
+        return "See that the schedule nightly_export is on and the last runs of the job export, or run `palimpsest export DAY`."
+    if not cadence_on:
+        return f"The schedule {CADENCE} is off: switch it on in the UI while `palimpsest up` runs, or run `palimpsest scrape`."
+    if family is Family.FIXTURE_LIFE:
+        return "See that the schedule fixture_life_schedule is on, and the last runs of the job fixture_life."
+    return "See the last runs of the job full_cycle, and ops.scrape_runs.message of the last cycle; `palimpsest doctor` looks at what they need."
+
+
+def cadence_is_on(instance: dg.DagsterInstance) -> bool:
+    """Whether full cycles are begun by their schedule."""
+    running = InstigatorStatus.RUNNING
+    return any(state.instigator_name == CADENCE for state in instance.all_instigator_state(instigator_statuses={running}))
+
+
+@dg.asset_check(asset=LANDING)
+def nothing_is_stuck(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Every run and every cycle that is under way gives signs of life, and runs that wait do so because others are at work."""
+    runs, cycles = stuck_runs(context.instance, pipeline), silent_cycles(pipeline)
+    return dg.AssetCheckResult(
+        passed=not runs and not cycles,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join([*runs, *cycles]) or None,
+        metadata={"stuck_runs": len(runs), "silent_cycles": len(cycles)},
+    )
+
+
+@dg.asset_check(asset=ODDS)
+def nothing_is_left_undone(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Of every landed hour all of core and mart stands, from what is landed now and in the versions of now, and no partition's last run failed."""
+    left = unfinished(context.instance, pipeline, HOURLY)
+    return dg.AssetCheckResult(
+        passed=not left,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=left.sentence or None,
+        metadata={
+            "hours_due": len(left.due) + left.n_more,
+            "hours_refused": len(left.refused),
+            "hours_failed": len(left.failed),
+            "partitions_failed": sum(map(len, left.failed.values())),
+        },
+    )
+
+
+@dg.multi_asset_check(
+    name="columns",
+    specs=[
+        _spec(asset, "columns_are_as_declared", f"{', '.join(tables)}: columns, types and whether they may be null are those of the definition.")
+        for asset, tables in TABLES.items()
+    ],
+    can_subset=True,
+)
+def columns_are_as_declared(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.AssetCheckResult]:
+    """One look at the database's catalogue for all tables."""
+    with pipeline.connect() as conn:
+        found = drift.columns(conn)
+    for key in context.selected_asset_check_keys:
+        wrong = [sentence for table in TABLES[key.asset_key] for sentence in found[table]]
+        yield dg.AssetCheckResult(
+            passed=not wrong,
+            asset_key=key.asset_key,
+            check_name=key.name,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=f"{'; '.join(wrong)}. Run `palimpsest db upgrade`; what somebody else added has to go." if wrong else None,
+            metadata={"violations": len(wrong)},
+        )

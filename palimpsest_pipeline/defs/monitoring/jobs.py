@@ -1,0 +1,26 @@
+"""The job that looks at the pipeline itself, and its schedule. On unless switched off: it asks no platform."""
+
+import dagster as dg
+
+from .. import priorities
+from ..upkeep.checks import partitions_are_ahead, storage_is_within_its_limit
+from .checks import columns_are_as_declared, freshness_checks, nothing_is_left_undone, nothing_is_stuck
+
+OF_NOW = dg.AssetSelection.checks(freshness_checks, nothing_is_stuck, nothing_is_left_undone, columns_are_as_declared)
+"""Checks that say how things stand now: of no partition, and no part of a run that derives one."""
+
+health = dg.define_asset_job(
+    "health",
+    selection=OF_NOW | dg.AssetSelection.checks(partitions_are_ahead, storage_is_within_its_limit),
+    tags=priorities.DERIVING,
+    description="Is everything new enough, as declared and within its limits; does anything stand still; was anything left undone. Checks alone.",
+)
+
+health_schedule = dg.ScheduleDefinition(
+    name="health_schedule",
+    job=health,
+    cron_schedule="*/15 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="The checks of the job health, every quarter of an hour.",
+)
