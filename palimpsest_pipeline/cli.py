@@ -433,17 +433,20 @@ def simulate(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Look for what commonly goes wrong, and say how to mend it."""
+def doctor(
+    platforms: Annotated[bool, typer.Option("--platforms", help="Ask each platform's address once, too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Look for what commonly goes wrong, and say how to mend it. Starts nothing; exit code 1 when something is wrong."""
     from .defs.doctor import examine
 
-    findings = examine(load_settings())
+    findings = examine(load_settings(), platforms=platforms)
     if as_json:
         out.print_json(json.dumps([f.as_dict() for f in findings]))
     else:
         for finding in findings:
             mark = "[green]ok[/]  " if finding.ok else "[red]bad[/] "
-            out.print(f"{mark} {finding.subject}: {escaped(finding.detail)}", highlight=False, soft_wrap=True)
+            out.print(f"{mark} {finding.name}: {escaped(finding.detail)}", highlight=False, soft_wrap=True)
     if not all(f.ok for f in findings):
         raise typer.Exit(1)
 

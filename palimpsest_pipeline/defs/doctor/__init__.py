@@ -1,0 +1,38 @@
+"""`palimpsest doctor`: looks at everything a user commonly has wrong, and says how to mend it.
+
+Belongs here: looking, and the words. Does not: mending. It starts nothing, and changes nothing but a probe file and cycles that are dead, which every
+command closes.
+"""
+
+from ...settings import Settings
+from .findings import Finding, Look, look_at_all
+from .here import celery, disk, export, home, memory, settings_known, ui_port
+from .hosts import platforms_reachable
+from .orchestration import dagster, definitions, load_definitions
+from .stores import alerts, clock, cycles, database, landing
+
+__all__ = ["Finding", "alerts", "clock", "cycles", "database", "examine", "export", "landing", "settings_known"]
+
+LOOKS: dict[str, Look] = {
+    "settings": settings_known,
+    "home": home,
+    "database": database,
+    "dagster": dagster,
+    "definitions": definitions,
+    "cycles": cycles,
+    "clock": clock,
+    "landing": landing,
+    "export": export,
+    "disk": disk,
+    "memory": memory,
+    "ui": ui_port,
+    "alerts": alerts,
+    "celery": celery,
+}
+"""By name of its finding, the first one where there are several; in the order in which a user would mend them."""
+
+
+def examine(settings: Settings, *, platforms: bool = False) -> list[Finding]:
+    """Every finding, in order; of what does not answer in time, that. With `platforms` each platform is asked once."""
+    load_definitions()
+    return look_at_all(settings, LOOKS | ({"platforms": platforms_reachable} if platforms else {}))

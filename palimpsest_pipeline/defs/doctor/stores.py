@@ -1,0 +1,126 @@
+"""Looks at what the pipeline keeps: its database, whose clock it goes by, its cycles, the landing, and where alerts go. Knows no Dagster."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import polars as pl
+import psycopg
+
+from ...domain.words import Scope
+from ...landing import Landing, LandingError
+from ...settings import Settings
+from ...storage import alerts as stored_alerts
+from ...storage import ledger, migrate
+from ...storage.database import Database, DatabaseUnreachable, DatabaseUrlError
+from ..landing.recover import close_dead, closed_words
+from ..pipeline import DATABASES, Pipeline, embedded_server
+from .findings import Finding
+from .here import unwritable
+
+BYTES_PER_FULL_CYCLE: Final = 170 * 2**20
+"""Landed bytes of one full cycle at the platforms' full size (about 4,500 bodies of 15-77 KB compressed)."""
+OLDEST_SERVER: Final = 150000
+CLOCK_TOLERANCE: Final = timedelta(seconds=2)
+NOT_RUNNING: Final = "not looked at while the embedded Postgres does not run"
+SEE_DATABASE: Final = "not looked at: see the database"
+
+
+def database(settings: Settings) -> Finding:
+    url = database_url(settings)
+    if url is None:
+        return Finding("database", True, "embedded Postgres, not running; commands start it when they need it")
+    try:
+        with Database(url).connect() as conn:
+            version, libpq = conn.info.server_version, psycopg.pq.version()
+        differences = migrate.check(url)
+    except (DatabaseUrlError, DatabaseUnreachable) as error:
+        return Finding("database", False, str(error))
+    if version < OLDEST_SERVER:
+        return Finding("database", False, f"Postgres {version // 10000}: version 15 or newer is needed")
+    if differences:
+        more = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
+        return Finding("database", False, f"schema differs from the models ({differences[0]}{more}): run `palimpsest db upgrade`")
+    driver = f"psycopg {psycopg.__version__}, libpq {libpq // 10000}.{libpq % 10000}"
+    return Finding("database", True, f"Postgres {version // 10000}, schema up to date at revision {migrate.head()} ({driver})")
+
+
+def database_url(settings: Settings) -> str | None:
+    """Address of our database; None while the embedded server does not run."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    server = embedded_server(settings)
+    return server.url(DATABASES[0]) if server.status().running else None
+
+
+def clock(settings: Settings) -> Finding:
+    """Signs of life are of the server's clock, observations of ours."""
+    url = database_url(settings)
+    if url is None:
+        return Finding("clock", True, NOT_RUNNING)
+    try:
+        with Database(url).connect() as conn:
+            before = datetime.now(UTC)
+            row = conn.execute("select clock_timestamp()").fetchone()
+            after = datetime.now(UTC)
+    except (DatabaseUrlError, DatabaseUnreachable):
+        return Finding("clock", True, SEE_DATABASE)
+    assert row is not None
+    offset = row[0] - (before + (after - before) / 2)
+    ok = abs(offset) <= CLOCK_TOLERANCE + (after - before) / 2
+    told = f"the database's clock is {offset.total_seconds():+.1f} s from this machine's"
+    return Finding("clock", ok, told if ok else f"{told}: let both follow a time server, else hours and signs of life are wrong")
+
+
+def cycles(settings: Settings) -> Finding:
+    """Closes the cycles whose process died, as every command does that starts one."""
+    if database_url(settings) is None:
+        return Finding("cycles", True, NOT_RUNNING)
+    pipeline = Pipeline(settings)
+    try:
+        dead = close_dead(pipeline)
+        with pipeline.connect() as conn:
+            stuck = [str(batch.cycle.cycle_id) for batch in ledger.silent_batches(conn, settings.silent_after_s)]
+            alive = [
+                f"{batch.cycle.cycle_id} gave a sign of life {batch.heartbeat_at:%H:%M:%S} UTC"
+                for batch in ledger.running_batches(conn, settings.silent_after_s)
+            ]
+    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+        return Finding("cycles", True, SEE_DATABASE)
+    if stuck:
+        return Finding("cycles", False, f"dead, and cannot be closed: {', '.join(stuck)}; see the landing")
+    return Finding("cycles", True, "; ".join([*map(closed_words, dead), *alive]) or "none runs, and none has died unnoticed")
+
+
+def landing(settings: Settings) -> Finding:
+    try:
+        usage = Landing(settings.landing_root).usage()
+    except LandingError as error:
+        return Finding("landing", False, str(error))
+    if trouble := unwritable(settings.landing_root):
+        return Finding("landing", False, trouble)
+    per_day = usage.group_by(pl.col("hour").dt.date()).agg(pl.col("bytes").sum())["bytes"]
+    seen = f"largest day so far {per_day.max() / 2**20:.0f} MiB" if per_day.len() else "empty"
+    full = usage.filter(pl.col("scope") == Scope.FULL.value).group_by("cycle_id").agg(pl.col("bytes").sum())["bytes"]
+    each = full.mean() if full.len() else BYTES_PER_FULL_CYCLE
+    forecast = 24 * 60 / settings.full_cycle_minutes * each * settings.landing_retention_days / 2**30
+    of_what = f"full cycles like the {full.len()} that are landed" if full.len() else "full-size platforms"
+    return Finding(
+        "landing",
+        True,
+        f"{settings.landing_root}: {seen}; {of_what} would fill about {forecast:.1f} GiB in {settings.landing_retention_days} days",
+    )
+
+
+def alerts(settings: Settings) -> Finding:
+    """Where alerts go, and which last now."""
+    channels = [name for name, used in (("webhook", settings.alert_webhook_url is not None), *((c, True) for c in settings.alert_channels)) if used]
+    told = f"told by {', '.join(channels)}" if channels else "told in Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to have them posted"
+    url = database_url(settings)
+    if url is None:
+        return Finding("alerts", True, told)
+    try:
+        with Database(url).connect() as conn:
+            lasting = [alert for alert in stored_alerts.recent(conn, datetime.now(UTC)) if alert.closed_at is None]
+    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+        return Finding("alerts", True, f"{told}; which last was not looked at: see the database")
+    return Finding("alerts", True, f"{told}; " + (f"{len(lasting)} last: see `palimpsest alerts`" if lasting else "none lasts"))
