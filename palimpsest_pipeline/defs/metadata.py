@@ -7,6 +7,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from ..storage.tables import metadata as tables
+from ..storage.views import views_of
 
 OWNER = "team:data-engineering"
 BLOCKS: Final = "▁▂▃▄▅▆▇█"
@@ -28,15 +29,17 @@ def column_schema(table: str) -> dg.TableSchema:
 
 
 def table_metadata(table: str, also: Sequence[str] = ()) -> dict[str, object]:
-    """Definition metadata of an asset that fills `table` (and `also` others)."""
+    """Definition metadata of an asset that fills `table` (and `also` others), and which of the analysts' views read them."""
     found: dict[str, object] = {"dagster/column_schema": column_schema(table), "dagster/table_name": table}
     if also:
         found["also_writes"] = ", ".join(also)
+    if views := sorted({view for each in (table, *also) for view in views_of(each)}):
+        found["sql_views"] = ", ".join(views)
     return found
 
 
-def figures(row_count: int, **numbers: float | str | None) -> dict[str, object]:
-    """Materialization metadata: row count and key figures as plain numbers, which plot by partition. None is left out."""
+def figures(row_count: int, **numbers: float | str | dg.MetadataValue | None) -> dict[str, object]:
+    """Materialization metadata: row count and key figures as plain numbers, which plot by partition, and plots of our own. None is left out."""
     return {"dagster/row_count": row_count, **{k: v for k, v in numbers.items() if v is not None}}
 
 

@@ -45,6 +45,12 @@ def plot(values: Values, floor: Values = ()) -> dg.MarkdownMetadataValue | None:
     return dg.MetadataValue.md(text)
 
 
+def plotted(**series: Values | tuple[Values, Values]) -> dict[str, dg.MarkdownMetadataValue]:
+    """Metadata `<name>_plot` of each series, or series and floor, that has a value."""
+    plots = {f"{name}_plot": plot(*each) if isinstance(each, tuple) else plot(each) for name, each in series.items()}
+    return {name: found for name, found in plots.items() if found is not None}
+
+
 def _markdown(words: str, *series: Values) -> str:
     return f"![{words}](data:image/svg+xml;base64,{b64encode(sparkline_svg(*series).encode()).decode()}) {words}"
 

@@ -12,6 +12,7 @@ import pytest
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.partitions import hours
 from palimpsest_pipeline.domain.instants import hour_key
+from palimpsest_pipeline.storage.revisions import view_files, view_name
 
 SNAPSHOT = Path(__file__).parent / "asset_graph.json"
 
@@ -40,7 +41,10 @@ def graph(specs: list[dg.AssetSpec]) -> dict[str, object]:
         if not name.startswith("__")
     }
     schedules = {s.name: {"cron": s.cron_schedule, "job": s.job_name, "default": s.default_status.value} for s in repository.schedule_defs}
-    sensors = {s.name: {"every_s": s.minimum_interval_seconds, "job": s.job_name, "default": s.default_status.value} for s in repository.sensor_defs}
+    sensors = {
+        s.name: {"every_s": s.minimum_interval_seconds, "job": s.job_name if s.targets else None, "default": s.default_status.value}
+        for s in repository.sensor_defs
+    }
     return {"assets": assets, "checks": checks, "jobs": jobs, "schedules": schedules, "sensors": sensors}
 
 
@@ -82,6 +86,27 @@ def test_every_check_says_what_must_hold():
     graph_ = defs.get_repository_def().asset_graph
     for key in graph_.asset_check_keys:
         assert graph_.get_check_spec(key).description, key
+
+
+def test_every_job_schedule_and_sensor_says_what_it_is_for():
+    repository = defs.get_repository_def()
+    jobs = [repository.get_job(name) for name in repository.job_names if not name.startswith("__")]
+    for each in (*jobs, *repository.schedule_defs, *repository.sensor_defs):
+        assert each.description, each.name
+        assert each.description.endswith("."), each.name
+
+
+def test_every_resource_says_what_it_is():
+    for name, resource in defs.get_repository_def().get_top_level_resources().items():
+        assert resource.description, name
+
+
+def test_every_view_that_an_asset_points_to_is_there(specs):
+    views = {f"palimpsest.{view_name(file)}" for file in view_files()}
+    pointed = {spec.key.to_user_string(): spec.metadata["sql_views"].split(", ") for spec in specs if "sql_views" in spec.metadata}
+    assert all(set(names) <= views for names in pointed.values())
+    assert pointed["mart/match_rate_platform"] == ["palimpsest.coverage_statistics"]
+    assert {"core/odds_snapshots", "mart/open_close", "mart/unmapped_market"} <= pointed.keys()
 
 
 def test_the_newest_partition_is_the_current_hour():

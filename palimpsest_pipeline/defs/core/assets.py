@@ -6,12 +6,13 @@ from datetime import datetime
 import dagster as dg
 
 from ...domain.instants import parse_hour_key
-from ...storage import products
+from ...storage import products, trends
 from ..hourly import Derive, Derived, derive_hour, derive_platforms
 from ..landing.assets import discovery_payloads, odds_payloads
 from ..metadata import figures, table_metadata
 from ..partitions import HOURS_PER_RUN, hours
 from ..pipeline import Pipeline
+from ..plots import plotted
 from . import ingest
 
 
@@ -70,7 +71,12 @@ def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Odds in the canonical vocabulary: one capture per answer, and the markets that changed since the answer before."""
     needs = ["home_events", "competitor_events"]
-    return _report(context, products.ODDS, lambda hour: derive_platforms(pipeline, hour, products.ODDS, ingest.derive_odds, needs=needs))
+    result = _report(context, products.ODDS, lambda hour: derive_platforms(pipeline, hour, products.ODDS, ingest.derive_odds, needs=needs))
+    if len(context.partition_keys) == 1:  # it counts all captures of the cycles before: too much for every hour of a backfill
+        with pipeline.connect() as conn:
+            changed = trends.markets_changed(conn, parse_hour_key(context.partition_key))
+        context.add_asset_metadata(plotted(markets_changed=changed), partition_key=context.partition_key)
+    return result
 
 
 @dg.asset(

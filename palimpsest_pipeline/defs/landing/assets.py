@@ -13,7 +13,7 @@ from ..partitions import HOURS_PER_RUN, hours
 from ..pipeline import Pipeline
 from ..progress import LogBoard, Phase
 from . import live
-from .figures import stage_figures
+from .figures import scrape_plots, stage_figures
 
 TRIGGER_TAG = "palimpsest/trigger"
 """Run tag that says what started the cycle; without it a run from the launchpad is manual."""
@@ -68,4 +68,5 @@ def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipe
     with _watched(context, pipeline) as (board, watch):
         result = live.run_capture(pipeline, _begun(context, tuple(config.sr_ids)), watch)
     n_fetched = sum(run.fetched for run in result.runs)
-    return dg.MaterializeResult(metadata=stage_figures(n_fetched, result, board.phase(Phase.CAPTURE), pipeline.budgets))
+    numbers = stage_figures(n_fetched, result, board.phase(Phase.CAPTURE), pipeline.budgets)
+    return dg.MaterializeResult(metadata=numbers | scrape_plots(pipeline, result.cycle.cycle_id))

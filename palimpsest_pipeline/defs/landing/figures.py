@@ -3,12 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from dagster import MarkdownMetadataValue
+
 from ...domain.cycles import CycleResult
 from ...domain.words import FailureClass, Platform
 from ...scrape.budget import Budget
 from ...scrape.floor import floor_s
 from ...scrape.tally import percentile
+from ...storage import trends
 from ..metadata import figures, sparkline
+from ..pipeline import Pipeline
+from ..plots import plotted
 from ..progress import Row
 
 
@@ -44,6 +49,13 @@ def stage_figures(n_rows: int, result: CycleResult, rows: Mapping[Platform, Row]
     numbers["bytes"] = sum(c.bytes for c in counts.values())
     numbers["cycle_id"] = str(result.cycle.cycle_id)  # a name: nothing to plot
     return figures(n_rows, **numbers)
+
+
+def scrape_plots(pipeline: Pipeline, cycle_id: int) -> dict[str, MarkdownMetadataValue]:
+    """What the last cycles of the same scope fetched, and how long their captures took; in grey the least that the budgets allow."""
+    with pipeline.connect() as conn:
+        fetched, took_s, least_s = trends.scraped(conn, cycle_id)
+    return plotted(fetched=fetched, capture_s=(took_s, least_s))
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
