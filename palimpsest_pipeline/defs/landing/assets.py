@@ -33,7 +33,7 @@ def _begun(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> l
     trigger = Trigger(context.run.tags.get(TRIGGER_TAG, Trigger.MANUAL))
     # Of several hours at most the last can be live; the first one refuses with what to do instead.
     repeats = tuple(dict.fromkeys(run_id for run_id in (context.run.parent_run_id, context.run.root_run_id) if run_id))
-    return live.Begun(parse_hour_key(min(context.partition_keys)), trigger, context.run.run_id, sr_ids, repeats)
+    return live.Begun(parse_hour_key(min(context.partition_keys)), trigger, context.run.run_id, sr_ids, repeats=repeats)
 
 
 @contextmanager
