@@ -40,11 +40,11 @@ class Breaker:
         self.reason = ""
         """Why it is not closed."""
         self.blocked = False
-        """Open because of blocks."""
+        """Open because of blocks, or because of what others found."""
         self.opened_at: float | None = None
         """When it left CLOSED."""
         self.until = -inf
-        """End of the pause while OPEN."""
+        """End of the pause while OPEN; while SHUT, when another scrape may ask again."""
         self._failed: deque[bool] = deque(maxlen=self._rule.window)
         self._failed_since_good: set[int] = set()
         self._blocks = 0
@@ -104,7 +104,7 @@ class Breaker:
     def _blocked(self, probe: bool, now: float) -> None:
         self._blocks += 1
         if probe and self.blocked:
-            self.shut("blocked, and still so when asked again")
+            self.shut("blocked, and still so when asked again", now + self._rule.block_pause_s)
         elif self._blocks >= self._rule.blocks_in_a_row and not self.blocked:
             self.blocked = True
             self._open(f"blocked {self._blocks} times in a row", self._rule.block_pause_s, now)
@@ -113,7 +113,7 @@ class Breaker:
 
     def _asked_to_pause(self, probe: bool, told_s: float | None, now: float) -> None:
         if told_s and told_s > self._rule.longest_told_s:
-            self.shut(f"asked to wait {told_s:g} s")
+            self.shut(f"asked to wait {told_s:g} s", now + told_s)
         else:
             self._bad_probes += probe
             self._open(f"asked to wait {told_s:g} s" if told_s else "asked too often", told_s or self._pause_s, now)
@@ -128,9 +128,18 @@ class Breaker:
         self.state, self.reason, self._probe = State.OPEN, reason, None
         self.until = max(self.until, now + pause_s)
 
-    def shut(self, reason: str) -> None:
-        """For good."""
+    def shut(self, reason: str, until: float = -inf) -> None:
+        """For good, as far as this scrape goes."""
         self.state, self.reason, self._probe = State.SHUT, reason, None
+        self.until = max(self.until, until)
+
+    def hold(self, reason: str, until: float, now: float) -> None:
+        """As another scrape found it, before anything is asked: left alone until then, one probe after that. Shut where that is longer than a host is
+        waited for."""
+        self.blocked, self.opened_at = True, now
+        self.state, self.reason, self.until = State.OPEN if until > now else State.PROBING, reason, until
+        if until - now > self._rule.longest_told_s:
+            self.shut(reason)
 
     def tick(self, now: float) -> None:
         """Lets time take effect: a stall opens, the end of a pause probes, probes without success for too long shut."""
@@ -140,7 +149,7 @@ class Breaker:
             else:
                 self._open(f"no answer for {self._rule.stall_s:g} s", self._pause_s, now)
         if (gives_up_at := self._gives_up_at()) is not None and gives_up_at <= now:
-            self.shut(f"{self.reason}; nothing better for {self._rule.give_up_s:g} s")
+            self.shut(f"{self.reason}; nothing better for {self._rule.give_up_s:g} s", now + self._rule.pause_max_s)
         elif self.state is State.OPEN and self.until <= now:
             self.state = State.PROBING
 

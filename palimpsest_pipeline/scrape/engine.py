@@ -21,7 +21,7 @@ from ..wire.rules import RULES, Bears
 from .budget import PATIENCE, Budget
 from .guard import words
 from .outcomes import cancelled, not_asked, outcome_of
-from .scheduler import Ask, Job, Over, Rank, Scheduler, Start
+from .scheduler import OUT_OF_TIME, Ask, Job, Over, Rank, Scheduler, Start
 from .sinks import AnswerSink, HostView, Watch, Watches
 
 if TYPE_CHECKING:
@@ -59,6 +59,14 @@ class Submitted:
     done: asyncio.Future[list[Asked]]
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What another scrape found of a host: why it is to be left alone, and for how many more seconds (0: it was, until a little while ago)."""
+
+    reason: str
+    for_s: float
+
+
 @dataclass(slots=True, eq=False)
 class _Question:
     """One request on its way."""
@@ -90,16 +98,31 @@ class Engine:
 
     Leaving it cancels what is under way and starts nothing more; `unfinished` then still tells what was not over. What `sink` or a watch raises
     ends it: every future that is still open gets that error, for nothing is fetched that cannot be kept.
+
+    `held` are hosts that others found in trouble. With `ends_at` nothing is asked from that instant on: what has no answer then has failed, as
+    `transient`, and every future is done at once.
     """
 
     def __init__(
-        self, hosts: Mapping[Platform, Host], sink: AnswerSink, *, clock: Clock, watch: Watch | None = None, patience: int = PATIENCE
+        self,
+        hosts: Mapping[Platform, Host],
+        sink: AnswerSink,
+        *,
+        clock: Clock,
+        watch: Watch | None = None,
+        patience: int = PATIENCE,
+        held: Mapping[Platform, Held] | None = None,
+        ends_at: datetime | None = None,
     ) -> None:
         self.hosts = dict(hosts)
         self.watches = Watches([watch] if watch is not None else [])
         self._sink = sink
         self._clock = clock
         self._scheduler = Scheduler(self.budgets, patience=patience)
+        self._held = held or {}
+        self._ends_at = ends_at
+        self._ends_at_s: float | None = None
+        """By the loop's clock."""
         self._jobs: dict[int, _Job] = {}
         self._questions: dict[int, tuple[_Question, int]] = {}
         """Open questions and their jobs, by the scheduler's key."""
@@ -119,6 +142,12 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        now_s = self._loop.time()
+        for platform, held in self._held.items():
+            self._scheduler.hold(platform, held.reason, now_s + held.for_s, now_s)
+        if self._ends_at is not None:
+            self._ends_at_s = now_s + (self._ends_at - self._clock.now()).total_seconds()
+            self._scheduler.end_at(self._ends_at_s, now_s)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -241,13 +270,19 @@ class Engine:
     async def _send(self, request: Request, attempt: int) -> Answer:
         host = self.hosts[request.platform]
         requested_at = self._clock.now()
+        end = asyncio.timeout_at(self._ends_at_s)
         try:
-            return await host.client.send(request, attempt, host.judge)
+            async with end:
+                return await host.client.send(request, attempt, host.judge)
         except Exception as error:
-            # Failures of network and host are answers already: this is a bug, of one request and not of the others.
-            log.exception("%s: %s could not be asked", request.platform, request.path)
+            if end.expired():
+                failed = FailureClass.TRANSIENT, f"no answer when {OUT_OF_TIME}"
+            else:
+                # Failures of network and host are answers already: this is a bug, of one request and not of the others.
+                log.exception("%s: %s could not be asked", request.platform, request.path)
+                failed = FailureClass.PERMANENT, f"could not be asked: {words(error)}"
             now = self._clock.now()
-            return Answer(request, attempt, requested_at, now, now, None, {}, None, FailureClass.PERMANENT, f"could not be asked: {words(error)}")
+            return Answer(request, attempt, requested_at, now, now, None, {}, None, *failed)
 
     def _learn(self, key: int, question: _Question, answer: Answer) -> None:
         """After the sink, everyone else: those who look on, the ledger line, the scheduler."""
@@ -283,7 +318,9 @@ class Engine:
         now, request = self._clock.now(), question.request
         if question.withdrawn:
             return not_asked(request, FailureClass.NOT_FOUND, reason, now)
-        answer = not_asked(request, self._last_failure.get(request.platform, FailureClass.TRANSIENT), reason, now)
+        # A host that is asked as usual is not why: then the time was over.
+        why = FailureClass.TRANSIENT if self.host(request.platform).state == "closed" else self._last_failure.get(request.platform)
+        answer = not_asked(request, why or FailureClass.TRANSIENT, reason, now)
         self._sink.append(answer)
         return answer
 

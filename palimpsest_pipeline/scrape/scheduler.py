@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from math import inf
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from ..domain.words import FailureClass, Platform
 from ..wire.rules import RULES, Bears, Rule, Wait
@@ -15,6 +15,9 @@ from .breaker import State
 from .budget import PATIENCE, Budget
 from .host import Host
 from .sinks import HostView
+
+OUT_OF_TIME: Final = "the cycle's time was over"
+"""Why something was not asked."""
 
 Rank = tuple[Any, ...]
 """Smaller goes first. All ranks of one scheduler must be comparable."""
@@ -103,7 +106,9 @@ class Scheduler:
     - A host that is open is waited for, for at most `split_after_s` since it left closed; then it is left out, and jobs start on their other
       hosts. One that probes is sent one ask: of those with the fewest attempts, the best; what else waits of its job goes along if it finds room.
       One that is shut is asked nothing more.
-    - A blocking host is not waited for: it is left out at once, and shut when nothing else is left to do.
+    - A blocking host is not waited for: it is left out at once, and shut when nothing else is left to do. So is one that is held.
+    - Where there is an end, nothing starts from then on: what waits is over. From half-way there on no job waits for room on one host to start on
+      the others, so that a slow one costs the others nothing.
     """
 
     def __init__(
@@ -134,6 +139,17 @@ class Scheduler:
         else has changed since."""
         self._actions: list[Action] = []
         self._now = 0.0
+        self._split_at = self._ends_at = inf
+        self._apart = False
+        """Half-way to the end is over."""
+
+    def end_at(self, ends_at: float, now: float) -> None:
+        """Nothing starts at `ends_at` or later. What is under way then is the caller's to end; whatever is said of it bears nothing on its host."""
+        self._split_at, self._ends_at = now + (ends_at - now) / 2, ends_at
+
+    def hold(self, host: Platform, reason: str, until: float, now: float) -> None:
+        """Another scrape found this host in trouble: as `Breaker.hold`. Before the first job is added."""
+        self._hosts[host].breaker.hold(reason, until, now)
 
     def add(self, job: Job, now: float) -> None:
         """Its asks wait from `now`. Raises ValueError for a job without asks, an unknown host, or a key used before."""
@@ -175,8 +191,9 @@ class Scheduler:
         known = self._under_way.pop(ask)
         rule = self._rules[failure] if failure else None
         known.host.in_flight -= 1
-        known.host.breaker.answered(ask, rule.bears if rule else Bears.GOOD, told_s, now)
-        if rule and rule.tried_again and not known.job.withdrawn and known.attempts < known.host.budget.max_attempts:
+        in_time = now < self._ends_at
+        known.host.breaker.answered(ask, rule.bears if rule and in_time else Bears.NOTHING if rule else Bears.GOOD, told_s, now)
+        if rule and rule.tried_again and in_time and not known.job.withdrawn and known.attempts < known.host.budget.max_attempts:
             told = told_s if rule.wait is Wait.AS_TOLD else None
             known.not_before = now + (told or known.host.back_off_s(known.attempts, self._rng))
             self._wait(known)
@@ -189,6 +206,10 @@ class Scheduler:
         self._now = now
         for host in self._hosts.values():
             self._look_at(host)
+        if not self._apart and self._split_at <= now:
+            self._apart, self._lacking = True, None
+        if self._ends_at <= now:
+            self._end()
         while self._sleeping and self._sleeping[0][0] <= now:
             _, ticket, job = heappop(self._sleeping)
             if ticket == job.ticket:
@@ -212,12 +233,15 @@ class Scheduler:
                 times.append(host.turn_at)
             if host.waiting or host.in_flight:
                 times.extend(at for at in (host.breaker.wake_at(), self._left_out_at(host)) if at is not None and at > self._now)
+            if host.waiting or host.following:
+                times.extend(at for at in (self._split_at, self._ends_at) if self._now < at < inf)
         return min(times, default=None)
 
     def host(self, host: Platform) -> HostView:
         """As of the last call."""
         it = self._hosts[host]
-        return HostView(it.in_flight, len(it.waiting) + len(it.following), it.breaker.state, it.breaker.reason)
+        rest_s = 0.0 if it.breaker.state is State.CLOSED else max(0.0, it.breaker.until - self._now)
+        return HostView(it.in_flight, len(it.waiting) + len(it.following), it.breaker.state, it.breaker.reason, rest_s)
 
     @property
     def idle(self) -> bool:
@@ -264,6 +288,12 @@ class Scheduler:
                 host.breaker.shut(f"{host.breaker.reason}; nothing else was left to do")
                 self._look_at(host)
 
+    def _end(self) -> None:
+        for host in self._hosts.values():
+            reason = OUT_OF_TIME if host.breaker.state is State.CLOSED else f"{host.breaker.reason}; {OUT_OF_TIME}"
+            for ask in [*host.waiting.values(), *host.following]:
+                self._give_up(ask, reason)
+
     # Waiting, starting, being over
 
     def _wait(self, ask: _Ask) -> None:
@@ -294,16 +324,19 @@ class Scheduler:
         passed: list[tuple[_Job, _Need]] = []
         while heads:
             (*_, job), whole = heappop(heads)
-            need = tuple([part for part in whole if not part[0].left_out])
+            need = tuple([part for part in whole if not part[0].left_out and (part[0].asked or not self._apart)])
             if not need or not all(host.asked for host, _ in need):
                 continue  # It waits for a host, not for room: with room kept for it, one host that fails would hold up the others.
             if short := [part for part in need if part[0].room < part[1]]:
-                host, n = short[0]
-                lacking[host] = min(n, lacking.get(host, n))
-                passed.append((job, need))
-                if job.passes >= self._patience:
-                    self._keep(need)
-                continue
+                for host, n in short if self._apart else short[:1]:
+                    lacking[host] = min(n, lacking.get(host, n))
+                ready = tuple([part for part in need if self._apart and part not in short])
+                if not ready:
+                    passed.append((job, need))
+                    if job.passes >= self._patience:
+                        self._keep(need)
+                    continue
+                need = ready
             self._start(job, need)
             job.passes = 0
             hosts = {host for host, _ in need}

@@ -25,6 +25,8 @@ class HostView:
     """closed (asked as usual), open (not asked for a while), probing (asked one thing to see), shut (asked no more)."""
     reason: str = ""
     """Why it is not closed."""
+    rest_s: float = 0.0
+    """For how much longer it is to be left alone, while open or shut."""
 
 
 class Watch(Protocol):

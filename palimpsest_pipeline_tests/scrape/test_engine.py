@@ -4,6 +4,7 @@ import asyncio
 import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import pytest
 from aiohttp import web
@@ -12,7 +13,7 @@ from palimpsest_pipeline.domain.cycles import EventOutcome
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.scrape.budget import BreakerRule
-from palimpsest_pipeline.scrape.engine import Asked, Submitted
+from palimpsest_pipeline.scrape.engine import Asked, Held, Submitted
 from palimpsest_pipeline.scrape.sinks import HostView
 
 from ..fixtures.loopback import Responder, answering, hang_up, silence
@@ -347,3 +348,35 @@ async def test_one_who_joins_is_told_before_the_others_and_only_while_it_watches
                 await all_of(engine.submit((1,), [detail(P, 1)]))
             await all_of(engine.submit((1,), [detail(P, 2)]))
     assert order == ["stage", "always", "always"]
+
+
+async def test_when_the_time_is_over_answers_in_hand_are_kept_and_the_rest_has_failed_at_once() -> None:
+    async with open_world(lambda _: replace(QUICK, max_in_flight=1)) as world:
+        world.hosts[P].otherwise = world.hosts[B].otherwise = answering()
+        world.hosts[S].script("/detail/1", answering())
+        world.hosts[S].otherwise = silence
+        ends_at = world.clock.now() + timedelta(seconds=1)
+        async with world.engine(ends_at=ends_at) as engine:
+            asked = await all_of(*(engine.submit((n,), [detail(host, n) for host in (P, S, B)]) for n in (1, 2, 3)))
+            took_s = (world.clock.now() - ends_at).total_seconds()
+    assert 0 <= took_s < 0.5
+    told = {(a.request.platform, a.request.external_id): (a.outcome.failure, a.outcome.attempts, a.outcome.failure_detail) for a in asked}
+    good = (None, 1, "")
+    assert {key: line for key, line in told.items() if key[0] is not S} == {(host, n): good for host in (P, B) for n in "123"}
+    assert told[S, "1"] == good
+    assert told[S, "2"] == (FailureClass.TRANSIENT, 1, "no answer when the cycle's time was over")
+    assert told[S, "3"] == (FailureClass.TRANSIENT, 0, "not asked: the cycle's time was over")
+    assert len(world.sink.answers) == 9
+
+
+async def test_a_host_that_another_scrape_found_blocking_is_not_asked_and_the_others_lose_nothing() -> None:
+    async with open_world() as world, world.engine(held={S: Held("blocked 3 times in a row", 3600)}) as engine:
+        for host in world.hosts.values():
+            host.otherwise = answering()
+        asked = await all_of(engine.submit((1,), [detail(host, 1) for host in (P, S, B)]))
+    assert [(a.outcome.status, a.outcome.failure_detail) for a in asked] == [
+        (RunStatus.COMPLETED, ""),
+        (RunStatus.FAILED, "not asked: blocked 3 times in a row"),
+        (RunStatus.COMPLETED, ""),
+    ]
+    assert world.hosts[S].requests == []

@@ -9,7 +9,8 @@ import pytest
 from palimpsest_pipeline.domain.words import FailureClass, Platform
 from palimpsest_pipeline.scrape.budget import BreakerRule, Budget
 from palimpsest_pipeline.scrape.host import Host
-from palimpsest_pipeline.scrape.scheduler import Ask, Job, Over, Scheduler, Start
+from palimpsest_pipeline.scrape.scheduler import OUT_OF_TIME, Ask, Job, Over, Scheduler, Start
+from palimpsest_pipeline.scrape.sinks import HostView
 from palimpsest_pipeline.wire.rules import RULES
 from palimpsest_pipeline_tests.scrape.simulated import (
     BET9JA,
@@ -430,3 +431,94 @@ def test_a_request_that_has_its_slot_and_waits_for_its_turn_is_something_left_to
     assert it.due(1.0) == [Start(21, 1)]
     it.answered(21, None, None, 1.5)
     assert it.due(1.5) == [Over(21, ""), Over(10, "not asked: blocked 3 times in a row; nothing else was left to do")]
+
+
+# The end
+
+
+def test_at_the_end_what_waits_is_over_and_what_is_under_way_is_not_tried_again() -> None:
+    it = scheduler(budgets={A: Budget(1, backoff_jitter=False)})
+    it.end_at(8.0, 0.0)
+    it.add(job(1, A), 0.0)
+    it.add(job(2, A), 0.0)
+    it.add(job(3, B), 0.0)
+    assert it.due(0.0) == [Start(10, 1), Start(30, 1)]
+    it.answered(30, TRANSIENT, None, 7.8)
+    assert it.due(7.8) == []
+    assert it.wake_at() == 8.0, "the end comes before another try"
+    assert it.due(8.0) == [Over(20, f"not asked: {OUT_OF_TIME}"), Over(30, "")]
+    it.answered(10, TRANSIENT, None, 8.0)
+    assert it.due(8.0) == [Over(10, "")]
+    assert it.idle
+    it.add(job(4, A), 9.0)
+    assert it.due(9.0) == [Over(40, f"not asked: {OUT_OF_TIME}")]
+
+
+def test_what_ends_for_want_of_time_says_nothing_of_its_host() -> None:
+    it = scheduler(budgets={A: Budget(20)})
+    it.end_at(10.0, 0.0)
+    for key in range(1, 21):
+        it.add(job(key, A), 0.0)
+    it.due(0.0)
+    for key in range(1, 21):
+        it.answered(10 * key, TRANSIENT, None, 10.0)
+    it.due(10.0)
+    assert it.host(A).state == "closed"
+
+
+def test_a_host_that_is_open_at_the_end_is_named_as_the_reason() -> None:
+    it = scheduler()
+    it.end_at(10.0, 0.0)
+    fail_until_open(it, B, LIMITED, 0.0, told_s=30.0)
+    it.add(job(1, B), 0.0)
+    assert it.due(0.0) == []
+    assert it.due(10.0) == [Over(10, f"not asked: asked to wait 30 s; {OUT_OF_TIME}")]
+
+
+def test_half_way_to_the_end_no_job_waits_for_room_on_a_slow_host_to_start_on_the_others() -> None:
+    it = scheduler(budgets={B: Budget(1)})
+    it.end_at(12.0, 0.0)
+    for key in (1, 2, 3):
+        it.add(job(key, A, B), 0.0)
+    assert it.due(0.0) == [Start(10, 1), Start(11, 1)]
+    assert it.due(5.0) == [], "the slow host gives the pace"
+    assert it.wake_at() == 6.0
+    assert it.due(6.0) == [Start(20, 1), Start(30, 1)]
+    it.answered(11, None, None, 8.0)
+    assert it.due(8.0) == [Over(11, ""), Start(21, 1)], "on the slow one the best goes first, as before"
+    assert it.due(12.0) == [Over(31, f"not asked: {OUT_OF_TIME}")]
+
+
+# Hosts that others found in trouble
+
+
+def test_a_host_that_is_held_is_asked_one_thing_when_its_time_comes_and_not_waited_for() -> None:
+    it = scheduler()
+    it.hold(B, "asked to wait 30 s", 30.0, 0.0)
+    it.add(job(1, A, B), 0.0)
+    it.add(job(2, A, B), 0.0)
+    assert it.due(0.0) == [Start(10, 1), Start(20, 1)]
+    assert (it.wake_at(), it.host(B).rest_s) == (10.0, 30.0), "host A may stall"
+    assert it.due(30.0) == [Start(11, 1)]
+    it.answered(11, None, None, 31.0)
+    assert it.due(31.0) == [Over(11, ""), Start(21, 1)]
+    assert it.host(B).state == "closed"
+
+
+def test_a_host_that_was_held_until_a_little_while_ago_is_asked_one_thing_first() -> None:
+    it = scheduler()
+    it.hold(B, "no answer for 10 s", 0.0, 0.0)
+    it.add(job(1, A, B), 0.0)
+    it.add(job(2, A, B), 0.0)
+    assert it.due(0.0) == [Start(11, 1), Start(10, 1), Start(20, 1)]
+    it.answered(11, BLOCKED, None, 1.0)
+    it.due(1.0)
+    assert it.host(B) == HostView(0, 0, "shut", "blocked, and still so when asked again", 60.0)
+
+
+def test_a_host_that_is_held_for_longer_than_one_waits_is_not_asked_at_all() -> None:
+    it = scheduler()
+    it.hold(B, "asked to wait 600 s", 600.0, 0.0)
+    it.add(job(1, A, B), 0.0)
+    assert it.due(0.0) == [Over(11, "not asked: asked to wait 600 s"), Start(10, 1)]
+    assert it.host(B).rest_s == 600.0

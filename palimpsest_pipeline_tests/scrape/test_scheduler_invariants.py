@@ -107,6 +107,42 @@ def test_whatever_fails_budgets_and_tries_are_kept_and_every_ask_ends_once(
 
 
 @settings(deadline=None)  # a busy machine is no failure
+@given(arrivals, all_budgets, st.integers(0, 999), st.sampled_from([0.0, 0.1, 0.5]), st.sampled_from([1.0, 7.5, 20.0]))
+def test_whatever_fails_at_the_end_every_ask_is_over_and_nothing_starts_after_it(
+    jobs: list[tuple[float, Job]], allowed: dict[Platform, Budget], seed: int, share: float, ends_at: float
+) -> None:
+    weather = Weather(seed, share)
+
+    def cut(ask: Ask, attempt: int, now: float) -> Fate:
+        fate = weather(ask, attempt, now)
+        return fate if now + fate.latency_s < ends_at else Fate(ends_at - now, TRANSIENT)
+
+    it = Scheduler(allowed, rng=Random(seed))
+    it.end_at(ends_at, 0.0)
+    trace = play(it, jobs, cut)
+    check_budgets(trace, allowed)
+    assert Counter(key for _, key, _ in trace.overs) == Counter(ask.key for _, job in jobs for ask in job.asks)
+    assert all(attempt.started_at < ends_at for attempt in trace.attempts)
+    assert all(at <= max(ends_at, *(arrived for arrived, _ in jobs)) for at, *_ in trace.overs)
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(st.lists(st.sampled_from([(A,), (A, C), (A, B), (A, B, C)]), min_size=1, max_size=40), st.sampled_from([0.5, 2.0, 30.0]), st.integers(0, 99))
+def test_a_slow_host_costs_the_others_nothing_before_the_end(listed: list[tuple[Platform, ...]], slow_s: float, seed: int) -> None:
+    it = Scheduler({A: Budget(4), B: Budget(1), C: Budget(3)}, rng=Random(seed))
+    it.end_at(50.0, 0.0)
+    drawn = Random(seed)
+
+    def fate_of(ask: Ask, attempt: int, now: float) -> Fate:
+        latency_s = slow_s if ask.host is B else lognormal(0.3, 0.8, drawn)
+        return Fate(latency_s) if now + latency_s < 50.0 else Fate(50.0 - now, TRANSIENT)
+
+    trace = play(it, [(0.0, job(n, *hosts)) for n, hosts in enumerate(listed)], fate_of)
+    answered = Counter(attempt.ask.host for attempt in trace.attempts if attempt.fate.failure is None)
+    assert (answered[A], answered[C]) == (len(listed), sum(C in hosts for hosts in listed))
+
+
+@settings(deadline=None)  # a busy machine is no failure
 @given(arrivals, all_budgets, st.integers(0, 999), st.integers(0, 9))
 def test_a_jobs_first_requests_start_together_and_its_further_ones_have_the_next_turns(
     jobs: list[tuple[float, Job]], allowed: dict[Platform, Budget], seed: int, patience: int

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.exchange import Answer, Request
@@ -121,9 +122,9 @@ class World:
             for external_id in page:
                 host.script(f"/detail/{external_id}", detail or answering())
 
-    def engine(self, sink: AnswerSink | None = None, watch: Watch | None = None) -> Engine:
-        """An engine that asks these hosts, not entered yet."""
-        return Engine(hosts(self.adapters, self.clients, self.budgets), sink or self.sink, clock=self.clock, watch=watch)
+    def engine(self, sink: AnswerSink | None = None, watch: Watch | None = None, **limits: Any) -> Engine:
+        """An engine that asks these hosts, not entered yet. `limits` as the engine takes them."""
+        return Engine(hosts(self.adapters, self.clients, self.budgets), sink or self.sink, clock=self.clock, watch=watch, **limits)
 
 
 @asynccontextmanager
