@@ -88,6 +88,6 @@ def _path(values: Values, low: float, high: float) -> str:
         share = 0.5 if spread == 0 else (value / 2 - low / 2) / spread
         y = round(HEIGHT - MARGIN - share * (HEIGHT - 2 * MARGIN))
         alone = not drawing and (n + 1 == len(values) or values[n + 1] is None)
-        found.append(f"{'L' if drawing else 'M'}{x} {y}{'h0' if alone else ''}")
+        found.append(f"{'L' if drawing else 'M'}{x} {y}{'h2' if alone else ''}")
         drawing = True
     return "".join(found)

@@ -48,10 +48,10 @@ def test_a_higher_value_is_never_drawn_below_a_lower_one_and_time_goes_to_the_ri
 
 def test_a_missing_value_is_a_gap_and_one_between_gaps_a_dot():
     (path,) = paths(sparkline_svg([1, 2, None, 3, None, float("nan"), 2, 1]))
-    assert path == "M3 29L25 16M69 3h0M135 16L157 29"
+    assert path == "M3 29L25 16M69 3h2M135 16L157 29"
 
 
-@pytest.mark.parametrize(("series", "path"), [([5, 5, 5], "M3 16L80 16L157 16"), ([7], "M80 16h0"), ([], ""), ([None], "")])
+@pytest.mark.parametrize(("series", "path"), [([5, 5, 5], "M3 16L80 16L157 16"), ([7], "M80 16h2"), ([], ""), ([None], "")])
 def test_what_does_not_vary_is_drawn_in_the_middle(series, path):
     assert paths(sparkline_svg(series)) == [path]
 
