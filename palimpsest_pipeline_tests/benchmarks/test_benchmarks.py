@@ -11,8 +11,8 @@ from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.platforms.registry import adapters
 
+from . import cadence, scrape, storage
 from . import normalise as benchmark
-from . import scrape, storage
 from .__main__ import app
 from ._perturbed import CAPTURED, answers
 
@@ -60,7 +60,7 @@ def as_captured(samples: Path, platform: Platform, name: str, like: Answer) -> A
 
 def test_a_benchmark_is_chosen_by_name_and_names_are_listed_without_one(samples: Path) -> None:
     assert samples.is_dir()
-    assert CliRunner().invoke(app, []).output.split() == ["normalise", "scrape", "storage"]
+    assert CliRunner().invoke(app, []).output.split() == ["cadence", "normalise", "scrape", "storage"]
     assert CliRunner().invoke(app, ["nothing"]).exit_code != 0
     ran = CliRunner().invoke(app, ["normalise", "--json", "--bodies", "3", "--repetitions", "1"])
     found = json.loads(ran.output)
@@ -104,3 +104,14 @@ def test_storage_is_measured_beside_a_raw_copy_and_the_layouts_that_went_before(
     assert by_layout["ours"] == pytest.approx(by_layout["ours_hot"] + by_layout["ours_cold"])
     assert by_layout["reference_snapshots"] > by_layout["reference_current_and_history"] > by_layout["ours"]
     assert storage.table(found).row_count > 20
+
+
+@pytest.mark.slow
+def test_a_tick_of_the_kickoff_sensor_is_measured_beside_its_bare_query() -> None:
+    ran = CliRunner().invoke(app, ["cadence", "--json", "--fixtures", "50", "--rounds", "2"])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.stdout.splitlines()[-1])
+    figures = ("query_ms", "tick_ms", "tick_after_a_day_ms", "tick_asked_ms", "remember_ms", "judge_ms", "tick_ratio_to_query")
+    assert all(found[name] > 0 for name in figures)
+    assert found["requests_per_tick_that_asks"] == 1
+    assert cadence.table(found).row_count == len(found)

@@ -46,7 +46,6 @@ def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
     tournaments = readings.tournaments_frame(found, seen)
     facts = readings.cycle_facts(pipeline, manifest)
     listings.write_discovery(conn, facts, readings.manifest_frame(found), tournaments, pipeline.platforms)
-    upcoming.remember(conn, pipeline.clock.now())
     refused = [(PayloadKind.LISTING, entry, False) for discovery, _ in found.values() for entry in discovery.rejects]
     rejects.replace_rejects(conn, manifest.cycle_id, readings.DISCOVERY, refused)
     return tournaments.height

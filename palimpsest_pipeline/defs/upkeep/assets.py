@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import dagster as dg
 
 from ...domain.instants import hour_key
-from ...storage import partitions, retention
+from ...storage import partitions, retention, upcoming
 from ..core.assets import odds_snapshots
 from ..metadata import figures, plain, table_metadata
 from ..partitions import DAYS_PER_RUN, days
@@ -56,15 +56,18 @@ def odds_history_export(context: dg.AssetExecutionContext, pipeline: dg.Resource
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"postgres"}, deps=[odds_history_export])
 def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """What leaves Postgres: days of history beyond PALIMPSEST_HISTORY_HOT_DAYS that the archive has, and the life of fixtures of long ago."""
-    today = pipeline.clock.now().date()
+    now = pipeline.clock.now()
+    today, life_kept = now.date(), timedelta(days=pipeline.settings.fixture_life_retention_days)
     with pipeline.connect() as conn:
         done = retention.retire(conn, pipeline.archive, today - timedelta(days=pipeline.settings.history_hot_days))
-        life = retention.delete_life(conn, today - timedelta(days=pipeline.settings.fixture_life_retention_days))
+        life = retention.delete_life(conn, today - life_kept)
+        n_kickoffs = upcoming.forget(conn, now - life_kept)
     for day, why in done.kept.items():
         context.log.warning(f"{day} stays in Postgres: {why}")
     counts = {"days_dropped": len(done.dropped), "days_unused": len(done.unused), "days_kept": len(done.kept)}
     named = {"dropped": ", ".join(map(str, done.dropped)), "kept": ", ".join(map(str, done.kept))}
-    return dg.MaterializeResult(metadata=plain({**counts, **named, "listings_forgotten": done.n_forgotten, "life_rows_deleted": life}))
+    rest = {"listings_forgotten": done.n_forgotten, "life_rows_deleted": life, "kickoffs_forgotten": n_kickoffs}
+    return dg.MaterializeResult(metadata=plain({**counts, **named, **rest}))
 
 
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"parquet"}, deps=[odds_history_export])
