@@ -64,6 +64,7 @@ def demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: fl
         export_url=None,
         clock_offset_s=clock_offset_s,
         embedded_durable=False,
+        urgent_share=0,  # nothing else runs in it
         ui_port=ui_port,
         **platforms,
     )

@@ -3,19 +3,22 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 import psycopg
 
 from ..domain.instants import Clock
-from ..domain.words import Platform
+from ..domain.words import Platform, Scope
 from ..landing import Landing
 from ..markets import Vocabulary, vocabulary
 from ..platforms.base import PlatformAdapter
 from ..platforms.registry import adapters, parser_version
 from ..scrape import Engine, hosts
 from ..scrape.budget import BreakerRule, Budget
+from ..scrape.cadence import Cadence
+from ..scrape.engine import Held
 from ..scrape.sinks import AnswerSink, Watch
 from ..settings import Settings, SettingsError
 from ..storage.archive import Archive
@@ -97,20 +100,37 @@ class Pipeline:
     def connect(self) -> psycopg.Connection:
         return self.database.connect()
 
+    @cached_property
+    def cadence(self) -> Cadence:
+        return Cadence(self.settings.kickoff_tiers, self.settings.kickoff_slot_minutes)
+
     @asynccontextmanager
-    async def engine(self, sink: AnswerSink, watch: Watch | None = None) -> AsyncIterator[Engine]:
-        """A running engine with a client and a budget for each platform's host; every answer goes to `sink`."""
+    async def engine(
+        self,
+        scope: Scope,
+        sink: AnswerSink,
+        watch: Watch | None = None,
+        *,
+        held: Mapping[Platform, Held] | None = None,
+        ends_at: datetime | None = None,
+    ) -> AsyncIterator[Engine]:
+        """A running engine with a client and the scope's budget for each platform's host; every answer goes to `sink`. The rest as in `Engine`."""
         from ..wire.client import PlatformClient  # noqa: PLC0415 - only who asks loads an HTTP library
 
         async with AsyncExitStack() as stack:
             clients = {p: await stack.enter_async_context(PlatformClient(self.host(p), self.clock)) for p in self.platforms}
-            asked = hosts(self.adapters, clients, self.budgets)
-            yield await stack.enter_async_context(Engine(asked, sink, clock=self.clock, watch=watch, patience=self.settings.patience))
+            asked = hosts(self.adapters, clients, self.budgets(scope))
+            patience = self.settings.patience
+            yield await stack.enter_async_context(Engine(asked, sink, clock=self.clock, watch=watch, patience=patience, held=held, ends_at=ends_at))
 
-    @cached_property
-    def budgets(self) -> Mapping[Platform, Budget]:
-        """How much each platform's host may be asked."""
-        return {platform: self._budget(platform) for platform in self.platforms}
+    def budgets(self, scope: Scope) -> Mapping[Platform, Budget]:
+        """How much a cycle of the scope may ask each platform's host, while a full one and an urgent one may run at the same time."""
+        parts = {platform: self._budget(platform).split(self.settings.urgent_share) for platform in self.platforms}
+        return {platform: urgent if scope.is_urgent else rest for platform, (urgent, rest) in parts.items()}
+
+    def host_name(self, platform: Platform) -> str:
+        """The platform's host as scrapes speak of it among each other."""
+        return self.settings.platform(platform).base_url.partition("://")[2]
 
     def _budget(self, platform: Platform) -> Budget:
         s = self.settings.platform(platform)

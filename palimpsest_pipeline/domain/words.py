@@ -40,6 +40,11 @@ class Scope(StrEnum):
     RECORDED = "recorded"
     """Imported payloads: whatever was recorded. Proves presence, never absence."""
 
+    @property
+    def is_urgent(self) -> bool:
+        """Asks for few fixtures that cannot wait for the next full cycle."""
+        return self in (Scope.KICKOFF, Scope.EVENTS)
+
 
 class PayloadKind(StrEnum):
     """What a landed answer is an answer to."""

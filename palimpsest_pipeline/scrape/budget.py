@@ -1,6 +1,6 @@
 """How much of a host a scrape may take: plain values, no behaviour. No number here is a cap: what settings say counts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -59,6 +59,18 @@ class Budget:
             raise ValueError(f"waits must not be negative: {self}")
         if self.max_per_s is not None and self.max_per_s <= 0:
             raise ValueError(f"max_per_s must be greater than 0, or None: {self}")
+
+    def split(self, share: float) -> "tuple[Budget, Budget]":
+        """Two budgets for scrapes that run at the same time: of `share` of this one, and of the rest. Together they allow no more than this one does,
+        but for the one request at a time that each has at least. 0: there is nothing to split, each has all."""
+        if not share:
+            return self, self
+        first = max(1, min(int(self.max_in_flight * share), self.max_in_flight - 1))
+        return self._part(share, first), self._part(1 - share, max(1, self.max_in_flight - first))
+
+    def _part(self, share: float, max_in_flight: int) -> "Budget":
+        rate = None if self.max_per_s is None else self.max_per_s * share
+        return replace(self, max_in_flight=max_in_flight, min_gap_s=self.min_gap_s / share, jitter_s=self.jitter_s / share, max_per_s=rate)
 
 
 PATIENCE: Final = 8

@@ -14,7 +14,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.landing import keeper, live
+from palimpsest_pipeline.defs import beating
+from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.landing.assets import discovery_payloads
 from palimpsest_pipeline.defs.landing.recover import close_dead
 from palimpsest_pipeline.defs.launch import CANCELLED
@@ -80,10 +81,10 @@ class DatabaseAway(InterruptedAfter):
         before, self.over = self.over, self.over + len(outcomes)
         self.left -= len(outcomes)
         if before < 5 <= self.over:
-            keeper.log.addHandler(self.warnings)  # first: the keeper may notice at once
+            beating.log.addHandler(self.warnings)  # first: the keeper may notice at once
             self.let_in(False)
             assert self.noticed.wait(30)
-            keeper.log.removeHandler(self.warnings)
+            beating.log.removeHandler(self.warnings)
         if not self.left and self.comes_back:
             self.let_in(True)
 

@@ -59,7 +59,7 @@ def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     with _watched(context, pipeline) as (board, watch):
         result = live.run_discovery(pipeline, cycle, watch, goes_on=odds_payloads.key in context.job_def.asset_layer.executable_asset_keys)
     n_listed = sum(run.discovered for run in result.runs)
-    return dg.MaterializeResult(metadata=stage_figures(n_listed, result, board.phase(Phase.DISCOVERY), pipeline.budgets))
+    return dg.MaterializeResult(metadata=stage_figures(n_listed, result, board.phase(Phase.DISCOVERY), pipeline.budgets(result.cycle.scope)))
 
 
 @dg.asset(**LANDING, deps=[discovery_payloads])
@@ -68,5 +68,5 @@ def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipe
     with _watched(context, pipeline) as (board, watch):
         result = live.run_capture(pipeline, _begun(context, tuple(config.sr_ids)), watch)
     n_fetched = sum(run.fetched for run in result.runs)
-    numbers = stage_figures(n_fetched, result, board.phase(Phase.CAPTURE), pipeline.budgets)
+    numbers = stage_figures(n_fetched, result, board.phase(Phase.CAPTURE), pipeline.budgets(result.cycle.scope))
     return dg.MaterializeResult(metadata=numbers | scrape_plots(pipeline, result.cycle.cycle_id))

@@ -1,15 +1,18 @@
-"""Keeps a running cycle's ledger: every few seconds a sign of life, the platforms as they stand, the listings that are over. Never in the way."""
+"""Keeps a running cycle's ledger: every few seconds a sign of life, the platforms as they stand, the listings that are over;
+and what others shall know of a host. Never in the way."""
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
 import psycopg
 
 from ...domain.cycles import EventOutcome, PlatformRun
-from ...scrape.sinks import Watch
-from ...storage import ledger
+from ...domain.words import Platform
+from ...scrape.sinks import HostView, Watch
+from ...storage import host_state, ledger
 from ..beating import Beating
 
 MOST_KEPT: Final = 20_000
@@ -20,19 +23,27 @@ class Keeper(Watch):
     """A Watch with a thread and a connection of its own, as a context manager. A database that is away costs a warning, and nothing that was fetched.
 
     `connect` opens a connection (raises DatabaseUnreachable), `beat_s` is the time from one sign of life to the next, `so_far` says how the
-    platforms stand; it is asked on the event loop, once between two beats. After the block at most what is under way on the thread is still
-    written; closing the batch is the caller's.
+    platforms stand; it is asked on the event loop, once between two beats. `hosts` are the platforms' names in `host_state`. After the block at most
+    what is under way on the thread is still written; closing the batch is the caller's.
     """
 
     def __init__(
-        self, connect: Callable[[], psycopg.Connection], cycle_id: int, beat_s: float, so_far: Callable[[], Sequence[PlatformRun]] = tuple
+        self,
+        connect: Callable[[], psycopg.Connection],
+        cycle_id: int,
+        beat_s: float,
+        so_far: Callable[[], Sequence[PlatformRun]] = tuple,
+        hosts: Mapping[Platform, str] | None = None,
     ) -> None:
         self._cycle_id = cycle_id
         self._so_far = so_far
         self._runs: Sequence[PlatformRun] | None = None
         self._lock = threading.Lock()
         self._over: list[EventOutcome] = []
-        self._beating = Beating(f"cycle {cycle_id}", connect, beat_s, self._write)
+        self._hosts = hosts or {}
+        self._news: dict[str, tuple[HostView, float]] = {}
+        """Of hosts: how each stands, and since when by the monotonic clock."""
+        self._beating = Beating(f"cycle {cycle_id}", connect, beat_s, self._write, last=self._tell_of_hosts)
 
     def __enter__(self) -> Self:
         self._beating.__enter__()
@@ -47,6 +58,11 @@ class Keeper(Watch):
         with self._lock:
             self._over += [outcome for outcome in outcomes if outcome.external_id]
             del self._over[:-MOST_KEPT]
+
+    def host(self, platform: Platform, view: HostView) -> None:
+        if platform in self._hosts and view.state != "probing":
+            with self._lock:
+                self._news[self._hosts[platform]] = view, time.monotonic()
 
     def _write(self, conn: psycopg.Connection) -> str | None:
         """On the thread."""
@@ -64,4 +80,21 @@ class Keeper(Watch):
                 self._over[:0] = over
                 del self._over[:-MOST_KEPT]
             raise
+        self._tell_of_hosts(conn)
         return None if alive else "was taken for dead and closed, and still runs; its own end will be written over that"
+
+    def _tell_of_hosts(self, conn: psycopg.Connection) -> None:
+        """On the thread. What others shall know of hosts, as far as it is not written yet."""
+        with self._lock:
+            news, self._news = self._news, {}
+        try:
+            with conn.transaction():
+                for host, (view, since) in news.items():
+                    if view.state == "closed":
+                        host_state.clear(conn, host)
+                    else:
+                        host_state.block(conn, host, view.reason, max(0.0, view.rest_s - (time.monotonic() - since)))
+        except psycopg.Error:
+            with self._lock:
+                self._news = news | self._news
+            raise

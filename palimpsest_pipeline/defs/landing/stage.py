@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import psycopg
 
@@ -11,8 +12,9 @@ from ...domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from ...domain.words import FailureClass, Platform, RunStatus
 from ...landing import CycleWriter
 from ...scrape import Engine, Tally, broken_off, running
+from ...scrape.engine import Held
 from ...scrape.sinks import Watch, Watches
-from ...storage import ledger
+from ...storage import host_state, ledger
 from ...storage.database import DatabaseUnreachable
 from ..pipeline import Pipeline
 from .interrupts import Deferred
@@ -32,6 +34,8 @@ class Stage:
     tally: Tally = field(default_factory=Tally)
     earlier: CycleResult | None = None
     """What the cycle's stage before came to."""
+    ends_at: datetime | None = None
+    """When it is over at the latest: what has no answer then has failed."""
     goes_on: bool = False
     """Another stage of the same cycle follows in this run: until then it is running, so that it is found when that stage never comes."""
     engine: Engine | None = None
@@ -67,7 +71,7 @@ class Stage:
             self.pipeline.clock.now(),
             tally=self.tally,
             unfinished=unfinished,
-            budgets=self.pipeline.budgets,
+            budgets=self.pipeline.budgets(self.cycle.scope),
             earlier=self.earlier,
         )
 
@@ -85,7 +89,10 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
     pipeline, cycle = stage.pipeline, stage.cycle
     error: BaseException | None = None
     with Deferred() as signals:
-        with Keeper(pipeline.connect, cycle.cycle_id, pipeline.settings.heartbeat_s, stage.running) as keeper:
+        keeper = Keeper(
+            pipeline.connect, cycle.cycle_id, pipeline.settings.heartbeat_s, stage.running, {p: pipeline.host_name(p) for p in pipeline.platforms}
+        )
+        with keeper:
             writer = None
             try:
                 writer = pipeline.landing.writer(cycle)
@@ -119,8 +126,20 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
 
 async def _ask(stage: Stage, work: Work, watch: Watch, writer: CycleWriter, signals: Deferred) -> CycleResult:
     with signals.cancelling(asyncio.current_task()):
-        async with stage.pipeline.engine(writer, watch) as stage.engine:
+        held = _held(stage.pipeline)
+        async with stage.pipeline.engine(stage.cycle.scope, writer, watch, held=held, ends_at=stage.ends_at) as stage.engine:
             return await work(stage.engine, stage)
+
+
+def _held(pipeline: Pipeline) -> dict[Platform, Held]:
+    """What other scrapes have found of the hosts. Nothing when that cannot be read: then this one finds it out."""
+    hosts = {pipeline.host_name(platform): platform for platform in pipeline.platforms}
+    try:
+        with pipeline.connect() as conn:
+            return {hosts[host]: Held(*trouble) for host, trouble in host_state.troubles(conn, list(hosts)).items()}
+    except (DatabaseUnreachable, psycopg.Error) as lost:
+        log.warning("what other scrapes found of the hosts cannot be read: %s", lost)
+        return {}
 
 
 def _together(before: EventOutcome | None, line: EventOutcome) -> EventOutcome:
