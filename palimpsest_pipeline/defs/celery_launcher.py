@@ -25,6 +25,7 @@ CONFIG: Final = {
     "worker_prefetch_multiplier": 1,
     "worker_disable_prefetch": True,
     "task_acks_late": False,
+    "worker_redirect_stdouts": False,  # Dagster's log of a run is complete in its storage
     "worker_proc_alive_timeout": 120,  # a process imports the pipeline before it says that it is there
     "worker_max_tasks_per_child": 200,
     "broker_connection_retry_on_startup": True,

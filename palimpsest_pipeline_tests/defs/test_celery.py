@@ -1,0 +1,133 @@
+"""Runs handed to Celery workers: a cycle, a backfill, a worker that dies in the middle of it, a run that is ended from the web page.
+
+Everything is real and on loopback: `palimpsest up`, `palimpsest worker`, a broker, Postgres, the simulated platforms.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.celery import broker_state
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.domain.words import RunStatus
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
+from palimpsest_pipeline_tests.fixtures.deployed import Site, kill_tree, redis, site, until
+from palimpsest_pipeline_tests.fixtures.landed import land_hours
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+
+from .test_backfill import run
+
+pytestmark = pytest.mark.slow
+HOURS = 10
+FOUND_DEAD_WITHIN_S = 120.0
+MARKS = "select (select count(*) from core.cycle_products) + (select count(*) from mart.cycle_products)"
+
+
+@dataclass
+class World:
+    """A site with a broker, some hours landed, and nothing derived yet."""
+
+    site: Site
+    pipeline: Pipeline
+    hours: list[datetime]
+
+    def n_marks(self) -> int:
+        with self.pipeline.connect() as conn:
+            return int(conn.execute(MARKS).fetchone()[0])
+
+    def expected(self) -> dict[str, tuple[int, str]]:
+        """What one process derives from all that is landed, uninterrupted; afterwards nothing is derived."""
+        report = run(self.pipeline, self.hours[0], self.hours[-1])
+        assert report.whole, report.trouble()
+        found = content_hashes(self.pipeline)
+        drop_derived(self.pipeline)
+        return found
+
+
+@pytest.fixture(scope="module")
+def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("celery")
+    with ExitStack() as stack:
+        broker = stack.enter_context(redis(folder))
+        postgres.create_database("celery_dagster")
+        stack.callback(postgres.drop_database, "celery_dagster")
+        make = stack.enter_context(pipelines(postgres, folder / "home"))
+        simulator = stack.enter_context(SimulatorProcess(30, 5, epoch=datetime.now(UTC) - timedelta(hours=HOURS)))
+        landed = land_hours(make, simulator, HOURS)
+        theirs = {"dagster_database_url": SecretStr(postgres.url("celery_dagster")), "celery_broker_url": SecretStr(broker)}
+        settings = landed.settings.model_copy(update=theirs)
+        # Slow enough to be ended while it asks.
+        slow = settings.environment() | {"PALIMPSEST_BETPAWA__MIN_GAP_S": "0.3", "PALIMPSEST_BETPAWA__MAX_IN_FLIGHT": "1"}
+        running = stack.enter_context(site(folder, slow))
+        running.up()
+        yield World(running, Pipeline(settings), sorted({m.partition_hour for m in landed.landing.cycles()}))
+
+
+def this_hour() -> str:
+    return hour_key(hour_of(datetime.now(UTC)))
+
+
+def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_out_and_what_is_left_is_done_by_another(world: World):
+    settings, running = world.pipeline.settings, world.site
+    ok, told = broker_state(settings)
+    assert not ok
+    assert "no worker answers" in told
+    run_id = running.launch("full_cycle", this_hour())
+    until(lambda: running.run(run_id)["status"] == "STARTING", "the run to be with the broker")
+    worker = running.worker()
+    told = until(lambda: told if (told := broker_state(settings)[1]) and f"palimpsest-{worker.pid}" in told else None, "the worker to answer")
+    assert "open-sesame" not in told + (settings.dagster_home / "dagster.yaml").read_text() + running.log("worker")
+    cycle = running.ended(run_id)
+    assert cycle["status"] == "SUCCESS", [event["message"] for event in running.events(run_id)]
+
+    expected = world.expected()
+    assets = sorted(key.path for key in defs.resolve_job_def("replay").asset_layer.executable_asset_keys)
+    backfill = running.backfill([list(path) for path in assets], [hour_key(hour) for hour in world.hours])
+    until(lambda: world.n_marks() > HOURS // 2, "the backfill to get on")
+    (first,) = running.runs(backfill=backfill)
+    kill_tree(worker.pid)
+    died_at = datetime.now(UTC)
+    dead = running.ended(first["runId"], FOUND_DEAD_WITHIN_S)
+    print(f"found dead after {(datetime.now(UTC) - died_at).total_seconds():.0f} s")
+    assert dead["status"] == "FAILURE"
+    assert any("The process of this run died at its work" in str(event.get("message")) for event in running.events(first["runId"]))
+    assert content_hashes(world.pipeline) != expected
+
+    running.worker()
+    (again,) = until(lambda: running.runs(parent_run_id=first["runId"]), "the daemon to begin what is left")
+    assert running.ended(again["runId"])["status"] == "SUCCESS"
+    assert content_hashes(world.pipeline) == expected
+
+
+def test_a_cycle_ended_from_the_web_page_keeps_what_had_arrived(world: World):
+    running = world.site
+    worker = running.worker()
+    run_id = running.launch("full_cycle", this_hour())
+
+    def batch() -> ledger.Batch | None:
+        with world.pipeline.connect() as conn:
+            return ledger.batch_of_run(conn, run_id)
+
+    def landed() -> int:
+        found = batch()
+        return 0 if found is None else world.pipeline.landing.landed_listings(found.cycle.cycle_id).height
+
+    until(landed, "the cycle to land something")
+    running.terminate(run_id)
+    assert running.ended(run_id)["status"] == "CANCELED"
+    cancelled = batch()
+    assert cancelled is not None
+    assert cancelled.status is RunStatus.CANCELLED, "it could write its end"
+    hour = hour_key(cancelled.cycle.partition_hour)
+    replayed = until(lambda: [run for run in running.runs(run_key=str(cancelled.cycle.cycle_id)) if run["status"] == "SUCCESS"], f"replay of {hour}")
+    assert len(replayed) == 1
+    assert worker.poll() is None, "the worker takes the next run"
