@@ -144,7 +144,7 @@ def _take_in(
     if before.away is not None:  # now it can be kept, and is over
         stored.write(conn, [replace(before.away, closed_at=now)])
     stored.forget(conn, now)
-    return now if stopped_at is None else max(stopped_at, before.looked_until)
+    return now if stopped_at is None else stopped_at + OVERLAP  # what was taken in is not taken in again before the rest
 
 
 def _settle(pipeline: Pipeline) -> timedelta:
