@@ -12,7 +12,6 @@ import psycopg
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.dialects import postgresql
 
 from ..domain.words import MarketState
 from . import revisions
@@ -73,7 +72,7 @@ def _column_sentences(table: sa.Table, present: dict[str, tuple[str, bool]] | No
 
 def _type_name(kind: sa.types.TypeEngine[Any]) -> str:
     """A type as Postgres's own format_type writes it."""
-    name = kind.compile(dialect=postgresql.dialect()).lower().replace("varchar", "character varying").replace(", ", ",")
+    name = kind.compile(dialect=sa.dialects.postgresql.dialect()).lower().replace("varchar", "character varying").replace(", ", ",")
     return "double precision" if name == "float" else name
 
 

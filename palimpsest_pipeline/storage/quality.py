@@ -10,6 +10,7 @@ import psycopg
 from ..domain.words import Scope
 from .frames import INSTANT, read_frame
 from .ledger_readers import UNENDED
+from .listings import Types
 
 TRAILING_CYCLES: Final = 20
 """How many earlier cycles the trailing median is taken over, per platform and stage."""
@@ -76,7 +77,7 @@ SHIFTS_SQL: Final = """
     from core.cycles c join seen h on h.platform = c.home_platform join seen s on s.sr_id = h.sr_id and s.platform <> h.platform
     where c.cycle_id = %(cycle_id)s
 """
-SHIFTS: Final = {"home_platform": pl.String, "platform": pl.String, "sr_id": pl.Int64, "kickoff_at": INSTANT, "home_kickoff": INSTANT}
+SHIFTS: Final[Types] = {"home_platform": pl.String, "platform": pl.String, "sr_id": pl.Int64, "kickoff_at": INSTANT, "home_kickoff": INSTANT}
 RATES_SQL: Final = f"""
     select r.cycle_id, r.platform, r.completeness, case when r.platform = 'all' then r.overall_match_rate else r.fixture_match_rate end as match_rate
     from mart.match_rate_platform r

@@ -118,7 +118,9 @@ def _mend(family: Family, cadence_on: bool) -> str:
 
 
 def cadence_is_on(instance: dg.DagsterInstance) -> bool:
-    """Whether full cycles are begun by their schedule."""
+    """Whether full cycles are begun by their schedule. An instance that keeps no schedules has none on."""
+    if instance.schedule_storage is None:
+        return False
     running = InstigatorStatus.RUNNING
     return any(state.instigator_name == CADENCE for state in instance.all_instigator_state(instigator_statuses={running}))
 
