@@ -133,6 +133,7 @@ class Settings(BaseSettings):
     silent_after_s: float = Field(default=30, gt=0, description="A cycle without a sign of life for so long is taken for dead; several heartbeats")
     landing_retention_days: int = Field(default=7, ge=1, description="How long raw answers are kept that are derived and exported, days")
     history_hot_days: int = Field(default=7, ge=1, description="Whole days of odds history kept in Postgres, besides today; older ones in Parquet")
+    run_retention_days: int = Field(default=30, ge=2, description="How long Dagster keeps the logs of runs that are over, days")
     partitions_ahead_days: int = Field(default=14, ge=8, description="For how many days ahead places for the odds history are made")
     fixture_life_retention_days: int = Field(default=30, ge=1, description="For how long after kickoff the tables of a fixture's life are kept, days")
     not_observed_after_minutes: float = Field(
