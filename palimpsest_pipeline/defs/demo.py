@@ -62,6 +62,8 @@ def demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: fl
         dagster_database_url=None,
         landing_url=None,
         export_url=None,
+        alert_webhook_url=None,
+        alert_channels=[],
         clock_offset_s=clock_offset_s,
         embedded_durable=False,
         urgent_share=0,  # nothing else runs in it
