@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
 from palimpsest_pipeline.domain.words import Platform, Scope, Trigger
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline.storage import ledger, upcoming
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 ODDS, FIXTURES = dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["mart", "coverage_fixture"])
@@ -42,6 +42,10 @@ def test_a_host_whose_clock_and_a_book_whose_kickoffs_are_an_hour_off_are_warned
     assert "sportybet" in said["kickoffs_of_the_platforms_agree"].description
     with pipeline.connect() as conn:
         assert conn.execute("select distinct status from ops.scrape_runs").fetchall() == [("completed",)]
+        now = pipeline.clock.now()
+        remembered = conn.execute("select sr_id, kickoff_at from ops.known_kickoffs where kickoff_at > %s", [now]).fetchall()
+        assert sorted(remembered) == sorted(upcoming.kickoffs(conn, now, now + timedelta(days=365)))
+        assert len(remembered) > 10
 
 
 def test_a_cycle_that_is_silent_fails_a_check_until_the_doctor_closes_it(make_pipeline: MakePipeline):
