@@ -13,11 +13,12 @@ from rich.console import Console
 from ...domain.instants import hour_key
 from ...storage import products
 from ..mart.life import rebuild_dirty
+from ..partitions import HOURS_IN_A_RUN
 from ..pipeline import Pipeline
 from ..vitals import report_dead
 from .meter import Meter
 from .plan import HOUR, Gone, Hour, due, plan
-from .runs import HOURS_PER_RUN, Outcome, Span, run_span, spans
+from .runs import Outcome, Span, run_span, spans
 from .workers import run_spans
 
 SPANS_PER_WORKER = 2
@@ -119,7 +120,7 @@ def backfill(
 def _derived(pipeline: Pipeline, instance: dg.DagsterInstance, hours: list[Hour], jobs: int) -> Iterator[Outcome]:
     """Core of what is due, then the marts of what has not failed; the outcome of each hour of each."""
     core = [hour.at for hour in hours if hour.can_be_derived and any(product.stage == "core" for product in hour.due)]
-    cut = spans("core", core, min(HOURS_PER_RUN, -(-len(core) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else HOURS_PER_RUN)
+    cut = spans("core", core, min(HOURS_IN_A_RUN, -(-len(core) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else HOURS_IN_A_RUN)
     jobs = min(jobs, len(cut))
     failed = set()
     for outcome in run_spans(pipeline.settings, cut, jobs) if jobs > 1 else _one_by_one(pipeline, instance, cut):

@@ -10,11 +10,10 @@ import dagster as dg
 
 from ...storage.products import Schema
 from ..launch import run_job
+from ..partitions import HOURS_IN_A_RUN
 from ..pipeline import Pipeline
 from .plan import HOUR
 
-HOURS_PER_RUN: Final = 24
-"""A run costs seconds before its first step; more hours in one are more to do again singly when one of them fails."""
 JOB: Final = "replay"
 
 
@@ -38,7 +37,7 @@ class Outcome:
     error: str | None
 
 
-def spans(stage: Schema, hours: Sequence[datetime], most: int = HOURS_PER_RUN) -> list[Span]:
+def spans(stage: Schema, hours: Sequence[datetime], most: int = HOURS_IN_A_RUN) -> list[Span]:
     """Hours in order cut where one is left out, and into pieces of equal size that hold at most so many."""
     stretches = [[hours[0]]] if hours else []
     for before, hour in pairwise(hours):
