@@ -4,7 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -18,6 +18,8 @@ from palimpsest_pipeline.cli import app
 from palimpsest_pipeline.defs.monitoring import alerts as monitoring
 from palimpsest_pipeline.defs.monitoring.channels import Message, channels
 from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.alerts import Alert, Kind, Occurrence
+from palimpsest_pipeline.domain.words import Severity
 from palimpsest_pipeline.landing import LandingIncomplete
 from palimpsest_pipeline.settings import Settings
 from palimpsest_pipeline.storage import alerts as stored
@@ -347,6 +349,16 @@ def test_an_alert_of_what_is_no_more_ends(world: World):
     gone = monitoring.Subjects(SUBJECTS.jobs, ())
     monitoring.look(world.pipeline, world.instance, gone, [], world.cursor, world.log, datetime.now(UTC))
     assert world.open() == set()
+
+
+def test_what_has_been_over_for_long_is_forgotten_and_what_lasts_is_not(world: World):
+    old = datetime.now(UTC) - stored.KEPT - timedelta(days=1)
+    lasts, over = (Alert.of(Occurrence(Kind.RUN, job, "Broken", Severity.ERROR, "no", old)) for job in ("derive", "refresh"))
+    with world.pipeline.connect() as conn:
+        stored.write(conn, [lasts, replace(over, closed_at=old + timedelta(hours=1))])
+    world.look()
+    with world.pipeline.connect() as conn:
+        assert [alert.alert_key for alert in stored.latest(conn)] == ["run/derive/Broken"]
 
 
 def test_the_sensor_looks_at_the_jobs_and_checks_of_its_code_location(world: World, hook: Hook):
