@@ -18,6 +18,7 @@ from . import revisions
 from .database import Database
 from .tables import SCHEMAS, metadata
 
+POSTGRES: Final[Any] = sa.dialects.postgresql.dialect
 COLUMNS_SQL: Final = """
     select n.nspname || '.' || c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull
     from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
@@ -72,7 +73,7 @@ def _column_sentences(table: sa.Table, present: dict[str, tuple[str, bool]] | No
 
 def _type_name(kind: sa.types.TypeEngine[Any]) -> str:
     """A type as Postgres's own format_type writes it."""
-    name = kind.compile(dialect=sa.dialects.postgresql.dialect()).lower().replace("varchar", "character varying").replace(", ", ",")
+    name = kind.compile(dialect=POSTGRES()).lower().replace("varchar", "character varying").replace(", ", ",")
     return "double precision" if name == "float" else name
 
 

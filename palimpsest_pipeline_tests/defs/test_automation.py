@@ -73,7 +73,7 @@ def ticks() -> Callable[[], Ticks]:
     return lambda: Ticks(dg.DagsterInstance.ephemeral())
 
 
-ALL_OF_IT = dict.fromkeys(MARTS, {KEY})
+ALL_OF_IT = {name: {KEY} for name in MARTS}
 
 
 def test_marts_that_were_derived_in_the_run_of_their_cycle_are_not_asked_for(pipeline: Pipeline, ticks: Callable[[], Ticks]) -> None:
@@ -114,7 +114,7 @@ def test_coverage_is_not_asked_for_after_a_cycle_of_given_fixtures(pipeline: Pip
     tick = ticks()
     tick.at(12, 24)
     core_stands(pipeline, scope=Scope.KICKOFF)
-    assert tick.at(12, 38) == dict.fromkeys(MARTS - COVERAGE, {KEY})
+    assert tick.at(12, 38) == {name: {KEY} for name in MARTS - COVERAGE}
 
 
 def test_coverage_alone_is_asked_for_when_an_earlier_cycle_makes_it_due(pipeline: Pipeline, ticks: Callable[[], Ticks]) -> None:
@@ -124,7 +124,7 @@ def test_coverage_alone_is_asked_for_when_an_earlier_cycle_makes_it_due(pipeline
     tick.at(12, 24)
     with pipeline.connect() as conn:
         products.unmark(conn, "mart", derive.COVERAGE, [cycle_id])
-    assert tick.at(12, 38) == dict.fromkeys(COVERAGE, {KEY})
+    assert tick.at(12, 38) == {name: {KEY} for name in COVERAGE}
 
 
 def test_core_that_is_not_whole_yet_asks_for_nothing(pipeline: Pipeline, ticks: Callable[[], Ticks]) -> None:

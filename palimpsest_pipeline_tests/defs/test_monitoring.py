@@ -48,15 +48,15 @@ def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = t
             conn.execute("insert into core.discovery_manifest values (%s, %s, '*', null, 1, 'complete', '')", [cycle_id, platform])
             conn.execute("insert into ops.listing_ids values (%s, %s, 'x') on conflict do nothing", [number, platform])
             conn.execute(
-                "insert into core.captures (listing_id, observed_at, cycle_id, ingested_at, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices,"
-                " n_changed, keyframe, mapping_version) values (%s, %s, %s, %s, 1, 1, 1, 1, 1, true, '1')",
+                "insert into core.captures (listing_id, observed_at, cycle_id, ingested_at, n_markets_listed, n_markets_mapped,"
+                " n_markets_priced, n_prices, n_changed, keyframe, mapping_version) values (%s, %s, %s, %s, 1, 1, 1, 1, 1, true, '1')",
                 [number, at + timedelta(minutes=5), cycle_id, NOW],
             )
             (product,) = products.of_platforms(products.ODDS, [platform])
             products.mark(conn, "core", product, cycle_id, landing_digest="a", parser_version="1", mapping_version="1", n_rows=1)
         conn.execute(
-            "insert into mart.match_rate_platform (cycle_id, platform, include_started, as_of, home_platform, n_listings, n_listings_with_sr, n_fixtures,"
-            " n_matched_fixtures, n_matched_listings, n_home, n_home_only, n_competitor_only, n_undetermined, n_union, completeness, evidence,"
+            "insert into mart.match_rate_platform (cycle_id, platform, include_started, as_of, home_platform, n_listings, n_listings_with_sr,"
+            " n_fixtures, n_matched_fixtures, n_matched_listings, n_home, n_home_only, n_competitor_only, n_undetermined, n_union, completeness, evidence,"
             " mapping_version, computed_at) values (%s, 'all', false, %s, 'betpawa', 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 'complete', 'complete', '1', %s)",
             [cycle_id, at, NOW],
         )
@@ -149,8 +149,8 @@ def test_the_newest_odds_are_found_by_index_on_the_days_of_the_newest_cycles_alo
         conn.execute("insert into core.cycle_products select n, 'odds_snapshots/bet9ja', 'a', '1', '1', 1, now() from generate_series(1, 240) n")
         conn.execute("insert into ops.listing_ids select n, 'bet9ja', n::text from generate_series(1, 200) n")
         conn.execute(
-            "insert into core.captures (listing_id, observed_at, cycle_id, ingested_at, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices,"
-            " n_changed, keyframe, mapping_version) select l, c.as_of, c.cycle_id, now(), 1, 1, 1, 1, 1, true, '1'"
+            "insert into core.captures (listing_id, observed_at, cycle_id, ingested_at, n_markets_listed, n_markets_mapped, n_markets_priced,"
+            " n_prices, n_changed, keyframe, mapping_version) select l, c.as_of, c.cycle_id, now(), 1, 1, 1, 1, 1, true, '1'"
             " from core.cycles c cross join generate_series(1, 200) l"
         )
     with pipeline.connect() as conn:
