@@ -16,7 +16,7 @@ from .jobs import full_cycle, kickoff_window
 from .landing.assets import TRIGGER_TAG
 from .mart.life_jobs import UNFINISHED
 from .pipeline import Pipeline
-from .slots import CursorUnreadable, Moment, cadence_of, read_cursor, write_cursor
+from .slots import CursorUnreadable, Moment, read_cursor, write_cursor
 
 SLOT_TAG: Final = "palimpsest/slot"
 """Run tag that says which slot of the kickoff cadence a run is for."""
@@ -59,7 +59,7 @@ def full_cycle_of(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime
 )
 def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult | dg.SkipReason:
     """At most one run: of the slot that holds now, once. The cursor is the last slot asked for."""
-    moment = Moment(cadence_of(pipeline.settings), pipeline.clock.now(), _asked_at(context))
+    moment = Moment(pipeline.cadence, pipeline.clock.now(), _asked_at(context))
     if moment.is_asked:
         return dg.SkipReason(f"the slot of {moment.slot_at:%H:%M} UTC is asked for")
     with pipeline.connect() as conn:

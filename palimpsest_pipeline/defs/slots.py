@@ -15,7 +15,6 @@ import polars as pl
 
 from ..metrics import slots as judged
 from ..scrape.cadence import MINUTE, Cadence
-from ..settings import Settings
 from ..storage import slots as stored
 from .pipeline import Pipeline
 
@@ -26,11 +25,6 @@ LOOKED_BACK: Final = timedelta(hours=24)
 
 class CursorUnreadable(ValueError):
     """A cursor that this version has not written. The message says what is wrong with it."""
-
-
-def cadence_of(settings: Settings) -> Cadence:
-    """The kickoff cadence of these settings."""
-    return Cadence(settings.kickoff_tiers, settings.kickoff_slot_minutes)
 
 
 def write_cursor(slot_at: datetime) -> str:
@@ -138,7 +132,7 @@ class Kept:
 
 def kept(pipeline: Pipeline, begin: datetime, end: datetime) -> Kept:
     """How the slots from `begin` until before `end` were kept, by the cadence of today's settings. Minutes that are not over yet are left out."""
-    cadence = cadence_of(pipeline.settings)
+    cadence = pipeline.cadence
     with pipeline.connect() as conn:
         first = stored.first_slot(conn)
         begin = begin if first is None else max(begin, first)

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from palimpsest_pipeline.defs.cadence import kickoff_sensor
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.slots import Moment, cadence_of, kept, write_cursor
+from palimpsest_pipeline.defs.slots import Moment, kept, write_cursor
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage import migrate, upcoming
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -61,9 +61,9 @@ def measure(
     nothing to ask; then writing down what is known of kickoffs when nothing changed, and judging two hours of slots."""
     with TemporaryDirectory(prefix="palimpsest-cadence-") as folder, world(Path(folder), fixtures) as pipeline:
         took, n_requests = Took(), 0
-        slot = cadence_of(pipeline.settings).slot_of(AT)
+        slot = pipeline.cadence.slot_of(AT)
         cursors = {"tick": slot - timedelta(minutes=5), "tick_after_a_day": slot - timedelta(days=1), "tick_asked": slot}
-        moment = Moment(cadence_of(pipeline.settings), AT, slot - timedelta(minutes=5))
+        moment = Moment(pipeline.cadence, AT, slot - timedelta(minutes=5))
         with dg.DagsterInstance.ephemeral() as instance:
             for _ in range(rounds):
                 took.time("query", lambda: query(pipeline, moment))

@@ -15,7 +15,7 @@ import pytest
 
 from palimpsest_pipeline.defs.cadence import kickoff_sensor
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.slots import cadence_of, kept
+from palimpsest_pipeline.defs.slots import kept
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of, parse_hour_key
 from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
@@ -129,7 +129,7 @@ class Runs:
         self.slots.add(slot_at)
 
     def work(self, conn: psycopg.Connection, at: datetime) -> None:
-        cadence = cadence_of(self.pipeline.settings)
+        cadence = self.pipeline.cadence
         if cadence.slot_of(at) not in self.slots:
             return
         due = [sr_id for sr_id, kickoff_at in upcoming.kickoffs(conn, at, at + cadence.reach) if cadence.is_due(kickoff_at, at)]
