@@ -14,6 +14,10 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
+from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.jobs import DERIVED
+from palimpsest_pipeline.defs.launch import run_job
+from palimpsest_pipeline.defs.partitions import HOURS_IN_A_RUN, hours
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.replay import Hour, Report, backfill, lost, plan
 from palimpsest_pipeline.defs.replay.plan import Mark, Versions, Why, judge, products_of
@@ -117,6 +121,75 @@ def test_dropped_core_and_mart_come_back_equal(world: World):
     report = world.again(first=world.first - timedelta(hours=2))
     assert (report.done, len(report.empty)) == (world.keys, 2)
     assert content_hashes(world.pipeline) == world.content
+
+
+def test_core_and_mart_of_a_range_in_one_run_are_those_of_single_runs_and_each_hour_tells_its_own_figures(world: World):
+    """What a range launched in the UI, or by `dagster asset materialize --partition-range`, runs."""
+    drop_derived(world.pipeline)
+    with dg.DagsterInstance.ephemeral() as instance:
+        outcome = run_job(instance, world.pipeline, "replay", world.first, last=world.last)
+        assert outcome.success, outcome.error
+        told = {key: figures_by_hour(instance, key) for key in DERIVED.resolve(defs.resolve_asset_graph())}
+        (run,) = instance.get_runs()
+        checked = checks_by_hour(instance, run.run_id)
+    assert world.again().done == [], "only what rests on all hours was left"
+    assert content_hashes(world.pipeline) == world.content
+    assert all(list(by_hour) == world.keys for by_hour in told.values()), told
+    with world.pipeline.connect() as conn:
+        fixtures = dict(
+            conn.execute(
+                "select partition_hour, count(f) from core.cycles left join mart.coverage_fixture f using (cycle_id) group by partition_hour"
+            ).fetchall()
+        )
+    assert told[dg.AssetKey(["mart", "coverage_fixture"])] == {hour_key(hour): n for hour, n in fixtures.items()}
+    assert checked
+    assert all(sorted(hours) == world.keys for hours in checked.values()), checked
+
+
+def figures_by_hour(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
+    """Row counts that an asset told of, by partition."""
+    records = instance.fetch_materializations(key, limit=100).records
+    return {str(r.partition_key): r.asset_materialization.metadata["dagster/row_count"].value for r in reversed(records) if r.asset_materialization}
+
+
+def checks_by_hour(instance: dg.DagsterInstance, run_id: str) -> dict[str, list[str | None]]:
+    """The partitions that each check of a run has a result of."""
+    found: dict[str, list[str | None]] = {}
+    for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records:
+        evaluation = record.event_log_entry.get_dagster_event().asset_check_evaluation_data
+        found.setdefault(evaluation.check_name, []).append(evaluation.partition)
+    return found
+
+
+def test_only_what_failed_runs_again(world: World):
+    drop_derived(world.pipeline)
+    last = world.hours[-1]
+    segment = next(world.folder(last).glob("**/platform=betpawa/*.parquet"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        with world.moved_away(segment):
+            segment.write_bytes(b"not as it was written")
+            outcome = run_job(instance, world.pipeline, "replay", world.first, last=last)
+            assert not outcome.success
+        before = marks(world.pipeline)
+        again = defs.resolve_job_def("replay").execute_in_process(
+            instance=instance,
+            resources={"pipeline": world.pipeline},
+            tags=instance.get_run_by_id(outcome.run_id).tags,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        assert again.success
+    after = marks(world.pipeline)
+    assert all(after[mark] == at for mark, at in before.items()), "what stood was not derived again"
+    assert world.again().whole
+    assert content_hashes(world.pipeline) == world.content
+
+
+def test_a_range_is_launched_in_few_runs_from_an_asset_and_from_a_job():
+    """Assets of one policy and one partitioning are put into one run; a job takes the policy that its assets share."""
+    graph = defs.resolve_asset_graph()
+    derived = [graph.get(key) for key in DERIVED.resolve(graph)]
+    assert {(node.backfill_policy.max_partitions_per_run, node.partitions_def) for node in derived} == {(HOURS_IN_A_RUN, hours)}
+    assert defs.resolve_job_def("replay").backfill_policy.max_partitions_per_run == HOURS_IN_A_RUN
 
 
 def test_hours_that_stand_are_left_alone_without_a_run(world: World):
