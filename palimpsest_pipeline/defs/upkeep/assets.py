@@ -1,16 +1,18 @@
-"""Assets of upkeep: days of history made ahead, exported and dropped; what was landed compacted and removed; how much room everything takes."""
+"""Assets of upkeep: days of history made ahead, exported and dropped; what was landed compacted and removed; old logs
+of runs removed; how much room everything takes."""
 
-from datetime import date, timedelta
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
 from ...domain.instants import hour_key
-from ...storage import partitions, retention, upcoming
+from ...storage import heartbeats, partitions, retention, upcoming
 from ..core.assets import odds_snapshots
 from ..metadata import figures, plain, table_metadata
 from ..partitions import DAYS_PER_RUN, days
 from ..pipeline import Pipeline
-from . import export, space
+from . import export, instance, space
 from .landing import compact_landing, expire_landing
 
 
@@ -83,6 +85,19 @@ def landing_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
     counts = {"hours_compacted": len(done), "hours_expired": len(expired.removed), "hours_kept": len(expired.kept)}
     kept = "; ".join(f"{hour_key(hour)}: {why}" for hour, why in expired.kept.items())
     return dg.MaterializeResult(metadata=plain(counts | sizes | {"bytes_expired": expired.bytes_removed, "kept": kept}))
+
+
+@dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"postgres"})
+def instance_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """The logs of runs: after PALIMPSEST_RUN_RETENTION_DAYS gone, with what is known of their processes. What the state of an asset or a check is
+    read from stays."""
+    age = timedelta(days=pipeline.settings.run_retention_days)
+    deleted = instance.delete_old(context.instance, datetime.now(UTC) - age)
+    with pipeline.connect() as conn:
+        n_heartbeats = heartbeats.delete_older(conn, age)
+    if deleted is None:
+        context.log.warning("Dagster's storage is no Postgres: the logs of its runs are left alone")
+    return dg.MaterializeResult(metadata=plain({**(asdict(deleted) if deleted else {}), "n_heartbeats": n_heartbeats}))
 
 
 @dg.asset(
