@@ -1,18 +1,25 @@
 """The command line as a user meets it: in a process of its own, in an empty folder."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from palimpsest_pipeline.defs.processes import Known
+from palimpsest_pipeline.defs.serve import record
+from palimpsest_pipeline.defs.serve.up import serving
+from palimpsest_pipeline.defs.servers import databases
 from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, Command, assert_one_clear_line, environment, free_port, ours
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
@@ -154,27 +161,88 @@ def sorted_by_platform(listings: dict[str, list[str]]) -> list[tuple[str, list[s
     return sorted(listings.items(), key=lambda item: list(Platform).index(Platform(item[0])))
 
 
-@pytest.mark.slow
-def test_the_ui_comes_up_on_the_embedded_instance_and_ctrl_c_leaves_nothing(palimpsest: Command, folder: Path):
-    port = free_port()
-    with (folder / "up.log").open("w") as log:
-        serving = subprocess.Popen(
-            [*PALIMPSEST, "up", "--port", str(port)], cwd=folder, env=environment(folder), stdout=log, stderr=log, start_new_session=True
+@contextmanager
+def up(folder: Path, port: int, *, as_background_job: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """`palimpsest up` in `folder`, once it says that it is up; killed when the block did not end it. A background job of a shell ignores Ctrl-C."""
+    log = folder / "up.log"
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [*PALIMPSEST, "up", "--port", str(port)],
+            cwd=folder,
+            env=environment(folder),
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+            preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if as_background_job else None,  # noqa: PLW1509 - no threads here
         )
     try:
+        until(lambda: "daemon alive" in log.read_text() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def until(holds: Callable[[], object], timeout_s: float = 150) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_the_ui_comes_up_on_the_embedded_instance_and_ctrl_c_leaves_nothing_also_of_a_background_job(palimpsest: Command, folder: Path):
+    port = free_port()
+    with up(folder, port, as_background_job=True) as serving:
         query = b'{"query": "{ assetNodes { assetKey { path } description } }"}'
         request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", data=query, headers={"content-type": "application/json"})
-        assets = []
-        deadline = time.monotonic() + 150
-        while not assets and time.monotonic() < deadline and serving.poll() is None:
-            try:
-                with urllib.request.urlopen(request, timeout=10) as answer:
-                    assets = json.load(answer)["data"]["assetNodes"]
-            except OSError:
-                time.sleep(0.5)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            assets = json.load(answer)["data"]["assetNodes"]
         assert {"/".join(a["assetKey"]["path"]) for a in assets} >= {"landing/odds_payloads", "core/matched_events", "mart/match_rate_platform"}
         assert all(a["description"] for a in assets)
-    finally:
+        findings = {f["name"]: f for f in json.loads(palimpsest("doctor", "--json").stdout)}
+        assert {name: findings[name]["ok"] for name in ("ui", "daemons", "definitions", "dagster")} == dict.fromkeys(
+            ("ui", "daemons", "definitions", "dagster"), True
+        )
         serving.send_signal(signal.SIGINT)
         serving.wait(60)
     assert ours(folder) == [], (folder / "up.log").read_text()
+
+
+@pytest.mark.slow
+def test_a_killed_daemon_is_started_again_and_what_a_killed_supervisor_leaves_ends_by_itself(palimpsest: Command, folder: Path):
+    with up(folder, free_port()) as serving:
+        first = record.recall(folder / "home")
+        assert first is not None
+        os.kill(first.children[record.DAEMON].pid, signal.SIGKILL)
+        until(lambda: children(folder)[record.DAEMON] != first.children[record.DAEMON])
+        assert {name: known for name, known in children(folder).items() if name != record.DAEMON} == {
+            name: known for name, known in first.children.items() if name != record.DAEMON
+        }
+        assert "the daemon was ended by signal 9, is started again in 1 s" in (folder / "up.log").read_text()
+        left = children(folder)
+        serving.kill()
+        serving.wait(10)
+    until(lambda: not any(known.find() for known in left.values()), 60)
+    assert palimpsest("down").stdout == f"stopped the embedded Postgres of {folder / 'home'}\n"
+    assert ours(folder) == []
+
+
+def children(folder: Path) -> dict[str, Known]:
+    found = record.recall(folder / "home")
+    assert found is not None
+    return found.children
+
+
+@pytest.mark.slow
+def test_definitions_that_cannot_be_loaded_are_one_clear_message(folder: Path):
+    (folder / "broken.py").write_text("import no_such_module\n")
+    own = load_settings(home_dir=folder / "home", embedded_durable=False, ui_port=free_port(), database_url=None, dagster_database_url=None)
+    with (
+        databases(own) as found,
+        pytest.raises(record.ServeError, match=r"the definitions cannot be loaded: .*No module named 'no_such_module'"),
+        serving(found.settings, {}, folder, lambda _: None, definitions="broken"),
+    ):
+        pytest.fail("it is not up")
+    assert ours(folder) == []

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from palimpsest_pipeline.defs.pipeline import Pipeline
@@ -17,9 +18,10 @@ from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import RunStatus
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.defs.cycles import answered, lines_of
-from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment, free_port
+from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment, free_port, ours
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 pytestmark = pytest.mark.slow
@@ -37,17 +39,24 @@ TERMINATE = "mutation ($run: String!) { terminateRun(runId: $run) { __typename }
 @contextmanager
 def command(pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     """`palimpsest WORDS` with this pipeline's settings, and a database of its own for Dagster."""
-    name = f"{pipeline.database.conninfo.rpartition('/')[2].partition('?')[0]}_dagster"
+    name = dagster_database(pipeline)
     postgres.create_database(name)
-    settings = {**pipeline.settings.environment(), "PALIMPSEST_DAGSTER_DATABASE_URL": postgres.url(name)}
     with (folder / "said").open("w") as said:
-        process = subprocess.Popen([*PALIMPSEST, *words], cwd=folder, env=environment(folder, **settings), stdout=said, stderr=said)
+        process = subprocess.Popen([*PALIMPSEST, *words], cwd=folder, env=own_environment(pipeline, postgres, folder), stdout=said, stderr=said)
     try:
         yield process
     finally:
         process.terminate()
         process.wait(60)
         postgres.drop_database(name)
+
+
+def dagster_database(pipeline: Pipeline) -> str:
+    return f"{pipeline.database.conninfo.rpartition('/')[2].partition('?')[0]}_dagster"
+
+
+def own_environment(pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path) -> dict[str, str]:
+    return environment(folder, **{**pipeline.settings.environment(), "PALIMPSEST_DAGSTER_DATABASE_URL": postgres.url(dagster_database(pipeline))})
 
 
 def until(holds: Callable[[], Any], process: subprocess.Popen[bytes]) -> Any:
@@ -92,29 +101,69 @@ def test_a_scrape_that_is_asked_to_end_keeps_what_arrived_and_says_cancelled(
     check_cancelled(pipeline)
 
 
-def test_a_run_terminated_in_dagster_keeps_what_arrived_and_says_cancelled(
-    slow_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
-):
-    pipeline, port = make_pipeline(slow_world), free_port()
+class Dagster:
+    """The UI's GraphQL at a port, as a user's browser speaks to it."""
 
-    def ask(query: str, **variables: Any) -> Any:
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/graphql"
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """The data of the answer; None while nobody answers."""
         body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", data=body, headers={"content-type": "application/json"})
+        request = urllib.request.Request(self.url, data=body, headers={"content-type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)["data"]
         except OSError:
-            return None  # not up yet
+            return None
 
-    def launch() -> str | None:
-        told = ask(LAUNCH, params={"selector": job, "executionMetadata": {"tags": [partition]}})
+    def launch(self, pipeline: Pipeline) -> str | None:
+        """Launch a full cycle now. Its run; None when that cannot be done yet."""
+        partition = {"key": "dagster/partition", "value": hour_key(hour_of(pipeline.clock.now()))}
+        job = {"repositoryLocationName": "palimpsest_pipeline", "repositoryName": "__repository__", "jobName": "full_cycle"}
+        told = self.ask(LAUNCH, params={"selector": job, "executionMetadata": {"tags": [partition]}})
         return told["launchRun"]["run"]["runId"] if told and told["launchRun"]["__typename"] == "LaunchRunSuccess" else None
 
-    partition = {"key": "dagster/partition", "value": hour_key(hour_of(pipeline.clock.now()))}
-    job = {"repositoryLocationName": "palimpsest_pipeline", "repositoryName": "__repository__", "jobName": "full_cycle"}
+    def status(self, run_id: str) -> str:
+        return str(self.ask(STATUS, run=run_id)["runOrError"]["status"])
+
+
+def test_a_run_terminated_in_dagster_keeps_what_arrived_and_says_cancelled(
+    slow_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
+):
+    pipeline, port = make_pipeline(slow_world), free_port()
+    dagster = Dagster(port)
     with command(pipeline, postgres, tmp_path, "up", "--port", str(port)) as process:
-        run_id = until(launch, process)
+        run_id = until(lambda: dagster.launch(pipeline), process)
         until(lambda: details_answered(slow_world), process)
-        assert ask(TERMINATE, run=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
-        until(lambda: ask(STATUS, run=run_id)["runOrError"]["status"] == "CANCELED", process)
+        assert dagster.ask(TERMINATE, run=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+        until(lambda: dagster.status(run_id) == "CANCELED", process)
+    check_cancelled(pipeline)
+
+
+def test_down_in_the_middle_of_a_full_cycle_keeps_what_arrived_and_leaves_nothing_behind(
+    start_simulator: Callable[..., SimulatorProcess], make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
+):
+    slow_world = start_simulator(150, 3, latency={"*.detail": (4 * LONG_MS, 4 * LONG_MS)})  # a command takes seconds to begin
+    pipeline, port = make_pipeline(slow_world), free_port()
+    dagster = Dagster(port)
+    with command(pipeline, postgres, tmp_path, "up", "--port", str(port)) as process:
+        run_id = until(lambda: dagster.launch(pipeline), process)
+        until(lambda: details_answered(slow_world), process)
+        done = subprocess.run(
+            [*PALIMPSEST, "down", "--now"],
+            cwd=tmp_path,
+            env=own_environment(pipeline, postgres, tmp_path),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        process.wait(30)
+        assert done.stdout.splitlines() == [
+            f"asking to end: run {run_id[:8]} (full_cycle); what had arrived is kept",
+            f"stopped Dagster at http://127.0.0.1:{port}",
+        ]
+        with psycopg.connect(Database(postgres.url(dagster_database(pipeline))).conninfo) as conn:
+            assert conn.execute("select status from runs where run_id = %s", [run_id]).fetchone() == ("CANCELED",)
+    assert ours(tmp_path) == []
     check_cancelled(pipeline)

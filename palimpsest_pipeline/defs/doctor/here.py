@@ -68,8 +68,8 @@ def export(settings: Settings) -> Finding:
 
 def unwritable(root: str) -> str | None:
     """Why a folder or an object store cannot be written to, and what to do; None when it can. Tried with a file, where the folder exists."""
-    path = UPath(root)
     try:
+        path = UPath(root)
         if path.protocol in ("", "file") and not path.exists():
             existing = _existing(Path(root))
             usable = existing.is_dir() and os.access(existing, os.W_OK)

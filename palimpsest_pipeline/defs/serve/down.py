@@ -1,25 +1,19 @@
 """`palimpsest down`: ask the supervisor to end, or end what one left that was killed; then the embedded server."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import dagster as dg
 import psutil
 
 from ...settings import Settings
-from ..instance import open_instance
 from ..pipeline import embedded_server
 from ..sharing import in_use
 from .children import Say
-from .ending import CANCEL_WAIT_S
 from .record import STOPPING_LOG, Serving, ask_to_stop, recall
-from .up import end_remains
 
-MARGIN_S: Final = 120.0
-"""For what else a supervisor does at its end."""
+MARGIN_S: Final = 150.0
+"""For what a supervisor does at its end besides waiting for runs."""
 POLL_S: Final = 0.2
 
 
@@ -30,8 +24,7 @@ def stop_home(settings: Settings, home: Path, wait_s: float, say: Say) -> bool:
     if serving is not None and serving.supervisor.find() is not None:
         _stop_supervisor(home, serving, wait_s, say)
     if recall(home) is not None:
-        with _instance(own) as instance:
-            end_remains(home, instance, say, wait_s)
+        _end_remains(own, home, wait_s, say)
     if serving is not None:
         say(f"stopped Dagster at {serving.url}")
     return _stop_server(own, say) or serving is not None
@@ -45,7 +38,7 @@ def _stop_supervisor(home: Path, serving: Serving, wait_s: float, say: Say) -> N
     ask_to_stop(home, wait_s)
     log, said = home / STOPPING_LOG, 0
     supervisor.terminate()
-    deadline = time.monotonic() + wait_s + CANCEL_WAIT_S + MARGIN_S
+    deadline = time.monotonic() + wait_s + MARGIN_S
     while (alive := serving.supervisor.find()) is not None or log.exists():
         lines = log.read_text().splitlines() if log.exists() else []
         for line in lines[said:]:
@@ -62,14 +55,15 @@ def _stop_supervisor(home: Path, serving: Serving, wait_s: float, say: Say) -> N
     log.unlink(missing_ok=True)
 
 
-@contextmanager
-def _instance(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
-    """The instance, when its database runs: what is to be stopped must not be started for that."""
-    if settings.embedded and not embedded_server(settings).status().running:
-        yield None
+def _end_remains(settings: Settings, home: Path, wait_s: float, say: Say) -> None:
+    from ..instance import open_instance  # noqa: PLC0415 - takes seconds, and a supervisor that lives does not wait for it
+    from .up import end_remains  # noqa: PLC0415
+
+    if settings.embedded and not embedded_server(settings).status().running:  # what is to be stopped is not started for that
+        end_remains(home, None, say, wait_s)
         return
     with open_instance(settings) as instance:
-        yield instance
+        end_remains(home, instance, say, wait_s)
 
 
 def _stop_server(settings: Settings, say: Say) -> bool:
