@@ -124,6 +124,12 @@ class Settings(BaseSettings):
         default={120: 5, 30: 1}, min_length=1, description="Minutes before kickoff: from then on a fixture is asked every so many minutes"
     )
     kickoff_slot_minutes: int = Field(default=5, ge=1, le=60, description="How many minutes of the kickoff cadence one run covers; divides 60")
+    kickoff_ingest_s: float = Field(
+        default=10,
+        ge=0,
+        lt=60,
+        description="A kickoff cycle asks no longer than so many seconds before the next one is due: its odds are stored then",
+    )
     urgent_share: float = Field(
         default=0.3, ge=0, lt=1, description="Share of each host's limits that kickoff and on-demand cycles have for themselves; 0: they share all"
     )

@@ -30,11 +30,13 @@ class Derived:
     up_to_date: int = 0
     rows: int = 0
     standing_rows: int = 0
-    """Rows that the product has for the hour's cycles now, whenever they were written."""
+    """Rows that the product has for the cycles now, whenever they were written."""
 
 
-def derive_platforms(pipeline: Pipeline, hour: datetime, product: str, derive: Callable[[Platform], Derive], *, needs: Sequence[str] = ()) -> Derived:
-    """`derive_hour` of a core product that stands platform by platform, for all of them at the same time, each on a connection of its own.
+def derive_platforms(
+    pipeline: Pipeline, manifests: Sequence[Manifest], product: str, derive: Callable[[Platform], Derive], *, needs: Sequence[str] = ()
+) -> Derived:
+    """`derive_cycles` of a core product that stands platform by platform, for all of them at the same time, each on a connection of its own.
 
     A cycle counts as up to date when it is so on all platforms. What stops one platform does not stop the others; it is raised when all are done.
     When the caller is interrupted, what is under way is finished and nothing else is begun.
@@ -51,7 +53,9 @@ def derive_platforms(pipeline: Pipeline, hour: datetime, product: str, derive: C
 
     with ThreadPoolExecutor(max_workers=PLATFORMS_AT_ONCE) as pool:
         names = dict(zip(pipeline.platforms, products.of_platforms(product, pipeline.platforms), strict=True))
-        running = [pool.submit(derive_hour, pipeline, hour, "core", name, begun(derive(platform)), needs=needs) for platform, name in names.items()]
+        running = [
+            pool.submit(derive_cycles, pipeline, manifests, "core", name, begun(derive(platform)), needs=needs) for platform, name in names.items()
+        ]
         try:
             wait(running)
         except BaseException:
@@ -79,15 +83,23 @@ def derive_hour(
     *,
     needs: Sequence[str] = (),
 ) -> Derived:
-    """Derive `product` for every cycle of `hour` that has no mark, or one of other landed content or older versions; oldest first.
+    """`derive_cycles` of the hour's cycles of these scopes."""
+    wanted = set(scopes)
+    manifests = [m for m in pipeline.landing.cycles(hour=hour) if m.scope in wanted]
+    return derive_cycles(pipeline, manifests, schema, product, derive, needs=needs)
+
+
+def derive_cycles(
+    pipeline: Pipeline, landed: Sequence[Manifest], schema: products.Schema, product: str, derive: Derive, *, needs: Sequence[str] = ()
+) -> Derived:
+    """Derive `product` for every cycle of `landed` that has no mark, or one of other landed content or older versions; oldest first.
 
     Each cycle is one transaction that ends with its mark, so a repeated run skips what is done, and rows dropped with their marks come back.
     Another run at the same cycle is waited for, and what it has done counts. A cycle whose landed segments are not all there is refused with its
     rows untouched: LandingIncomplete names it after the others are done. A cycle for which a core product in `needs` does not stand is left waiting:
     another run has just landed it, and derives it in its own order.
     """
-    wanted = set(scopes)
-    manifests = {m.cycle_id: m for m in pipeline.landing.cycles(hour=hour) if m.scope in wanted}
+    manifests = {m.cycle_id: m for m in landed}
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     done = Derived()
     refused = []

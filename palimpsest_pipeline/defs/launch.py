@@ -1,6 +1,5 @@
 """Runs started from the command line: the same jobs on the same instance, so that all of it shows in the UI."""
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +15,12 @@ from ..domain.instants import hour_key
 from ..domain.words import Trigger
 from ..storage import ledger_readers
 from . import vitals
-from .landing.assets import TRIGGER_TAG
+from .failures import CHECK_FAILED, INTERRUPTIONS, innermost
+from .landing.assets import SKIPPED_TAG, TRIGGER_TAG
 from .partitions import FIRST_HOUR, days, hours, kickoff_date_key, kickoff_dates
 from .pipeline import Pipeline
 from .priorities import ONCE
 
-INTERRUPTIONS: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
-CHECK_FAILED: Final = "DagsterAssetCheckFailedError"  # its class is not public
 SCRAPING: Final = ("landing__discovery_payloads", "landing__odds_payloads")
 NOT_LISTED: Final = "not_listed"
 CANCELLED: Final = "cancelled; what had arrived is kept"
@@ -63,8 +61,9 @@ def run_job(
     group: str | None = None,
     trigger: Trigger = Trigger.MANUAL,
     sr_ids: Sequence[int] = (),
+    slot_at: datetime | None = None,
 ) -> RunOutcome:
-    """Execute `job` for the hour in this process, recorded on the instance. Failures are returned, not raised.
+    """Execute `job` for the hour in this process, recorded on the instance. Failures are returned, not raised, and a run that was skipped is one.
 
     With `last` it is one run for all hours from `hour` to `last`, both included; with `group` only the job's assets of that group.
     """
@@ -74,7 +73,15 @@ def run_job(
             return RunOutcome(
                 "", key, False, f"{key} is no hour of this pipeline: its hours are those from {hour_key(FIRST_HOUR)} to the current one, in UTC"
             )
-    return _execute(instance, pipeline, job, keys, group=group, trigger=trigger, sr_ids=sr_ids)
+    return _execute(
+        instance,
+        pipeline,
+        job,
+        keys,
+        group=group,
+        trigger=trigger,
+        capture={"sr_ids": list(sr_ids)} if sr_ids else {"slot_at": slot_at.isoformat()} if slot_at else None,
+    )
 
 
 def run_dates(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, first: date, last: date) -> RunOutcome:
@@ -103,7 +110,7 @@ def _execute(
     *,
     group: str | None = None,
     trigger: Trigger = Trigger.MANUAL,
-    sr_ids: Sequence[int] = (),
+    capture: dict[str, object] | None = None,
 ) -> RunOutcome:
     """One run for all partitions from the first to the last of `keys`."""
     from ..definitions import defs  # noqa: PLC0415 - the definitions import this package
@@ -112,8 +119,8 @@ def _execute(
     config: dict[str, object] = {
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
     }  # the instance keeps the log; a terminal shows progress
-    if sr_ids:
-        config["ops"] = {SCRAPING[1]: {"config": {"sr_ids": list(sr_ids)}}}
+    if capture:
+        config["ops"] = {SCRAPING[1]: {"config": capture}}
     resolved = defs.resolve_job_def(job)
     if group is not None:
         resolved = resolved.get_subset(asset_selection=_of_group(resolved, group))
@@ -129,8 +136,9 @@ def _execute(
             raise_on_error=False,
         )
     took_s, scrape_s = time.monotonic() - began, scraping_s(result)
-    error = None if result.success else first_error(result)
-    return RunOutcome(result.run_id, keys[0], result.success, error, startup_s, scrape_s, took_s - scrape_s)
+    run = instance.get_run_by_id(result.run_id)
+    error = run.tags.get(SKIPPED_TAG) if result.success and run else first_error(result)
+    return RunOutcome(result.run_id, keys[0], error is None, error, startup_s, scrape_s, took_s - scrape_s)
 
 
 def _of_group(job: dg.JobDefinition, group: str) -> set[dg.AssetKey]:
@@ -170,15 +178,12 @@ def first_error(result: dg.ExecuteInProcessResult) -> str:
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            if error is not None and error.cls_name in INTERRUPTIONS:
+            if error is None:
+                continue
+            error_class, message = innermost(error)
+            if error_class in INTERRUPTIONS:
                 return CANCELLED
-            if error is not None and error.cls_name == CHECK_FAILED:
-                return failed_checks(result)
-            if error is not None:
-                told = error.message.strip().partition("\n")[0]
-                return re.sub(rf"^(\w+\.)*{error.cls_name}: ", "", told) or str(error.cls_name)
+            return failed_checks(result) if error_class == CHECK_FAILED else message
     for event in result.all_events:
         if event.is_failure and event.message:
             return event.message

@@ -6,7 +6,8 @@ An instant of the cadence is a whole minute. A fixture is due at it when the min
 of a tier are due together and one cycle asks them all. A run covers the instants of one slot; slots follow each other without a gap.
 """
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -46,6 +47,11 @@ class Cadence:
             return False
         within = [minutes for minutes in self.tiers if to_go <= MINUTE * minutes]
         return bool(within) and _minute_of_day(at) % self.tiers[min(within)] == 0
+
+    def next_due(self, kickoffs: Iterable[datetime], after: datetime) -> datetime | None:
+        """The first minute after the minute `after` at which one of these is due; None when that is not before the coarsest step is over."""
+        begin, end = after + MINUTE, after + MINUTE * (max(self.tiers.values()) + 1)
+        return min((at for kickoff_at in set(kickoffs) for at in itertools.islice(self.due_in(kickoff_at, begin, end), 1)), default=None)
 
     def due_in(self, kickoff_at: datetime, begin: datetime, end: datetime) -> Iterator[datetime]:
         """The minutes from `begin` until before `end` at which the fixture is due, in order."""

@@ -35,11 +35,14 @@ def ordered(found: Iterable[Target], home: Platform, now: datetime) -> list[Targ
 
 
 def rank(target: Target, home: Platform, now: datetime) -> tuple[Any, ...]:
-    """Where a target stands at `now`, smaller first: by urgency, kickoff, more platforms, home first."""
+    """Where a target stands at `now`, smaller first: by urgency, how long some platform has not answered, kickoff, more platforms, home first.
+
+    Where a slow platform is never done with all in time, it is thus other fixtures each time that it leaves out.
+    """
     tier = sum(target.kickoff_at - now >= tier for tier in TIERS)
     # The last two only make the order of equals the same every time.
     last = (target.sr_id or 0, sorted((p, ids) for p, ids in target.listings.items()))
-    return tier, target.kickoff_at, -len(target.listings), home not in target.listings, *last
+    return tier, target.answered_in, target.kickoff_at, -len(target.listings), home not in target.listings, *last
 
 
 def _once(listings: Iterable[Listing]) -> list[Listing]:

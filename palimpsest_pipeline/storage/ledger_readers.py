@@ -1,6 +1,6 @@
 """Questions about what ran and how it went. Reads only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -131,3 +131,21 @@ def unfilled(conn: psycopg.Connection, cycle_id: int) -> list[str]:
             if row and row[0]:
                 found.append(f"ops.{table}.{column} is null in {row[0]} rows")
     return found
+
+
+def asked_at(conn: psycopg.Connection, slot_at: datetime) -> set[int]:
+    """Fixtures for which a cycle was begun at this instant of the kickoff cadence, however it ended."""
+    found = conn.execute("select unnest(sr_ids) from ops.scrape_batches where slot_at = %s", [slot_at])
+    return {sr_id for (sr_id,) in found}
+
+
+def answered_in(conn: psycopg.Connection, sr_ids: Sequence[int], since: int) -> dict[tuple[int, Platform], int]:
+    """Of fixtures and platforms the newest cycle, of those from `since` on, in which the host answered about one of their listings."""
+    rows = conn.execute(
+        """
+        select sr_id, platform, max(cycle_id) from ops.event_scrape_status
+        where sr_id = any(%s) and cycle_id >= %s and http_status is not null group by sr_id, platform
+        """,
+        [list(sr_ids), since],
+    )
+    return {(sr_id, Platform(platform)): cycle_id for sr_id, platform, cycle_id in rows}

@@ -1,30 +1,20 @@
 """Core: what the landing says, hour by hour. Each asset derives its product for the hour's cycles that lack it."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
-
 import dagster as dg
 
 from ...domain.instants import parse_hour_key
 from ...storage import products, trends
-from ..hourly import Derive, Derived, derive_hour, derive_platforms
 from ..landing.assets import discovery_payloads, odds_payloads
 from ..metadata import figures, table_metadata
 from ..partitions import HOURS_PER_RUN, hours
 from ..pipeline import Pipeline
 from ..plots import plotted
-from . import ingest
+from .derive import derive
 
 
-def _materialize(
-    context: dg.AssetExecutionContext, pipeline: Pipeline, product: str, derive: Derive, needs: Sequence[str] = ()
-) -> dg.MaterializeResult:
-    return _report(context, product, lambda hour: derive_hour(pipeline, hour, "core", product, derive, needs=needs))
-
-
-def _report(context: dg.AssetExecutionContext, product: str, derive: Callable[[datetime], Derived]) -> dg.MaterializeResult:
+def _materialize(context: dg.AssetExecutionContext, pipeline: Pipeline, product: str) -> dg.MaterializeResult:
     for key in context.partition_keys:
-        done = derive(parse_hour_key(key))
+        done = derive(pipeline, product, pipeline.landing.cycles(hour=parse_hour_key(key)))
         numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date)
         context.add_asset_metadata(numbers, partition_key=key)
         context.log.info(
@@ -45,19 +35,19 @@ CORE = {
 @dg.asset(**CORE, deps=[discovery_payloads, odds_payloads], metadata=table_metadata("core.tournament_listings", also=["core.discovery_manifest"]))
 def tournaments(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Tournaments of every platform, and per tournament what discovery was promised and what it received."""
-    return _materialize(context, pipeline, "tournaments", ingest.derive_tournaments)
+    return _materialize(context, pipeline, "tournaments")
 
 
 @dg.asset(**CORE, deps=[tournaments], metadata=table_metadata("core.event_listings", also=["core.listing_claims", "core.listing_observations"]))
 def home_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """The home platform's listings: its claims of teams, kickoff and SportRadar id, versioned."""
-    return _materialize(context, pipeline, "home_events", ingest.derive_home_events, ["tournaments"])
+    return _materialize(context, pipeline, "home_events")
 
 
 @dg.asset(**CORE, deps=[tournaments], metadata=table_metadata("core.event_listings", also=["core.listing_claims", "core.listing_observations"]))
 def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """The competitors' listings, every one of them and not only those that home has too."""
-    return _materialize(context, pipeline, "competitor_events", ingest.derive_competitor_events, ["tournaments"])
+    return _materialize(context, pipeline, "competitor_events")
 
 
 @dg.asset(
@@ -70,8 +60,7 @@ def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 )
 def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Odds in the canonical vocabulary: one capture per answer, and the markets that changed since the answer before."""
-    needs = ["home_events", "competitor_events"]
-    result = _report(context, products.ODDS, lambda hour: derive_platforms(pipeline, hour, products.ODDS, ingest.derive_odds, needs=needs))
+    result = _materialize(context, pipeline, products.ODDS)
     if len(context.partition_keys) == 1:  # it counts all captures of the cycles before: too much for every hour of a backfill
         with pipeline.connect() as conn:
             changed = trends.markets_changed(conn, parse_hour_key(context.partition_key))
@@ -86,4 +75,4 @@ def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
 )
 def matched_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Fixtures: all listings with one SportRadar id, joined anew each time, so that order of arrival cannot matter; and who their players may be."""
-    return _materialize(context, pipeline, "matched_events", ingest.derive_matched, products.of_platforms(products.ODDS, pipeline.platforms))
+    return _materialize(context, pipeline, "matched_events")

@@ -12,11 +12,14 @@ from ...scrape.sinks import Watch, Watches
 from ..partitions import HOURS_PER_RUN, hours
 from ..pipeline import Pipeline
 from ..progress import LogBoard, Phase
-from . import live
-from .figures import scrape_plots, stage_figures
+from . import kickoff, live
+from .figures import scrape_plots, slot_figures, stage_figures
 
 TRIGGER_TAG = "palimpsest/trigger"
 """Run tag that says what started the cycle; without it a run from the launchpad is manual."""
+
+SKIPPED_TAG = "palimpsest/skipped"
+"""Run tag that says why a run had nothing to do."""
 
 
 class CaptureConfig(dg.Config):
@@ -43,6 +46,16 @@ def _watched(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[
         yield board, Watches([board, *filter(None, [pipeline.progress])])
 
 
+@contextmanager
+def _or_skipped(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Where there is nothing to do, the run says why, in its log and in a tag, and ends well: nothing is materialized, nothing downstream runs."""
+    try:
+        yield
+    except live.Skipped as reason:
+        context.log.warning(f"skipped: {reason}")
+        context.instance.add_run_tags(context.run.run_id, {SKIPPED_TAG: str(reason)})
+
+
 LANDING = {
     "partitions_def": hours,
     "group_name": "landing",
@@ -52,21 +65,28 @@ LANDING = {
 }
 
 
-@dg.asset(**LANDING)
-def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+@dg.asset(**LANDING, output_required=False)
+def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle."""
-    cycle = live.begin(pipeline, _begun(context), Scope.FULL)
-    with _watched(context, pipeline) as (board, watch):
+    with _or_skipped(context), _watched(context, pipeline) as (board, watch):
+        cycle = live.begin(pipeline, _begun(context), Scope.FULL)
         result = live.run_discovery(pipeline, cycle, watch, goes_on=odds_payloads.key in context.job_def.asset_layer.executable_asset_keys)
-    n_listed = sum(run.discovered for run in result.runs)
-    return dg.MaterializeResult(metadata=stage_figures(n_listed, result, board.phase(Phase.DISCOVERY), pipeline.budgets(result.cycle.scope)))
+        n_listed = sum(run.discovered for run in result.runs)
+        yield dg.MaterializeResult(metadata=stage_figures(n_listed, result, board.phase(Phase.DISCOVERY), pipeline.budgets(cycle.scope)))
 
 
-@dg.asset(**LANDING, deps=[discovery_payloads])
-def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """Full-depth odds of every target, all platforms of a fixture at once. Completes the run's full cycle, or opens one for given fixtures."""
-    with _watched(context, pipeline) as (board, watch):
-        result = live.run_capture(pipeline, _begun(context, tuple(config.sr_ids)), watch)
-    n_fetched = sum(run.fetched for run in result.runs)
-    numbers = stage_figures(n_fetched, result, board.phase(Phase.CAPTURE), pipeline.budgets(result.cycle.scope))
-    return dg.MaterializeResult(metadata=numbers | scrape_plots(pipeline, result.cycle.cycle_id))
+@dg.asset(**LANDING, deps=[discovery_payloads], output_required=False)
+def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
+    """Full-depth odds of every target, all platforms of a fixture at once. Completes the run's full cycle, or opens one for given fixtures, or one
+    at each minute of a slot of the kickoff cadence."""
+    begun = _begun(context, tuple(config.sr_ids))
+    with _or_skipped(context), _watched(context, pipeline) as (board, watch):
+        if config.slot_at:
+            run = kickoff.run_slot(pipeline, begun, kickoff.parse_slot(pipeline, config.slot_at, begun.hour), watch)
+            context.log.info(run.sentence())
+            last, numbers = run.results[-1], slot_figures(run, board.phase(Phase.CAPTURE))
+        else:
+            last = live.run_capture(pipeline, begun, watch)
+            n_fetched = sum(run.fetched for run in last.runs)
+            numbers = stage_figures(n_fetched, last, board.phase(Phase.CAPTURE), pipeline.budgets(last.cycle.scope))
+        yield dg.MaterializeResult(metadata=numbers | scrape_plots(pipeline, last.cycle.cycle_id))

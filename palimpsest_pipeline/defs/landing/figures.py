@@ -1,7 +1,7 @@
 """What a stage of a scrape came to, as metadata of its asset: the same names and units whatever happened, so that they plot by partition."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dagster import MarkdownMetadataValue
 
@@ -9,12 +9,14 @@ from ...domain.cycles import CycleResult
 from ...domain.words import FailureClass, Platform
 from ...scrape.budget import Budget
 from ...scrape.floor import floor_s
+from ...scrape.outcomes import cycle_status
 from ...scrape.tally import percentile
 from ...storage import trends
 from ..metadata import figures, sparkline
 from ..pipeline import Pipeline
 from ..plots import plotted
 from ..progress import Row
+from .kickoff import SlotRun
 
 
 def stage_figures(n_rows: int, result: CycleResult, rows: Mapping[Platform, Row], budgets: Mapping[Platform, Budget]) -> dict[str, object]:
@@ -24,31 +26,56 @@ def stage_figures(n_rows: int, result: CycleResult, rows: Mapping[Platform, Row]
     is the least time in which the budgets allow requests that take as long as these did, and `ratio_to_floor` how much longer it was.
     """
     counts = {platform: row.counts for platform, row in rows.items()}
-    errors = sum((c.failures for c in counts.values()), Counter[FailureClass]())
     began = min((c.first_at for c in counts.values() if c.first_at), default=None)
     ended = max((c.last_at for c in counts.values() if c.last_at), default=None)
     duration_s = (ended - began).total_seconds() if began and ended else 0.0
     least_s = max(floor_s({platform: c.durations_s for platform, c in counts.items()}, budgets).values(), default=0.0)
+    return figures(n_rows, **_numbers([result], rows, duration_s, least_s))
+
+
+def slot_figures(run: SlotRun, rows: Mapping[Platform, Row]) -> dict[str, object]:
+    """Metadata of a slot of the kickoff cadence, of all its cycles together under the same names; `rows` are the board's of the run.
+
+    Durations are sums over the cycles; a platform's status, its clock and `cycle_id` are those of the last one.
+    """
+    duration_s = sum(max((r.capture_s or 0.0 for r in result.runs), default=0.0) for result in run.results)
+    least_s = sum(max((r.floor_s or 0.0 for r in result.runs), default=0.0) for result in run.results)
+    numbers = _numbers(run.results, rows, duration_s, least_s)
+    n_fetched = sum(r.fetched for result in run.results for r in result.runs)
+    return figures(n_fetched, **numbers, cycles=len(run.results), minutes_left_out=len(run.left_out), left_out=_left_out(run))
+
+
+def _left_out(run: SlotRun) -> str | None:
+    return "; ".join(f"{at:%H:%M}: {why}" for at, why in run.left_out.items()) or None
+
+
+def _numbers(results: Sequence[CycleResult], rows: Mapping[Platform, Row], duration_s: float, least_s: float) -> dict[str, float | str | None]:
+    """Of one stage, or of cycles one after the other."""
+    counts = {platform: row.counts for platform, row in rows.items()}
+    errors = sum((c.failures for c in counts.values()), Counter[FailureClass]())
+    skew_ms = [ms for result in results for ms in result.skew_ms]
     numbers: dict[str, float | str | None] = {
-        "status": result.status.value,
+        "status": cycle_status(result.status for result in results).value if len(results) > 1 else results[0].status.value,
         "requests": sum(c.requests for c in counts.values()),
         "requests_per_s": sparkline([at for row in rows.values() for at in row.arrived_at]),
         "duration_s": _rounded(duration_s, 3),
         "floor_s": _rounded(least_s, 3),
         "ratio_to_floor": _rounded(duration_s / least_s, 3) if least_s else None,
     }
-    numbers |= {f"skew_ms_p{percent}": _rounded(percentile(result.skew_ms, percent), 1) for percent in (50, 95, 99)}
+    numbers |= {f"skew_ms_p{percent}": _rounded(percentile(skew_ms, percent), 1) for percent in (50, 95, 99)}
     numbers |= {f"errors_{failure}": errors[failure] for failure in FailureClass}
-    for run in result.runs:
+    fetched = Counter[Platform]()
+    for run in (run for result in results for run in result.runs):
+        fetched[run.platform] += run.fetched
         numbers[f"{run.platform}_status"] = run.status.value
         numbers[f"{run.platform}_listings"] = run.discovered
-        numbers[f"{run.platform}_fetched"] = run.fetched
+        numbers[f"{run.platform}_fetched"] = fetched[run.platform]
         numbers[f"clock_offset_s_{run.platform}"] = _rounded(run.clock_offset_s, 2)
-    unknown = sorted(set(result.cycle.sr_ids) - {outcome.sr_id for outcome in result.outcomes})
+    unknown = sorted({sr_id for r in results for sr_id in set(r.cycle.sr_ids) - {outcome.sr_id for outcome in r.outcomes}})
     numbers["unknown_sr_ids"] = ", ".join(map(str, unknown)) or None
     numbers["bytes"] = sum(c.bytes for c in counts.values())
-    numbers["cycle_id"] = str(result.cycle.cycle_id)  # a name: nothing to plot
-    return figures(n_rows, **numbers)
+    numbers["cycle_id"] = str(results[-1].cycle.cycle_id)  # a name: nothing to plot
+    return numbers
 
 
 def scrape_plots(pipeline: Pipeline, cycle_id: int) -> dict[str, MarkdownMetadataValue]:

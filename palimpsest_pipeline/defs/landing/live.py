@@ -29,7 +29,11 @@ class UnknownFixture(Exception):
     """A fixture was asked for that no platform is known to list. The message names it."""
 
 
-class Overlaps(Exception):
+class Skipped(Exception):
+    """There is nothing for this run to do, and nothing is wrong. The message says why."""
+
+
+class Overlaps(Skipped):
     """Another cycle asks for the same already. The message names it and says what to do."""
 
 
@@ -104,10 +108,10 @@ def run_capture(pipeline: Pipeline, begun: Begun, progress: Watch) -> CycleResul
     cycle = _to_capture(pipeline, begun)
     if cycle is None:
         wanted = targets_of_known(pipeline, begun.sr_ids)
-        return _capture(pipeline, begin(pipeline, begun, Scope.EVENTS), wanted, progress)
+        return run_targets(pipeline, begin(pipeline, begun, Scope.EVENTS), wanted, progress)
     with pipeline.connect() as conn:
         _open(pipeline, conn, cycle)
-    return _capture(pipeline, cycle, None, progress)
+    return run_targets(pipeline, cycle, None, progress)
 
 
 def _to_capture(pipeline: Pipeline, begun: Begun) -> Cycle | None:
@@ -127,14 +131,16 @@ def _to_capture(pipeline: Pipeline, begun: Begun) -> Cycle | None:
     return cycle
 
 
-def _capture(pipeline: Pipeline, cycle: Cycle, wanted: Sequence[Target] | None, progress: Watch) -> CycleResult:
-    """The capture of a cycle that is open. Without targets those that it has left."""
+def run_targets(
+    pipeline: Pipeline, cycle: Cycle, wanted: Sequence[Target] | None, progress: Watch, *, ends_at: datetime | None = None
+) -> CycleResult:
+    """The capture of a cycle that is open. Without targets those that it has left; what has no answer at `ends_at` has failed."""
 
     async def work(engine: Engine, at: Stage) -> CycleResult:
         asked = _left(at) if wanted is None else wanted
         return await capture(cycle, asked, pipeline.adapters, engine, clock=pipeline.clock, tally=at.tally, earlier=at.earlier)
 
-    return stage.run(Stage(pipeline, cycle, CAPTURE), work, progress)
+    return stage.run(Stage(pipeline, cycle, CAPTURE, ends_at=ends_at), work, progress)
 
 
 def _left(at: Stage) -> list[Target]:

@@ -14,13 +14,14 @@ from ...domain.instants import hour_key
 from ...landing import Manifest
 from ...storage import products, staleness
 from ...storage.products import Schema
+from ..core.derive import PRODUCTS
 from ..mart import derive
 from ..pipeline import Pipeline
 
 HOUR: Final = timedelta(hours=1)
 EVER: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 """Every hour there can be."""
-CORE: Final = ("tournaments", "home_events", "competitor_events", "matched_events")
+CORE: Final = tuple(name for name, product in PRODUCTS.items() if product.whole)
 MART_OF_EVERY_CYCLE: Final = ("run_quality", "mapping_coverage")
 
 

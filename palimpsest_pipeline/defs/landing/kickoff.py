@@ -1,0 +1,141 @@
+"""A slot of the kickoff cadence: each of its minutes a cycle of its own, landed and ingested before the next. Knows no Dagster."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from ...domain.cycles import CycleResult, Target
+from ...domain.instants import Clock, cycle_id_at, hour_key, hour_of
+from ...domain.words import Scope
+from ...scrape.cadence import MINUTE
+from ...scrape.sinks import Watch
+from ...storage import ledger_readers, upcoming
+from ..core.derive import ingest_cycle
+from ..pipeline import Pipeline
+from . import live, recover
+from .live import Begun
+
+log = logging.getLogger(__name__)
+
+Wait = Callable[[Clock, datetime], None]
+"""Returns when it is that instant by the clock."""
+
+
+class BadSlot(ValueError):
+    """What was asked for is no slot of the cadence. The message says which would be."""
+
+
+@dataclass(slots=True)
+class SlotRun:
+    """What a run of a slot came to."""
+
+    results: list[CycleResult] = field(default_factory=list)
+    """Of its cycles, in order."""
+    left_out: dict[datetime, str] = field(default_factory=dict)
+    """Minutes at which fixtures were due that this run did not ask, and why."""
+
+    def sentence(self) -> str:
+        """What became of it, in words."""
+        left_out = "".join(f"; {at:%H:%M} was left out: {why}" for at, why in self.left_out.items())
+        return f"{len(self.results)} minutes were asked{left_out}" if self.results or left_out else "no fixture was due that had not been asked"
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Fixtures to ask at a minute, soonest kickoff first, and when their cycle is over at the latest."""
+
+    sr_ids: tuple[int, ...]
+    ends_at: datetime
+
+
+def parse_slot(pipeline: Pipeline, text: str, hour: datetime) -> datetime:
+    """The slot that begins at the instant `text`, in the partition `hour`. Raises BadSlot."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadSlot(f"slot_at {text!r} is no instant: write it like 2026-06-26T19:05:00Z") from None
+    if at.tzinfo is None:
+        raise BadSlot(f"slot_at {text!r} says no time zone: write it like 2026-06-26T19:05:00Z")
+    if (slot_at := pipeline.cadence.slot_of(at)) != at:
+        raise BadSlot(f"slot_at {text} is not the begin of a slot: the one around it begins at {slot_at.isoformat()}")
+    if hour_of(at) != hour:
+        raise BadSlot(f"slot_at {text} is not in the partition {hour_key(hour)}: choose {hour_key(at)}")
+    return slot_at
+
+
+def wait_until(clock: Clock, at: datetime) -> None:
+    """Whoever ends the run while it waits ends it at once."""
+    while (left_s := (at - clock.now()).total_seconds()) > 0:
+        time.sleep(left_s)
+
+
+def run_slot(pipeline: Pipeline, begun: Begun, slot_at: datetime, watch: Watch, *, wait: Wait = wait_until) -> SlotRun:
+    """One cycle at each minute of the slot at which fixtures are due, all platforms at once, each in core before the next minute.
+
+    Who is due is read at each minute, so a kickoff that moves takes its minutes with it. No fixture is asked twice for one minute, by whatever run.
+    A minute that is over when its turn comes is left out. Neither a platform that fails, nor a cycle, nor its ingest stops the next minute: what was
+    not ingested stays due. Raises Skipped when nothing was asked, NotLive when the hour is past, and at the end what kept a minute from being asked.
+    """
+    came, errors = SlotRun(), list[Exception]()
+    recover.close_dead(pipeline, begun.repeats)
+    live.check_hour_is_live(begun.hour, pipeline.clock.now(), pipeline.settings.grace_minutes)
+    for at in pipeline.cadence.instants(slot_at):
+        wait(pipeline.clock, at)
+        try:
+            _run_minute(pipeline, replace(begun, slot_at=at), at, watch, came)
+        except Exception as error:
+            log.exception("minute %s could not be asked", at)
+            came.left_out[at] = str(error)
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    if not came.results:
+        raise live.Skipped(came.sentence())
+    return came
+
+
+def _run_minute(pipeline: Pipeline, begun: Begun, at: datetime, watch: Watch, came: SlotRun) -> None:
+    due = _due(pipeline, at)
+    if not due.sr_ids:
+        return
+    now = pipeline.clock.now()
+    if now >= min(due.ends_at, at + MINUTE):
+        came.left_out[at] = f"it was over when its turn came, at {now:%H:%M:%S}: {len(due.sr_ids)} fixtures were not asked"
+        log.warning("minute %s is left out: %s", at, came.left_out[at])
+        return
+    try:
+        wanted = _targets(pipeline, due.sr_ids)
+        cycle = live.begin(pipeline, replace(begun, sr_ids=due.sr_ids), Scope.KICKOFF)
+    except (live.UnknownFixture, live.Overlaps) as refused:
+        came.left_out[at] = str(refused)
+        log.warning("minute %s is left out: %s", at, refused)
+        return
+    came.results.append(live.run_targets(pipeline, cycle, wanted, watch, ends_at=due.ends_at))
+    try:
+        ingest_cycle(pipeline, cycle.cycle_id)
+    except Exception:
+        log.exception("cycle %d is landed, and not ingested yet: whatever derives its hour next tries again", cycle.cycle_id)
+
+
+def _due(pipeline: Pipeline, at: datetime) -> _Due:
+    cadence, settings = pipeline.cadence, pipeline.settings
+    with pipeline.connect() as conn:
+        known = upcoming.kickoffs(conn, at, at + cadence.reach + MINUTE * max(cadence.tiers.values()))
+        asked = ledger_readers.asked_at(conn, at)
+    sr_ids = tuple(sr_id for sr_id, kickoff_at in known if cadence.is_due(kickoff_at, at) and sr_id not in asked)
+    next_at = cadence.next_due((kickoff_at for _, kickoff_at in known), at) or at + cadence.slot
+    return _Due(sr_ids, next_at - timedelta(seconds=settings.kickoff_ingest_s))
+
+
+def _targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:
+    """With how long some platform of each has not answered. Raises UnknownFixture when nobody lists one of them."""
+    wanted = live.targets_of_known(pipeline, sr_ids)
+    with pipeline.connect() as conn:
+        newest = ledger_readers.answered_in(conn, sr_ids, cycle_id_at(pipeline.clock.now() - pipeline.cadence.reach))
+    return [
+        replace(target, answered_in=min((newest.get((target.sr_id, platform), 0) for platform in target.listings), default=0))
+        for target in wanted
+        if target.sr_id is not None
+    ]
