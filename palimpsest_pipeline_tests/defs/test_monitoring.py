@@ -57,7 +57,8 @@ def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = t
         conn.execute(
             "insert into mart.match_rate_platform (cycle_id, platform, include_started, as_of, home_platform, n_listings, n_listings_with_sr,"
             " n_fixtures, n_matched_fixtures, n_matched_listings, n_home, n_home_only, n_competitor_only, n_undetermined, n_union,"
-            " completeness, evidence, mapping_version, computed_at) values (%s, 'all', false, %s, 'betpawa', 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 'complete', 'complete', '1', %s)",
+            " completeness, evidence, mapping_version, computed_at)"
+            " values (%s, 'all', false, %s, 'betpawa', 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 'complete', 'complete', '1', %s)",
             [cycle_id, at, NOW],
         )
     return cycle_id
