@@ -23,6 +23,7 @@ from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.replay.plan import HOUR
 from palimpsest_pipeline.defs.replay.runs import Span, run_span
+from palimpsest_pipeline.defs.vitals import report_dead
 from palimpsest_pipeline.domain.instants import hour_key
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -84,7 +85,9 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         assert len(hours) == HOURS
         report = run(landed, hours[0], hours[-1])
         assert (len(report.done), report.whole) == (HOURS, True), report.trouble()
-        settings = landed.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.url("backfill_dagster"))})
+        settings = landed.settings.model_copy(
+            update={"heartbeat_s": 1.0, "silent_after_s": 5.0, "dagster_database_url": SecretStr(postgres.url("backfill_dagster"))}
+        )
         yield World(Pipeline(settings), folder, hours[0], hours[-1], content_hashes(landed))
     postgres.drop_database("backfill_dagster")
 
@@ -125,6 +128,11 @@ def test_a_backfill_in_any_order_and_killed_in_several_ways_goes_on_where_it_was
     for name in os.environ:
         if name.startswith(("PALIMPSEST_", "DAGSTER_")):
             monkeypatch.delenv(name)
+    over = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
     with open_instance(world.pipeline.settings) as instance:
-        runs = instance.get_runs()
-    assert {run.status for run in runs} <= {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}, "none runs on"
+
+        def none_runs_on() -> bool:
+            report_dead(instance, world.pipeline)  # as the next command does
+            return {run.status for run in instance.get_runs()} <= over
+
+        until(none_runs_on)
