@@ -8,10 +8,10 @@ from typing import Final
 
 import dagster as dg
 import sqlalchemy as sa
-from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 
 from ..settings import Settings, SettingsError
+from ..storage.revisions import MigrationRefused
 from .celery import BROKER_VARIABLE, broker_url
 from .pipeline import DATABASES, embedded_server, make_home
 
@@ -154,7 +154,7 @@ def _upgrade_storage(instance: dg.DagsterInstance) -> None:
         return
     try:
         instance.upgrade()
-    except CommandError as error:
+    except MigrationRefused as error:
         raise SettingsError(
             f"the tables of Dagster's storage are at revision {found}, which Dagster {dg.__version__} cannot upgrade to its own, {newest}: "
             "a newer Dagster made them. Install palimpsest-pipeline with that version, or give Dagster another database"

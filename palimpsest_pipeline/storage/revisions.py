@@ -11,10 +11,13 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from .tables import SCHEMAS, metadata
 
 VERSION_SCHEMA: Final = "ops"
+MigrationRefused = CommandError
+"""What a migration raises that knows no way from the revision it found, ours or another package's."""
 DAY_PARTITION: Final = re.compile(r"^(captures|market_changes)_\d{8}$")
 
 
