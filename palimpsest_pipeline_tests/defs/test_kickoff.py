@@ -1,0 +1,227 @@
+"""A slot of the kickoff cadence: its minutes by a clock of the test's own, the platforms simulated, everything else real."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from palimpsest_pipeline.defs.landing import kickoff, live
+from palimpsest_pipeline.defs.landing.kickoff import SlotRun, run_slot
+from palimpsest_pipeline.defs.launch import run_job
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.instants import Clock, hour_of
+from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.scrape.sinks import Watches
+from palimpsest_pipeline.settings import load_settings
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import host_state, ledger
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
+
+MINUTE = timedelta(minutes=1)
+ALWAYS = {"kickoff_tiers": {10080: 1}, "kickoff_slot_minutes": 1}
+"""Everything of the next week is due at every minute."""
+
+
+class MovedClock(Clock):
+    """A clock that goes on from wherever it is put."""
+
+    def put(self, at: datetime) -> None:
+        object.__setattr__(self, "offset_s", (at - datetime.now(UTC)).total_seconds())
+
+
+@dataclass
+class World:
+    """A pipeline that knows what the simulated platforms list, and one clock for both."""
+
+    simulator: SimulatorProcess
+    pipeline: Pipeline
+    clock: MovedClock
+    kickoffs: dict[int, datetime]
+    slots: dict[datetime, tuple[int, datetime]]
+    """By hour a fixture of all three platforms, and the slot ten minutes before it kicks off; each test takes one."""
+
+    def put(self, at: datetime) -> None:
+        self.clock.put(at)
+        self.simulator.set_clock((at - datetime.now(UTC)).total_seconds())
+
+    def wait(self, _: Clock, at: datetime) -> None:
+        if self.clock.now() < at:
+            self.put(at)
+
+    def run(self, slot_at: datetime, wait: Any = None, run_id: str = "run-1", **options: Any) -> SlotRun:
+        begun = live.Begun(hour_of(slot_at), Trigger.SENSOR, run_id, **options)
+        return run_slot(self.pipeline, begun, slot_at, Watches(), wait=wait or self.wait)
+
+    def take_slot(self) -> datetime:
+        """A slot that no other test has; it begins now."""
+        self.simulator.fault(Platform.SPORTYBET, "none")
+        with self.pipeline.connect() as conn:
+            conn.execute("update ops.host_state set blocked_until = clock_timestamp() where blocked_until is not null")
+        while True:
+            _, (sr_id, slot_at) = self.slots.popitem()
+            self.put(slot_at)
+            stands = {f["sr_id"]: f for f in self.simulator.truth()["fixtures"]}.get(sr_id)  # worlds move and drop fixtures
+            if (
+                stands
+                and len(stands["platforms"]) == 3
+                and {datetime.fromisoformat(k) for k in stands["kickoffs"].values()} == {self.kickoffs[sr_id]}
+            ):
+                return slot_at
+
+    def asked(self, slot_at: datetime) -> list[tuple[datetime, set[int]]]:
+        with self.pipeline.connect() as conn:
+            cycles = [batch.cycle for batch in ledger.last_batches(conn, 100)]
+        mine = [cycle for cycle in reversed(cycles) if cycle.scope is Scope.KICKOFF and cycle.partition_hour == hour_of(slot_at)]
+        return [(cycle.slot_at, set(cycle.sr_ids)) for cycle in mine if cycle.slot_at is not None]
+
+    def due(self, at: datetime) -> set[int]:
+        return {sr_id for sr_id, kickoff_at in self.kickoffs.items() if self.pipeline.cadence.is_due(kickoff_at, at)}
+
+
+@pytest.fixture(scope="module")
+def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with SimulatorProcess(30, 5) as simulator, pipelines(postgres, tmp_path_factory.mktemp("kickoff")) as make:
+        pipeline = make(simulator, sportybet={"stall_s": 0.5, "read_timeout_s": 5}, kickoff_ingest_s=55, heartbeat_s=0.2)
+        clock = MovedClock()
+        vars(pipeline)["clock"] = clock
+        begun = live.Begun(hour_of(clock.now()), Trigger.MANUAL, "full")
+        cycle = live.begin(pipeline, begun, Scope.FULL)
+        live.run_discovery(pipeline, cycle, Watches(), goes_on=True)
+        live.run_capture(pipeline, begun, Watches())
+        kickoff.ingest_cycle(pipeline, cycle.cycle_id)
+        with pipeline.connect() as conn:
+            known = dict(
+                conn.execute("select sr_id, effective_kickoff from core.fixtures where effective_kickoff > now() + interval '3 h'").fetchall()
+            )
+        everywhere = [f["sr_id"] for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 3 and f["sr_id"] in known]
+        slots = {sr_id: pipeline.cadence.slot_of(known[sr_id] - 10 * MINUTE) for sr_id in everywhere}
+        yield World(simulator, pipeline, clock, known, {hour_of(slot_at): (sr_id, slot_at) for sr_id, slot_at in slots.items()})
+
+
+def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_next(world: World) -> None:
+    slot_at = world.take_slot()
+    derived = []
+
+    def wait(clock: Clock, at: datetime) -> None:
+        with world.pipeline.connect() as conn:
+            derived.append(conn.execute("select count(*) from core.cycles where scope = 'kickoff'").fetchone()[0])
+        world.wait(clock, at)
+
+    run = world.run(slot_at, wait)
+    minutes = [slot_at + n * MINUTE for n in range(5)]
+    assert world.asked(slot_at) == [(at, world.due(at)) for at in minutes]
+    assert derived == [0, 1, 2, 3, 4]
+    assert [r.status for r in run.results] == [RunStatus.COMPLETED] * 5
+    world.put(slot_at)
+    with pytest.raises(live.Skipped, match="no fixture was due that had not been asked"):
+        world.run(slot_at, run_id="run-2")
+    assert len(world.asked(slot_at)) == 5, "nobody is asked twice for a minute"
+
+
+@pytest.mark.slow
+def test_a_platform_that_stops_costs_no_minute_and_the_others_nothing(world: World) -> None:
+    slot_at = world.take_slot()
+    world.simulator.fault(Platform.SPORTYBET, "hang")
+    run = world.run(slot_at)
+    assert len(run.results) == 5
+    for result in run.results:
+        found = {r.platform: r for r in result.runs}
+        assert {p: r.status for p, r in found.items() if p is not Platform.SPORTYBET} == dict.fromkeys(
+            set(Platform) - {Platform.SPORTYBET}, RunStatus.COMPLETED
+        )
+        assert found[Platform.SPORTYBET].status is RunStatus.FAILED
+        assert result.finished_at <= result.cycle.slot_at + timedelta(seconds=12)
+
+
+def test_what_kicks_off_later_takes_its_minutes_with_it_and_what_is_over_is_left_out(world: World) -> None:
+    slot_at = world.take_slot()
+    gone = world.due(slot_at)
+
+    def wait(clock: Clock, at: datetime) -> None:
+        if at == slot_at + 2 * MINUTE:
+            with world.pipeline.connect() as conn:
+                conn.execute("update core.fixtures set effective_kickoff = effective_kickoff + interval '1 day' where sr_id = any(%s)", [list(gone)])
+        world.wait(clock, at + (MINUTE if at == slot_at else timedelta(0)))
+
+    with pytest.raises(live.Skipped, match=r"was left out: it was over when its turn came"):
+        world.run(slot_at, lambda clock, at: world.put(slot_at + 5 * MINUTE))
+    world.put(slot_at)
+    run = world.run(slot_at, wait)
+    assert list(run.left_out) == [slot_at]
+    asked = dict(world.asked(slot_at))
+    assert asked.pop(slot_at + MINUTE) == world.due(slot_at + MINUTE)
+    assert not any(gone & sr_ids for sr_ids in asked.values())
+
+
+@pytest.mark.slow
+def test_through_dagster_a_slot_is_asked_once_and_a_run_with_nothing_to_do_is_skipped(
+    start_simulator: Callable[..., SimulatorProcess], make_pipeline: MakePipeline
+) -> None:
+    offset_s = float(5 - datetime.now(UTC).second)
+    simulator = start_simulator(20, 5)
+    simulator.set_clock(offset_s)
+    pipeline = make_pipeline(simulator, clock_offset_s=offset_s, kickoff_ingest_s=0, **ALWAYS)
+    assert run_here(pipeline, "full_cycle").success
+    pipeline = make_pipeline(simulator, clock_offset_s=float(5 - datetime.now(UTC).second), kickoff_ingest_s=0, **ALWAYS)
+    slot_at = pipeline.cadence.slot_of(pipeline.clock.now())
+    with dg.DagsterInstance.ephemeral() as instance:
+        asked = run_job(instance, pipeline, "kickoff_window", hour_of(slot_at), trigger=Trigger.SENSOR, slot_at=slot_at)
+        assert asked.success, asked.error
+        told = instance.get_latest_materialization_event(dg.AssetKey(["landing", "odds_payloads"])).asset_materialization.metadata
+        again = run_job(instance, pipeline, "kickoff_window", hour_of(slot_at), trigger=Trigger.SENSOR, slot_at=slot_at)
+        run = instance.get_run_by_id(again.run_id)
+        assert run is not None
+        assert run.status is dg.DagsterRunStatus.SUCCESS
+        assert not instance.all_logs(again.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    assert (told["cycles"].value, told["minutes_left_out"].value, told["status"].value) == (1, 0, "completed")
+    assert (again.success, again.error) == (False, "no fixture was due that had not been asked")
+
+
+def test_a_full_cycle_while_one_runs_is_skipped_and_names_it(start_simulator: Callable[..., SimulatorProcess], make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(start_simulator(20, 5))
+    now = pipeline.clock.now()
+    cycle = live.begin(pipeline, live.Begun(hour_of(now), Trigger.MANUAL, "run-1"), Scope.FULL)
+    outcome = run_here(pipeline, "full_cycle")
+    assert not outcome.success
+    assert f"cycle {cycle.cycle_id} of scope full asks for the same" in (outcome.error or "")
+    assert "(run run-1): wait until it is over, or end its run first" in (outcome.error or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("soon", "is no instant"),
+        ("2026-06-26T19:05:00", "says no time zone"),
+        ("2026-06-26T19:06:00Z", "begins at 2026-06-26T19:05:00+00:00"),
+        ("2026-06-26T20:05:00Z", "choose 2026-06-26-20:00"),
+    ],
+)
+def test_what_is_no_slot_is_refused(text: str, says: str) -> None:
+    pipeline = Pipeline(load_settings(database_url="postgresql://unused/a", dagster_database_url="postgresql://unused/b"))
+    with pytest.raises(kickoff.BadSlot, match=re.escape(says)):
+        kickoff.parse_slot(pipeline, text, datetime(2026, 6, 26, 19, tzinfo=UTC))
+
+
+def test_what_one_cycle_finds_of_a_host_the_next_one_heeds_and_a_good_answer_clears(world: World) -> None:
+    slot_at = world.take_slot()
+    world.simulator.fault(Platform.SPORTYBET, "ratelimit", retry_after_s=600)
+    world.simulator.forget()
+    world.run(slot_at, lambda clock, at: world.put(at))
+    asked = world.simulator.log()["requests"]
+    assert (asked["sportybet.detail"], asked["betpawa.detail"] >= 5) == (1, True), asked
+    with world.pipeline.connect() as conn:
+        found = host_state.troubles(conn, [world.pipeline.host_name(Platform.SPORTYBET)])
+        ((reason, left_s),) = found.values()
+        assert reason == "asked to wait 600 s"
+        assert 500 < left_s <= 600
+        conn.execute("update ops.host_state set blocked_until = clock_timestamp() - interval '1 second'")
+    world.simulator.fault(Platform.SPORTYBET, "none")
+    world.run(world.take_slot())
+    with world.pipeline.connect() as conn:
+        assert host_state.troubles(conn, [world.pipeline.host_name(Platform.SPORTYBET)]) == {}
+        assert conn.execute("select blocked_until, reason from ops.host_state").fetchall() == [(None, "")]
