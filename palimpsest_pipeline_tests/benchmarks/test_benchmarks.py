@@ -11,7 +11,7 @@ from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.platforms.registry import adapters
 
-from . import cadence, scrape, storage
+from . import backfill, cadence, scrape, storage
 from . import normalise as benchmark
 from .__main__ import app
 from ._perturbed import CAPTURED, answers
@@ -60,7 +60,7 @@ def as_captured(samples: Path, platform: Platform, name: str, like: Answer) -> A
 
 def test_a_benchmark_is_chosen_by_name_and_names_are_listed_without_one(samples: Path) -> None:
     assert samples.is_dir()
-    assert CliRunner().invoke(app, []).output.split() == ["cadence", "normalise", "scrape", "storage"]
+    assert {"backfill", "cadence", "normalise", "scrape", "storage"} <= set(CliRunner().invoke(app, []).output.split())
     assert CliRunner().invoke(app, ["nothing"]).exit_code != 0
     ran = CliRunner().invoke(app, ["normalise", "--json", "--bodies", "3", "--repetitions", "1"])
     found = json.loads(ran.output)
@@ -115,3 +115,17 @@ def test_a_tick_of_the_kickoff_sensor_is_measured_beside_its_bare_query() -> Non
     assert all(found[name] > 0 for name in figures)
     assert found["requests_per_tick_that_asks"] == 1
     assert cadence.table(found).row_count == len(found)
+
+
+@pytest.mark.slow
+def test_a_backfill_is_measured_beside_the_same_work_without_dagster() -> None:
+    ran = CliRunner().invoke(app, ["backfill", "--json", "--hours", "2", "--fixtures", "10"])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.stdout.splitlines()[-1])
+    assert found["own_s"] > 0
+    assert found["ways"].keys() == {"command", "daemon"}
+    for way in found["ways"].values():
+        assert way["wall_s"] > 0
+        assert way["runs"] > 0
+        assert 0 < way["connections_per_hour"] < way["events_per_hour"], "an event is no connection"
+    assert backfill.table(found).row_count == 2

@@ -1,0 +1,263 @@
+"""What a backfill costs beside our own work: the same hours by plain calls, by `palimpsest backfill`, and by Dagster's daemon as the UI asks it.
+
+Own work is what the bodies of the assets and checks do, called one after the other in this process; overhead is all the rest of the other two: their
+start, Dagster's events and its queue. One small cycle an hour of a simulated world, on a Postgres of its own.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import Annotated, Any, Final
+
+import dagster as dg
+import psycopg
+import typer
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from rich.table import Table
+
+from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.instance import STORAGE_URL_VARIABLE, open_instance, storage_url
+from palimpsest_pipeline.defs.partitions import HOURS_IN_A_RUN
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.processes import Known, stop_tree
+from palimpsest_pipeline.defs.replay.plan import plan
+from palimpsest_pipeline.defs.servers import upgrade
+from palimpsest_pipeline.domain.instants import hour_key
+from palimpsest_pipeline.settings import Settings, load_settings
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.landed import land_cycle
+
+JOB: Final = "replay"
+SETTLE_S: Final = 1.5
+"""Postgres counts a session of another process within a second of its end."""
+UNTIL_UP_S: Final = 300.0
+WORKSPACE: Final = "load_from: [{python_module: {module_name: palimpsest_pipeline.definitions, location_name: palimpsest_pipeline}}]\n"
+SESSIONS_SQL: Final = "select sessions from pg_stat_database where datname = %s"
+QUICK: Final = {"min_gap_s": 0, "jitter_s": 0, "max_in_flight": 16, "max_attempts": 2, "backoff_initial_s": 0, "backoff_max_s": 0}
+
+
+@dataclass(frozen=True)
+class World:
+    """A landing with a cycle in each of `hours`, and a database that knows of them and holds nothing derived."""
+
+    server: EmbeddedPostgres
+    folder: Path
+    hours: list[datetime]
+
+    def ask(self, query: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.server.url(database).replace("+psycopg", ""), autocommit=True) as conn:
+            return conn.execute(query, values).fetchall()
+
+    def fresh(self, name: str) -> Settings:
+        """Settings of a home of its own on a copy of the database."""
+        with psycopg.connect(self.server.url("postgres").replace("+psycopg", ""), autocommit=True) as conn:
+            conn.execute(f"create database {name} template landed")
+        self.server.create_database(f"{name}_dagster")
+        (self.folder / name).mkdir()
+        urls = {"database_url": self.server.url(name), "dagster_database_url": self.server.url(f"{name}_dagster")}
+        return load_settings(home_dir=self.folder / name, landing_url=str(self.folder / "home" / "landing"), **urls)
+
+    def sessions(self, name: str) -> int:
+        """Connections opened to Dagster's storage so far."""
+        time.sleep(SETTLE_S)
+        return int(self.ask(SESSIONS_SQL, f"{name}_dagster")[0][0])
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What a way of launching it took."""
+
+    wall_s: float
+    connections: int
+    runs: int
+    events: int
+
+
+def measure(
+    hours: Annotated[int, typer.Option(min=2, help="Hours, one cycle each; 720 are thirty days.")] = 72,
+    fixtures: Annotated[int, typer.Option(min=10, help="Fixtures of the simulated world.")] = 12,
+    seed: Annotated[int, typer.Option(help="Chooses the simulated world.")] = 5,
+) -> dict[str, Any]:
+    """Lands the hours, then derives them in each of the three ways, each on a copy of the same database."""
+    load = os.getloadavg()[0]
+    with landed(hours, fixtures, seed) as world:
+        own_s = by_hand(world)
+        ways = {"command": by_command(world), "daemon": by_daemon(world)}
+    return {
+        "hours": hours,
+        "fixtures": fixtures,
+        "hours_in_a_run": HOURS_IN_A_RUN,
+        "own_s": own_s,
+        "ways": {
+            name: {
+                "wall_s": way.wall_s,
+                "overhead_s": way.wall_s - own_s,
+                "overhead_ratio": (way.wall_s - own_s) / own_s,
+                "s_per_hour": way.wall_s / hours,
+                "connections_per_hour": way.connections / hours,
+                "runs": way.runs,
+                "events_per_hour": way.events / hours,
+            }
+            for name, way in ways.items()
+        },
+        "box": {"cores": os.cpu_count(), "load_before": load, "load_after": os.getloadavg()[0]},
+    }
+
+
+@contextmanager
+def landed(hours: int, fixtures: int, seed: int) -> Iterator[World]:
+    """The world; everything of it is gone at the end."""
+    with TemporaryDirectory(prefix="palimpsest-backfill-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # as root the server's user must pass through
+        server = EmbeddedPostgres(folder / "postgres", databases=("landed",), durable=False)
+        server.start()
+        try:
+            last = datetime.now(UTC).replace(minute=20, second=0, microsecond=0) - timedelta(hours=1)
+            instants = [last - timedelta(hours=ago) for ago in reversed(range(hours))]
+            with SimulatorProcess(fixtures, seed, epoch=instants[0] - timedelta(hours=1)) as simulator:
+                platforms = {p.value: {"base_url": url, **QUICK} for p, url in simulator.base_urls.items()}
+                own = {"home_dir": folder / "home", "database_url": server.url("landed"), "dagster_database_url": "postgresql://unused/dagster"}
+                upgrade(Pipeline(load_settings(**own)))
+                for at in instants:
+                    offset_s = (at - datetime.now(UTC)).total_seconds()
+                    simulator.set_clock(offset_s)
+                    land_cycle(Pipeline(load_settings(**own, **platforms, clock_offset_s=offset_s)))
+            yield World(server, folder, [at.replace(minute=0) for at in instants])
+        finally:
+            server.remove()
+
+
+def by_hand(world: World) -> float:
+    """Seconds that the bodies of assets and checks take, hours together as a run has them."""
+    pipeline = Pipeline(world.fresh("by_hand"))
+    job = defs.resolve_job_def(JOB)
+    checks = {op.name for check in defs.asset_checks or () for op in [check.node_def]}
+    keys = [hour_key(hour) for hour in world.hours]
+    began = time.monotonic()
+    for at in range(0, len(keys), HOURS_IN_A_RUN):
+        together = keys[at : at + HOURS_IN_A_RUN]
+        for node in job.nodes_in_topological_order:
+            for part in [[key] for key in together] if node.definition.name in checks else [together]:
+                context = SimpleNamespace(partition_keys=part, add_asset_metadata=lambda *_, **__: None, log=SimpleNamespace(info=lambda *_: None))
+                result = node.definition.compute_fn.decorated_fn(context, pipeline)
+                if isinstance(result, Iterator):
+                    list(result)
+    took_s = time.monotonic() - began
+    require_all_derived(pipeline, world)
+    return took_s
+
+
+def by_command(world: World) -> Launched:
+    settings = world.fresh("by_command")
+    open_instance(settings).dispose()  # its tables are made once, not by a backfill
+    words = ["backfill", hour_key(world.hours[0]), hour_key(world.hours[-1]), "--json"]
+    before, began = world.sessions("by_command"), time.monotonic()
+    subprocess.run([sys.executable, "-m", "palimpsest_pipeline.cli", *words], env=environment(settings), check=True, stdout=subprocess.DEVNULL)
+    took_s = time.monotonic() - began
+    require_all_derived(Pipeline(settings), world)
+    return counted(world, "by_command", took_s, before)
+
+
+def by_daemon(world: World) -> Launched:
+    """From the request, which the UI writes as it is written here, until the daemon calls it done. Daemon and code server are up before."""
+    settings = world.fresh("by_daemon")
+    with open_instance(settings) as instance, daemon(settings, instance):
+        before, began = world.sessions("by_daemon"), time.monotonic()
+        instance.add_backfill(
+            PartitionBackfill.from_asset_partitions(
+                backfill_id="measured",
+                asset_graph=defs.get_repository_def().asset_graph,
+                partition_names=[hour_key(hour) for hour in world.hours],
+                asset_selection=sorted(defs.resolve_job_def(JOB).asset_layer.executable_asset_keys),
+                backfill_timestamp=time.time(),
+                tags={},
+                dynamic_partitions_store=instance,
+                all_partitions=False,
+                title=None,
+                description=None,
+                run_config=None,
+            )
+        )
+        while (status := instance.get_backfill("measured").status) is BulkActionStatus.REQUESTED:
+            time.sleep(0.5)
+        took_s = time.monotonic() - began
+    if status is not BulkActionStatus.COMPLETED_SUCCESS:
+        raise RuntimeError(f"the backfill ended as {status.value}")
+    require_all_derived(Pipeline(settings), world)
+    return counted(world, "by_daemon", took_s, before)
+
+
+@contextmanager
+def daemon(settings: Settings, instance: dg.DagsterInstance) -> Iterator[None]:
+    """Dagster's daemon and its code server, up inside the block."""
+    workspace = settings.home / "workspace.yaml"
+    workspace.write_text(WORKSPACE)
+    log = settings.home / "daemon.log"
+    with log.open("wb") as told:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dagster._daemon", "run", "-w", str(workspace)],
+            env=environment(settings),
+            cwd=settings.home,
+            stdout=told,
+            stderr=told,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - single-threaded at this point
+        )
+    known = Known.of(process.pid)
+    try:
+        deadline = time.monotonic() + UNTIL_UP_S
+        while "BACKFILL" not in instance.get_daemon_heartbeats():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the daemon did not come up:\n{log.read_text()[-2000:]}")
+            time.sleep(0.5)
+        yield
+    finally:
+        stop_tree(known)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Of a process with these settings and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PALIMPSEST_", "DAGSTER_"))}
+    return {**kept, **settings.environment(), STORAGE_URL_VARIABLE: storage_url(settings), "DAGSTER_HOME": str(settings.dagster_home)}
+
+
+def counted(world: World, name: str, took_s: float, before: int) -> Launched:
+    ((runs,),) = world.ask("select count(*) from runs", database=f"{name}_dagster")
+    ((events,),) = world.ask("select count(*) from event_logs", database=f"{name}_dagster")
+    return Launched(took_s, world.sessions(name) - before, runs, events)
+
+
+def require_all_derived(pipeline: Pipeline, world: World) -> None:
+    """Raises RuntimeError when something of the hours is due: what was measured would not be the work."""
+    due = [hour.key for hour in plan(pipeline, world.hours[0], world.hours[-1]) if hour.due]
+    if due:
+        raise RuntimeError(f"{len(due)} hours are not derived, {due[0]} the first of them")
+
+
+def table(found: dict[str, Any]) -> Table:
+    """A row per way of launching."""
+    box = found["box"]
+    caption = (
+        f"Our own work {found['own_s']:.1f} s, {found['own_s'] / found['hours']:.2f} s an hour. "
+        f"The box: {box['cores']} cores, load {box['load_before']:.1f} before and {box['load_after']:.1f} after."
+    )
+    title = f"{found['hours']} hours of {found['fixtures']} fixtures, {found['hours_in_a_run']} hours in a run"
+    shown = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
+    shown.add_column("way")
+    for heading in ("wall s", "overhead s", "overhead to own", "s an hour", "connections an hour", "events an hour", "runs"):
+        shown.add_column(heading, justify="right")
+    for name, way in found["ways"].items():
+        figures = ("wall_s", "overhead_s", "overhead_ratio", "s_per_hour", "connections_per_hour", "events_per_hour")
+        shown.add_row(name, *(f"{way[figure]:,.2f}" for figure in figures), str(way["runs"]))
+    return shown
