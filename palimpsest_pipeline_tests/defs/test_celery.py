@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import dagster as dg
 import pytest
 from pydantic import SecretStr
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.celery import broker_state
+from palimpsest_pipeline.defs.mart.life import rebuild_dirty
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import RunStatus
@@ -105,6 +107,8 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
     running.worker()
     (again,) = until(lambda: running.runs(parent_run_id=first["runId"]), "the daemon to begin what is left")
     assert running.ended(again["runId"])["status"] == "SUCCESS"
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert rebuild_dirty(world.pipeline, instance, print) == {}, "what goes by kickoff dates has a job of its own"
     assert content_hashes(world.pipeline) == expected
 
 
