@@ -21,6 +21,8 @@ from .slots import CursorUnreadable, Moment, read_cursor, write_cursor
 SLOT_TAG: Final = "palimpsest/slot"
 """Run tag that says which slot of the kickoff cadence a run is for."""
 KICKOFF_EVERY_S: Final = 30
+MOST_UNFINISHED: Final = 2
+"""Runs of slots that may be under way or waiting: one derives what its last minute brought while the next one is at its first."""
 
 
 def _cron(minutes: int) -> str:
@@ -58,33 +60,32 @@ def full_cycle_of(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime
     description="A run for each slot in which fixtures are due by the cadence of PALIMPSEST_KICKOFF_TIERS. Off until switched on.",
 )
 def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult | dg.SkipReason:
-    """At most one run: of the slot that holds now, once. The cursor is the last slot asked for."""
+    """At most one run: of the slot that holds now or of the next one, each once. The cursor is the last slot asked for."""
     moment = Moment(pipeline.cadence, pipeline.clock.now(), _asked_at(context))
-    if moment.is_asked:
-        return dg.SkipReason(f"the slot of {moment.slot_at:%H:%M} UTC is asked for")
+    if not moment.unasked:
+        return dg.SkipReason(f"the slot of {moment.slots[-1]:%H:%M} UTC is asked for")
     with pipeline.connect() as conn:
         fixtures, later = upcoming.kickoffs_and_next(conn, *moment.span)
     kickoffs = [kickoff_at for _, kickoff_at in fixtures]
-    due = moment.due(kickoffs)
-    if not due:
+    slot_at = next((slot_at for slot_at in moment.unasked if moment.due(slot_at, kickoffs)), None)
+    if slot_at is None:
         following = next((at for at in kickoffs if at > moment.now), later)
         known = "no upcoming fixture is known" if following is None else f"the next fixture kicks off at {following:%Y-%m-%d %H:%M} UTC"
-        return dg.SkipReason(f"no fixture is due in the slot of {moment.slot_at:%H:%M} UTC: {known}")
-    if at_it := _unfinished(context.instance, kickoff_window.name):
-        return dg.SkipReason(f"{at_it}; the slot of {moment.slot_at:%H:%M} UTC is asked for when it is over")
+        return dg.SkipReason(f"no fixture is due in the slot of {moment.unasked[-1]:%H:%M} UTC: {known}")
+    if at_it := _unfinished(context.instance, kickoff_window.name, at_least=MOST_UNFINISHED):
+        return dg.SkipReason(f"{at_it}; the slot of {slot_at:%H:%M} UTC is asked for when one of {MOST_UNFINISHED} is over")
     if passed_over := moment.passed_over(kickoffs):
         context.log.warning(
             f"{len(passed_over)} slots in which fixtures were due were never asked for, from {passed_over[0]:%Y-%m-%d %H:%M} to "
             f"{passed_over[-1]:%Y-%m-%d %H:%M} UTC: `palimpsest slots` lists what was lost"
         )
-    slot_at = moment.slot_at.isoformat()
     request = dg.RunRequest(
-        run_key=f"kickoff {slot_at} within {max(moment.cadence.tiers)} min",
-        partition_key=hour_key(moment.slot_at),
-        run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at}}}},
-        tags={TRIGGER_TAG: Trigger.SENSOR, SLOT_TAG: slot_at},
+        run_key=f"kickoff {slot_at.isoformat()} within {max(moment.cadence.tiers)} min",
+        partition_key=hour_key(slot_at),
+        run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
+        tags={TRIGGER_TAG: Trigger.SENSOR, SLOT_TAG: slot_at.isoformat()},
     )
-    return dg.SensorResult(run_requests=[request], cursor=write_cursor(moment.slot_at))
+    return dg.SensorResult(run_requests=[request], cursor=write_cursor(slot_at))
 
 
 def _asked_at(context: dg.SensorEvaluationContext) -> datetime | None:
@@ -96,12 +97,12 @@ def _asked_at(context: dg.SensorEvaluationContext) -> datetime | None:
         return None
 
 
-def _unfinished(instance: dg.DagsterInstance, job: str) -> str | None:
-    """Which run of the job is at it, and since when; None when none is."""
-    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=1)
-    if not records:
+def _unfinished(instance: dg.DagsterInstance, job: str, at_least: int = 1) -> str | None:
+    """Which run of the job is at it, and since when, the oldest of `at_least`; None when fewer are."""
+    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=at_least)
+    if len(records) < at_least:
         return None
-    (record,) = records
+    record = records[-1]
     slot = record.dagster_run.tags.get(SLOT_TAG)
     of_slot = "" if slot is None else f" of the slot {slot}"
     return f"run {record.dagster_run.run_id}{of_slot} is at it since {record.create_timestamp:%Y-%m-%d %H:%M:%S} UTC"

@@ -13,6 +13,7 @@ from typing import Final
 
 import polars as pl
 
+from ..domain.instants import hour_of
 from ..metrics import slots as judged
 from ..scrape.cadence import MINUTE, Cadence
 from ..storage import slots as stored
@@ -21,6 +22,8 @@ from .pipeline import Pipeline
 CURSOR_VERSION: Final = 1
 LOOKED_BACK: Final = timedelta(hours=24)
 """How far back slots that nobody asked for are looked for, when the cursor is older."""
+AHEAD: Final = timedelta(seconds=60)
+"""How long before a slot begins it can be asked for: a run takes seconds to begin, and its first minute is one of only sixty seconds."""
 
 
 class CursorUnreadable(ValueError):
@@ -59,36 +62,46 @@ class Moment:
     asked_at: datetime | None
 
     @property
-    def slot_at(self) -> datetime:
-        return self.cadence.slot_of(self.now)
+    def slots(self) -> list[datetime]:
+        """Slots that can be asked for now, in order: the one that holds now, and the next one shortly before it begins.
+
+        Not across the hour: a run belongs to the partition of its hour, which is not there before.
+        """
+        ahead = self.now + AHEAD
+        return sorted({self._current, self.cadence.slot_of(ahead) if hour_of(ahead) == hour_of(self.now) else self._current})
 
     @property
-    def is_asked(self) -> bool:
-        return self.asked_at == self.slot_at
+    def unasked(self) -> list[datetime]:
+        """Those of `slots` that have not been asked for."""
+        return [slot_at for slot_at in self.slots if self.asked_at not in self.slots or slot_at > self.asked_at]
 
     @property
     def span(self) -> tuple[datetime, datetime]:
-        """After and until when kickoffs matter: for the slots since the last one asked for, and for this one."""
-        return min(self._since, self.now), self.slot_at + self.cadence.slot + self.cadence.reach
+        """After and until when kickoffs matter: for the slots since the last one asked for, and for those to ask for."""
+        return min(self._since, self.now), self.slots[-1] + self.cadence.slot + self.cadence.reach
 
-    def due(self, kickoffs: Sequence[datetime]) -> list[datetime]:
+    def due(self, slot_at: datetime, kickoffs: Sequence[datetime]) -> list[datetime]:
         """The minutes of the slot that are not over and at which some fixture is due; `kickoffs` in order."""
-        return [at for at in self.cadence.instants(self.slot_at) if at + MINUTE > self.now and self._any_due(kickoffs, at)]
+        return [at for at in self.cadence.instants(slot_at) if at + MINUTE > self.now and self._any_due(kickoffs, at)]
 
     def passed_over(self, kickoffs: Sequence[datetime]) -> list[datetime]:
         """Slots after the last one asked for and before this one at which some fixture was due, by what is known now."""
         return [slot_at for slot_at in self._slots_between() if any(self._any_due(kickoffs, at) for at in self.cadence.instants(slot_at))]
 
     @property
+    def _current(self) -> datetime:
+        return self.cadence.slot_of(self.now)
+
+    @property
     def _since(self) -> datetime:
         """Begin of the first slot that may have been passed over."""
-        if self.asked_at is None or self.asked_at >= self.slot_at:
-            return self.slot_at
+        if self.asked_at is None or self.asked_at >= self._current:
+            return self._current
         return max(self.asked_at + self.cadence.slot, self.cadence.slot_of(self.now - LOOKED_BACK))
 
     def _slots_between(self) -> Iterator[datetime]:
         slot_at = self._since
-        while slot_at < self.slot_at:
+        while slot_at < self._current:
             yield slot_at
             slot_at += self.cadence.slot
 

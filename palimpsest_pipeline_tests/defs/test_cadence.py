@@ -144,10 +144,37 @@ def test_a_slot_with_a_fixture_due_is_asked_for_once(pipeline: Pipeline, instanc
     assert request.tags == {"palimpsest/trigger": "sensor", "palimpsest/slot": "2026-06-26T12:00:00+00:00"}
     assert first.cursor is not None
     assert json.loads(first.cursor) == {"version": 1, "slot_at": "2026-06-26T12:00:00+00:00"}
-    set_clock(pipeline, m(4.9))
+    set_clock(pipeline, m(3.9))
     assert "is asked for" in skipped(tick(pipeline, instance, first.cursor))
-    set_clock(pipeline, m(5))
-    assert request_of(tick(pipeline, instance, first.cursor)).run_key == "kickoff 2026-06-26T12:05:00+00:00 within 120 min"
+
+
+def test_a_slot_is_asked_for_shortly_before_it_begins_so_that_its_first_minute_is_whole(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(45)})
+    cursor = json.dumps({"version": 1, "slot_at": NOON.isoformat()})
+    set_clock(pipeline, m(4.1))
+    ahead = tick(pipeline, instance, cursor)
+    assert request_of(ahead).run_key == "kickoff 2026-06-26T12:05:00+00:00 within 120 min"
+    assert "the slot of 12:05 UTC is asked for" in skipped(tick(pipeline, instance, ahead.cursor))
+    set_clock(pipeline, m(5.1))
+    assert "the slot of 12:05 UTC is asked for" in skipped(tick(pipeline, instance, ahead.cursor))
+    assert request_of(tick(pipeline, instance, cursor)).run_key == "kickoff 2026-06-26T12:05:00+00:00 within 120 min"
+
+
+def test_what_is_left_of_a_slot_is_asked_for_before_the_next_one(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    set_clock(pipeline, m(4.1))
+    first = tick(pipeline, instance, json.dumps({"version": 1, "slot_at": m(-30).isoformat()}))
+    assert request_of(first).run_key.startswith("kickoff 2026-06-26T12:00")
+    assert request_of(tick(pipeline, instance, first.cursor)).run_key.startswith("kickoff 2026-06-26T12:05")
+
+
+def test_a_slot_of_the_next_hour_is_asked_for_when_its_partition_is_there(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(80)})
+    cursor = json.dumps({"version": 1, "slot_at": m(55).isoformat()})
+    set_clock(pipeline, m(59.5))
+    assert "is asked for" in skipped(tick(pipeline, instance, cursor))
+    set_clock(pipeline, m(60))
+    assert request_of(tick(pipeline, instance, cursor)).partition_key == "2026-06-26-13:00"
 
 
 def test_the_request_fits_the_job_which_goes_before_other_runs(pipeline: Pipeline):
@@ -176,12 +203,13 @@ def test_minutes_that_are_over_are_not_asked_for(pipeline: Pipeline, instance: d
     assert request_of(tick(pipeline, instance)).run_key.startswith("kickoff 2026-06-26T12:00:00")
 
 
-def test_a_slot_waits_while_a_run_of_the_one_before_is_unfinished_and_a_failed_one_keeps_nobody(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_slot_waits_while_two_runs_are_unfinished_and_a_failed_one_keeps_nobody(pipeline: Pipeline, instance: dg.DagsterInstance):
     put(pipeline, {1: m(20)})
-    run = unfinished(instance, "kickoff_window", **{"palimpsest/slot": m(-5).isoformat()})
     cursor = json.dumps({"version": 1, "slot_at": m(-5).isoformat()})
+    run = unfinished(instance, "kickoff_window", **{"palimpsest/slot": m(-10).isoformat()})
+    unfinished(instance, "kickoff_window", **{"palimpsest/slot": m(-5).isoformat()})
     reason = skipped(tick(pipeline, instance, cursor))
-    assert f"run {run.run_id} of the slot 2026-06-26T11:55:00+00:00 is at it since 20" in reason
+    assert f"run {run.run_id} of the slot 2026-06-26T11:50:00+00:00 is at it since 20" in reason
     instance.report_run_failed(run, "over")
     set_clock(pipeline, m(3))
     assert request_of(tick(pipeline, instance, cursor)).run_key.startswith("kickoff 2026-06-26T12:00:00")
