@@ -317,6 +317,7 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = []
         for item in error.errors(include_url=False, include_input=False):
-            name = "PALIMPSEST_" + "__".join(str(part).upper() for part in item["loc"]) if item["loc"] else "settings"
+            parts = [str(part).upper() for part in item["loc"] if part != "[key]"]  # pydantic's word for a key that is wrong itself
+            name = "PALIMPSEST_" + "__".join(parts) if parts else "settings"
             lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
         raise SettingsError("; ".join(lines)) from error

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from palimpsest_pipeline.cli import app
 from palimpsest_pipeline.defs.processes import Known
 from palimpsest_pipeline.defs.serve import record
 from palimpsest_pipeline.defs.serve.up import serving
@@ -103,6 +105,13 @@ def test_a_word_that_is_no_hour_is_wrong_usage(palimpsest: Command):
     assert "2026-06-26-19:00" in done.stderr
 
 
+@pytest.mark.parametrize("other", ["--stale", "--dry-run"])
+def test_to_derive_anew_and_only_what_is_due_or_nothing_at_all_is_wrong_usage(other: str):
+    done = CliRunner().invoke(app, ["backfill", "2026-06-26-09:00", "2026-06-26-10:00", "--again", other])
+    assert done.exit_code == 2
+    assert "--again goes without --stale and --dry-run" in done.output
+
+
 @pytest.mark.slow
 def test_recorded_payloads_are_imported_and_backfilled_from_the_command_line(palimpsest: Command, samples: Path, folder: Path):
     recordings = write_recordings(samples, folder / "recordings")
@@ -118,6 +127,10 @@ def test_recorded_payloads_are_imported_and_backfilled_from_the_command_line(pal
     found = json.loads(palimpsest("coverage", "--json").stdout)
     union = next(r for r in found["match_rate_platform"] if r["platform"] == "all")
     assert (union["n_union"], union["n_matched_fixtures"], union["completeness"]) == (1, 1, "partial")
+    hour = ("2026-06-26-10:00", "2026-06-26-10:00")
+    assert json.loads(palimpsest("backfill", *hour, "--json").stdout)["up_to_date"] == ["2026-06-26-10:00"]
+    again = json.loads(palimpsest("backfill", *hour, "--again", "--json").stdout)
+    assert (again["done"], again["up_to_date"]) == (["2026-06-26-10:00"], [])
 
 
 @pytest.mark.slow

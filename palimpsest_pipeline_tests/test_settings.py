@@ -2,8 +2,8 @@
 
 import pytest
 
-from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.settings import SettingsError, load_settings
+from palimpsest_pipeline.domain.words import Family, Platform
+from palimpsest_pipeline.settings import STALE_AFTER_MINUTES, SettingsError, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +34,12 @@ def test_one_nested_value_leaves_the_others_at_their_defaults(monkeypatch):
     assert found.bet9ja.base_url == "https://sports.bet9ja.com"
 
 
+def test_a_family_that_is_named_leaves_the_others_as_old_as_by_default(monkeypatch):
+    assert load_settings().stale_after_minutes == STALE_AFTER_MINUTES
+    monkeypatch.setenv("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [7, 7]}')
+    assert load_settings().stale_after_minutes == {**STALE_AFTER_MINUTES, Family.ODDS: (7, 7)}
+
+
 def test_an_empty_variable_is_no_value(monkeypatch):
     monkeypatch.setenv("PALIMPSEST_DATABASE_URL", "")
     assert load_settings().embedded
@@ -53,6 +59,10 @@ def test_an_empty_variable_is_no_value(monkeypatch):
         ("PALIMPSEST_ALERT_WEBHOOK_URL", "https://[secret/T1", "is not an http(s) URL"),
         ("PALIMPSEST_ALERT_CHANNELS", '["pager"]', "names no class"),
         ("PALIMPSEST_ALERT_LEAST_SEVERITY", "loud", "'warn' or 'error'"),
+        ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [190, 100]}', "odds: [190, 100] are no two ages in minutes, first to warn"),
+        ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [0, 100]}', "[0, 100] are no two ages"),
+        ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [100]}', "PALIMPSEST_STALE_AFTER_MINUTES"),
+        ("PALIMPSEST_STALE_AFTER_MINUTES", '{"weather": [1, 2]}', "PALIMPSEST_STALE_AFTER_MINUTES__WEATHER: Input should be 'discovery', 'odds'"),
     ],
 )
 def test_a_bad_value_is_named_with_its_variable(monkeypatch, name, value, says):
@@ -89,6 +99,7 @@ def test_settings_handed_to_another_process_arrive_whole(monkeypatch):
     monkeypatch.setenv("PALIMPSEST_HOME_PLATFORM", "sportybet")
     monkeypatch.setenv("PALIMPSEST_EMBEDDED_DURABLE", "false")
     monkeypatch.setenv("PALIMPSEST_KICKOFF_TIERS", '{"60": 10, "240": 30}')
+    monkeypatch.setenv("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [5, 6]}')
     monkeypatch.setenv("PALIMPSEST_ALERT_CHANNELS", '["pagers.big:Pager", "mail:Mail"]')
     monkeypatch.setenv("PALIMPSEST_ALERT_WEBHOOK_URL", "https://hooks.example.com/T1?x=%20")
     handed = load_settings()

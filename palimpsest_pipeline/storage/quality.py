@@ -137,4 +137,5 @@ def match_rates(conn: psycopg.Connection, hour: datetime) -> tuple[pl.DataFrame,
     before it (both `RATES`, `match_rate` null where there was nothing to match)."""
     cycle_id = last_full(conn, hour)
     rates = read_frame(conn, RATES_SQL, [cycle_id, TRAILING_CYCLES + 1], RATES)
-    return rates.filter(cycle_id=cycle_id), rates.filter(pl.col("cycle_id") != cycle_id)
+    of_the_hour = pl.col("cycle_id") == pl.lit(cycle_id, dtype=pl.Int64)
+    return rates.filter(of_the_hour), rates.filter(~of_the_hour)

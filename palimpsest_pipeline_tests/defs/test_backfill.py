@@ -19,7 +19,7 @@ from palimpsest_pipeline.defs.jobs import DERIVED
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.partitions import HOURS_IN_A_RUN, hours
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.replay import Hour, Report, backfill, lost, plan
+from palimpsest_pipeline.defs.replay import Hour, Report, backfill, lost, make_due, plan
 from palimpsest_pipeline.defs.replay.plan import Mark, Versions, Why, judge, products_of
 from palimpsest_pipeline.defs.replay.runs import spans
 from palimpsest_pipeline.domain.instants import hour_key
@@ -198,6 +198,35 @@ def test_hours_that_stand_are_left_alone_without_a_run(world: World):
         report = backfill(world.pipeline, instance, plan(world.pipeline, world.first, world.last), Console(file=io.StringIO()))
         assert instance.get_runs() == []
     assert (report.done, report.up_to_date, report.whole) == ([], world.keys, True)
+    assert marks(world.pipeline) == before
+
+
+def test_rows_that_somebody_changed_come_back_when_their_hour_is_asked_for_again(world: World):
+    changed, others = world.hours[1], [hour for hour in world.hours if hour != world.hours[1]]
+    before = marks(world.pipeline)
+    with world.pipeline.connect() as conn:
+        n = conn.execute(
+            "update mart.run_quality q set fetched = fetched + 1 from core.cycles c where c.cycle_id = q.cycle_id and c.partition_hour = %s",
+            [changed],
+        ).rowcount
+    assert n > 0
+    assert world.again().done == [], "what is marked as up to date is not looked at"
+    make_due(world.pipeline, plan(world.pipeline, changed, changed))
+    assert world.again(first=changed, last=changed).done == [hour_key(changed)]
+    assert world.again().whole, "and later hours that rest on it"
+    assert content_hashes(world.pipeline) == world.content
+    after = marks(world.pipeline)
+    assert all(after[mark] > at for mark, at in before.items() if mark[1] == changed), "all of the hour, core and mart"
+    assert all(after[mark] == at for mark, at in before.items() if mark[0] == "core" and mark[1] in others)
+
+
+def test_an_hour_that_cannot_be_derived_keeps_its_rows_when_asked_for_again(world: World):
+    segment = next(world.folder(world.hours[1]).glob("**/platform=betpawa/*.parquet"))
+    before = marks(world.pipeline)
+    with world.moved_away(segment):
+        make_due(world.pipeline, plan(world.pipeline, world.hours[1], world.hours[1]))
+    with world.moved_away(world.folder(world.hours[1])):
+        make_due(world.pipeline, plan(world.pipeline, world.hours[1], world.hours[1]))
     assert marks(world.pipeline) == before
 
 
