@@ -17,10 +17,11 @@ from .listing_worlds import cycle, listing, write
 HOUR = cycle(0).partition_hour
 NEXT_HOUR = HOUR + timedelta(hours=1)
 RATE_SQL = """
-    insert into mart.match_rate_platform
-        (cycle_id, platform, include_started, as_of, home_platform, n_listings, n_listings_with_sr, n_fixtures, n_matched_fixtures,
-         n_matched_listings, fixture_match_rate, overall_match_rate, n_home, n_home_only, n_competitor_only, n_undetermined, n_union, completeness, evidence,
-         mapping_version, computed_at)
+    insert into mart.match_rate_platform (
+        cycle_id, platform, include_started, as_of, home_platform,
+        n_listings, n_listings_with_sr, n_fixtures, n_matched_fixtures, n_matched_listings, fixture_match_rate, overall_match_rate,
+        n_home, n_home_only, n_competitor_only, n_undetermined, n_union, completeness, evidence, mapping_version, computed_at
+    )
     values (%s, %s, %s, now(), 'betpawa', 0, 0, 0, 0, 0, %s, %s, 0, 0, 0, 0, 0, %s, 'complete', '1', now())
 """
 
