@@ -120,7 +120,7 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
             return sorted(products.marks(conn, "core", cycle_id))
 
     with pytest.raises(ConnectionError, match="gone in the middle"):
-        derive_platforms(pipeline, HOUR, "odds_snapshots", lambda platform: derive(platform, Platform.SPORTYBET))
+        derive_platforms(pipeline, pipeline.landing.cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, Platform.SPORTYBET))
     assert sorted(derived) == ["bet9ja", "betpawa", "sportybet"]
     assert marks() == ["half of bet9ja", "half of betpawa", "odds_snapshots/bet9ja", "odds_snapshots/betpawa"]
 
@@ -130,10 +130,10 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
 
     assert downstream().waiting == [cycle_id]
     derived.clear()
-    done = derive_platforms(pipeline, HOUR, "odds_snapshots", lambda platform: derive(platform, None))
+    done = derive_platforms(pipeline, pipeline.landing.cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, None))
     assert derived == ["sportybet"]
     assert (done.cycles, done.up_to_date, done.rows, done.standing_rows) == ([cycle_id], 0, 2, 6)
     assert downstream().cycles == [cycle_id]
-    again = derive_platforms(pipeline, HOUR, "odds_snapshots", lambda platform: derive(platform, None))
+    again = derive_platforms(pipeline, pipeline.landing.cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, None))
     assert derived == ["sportybet"]
     assert (again.cycles, again.up_to_date, again.rows, again.standing_rows) == ([], 1, 0, 6)

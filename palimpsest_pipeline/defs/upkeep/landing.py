@@ -140,4 +140,8 @@ def _alone(pipeline: Pipeline) -> Iterator[psycopg.Connection]:
         row = conn.execute("select pg_try_advisory_lock(%s)", [LOCK]).fetchone()
         if row is None or not row[0]:
             raise LandingInUse("another process compacts or expires the landing: try again when it is done")
-        yield conn  # closing it ends the session, and the lock with it
+        try:
+            yield conn
+        finally:
+            if not conn.closed:  # a session that is closed ends a moment later, and the lock with it: who comes next would find it taken
+                conn.execute("select pg_advisory_unlock(%s)", [LOCK])
