@@ -126,13 +126,13 @@ def serve_until_stopped(chosen: Settings, environment: dict[str, str], cwd: Path
 def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None) -> None:
     """The real thing: database, schema, Dagster's code server, UI and daemon. Stays in the foreground; scraping is off until switched on."""
     from .defs.serve.record import check_not_serving, check_port
-    from .defs.servers import databases, upgrade
+    from .defs.servers import databases, prepare
 
     chosen = load_settings(**({} if port is None else {"ui_port": port}))
     check_not_serving(chosen.home)
     check_port(chosen.ui_port)
     with databases(chosen) as found:
-        upgrade(found)
+        prepare(found)
         say_of_the_dead(found)
         serve_until_stopped(chosen, {}, Path.cwd())
 
@@ -361,11 +361,11 @@ def _plain(value: Any) -> Any:
 def db_upgrade() -> None:
     """Bring our schema and Dagster's to the newest version; start the embedded server and leave it running, ready for `dagster dev`."""
     from .defs.instance import open_instance
-    from .defs.servers import databases, upgrade
+    from .defs.servers import databases, prepare
 
     chosen = load_settings()
     with databases(chosen, keep_running=True) as found:
-        upgrade(found)
+        prepare(found)
         with open_instance(chosen):
             pass
         out.print(f"schemas are up to date; for Dagster: export DAGSTER_HOME={chosen.dagster_home}", soft_wrap=True, highlight=False)

@@ -8,7 +8,7 @@ import polars as pl
 from ..domain.words import Platform, Sport
 from ..markets import vocabulary
 from ..settings import Settings
-from ..storage import migrate
+from ..storage import migrate, partitions
 from .pipeline import Pipeline, embedded_server, make_home
 from .sharing import in_use
 
@@ -56,6 +56,14 @@ def upgrade(pipeline: Pipeline) -> None:
             outcomes=words.outcomes,
         ),
     )
+
+
+def prepare(pipeline: Pipeline) -> None:
+    """`upgrade`, and places for the odds history of the days ahead, which the nightly upkeep keeps ahead from then on: the checks of a new site, and of
+    one that was off for long, find them."""
+    upgrade(pipeline)
+    with pipeline.connect() as conn:
+        partitions.ahead(conn, pipeline.clock.now(), pipeline.settings.partitions_ahead_days)
 
 
 def require_schema(pipeline: Pipeline) -> None:

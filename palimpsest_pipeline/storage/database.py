@@ -8,13 +8,15 @@ from typing import Final
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 SCHEME: Final = "postgresql+psycopg"
 APPLICATION_NAME: Final = "palimpsest"
 CONNECT_TIMEOUT_S: Final = 10
+LIVELY: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
+"""libpq: a server that the network has lost is noticed within half a minute. Else who waits for it gives no sign of life when it is back."""
 
 
 class DatabaseUrlError(ValueError):
@@ -64,10 +66,11 @@ class Database:
 
         Raises DatabaseUnreachable when there is no server, database or access.
         """
-        given = str(conninfo_to_dict(self.conninfo).get("options") or "")
+        address = conninfo_to_dict(self.conninfo)
+        given = str(address.get("options") or "")
         try:
             return psycopg.connect(
-                self.conninfo,
+                make_conninfo(self.conninfo, **{name: value for name, value in LIVELY.items() if name not in address}),
                 autocommit=autocommit,
                 options=f"{given} -c TimeZone=UTC -c DateStyle=ISO".strip(),
                 application_name=APPLICATION_NAME,

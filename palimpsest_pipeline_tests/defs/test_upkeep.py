@@ -11,7 +11,9 @@ import pytest
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.launch import RunOutcome, run_day
 from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.servers import prepare
 from palimpsest_pipeline.defs.upkeep import export, jobs
+from palimpsest_pipeline.defs.upkeep.checks import partitions_are_ahead, storage_is_within_its_limit
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
 from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
@@ -203,3 +205,15 @@ def test_a_store_that_fills_up_is_a_warning_and_a_full_one_an_error(
     check = checks(upkeep(tight))["storage_is_within_its_limit"]
     assert (check.passed, check.severity) == (False, severity)
     assert "PALIMPSEST_STORAGE_LIMIT_GB" in (check.description or "")
+
+
+def test_a_young_site_is_in_order_and_one_that_was_never_measured_is_told_of(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    prepare(pipeline)
+    assert partitions_are_ahead(pipeline).passed
+    young = storage_is_within_its_limit(pipeline)
+    assert (young.passed, "nothing was measured yet" in (young.description or "")) == (True, True)
+    with pipeline.connect() as conn:
+        ledger.open_batch(conn, cycle(pipeline.clock.now() - timedelta(days=3)))
+    old = storage_is_within_its_limit(pipeline)
+    assert (old.passed, old.severity) == (False, dg.AssetCheckSeverity.WARN)
