@@ -49,7 +49,7 @@ def full_cycle_of(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime
         batch = ledger.overlapping(conn, Scope.FULL, (), pipeline.settings.silent_after_s)
     if batch is not None:
         return dg.SkipReason(f"cycle {batch.cycle.cycle_id} is at it since {batch.cycle.started_at:%Y-%m-%d %H:%M:%S} UTC")
-    return dg.RunRequest(run_key=at.isoformat(), partition_key=hour_key(at), tags={TRIGGER_TAG: Trigger.SCHEDULED})
+    return dg.RunRequest(run_key=at.isoformat(), partition_key=hour_key(at), tags={TRIGGER_TAG: Trigger.SCHEDULED.value})
 
 
 @dg.sensor(
@@ -83,7 +83,7 @@ def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourcePar
         run_key=f"kickoff {slot_at.isoformat()} within {max(moment.cadence.tiers)} min",
         partition_key=hour_key(slot_at),
         run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
-        tags={TRIGGER_TAG: Trigger.SENSOR, SLOT_TAG: slot_at.isoformat()},
+        tags={TRIGGER_TAG: Trigger.SENSOR.value, SLOT_TAG: slot_at.isoformat()},
     )
     return dg.SensorResult(run_requests=[request], cursor=write_cursor(slot_at))
 

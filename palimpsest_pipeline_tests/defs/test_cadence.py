@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster_shared.serdes import deserialize_value, serialize_value
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli import app
@@ -89,7 +90,12 @@ def tick(pipeline: Pipeline, instance: dg.DagsterInstance, cursor: str | None = 
 def request_of(found: dg.SensorResult | dg.SkipReason) -> dg.RunRequest:
     assert isinstance(found, dg.SensorResult), found
     (request,) = found.run_requests or []
-    return request
+    return handed_over(request)
+
+
+def handed_over(request: dg.RunRequest) -> dg.RunRequest:
+    """As the daemon gets it: the code server may send only what Dagster knows how to write down."""
+    return deserialize_value(serialize_value(request), dg.RunRequest)
 
 
 def skipped(found: dg.SensorResult | dg.SkipReason) -> str:
@@ -104,6 +110,7 @@ def unfinished(instance: dg.DagsterInstance, job: str, **tags: str) -> dg.Dagste
 def test_the_schedule_asks_for_the_hour_of_its_tick_and_is_off_until_switched_on(pipeline: Pipeline, instance: dg.DagsterInstance):
     request = full_cycle_of(pipeline, instance, m(30))
     assert isinstance(request, dg.RunRequest)
+    request = handed_over(request)
     assert (request.run_key, request.partition_key) == (m(30).isoformat(), "2026-06-26-12:00")
     assert request.tags["palimpsest/trigger"] == "scheduled"
     assert full_cycle_schedule.default_status is dg.DefaultScheduleStatus.STOPPED
