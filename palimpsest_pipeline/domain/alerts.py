@@ -42,12 +42,16 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """A success of what may have failed before. It ends the troubles of its own partition and of earlier ones, never those of a later one."""
+    """A success of what may have failed before, in one partition or in all from `first_partition_key` to `partition_key`.
+
+    Hours follow each other: it ends the troubles of its own hour and of earlier ones. Dates are each derived for themselves: it ends its own alone.
+    """
 
     kind: Kind
     subject: str
     at: datetime
     partition_key: str | None = None
+    first_partition_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,15 @@ def fold(latest: Iterable[Alert], events: Sequence[Occurrence | Recovery], settl
 def _ends(event: Recovery, alert: Alert) -> bool:
     if alert.closed_at is not None or (alert.kind, alert.subject) != (event.kind, event.subject) or event.at <= alert.last_seen_at:
         return False
-    return alert.partition_key is None or event.partition_key is None or event.partition_key >= alert.partition_key
+    if alert.partition_key is None or event.partition_key is None:
+        return True
+    first = event.first_partition_key or event.partition_key
+    return event.partition_key >= alert.partition_key and (is_of_hours(alert.partition_key) or first <= alert.partition_key)
+
+
+def is_of_hours(partition_key: str) -> bool:
+    """Whether it is a key of hours (`2026-06-26-10:00`), else of dates (`2026-06-26`)."""
+    return ":" in partition_key
 
 
 def _again(alert: Alert, seen: Occurrence) -> Alert:

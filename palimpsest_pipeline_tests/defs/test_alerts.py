@@ -184,12 +184,13 @@ def test_an_end_is_told_and_what_fails_again_after_it_is_told_again(world: World
     assert view == [("run/derive/LandingIncomplete", False, True), ("run/derive/LandingIncomplete", True, True)]
 
 
-def test_an_earlier_partition_that_succeeds_ends_nothing(world: World):
+def test_a_date_that_fails_is_ended_by_its_own_success_alone(world: World):
     world.run(partition="2026-06-27", error=INCOMPLETE)
     world.run(partition="2026-06-26")
+    world.run(partition="2026-06-28")
     world.look()
     assert world.open() == {"run/derive/LandingIncomplete"}
-    world.run(partition="2026-06-28")
+    world.run(partition="2026-06-27")
     world.look()
     assert world.open() == set()
 
@@ -231,6 +232,18 @@ def test_a_run_that_a_blocking_check_stopped_is_told_as_that_check_and_once(worl
     assert hook.texts == [
         "ERROR: 1 check failed: odds:adds_up\n  odds:adds_up 2026-06-27: 3 rows do not add up. Materialize it again.",
     ]
+
+
+def test_a_check_of_a_date_is_over_when_it_holds_for_that_date_whatever_holds_for_others(world: World):
+    world.run(partition="2026-06-27", blocking=True)
+    world.run(partition="2026-06-28")
+    world.look()
+    world.look()
+    assert world.open() == {"check/odds:adds_up/CheckFailed"}
+    world.run(partition="2026-06-27")
+    world.run(partition="2026-06-28")
+    world.look()
+    assert world.open() == set()
 
 
 def test_a_webhook_that_is_down_is_told_later_and_the_log_not_twice(world: World, hook: Hook, caplog: pytest.LogCaptureFixture):

@@ -23,6 +23,10 @@ def succeeded(minute: float, subject: str = "replay", partition: str | None = No
     return Recovery(Kind.RUN, subject, NOON + minute * MINUTE, partition)
 
 
+def succeeded_from(minute: float, first: str, last: str) -> Recovery:
+    return Recovery(Kind.RUN, "replay", NOON + minute * MINUTE, last, first)
+
+
 def after(*events: Occurrence | Recovery, known: list[Alert] | None = None) -> dict[str, Alert]:
     return {alert.alert_key: alert for alert in fold(known or [], events, SETTLE)}
 
@@ -52,6 +56,13 @@ def test_a_later_partition_ends_what_an_earlier_one_began_and_not_the_reverse():
     assert over["run/replay/Broken"].closed_at == NOON + 5 * MINUTE
 
 
+def test_a_date_is_ended_by_its_own_success_and_by_no_later_one():
+    failing = after(failed(1, partition="2026-06-24"), succeeded(2, partition="2026-06-26"), succeeded_from(3, "2026-06-25", "2026-06-27"))
+    assert failing["run/replay/Broken"].closed_at is None
+    for own in (succeeded(4, partition="2026-06-24"), succeeded_from(4, "2026-06-23", "2026-06-25"), succeeded(4)):
+        assert after(own, known=list(failing.values()))["run/replay/Broken"].closed_at == NOON + 4 * MINUTE
+
+
 def test_what_comes_back_soon_goes_on_and_what_comes_back_late_or_was_told_to_be_over_is_new():
     (flapping,) = fold([], [failed(0), succeeded(1), failed(5), succeeded(6), failed(7)], SETTLE)
     assert (flapping.n_seen, flapping.closed_at) == (3, None)
@@ -73,7 +84,7 @@ def test_what_becomes_worse_is_told_anew_and_what_becomes_better_is_not():
 
 
 subjects = st.sampled_from(["full_cycle", "replay"])
-partitions = st.sampled_from([None, "2026-06-26-10:00", "2026-06-26-11:00"])
+partitions = st.sampled_from([None, "2026-06-26-10:00", "2026-06-26-11:00", "2026-06-25", "2026-06-26"])
 minutes = st.integers(0, 40)
 events = st.lists(
     st.one_of(

@@ -138,7 +138,7 @@ def _take_in(
     stored.lock(conn)
     known = stored.latest(conn)
     events, stopped_at = run_events(instance, before.looked_until - OVERLAP)
-    events += [*check_events(instance, subjects.checks), *subjects.gone(known, now)]
+    events += [*check_events(instance, subjects.checks, known), *subjects.gone(known, now)]
     settle = _settle(pipeline)
     stored.write(conn, fold(known, events, settle))
     if before.away is not None:  # now it can be kept, and is over

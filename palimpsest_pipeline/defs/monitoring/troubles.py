@@ -1,14 +1,17 @@
 """What Dagster's instance knows of failures and recoveries: runs that ended, and how each check stands. Reads only."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, PARTITION_NAME_TAG
+from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES as COMPLETED
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
+from dagster._core.storage.event_log.base import PartitionKeyFilter
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG, PARTITION_NAME_TAG
 
-from ...domain.alerts import Kind, Occurrence, Recovery
+from ...domain.alerts import Alert, Kind, Occurrence, Recovery, is_of_hours
 from ...domain.words import Severity
 from ..failures import CHECK_FAILED, innermost
 
@@ -39,20 +42,30 @@ def run_events(instance: dg.DagsterInstance, since: datetime) -> tuple[Events, d
     return events, records[-1].update_timestamp.astimezone(UTC) if len(records) == MOST_RUNS else None
 
 
-def check_events(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]) -> Iterator[Occurrence | Recovery]:
-    """How each check stands by its last evaluation; a check that was never evaluated says nothing."""
+def check_events(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert] = ()) -> Iterator[Occurrence | Recovery]:
+    """How each check stands by its last evaluation, and by the last one of each date that has an alert of `known`; a check that was never evaluated
+    says nothing."""
     storage = instance.event_log_storage
-    latest = dict(storage.get_latest_asset_check_execution_by_key(list(keys)))
-    pending = [key for key, record in latest.items() if record.status is AssetCheckExecutionRecordStatus.PLANNED]
+    latest = dict(storage.get_latest_asset_check_execution_by_key(keys))
+    pending = [key for key, record in latest.items() if record.status is Status.PLANNED]
     # One that a run is about to make hides the one before.
     before = storage.get_asset_check_summary_records(pending) if pending else {}
     latest |= {key: record for key, summary in before.items() if (record := summary.last_completed_check_execution_record) is not None}
-    for record in latest.values():
-        if record.event is None or record.status is AssetCheckExecutionRecordStatus.PLANNED:
+    for record in (*latest.values(), *_of_dates(instance, keys, known)):
+        if record.event is None or record.status is Status.PLANNED:
             continue
         event = record.event.dagster_event
         if event is not None and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             yield _evaluated(event.asset_check_evaluation_data, record.event.timestamp)
+
+
+def _of_dates(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]) -> Iterator[AssetCheckExecutionRecord]:
+    by_subject = {subject_of(key): key for key in keys}
+    for alert in known:
+        check, date = by_subject.get(alert.subject), alert.partition_key
+        if alert.kind is Kind.CHECK and alert.closed_at is None and check is not None and date is not None and not is_of_hours(date):
+            only = PartitionKeyFilter(key=date)
+            yield from instance.event_log_storage.get_asset_check_execution_history(check, limit=1, status=COMPLETED, partition_filter=only)
 
 
 def subject_of(key: dg.AssetCheckKey) -> str:
@@ -77,7 +90,8 @@ def _succeeded(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -
     subjects = [run.job_name]
     if run.job_name == ASSETS_JOB:
         subjects += [f"{ASSETS_JOB}:{step.step_key}" for step in instance.get_run_step_stats(run.run_id)]
-    return [Recovery(Kind.RUN, subject, at, _partition(run)) for subject in subjects]
+    first = run.tags.get(ASSET_PARTITION_RANGE_START_TAG)
+    return [Recovery(Kind.RUN, subject, at, _partition(run), first) for subject in subjects]
 
 
 def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> Events:
