@@ -114,23 +114,28 @@ def say_of_the_dead(found: Any) -> None:
 
 def serve_until_stopped(chosen: Settings, environment: dict[str, str], cwd: Path) -> None:
     """Dagster in the foreground, until Ctrl-C or `palimpsest down`."""
+    from .defs.serve.switches import switches
     from .defs.serve.up import serving
 
+    say("starting Dagster: code server, web server, daemon")
     with serving(chosen, environment, cwd, say) as supervisor:
         err.print(f"Dagster's UI: [bold]{supervisor.url}[/]  (stop with Ctrl-C or `palimpsest down`)", soft_wrap=True)
         say(f"definitions loaded, daemon alive after {supervisor.took_s:.1f} s")
+        if off := [switch.name for switch in switches(chosen.home) if not switch.on]:
+            say(f"off, so that no platform is asked: {', '.join(off)}; `palimpsest cadence on` switches them on")
         supervisor.wait()
 
 
 @app.command()
 def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None) -> None:
-    """The real thing: database, schema, Dagster's code server, UI and daemon. Stays in the foreground; scraping is off until switched on."""
+    """The real thing: database, schema, Dagster's code server, UI and daemon, in the foreground. Scraping is off until `palimpsest cadence on`."""
     from .defs.serve.record import check_not_serving, check_port
     from .defs.servers import databases, prepare
 
     chosen = load_settings(**({} if port is None else {"ui_port": port}))
     check_not_serving(chosen.home)
     check_port(chosen.ui_port)
+    say("making sure that the databases are there, and their tables up to date")
     with databases(chosen) as found:
         prepare(found)
         say_of_the_dead(found)

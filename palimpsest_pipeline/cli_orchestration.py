@@ -1,10 +1,11 @@
-"""The `palimpsest` commands about what runs when, and what became of it: `slots`, `alerts`.
+"""The `palimpsest` commands about what runs when, and what became of it: `cadence`, `slots`, `alerts`.
 
 Exit codes as in `cli.py`.
 """
 
 import json
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -13,6 +14,35 @@ from .console import Json, out, print_table
 from .settings import load_settings
 
 orchestration_app = typer.Typer()
+
+
+class State(StrEnum):
+    """Of what asks platforms by itself."""
+
+    ON = "on"
+    OFF = "off"
+
+
+@orchestration_app.command()
+def cadence(
+    state: Annotated[State | None, typer.Argument(metavar="[on|off]", help="Switch them on or off; left out: say how they stand.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Switch on, or off, what asks platforms by itself: the schedule of full cycles and the sensor of those before kickoff. Needs `palimpsest up`.
+
+    It stays as it is over `down` and `up`. Off lets runs that are under way go on.
+    """
+    from .defs.serve.switches import switches, turn
+
+    home = load_settings().home
+    found = switches(home) if state is None else turn(home, on=state is State.ON)
+    if as_json:
+        told = [{"name": one.name, "kind": one.kind, "on": one.on, "next_at": one.next_at} for one in found]
+        out.print_json(json.dumps(told, default=datetime.isoformat))
+        return
+    for one in found:
+        stands = "off" if not one.on else "on" if one.next_at is None else f"on, next at {one.next_at:%Y-%m-%d %H:%M:%S} UTC"
+        out.print(f"{one.kind} {one.name}: {stands}\n  {one.description}", highlight=False, markup=False, soft_wrap=True)
 
 
 @orchestration_app.command()
@@ -38,7 +68,7 @@ def slots(
         return
     span = f"from {found.begin:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC"
     if not found.in_use:
-        out.print(f"the kickoff cadence was not in use {span}: switch the sensor kickoff on in Dagster's UI", highlight=False, soft_wrap=True)
+        out.print(f"the kickoff cadence was not in use {span}: `palimpsest cadence on` switches it on", highlight=False, soft_wrap=True)
     elif stretches.is_empty():
         out.print(f"all {found.found.height} slots {span} were kept", highlight=False)
     else:

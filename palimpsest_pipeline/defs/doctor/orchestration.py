@@ -127,7 +127,7 @@ def schedules(instance: dg.DagsterInstance) -> Finding:
     told = f"on: {', '.join(on) or 'none'}; off: {', '.join(off) or 'none'}"
     if missing:
         return Finding("schedules", False, f"switched off, and should be on: {', '.join(missing)} (in the UI under Automation). {told}")
-    return Finding("schedules", True, f"{told} (switch them on in the UI under Automation, when platforms are to be asked)" if off else told)
+    return Finding("schedules", True, f"{told} (`palimpsest cadence on` switches them on, when platforms are to be asked)" if off else told)
 
 
 def ticks(instance: dg.DagsterInstance) -> Finding:

@@ -38,13 +38,22 @@ class Answer:
 
 def ask(url: str) -> Answer | None:
     """The answer of the web server at `url`; None while there is none."""
-    request = urllib.request.Request(f"{url}/graphql", data=json.dumps({"query": QUERY}).encode(), headers={"content-type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=ASK_TIMEOUT_S) as answer:
-            data = json.load(answer)["data"]
-    except (OSError, ValueError, KeyError):
+        return read(graphql(url, QUERY))
+    except (OSError, ValueError):
         return None
-    return read(data) if data else None
+
+
+def graphql(url: str, query: str, **variables: Any) -> dict[str, Any]:
+    """The data that the web server at `url` answers. Raises OSError when it cannot be reached, ValueError when it refuses the query."""
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(f"{url}/graphql", data=body, headers={"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=ASK_TIMEOUT_S) as answer:
+        told: dict[str, Any] = json.load(answer)
+    if not told.get("data"):
+        raise ValueError(f"{url}/graphql: {told.get('errors')}")
+    data: dict[str, Any] = told["data"]
+    return data
 
 
 def read(data: dict[str, Any]) -> Answer:
