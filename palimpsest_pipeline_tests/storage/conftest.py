@@ -1,13 +1,33 @@
 """Databases with our tables, for the tests of the storage room."""
 
 from collections.abc import Iterator
+from uuid import uuid4
 
 import psycopg
 import pytest
 
 from palimpsest_pipeline.storage import migrate, partitions
 from palimpsest_pipeline.storage.database import Database
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS
+
+
+@pytest.fixture(scope="module")
+def migrated_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A migrated database for all tests of a module, which leave nothing in it."""
+    name = f"test_{uuid4().hex[:12]}"
+    postgres.create_database(name)
+    migrate.upgrade(postgres.url(name))
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def conn(migrated_url: str) -> Iterator[psycopg.Connection]:
+    """A connection to the module's database, in a transaction that is rolled back."""
+    with Database(migrated_url).connect() as connection:
+        yield connection
+        connection.rollback()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The ledger says which cycles ran and how each platform and listing fared."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,14 +16,6 @@ from palimpsest_pipeline.storage.tables import metadata
 
 AT = datetime(2026, 5, 1, 12, 10, tzinfo=UTC)
 CYCLE = Cycle(20260501121000000, Trigger.SENSOR, Scope.EVENTS, Platform.BETPAWA, AT.replace(minute=0), AT, "run-1", (7, 8))
-
-
-@pytest.fixture
-def conn(database_url: str) -> Iterator[psycopg.Connection]:
-    migrate.upgrade(database_url)
-    with Database(database_url).connect() as connection:
-        yield connection
-        connection.rollback()
 
 
 QUALITY = """

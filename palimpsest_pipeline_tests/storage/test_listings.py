@@ -1,6 +1,5 @@
 """Listings are a function of what was observed: in whatever order it comes in, however often."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from itertools import permutations
 
@@ -9,9 +8,8 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.words import Scope
-from palimpsest_pipeline.storage import known, migrate
+from palimpsest_pipeline.storage import known
 from palimpsest_pipeline.storage import listings as store
-from palimpsest_pipeline.storage.database import Database
 
 from .listing_worlds import KICKOFF, cycle, listing, listing_frame, write
 
@@ -34,14 +32,6 @@ STATE = {
     "tournaments": "select * from core.tournament_listings order by 1, 2",
     "manifests": "select * from core.discovery_manifest order by 1, 2, 3",
 }
-
-
-@pytest.fixture
-def conn(database_url: str) -> Iterator[psycopg.Connection]:
-    migrate.upgrade(database_url)
-    with Database(database_url).connect() as connection:
-        yield connection
-        connection.rollback()
 
 
 def state(conn: psycopg.Connection) -> dict[str, list[tuple[object, ...]]]:

@@ -1,6 +1,5 @@
 """The ledger of unmapped markets over cycles, and the rates that a check compares."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -10,8 +9,7 @@ import pytest
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.words import Platform, Scope, Trigger
 from palimpsest_pipeline.metrics.mapping import UNMAPPED_MARKET
-from palimpsest_pipeline.storage import ledger, mapping, marts, migrate
-from palimpsest_pipeline.storage.database import Database
+from palimpsest_pipeline.storage import ledger, mapping, marts
 
 from .listing_worlds import cycle, listing, write
 
@@ -19,15 +17,12 @@ FIRST = datetime(2026, 5, 1, 8, tzinfo=UTC)
 
 
 @pytest.fixture
-def conn(database_url: str) -> Iterator[psycopg.Connection]:
+def conn(conn: psycopg.Connection) -> psycopg.Connection:
     """Four listings of Bet9ja: two of one fixture, one of another, one of none."""
-    migrate.upgrade(database_url)
-    with Database(database_url).connect() as connection:
-        rows = [listing(name, "bet9ja", sr_id=sr_id) for name, sr_id in (("b1", 7), ("b2", 7), ("b3", 8), ("b4", None))]
-        write(connection, cycle(0), rows, [("bet9ja", tournament, "complete") for tournament in ("*", "t1")])
-        connection.execute("update core.event_listings set fixture_sr_id = sr_id")
-        yield connection
-        connection.rollback()
+    rows = [listing(name, "bet9ja", sr_id=sr_id) for name, sr_id in (("b1", 7), ("b2", 7), ("b3", 8), ("b4", None))]
+    write(conn, cycle(0), rows, [("bet9ja", tournament, "complete") for tournament in ("*", "t1")])
+    conn.execute("update core.event_listings set fixture_sr_id = sr_id")
+    return conn
 
 
 def listing_ids(conn: psycopg.Connection, *names: str) -> list[int]:

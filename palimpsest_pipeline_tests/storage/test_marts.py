@@ -1,24 +1,14 @@
 """Rows derived per cycle are replaced by cycle id."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage import marts, migrate
-from palimpsest_pipeline.storage.database import Database
+from palimpsest_pipeline.storage import marts
 
 TABLE = "mart.run_quality"
-
-
-@pytest.fixture
-def conn(database_url: str) -> Iterator[psycopg.Connection]:
-    migrate.upgrade(database_url)
-    with Database(database_url).connect() as connection:
-        yield connection
-        connection.rollback()
 
 
 def quality(cycle_id: int, change_ratio: float | None = 0.25, **changes: object) -> pl.DataFrame:

@@ -1,14 +1,13 @@
 """Players that cycles name and who they are proposed to be: what is stored rests on the cycles alone, and identity on links that agree."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage import migrate, players
-from palimpsest_pipeline.storage.database import Database
+from palimpsest_pipeline.storage import players
 
 from .listing_worlds import KICKOFF, cycle, listing, write
 
@@ -26,23 +25,20 @@ NAMED: dict[int, list[Named]] = {
 
 
 @pytest.fixture
-def conn(database_url: str) -> Iterator[psycopg.Connection]:
+def conn(conn: psycopg.Connection) -> psycopg.Connection:
     """Fixtures 7 and 8, each listed by BetPawa (1, 2) and SportyBet (s7, s8)."""
-    migrate.upgrade(database_url)
-    with Database(database_url).connect() as connection:
-        listed = [listing("1", sr_id=7), listing("2", sr_id=8), listing("s7", "sportybet", sr_id=7), listing("s8", "sportybet", sr_id=8)]
-        write(connection, cycle(0), listed)
-        connection.execute("update core.event_listings set fixture_sr_id = sr_id")
-        for sr_id in (7, 8):
-            connection.execute(
-                """
-                insert into core.fixtures values
-                    (%s, 'football', 'sr:17', null, 'PL', 'A', 'B', 'betpawa', %s, 0, '{betpawa,sportybet}', 2, '{}', false, null)
-                """,
-                [sr_id, KICKOFF],
-            )
-        yield connection
-        connection.rollback()
+    listed = [listing("1", sr_id=7), listing("2", sr_id=8), listing("s7", "sportybet", sr_id=7), listing("s8", "sportybet", sr_id=8)]
+    write(conn, cycle(0), listed)
+    conn.execute("update core.event_listings set fixture_sr_id = sr_id")
+    for sr_id in (7, 8):
+        conn.execute(
+            """
+            insert into core.fixtures values
+                (%s, 'football', 'sr:17', null, 'PL', 'A', 'B', 'betpawa', %s, 0, '{betpawa,sportybet}', 2, '{}', false, null)
+            """,
+            [sr_id, KICKOFF],
+        )
+    return conn
 
 
 def rows(conn: psycopg.Connection, query: str) -> list[tuple[object, ...]]:

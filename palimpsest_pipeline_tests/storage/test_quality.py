@@ -1,6 +1,5 @@
 """What the checks of an hour judge: its last full cycle that came to its own end, and the cycles before it."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import polars as pl
@@ -8,9 +7,7 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.words import Platform, Scope
-from palimpsest_pipeline.storage import migrate, quality
-from palimpsest_pipeline.storage.database import Database
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.storage import quality
 
 from .listing_worlds import cycle, listing, write
 
@@ -24,22 +21,6 @@ RATE_SQL = """
     )
     values (%s, %s, %s, now(), 'betpawa', 0, 0, 0, 0, 0, %s, %s, 0, 0, 0, 0, 0, %s, 'complete', '1', now())
 """
-
-
-@pytest.fixture(scope="module")
-def url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    postgres.create_database("test_quality")
-    migrate.upgrade(postgres.url("test_quality"))
-    yield postgres.url("test_quality")
-    postgres.drop_database("test_quality")
-
-
-@pytest.fixture
-def conn(url: str) -> Iterator[psycopg.Connection]:
-    """One database for all tests of the module, in a transaction that is rolled back."""
-    with Database(url).connect() as connection:
-        yield connection
-        connection.rollback()
 
 
 def batch(conn: psycopg.Connection, minutes: int, status: str, scope: Scope = Scope.FULL) -> None:

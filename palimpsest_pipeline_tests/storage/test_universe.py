@@ -1,6 +1,6 @@
 """What was listed as of a cycle, and where absence proves something."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import polars as pl
@@ -10,8 +10,7 @@ import pytest
 from palimpsest_pipeline.domain.words import Platform, Scope
 from palimpsest_pipeline.matching.crosswalk import LINKS, TOURNAMENTS
 from palimpsest_pipeline.matching.fixtures import FIXTURES
-from palimpsest_pipeline.storage import fixtures, migrate
-from palimpsest_pipeline.storage.database import Database
+from palimpsest_pipeline.storage import fixtures
 from palimpsest_pipeline.storage.universe import LISTINGS, UNIVERSE, UnknownCycleError, universe
 
 from .listing_worlds import KICKOFF, cycle, listing, write
@@ -20,14 +19,6 @@ T1, T2 = listing("1"), listing("2", tournament_external_id="t2")
 MATCHED = {"listing_id": pl.Int64, "fixture_sr_id": pl.Int64, "match_method": pl.String, "is_primary": pl.Boolean}
 WHOLE = [("betpawa", "*", "complete"), ("betpawa", "t1", "complete"), ("betpawa", "t2", "complete")]
 T2_BROKEN = [("betpawa", "*", "partial"), ("betpawa", "t1", "complete"), ("betpawa", "t2", "partial")]
-
-
-@pytest.fixture
-def conn(database_url: str) -> Iterator[psycopg.Connection]:
-    migrate.upgrade(database_url)
-    with Database(database_url).connect() as connection:
-        yield connection
-        connection.rollback()
 
 
 def seen(conn: psycopg.Connection, minutes: int) -> tuple[dict[str, tuple[object, ...]], dict[str, tuple[object, ...]]]:

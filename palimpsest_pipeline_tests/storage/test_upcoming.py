@@ -1,35 +1,15 @@
 """Who kicks off when, and since when that was known."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
-import pytest
 
-from palimpsest_pipeline.storage import migrate, slots, upcoming
-from palimpsest_pipeline.storage.database import Database
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.storage import slots, upcoming
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
 REACH = timedelta(hours=2)
 KNOWN = "select sr_id, known_from, kickoff_at from ops.known_kickoffs order by sr_id, known_from"
-
-
-@pytest.fixture(scope="module")
-def url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    postgres.create_database("test_upcoming")
-    migrate.upgrade(postgres.url("test_upcoming"))
-    yield postgres.url("test_upcoming")
-    postgres.drop_database("test_upcoming")
-
-
-@pytest.fixture
-def conn(url: str) -> Iterator[psycopg.Connection]:
-    """One database for all tests of the module, in a transaction that is rolled back."""
-    with Database(url).connect() as connection:
-        yield connection
-        connection.rollback()
 
 
 def m(minutes: float) -> datetime:

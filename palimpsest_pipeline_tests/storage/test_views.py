@@ -1,7 +1,6 @@
 """The analysts' views: the names and columns they know, and what the rows say."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,8 +10,7 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.storage import lines, migrate
-from palimpsest_pipeline.storage.database import Database
+from palimpsest_pipeline.storage import lines
 
 from .listing_worlds import KICKOFF, cycle, listing, write
 
@@ -49,31 +47,26 @@ MORNING = datetime(2026, 5, 1, 8, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def conn(database_url: str) -> Iterator[psycopg.Connection]:
+def conn(conn: psycopg.Connection) -> psycopg.Connection:
     """Three platforms: fixture 7 on all, 8 on bet9ja only, one listing at home that nothing identifies."""
-    migrate.upgrade(database_url)
-    with Database(database_url).connect() as connection:
-        rows = [
-            listing("1", sr_id=7),
-            listing("2"),
-            listing("s1", "sportybet", sr_id=7, sr_tournament_id=17),
-            listing("b1", "bet9ja", sr_id=7),
-            listing("b2", "bet9ja", sr_id=7),
-            listing("b3", "bet9ja", sr_id=8),
-            listing("b4", "bet9ja", sr_id=9, kind="simulated"),
-        ]
-        manifests = [(platform, tournament, "complete") for platform in Platform for tournament in ("*", "t1")]
-        write(connection, cycle(0), rows, manifests)
-        connection.execute(
-            "update core.event_listings set fixture_sr_id = sr_id, is_primary = external_id in ('1', 's1', 'b1', 'b3') where kind = 'match'"
-        )
-        connection.execute("insert into core.bookmakers values ('betpawa', 'BetPawa', 1), ('sportybet', 'SportyBet', 2), ('bet9ja', 'Bet9ja', 3)")
-        for table in ("captures", "market_changes"):
-            for day in (1, 2):
-                span = f"for values from ('2026-05-0{day}Z') to ('2026-05-0{day + 1}Z')"
-                connection.execute(f"create table core.{table}_2026050{day} partition of core.{table} {span}".encode())
-        yield connection
-        connection.rollback()
+    rows = [
+        listing("1", sr_id=7),
+        listing("2"),
+        listing("s1", "sportybet", sr_id=7, sr_tournament_id=17),
+        listing("b1", "bet9ja", sr_id=7),
+        listing("b2", "bet9ja", sr_id=7),
+        listing("b3", "bet9ja", sr_id=8),
+        listing("b4", "bet9ja", sr_id=9, kind="simulated"),
+    ]
+    manifests = [(platform, tournament, "complete") for platform in Platform for tournament in ("*", "t1")]
+    write(conn, cycle(0), rows, manifests)
+    conn.execute("update core.event_listings set fixture_sr_id = sr_id, is_primary = external_id in ('1', 's1', 'b1', 'b3') where kind = 'match'")
+    conn.execute("insert into core.bookmakers values ('betpawa', 'BetPawa', 1), ('sportybet', 'SportyBet', 2), ('bet9ja', 'Bet9ja', 3)")
+    for table in ("captures", "market_changes"):
+        for day in (1, 2):
+            span = f"for values from ('2026-05-0{day}Z') to ('2026-05-0{day + 1}Z')"
+            conn.execute(f"create table core.{table}_2026050{day} partition of core.{table} {span}".encode())
+    return conn
 
 
 def rows(conn: psycopg.Connection, query: str, *params: object) -> list[tuple[object, ...]]:
