@@ -13,15 +13,16 @@ from dagster_postgres.auth import PgTokenProvider
 from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
 from sqlalchemy import Engine
 
+from .dagster_event_log import EVENTS_AT_ONCE, BatchingEventLog
+
 KEPT: Final = 2
 """Connections that stay open in a process ..."""
 MORE: Final = 20
 """... and how many more there may be while threads need them."""
 RECYCLE_S: Final = 3600
-EVENTS_AT_ONCE: Final = 1000
-"""A step tells of all its partitions in one statement, so that those of a run that is killed are told of as a whole or not at all."""
 
-# Dagster reads it at every event.
+# Dagster reads it at every event: a step tells of all its materializations in one statement, so that those of a run that is killed are told of as a
+# whole or not at all.
 os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(EVENTS_AT_ONCE))
 
 
@@ -31,6 +32,7 @@ class LastingPostgresStorage(DagsterPostgresStorage):
     def __init__(self, postgres_url: str, *args: Any, token_provider: PgTokenProvider | None = None, **options: Any) -> None:
         super().__init__(postgres_url, *args, token_provider=token_provider, **options)
         if token_provider is None:
+            self._event_log_storage = BatchingEventLog(postgres_url, False)
             for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
                 part._engine = _engine(postgres_url)
 

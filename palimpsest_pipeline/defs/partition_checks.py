@@ -71,9 +71,10 @@ def _materializations(
     event = dg.DagsterEventType.ASSET_MATERIALIZATION
     found = {}
     for begin in range(0, len(keys), CHUNK):
-        ids = instance.event_log_storage.get_latest_storage_id_by_partition(asset, event, set(keys[begin : begin + CHUNK]))
-        records = instance.fetch_materializations(dg.AssetRecordsFilter(asset_key=asset, storage_ids=list(ids.values())), limit=len(ids) or 1)
-        for record in records.records if ids else ():
-            target = AssetCheckEvaluationTargetMaterializationData(run_id=record.run_id, storage_id=record.storage_id, timestamp=record.timestamp)
-            found[str(record.partition_key)] = target
+        latest = instance.event_log_storage.get_latest_storage_id_by_partition(asset, event, set(keys[begin : begin + CHUNK])).values()
+        for record in instance.get_asset_event_summary_records(event, asset, storage_ids=list(latest)) if latest else ():
+            target = AssetCheckEvaluationTargetMaterializationData(
+                run_id=str(record.run_id), storage_id=record.storage_id, timestamp=record.timestamp
+            )
+            found[str(record.partition)] = target
     return found
