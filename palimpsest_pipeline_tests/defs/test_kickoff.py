@@ -9,16 +9,18 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from palimpsest_pipeline.defs.core.derive import derive, ingest_cycle
 from palimpsest_pipeline.defs.landing import kickoff, live
 from palimpsest_pipeline.defs.landing.kickoff import SlotRun, run_slot
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
 from palimpsest_pipeline.domain.instants import Clock, hour_of
 from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.scrape.sinks import Watches
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import host_state, ledger
+from palimpsest_pipeline.storage import host_state, ledger, products
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 
@@ -158,6 +160,80 @@ def test_what_kicks_off_later_takes_its_minutes_with_it_and_what_is_over_is_left
     assert not any(gone & sr_ids for sr_ids in asked.values())
 
 
+def test_a_minute_waits_for_a_cycle_that_asks_for_the_same_and_is_left_out_when_that_takes_too_long(world: World) -> None:
+    slot_at = world.take_slot()
+    last, tries = slot_at + 4 * MINUTE, []
+    world.put(last)
+    other = live.begin(world.pipeline, live.Begun(hour_of(slot_at), Trigger.MANUAL, "other", tuple(world.due(last))), Scope.KICKOFF)
+
+    def wait(clock: Clock, at: datetime) -> None:
+        if at > last:
+            tries.append(at)
+            if len(tries) == 2:
+                closed(world.pipeline, other)
+        world.wait(clock, at)
+
+    run = world.run(slot_at, wait)
+    assert (len(tries), [r.cycle.slot_at for r in run.results]) == (2, [last])
+    assert last not in run.left_out
+    world.put(last)
+    other = live.begin(world.pipeline, live.Begun(hour_of(slot_at), Trigger.MANUAL, "other", tuple(world.due(last))), Scope.KICKOFF)
+    forget_asked(world.pipeline, last)
+    with pytest.raises(
+        live.Skipped, match=rf"was left out: it was over when its turn came.*cycle {other.cycle_id} of scope kickoff asks for the same"
+    ):
+        world.run(slot_at, lambda clock, at: world.put(at if at <= last else last + MINUTE), run_id="run-2")
+    closed(world.pipeline, other)
+
+
+def closed(pipeline: Pipeline, cycle: Cycle) -> None:
+    with pipeline.connect() as conn:
+        ledger.close_batch(conn, CycleResult(cycle, RunStatus.COMPLETED, pipeline.clock.now(), ()))
+
+
+def forget_asked(pipeline: Pipeline, slot_at: datetime) -> None:
+    with pipeline.connect() as conn:
+        conn.execute("update ops.scrape_batches set slot_at = null where slot_at = %s", [slot_at])
+
+
+def test_an_ingest_that_fails_stops_no_minute_and_what_it_left_is_derived_with_the_hour(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    slot_at = world.take_slot()
+    failing = iter([True])
+
+    def ingest(pipeline: Pipeline, cycle_id: int) -> None:
+        if next(failing, False):
+            raise OSError("no space left on device")
+        ingest_cycle(pipeline, cycle_id)
+
+    monkeypatch.setattr(kickoff, "ingest_cycle", ingest)
+    run = world.run(slot_at)
+    assert (len(run.results), run.left_out) == (5, {})
+    with world.pipeline.connect() as conn:
+        left = [r.cycle.cycle_id for r in run.results if not products.marks(conn, "core", r.cycle.cycle_id)]
+    assert left == [run.results[0].cycle.cycle_id]
+    manifests = world.pipeline.landing.cycles(hour=hour_of(slot_at))
+    assert derive(world.pipeline, "tournaments", manifests).cycles == left
+
+
+def test_a_run_that_is_ended_between_two_minutes_keeps_what_it_had_and_its_next_try_asks_for_the_rest(world: World) -> None:
+    slot_at = world.take_slot()
+
+    def wait(clock: Clock, at: datetime) -> None:
+        if at == slot_at + 2 * MINUTE:
+            raise KeyboardInterrupt
+        world.wait(clock, at)
+
+    with pytest.raises(KeyboardInterrupt):
+        world.run(slot_at, wait)
+    with world.pipeline.connect() as conn:
+        had = [batch for batch in ledger.last_batches(conn, 2) if batch.cycle.partition_hour == hour_of(slot_at)]
+        assert [(batch.status, bool(products.marks(conn, "core", batch.cycle.cycle_id))) for batch in had] == [(RunStatus.COMPLETED, True)] * 2
+    run = world.run(slot_at, run_id="run-2", repeats=("run-1",))
+    minutes = [slot_at + n * MINUTE for n in range(5)]
+    assert [r.cycle.slot_at for r in run.results] == minutes[2:]
+    assert world.asked(slot_at) == [(at, world.due(at)) for at in minutes]
+
+
 @pytest.mark.slow
 def test_through_dagster_a_slot_is_asked_once_and_a_run_with_nothing_to_do_is_skipped(
     start_simulator: Callable[..., SimulatorProcess], make_pipeline: MakePipeline
@@ -210,10 +286,10 @@ def test_what_is_no_slot_is_refused(text: str, says: str) -> None:
 def test_what_one_cycle_finds_of_a_host_the_next_one_heeds_and_a_good_answer_clears(world: World) -> None:
     slot_at = world.take_slot()
     world.simulator.fault(Platform.SPORTYBET, "ratelimit", retry_after_s=600)
-    world.simulator.forget()
-    world.run(slot_at, lambda clock, at: world.put(at))
-    asked = world.simulator.log()["requests"]
-    assert (asked["sportybet.detail"], asked["betpawa.detail"] >= 5) == (1, True), asked
+    run = world.run(slot_at, lambda clock, at: world.put(at))
+    asked = [{r.platform: r.requests > 0 for r in result.runs} for result in run.results]
+    assert [minute.get(Platform.SPORTYBET) for minute in asked] == [True, False, False, False, False]
+    assert all(minute[Platform.BETPAWA] for minute in asked)
     with world.pipeline.connect() as conn:
         found = host_state.troubles(conn, [world.pipeline.host_name(Platform.SPORTYBET)])
         ((reason, left_s),) = found.values()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from ...domain.cycles import CycleResult, Target
 from ...domain.instants import Clock, cycle_id_at, hour_key, hour_of
@@ -65,6 +66,10 @@ def parse_slot(pipeline: Pipeline, text: str, hour: datetime) -> datetime:
     return slot_at
 
 
+AGAIN_S: Final = 1.0
+"""Until a minute for some of whose fixtures another cycle is just asking is tried again."""
+
+
 def wait_until(clock: Clock, at: datetime) -> None:
     """Whoever ends the run while it waits ends it at once."""
     while (left_s := (at - clock.now()).total_seconds()) > 0:
@@ -75,8 +80,9 @@ def run_slot(pipeline: Pipeline, begun: Begun, slot_at: datetime, watch: Watch, 
     """One cycle at each minute of the slot at which fixtures are due, all platforms at once, each in core before the next minute.
 
     Who is due is read at each minute, so a kickoff that moves takes its minutes with it. No fixture is asked twice for one minute, by whatever run.
-    A minute that is over when its turn comes is left out. Neither a platform that fails, nor a cycle, nor its ingest stops the next minute: what was
-    not ingested stays due. Raises Skipped when nothing was asked, NotLive when the hour is past, and at the end what kept a minute from being asked.
+    A minute waits for another cycle that asks for the same; one that is over when its turn comes is left out. Neither a platform that fails, nor a
+    cycle, nor its ingest stops the next minute: what was not ingested stays due. Raises Skipped when nothing was asked, NotLive when the hour is
+    past, and at the end what kept a minute from being asked.
     """
     came, errors = SlotRun(), list[Exception]()
     recover.close_dead(pipeline, begun.repeats)
@@ -84,7 +90,8 @@ def run_slot(pipeline: Pipeline, begun: Begun, slot_at: datetime, watch: Watch, 
     for at in pipeline.cadence.instants(slot_at):
         wait(pipeline.clock, at)
         try:
-            _run_minute(pipeline, replace(begun, slot_at=at), at, watch, came)
+            while not _run_minute(pipeline, replace(begun, slot_at=at), at, watch, came):
+                wait(pipeline.clock, pipeline.clock.now() + timedelta(seconds=AGAIN_S))
         except Exception as error:
             log.exception("minute %s could not be asked", at)
             came.left_out[at] = str(error)
@@ -96,27 +103,33 @@ def run_slot(pipeline: Pipeline, begun: Begun, slot_at: datetime, watch: Watch, 
     return came
 
 
-def _run_minute(pipeline: Pipeline, begun: Begun, at: datetime, watch: Watch, came: SlotRun) -> None:
-    due = _due(pipeline, at)
+def _run_minute(pipeline: Pipeline, begun: Begun, at: datetime, watch: Watch, came: SlotRun) -> bool:
+    """False while another cycle asks for some of the same: then it is to be tried again."""
+    due, waited = _due(pipeline, at), came.left_out.pop(at, None)
     if not due.sr_ids:
-        return
+        return True
     now = pipeline.clock.now()
     if now >= min(due.ends_at, at + MINUTE):
-        came.left_out[at] = f"it was over when its turn came, at {now:%H:%M:%S}: {len(due.sr_ids)} fixtures were not asked"
+        over = f"it was over when its turn came, at {now:%H:%M:%S}: {len(due.sr_ids)} fixtures were not asked"
+        came.left_out[at] = over if waited is None else f"{over}; {waited}"
         log.warning("minute %s is left out: %s", at, came.left_out[at])
-        return
+        return True
     try:
         wanted = _targets(pipeline, due.sr_ids)
         cycle = live.begin(pipeline, replace(begun, sr_ids=due.sr_ids), Scope.KICKOFF)
-    except (live.UnknownFixture, live.Overlaps) as refused:
+    except live.Overlaps as busy:
+        came.left_out[at] = str(busy)
+        return False
+    except live.UnknownFixture as refused:
         came.left_out[at] = str(refused)
         log.warning("minute %s is left out: %s", at, refused)
-        return
+        return True
     came.results.append(live.run_targets(pipeline, cycle, wanted, watch, ends_at=due.ends_at))
     try:
         ingest_cycle(pipeline, cycle.cycle_id)
     except Exception:
         log.exception("cycle %d is landed, and not ingested yet: whatever derives its hour next tries again", cycle.cycle_id)
+    return True
 
 
 def _due(pipeline: Pipeline, at: datetime) -> _Due:
