@@ -59,8 +59,8 @@ def upgrade(pipeline: Pipeline) -> None:
 
 
 def prepare(pipeline: Pipeline) -> None:
-    """`upgrade`, and places for the odds history of the days ahead, which the nightly upkeep keeps ahead from then on: the checks of a new site, and of
-    one that was off for long, find them."""
+    """`upgrade`, and places for the odds history of the days ahead, which the nightly upkeep keeps ahead from then on: the checks of a new site, and
+    of one that was off for long, find them."""
     upgrade(pipeline)
     with pipeline.connect() as conn:
         partitions.ahead(conn, pipeline.clock.now(), pipeline.settings.partitions_ahead_days)
