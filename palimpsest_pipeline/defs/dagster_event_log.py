@@ -86,7 +86,7 @@ class BatchingEventLog(PostgresEventLogStorage):
                     "run_id": event.run_id,
                     "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
                     "evaluation_event": text,
-                    "evaluation_event_timestamp": self._event_insert_timestamp(event),
+                    "evaluation_event_timestamp": _instant(event),
                     "evaluation_event_storage_id": event_id,
                 }
                 for event, event_id, text in zip(events, ids, texts, strict=True)
@@ -109,6 +109,11 @@ class BatchingEventLog(PostgresEventLogStorage):
                 self._update_asset_check_evaluation(*told[partition][:2])
 
 
+def _instant(event: EventLogEntry) -> datetime:
+    """As Dagster's columns have it: in UTC, without saying so."""
+    return datetime.fromtimestamp(event.timestamp, UTC).replace(tzinfo=None)
+
+
 def _is_evaluation_of_a_partition(event: EventLogEntry) -> bool:
     return bool(
         event.run_id
@@ -124,8 +129,7 @@ def _results(asset_key: str, check_name: str, run_id: str, told: Sequence[tuple[
         said = event.get_dagster_event().asset_check_evaluation_data
         target = said.target_materialization_data
         status = AssetCheckExecutionRecordStatus.SUCCEEDED if said.passed else AssetCheckExecutionRecordStatus.FAILED
-        at = datetime.fromtimestamp(event.timestamp, UTC).replace(tzinfo=None)  # as Dagster's column has it
-        rows.append((said.partition, status.value, text, at, event_id, target.storage_id if target else None))
+        rows.append((said.partition, status.value, text, _instant(event), event_id, target.storage_id if target else None))
     table = AssetCheckExecutionsTable
     found = sa.values(*(sa.column(name, table.c[name].type) for name in RESULT), name="told").data(rows).c
     return (

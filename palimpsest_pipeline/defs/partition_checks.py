@@ -68,7 +68,7 @@ def _materializations(
     instance: dg.DagsterInstance, asset: dg.AssetKey, keys: Sequence[str]
 ) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
     """What is judged: the latest materialization of each partition. A result that names none, or an older one, does not count as one of now."""
-    event = dg.DagsterEventType.ASSET_MATERIALIZATION
+    event: Final = dg.DagsterEventType.ASSET_MATERIALIZATION
     found = {}
     for begin in range(0, len(keys), CHUNK):
         latest = instance.event_log_storage.get_latest_storage_id_by_partition(asset, event, set(keys[begin : begin + CHUNK])).values()

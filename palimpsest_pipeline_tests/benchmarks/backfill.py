@@ -1,24 +1,28 @@
 """What a backfill costs beside our own work: the same hours by plain calls, by `palimpsest backfill`, and by Dagster's daemon as the UI asks it.
 
 Own work is what the bodies of the assets and checks do, called one after the other in this process; overhead is all the rest of the other two: their
-start, Dagster's events and its queue. One small cycle an hour of a simulated world, on a Postgres of its own.
+start, Dagster's events and its queue. Beside seconds by the clock it counts seconds of a core, none of Postgres: they are nearly equal on a machine
+that has other work to do. One small cycle an hour of a simulated world, on a Postgres of its own.
 """
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Annotated, Any, Final
 
 import dagster as dg
+import psutil
 import psycopg
 import typer
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
@@ -41,6 +45,8 @@ JOB: Final = "replay"
 SETTLE_S: Final = 1.5
 """Postgres counts a session of another process within a second of its end."""
 UNTIL_UP_S: Final = 300.0
+IDLE_S: Final = 30.0
+"""So long a daemon with nothing to do is watched, after as long a time in which it comes up."""
 WORKSPACE: Final = "load_from: [{python_module: {module_name: palimpsest_pipeline.definitions, location_name: palimpsest_pipeline}}]\n"
 SESSIONS_SQL: Final = "select sessions from pg_stat_database where datname = %s"
 QUICK: Final = {"min_gap_s": 0, "jitter_s": 0, "max_in_flight": 16, "max_attempts": 2, "backoff_initial_s": 0, "backoff_max_s": 0}
@@ -73,11 +79,27 @@ class World:
         return int(self.ask(SESSIONS_SQL, f"{name}_dagster")[0][0])
 
 
+class Way(StrEnum):
+    """How it is launched."""
+
+    COMMAND = "command"
+    DAEMON = "daemon"
+
+
 @dataclass(frozen=True)
-class Launched:
-    """What a way of launching it took."""
+class Took:
+    """Seconds by the clock, and of a core."""
 
     wall_s: float
+    cpu_s: float
+
+
+@dataclass(frozen=True)
+class Launched:
+    """What a way of launching it took. `idle_cpu_s` of its seconds of a core its processes would have taken with nothing to do."""
+
+    took: Took
+    idle_cpu_s: float
     connections: int
     runs: int
     events: int
@@ -87,28 +109,34 @@ def measure(
     hours: Annotated[int, typer.Option(min=2, help="Hours, one cycle each; 720 are thirty days.")] = 72,
     fixtures: Annotated[int, typer.Option(min=10, help="Fixtures of the simulated world.")] = 12,
     seed: Annotated[int, typer.Option(help="Chooses the simulated world.")] = 5,
+    way: Annotated[Way | None, typer.Option(help="Only this way of launching it.")] = None,
 ) -> dict[str, Any]:
-    """Lands the hours, then derives them in each of the three ways, each on a copy of the same database."""
+    """Lands the hours, then derives them by hand and in each of the two ways, each on a copy of the same database."""
     load = os.getloadavg()[0]
     with landed(hours, fixtures, seed) as world:
-        own_s = by_hand(world)
-        ways = {"command": by_command(world), "daemon": by_daemon(world)}
+        own = by_hand(world)
+        ways = {name: {Way.COMMAND: by_command, Way.DAEMON: by_daemon}[name](world) for name in Way if way in (None, name)}
     return {
         "hours": hours,
         "fixtures": fixtures,
         "hours_in_a_run": HOURS_IN_A_RUN,
-        "own_s": own_s,
+        "own_s": own.wall_s,
+        "own_cpu_s": own.cpu_s,
         "ways": {
-            name: {
-                "wall_s": way.wall_s,
-                "overhead_s": way.wall_s - own_s,
-                "overhead_ratio": (way.wall_s - own_s) / own_s,
-                "s_per_hour": way.wall_s / hours,
-                "connections_per_hour": way.connections / hours,
-                "runs": way.runs,
-                "events_per_hour": way.events / hours,
+            name.value: {
+                "wall_s": found.took.wall_s,
+                "overhead_s": found.took.wall_s - own.wall_s,
+                "overhead_ratio": (found.took.wall_s - own.wall_s) / own.wall_s,
+                "cpu_s": found.took.cpu_s,
+                "idle_cpu_s": found.idle_cpu_s,
+                "overhead_cpu_s": found.took.cpu_s - own.cpu_s,
+                "overhead_cpu_s_per_hour": (found.took.cpu_s - own.cpu_s) / hours,
+                "s_per_hour": found.took.wall_s / hours,
+                "connections_per_hour": found.connections / hours,
+                "runs": found.runs,
+                "events_per_hour": found.events / hours,
             }
-            for name, way in ways.items()
+            for name, found in ways.items()
         },
         "box": {"cores": os.cpu_count(), "load_before": load, "load_after": os.getloadavg()[0]},
     }
@@ -138,13 +166,13 @@ def landed(hours: int, fixtures: int, seed: int) -> Iterator[World]:
             server.remove()
 
 
-def by_hand(world: World) -> float:
-    """Seconds that the bodies of assets and checks take, hours together as a run has them."""
+def by_hand(world: World) -> Took:
+    """What the bodies of assets and checks take, hours together as a run has them."""
     pipeline = Pipeline(world.fresh("by_hand"))
     job = defs.resolve_job_def(JOB)
     checks = {op.name for check in defs.asset_checks or () for op in [check.node_def]}
     keys = [hour_key(hour) for hour in world.hours]
-    began = time.monotonic()
+    began, cpu_s = time.monotonic(), time.process_time()
     for at in range(0, len(keys), HOURS_IN_A_RUN):
         together = keys[at : at + HOURS_IN_A_RUN]
         for node in job.nodes_in_topological_order:
@@ -153,27 +181,37 @@ def by_hand(world: World) -> float:
                 result = node.definition.compute_fn.decorated_fn(context, pipeline)
                 if isinstance(result, Iterator):
                     list(result)
-    took_s = time.monotonic() - began
+    took = Took(time.monotonic() - began, time.process_time() - cpu_s)
     require_all_derived(pipeline, world)
-    return took_s
+    return took
 
 
 def by_command(world: World) -> Launched:
     settings = world.fresh("by_command")
     open_instance(settings).dispose()  # its tables are made once, not by a backfill
     words = ["backfill", hour_key(world.hours[0]), hour_key(world.hours[-1]), "--json"]
-    before, began = world.sessions("by_command"), time.monotonic()
+    before, cpu_s, began = world.sessions("by_command"), of_ended_children(), time.monotonic()
     subprocess.run([sys.executable, "-m", "palimpsest_pipeline.cli", *words], env=environment(settings), check=True, stdout=subprocess.DEVNULL)
-    took_s = time.monotonic() - began
+    took = Took(time.monotonic() - began, of_ended_children() - cpu_s)
     require_all_derived(Pipeline(settings), world)
-    return counted(world, "by_command", took_s, before)
+    return counted(world, "by_command", took, before)
+
+
+def of_ended_children() -> float:
+    """Seconds of a core that processes took which this one has waited for, and theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def by_daemon(world: World) -> Launched:
     """From the request, which the UI writes as it is written here, until the daemon calls it done. Daemon and code server are up before."""
     settings = world.fresh("by_daemon")
-    with open_instance(settings) as instance, daemon(settings, instance):
-        before, began = world.sessions("by_daemon"), time.monotonic()
+    with open_instance(settings) as instance, daemon(settings, instance) as process:
+        time.sleep(IDLE_S)  # its first ticks are past
+        idle = -of_tree(process)
+        time.sleep(IDLE_S)
+        idle = (idle + of_tree(process)) / IDLE_S
+        before, cpu_s, began = world.sessions("by_daemon"), of_tree(process), time.monotonic()
         instance.add_backfill(
             PartitionBackfill.from_asset_partitions(
                 backfill_id="measured",
@@ -191,15 +229,25 @@ def by_daemon(world: World) -> Launched:
         )
         while (status := instance.get_backfill("measured").status) is BulkActionStatus.REQUESTED:
             time.sleep(0.5)
-        took_s = time.monotonic() - began
+        took = Took(time.monotonic() - began, of_tree(process) - cpu_s)
     if status is not BulkActionStatus.COMPLETED_SUCCESS:
         raise RuntimeError(f"the backfill ended as {status.value}")
     require_all_derived(Pipeline(settings), world)
-    return counted(world, "by_daemon", took_s, before)
+    return counted(world, "by_daemon", took, before, idle * took.wall_s)
+
+
+def of_tree(process: psutil.Process) -> float:
+    """Seconds of a core that the process and all below it took so far, those that have ended included."""
+    used = 0.0
+    for each in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            times = each.cpu_times()
+            used += times.user + times.system + times.children_user + times.children_system
+    return used
 
 
 @contextmanager
-def daemon(settings: Settings, instance: dg.DagsterInstance) -> Iterator[None]:
+def daemon(settings: Settings, instance: dg.DagsterInstance) -> Iterator[psutil.Process]:
     """Dagster's daemon and its code server, up inside the block."""
     workspace = settings.home / "workspace.yaml"
     workspace.write_text(WORKSPACE)
@@ -221,7 +269,7 @@ def daemon(settings: Settings, instance: dg.DagsterInstance) -> Iterator[None]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the daemon did not come up:\n{log.read_text()[-2000:]}")
             time.sleep(0.5)
-        yield
+        yield psutil.Process(process.pid)
     finally:
         stop_tree(known)
 
@@ -232,10 +280,10 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**kept, **settings.environment(), STORAGE_URL_VARIABLE: storage_url(settings), "DAGSTER_HOME": str(settings.dagster_home)}
 
 
-def counted(world: World, name: str, took_s: float, before: int) -> Launched:
+def counted(world: World, name: str, took: Took, before: int, idle_cpu_s: float = 0.0) -> Launched:
     ((runs,),) = world.ask("select count(*) from runs", database=f"{name}_dagster")
     ((events,),) = world.ask("select count(*) from event_logs", database=f"{name}_dagster")
-    return Launched(took_s, world.sessions(name) - before, runs, events)
+    return Launched(took, idle_cpu_s, world.sessions(name) - before, runs, events)
 
 
 def require_all_derived(pipeline: Pipeline, world: World) -> None:
@@ -249,15 +297,21 @@ def table(found: dict[str, Any]) -> Table:
     """A row per way of launching."""
     box = found["box"]
     caption = (
-        f"Our own work {found['own_s']:.1f} s, {found['own_s'] / found['hours']:.2f} s an hour. "
+        f"Our own work {found['own_s']:.1f} s, of a core {found['own_cpu_s']:.1f} s: {found['own_cpu_s'] / found['hours']:.2f} s an hour. "
         f"The box: {box['cores']} cores, load {box['load_before']:.1f} before and {box['load_after']:.1f} after."
     )
     title = f"{found['hours']} hours of {found['fixtures']} fixtures, {found['hours_in_a_run']} hours in a run"
     shown = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     shown.add_column("way")
-    for heading in ("wall s", "overhead s", "overhead to own", "s an hour", "connections an hour", "events an hour", "runs"):
+    for heading in (
+        *("wall s", "overhead s", "overhead to own", "core s", "when idle", "overhead core s an hour"),
+        *("s an hour", "connections an hour", "events an hour", "runs"),
+    ):
         shown.add_column(heading, justify="right")
     for name, way in found["ways"].items():
-        figures = ("wall_s", "overhead_s", "overhead_ratio", "s_per_hour", "connections_per_hour", "events_per_hour")
+        figures = (
+            *("wall_s", "overhead_s", "overhead_ratio", "cpu_s", "idle_cpu_s", "overhead_cpu_s_per_hour"),
+            *("s_per_hour", "connections_per_hour", "events_per_hour"),
+        )
         shown.add_row(name, *(f"{way[figure]:,.2f}" for figure in figures), str(way["runs"]))
     return shown

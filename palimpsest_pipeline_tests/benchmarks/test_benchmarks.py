@@ -123,9 +123,11 @@ def test_a_backfill_is_measured_beside_the_same_work_without_dagster() -> None:
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.stdout.splitlines()[-1])
     assert found["own_s"] > 0
+    assert found["own_cpu_s"] > 0
     assert found["ways"].keys() == {"command", "daemon"}
     for way in found["ways"].values():
         assert way["wall_s"] > 0
+        assert way["cpu_s"] > way["idle_cpu_s"]
         assert way["runs"] > 0
         assert 0 < way["connections_per_hour"] < way["events_per_hour"], "an event is no connection"
     assert backfill.table(found).row_count == 2

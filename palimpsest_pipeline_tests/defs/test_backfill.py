@@ -124,7 +124,8 @@ def test_dropped_core_and_mart_come_back_equal(world: World):
 
 
 def test_core_and_mart_of_a_range_in_one_run_are_those_of_single_runs_and_each_hour_tells_its_own_figures(world: World):
-    """What a range launched in the UI, or by `dagster asset materialize --partition-range`, runs."""
+    """What a range launched in the UI runs. Dagster's own `asset materialize --partition-range` refuses it: it wants a policy of a single run for any
+    number of hours."""
     drop_derived(world.pipeline)
     with dg.DagsterInstance.ephemeral() as instance:
         outcome = run_job(instance, world.pipeline, "replay", world.first, last=world.last)
