@@ -33,9 +33,8 @@ def alive(pipeline: Pipeline, run_id: str, job: str) -> AbstractContextManager[B
     return Beating(f"run {run_id}", pipeline.connect, pipeline.settings.heartbeat_s, write, at_once=True, last=end)
 
 
-def report_dead(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[heartbeats.Silent]:
-    """Have the instance know of runs that it counts as under way and that are silent for PALIMPSEST_SILENT_AFTER_S: they failed, or, where somebody
-    was ending them, are canceled. Returns them. Raises DatabaseUnreachable.
+def silent(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[heartbeats.Silent]:
+    """Runs that the instance counts as under way and that are silent for PALIMPSEST_SILENT_AFTER_S. Raises DatabaseUnreachable.
 
     A run that never gave a sign of life has not got as far as our code: starting in time is the business of Dagster's own run monitoring.
     """
@@ -43,9 +42,14 @@ def report_dead(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[heartb
     if not ids:
         return []
     with pipeline.connect() as conn:
-        silent = heartbeats.silent(conn, pipeline.settings.silent_after_s, ids)
+        return heartbeats.silent(conn, pipeline.settings.silent_after_s, ids)
+
+
+def report_dead(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[heartbeats.Silent]:
+    """Have the instance know of runs that are `silent`: they failed, or, where somebody was ending them, are canceled. Returns them. One that lives
+    after all goes on, and its own end is written over that. Raises DatabaseUnreachable."""
     reported = []
-    for dead in silent:
+    for dead in silent(instance, pipeline):
         run = instance.get_run_by_id(dead.run.run_id)  # once more: it may have ended since
         if run is not None and run.status in UNDER_WAY:
             report = instance.report_run_canceled if run.status is dg.DagsterRunStatus.CANCELING else instance.report_run_failed

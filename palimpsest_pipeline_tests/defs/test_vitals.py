@@ -13,9 +13,11 @@ from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs import vitals
 from palimpsest_pipeline.defs.beating import Beating
 from palimpsest_pipeline.defs.landing import live
+from palimpsest_pipeline.defs.monitoring import dead
 from palimpsest_pipeline.defs.monitoring.dead import dead_runs
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.resources import PipelineResource
+from palimpsest_pipeline.domain.cycles import CycleResult
 from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import RunStatus, Scope, Trigger
 from palimpsest_pipeline.storage import heartbeats, ledger
@@ -164,6 +166,31 @@ def test_the_sensor_ends_the_run_and_its_cycle_at_once_and_has_what_was_landed_d
         batch = ledger.batch(conn, cycle.cycle_id)
         assert batch is not None
         assert batch.status is RunStatus.INTERRUPTED
+
+
+def test_who_gives_a_sign_again_after_the_machine_slept_is_not_taken_for_dead(
+    pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    run_id = under_way(instance)
+    cycle = live.begin(pipeline, live.Begun(hour_of(pipeline.clock.now()), Trigger.SCHEDULED, run_id), Scope.EVENTS)
+    heard(pipeline, run_id, MINUTE)
+
+    def awake(_: float) -> None:
+        heard(pipeline, run_id, -MINUTE)
+        with pipeline.connect() as conn:
+            conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() + interval '1 minute' where status = 'running'")
+
+    with pipeline.connect() as conn:
+        conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 minute' where cycle_id = %s", [cycle.cycle_id])
+    monkeypatch.setattr(dead.time, "sleep", awake)
+    with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
+        assert str(cycle.cycle_id) not in [request.run_key for request in dead_runs(context)]
+    assert status_of(instance, run_id) is Status.STARTED
+    with pipeline.connect() as conn:
+        batch = ledger.batch(conn, cycle.cycle_id)
+        assert batch is not None
+        assert batch.status is RunStatus.RUNNING
+        ledger.interrupt(conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, batch.heartbeat_at, ()))
 
 
 def test_rows_of_runs_long_over_are_deleted_and_no_others(pipeline: Pipeline):

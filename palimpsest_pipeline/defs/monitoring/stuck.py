@@ -1,19 +1,23 @@
-"""What stands still: runs and cycles that should go on and of which nothing is heard. Never judged by how long they have run."""
+"""What stands still: runs and cycles that should go on and of which nothing is heard, never judged by how long they have run; and schedules and
+sensors that are on and whose ticks fail."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 
 from ...storage import heartbeats, ledger
+from ..failures import innermost
 from ..pipeline import Pipeline
+from ..vitals import UNDER_WAY
 
 SILENCES: Final = 4
 """A run that is silent for so many times PALIMPSEST_SILENT_AFTER_S has not been ended by the sensor that does so."""
 MOST_RUNS: Final = 1_000
 
 WAITING: Final = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
-UNDER_WAY: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
 
 def stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: datetime | None = None) -> list[str]:
@@ -62,3 +66,20 @@ def silent_cycles(pipeline: Pipeline) -> list[str]:
             " cannot be closed"
             for batch in ledger.silent_batches(conn, pipeline.settings.silent_after_s)
         ]
+
+
+def failing_ticks(instance: dg.DagsterInstance) -> list[str]:
+    """A line for each schedule and sensor whose last tick failed, and why. Those that somebody switched off say nothing, nor does an instance that
+    keeps no schedules."""
+    if instance.schedule_storage is None:
+        return []
+    said = []
+    for state in instance.all_instigator_state():
+        last = next(iter(instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)), None)
+        if last is None or last.status is not TickStatus.FAILURE or state.status is InstigatorStatus.STOPPED:
+            continue
+        kind = "schedule" if state.instigator_type is InstigatorType.SCHEDULE else "sensor"
+        at = datetime.fromtimestamp(last.timestamp, UTC)
+        why = "no reason is known" if last.error is None else " ".join(innermost(last.error)[1].split())
+        said.append(f"the last tick of the {kind} {state.instigator_name}, at {at:%Y-%m-%d %H:%M:%S} UTC, failed: {why}")
+    return said

@@ -11,9 +11,9 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..processes import stop_tree
+from ..vitals import UNDER_WAY
 from .record import CODE, DAEMON, WEB, Serving
 
-UNDER_WAY: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 CANCEL_WAIT_S: Final = 30.0
 """A run that is asked to end writes what had arrived: for how long it is waited for."""
 POLL_S: Final = 0.5
