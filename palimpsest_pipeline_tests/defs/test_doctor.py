@@ -21,6 +21,7 @@ from palimpsest_pipeline.defs.doctor import hosts, orchestration, stores
 from palimpsest_pipeline.defs.doctor.findings import Finding, look_at_all
 from palimpsest_pipeline.defs.doctor.here import settings_known, unwritable
 from palimpsest_pipeline.defs.instance import open_instance
+from palimpsest_pipeline.defs.monitoring.checks import nothing_is_stuck
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.words import PayloadKind, Platform
@@ -175,7 +176,7 @@ def state(instance: dg.DagsterInstance, name: str, status: InstigatorStatus) -> 
 def test_a_sensor_that_should_be_on_and_is_off_is_told_and_so_is_a_tick_that_failed(world: tuple[Pipeline, dg.DagsterInstance]):
     pipeline, instance = world
     made = state(instance, "dead_runs", InstigatorStatus.STOPPED)
-    error = SerializableErrorInfo("outer", [], "Outer", SerializableErrorInfo("no\nluck", [], "Inner"))
+    error = SerializableErrorInfo("outer", [], "Outer", SerializableErrorInfo("no luck\nat all", [], "Inner"))
     tick = TickData(
         made.instigator_origin_id, "dead_runs", InstigatorType.SENSOR, TickStatus.FAILURE, 1_700_000_000.0, error=error, selector_id=made.selector_id
     )
@@ -183,9 +184,14 @@ def test_a_sensor_that_should_be_on_and_is_off_is_told_and_so_is_a_tick_that_fai
     found = named(orchestration.dagster(pipeline.settings))
     assert not found["schedules"].ok
     assert "switched off, and should be on: dead_runs" in found["schedules"].detail
-    assert found["ticks"] == Finding("ticks", False, "failed last time: sensor dead_runs at 2023-11-14 22:13:20 UTC: no luck")
+    assert found["ticks"].ok  # who is off fails at nothing
     instance.update_instigator_state(made.with_status(InstigatorStatus.RUNNING))
     assert orchestration.schedules(instance).ok
+    failing = "the last tick of the sensor dead_runs, at 2023-11-14 22:13:20 UTC, failed: no luck"
+    assert orchestration.ticks(instance) == Finding("ticks", False, failing)
+    told = nothing_is_stuck(dg.build_asset_check_context(instance=instance), pipeline)
+    assert isinstance(told, dg.AssetCheckResult)
+    assert (told.passed, told.severity, told.description) == (False, dg.AssetCheckSeverity.ERROR, failing)
 
 
 def test_daemons_that_are_silent_or_failed_are_told(world: tuple[Pipeline, dg.DagsterInstance]):

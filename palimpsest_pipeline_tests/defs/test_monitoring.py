@@ -134,7 +134,7 @@ def test_a_family_warns_then_fails_and_only_warns_while_the_cadence_is_off(
     assert told.passed is passed
     assert severity in (None, told.severity)
     assert passed or "odds of bet9ja" in str(told.description)
-    assert passed or cadence_on or "full_cycle_schedule is off: switch it on" in str(told.description)
+    assert passed or cadence_on or "full_cycle_schedule is off: `palimpsest cadence on`" in str(told.description)
 
 
 def test_the_newest_odds_are_found_by_index_on_the_days_of_the_newest_cycles_alone(make_pipeline: MakePipeline) -> None:

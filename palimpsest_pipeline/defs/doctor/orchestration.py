@@ -4,20 +4,18 @@ import importlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import dagster as dg
 import psycopg
 import sqlalchemy as sa
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import InstigatorState, TickStatus
 from sqlalchemy.engine import make_url
 
 from ...settings import Settings
 from ...storage import heartbeats
 from ...storage.database import Database, DatabaseUnreachable, DatabaseUrlError
 from ..instance import CONNECT_TIMEOUT_S, STORAGE_URL_VARIABLE, prepare_instance, storage_url
+from ..monitoring.stuck import failing_ticks
 from ..pipeline import embedded_server
 from ..serve.children import DEFINITIONS
 from ..serve.ready import ask
@@ -131,17 +129,9 @@ def schedules(instance: dg.DagsterInstance) -> Finding:
 
 
 def ticks(instance: dg.DagsterInstance) -> Finding:
-    """The last tick of each schedule and sensor."""
-    failed = []
-    for state in instance.all_instigator_state():
-        last = next(iter(instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)), None)
-        if last is not None and last.status is TickStatus.FAILURE:
-            at = datetime.fromtimestamp(last.timestamp, UTC)
-            why = _line(_innermost(last.error).message) if last.error else "no reason is known"
-            failed.append(f"{_word(state)} {state.instigator_name} at {at:%Y-%m-%d %H:%M:%S} UTC: {why}")
-    if failed:
-        return Finding("ticks", False, f"failed last time: {'; '.join(failed)}")
-    return Finding("ticks", True, "none failed the last time")
+    """The last tick of each schedule and sensor that is on."""
+    failing = failing_ticks(instance)
+    return Finding("ticks", not failing, "; ".join(failing) or "none failed the last time")
 
 
 def runs(settings: Settings, instance: dg.DagsterInstance) -> Finding:
@@ -161,16 +151,6 @@ def runs(settings: Settings, instance: dg.DagsterInstance) -> Finding:
             "runs", False, f"count as under way, and their process died: {told}; the sensor dead_runs reports them while `palimpsest up` runs"
         )
     return Finding("runs", True, f"{len(ids)} under way, {n_queued} queued, none dead")
-
-
-def _word(state: InstigatorState) -> str:
-    return "schedule" if state.instigator_type is InstigatorType.SCHEDULE else "sensor"
-
-
-def _innermost(error: Any) -> Any:
-    while error.cause is not None:
-        error = error.cause
-    return error
 
 
 def _line(message: str) -> str:

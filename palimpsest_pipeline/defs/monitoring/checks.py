@@ -17,7 +17,7 @@ from ..mart import assets as mart
 from ..mart import life, life_assets
 from ..pipeline import Pipeline
 from .freshness import Age, ages
-from .stuck import silent_cycles, stuck_runs
+from .stuck import failing_ticks, silent_cycles, stuck_runs
 from .unfinished import unfinished
 
 CADENCE: Final = "full_cycle_schedule"
@@ -111,7 +111,7 @@ def _mend(family: Family, cadence_on: bool) -> str:
     if family is Family.EXPORT:
         return "See that the schedule nightly_export is on and the last runs of the job export, or run `palimpsest export DAY`."
     if not cadence_on:
-        return f"The schedule {CADENCE} is off: switch it on in the UI while `palimpsest up` runs, or run `palimpsest scrape`."
+        return f"The schedule {CADENCE} is off: `palimpsest cadence on` switches it on, and `palimpsest scrape` runs one cycle."
     if family is Family.FIXTURE_LIFE:
         return "See that the schedule fixture_life_schedule is on, and the last runs of the job fixture_life."
     return "See the last runs of the job full_cycle, and ops.scrape_runs.message of the last cycle; `palimpsest doctor` looks at what they need."
@@ -127,13 +127,15 @@ def cadence_is_on(instance: dg.DagsterInstance) -> bool:
 
 @dg.asset_check(asset=LANDING)
 def nothing_is_stuck(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Every run and every cycle that is under way gives signs of life, and runs that wait do so because others are at work."""
-    runs, cycles = stuck_runs(context.instance, pipeline), silent_cycles(pipeline)
+    """Every run and every cycle under way gives signs of life, runs that wait do so because others are at work, and no schedule or sensor that is on
+    failed at its last tick."""
+    runs, cycles, ticks = stuck_runs(context.instance, pipeline), silent_cycles(pipeline), failing_ticks(context.instance)
+    said = [*runs, *cycles, *ticks]
     return dg.AssetCheckResult(
-        passed=not runs and not cycles,
+        passed=not said,
         severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join([*runs, *cycles]) or None,
-        metadata={"stuck_runs": len(runs), "silent_cycles": len(cycles)},
+        description="; ".join(said) or None,
+        metadata={"stuck_runs": len(runs), "silent_cycles": len(cycles), "failing_ticks": len(ticks)},
     )
 
 
