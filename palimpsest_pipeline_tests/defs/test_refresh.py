@@ -1,19 +1,34 @@
 """Refreshing given fixtures: the same way as a full cycle, for a few, and without concluding anything about the others."""
 
+from collections.abc import Iterator
+
 import dagster as dg
+import pytest
 
 from palimpsest_pipeline.defs.launch import refreshed, run_job
+from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.instants import hour_of
 from palimpsest_pipeline.domain.words import Platform, Trigger
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger_readers
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.tables import metadata
-from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
+
+World = tuple[Pipeline, SimulatorProcess]
 
 
-def test_a_refresh_captures_the_fixture_on_all_its_platforms_and_nothing_else(start_simulator, make_pipeline: MakePipeline):
-    simulator = start_simulator(40, 9)
-    pipeline = make_pipeline(simulator)
-    assert run_here(pipeline, "full_cycle").success
+@pytest.fixture(scope="module")
+def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """After a full cycle. No test makes a platform fail here: that would be known of it afterwards."""
+    with SimulatorProcess(40, 9) as simulator, pipelines(postgres, tmp_path_factory.mktemp("refresh")) as make:
+        pipeline = make(simulator)
+        assert run_here(pipeline, "full_cycle").success
+        yield pipeline, simulator
+
+
+def test_a_refresh_captures_the_fixture_on_all_its_platforms_and_nothing_else(world: World):
+    pipeline, simulator = world
     fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 3)
     outcome = run_here(pipeline, "refresh", trigger=Trigger.ON_DEMAND, sr_ids=[fixture["sr_id"]])
     assert outcome.success, outcome.error
@@ -33,19 +48,15 @@ def test_a_refresh_captures_the_fixture_on_all_its_platforms_and_nothing_else(st
     assert deleted == 0
 
 
-def test_a_fixture_nobody_lists_is_refused_with_its_id(start_simulator, make_pipeline: MakePipeline):
-    simulator = start_simulator(20, 9)
-    pipeline = make_pipeline(simulator)
-    assert run_here(pipeline, "full_cycle").success
+def test_a_fixture_nobody_lists_is_refused_with_its_id(world: World):
+    pipeline, _ = world
     outcome = run_here(pipeline, "refresh", sr_ids=[1])
     assert not outcome.success
     assert outcome.error == "no upcoming listing is known for SportRadar id 1: run a full cycle first, or check the id"
 
 
-def test_unknown_fixtures_are_named_and_the_known_ones_done(start_simulator, make_pipeline: MakePipeline):
-    simulator = start_simulator(40, 9)
-    pipeline = make_pipeline(simulator)
-    assert run_here(pipeline, "full_cycle").success
+def test_unknown_fixtures_are_named_and_the_known_ones_done(world: World):
+    pipeline, simulator = world
     fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 2)
     asked = [2, fixture["sr_id"], 1]
     with dg.DagsterInstance.ephemeral() as instance:
