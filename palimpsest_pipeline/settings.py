@@ -131,7 +131,11 @@ class Settings(BaseSettings):
         description="A kickoff cycle asks no longer than so many seconds before the next one is due: its odds are stored then",
     )
     urgent_share: float = Field(
-        default=0.3, ge=0, lt=1, description="Share of each host's limits that kickoff and on-demand cycles have for themselves; 0: they share all"
+        default=0.3,
+        ge=0,
+        lt=1,
+        description="Share of each host's limits that a kickoff cycle has for itself, and so has one on demand, also beside it; full cycles have "
+        "the rest. 0: each has all",
     )
     grace_minutes: int = Field(default=10, ge=0, lt=60, description="How long after its hour a live run may still belong to it")
     patience: int = Field(default=8, ge=0, description="How often a fixture lets later ones go past before places are kept for it")

@@ -124,7 +124,11 @@ class Pipeline:
             yield await stack.enter_async_context(Engine(asked, sink, clock=self.clock, watch=watch, patience=patience, held=held, ends_at=ends_at))
 
     def budgets(self, scope: Scope) -> Mapping[Platform, Budget]:
-        """How much a cycle of the scope may ask each platform's host, while a full one and an urgent one may run at the same time."""
+        """How much a cycle of the scope may ask each platform's host, while a full one and an urgent one may run at the same time.
+
+        Urgent cycles do not share with each other: while somebody asks for single fixtures, which takes seconds, in a minute before a kickoff, a host
+        is asked for its limits and once more the urgent share of them. Were one to wait for the other, minutes would be lost for good.
+        """
         parts = {platform: self._budget(platform).split(self.settings.urgent_share) for platform in self.platforms}
         return {platform: urgent if scope.is_urgent else rest for platform, (urgent, rest) in parts.items()}
 

@@ -21,7 +21,7 @@ BATCH_COLUMNS: Final = (
 )
 
 OPENING_LOCK: Final = 7_017
-"""Advisory lock of `open_alone`."""
+"""Advisory lock of whoever opens a cycle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +165,15 @@ def overlapping(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], s
     return next(iter(_overlapping(conn, scope, sr_ids, silent_after_s)), None)
 
 
+def lock_opening(conn: psycopg.Connection) -> None:
+    """Nobody else opens a cycle until the transaction ends: for whoever looks for an id that is free."""
+    conn.execute("select pg_advisory_xact_lock(%s)", [OPENING_LOCK])
+
+
 def open_alone(conn: psycopg.Connection, cycle: Cycle, silent_after_s: float) -> Batch | None:
     """`open_batch`, unless another cycle overlaps it: then nothing is written, and that one is returned. Of two that are opened at the same instant
     one comes after the other, once it has committed."""
-    conn.execute("select pg_advisory_xact_lock(%s)", [OPENING_LOCK])
+    lock_opening(conn)
     others = [other for other in _overlapping(conn, cycle.scope, cycle.sr_ids, silent_after_s) if other.cycle.cycle_id != cycle.cycle_id]
     if others:
         return others[0]

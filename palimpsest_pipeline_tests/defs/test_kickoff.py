@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.defs.core.derive import derive, ingest_cycle
-from palimpsest_pipeline.defs.landing import kickoff, live
+from palimpsest_pipeline.defs.landing import kickoff, live, stage
 from palimpsest_pipeline.defs.landing.kickoff import SlotRun, run_slot
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.pipeline import Pipeline
@@ -20,7 +20,7 @@ from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.scrape.sinks import Watches
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import host_state, ledger, products
+from palimpsest_pipeline.storage import host_state, ledger, ledger_readers, products
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 
@@ -87,7 +87,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with SimulatorProcess(30, 5) as simulator, pipelines(postgres, tmp_path_factory.mktemp("kickoff")) as make:
+    with SimulatorProcess(40, 5) as simulator, pipelines(postgres, tmp_path_factory.mktemp("kickoff")) as make:
         pipeline = make(simulator, sportybet={"stall_s": 0.5, "read_timeout_s": 5}, kickoff_ingest_s=55, heartbeat_s=0.2)
         clock = MovedClock()
         vars(pipeline)["clock"] = clock
@@ -123,6 +123,14 @@ def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_
     with pytest.raises(live.Skipped, match="no fixture was due that had not been asked"):
         world.run(slot_at, run_id="run-2")
     assert len(world.asked(slot_at)) == 5, "nobody is asked twice for a minute"
+    first, *_, before, last = (result.cycle for result in run.results)
+    everywhere = next(f["sr_id"] for f in world.simulator.truth()["fixtures"] if f["sr_id"] in last.sr_ids and len(f["platforms"]) == 3)
+    with world.pipeline.connect() as conn:
+        assert ledger_readers.answered_in(conn, [everywhere], first.cycle_id) == {(everywhere, p): last.cycle_id for p in Platform}
+        conn.execute("update ops.event_scrape_status set http_status = null where cycle_id = %s and platform = 'sportybet'", [last.cycle_id])
+        found = ledger_readers.answered_in(conn, [everywhere], first.cycle_id)
+        conn.rollback()
+    assert found[everywhere, Platform.SPORTYBET] == before.cycle_id, "a host that has not answered since is the one to ask first"
 
 
 @pytest.mark.slow
@@ -226,7 +234,7 @@ def test_a_run_that_is_ended_between_two_minutes_keeps_what_it_had_and_its_next_
     with pytest.raises(KeyboardInterrupt):
         world.run(slot_at, wait)
     with world.pipeline.connect() as conn:
-        had = [batch for batch in ledger.last_batches(conn, 2) if batch.cycle.partition_hour == hour_of(slot_at)]
+        had = [batch for batch in ledger.last_batches(conn, 100) if batch.cycle.run_id == "run-1" and batch.cycle.partition_hour == hour_of(slot_at)]
         assert [(batch.status, bool(products.marks(conn, "core", batch.cycle.cycle_id))) for batch in had] == [(RunStatus.COMPLETED, True)] * 2
     run = world.run(slot_at, run_id="run-2", repeats=("run-1",))
     minutes = [slot_at + n * MINUTE for n in range(5)]
@@ -301,3 +309,10 @@ def test_what_one_cycle_finds_of_a_host_the_next_one_heeds_and_a_good_answer_cle
     with world.pipeline.connect() as conn:
         assert host_state.troubles(conn, [world.pipeline.host_name(Platform.SPORTYBET)]) == {}
         assert conn.execute("select blocked_until, reason from ops.host_state").fetchall() == [(None, "")]
+
+
+def test_what_others_found_of_hosts_is_found_out_anew_when_it_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    nowhere = "postgresql://127.0.0.1:1/away"
+    pipeline = Pipeline(load_settings(database_url=nowhere, dagster_database_url=nowhere))
+    assert stage._held(pipeline) == {}
+    assert "what other scrapes found of the hosts cannot be read: cannot reach" in caplog.text

@@ -68,6 +68,7 @@ def begin(pipeline: Pipeline, begun: Begun, scope: Scope) -> Cycle:
     now = pipeline.clock.now()
     check_hour_is_live(begun.hour, now, pipeline.settings.grace_minutes)
     with pipeline.connect() as conn:
+        ledger.lock_opening(conn)
         cycle_id = cycle_id_at(now)
         while ledger.batch(conn, cycle_id) is not None:
             cycle_id += 1

@@ -69,6 +69,8 @@ def no_kickoff_date_is_dirty_for_long(pipeline: dg.ResourceParam[Pipeline]) -> d
     return dg.AssetCheckResult(
         passed=overdue.is_empty(),
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"Behind: {named}. Switch the schedule fixture_life_schedule on, or materialize these dates." if named else None,
+        description=f"Behind: {named}. Switch the schedule fixture_life_schedule on; `palimpsest backfill --stale` derives them, too."
+        if named
+        else None,
         metadata={"dates_dirty": reachable.height, "dates_overdue": overdue.height, "dates_out_of_reach": waiting.height - reachable.height},
     )
