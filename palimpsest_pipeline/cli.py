@@ -272,9 +272,10 @@ def backfill(
     as_json: Json = False,
 ) -> None:
     """Derive core and mart of past hours from what was landed. Hours already up to date are left alone; interrupted, it goes on when called again."""
-    from .defs import replay
     from .defs.instance import open_instance
     from .defs.progress import terminal
+    from .defs.replay import backfill as replay
+    from .defs.replay.plan import plan
     from .defs.servers import upgrade
 
     if (start is None) != (end is None) or (start is None and not stale):
@@ -288,8 +289,8 @@ def backfill(
         upgrade(found)
         say_of_the_dead(found)
         if again:
-            replay.make_due(found, replay.plan(found, first, last))
-        hours = replay.plan(found, first, last)
+            replay.make_due(found, plan(found, first, last))
+        hours = plan(found, first, last)
         if stale or dry_run:
             say_what_is_due(hours, stale_only=stale, as_json=as_json and dry_run, on=err if as_json else out)
         if dry_run:
@@ -306,7 +307,7 @@ def backfill(
 
 def say_what_is_due(hours: Iterable[Any], *, stale_only: bool, as_json: bool, on: Console) -> None:
     """Each hour of a replay's plan that is due or cannot be derived, and why: as JSON on standard output, or as lines."""
-    from .defs.replay import lost
+    from .defs.replay.backfill import lost
 
     told = {hour.key: (hour.why(), [gone.sentence for gone in lost(hour, stale_only=stale_only)]) for hour in hours}
     if as_json:

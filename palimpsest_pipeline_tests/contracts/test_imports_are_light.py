@@ -6,7 +6,10 @@ import sys
 import pytest
 
 HEAVY = ("dagster", "polars", "sqlalchemy", "psycopg", "psycopg2", "httpx", "aiohttp", "uvicorn", "celery")
-OF_OTHERS = ("httpx", "aiohttp", "uvicorn", "starlette", "celery", "dagster_celery", "dagster_webserver", "palimpsest_pipeline.simulator.app")
+OF_OTHERS = (
+    *("httpx", "aiohttp", "uvicorn", "starlette", "celery", "dagster_celery", "dagster_webserver"),
+    *("palimpsest_pipeline.simulator.app", "palimpsest_pipeline.defs.replay.backfill"),
+)
 """Who derives, checks or decides what is due asks nobody and serves nobody."""
 
 

@@ -19,8 +19,8 @@ from palimpsest_pipeline.defs.jobs import DERIVED
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.partitions import HOURS_IN_A_RUN, hours
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.replay import Hour, Report, backfill, lost, make_due, plan
-from palimpsest_pipeline.defs.replay.plan import Mark, Versions, Why, judge, products_of
+from palimpsest_pipeline.defs.replay.backfill import Report, backfill, lost, make_due
+from palimpsest_pipeline.defs.replay.plan import Hour, Mark, Versions, Why, judge, plan, products_of
 from palimpsest_pipeline.defs.replay.runs import spans
 from palimpsest_pipeline.domain.instants import hour_key
 from palimpsest_pipeline.simulator.launch import SimulatorProcess

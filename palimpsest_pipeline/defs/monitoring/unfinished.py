@@ -16,8 +16,7 @@ from ...storage import products, staleness
 from ..mart import derive
 from ..partitions import hours
 from ..pipeline import Pipeline
-from ..replay import plan
-from ..replay.plan import CORE, MART_OF_EVERY_CYCLE
+from ..replay.plan import CORE, MART_OF_EVERY_CYCLE, plan
 
 MOST_PLANNED: Final = 48
 """Hours whose landing is looked into; of more only their number is told."""
