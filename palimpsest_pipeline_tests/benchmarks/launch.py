@@ -18,7 +18,7 @@ from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from ..fixtures.deployed import Site, redis, site
 
 LAUNCHERS: Final = ("default", "celery")
-FIRST_REQUEST = "select min(started_at) from ops.scrape_runs join ops.scrape_batches using (cycle_id) where run_id = %s"
+FIRST_REQUEST = "select min(scrape_runs.started_at) from ops.scrape_runs join ops.scrape_batches using (cycle_id) where run_id = %s"
 LAST_ROW = """
     select max(computed_at) from (
         select cycle_id, computed_at from core.cycle_products union all select cycle_id, computed_at from mart.cycle_products

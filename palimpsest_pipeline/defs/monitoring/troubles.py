@@ -7,7 +7,6 @@ from typing import Final
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES as COMPLETED
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
 from dagster._core.storage.event_log.base import PartitionKeyFilter
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG, PARTITION_NAME_TAG
 
@@ -17,6 +16,8 @@ from ..failures import CHECK_FAILED, innermost
 
 MOST_RUNS: Final = 1000
 """Runs that one look takes in, oldest first."""
+MOST_AT_ONCE: Final = 4
+"""Runs that may be at the same check at the same time."""
 ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 ASSETS_JOB: Final = "__ASSET_JOB"
 """Job of runs that materialize assets by hand, by a backfill or by a condition: its parts fail and recover one by one."""
@@ -45,18 +46,23 @@ def run_events(instance: dg.DagsterInstance, since: datetime) -> tuple[Events, d
 def check_events(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert] = ()) -> Iterator[Occurrence | Recovery]:
     """How each check stands by its last evaluation, and by the last one of each date that has an alert of `known`; a check that was never evaluated
     says nothing."""
-    storage = instance.event_log_storage
-    latest = dict(storage.get_latest_asset_check_execution_by_key(keys))
-    pending = [key for key, record in latest.items() if record.status is Status.PLANNED]
-    # One that a run is about to make hides the one before.
-    before = storage.get_asset_check_summary_records(pending) if pending else {}
-    latest |= {key: record for key, summary in before.items() if (record := summary.last_completed_check_execution_record) is not None}
-    for record in (*latest.values(), *_of_dates(instance, keys, known)):
-        if record.event is None or record.status is Status.PLANNED:
+    latest = [record for key in keys if (record := _last(instance, key)) is not None]
+    for record in (*latest, *_of_dates(instance, keys, known)):
+        if record.event is None:
             continue
         event = record.event.dagster_event
         if event is not None and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             yield _evaluated(event.asset_check_evaluation_data, record.event.timestamp)
+
+
+def _last(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> AssetCheckExecutionRecord | None:
+    """The newest evaluation. Dagster sorts by when a run planned to make it, and a run of minutes is planned before a short one, evaluated after."""
+    found = instance.event_log_storage.get_asset_check_execution_history(key, limit=MOST_AT_ONCE, status=COMPLETED)
+    return max((record for record in found if record.event is not None), key=_made_at, default=None)
+
+
+def _made_at(record: AssetCheckExecutionRecord) -> float:
+    return 0.0 if record.event is None else record.event.timestamp
 
 
 def _of_dates(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]) -> Iterator[AssetCheckExecutionRecord]:
