@@ -1,5 +1,6 @@
 """What the doctor sees: each thing that users have wrong is found, and told with what to do."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
 
-from palimpsest_pipeline.defs import doctor
 from palimpsest_pipeline.defs.doctor import hosts, orchestration, stores
 from palimpsest_pipeline.defs.doctor.findings import Finding, look_at_all
 from palimpsest_pipeline.defs.doctor.here import settings_known, unwritable
@@ -26,10 +26,10 @@ from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.words import PayloadKind, Platform
 from palimpsest_pipeline.settings import Settings, load_settings
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import heartbeats
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.commands import free_port
+from palimpsest_pipeline_tests.fixtures.loopback import Loopback
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
 SETTINGS = load_settings()
@@ -257,11 +257,10 @@ def test_an_answer_of_a_platform_says_no_more_than_it_proves(status: int | None,
     assert says in found.detail
 
 
-@pytest.mark.slow
-def test_platforms_are_asked_once_each(start_simulator, make_pipeline):
-    simulator: SimulatorProcess = start_simulator(20, 3)
-    settings = make_pipeline(simulator).settings
-    found = doctor.hosts.platforms_reachable(settings)
+async def test_platforms_are_asked_once_each():
+    async with Loopback() as host:
+        settings = load_settings(**{platform.value: {"base_url": host.base_url} for platform in Platform})
+        found = await asyncio.to_thread(hosts.platforms_reachable, settings)
+        assert host.asked("/") == len(host.requests) == 3
     assert [f.name for f in found] == ["platform betpawa", "platform sportybet", "platform bet9ja"]
     assert json.dumps([f.as_dict() for f in found])
-    assert len(simulator.requests()) == 3
