@@ -7,7 +7,6 @@ that has other work to do. One small cycle an hour of a simulated world, on a Po
 
 import os
 import resource
-import signal
 import subprocess
 import sys
 import time
@@ -32,8 +31,10 @@ from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.instance import STORAGE_URL_VARIABLE, open_instance, storage_url
 from palimpsest_pipeline.defs.partitions import HOURS_IN_A_RUN
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.processes import Known, stop_tree
+from palimpsest_pipeline.defs.processes import stop_tree
 from palimpsest_pipeline.defs.replay.plan import plan
+from palimpsest_pipeline.defs.serve.children import Children, commands, last_words
+from palimpsest_pipeline.defs.serve.record import CODE, DAEMON
 from palimpsest_pipeline.defs.servers import upgrade
 from palimpsest_pipeline.domain.instants import hour_key
 from palimpsest_pipeline.settings import Settings, load_settings
@@ -47,7 +48,6 @@ SETTLE_S: Final = 1.5
 UNTIL_UP_S: Final = 300.0
 IDLE_S: Final = 30.0
 """So long a daemon with nothing to do is watched, after as long a time in which it comes up."""
-WORKSPACE: Final = "load_from: [{python_module: {module_name: palimpsest_pipeline.definitions, location_name: palimpsest_pipeline}}]\n"
 SESSIONS_SQL: Final = "select sessions from pg_stat_database where datname = %s"
 QUICK: Final = {"min_gap_s": 0, "jitter_s": 0, "max_in_flight": 16, "max_attempts": 2, "backoff_initial_s": 0, "backoff_max_s": 0}
 
@@ -206,12 +206,12 @@ def of_ended_children() -> float:
 def by_daemon(world: World) -> Launched:
     """From the request, which the UI writes as it is written here, until the daemon calls it done. Daemon and code server are up before."""
     settings = world.fresh("by_daemon")
-    with open_instance(settings) as instance, daemon(settings, instance) as process:
+    with open_instance(settings) as instance, daemon(settings, instance) as processes:
         time.sleep(IDLE_S)  # its first ticks are past
-        idle = -of_tree(process)
+        idle = -of_trees(processes)
         time.sleep(IDLE_S)
-        idle = (idle + of_tree(process)) / IDLE_S
-        before, cpu_s, began = world.sessions("by_daemon"), of_tree(process), time.monotonic()
+        idle = (idle + of_trees(processes)) / IDLE_S
+        before, cpu_s, began = world.sessions("by_daemon"), of_trees(processes), time.monotonic()
         instance.add_backfill(
             PartitionBackfill.from_asset_partitions(
                 backfill_id="measured",
@@ -229,17 +229,17 @@ def by_daemon(world: World) -> Launched:
         )
         while (status := instance.get_backfill("measured").status) is BulkActionStatus.REQUESTED:
             time.sleep(0.5)
-        took = Took(time.monotonic() - began, of_tree(process) - cpu_s)
+        took = Took(time.monotonic() - began, of_trees(processes) - cpu_s)
     if status is not BulkActionStatus.COMPLETED_SUCCESS:
         raise RuntimeError(f"the backfill ended as {status.value}")
     require_all_derived(Pipeline(settings), world)
     return counted(world, "by_daemon", took, before, idle * took.wall_s)
 
 
-def of_tree(process: psutil.Process) -> float:
-    """Seconds of a core that the process and all below it took so far, those that have ended included."""
+def of_trees(processes: list[psutil.Process]) -> float:
+    """Seconds of a core that the processes and all below them took so far, those that have ended included."""
     used = 0.0
-    for each in [process, *process.children(recursive=True)]:
+    for each in [family for process in processes for family in (process, *process.children(recursive=True))]:
         with suppress(psutil.NoSuchProcess):
             times = each.cpu_times()
             used += times.user + times.system + times.children_user + times.children_system
@@ -247,31 +247,22 @@ def of_tree(process: psutil.Process) -> float:
 
 
 @contextmanager
-def daemon(settings: Settings, instance: dg.DagsterInstance) -> Iterator[psutil.Process]:
-    """Dagster's daemon and its code server, up inside the block."""
-    workspace = settings.home / "workspace.yaml"
-    workspace.write_text(WORKSPACE)
-    log = settings.home / "daemon.log"
-    with log.open("wb") as told:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dagster._daemon", "run", "-w", str(workspace)],
-            env=environment(settings),
-            cwd=settings.home,
-            stdout=told,
-            stderr=told,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - single-threaded at this point
-        )
-    known = Known.of(process.pid)
+def daemon(settings: Settings, instance: dg.DagsterInstance) -> Iterator[list[psutil.Process]]:
+    """Code server and daemon as `palimpsest up` starts them, up inside the block. A daemon that is given a module instead starts a code server anew
+    each minute."""
+    home = settings.home
+    found = {name: command for name, command in commands(home, 0).items() if name in (CODE, DAEMON)}
+    known = Children(home, home, found, environment(settings), home, print).check()
     try:
         deadline = time.monotonic() + UNTIL_UP_S
         while "BACKFILL" not in instance.get_daemon_heartbeats():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the daemon did not come up:\n{log.read_text()[-2000:]}")
+            if not all(each.find() for each in known.values()) or time.monotonic() > deadline:
+                raise RuntimeError(f"the daemon did not come up: {last_words(home / f'{DAEMON}.log')} / {last_words(home / f'{CODE}.log')}")
             time.sleep(0.5)
-        yield psutil.Process(process.pid)
+        yield [psutil.Process(each.pid) for each in known.values()]
     finally:
-        stop_tree(known)
+        for each in (known[DAEMON], known[CODE]):
+            stop_tree(each)
 
 
 def environment(settings: Settings) -> dict[str, str]:
