@@ -71,8 +71,8 @@ def full_cycle(running: Site, database: Database) -> dict[str, float]:
         at.setdefault(event["eventType"], float(event["timestamp"]) / 1000)
     with database.connect() as conn:
         first, last = (conn.execute(query, [run_id]).fetchone()[0].timestamp() for query in (FIRST_REQUEST, LAST_ROW))
-    begin, end = at["PIPELINE_ENQUEUED"], at["PIPELINE_SUCCESS"]
-    return dict(zip(SPANS, (at["PIPELINE_START"] - begin, at["STEP_START"] - begin, first - begin, end - last, end - begin), strict=True))
+    begin, end = at["RUN_ENQUEUED"], at["RUN_SUCCESS"]
+    return dict(zip(SPANS, (at["RUN_START"] - begin, at["STEP_START"] - begin, first - begin, end - last, end - begin), strict=True))
 
 
 def table(found: dict[str, Any]) -> Table:
