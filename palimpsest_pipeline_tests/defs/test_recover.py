@@ -45,6 +45,7 @@ def details_asked(simulator: SimulatorProcess) -> Counter[tuple[str, str]]:
     return Counter((asked.platform, asked.external_id) for asked in simulator.requests() if asked.endpoint == "detail")
 
 
+@pytest.mark.slow
 def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_twice(start_simulator: Start, make_pipeline: MakePipeline):
     simulator = start_simulator(40, 3)
     pipeline = make_pipeline(simulator, **IMPATIENT)

@@ -64,6 +64,7 @@ def landed(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.T
         yield pipeline
 
 
+@pytest.mark.slow
 def test_what_is_derived_is_the_same_by_batches_of_any_size(landed: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {}
     for size in (1, 2, 3, 1000):
