@@ -123,4 +123,4 @@ def alerts(settings: Settings) -> Finding:
             lasting = [alert for alert in stored_alerts.recent(conn, datetime.now(UTC)) if alert.closed_at is None]
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
         return Finding("alerts", True, f"{told}; which last was not looked at: see the database")
-    return Finding("alerts", True, f"{told}; " + (f"{len(lasting)} last: see `palimpsest alerts`" if lasting else "none lasts"))
+    return Finding("alerts", True, f"{told}; " + (f"{len(lasting)} open: see `palimpsest alerts`" if lasting else "none open"))
