@@ -3,7 +3,7 @@
 Belongs here: ticks, and why one asks for nothing. Does not: what the jobs select (`jobs.py`), judging slots (`slots.py`).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import dagster as dg
@@ -61,7 +61,7 @@ def full_cycle_of(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime
 )
 def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult | dg.SkipReason:
     """At most one run: of the slot that holds now or of the next one, each once. The cursor is the last slot asked for."""
-    moment = Moment(pipeline.cadence, pipeline.clock.now(), _asked_at(context))
+    moment = Moment(pipeline.cadence, pipeline.clock.now(), _asked_at(context), timedelta(minutes=pipeline.settings.grace_minutes))
     if not moment.unasked:
         return dg.SkipReason(f"the slot of {moment.slots[-1]:%H:%M} UTC is asked for")
     with pipeline.connect() as conn:
@@ -81,7 +81,7 @@ def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourcePar
         )
     request = dg.RunRequest(
         run_key=f"kickoff {slot_at.isoformat()} within {max(moment.cadence.tiers)} min",
-        partition_key=hour_key(slot_at),
+        partition_key=hour_key(moment.now),
         run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
         tags={TRIGGER_TAG: Trigger.SENSOR.value, SLOT_TAG: slot_at.isoformat()},
     )

@@ -20,6 +20,7 @@ from ..storage import slots as stored
 from .pipeline import Pipeline
 
 CURSOR_VERSION: Final = 1
+HOUR: Final = timedelta(hours=1)
 LOOKED_BACK: Final = timedelta(hours=24)
 """How far back slots that nobody asked for are looked for, when the cursor is older."""
 AHEAD: Final = timedelta(seconds=60)
@@ -60,15 +61,18 @@ class Moment:
     cadence: Cadence
     now: datetime
     asked_at: datetime | None
+    grace: timedelta
+    """How long after its hour a cycle may still belong to it."""
 
     @property
     def slots(self) -> list[datetime]:
         """Slots that can be asked for now, in order: the one that holds now, and the next one shortly before it begins.
 
-        Not across the hour: a run belongs to the partition of its hour, which is not there before.
+        A run belongs to the partition of the hour that it is asked for in: the next hour's is not there yet. So the next slot ends within the grace.
         """
-        ahead = self.now + AHEAD
-        return sorted({self._current, self.cadence.slot_of(ahead) if hour_of(ahead) == hour_of(self.now) else self._current})
+        following = self.cadence.slot_of(self.now + AHEAD)
+        in_time = following + self.cadence.slot <= hour_of(self.now) + HOUR + self.grace
+        return sorted({self._current, following}) if in_time else [self._current]
 
     @property
     def unasked(self) -> list[datetime]:

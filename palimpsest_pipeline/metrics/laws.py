@@ -169,6 +169,10 @@ def match_rates_are_usual(rates: pl.DataFrame, earlier: pl.DataFrame, tolerance:
     return _violations("match rates are usual", far, pl.col("platform"), sentence)
 
 
+UNANSWERED: Final = "captures are answered"
+"""Law of a capture of given fixtures, most of which it did not get: it may have had no time left."""
+
+
 def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFrame:
     """run_quality: no stage failed, none fetched less than `1 - max_drop` of the trailing median, nor a capture of what it asked for.
 
@@ -189,7 +193,7 @@ def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFr
                 subject,
                 pl.format("{} fetched, {} of the trailing median missing", "fetched", pl.col("drop_vs_median").round(3)),
             ),
-            _violations("no stage is empty", unanswered, subject, pl.format("{} fetched of {} asked for", "fetched", "declared")),
+            _violations(UNANSWERED, unanswered, subject, pl.format("{} fetched of {} asked for", "fetched", "declared")),
         ]
     )
 

@@ -175,13 +175,26 @@ def test_what_is_left_of_a_slot_is_asked_for_before_the_next_one(pipeline: Pipel
     assert request_of(tick(pipeline, instance, first.cursor)).run_key.startswith("kickoff 2026-06-26T12:05")
 
 
-def test_a_slot_of_the_next_hour_is_asked_for_when_its_partition_is_there(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_slot_of_the_next_hour_is_asked_for_ahead_in_the_partition_that_is_there(pipeline: Pipeline, instance: dg.DagsterInstance):
     put(pipeline, {1: m(80)})
+    cursor = json.dumps({"version": 1, "slot_at": m(55).isoformat()})
+    set_clock(pipeline, m(58.9))
+    assert "is asked for" in skipped(tick(pipeline, instance, cursor))
+    set_clock(pipeline, m(59.5))
+    request = request_of(tick(pipeline, instance, cursor))
+    assert (request.run_key, request.partition_key) == ("kickoff 2026-06-26T13:00:00+00:00 within 120 min", "2026-06-26-12:00")
+    set_clock(pipeline, m(60))
+    assert request_of(tick(pipeline, instance, cursor)).partition_key == "2026-06-26-13:00"
+
+
+def test_a_slot_that_would_outlast_the_grace_of_the_hour_is_asked_for_when_its_own_partition_is_there(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
+    put(pipeline, {1: m(80)})
+    pipeline.__dict__["settings"] = pipeline.settings.model_copy(update={"grace_minutes": 4})
     cursor = json.dumps({"version": 1, "slot_at": m(55).isoformat()})
     set_clock(pipeline, m(59.5))
     assert "is asked for" in skipped(tick(pipeline, instance, cursor))
-    set_clock(pipeline, m(60))
-    assert request_of(tick(pipeline, instance, cursor)).partition_key == "2026-06-26-13:00"
 
 
 def test_the_request_fits_the_job_which_goes_before_other_runs(pipeline: Pipeline):

@@ -123,7 +123,7 @@ class Runs:
         if request.run_key in self.keys:
             return
         slot_at = datetime.fromisoformat(request.run_config["ops"]["landing__odds_payloads"]["config"]["slot_at"])
-        assert parse_hour_key(request.partition_key) == hour_of(slot_at)
+        assert timedelta(0) <= slot_at - parse_hour_key(request.partition_key) <= timedelta(hours=1)
         assert slot_at not in self.slots
         self.keys.add(request.run_key)
         self.slots.add(slot_at)

@@ -282,7 +282,7 @@ def test_a_full_cycle_while_one_runs_is_skipped_and_names_it(start_simulator: Ca
         ("soon", "is no instant"),
         ("2026-06-26T19:05:00", "says no time zone"),
         ("2026-06-26T19:06:00Z", "begins at 2026-06-26T19:05:00+00:00"),
-        ("2026-06-26T20:05:00Z", "choose 2026-06-26-20:00"),
+        ("2026-06-26T20:10:00Z", "choose 2026-06-26-20:00"),
     ],
 )
 def test_what_is_no_slot_is_refused(text: str, says: str) -> None:

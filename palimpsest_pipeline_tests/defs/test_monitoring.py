@@ -27,6 +27,7 @@ from palimpsest_pipeline.storage.freshness import ODDS_SQL
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+EVENING = datetime(2026, 6, 26, 21, 15, tzinfo=UTC)
 LIMITS = (100, 190)
 ODDS = FRESH[Family.ODDS, Platform.BET9JA]
 
@@ -140,12 +141,12 @@ def test_a_family_warns_then_fails_and_only_warns_while_the_cadence_is_off(
 def test_the_newest_odds_are_found_by_index_on_the_days_of_the_newest_cycles_alone(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     with pipeline.connect() as conn:
-        days = [(NOW - timedelta(days=n)).date() for n in range(6)]
+        days = [(EVENING - timedelta(days=n)).date() for n in range(6)]
         partitions.ensure(conn, days)
         conn.execute(
             "insert into core.cycles select n, date_trunc('hour', at), 'manual', 'full', 'betpawa', at"
             " from generate_series(1, 240) n cross join lateral (select %s - make_interval(mins => (240 - n)::int * 30) as at) x",
-            [NOW],
+            [EVENING],
         )
         conn.execute("insert into core.cycle_products select n, 'odds_snapshots/bet9ja', 'a', '1', '1', 1, now() from generate_series(1, 240) n")
         conn.execute("insert into ops.listing_ids select n, 'bet9ja', n::text from generate_series(1, 200) n")
@@ -158,7 +159,7 @@ def test_the_newest_odds_are_found_by_index_on_the_days_of_the_newest_cycles_alo
         conn.autocommit = True
         conn.execute("analyze")
         params = {"product": "odds_snapshots/bet9ja", "platform": "bet9ja"}
-        assert conn.execute(ODDS_SQL, params).fetchone() == (NOW,)
+        assert conn.execute(ODDS_SQL, params).fetchone() == (EVENING,)
         ((plan,),) = conn.execute("explain (analyze, format json) " + ODDS_SQL, params).fetchall()
     nodes = list(_nodes(plan[0]["Plan"]))
     read = [n for n in nodes if n.get("Relation Name", "").startswith("captures") and n["Actual Loops"]]

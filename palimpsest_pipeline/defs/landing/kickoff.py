@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ...domain.cycles import CycleResult, Target
-from ...domain.instants import Clock, cycle_id_at, hour_key, hour_of
+from ...domain.instants import Clock, cycle_id_at, hour_key
 from ...domain.words import Scope
 from ...scrape.cadence import MINUTE
 from ...scrape.sinks import Watch
@@ -61,8 +61,8 @@ def parse_slot(pipeline: Pipeline, text: str, hour: datetime) -> datetime:
         raise BadSlot(f"slot_at {text!r} says no time zone: write it like 2026-06-26T19:05:00Z")
     if (slot_at := pipeline.cadence.slot_of(at)) != at:
         raise BadSlot(f"slot_at {text} is not the begin of a slot: the one around it begins at {slot_at.isoformat()}")
-    if hour_of(at) != hour:
-        raise BadSlot(f"slot_at {text} is not in the partition {hour_key(hour)}: choose {hour_key(at)}")
+    if not hour <= at < hour + timedelta(hours=1, minutes=pipeline.settings.grace_minutes):
+        raise BadSlot(f"slot_at {text} does not belong to the partition {hour_key(hour)}: choose {hour_key(at)}")
     return slot_at
 
 
