@@ -174,6 +174,10 @@ def sorted_by_platform(listings: dict[str, list[str]]) -> list[tuple[str, list[s
     return sorted(listings.items(), key=lambda item: list(Platform).index(Platform(item[0])))
 
 
+NOWHERE = {f"PALIMPSEST_{platform}__BASE_URL": "http://127.0.0.1:9" for platform in ("BETPAWA", "SPORTYBET", "BET9JA")}
+"""Platforms of a pipeline whose cadence is switched on and that may ask nobody."""
+
+
 @contextmanager
 def up(folder: Path, port: int, *, as_background_job: bool = False) -> Iterator[subprocess.Popen[bytes]]:
     """`palimpsest up` in `folder`, once it says that it is up; killed when the block did not end it. A background job of a shell ignores Ctrl-C."""
@@ -182,7 +186,7 @@ def up(folder: Path, port: int, *, as_background_job: bool = False) -> Iterator[
         process = subprocess.Popen(
             [*PALIMPSEST, "up", "--port", str(port)],
             cwd=folder,
-            env=environment(folder),
+            env=environment(folder, **NOWHERE),
             stdout=said,
             stderr=said,
             start_new_session=True,
@@ -218,8 +222,12 @@ def test_the_ui_comes_up_on_the_embedded_instance_and_ctrl_c_leaves_nothing_also
         assert {name: findings[name]["ok"] for name in ("ui", "daemons", "definitions", "dagster")} == dict.fromkeys(
             ("ui", "daemons", "definitions", "dagster"), True
         )
+        for words, on in (([], False), (["on"], True), ([], True), (["off"], False)):
+            told = json.loads(palimpsest("cadence", *words, "--json").stdout)
+            assert {one["name"]: one["on"] for one in told} == {"full_cycle_schedule": on, "kickoff": on}
         serving.send_signal(signal.SIGINT)
         serving.wait(60)
+    assert_one_clear_line(palimpsest("cadence"), "nothing is up in", "palimpsest up")
     assert ours(folder) == [], (folder / "up.log").read_text()
 
 
