@@ -43,6 +43,8 @@ def odds() -> None:
 
 @dg.asset_check(asset=odds, partitions_def=DAYS)
 def looks_right() -> dg.AssetCheckResult:
+    if "meanwhile" in FAILS:
+        FAILS.pop("meanwhile")()
     return dg.AssetCheckResult(passed="check" not in FAILS, severity=FAILS.get("check", dg.AssetCheckSeverity.WARN), description="12 of 40 are odd")
 
 
@@ -353,6 +355,18 @@ def test_materialized_assets_fail_and_recover_step_by_step(world: World):
         world.look()
         assert world.open() == ({"run/__ASSET_JOB:odds/LandingIncomplete"} if FAILS else set())
         FAILS.clear()
+
+
+def test_a_check_stands_as_it_was_evaluated_last_whichever_run_planned_it_first(world: World):
+    """A run of minutes is planned before a short one that passes meanwhile, and fails after it."""
+
+    def a_short_run() -> None:
+        world.run("refresh")
+        FAILS.update(check=dg.AssetCheckSeverity.ERROR)
+
+    world.run(meanwhile=a_short_run)
+    world.look()
+    assert world.open() == {"check/odds:looks_right/CheckFailed"}
 
 
 def test_an_alert_of_what_is_no_more_ends(world: World):
