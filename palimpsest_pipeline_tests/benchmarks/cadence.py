@@ -63,7 +63,7 @@ def measure(
         took, n_requests = Took(), 0
         slot = pipeline.cadence.slot_of(AT)
         cursors = {"tick": slot - timedelta(minutes=5), "tick_after_a_day": slot - timedelta(days=1), "tick_asked": slot}
-        moment = Moment(pipeline.cadence, AT, slot - timedelta(minutes=5))
+        moment = Moment(pipeline.cadence, AT, slot - timedelta(minutes=5), timedelta(minutes=pipeline.settings.grace_minutes))
         with dg.DagsterInstance.ephemeral() as instance:
             for _ in range(rounds):
                 took.time("query", lambda: query(pipeline, moment))
