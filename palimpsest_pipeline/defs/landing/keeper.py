@@ -10,6 +10,7 @@ from typing import Final, Self
 import psycopg
 
 from ...domain.cycles import EventOutcome, PlatformRun
+from ...domain.instants import Clock
 from ...domain.words import Platform
 from ...scrape.sinks import HostView, Watch
 from ...storage import host_state, ledger
@@ -23,8 +24,8 @@ class Keeper(Watch):
     """A Watch with a thread and a connection of its own, as a context manager. A database that is away costs a warning, and nothing that was fetched.
 
     `connect` opens a connection (raises DatabaseUnreachable), `beat_s` is the time from one sign of life to the next, `so_far` says how the
-    platforms stand; it is asked on the event loop, once between two beats. `hosts` are the platforms' names in `host_state`. After the block at most
-    what is under way on the thread is still written; closing the batch is the caller's.
+    platforms stand; it is asked on the event loop, once between two beats. `hosts` are the platforms' names in `host_state`, whose instants are of
+    `clock`. After the block at most what is under way on the thread is still written; closing the batch is the caller's.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Keeper(Watch):
         beat_s: float,
         so_far: Callable[[], Sequence[PlatformRun]] = tuple,
         hosts: Mapping[Platform, str] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._cycle_id = cycle_id
         self._so_far = so_far
@@ -41,6 +43,7 @@ class Keeper(Watch):
         self._lock = threading.Lock()
         self._over: list[EventOutcome] = []
         self._hosts = hosts or {}
+        self._clock = clock or Clock()
         self._news: dict[str, tuple[HostView, float]] = {}
         """Of hosts: how each stands, and since when by the monotonic clock."""
         self._beating = Beating(f"cycle {cycle_id}", connect, beat_s, self._write, last=self._tell_of_hosts)
@@ -91,9 +94,9 @@ class Keeper(Watch):
             with conn.transaction():
                 for host, (view, since) in news.items():
                     if view.state == "closed":
-                        host_state.clear(conn, host)
+                        host_state.clear(conn, host, self._clock.now())
                     else:
-                        host_state.block(conn, host, view.reason, max(0.0, view.rest_s - (time.monotonic() - since)))
+                        host_state.block(conn, host, view.reason, self._clock.now(), max(0.0, view.rest_s - (time.monotonic() - since)))
         except psycopg.Error:
             with self._lock:
                 self._news = news | self._news

@@ -90,7 +90,12 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
     error: BaseException | None = None
     with Deferred() as signals:
         keeper = Keeper(
-            pipeline.connect, cycle.cycle_id, pipeline.settings.heartbeat_s, stage.running, {p: pipeline.host_name(p) for p in pipeline.platforms}
+            pipeline.connect,
+            cycle.cycle_id,
+            pipeline.settings.heartbeat_s,
+            stage.running,
+            {p: pipeline.host_name(p) for p in pipeline.platforms},
+            pipeline.clock,
         )
         with keeper:
             writer = None
@@ -136,7 +141,8 @@ def _held(pipeline: Pipeline) -> dict[Platform, Held]:
     hosts = {pipeline.host_name(platform): platform for platform in pipeline.platforms}
     try:
         with pipeline.connect() as conn:
-            return {hosts[host]: Held(*trouble) for host, trouble in host_state.troubles(conn, list(hosts)).items()}
+            found = host_state.troubles(conn, list(hosts), pipeline.clock.now())
+            return {hosts[host]: Held(*trouble) for host, trouble in found.items()}
     except (DatabaseUnreachable, psycopg.Error) as lost:
         log.warning("what other scrapes found of the hosts cannot be read: %s", lost)
         return {}
