@@ -5,6 +5,8 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.landing import import_payloads
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
@@ -29,6 +31,7 @@ def write_hours(samples: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_players_and_links_are_the_same_in_any_order_of_hours_and_when_replayed(samples: Path, tmp_path: Path, make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     manifests = import_payloads(pipeline.landing, write_hours(samples, tmp_path / "hours"), Platform.BETPAWA, pipeline.clock)
