@@ -8,9 +8,10 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.core.derive import PRODUCTS, marks_of
 from palimpsest_pipeline.defs.mart import derive
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.replay.plan import CORE, MART_OF_EVERY_CYCLE
+from palimpsest_pipeline.defs.replay.plan import MART_OF_EVERY_CYCLE
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key
 from palimpsest_pipeline.domain.words import Scope
 from palimpsest_pipeline.storage import products
@@ -46,7 +47,7 @@ def core_stands(pipeline: Pipeline, at: datetime = HOUR, scope: Scope = Scope.FU
     cycle_id = cycle_id_at(at)
     with pipeline.connect() as conn:
         conn.execute("insert into core.cycles values (%s, %s, 'manual', %s, 'betpawa', %s) on conflict do nothing", [cycle_id, HOUR, scope, at])
-    mark(pipeline, "core", (*CORE, *products.of_platforms(products.ODDS, pipeline.platforms)), cycle_id, digest)
+    mark(pipeline, "core", marks_of(PRODUCTS, pipeline.platforms), cycle_id, digest)
     return cycle_id
 
 

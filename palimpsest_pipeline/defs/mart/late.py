@@ -4,9 +4,9 @@ from datetime import datetime
 
 from ...domain.instants import hour_key
 from ...domain.words import Scope
-from ...storage import products, staleness
+from ...storage import staleness
+from ..core.derive import PRODUCTS, marks_of
 from ..pipeline import Pipeline
-from ..replay.plan import CORE
 from . import derive
 
 
@@ -18,7 +18,7 @@ def late_hours(pipeline: Pipeline, product: str, first: datetime) -> list[str]:
             first,
             product,
             derive.COVERAGE_SCOPES if product == derive.COVERAGE else tuple(Scope),
-            core=[*CORE, *products.of_platforms(products.ODDS, pipeline.platforms)],
+            core=marks_of(PRODUCTS, pipeline.platforms),
             parser_version=pipeline.parser_version,
             mapping_version=pipeline.vocabulary.version,
         )

@@ -12,11 +12,12 @@ from typing import Final
 import dagster as dg
 
 from ...domain.instants import hour_key
-from ...storage import products, staleness
+from ...storage import staleness
+from ..core.derive import PRODUCTS, marks_of
 from ..mart import derive
 from ..partitions import hours
 from ..pipeline import Pipeline
-from ..replay.plan import CORE, MART_OF_EVERY_CYCLE, plan
+from ..replay.plan import MART_OF_EVERY_CYCLE, plan
 
 MOST_PLANNED: Final = 48
 """Hours whose landing is looked into; of more only their number is told."""
@@ -66,7 +67,7 @@ def unfinished(instance: dg.DagsterInstance, pipeline: Pipeline, assets: Sequenc
         suspected = staleness.unfinished(
             conn,
             before,
-            core=[*CORE, *products.of_platforms(products.ODDS, pipeline.platforms)],
+            core=marks_of(PRODUCTS, pipeline.platforms),
             mart=[derive.COVERAGE, *MART_OF_EVERY_CYCLE],
             full_only=[derive.COVERAGE],
             parser_version=pipeline.parser_version,

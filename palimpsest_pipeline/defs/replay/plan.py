@@ -12,16 +12,15 @@ from typing import Final
 
 from ...domain.instants import hour_key
 from ...landing import Manifest
-from ...storage import products, staleness
+from ...storage import staleness
 from ...storage.products import Schema
-from ..core.derive import PRODUCTS
+from ..core.derive import PRODUCTS, marks_of
 from ..mart import derive
 from ..pipeline import Pipeline
 
 HOUR: Final = timedelta(hours=1)
 EVER: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 """Every hour there can be."""
-CORE: Final = tuple(name for name, product in PRODUCTS.items() if product.whole)
 MART_OF_EVERY_CYCLE: Final = ("run_quality", "mapping_coverage")
 
 
@@ -106,7 +105,7 @@ class Hour:
 
 def products_of(pipeline: Pipeline, manifest: Manifest) -> list[Product]:
     """Everything that is derived from a cycle of this scope and marked."""
-    core = [*CORE, *products.of_platforms(products.ODDS, pipeline.platforms)]
+    core = marks_of(PRODUCTS, pipeline.platforms)
     mart = [*([derive.COVERAGE] if manifest.scope in derive.COVERAGE_SCOPES else []), *MART_OF_EVERY_CYCLE]
     return [Product("core", manifest.cycle_id, name) for name in core] + [Product("mart", manifest.cycle_id, name) for name in mart]
 
