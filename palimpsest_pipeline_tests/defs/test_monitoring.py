@@ -44,7 +44,7 @@ def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = t
         ledger.open_batch(conn, cycle)
         ledger.close_batch(conn, CycleResult(cycle, RunStatus.COMPLETED, at, [], []))
         conn.execute("insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)", [cycle_id, hour_of(at), at])
-        partitions.ensure(conn, [at.date()])
+        partitions.ensure(conn, sorted({at.date(), (at + timedelta(minutes=5)).date()}))
         for number, platform in enumerate(platforms):
             conn.execute("insert into core.discovery_manifest values (%s, %s, '*', null, 1, 'complete', '')", [cycle_id, platform])
             conn.execute("insert into ops.listing_ids values (%s, %s, 'x') on conflict do nothing", [number, platform])
