@@ -162,6 +162,17 @@ class Settings(BaseSettings):
         default=0.1, gt=0, le=1, description="A check warns when a match rate is further from the median of earlier full cycles, share of 1"
     )
     min_mapped_rate: float = Field(default=0.95, ge=0, le=1, description="A check warns when a platform's mapped markets are fewer, share of 1")
+    main_markets: list[str] = Field(
+        default=["match_result", "total_goals", "both_teams_to_score", "double_chance", "draw_no_bet", "asian_handicap"],
+        min_length=1,
+        description="Markets whose margins are kept over time, most important first, as keys of the vocabulary",
+    )
+    max_skew_s: float = Field(default=120, gt=0, description="Prices of two platforms are compared when seen no further apart, seconds")
+    odds_alert_levels: tuple[float, float, float] = Field(
+        default=(0.07, 0.10, 0.15), description="Changes of a price from which an alert to traders is low, medium and high, shares of 1"
+    )
+    odds_alert_window_minutes: float = Field(default=60, gt=0, description="Against how old a price changes are measured, minutes")
+    odds_alert_calm: float = Field(default=0.7, gt=0, lt=1, description="An alert is over when the change is below this share of the lowest level")
     alert_webhook_url: SecretStr | None = Field(default=None, description="Where alerts are posted as JSON with a `text`, as chat services read it")
     alert_channels: list[str] = Field(default=[], description="Further channels of alerts, each a class as package.module:Class")
     alert_least_severity: Severity = Field(default=Severity.WARN, description="Alerts below it are kept and not told: warn or error")
@@ -203,6 +214,20 @@ class Settings(BaseSettings):
                 'day and become fewer towards kickoff, e.g. {"120": 5, "30": 1}'
             )
         return ordered
+
+    @field_validator("main_markets")
+    @classmethod
+    def _markets_are_named_once(cls, keys: list[str]) -> list[str]:
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise ValueError(f"{', '.join(twice)} is there twice")
+        return keys
+
+    @field_validator("odds_alert_levels")
+    @classmethod
+    def _levels_rise(cls, levels: tuple[float, float, float]) -> tuple[float, float, float]:
+        if not 0 < levels[0] < levels[1] < levels[2]:
+            raise ValueError(f"{list(levels)} do not rise from above 0, e.g. [0.07, 0.10, 0.15]")
+        return levels
 
     @field_validator("alert_webhook_url")
     @classmethod

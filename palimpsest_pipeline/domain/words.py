@@ -197,6 +197,59 @@ class MarginStatus(StrEnum):
     OK = "ok"
 
 
+class GapType(StrEnum):
+    """Who of home and a competitor cannot be backed on a market that the other one lists, and how."""
+
+    HOME_MISSING = "home_missing"
+    """The competitor offers it; home lacks it."""
+    PLATFORM_MISSING = "platform_missing"
+    HOME_SUSPENDED_ONLY = "home_suspended_only"
+    """The competitor offers it; home lists it, suspended or without a price."""
+    PLATFORM_SUSPENDED_ONLY = "platform_suspended_only"
+    BOTH = "both"
+    """Neither offers it; one of them at least lists it."""
+    UNKNOWN = "unknown"
+    """One of them was not looked at when the other was."""
+
+
+class BucketScheme(StrEnum):
+    """How the time to kickoff is cut into buckets."""
+
+    REFERENCE4 = "reference4"
+    TRADER10 = "trader10"
+
+
+class OddsAlertType(StrEnum):
+    """What a trader is told of."""
+
+    PRICE_MOVE = "price_move"
+    """A price is far from what it was one window earlier."""
+    DIRECTION_DISAGREEMENT = "direction_disagreement"
+    """Home and a competitor moved in opposite directions over the window."""
+    MARKET_DISAPPEARED = "market_disappeared"
+    MARKET_RETURNED = "market_returned"
+    EVENT_DROPPED = "event_dropped"
+    HOME_OUTLIER = "home_outlier"
+    """Home's price is far from the median of the competitors'."""
+
+
+class OddsAlertLevel(StrEnum):
+    """How large what a trader is told of is."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class OddsAlertStatus(StrEnum):
+    """Where an episode stands."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    """Open, and somebody said that he has seen it."""
+    CLOSED = "closed"
+
+
 class FixtureClass(StrEnum):
     """Who lists a fixture, seen from the home platform. UNDETERMINED: a platform could not be looked at, so absence is unknown."""
 

@@ -4,9 +4,9 @@
 fails when the two disagree.
 """
 
-from . import core, life, mart, ops, players
+from . import core, life, mart, ops, players, present
 from .base import SCHEMAS, Base
 
 metadata = Base.metadata
 
-__all__ = ["SCHEMAS", "Base", "core", "life", "mart", "metadata", "ops", "players"]
+__all__ = ["SCHEMAS", "Base", "core", "life", "mart", "metadata", "ops", "players", "present"]

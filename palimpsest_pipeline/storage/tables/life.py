@@ -8,8 +8,8 @@ from datetime import date
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
-from ...domain.words import AvailabilityState, CloseQuality, EndedBy, OpenQuality, Platform
-from .base import Base, BigInt, Instant, Odds, SmallInt, Text, column, key, one_of
+from ...domain.words import AvailabilityState, BucketScheme, CloseQuality, EndedBy, MarginStatus, OpenQuality, Platform
+from .base import Base, BigInt, Instant, Json, Odds, SmallInt, Text, column, key, one_of
 
 KICKOFF_DATE = "UTC date of the effective kickoff."
 AS_OF = "Latest cycle it rests on: nothing later was known."
@@ -121,6 +121,113 @@ class ListingLeadTime(Base):
     n_markets_at_1h: Mapped[int | None] = column("... up to 1 h before kickoff.")
     last_seen_at: Mapped[Instant] = column("Last time an answer showed the listing.")
     ended_by: Mapped[EndedBy | None] = column("What ended it: kickoff, dropped before it, unknown; null while it is listed.", type_=one_of(EndedBy))
+    as_of: Mapped[Instant] = column(AS_OF)
+    mapping_version: Mapped[Text] = column(VERSION)
+    computed_at: Mapped[Instant] = column(COMPUTED)
+
+
+class MarketMargin(Base):
+    __tablename__ = "market_margin"
+    __table_args__ = (
+        sa.Index(None, "kickoff_date"),
+        {
+            "schema": "mart",
+            "comment": "Margins of the markets in PALIMPSEST_MAIN_MARKETS on each platform, before kickoff: one row for each stretch in which "
+            "the prices stood still.",
+        },
+    )
+
+    sr_id: Mapped[BigInt] = key("SportRadar id.")
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    market_key: Mapped[Text] = key("Market of the vocabulary.")
+    specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
+    observed_from: Mapped[Instant] = key("Answer that first showed these prices.")
+    kickoff_date: Mapped[date] = column(KICKOFF_DATE)
+    last_confirmed_at: Mapped[Instant] = column("Last answer that showed them.")
+    observed_to: Mapped[Instant | None] = column(
+        "Until when they are taken to stand: the answer with other prices, without the market, the kickoff, or when the last look grew too old; null "
+        "while they stand."
+    )
+    n_outcomes: Mapped[SmallInt] = column("Outcomes that can be backed.")
+    n_expected: Mapped[SmallInt | None] = column("Outcomes of the complete set; null when they are not enumerated.")
+    winners_k: Mapped[SmallInt | None] = column("Outcomes that win; null when unknown.")
+    sum_inverse: Mapped[float | None] = column("Sum of the inverse odds of what can be backed; null when nothing can.", type_=sa.Double)
+    margin: Mapped[float | None] = column("sum_inverse / winners_k - 1; null unless margin_status is ok or negative.", type_=sa.Double)
+    payout: Mapped[float | None] = column("winners_k / sum_inverse; null like margin.", type_=sa.Double)
+    margin_status: Mapped[MarginStatus] = column("What can be said of the margin.", type_=one_of(MarginStatus))
+    margin_reference_pct: Mapped[float | None] = column(
+        "(sum of inverse odds - 1) x 100 over every price whatever its state and winners_k: for reconciliation with figures of that kind only.",
+        type_=sa.Double,
+    )
+    minutes_to_kickoff: Mapped[float] = column("From observed_from to the effective kickoff, minutes.", type_=sa.Double)
+    ttk_bucket: Mapped[Text] = column("Bucket of minutes_to_kickoff, of the scheme trader10.")
+    odds_vector: Mapped[Json] = column("Decimal odds by outcome key of what can be backed.")
+    as_of: Mapped[Instant] = column(AS_OF)
+    mapping_version: Mapped[Text] = column(VERSION)
+    computed_at: Mapped[Instant] = column(COMPUTED)
+
+
+class MarginTtkBucket(Base):
+    __tablename__ = "margin_ttk_bucket"
+    __table_args__ = (
+        {
+            "schema": "mart",
+            "comment": "Margins of the markets in PALIMPSEST_MAIN_MARKETS by time to kickoff, over the fixtures of a tournament on a kickoff date, "
+            "weighted by how long they stood.",
+        },
+    )
+
+    kickoff_date: Mapped[date] = key(KICKOFF_DATE)
+    tournament_key: Mapped[Text] = key("Tournament.")
+    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    market_key: Mapped[Text] = key("Market of the vocabulary, all its lines together.")
+    bucket_scheme: Mapped[BucketScheme] = key("reference4: four buckets; trader10: ten.", type_=one_of(BucketScheme))
+    ttk_bucket: Mapped[Text] = key("Time to kickoff: 7d+, 3-7d, ...")
+    n_fixtures: Mapped[int] = column("Fixtures with a margin in the bucket.")
+    n_observed_minutes: Mapped[float] = column("Minutes in which a margin stood, over all fixtures and lines.", type_=sa.Double)
+    margin_tw_mean: Mapped[float] = column("Mean margin, weighted by minutes.", type_=sa.Double)
+    margin_p50: Mapped[float] = column("Median margin, weighted by minutes.", type_=sa.Double)
+    margin_min: Mapped[float] = column("Least margin.", type_=sa.Double)
+    margin_max: Mapped[float] = column("Largest margin.", type_=sa.Double)
+    home_minus_platform_tw_mean: Mapped[float | None] = column(
+        "Home's margin less the platform's, weighted by the minutes in which both stood on the same line; null for home, and without such minutes.",
+        type_=sa.Double,
+    )
+    observed_share: Mapped[float] = column(
+        "Minutes in which any line had a margin / (minutes of the bucket up to as_of x n_fixtures); of an open-ended bucket since the fixture was "
+        "first listed.",
+        type_=sa.Double,
+    )
+    trend_pp: Mapped[float | None] = column(
+        "Mean of the later half of the fixtures by kickoff less that of the earlier half, percentage points; null below four.",
+        type_=sa.Double,
+    )
+    as_of: Mapped[Instant] = column(AS_OF)
+    mapping_version: Mapped[Text] = column(VERSION)
+    computed_at: Mapped[Instant] = column(COMPUTED)
+
+
+class GapCount(Base):
+    __tablename__ = "gap_count"
+    __table_args__ = (
+        sa.Index(None, "kickoff_date"),
+        {
+            "schema": "mart",
+            "comment": "How many markets home and a competitor offered so many hours before kickoff, and how many only one of them did.",
+        },
+    )
+
+    sr_id: Mapped[BigInt] = key("SportRadar id.")
+    platform: Mapped[Platform] = key("Competitor compared with home.", type_=one_of(Platform))
+    hours_before: Mapped[SmallInt] = key("Hours before the effective kickoff: 72, 24, 1, 0. Hours that are to come have no row.")
+    kickoff_date: Mapped[date] = column(KICKOFF_DATE)
+    tournament_key: Mapped[Text] = column("Tournament.")
+    n_both: Mapped[int] = column("Markets that both offered (each line counts).")
+    n_home_missing: Mapped[int] = column("Markets that the competitor offered and home lacked.")
+    n_platform_missing: Mapped[int] = column("Markets that home offered and the competitor lacked.")
+    n_home_suspended: Mapped[int] = column("Markets that the competitor offered and home listed, suspended or without a price.")
+    n_platform_suspended: Mapped[int] = column("Markets that home offered and the competitor listed, suspended or without a price.")
+    n_unknown: Mapped[int] = column("Markets that one offered while the other was not observed.")
     as_of: Mapped[Instant] = column(AS_OF)
     mapping_version: Mapped[Text] = column(VERSION)
     computed_at: Mapped[Instant] = column(COMPUTED)

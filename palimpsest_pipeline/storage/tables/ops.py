@@ -193,3 +193,12 @@ class Alert(Base):
     closed_at: Mapped[Instant | None] = column("When it was over; null while it lasts.")
     closing_told_by: Mapped[TextArray] = column("Channels that have told its end.")
     closing_told_at: Mapped[Instant | None] = column("When the last of all channels had told its end; null until then.")
+
+
+class AcknowledgedOddsAlert(Base):
+    __tablename__ = "acknowledged_odds_alerts"
+    __table_args__ = ({"schema": "ops", "comment": "Episodes of mart.odds_alert that somebody has seen. No derivation changes it."},)
+
+    alert_id: Mapped[BigInt] = key("Episode.")
+    acknowledged_at: Mapped[Instant] = column("When.")
+    acknowledged_by: Mapped[Text] = column("Who, as he named himself.")

@@ -1,0 +1,145 @@
+"""Mart: prices as they stand now, of fixtures that have not begun, replaced by fixture; and what traders are told of.
+
+The past of comparisons and gaps is a function of the history, not stored. Episodes of alerts are kept when they are over.
+"""
+
+from datetime import date
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped
+
+from ...domain.words import AvailabilityState, GapType, OddsAlertLevel, OddsAlertStatus, OddsAlertType, Platform
+from .base import Base, BigInt, Instant, Odds, SmallInt, Text, column, key, one_of
+from .life import COMPUTED, KICKOFF_DATE, VERSION
+
+AS_OF = "Latest answer of any platform on the fixture: nothing later was known."
+COMPETITOR = "Competitor compared with home."
+HOME = "Home platform it was computed for."
+MARKET = "Market of the vocabulary."
+SPECIFIER = "Canonical specifier; '' when the market has none."
+
+
+class DirtyFixture(Base):
+    __tablename__ = "dirty_fixtures"
+    __table_args__ = ({"schema": "mart", "comment": "Fixtures that a cycle touched since their comparisons, gaps and alerts were last derived."},)
+
+    sr_id: Mapped[BigInt] = key("SportRadar id.")
+    marked_at: Mapped[Instant] = column("When it was marked last.")
+
+
+class PriceComparison(Base):
+    __tablename__ = "price_comparison"
+    __table_args__ = (
+        {"schema": "mart", "comment": "Home's price of each outcome against each competitor's, as they stand, of fixtures that have not begun."},
+    )
+
+    sr_id: Mapped[BigInt] = key("SportRadar id.")
+    market_key: Mapped[Text] = key(MARKET)
+    specifier: Mapped[Text] = key(SPECIFIER)
+    outcome_key: Mapped[Text] = key("Outcome of the vocabulary, or the outcome's own name where a market has open outcomes.")
+    platform: Mapped[Platform] = key(COMPETITOR, type_=one_of(Platform))
+    home_platform: Mapped[Platform] = column(HOME, type_=one_of(Platform, "home_platform"))
+    as_of: Mapped[Instant] = column(AS_OF)
+    home_odds: Mapped[Odds | None] = column("Decimal odds of home; null without a price.")
+    platform_odds: Mapped[Odds | None] = column("Decimal odds of the competitor; null without a price.")
+    home_last_confirmed_at: Mapped[Instant] = column("Home's last answer on the fixture.")
+    platform_last_confirmed_at: Mapped[Instant] = column("The competitor's last answer on the fixture.")
+    skew_s: Mapped[float] = column("Between these two answers, seconds, never negative.", type_=sa.Double)
+    home_state: Mapped[AvailabilityState] = column("On home: offered, suspended, no_price, withdrawn.", type_=one_of(AvailabilityState, "home_state"))
+    platform_state: Mapped[AvailabilityState] = column("On the competitor.", type_=one_of(AvailabilityState, "platform_state"))
+    comparable: Mapped[bool] = column("Both can be backed, their answers no further apart than PALIMPSEST_MAX_SKEW_S, and as many outcomes win.")
+    diff_abs: Mapped[float | None] = column("home_odds - platform_odds; null unless comparable.", type_=sa.Double)
+    diff_rel: Mapped[float | None] = column("home_odds / platform_odds - 1; null unless comparable.", type_=sa.Double)
+    fair_home_prob: Mapped[float | None] = column(
+        "Probability that home's prices say, its margin shared out evenly; null without a margin.", type_=sa.Double
+    )
+    fair_platform_prob: Mapped[float | None] = column("The same of the competitor's prices.", type_=sa.Double)
+    best_platform: Mapped[Platform | None] = column(
+        "Who offers most, of home and the competitors comparable with it; home, then by trust, where several do; null without one.",
+        type_=one_of(Platform, "best_platform"),
+    )
+    best_odds: Mapped[Odds | None] = column("What it offers.")
+    home_is_best: Mapped[bool | None] = column("Home alone offers most; null when home is comparable with none.")
+    home_tied_best: Mapped[bool | None] = column("Home offers most together with others.")
+    rank_home: Mapped[SmallInt | None] = column("1 + how many comparable competitors offer more.")
+    home_margin: Mapped[float | None] = column("Margin of the market on home; null when it cannot be computed.", type_=sa.Double)
+    platform_margin: Mapped[float | None] = column("Margin of the market on the competitor.", type_=sa.Double)
+    margin_diff: Mapped[float | None] = column("home_margin - platform_margin.", type_=sa.Double)
+    cross_book_sum_inverse: Mapped[float | None] = column(
+        "Sum of the inverse best odds over the market's outcomes; null unless every outcome of a complete set has one.", type_=sa.Double
+    )
+    arb: Mapped[bool | None] = column("That sum is below the number of outcomes that win: backing each at its best price wins; null without it.")
+    mapping_version: Mapped[Text] = column(VERSION)
+    computed_at: Mapped[Instant] = column(COMPUTED)
+
+
+class AvailabilityGap(Base):
+    __tablename__ = "availability_gap"
+    __table_args__ = (
+        {
+            "schema": "mart",
+            "comment": "Markets that home and a competitor do not both offer, as they stand, of fixtures that both list or have listed and that have "
+            "not begun.",
+        },
+    )
+
+    sr_id: Mapped[BigInt] = key("SportRadar id.")
+    market_key: Mapped[Text] = key(MARKET)
+    specifier: Mapped[Text] = key(SPECIFIER)
+    platform: Mapped[Platform] = key(COMPETITOR, type_=one_of(Platform))
+    home_platform: Mapped[Platform] = column(HOME, type_=one_of(Platform, "home_platform"))
+    as_of: Mapped[Instant] = column(AS_OF)
+    gap_type: Mapped[GapType] = column(
+        "home_missing, platform_missing: one offers it, the other lacks it; ..._suspended_only: ... lists it, suspended or without a price; both: "
+        "neither offers it, one lists it; unknown: one was not looked at within PALIMPSEST_MAX_SKEW_S of as_of.",
+        type_=one_of(GapType),
+    )
+    home_state: Mapped[AvailabilityState | None] = column("State on home; null: never seen there.", type_=one_of(AvailabilityState, "home_state"))
+    platform_state: Mapped[AvailabilityState | None] = column(
+        "State on the competitor; null: never seen there.", type_=one_of(AvailabilityState, "platform_state")
+    )
+    home_state_since: Mapped[Instant | None] = column("Answer since which home stands so; null: never seen there.")
+    platform_state_since: Mapped[Instant | None] = column("Answer since which the competitor stands so; null: never seen there.")
+    gap_open_since: Mapped[Instant | None] = column("Later of the two: since then it is a gap of this type; null when unknown.")
+    gap_minutes: Mapped[float | None] = column("From gap_open_since to as_of, minutes.", type_=sa.Double)
+    never_offered_home: Mapped[bool] = column("No answer of home has ever shown it.")
+    never_offered_platform: Mapped[bool] = column("No answer of the competitor has ever shown it.")
+    minutes_to_kickoff: Mapped[float] = column("From as_of to the effective kickoff, minutes.", type_=sa.Double)
+    market_priority: Mapped[SmallInt | None] = column("Place in PALIMPSEST_MAIN_MARKETS, from 1; null for other markets.")
+    mapping_version: Mapped[Text] = column(VERSION)
+    computed_at: Mapped[Instant] = column(COMPUTED)
+
+
+class OddsAlert(Base):
+    __tablename__ = "odds_alert"
+    __table_args__ = (
+        sa.Index(None, "sr_id"),
+        sa.Index(None, "kickoff_date"),
+        {"schema": "mart", "comment": "Episodes that traders are told of: one row from where a threshold is passed until things have calmed down."},
+    )
+
+    alert_id: Mapped[BigInt] = key("Hash of what it is about and of opened_at: the same episode has the same id whenever it is derived.")
+    alert_type: Mapped[OddsAlertType] = column("What happened.", type_=one_of(OddsAlertType))
+    severity: Mapped[OddsAlertLevel] = column("How large it was at its peak: PALIMPSEST_ODDS_ALERT_LEVELS.", type_=one_of(OddsAlertLevel))
+    platform: Mapped[Platform] = column("Platform it is about.", type_=one_of(Platform))
+    sr_id: Mapped[BigInt] = column("SportRadar id.")
+    kickoff_date: Mapped[date] = column(KICKOFF_DATE)
+    market_key: Mapped[Text] = column("Market of the vocabulary; '*' for the listing as a whole.")
+    specifier: Mapped[Text] = column(SPECIFIER)
+    outcome_key: Mapped[Text] = column("Outcome; '' for the market as a whole.")
+    baseline_at: Mapped[Instant | None] = column("Instant of the value it is compared with: opened_at less the window.")
+    baseline_odds: Mapped[Odds | None] = column("Price then (home_outlier: median of the competitors at opened_at); null where no price is compared.")
+    current_odds: Mapped[Odds | None] = column("Price at the peak.")
+    change_rel: Mapped[float | None] = column("current_odds / baseline_odds - 1 when it opened.", type_=sa.Double)
+    window_minutes: Mapped[float | None] = column("Window of the comparison, minutes.", type_=sa.Double)
+    competitor: Mapped[Platform | None] = column("Competitor that disagrees.", type_=one_of(Platform, "competitor"))
+    competitor_odds: Mapped[Odds | None] = column("Its price when it opened (home_outlier: median).")
+    competitor_change_rel: Mapped[float | None] = column("Its change over the window.", type_=sa.Double)
+    opened_at: Mapped[Instant] = column("Answer that passed the threshold.")
+    peak_change_rel: Mapped[float | None] = column("Largest change in size while it was open, with its sign.", type_=sa.Double)
+    closed_at: Mapped[Instant | None] = column("Answer with which it was over, or the kickoff; null while it is open.")
+    status: Mapped[OddsAlertStatus] = column("open, acknowledged, closed.", type_=one_of(OddsAlertStatus))
+    minutes_to_kickoff: Mapped[float] = column("From opened_at to the effective kickoff, minutes.", type_=sa.Double)
+    as_of: Mapped[Instant] = column(AS_OF)
+    mapping_version: Mapped[Text] = column(VERSION)
+    computed_at: Mapped[Instant] = column(COMPUTED)
