@@ -212,6 +212,14 @@ class GapType(StrEnum):
     """One of them was not looked at when the other was."""
 
 
+class FixtureProduct(StrEnum):
+    """What is derived fixture by fixture, each when its time comes."""
+
+    PRICES = "prices"
+    """Prices side by side, and gaps."""
+    ODDS_ALERTS = "odds_alerts"
+
+
 class BucketScheme(StrEnum):
     """How the time to kickoff is cut into buckets."""
 

@@ -8,7 +8,7 @@ from datetime import date
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
-from ...domain.words import AvailabilityState, GapType, OddsAlertLevel, OddsAlertStatus, OddsAlertType, Platform
+from ...domain.words import AvailabilityState, FixtureProduct, GapType, OddsAlertLevel, OddsAlertStatus, OddsAlertType, Platform
 from .base import Base, BigInt, Instant, Odds, SmallInt, Text, column, key, one_of
 from .life import COMPUTED, KICKOFF_DATE, VERSION
 
@@ -21,8 +21,9 @@ SPECIFIER = "Canonical specifier; '' when the market has none."
 
 class DirtyFixture(Base):
     __tablename__ = "dirty_fixtures"
-    __table_args__ = ({"schema": "mart", "comment": "Fixtures that a cycle touched since their comparisons, gaps and alerts were last derived."},)
+    __table_args__ = ({"schema": "mart", "comment": "Fixtures that a cycle touched since what is derived of them was last derived."},)
 
+    product: Mapped[FixtureProduct] = key("What is due: prices (comparisons and gaps), odds_alerts.", type_=one_of(FixtureProduct, "product"))
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     marked_at: Mapped[Instant] = column("When it was marked last.")
 

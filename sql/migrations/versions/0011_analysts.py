@@ -13,7 +13,8 @@ INSTANT = sa.TIMESTAMP(timezone=True)
 PLATFORM = ("betpawa", "sportybet", "bet9ja")
 STATE = ("offered", "suspended", "no_price", "withdrawn", "event_dropped", "closed_at_kickoff", "not_observed")
 TO_DERIVE = (
-    "insert into mart.dirty_fixtures (sr_id, marked_at) select sr_id, clock_timestamp() from core.fixtures",
+    """insert into mart.dirty_fixtures (product, sr_id, marked_at)
+    select product, sr_id, clock_timestamp() from core.fixtures cross join (values ('prices'), ('odds_alerts')) as products (product)""",
     # No cycle changed anything on these dates: it is the new tables that lack them.
     """insert into mart.dirty_kickoff_dates (kickoff_date, cycle_id, marked_at)
     select kickoff_date, max(last_cycle), clock_timestamp() from mart.availability_interval group by kickoff_date having max(last_cycle) is not null
@@ -195,11 +196,18 @@ def _gap_count() -> None:
 def _dirty_fixtures() -> None:
     op.create_table(
         "dirty_fixtures",
+        sa.Column(
+            "product",
+            _one_of("product", "prices", "odds_alerts"),
+            autoincrement=False,
+            nullable=False,
+            comment="What is due: prices (comparisons and gaps), odds_alerts.",
+        ),
         sa.Column("sr_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="SportRadar id."),
         sa.Column("marked_at", INSTANT, nullable=False, comment="When it was marked last."),
-        sa.PrimaryKeyConstraint("sr_id", name=op.f("pk_dirty_fixtures")),
+        sa.PrimaryKeyConstraint("product", "sr_id", name=op.f("pk_dirty_fixtures")),
         schema="mart",
-        comment="Fixtures that a cycle touched since their comparisons, gaps and alerts were last derived.",
+        comment="Fixtures that a cycle touched since what is derived of them was last derived.",
     )
 
 
