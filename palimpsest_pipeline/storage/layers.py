@@ -21,16 +21,8 @@ from .archive import Archive, ArchiveError
 from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
 from .days import ANSWERS_SCHEMA, BOOKS_SCHEMA, DAY, ColdDays, HotDays, Ids, Side, begin_of
 from .frames import Schema, read_frame
-from .lines import named
-
-ASKED_SQL: Final = """
-select e.listing_id
-from core.event_listings e
-left join core.fixtures f on f.sr_id = e.fixture_sr_id
-where (%(sr_ids)s::bigint[] is null or e.fixture_sr_id = any(%(sr_ids)s::bigint[]))
-    and (%(tournament_keys)s::text[] is null or f.tournament_key = any(%(tournament_keys)s::text[]))
-    and (%(listing_ids)s::int[] is null or e.listing_id = any(%(listing_ids)s::int[]))
-"""
+from .names import Names, StoredNames
+from .price_changes import each_change, outcomes_of
 
 # Of cycles of the last hour all answers may be of the next day; recorded ones are of any day.
 OBSERVED_SQL: Final = """
@@ -41,30 +33,6 @@ where (y.partition_hour at time zone 'UTC')::date = any(%(days)s::date[]) and ex
     and y.scope <> 'recorded' and starts_with(p.product, 'odds_snapshots/') and p.n_rows > 0
 order by 1
 """
-
-LISTINGS_SQL: Final = """
-select i.listing_id, i.platform, i.external_id, e.fixture_sr_id as sr_id, coalesce(e.is_primary, false) as is_primary
-from ops.listing_ids i
-left join core.event_listings e using (listing_id)
-where i.listing_id = any(%(listings)s::int[])
-"""
-
-MARKETS_SQL: Final = "select market_id, market_key from core.markets where market_id = any(%(markets)s::int[])"
-
-OUTCOMES_SQL: Final = """
-select k.market_key, o.ordinal, o.outcome_key
-from core.market_outcomes o
-join core.markets k using (market_id)
-where k.market_key = any(%(markets)s::text[])
-"""
-
-LISTINGS_SCHEMA: Final[Schema] = {
-    "listing_id": pl.Int32,
-    "platform": pl.String,
-    "external_id": pl.String,
-    "sr_id": pl.Int64,
-    "is_primary": pl.Boolean,
-}
 
 MARKETS_SCHEMA: Final[Schema] = {
     "platform": pl.String,
@@ -96,6 +64,13 @@ PRICES_SCHEMA: Final[Schema] = {
 """Columns of `prices_as_of`: one row an outcome. `ordinal`: its place in the vocabulary, null for an open outcome (a player), whose `outcome_key` is
 the platform's own. `odds`: decimal odds, null without a price. `is_active`: it could be backed."""
 
+PRICE_CHANGES_SCHEMA: Final[Schema] = {
+    **{name: kind for name, kind in PRICES_SCHEMA.items() if name not in {"observed_at", "last_confirmed_at"}},
+    "observed_at": INSTANT,
+    "previous_odds": pl.Float64,
+}
+"""Columns of `price_changes`: one row each time an outcome came to stand otherwise. `observed_at`: the answer that showed it. `previous_odds`: null
+without a price before, and in an outcome's first row."""
 
 SHOWN: Final = 3
 TICK: Final = timedelta(microseconds=1)
@@ -113,6 +88,7 @@ class Layers:
         self._conn = conn
         self._hot = HotDays(conn)
         self._cold = ColdDays(archive)
+        self._names: Names = StoredNames(conn)
 
     def changes(self, listing_ids: Iterable[int] | None, first_day: date, last_day: date) -> pl.DataFrame:
         """Rows of history of UTC days, both included (CHANGE_SCHEMA), by listing, line and instant. None: all listings."""
@@ -154,7 +130,7 @@ class Layers:
                 answers = side.last_answers(max(earliest, begin_of(day)), until, asked).join(spoken, on="listing_id", how="anti")
                 books.append(side.books(day, answers))
                 spoken = pl.concat([spoken, answers])
-        return self._named(_stacked(books, BOOKS_SCHEMA))
+        return self._markets(_stacked(books, BOOKS_SCHEMA))
 
     def prices_as_of(
         self,
@@ -167,7 +143,29 @@ class Layers:
     ) -> pl.DataFrame:
         """Every outcome as it stood at `instant` (PRICES_SCHEMA): `markets_as_of` with a row an outcome, in the vocabulary's order."""
         markets = self.markets_as_of(instant, sr_ids=sr_ids, tournament_keys=tournament_keys, listing_ids=listing_ids, max_age=max_age)
-        return self._priced(markets)
+        rows = self._with_outcomes(outcomes_of(markets))
+        return rows.sort("listing_id", "market_key", "specifier", "ordinal", "outcome_key", nulls_last=True).select(*PRICES_SCHEMA)
+
+    def price_changes(
+        self,
+        first_day: date,
+        last_day: date,
+        *,
+        sr_ids: Iterable[int] | None = None,
+        tournament_keys: Iterable[str] | None = None,
+        listing_ids: Iterable[int] | None = None,
+    ) -> pl.DataFrame:
+        """Each change of a price or state on UTC days, both included, once (PRICE_CHANGES_SCHEMA), by listing, market, specifier, outcome, instant.
+
+        What is given narrows; nothing: everything. A price that was there before the first day begins with its first answer on these days.
+        """
+        ids = self._asked(_ids(sr_ids), None if tournament_keys is None else sorted(set(tournament_keys)), _ids(listing_ids))
+        with self._sides(first_day, last_day) as sides:
+            changes = _stacked([side.changes(days, ids) for side, days in sides], CHANGE_SCHEMA)
+            captures = _stacked([side.captures(days, ids) for side, days in sides], CAPTURE_SCHEMA)
+        rows = self._with_outcomes(self._named(each_change(changes, captures))).with_columns(previous_odds=_decimal("previous_odds_milli"))
+        keys = ("listing_id", "market_key", "specifier", "ordinal", "outcome_key", "observed_at")
+        return rows.sort(keys, nulls_last=True).select(*PRICE_CHANGES_SCHEMA)
 
     def snapshot(self, listing_id: int, observed_at: datetime) -> pl.DataFrame:
         """The whole book of one past answer (MARKETS_SCHEMA), without what it no longer had. Raises LookupError when there is no such answer."""
@@ -177,7 +175,7 @@ class Layers:
             for side, _ in sides:
                 answers = side.last_answers(observed_at, observed_at, [listing_id])
                 if answers.height:
-                    return self._named(side.books(day, answers).filter(pl.col("state") != MarketState.WITHDRAWN.value))
+                    return self._markets(side.books(day, answers).filter(pl.col("state") != MarketState.WITHDRAWN.value))
         raise LookupError(f"listing {listing_id} has no answer at {observed_at.isoformat()}: captures() lists the answers there are")
 
     @contextmanager
@@ -207,52 +205,40 @@ class Layers:
     def _asked(self, sr_ids: Ids, tournament_keys: Sequence[str] | None, listing_ids: Ids) -> Ids:
         if sr_ids is None and tournament_keys is None:
             return listing_ids
-        params = {"sr_ids": sr_ids, "tournament_keys": tournament_keys, "listing_ids": listing_ids}
-        return read_frame(self._conn, ASKED_SQL, params, {"listing_id": pl.Int32}).to_series().to_list()
+        return self._names.asked(sr_ids, tournament_keys, listing_ids)
 
-    def _named(self, books: pl.DataFrame) -> pl.DataFrame:
-        """BOOKS_SCHEMA as MARKETS_SCHEMA. Raises LookupError on what this database has no name for."""
-        lines = named(self._conn, books)
-        listings = read_frame(self._conn, LISTINGS_SQL, {"listings": books["listing_id"].unique().to_list()}, LISTINGS_SCHEMA)
-        keys = read_frame(
-            self._conn, MARKETS_SQL, {"markets": lines["market_id"].unique().to_list()}, {"market_id": pl.Int16, "market_key": pl.String}
-        )
-        found = (
-            lines.join(keys, on="market_id", how="left")
-            .join(listings, on="listing_id", how="left")
-            .with_columns(last_confirmed_at="answered_at")
-            .select(*MARKETS_SCHEMA)
-        )
-        _require_names(found, "market_key", "core.markets")
-        _require_names(found, "platform", "ops.listing_ids")
+    def _named(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """`rows` (listing_id, line_id) with the names of both. Raises LookupError on what there is no name for."""
+        found = self._names.with_markets(rows).join(self._names.listings(rows["listing_id"].unique()), on="listing_id", how="left")
+        _require_names(found, "market_key", self._names.markets_in)
+        _require_names(found, "platform", self._names.listings_in)
+        return found
+
+    def _markets(self, books: pl.DataFrame) -> pl.DataFrame:
+        """BOOKS_SCHEMA as MARKETS_SCHEMA."""
+        found = self._named(books).with_columns(last_confirmed_at="answered_at").select(*MARKETS_SCHEMA)
         return found.sort("listing_id", "market_key", "specifier", "outcome")
 
-    def _priced(self, markets: pl.DataFrame) -> pl.DataFrame:
-        """MARKETS_SCHEMA as PRICES_SCHEMA. Raises LookupError on an outcome that the vocabulary in the database lacks."""
-        schema: Schema = {"market_key": pl.String, "ordinal": pl.Int16, "outcome_key": pl.String}
-        known = read_frame(self._conn, OUTCOMES_SQL, {"markets": markets["market_key"].unique().to_list()}, schema)
-        price = pl.col("odds_milli")
-        places = pl.int_ranges(1, price.list.len() + 1, dtype=pl.Int16)
+    def _with_outcomes(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """`rows` of named outcomes (place, odds_milli) with outcome_key, ordinal and odds. Raises LookupError on an outcome without a name."""
+        known = self._names.outcomes(rows["market_key"].unique())
         # A market that takes one row an outcome has that outcome alone in its arrays, whatever its place in the vocabulary.
-        rows = (
-            markets.with_columns(place=places)
-            .explode("odds_milli", "place")
-            .with_columns(
-                by_place=pl.when(pl.col("outcome") == "").then("place"),
-                is_active=(pl.col("state") == MarketState.OFFERED.value)
-                & price.is_not_null()
-                & (pl.col("off_mask") & pl.lit(2, pl.Int64).pow(pl.col("place") - 1) == 0),
-            )
+        found = (
+            rows.with_columns(by_place=pl.when(pl.col("outcome") == "").then("place"))
             .join(known.select("market_key", "outcome_key", by_place="ordinal"), on=["market_key", "by_place"], how="left")
             .join(known.select("market_key", "ordinal", outcome="outcome_key"), on=["market_key", "outcome"], how="left")
             .with_columns(
-                odds=(price / 1000).round(3),  # rounded, since Polars multiplies by the inverse: 2800 / 1000 were 2.8000000000000003
+                odds=_decimal("odds_milli"),
                 ordinal=pl.coalesce("by_place", "ordinal"),
                 outcome_key=pl.when(pl.col("outcome") == "").then("outcome_key").otherwise("outcome"),
             )
         )
-        _require_names(rows, "outcome_key", "core.market_outcomes")
-        return rows.sort("listing_id", "market_key", "specifier", "ordinal", "outcome_key", nulls_last=True).select(*PRICES_SCHEMA)
+        _require_names(found, "outcome_key", self._names.outcomes_in)
+        return found
+
+
+def _decimal(milli: str) -> pl.Expr:
+    return (pl.col(milli) / 1000).round(3)  # rounded, since Polars multiplies by the inverse: 2800 / 1000 were 2.8000000000000003
 
 
 def _stacked(frames: Sequence[pl.DataFrame], schema: Schema) -> pl.DataFrame:

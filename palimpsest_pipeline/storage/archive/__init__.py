@@ -2,7 +2,8 @@
 
 A day is two files of a fixed name, which are replaced in one step each, so anybody opens all days with one line and sees each once:
 
-    polars   pl.scan_parquet("export/odds"), pl.scan_parquet("export/captures"); join them on date, listing_id, answer
+    polars   Archive("export").prices(), a lazy frame with names; or the files: pl.scan_parquet("export/odds"), pl.scan_parquet("export/captures"),
+             which are joined on date, listing_id, answer
     duckdb   .read export/open.sql    then e.g.    from prices where sr_id = 61301159 and market_key = 'match_result'
 
 `open.sql` has views with names, decimal odds and instants. (DuckDB opens a file twice for one question: one that it answers in the very moment of a
@@ -16,7 +17,8 @@ Belongs here: the files, their catalogue, and moving whole days between them and
 
 from .archive import Archive
 from .catalogue import ExportedDay
+from .dimensions import Numbers
 from .errors import ArchiveDamaged, ArchiveError, ExportMismatch
 from .version import day_version
 
-__all__ = ["Archive", "ArchiveDamaged", "ArchiveError", "ExportMismatch", "ExportedDay", "day_version"]
+__all__ = ["Archive", "ArchiveDamaged", "ArchiveError", "ExportMismatch", "ExportedDay", "Numbers", "day_version"]

@@ -13,8 +13,9 @@ from polars.io.plugins import register_io_source
 
 from .. import partitions
 from ..change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
-from . import catalogue, dimensions
+from . import catalogue, dimensions, named
 from .catalogue import ExportedDay
+from .dimensions import Numbers
 from .errors import ArchiveError
 from .export import day_alone, export_day
 from .reading import Read, captures_in, changes_in, check_files, demanded, read_days
@@ -79,6 +80,20 @@ class Archive:
         entry = demanded(self._store, self.day, day)
         check_files(self._store, entry)
         return entry
+
+    def demand_of(self, conn: psycopg.Connection[Any]) -> None:
+        """Raises ArchiveError when it was written from another database than this one: its numbers stand for something else there."""
+        dimensions.demand_same_numbers(conn, self._store)
+
+    def numbers(self) -> Numbers:
+        """What the numbers in its files stand for. Raises ArchiveError when nothing was exported to it."""
+        return dimensions.read(self._store)
+
+    def prices(self, sr_ids: Iterable[int] | None = None, first_day: date | None = None, last_day: date | None = None) -> pl.LazyFrame:
+        """All exported days as `named.PRICES`: one row an outcome and change, with names; as the view `prices` of open.sql, of fixtures and UTC days
+        (both included) if they are given. Collected, it reads the files as they are then. Raises ArchiveError when nothing was exported."""
+        days = [day for day in self.days() if (first_day is None or day >= first_day) and (last_day is None or day <= last_day)]
+        return named.prices(self._store, self.numbers(), days, None if sr_ids is None else sorted(set(sr_ids)))
 
     def changes(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
         """Rows of market_changes (change_rows.CHANGE_SCHEMA) of exported days, of all listings or those given.

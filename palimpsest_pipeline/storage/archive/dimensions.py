@@ -4,6 +4,7 @@ They hold every number that any exported day uses, since numbers are never given
 """
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,6 +53,24 @@ OUTCOMES: Final[Schema] = {"market_id": pl.Int16, "ordinal": pl.Int16, "outcome_
 LISTINGS_FILE: Final = "listings.parquet"
 LINES_FILE: Final = "lines.parquet"
 OUTCOMES_FILE: Final = "outcomes.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What the numbers in the files stand for: frames of LISTINGS, LINES, OUTCOMES."""
+
+    listings: pl.DataFrame
+    lines: pl.DataFrame
+    outcomes: pl.DataFrame
+
+
+def read(store: Store) -> Numbers:
+    """As they were written last. Raises ArchiveError when one is not there: nothing was exported yet, or it is no archive."""
+    found = [_stored(store, file) for file in (LISTINGS_FILE, LINES_FILE, OUTCOMES_FILE)]
+    listings, lines, outcomes = found
+    if listings is None or lines is None or outcomes is None:
+        raise ArchiveError(f"nothing was exported to {store.address} yet: run `palimpsest export`, or give the place of the export")
+    return Numbers(listings.select(*LISTINGS), lines.select(*LINES), outcomes.select(*OUTCOMES))
 
 
 def demand_same_numbers(conn: psycopg.Connection[Any], store: Store) -> None:

@@ -5,7 +5,7 @@ Belongs here: bytes and paths. Does not: what a file holds.
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -90,6 +90,11 @@ class Store:
         if size is None:
             raise FileNotFoundError(name)
         yield size, pl.scan_parquet(f"{self.address}/{name}", hive_partitioning=False, storage_options=self._polars_options())
+
+    def scan_days(self, files: Sequence[str]) -> pl.LazyFrame:
+        """Rows of Parquet files as they will be when they are read, with the `date` that is in their paths."""
+        options = None if self.local else self._polars_options()
+        return pl.scan_parquet([f"{self.address}/{file}" for file in files], glob=False, hive_partitioning=True, storage_options=options)
 
     @contextmanager
     def workspace(self, name: str) -> Iterator[Path]:

@@ -1,0 +1,66 @@
+"""The export under names, as one lazy frame: for Polars what the view `prices` of open.sql is for DuckDB. Columns and rows are the same.
+
+Belongs here: joining the files. Does not: folding changes to a state at an instant (`exported`).
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import polars as pl
+
+from ...domain.words import MarketState
+from ..change_rows import INSTANT
+from .catalogue import captures_file, odds_file
+from .dimensions import Numbers
+from .shapes import Schema
+from .store import Store
+
+PRICES: Final[Schema] = {
+    "date": pl.Date,
+    "observed_at": INSTANT,
+    "platform": pl.String,
+    "sr_id": pl.Int64,
+    "home_team": pl.String,
+    "away_team": pl.String,
+    "kickoff_at": INSTANT,
+    "tournament_name": pl.String,
+    "country": pl.String,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "outcome_key": pl.String,
+    "odds": pl.Float64,
+    "state": pl.String,
+    "is_active": pl.Boolean,
+    "keyframe": pl.Boolean,
+    "listing_id": pl.Int32,
+    "external_id": pl.String,
+    "line_id": pl.Int32,
+    "ordinal": pl.Int16,
+    "cycle_id": pl.Int64,
+}
+"""`date`: UTC day. `odds`: decimal, null without a price. `is_active`: it could be backed. `keyframe`: written because the day begins, not because it
+changed. A price holds until the outcome's next row; the captures in between confirm it."""
+
+
+def prices(store: Store, numbers: Numbers, days: Sequence[date], sr_ids: Sequence[int] | None) -> pl.LazyFrame:
+    """Rows of these exported days (PRICES), of the fixtures that are given or of everything. Filters on date and listing_id reach the files."""
+    listings = numbers.listings if sr_ids is None else numbers.listings.filter(pl.col("sr_id").is_in(sr_ids))
+    if not days:
+        return pl.LazyFrame(schema=PRICES)
+    wanted = pl.lit(value=True) if sr_ids is None else pl.col("listing_id").is_in(listings["listing_id"].to_list())
+    answers = store.scan_days([captures_file(day) for day in days]).filter(wanted)
+    filed = store.scan_days([odds_file(day) for day in days]).filter(wanted)
+    known = numbers.outcomes.lazy().select("market_id", "ordinal", "outcome_key", outcome=pl.lit(""))
+    rows = (
+        filed.join(answers.select("date", "listing_id", "answer", "observed_at", "keyframe", "cycle_id"), on=["date", "listing_id", "answer"])
+        .join(listings.lazy(), on="listing_id")
+        .join(numbers.lines.lazy(), on="line_id")
+        .join(known, on=["market_id", "ordinal", "outcome"], how="left")
+    )
+    can = pl.col("odds_milli").is_not_null() & (pl.col("state") == MarketState.OFFERED.value) & ~pl.col("off")
+    outcome = pl.when(pl.col("outcome") != "").then("outcome")
+    decimal = (pl.col("odds_milli") / 1000).round(3)  # Polars divides by a literal through its inverse
+    return rows.with_columns(outcome_key=pl.coalesce("outcome_key", outcome), odds=decimal, is_active=can).select(
+        pl.col(name).cast(kind) for name, kind in PRICES.items()
+    )
