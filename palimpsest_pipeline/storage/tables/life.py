@@ -141,12 +141,12 @@ class MarketMargin(Base):
     platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
     market_key: Mapped[Text] = key("Market of the vocabulary.")
     specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
-    observed_from: Mapped[Instant] = key("Answer that first showed these prices.")
+    observed_from: Mapped[Instant] = key("Answer that first showed these prices, or showed them again after they had ceased to stand.")
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     last_confirmed_at: Mapped[Instant] = column("Last answer that showed them.")
     observed_to: Mapped[Instant | None] = column(
-        "Until when they are taken to stand: the answer with other prices, without the market, the kickoff, or when the last look grew too old; null "
-        "while they stand."
+        "Until when they are taken to stand: the answer with other prices or without the market, a complete discovery without the listing, the "
+        "kickoff, or when the last answer grew too old (PALIMPSEST_NOT_OBSERVED_AFTER_MINUTES); null while they stand."
     )
     n_outcomes: Mapped[SmallInt] = column("Outcomes that can be backed.")
     n_expected: Mapped[SmallInt | None] = column("Outcomes of the complete set; null when they are not enumerated.")
@@ -182,11 +182,15 @@ class MarginTtkBucket(Base):
     platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
     market_key: Mapped[Text] = key("Market of the vocabulary, all its lines together.")
     bucket_scheme: Mapped[BucketScheme] = key("reference4: four buckets; trader10: ten.", type_=one_of(BucketScheme))
-    ttk_bucket: Mapped[Text] = key("Time to kickoff: 7d+, 3-7d, ...")
+    ttk_bucket: Mapped[Text] = key(
+        "Time to kickoff, its lesser end included: 7d+, 3-7d, 24-72h, <24h; 7d+, 3-7d, 1-3d, 12-24h, 6-12h, 3-6h, 1-3h, 15-60m, <15m. In-play has no "
+        "rows: nothing after kickoff is used."
+    )
+    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=one_of(Platform, "home_platform"))
     n_fixtures: Mapped[int] = column("Fixtures with a margin in the bucket.")
     n_observed_minutes: Mapped[float] = column("Minutes in which a margin stood, over all fixtures and lines.", type_=sa.Double)
     margin_tw_mean: Mapped[float] = column("Mean margin, weighted by minutes.", type_=sa.Double)
-    margin_p50: Mapped[float] = column("Median margin, weighted by minutes.", type_=sa.Double)
+    margin_p50: Mapped[float] = column("Median margin: the least one that was not exceeded in half of the minutes.", type_=sa.Double)
     margin_min: Mapped[float] = column("Least margin.", type_=sa.Double)
     margin_max: Mapped[float] = column("Largest margin.", type_=sa.Double)
     home_minus_platform_tw_mean: Mapped[float | None] = column(
@@ -194,12 +198,13 @@ class MarginTtkBucket(Base):
         type_=sa.Double,
     )
     observed_share: Mapped[float] = column(
-        "Minutes in which any line had a margin / (minutes of the bucket up to as_of x n_fixtures); of an open-ended bucket since the fixture was "
-        "first listed.",
+        "Minutes in which any line had a margin / minutes of the bucket up to as_of, both summed over these fixtures; an open-ended bucket begins when "
+        "a platform first listed the fixture.",
         type_=sa.Double,
     )
     trend_pp: Mapped[float | None] = column(
-        "Mean of the later half of the fixtures by kickoff less that of the earlier half, percentage points; null below four.",
+        "Mean over the later half of the fixtures by kickoff (the middle one among them) of each one's mean weighted by minutes, less that over the "
+        "earlier half, percentage points; null below four fixtures.",
         type_=sa.Double,
     )
     as_of: Mapped[Instant] = column(AS_OF)
@@ -219,9 +224,13 @@ class GapCount(Base):
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     platform: Mapped[Platform] = key("Competitor compared with home.", type_=one_of(Platform))
-    hours_before: Mapped[SmallInt] = key("Hours before the effective kickoff: 72, 24, 1, 0. Hours that are to come have no row.")
+    hours_before: Mapped[SmallInt] = key(
+        "Hours before the effective kickoff: 72, 24, 1, 0, as things stood up to that instant. Hours that are to come have no row, nor those at which "
+        "one of the two had not listed the fixture yet."
+    )
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     tournament_key: Mapped[Text] = column("Tournament.")
+    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=one_of(Platform, "home_platform"))
     n_both: Mapped[int] = column("Markets that both offered (each line counts).")
     n_home_missing: Mapped[int] = column("Markets that the competitor offered and home lacked.")
     n_platform_missing: Mapped[int] = column("Markets that home offered and the competitor lacked.")

@@ -57,15 +57,21 @@ def _market_margin() -> None:
         sa.Column("platform", _one_of("platform", *PLATFORM), autoincrement=False, nullable=False, comment="Platform."),
         sa.Column("market_key", sa.Text(), autoincrement=False, nullable=False, comment="Market of the vocabulary."),
         sa.Column("specifier", sa.Text(), autoincrement=False, nullable=False, comment="Canonical specifier; '' when the market has none."),
-        sa.Column("observed_from", INSTANT, autoincrement=False, nullable=False, comment="Answer that first showed these prices."),
+        sa.Column(
+            "observed_from",
+            INSTANT,
+            autoincrement=False,
+            nullable=False,
+            comment="Answer that first showed these prices, or showed them again after they had ceased to stand.",
+        ),
         sa.Column("kickoff_date", sa.Date(), nullable=False, comment="UTC date of the effective kickoff."),
         sa.Column("last_confirmed_at", INSTANT, nullable=False, comment="Last answer that showed them."),
         sa.Column(
             "observed_to",
             INSTANT,
             nullable=True,
-            comment="Until when they are taken to stand: the answer with other prices, without the market, the kickoff, or when "
-            "the last look grew too old; null while they stand.",
+            comment="Until when they are taken to stand: the answer with other prices or without the market, a complete discovery "
+            "without the listing, the kickoff, or when the last answer grew too old (PALIMPSEST_NOT_OBSERVED_AFTER_MINUTES); null while they stand.",
         ),
         sa.Column("n_outcomes", sa.SmallInteger(), nullable=False, comment="Outcomes that can be backed."),
         sa.Column("n_expected", sa.SmallInteger(), nullable=True, comment="Outcomes of the complete set; null when they are not enumerated."),
@@ -114,11 +120,19 @@ def _margin_ttk_bucket() -> None:
             nullable=False,
             comment="reference4: four buckets; trader10: ten.",
         ),
-        sa.Column("ttk_bucket", sa.Text(), autoincrement=False, nullable=False, comment="Time to kickoff: 7d+, 3-7d, ..."),
+        sa.Column(
+            "ttk_bucket",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Time to kickoff, its lesser end included: 7d+, 3-7d, 24-72h, <24h; 7d+, 3-7d, 1-3d, 12-24h, 6-12h, 3-6h, 1-3h, "
+            "15-60m, <15m. In-play has no rows: nothing after kickoff is used.",
+        ),
+        sa.Column("home_platform", _one_of("home_platform", *PLATFORM), nullable=False, comment="Home platform it was computed for."),
         sa.Column("n_fixtures", sa.Integer(), nullable=False, comment="Fixtures with a margin in the bucket."),
         sa.Column("n_observed_minutes", sa.Double(), nullable=False, comment="Minutes in which a margin stood, over all fixtures and lines."),
         sa.Column("margin_tw_mean", sa.Double(), nullable=False, comment="Mean margin, weighted by minutes."),
-        sa.Column("margin_p50", sa.Double(), nullable=False, comment="Median margin, weighted by minutes."),
+        sa.Column("margin_p50", sa.Double(), nullable=False, comment="Median margin: the least one that was not exceeded in half of the minutes."),
         sa.Column("margin_min", sa.Double(), nullable=False, comment="Least margin."),
         sa.Column("margin_max", sa.Double(), nullable=False, comment="Largest margin."),
         sa.Column(
@@ -132,14 +146,15 @@ def _margin_ttk_bucket() -> None:
             "observed_share",
             sa.Double(),
             nullable=False,
-            comment="Minutes in which any line had a margin / (minutes of the bucket up to as_of x n_fixtures); of an open-ended "
-            "bucket since the fixture was first listed.",
+            comment="Minutes in which any line had a margin / minutes of the bucket up to as_of, both summed over these fixtures; an "
+            "open-ended bucket begins when a platform first listed the fixture.",
         ),
         sa.Column(
             "trend_pp",
             sa.Double(),
             nullable=True,
-            comment="Mean of the later half of the fixtures by kickoff less that of the earlier half, percentage points; null below four.",
+            comment="Mean over the later half of the fixtures by kickoff (the middle one among them) of each one's mean weighted by "
+            "minutes, less that over the earlier half, percentage points; null below four fixtures.",
         ),
         sa.Column("as_of", INSTANT, nullable=False, comment="Latest cycle it rests on: nothing later was known."),
         sa.Column("mapping_version", sa.Text(), nullable=False, comment="Version of the market vocabulary."),
@@ -163,10 +178,12 @@ def _gap_count() -> None:
             sa.SmallInteger(),
             autoincrement=False,
             nullable=False,
-            comment="Hours before the effective kickoff: 72, 24, 1, 0. Hours that are to come have no row.",
+            comment="Hours before the effective kickoff: 72, 24, 1, 0, as things stood up to that instant. Hours that are to come have "
+            "no row, nor those at which one of the two had not listed the fixture yet.",
         ),
         sa.Column("kickoff_date", sa.Date(), nullable=False, comment="UTC date of the effective kickoff."),
         sa.Column("tournament_key", sa.Text(), nullable=False, comment="Tournament."),
+        sa.Column("home_platform", _one_of("home_platform", *PLATFORM), nullable=False, comment="Home platform it was computed for."),
         sa.Column("n_both", sa.Integer(), nullable=False, comment="Markets that both offered (each line counts)."),
         sa.Column("n_home_missing", sa.Integer(), nullable=False, comment="Markets that the competitor offered and home lacked."),
         sa.Column("n_platform_missing", sa.Integer(), nullable=False, comment="Markets that home offered and the competitor lacked."),
