@@ -198,8 +198,8 @@ class MarginTtkBucket(Base):
         type_=sa.Double,
     )
     observed_share: Mapped[float] = column(
-        "Minutes in which any line had a margin / minutes of the bucket up to as_of, both summed over these fixtures; an open-ended bucket begins when "
-        "a platform first listed the fixture.",
+        "Minutes in which any line had a margin / minutes of the bucket up to as_of, both summed over these fixtures; an open-ended bucket begins "
+        "when a platform first listed the fixture.",
         type_=sa.Double,
     )
     trend_pp: Mapped[float | None] = column(
@@ -225,8 +225,8 @@ class GapCount(Base):
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     platform: Mapped[Platform] = key("Competitor compared with home.", type_=one_of(Platform))
     hours_before: Mapped[SmallInt] = key(
-        "Hours before the effective kickoff: 72, 24, 1, 0, as things stood up to that instant. Hours that are to come have no row, nor those at which "
-        "one of the two had not listed the fixture yet."
+        "Hours before the effective kickoff: 72, 24, 1, 0, as things stood up to that instant. Hours that are to come have no row, nor those at "
+        "which one of the two had not listed the fixture yet."
     )
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     tournament_key: Mapped[Text] = column("Tournament.")
