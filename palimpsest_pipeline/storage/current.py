@@ -3,8 +3,9 @@
 Belongs here: following answers that are newer than all before them, rebuilding listings for which answers came late, and the check that the
 table says what the history says. Does not: the history itself (`history`).
 
-`changed_at` is the answer since which a market stands as it does, across days: a day's keyframe that repeats the state does not move it. A
-market that is gone stays, as withdrawn, since the first answer without it.
+`changed_at` is the answer since which a market stands as it does, across days: a day's keyframe that repeats the state does not move it.
+`state_since` is the answer since which it is in its state, whatever its prices have done since. A market that is gone stays, as withdrawn, since
+the first answer without it.
 """
 
 from collections.abc import Sequence
@@ -22,11 +23,21 @@ from .frames import read_frame, stage
 LISTINGS_PER_REBUILD: Final = 500
 """Bounds what Postgres sorts at a time when many listings are rebuilt."""
 
-UPSERT_SQL: Final = """
-insert into core.current_markets (listing_id, line_id, changed_at, off_mask, state, odds_milli)
-select listing_id, line_id, changed_at, off_mask, state, odds_milli from {source}
+# A market that moves on keeps the begin of its state while the state is the same.
+MOVE_SQL: Final = """
+insert into core.current_markets as c (listing_id, line_id, changed_at, off_mask, state, odds_milli, state_since)
+select listing_id, line_id, changed_at, off_mask, state, odds_milli, changed_at from pg_temp.history_moves order by listing_id, line_id
 on conflict (listing_id, line_id) do update
-set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state, odds_milli = excluded.odds_milli
+set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state, odds_milli = excluded.odds_milli,
+    state_since = case when c.state = excluded.state then c.state_since else excluded.state_since end
+"""
+
+UPSERT_SQL: Final = """
+insert into core.current_markets (listing_id, line_id, changed_at, off_mask, state, odds_milli, state_since)
+select listing_id, line_id, changed_at, off_mask, state, odds_milli, state_since from pg_temp.{source} order by listing_id, line_id
+on conflict (listing_id, line_id) do update
+set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state, odds_milli = excluded.odds_milli,
+    state_since = excluded.state_since
 """
 
 # Markets of a listing that stand alike come as one text, e.g. 12{2100,3400};17{1850,NULL}: a row to fetch costs more than all that is in it.
@@ -37,12 +48,12 @@ group by listing_id, state, off_mask
 """
 
 HELD_SQL: Final = """
-select listing_id, line_id, state, off_mask, odds_milli, changed_at from core.current_markets where listing_id = any(%(listings)s::int[])
+select listing_id, line_id, state, off_mask, odds_milli, changed_at, state_since from core.current_markets where listing_id = any(%(listings)s::int[])
 """
 
 # A row starts a stretch when it differs from the market's row before, or when the market was away in between: its row before is of an earlier
-# day, and the next day on which the listing was answered did not begin with it. What history no longer reaches back to is taken from the
-# present state, where that says that the same state began before the first answer still stored.
+# day, and the next day on which the listing was answered did not begin with it. It enters its state when that differs, or after having been away.
+# What history no longer reaches back to is taken from the present state, where that says that the same began before the first answer still stored.
 REBUILD_SQL: Final = """
 create temporary table history_present on commit drop as
 with days as (
@@ -50,12 +61,12 @@ with days as (
         lead(observed_at) over (partition by listing_id order by observed_at) as next_begins_at,
         min(observed_at) over (partition by listing_id) as first_at
     from core.captures where keyframe and listing_id = any(%(listings)s::int[])
-), stretches as (
+), told as (
     select m.*, d.next_begins_at, d.first_at,
+        (m.off_mask, m.odds_milli) is distinct from (lag(m.off_mask) over line, lag(m.odds_milli) over line) as moves,
         lag(m.observed_at) over line is null
-        or (m.state, m.off_mask, m.odds_milli)
-            is distinct from (lag(m.state) over line, lag(m.off_mask) over line, lag(m.odds_milli) over line)
-        or (lag(d.begins_at) over line <> d.begins_at and lag(d.next_begins_at) over line <> m.observed_at) as starts
+        or m.state <> lag(m.state) over line
+        or (lag(d.begins_at) over line <> d.begins_at and lag(d.next_begins_at) over line <> m.observed_at) as enters
     from days d
     join core.market_changes m
         on m.listing_id = d.listing_id and m.observed_at >= d.begins_at and m.observed_at < coalesce(d.next_begins_at, 'infinity')
@@ -63,9 +74,10 @@ with days as (
     window line as (partition by m.listing_id, m.line_id order by m.observed_at)
 ), latest as (
     select distinct on (listing_id, line_id) *,
-        max(observed_at) filter (where starts) over (partition by listing_id, line_id) as started_at,
+        max(observed_at) filter (where enters or moves) over (partition by listing_id, line_id) as started_at,
+        max(observed_at) filter (where enters) over (partition by listing_id, line_id) as entered_at,
         state <> 'withdrawn' and next_begins_at is not null as gone
-    from stretches
+    from told
     order by listing_id, line_id, observed_at desc
 )
 select l.listing_id, l.line_id,
@@ -77,7 +89,12 @@ select l.listing_id, l.line_id,
     end as changed_at,
     case when not l.gone then l.off_mask end as off_mask,
     case when l.gone then 'withdrawn' else l.state end as state,
-    case when l.gone then array_fill(null::int, array[cardinality(l.odds_milli)]) else l.odds_milli end as odds_milli
+    case when l.gone then array_fill(null::int, array[cardinality(l.odds_milli)]) else l.odds_milli end as odds_milli,
+    case
+        when l.gone then l.next_begins_at
+        when l.entered_at = l.first_at and c.state_since < l.first_at and c.state = l.state then c.state_since
+        else l.entered_at
+    end as state_since
 from latest l
 left join core.current_markets c using (listing_id, line_id)
 """
@@ -122,6 +139,7 @@ from said s full join held h
     on (s.listing_id, s.line_id) = (h.listing_id, h.line_id)
 where h.listing_id is null
     or not h.known_since
+    or h.state_since > h.changed_at
     or (s.listing_id is null and (h.state <> 'withdrawn' or h.changed_at > h.begins_at))
     or (s.listing_id is not null and (
         (s.state, s.off_mask, s.odds_milli) is distinct from (h.state, h.off_mask, h.odds_milli)
@@ -155,6 +173,7 @@ with touched as (
     select c.*, b.whole, b.since from bounded b join core.current_markets c using (listing_id) where b.whole or c.changed_at >= b.since
 ), compared as (
     select s.listing_id is not null as is_said, h.listing_id is null
+        or h.state_since > h.changed_at
         or (s.listing_id is null and (not h.whole or h.state <> 'withdrawn' or h.changed_at > h.since))
         or (s.listing_id is not null and (
             (s.state, s.off_mask, s.odds_milli) is distinct from (h.state, h.off_mask, h.odds_milli)
@@ -201,12 +220,12 @@ def _held(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> pl.DataF
     return markets.with_columns(line_id=line_id, odds_milli=odds).select(list(BOOK_SCHEMA))
 
 
-def upsert(conn: psycopg.Connection[Any], moved: pl.DataFrame) -> None:
-    """Write how markets stand (BOOK_SCHEMA), each since its `changed_at`."""
+def move(conn: psycopg.Connection[Any], moved: pl.DataFrame) -> None:
+    """Write how markets stand (BOOK_SCHEMA) from their newest answer on, which is `changed_at`."""
     if moved.is_empty():
         return
     stage(conn, "history_moves", "core.current_markets", moved)
-    conn.execute(UPSERT_SQL.format(source="pg_temp.history_moves order by listing_id, line_id"))
+    conn.execute(MOVE_SQL)
 
 
 def follow_late(conn: psycopg.Connection[Any], answers: pl.DataFrame, books: pl.DataFrame) -> None:
@@ -216,22 +235,41 @@ def follow_late(conn: psycopg.Connection[Any], answers: pl.DataFrame, books: pl.
     was replaced; what may move is since when. Where an answer says what the market says now, right before the stretch in which it stands so, the
     stretch begins earlier: with the answer if it is new there, else anywhere before it, which only the history knows.
     """
-    held = read_frame(conn, HELD_SQL, {"listings": answers.get_column("listing_id").to_list()}, {**BOOK_SCHEMA, "changed_at": INSTANT})
+    params = {"listings": answers.get_column("listing_id").to_list()}
+    params = {"listings": answers.get_column("listing_id").to_list()}
+    held = read_frame(conn, HELD_SQL, params, {**BOOK_SCHEMA, "changed_at": INSTANT, "state_since": INSTANT})
     both = held.join(books, on=LINE, how="full", coalesce=True, suffix="_said").join(answers, on="listing_id")
     stands, says = (pl.col(name).fill_null(MarketState.WITHDRAWN.value) for name in ("state", "state_said"))
     facts = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_said")) for name in ("off_mask", "odds_milli"))
-    same = (stands == says) & ((says == MarketState.WITHDRAWN.value) | facts)
-    is_newest = pl.col("next_at").is_null()
-    in_stretch = (pl.col("changed_at") <= pl.col("observed_at")).fill_null(True)
-    right_before = (pl.col("changed_at") == pl.col("next_at")).fill_null(False) & same
-    cut = both.filter(~is_newest & in_stretch & ~same).with_columns(changed_at="next_at")
-    longer = both.filter(right_before & ~pl.col("stored")).with_columns(changed_at="observed_at")
-    unsure = both.filter((is_newest & ~same) | (right_before & pl.col("stored")))
-    columns = [*BOOK_SCHEMA, "changed_at"]
-    known = pl.concat([cut.drop_nulls("state"), longer]).select(columns)
-    unknown = cut.filter(pl.col("state").is_null()).with_columns(odds_milli="odds_milli_said").select(columns)
-    upsert(conn, pl.concat([known, withdrawn(unknown)]))
+    is_newest, same_state = pl.col("next_at").is_null(), stands == says
+    same = {"changed_at": same_state & ((says == MarketState.WITHDRAWN.value) | facts), "state_since": same_state}
+    moved = both.with_columns(_since(name, told).alias(f"{name}_now") for name, told in same.items())
+    differs = pl.any_horizontal(pl.col(f"{name}_now").ne_missing(pl.col(name)) for name in same)
+    rows = moved.filter(differs).with_columns(pl.col(f"{name}_now").alias(name) for name in same)
+    columns = [*BOOK_SCHEMA, *same]
+    unknown = rows.filter(pl.col("state").is_null()).with_columns(odds_milli="odds_milli_said")
+    _put(conn, pl.concat([rows.drop_nulls("state").select(columns), withdrawn(unknown.select(columns))]))
+    again = pl.any_horizontal(_is_right_before(name, told) for name, told in same.items()) & pl.col("stored")
+    unsure = both.filter((is_newest & ~same["changed_at"]) | again)
     rebuild(conn, unsure.get_column("listing_id").to_list(), unsure.get_column("line_id").to_list())
+
+
+def _since(begin: str, same: pl.Expr) -> pl.Expr:
+    """The column `begin` of a stretch after an answer has come within or right before it; `same`: it says what the stretch says."""
+    in_stretch = (pl.col(begin) <= pl.col("observed_at")).fill_null(True) & pl.col("next_at").is_not_null()
+    longer = _is_right_before(begin, same) & ~pl.col("stored")
+    return pl.when(in_stretch & ~same).then("next_at").when(longer).then("observed_at").otherwise(begin)
+
+
+def _is_right_before(begin: str, same: pl.Expr) -> pl.Expr:
+    return (pl.col(begin) == pl.col("next_at")).fill_null(False) & same
+
+
+def _put(conn: psycopg.Connection[Any], rows: pl.DataFrame) -> None:
+    """Write how markets stand (BOOK_SCHEMA), and since when (changed_at, state_since)."""
+    if rows.height:
+        stage(conn, "history_moves", "core.current_markets", rows)
+        conn.execute(UPSERT_SQL.format(source="history_moves"))
 
 
 def rebuild(conn: psycopg.Connection[Any], listing_ids: Sequence[int], line_ids: Sequence[int] | None = None) -> None:
@@ -242,7 +280,7 @@ def rebuild(conn: psycopg.Connection[Any], listing_ids: Sequence[int], line_ids:
         conn.execute("drop table if exists pg_temp.history_present")
         conn.execute(REBUILD_SQL, params)
         conn.execute(FORGET_SQL, params)
-        conn.execute(UPSERT_SQL.format(source="pg_temp.history_present"))
+        conn.execute(UPSERT_SQL.format(source="history_present"))
 
 
 def renew(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:

@@ -260,7 +260,7 @@ def go_ahead(
     whole = of(after, answers.filter("keyframe")).join(answers, on="listing_id")
     rows = pl.concat([moved.filter(~pl.col("keyframe")), whole]).select(list(ROW_SCHEMA))
     copy_rows(conn, "core.market_changes", rows.sort(*ANSWER, "line_id"))
-    current.upsert(conn, moved.drop("keyframe").rename({"observed_at": "changed_at"}))
+    current.move(conn, moved.drop("keyframe").rename({"observed_at": "changed_at"}))
     return write_captures(conn, captures, with_counts(answers, rows)), rows.height
 
 

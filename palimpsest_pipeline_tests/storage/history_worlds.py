@@ -94,7 +94,7 @@ def expected(answers: Iterable[Said]) -> Expected:
     """The history of these answers, each taken once and in order."""
     result = Expected(set(), set(), set())
     books: dict[int, tuple[date, Book]] = {}
-    since: dict[tuple[int, Key], tuple[datetime, Facts]] = {}
+    since: dict[tuple[int, Key], tuple[datetime, Facts, datetime]] = {}
     for a in sorted(answers, key=lambda a: (a.listing_id, a.observed_at)):
         last_day, last_book = books.get(a.listing_id, (None, {}))
         moved = differences(last_book, a.book)
@@ -103,9 +103,11 @@ def expected(answers: Iterable[Said]) -> Expected:
         result.changes |= {(a.listing_id, a.observed_at, *key, *facts, keyframe) for key, facts in rows.items()}
         counts = capture_frame([a]).row(0)
         result.captures.add((*counts, keyframe, len(rows)))
-        since.update({(a.listing_id, key): (a.observed_at, facts) for key, facts in moved.items()})
+        for key, facts in moved.items():
+            _, (state, *_), entered_at = since.get((a.listing_id, key), (None, (None,), None))
+            since[a.listing_id, key] = (a.observed_at, facts, entered_at if entered_at and state == facts[0] else a.observed_at)
         books[a.listing_id] = (a.observed_at.date(), a.book)
-    result.current = {(listing, *key, *facts, changed_at) for (listing, key), (changed_at, facts) in since.items()}
+    result.current = {(listing, *key, *facts, changed_at, entered_at) for (listing, key), (changed_at, facts, entered_at) in since.items()}
     return result
 
 
@@ -149,7 +151,7 @@ def stored(conn: psycopg.Connection) -> Expected:
         " from core.market_changes left join ops.market_lines using (line_id)"
     )
     current = rows(
-        "select listing_id, market_id, specifier, outcome, state::text, coalesce(off_mask, 0), odds_milli, changed_at"
+        "select listing_id, market_id, specifier, outcome, state::text, coalesce(off_mask, 0), odds_milli, changed_at, state_since"
         " from core.current_markets left join ops.market_lines using (line_id)"
     )
     assert len(set(changes)) == len(changes), "a row of history is there twice"

@@ -330,6 +330,7 @@ class CurrentMarket(Base):
     off_mask: Mapped[BigInt | None] = column("Bit i-1 set: outcome i cannot be backed; null: none is off.")
     state: Mapped[MarketState] = column("State.", type_=MARKET_STATE)
     odds_milli: Mapped[IntArray] = column("Decimal odds x 1000 by outcome ordinal; null: no price.", type_=pg.ARRAY(sa.Integer))
+    state_since: Mapped[Instant] = column("Answer since which it is in this state, at whatever prices.")
 
 
 class UnmappedMarket(Base):

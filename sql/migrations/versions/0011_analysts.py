@@ -21,6 +21,31 @@ TO_DERIVE = (
     on conflict do nothing""",
 )
 
+# Of what stands since an earlier answer at other prices. A row begins a stretch when its state is another than the row's before, or when the market
+# was away in between: the next day on which the listing was answered did not begin with it. Of fixtures that have begun nobody asks.
+STATE_SINCE_SQL = """
+    with listings as (
+        select e.listing_id from core.event_listings e join core.fixtures f on f.sr_id = e.fixture_sr_id where f.effective_kickoff > now()
+    ), days as (
+        select listing_id, observed_at as begins_at, lead(observed_at) over (partition by listing_id order by observed_at) as next_begins_at
+        from core.captures where keyframe and listing_id in (select listing_id from listings)
+    ), stretches as (
+        select m.listing_id, m.line_id, m.observed_at, m.state,
+            lag(m.observed_at) over line is null
+            or m.state <> lag(m.state) over line
+            or (lag(d.begins_at) over line <> d.begins_at and lag(d.next_begins_at) over line <> m.observed_at) as starts
+        from days d
+        join core.market_changes m
+            on m.listing_id = d.listing_id and m.observed_at >= d.begins_at and m.observed_at < coalesce(d.next_begins_at, 'infinity')
+        window line as (partition by m.listing_id, m.line_id order by m.observed_at)
+    ), begun as (
+        select listing_id, line_id, max(observed_at) as state_since from stretches where starts group by 1, 2
+    )
+    update core.current_markets c set state_since = b.state_since
+    from begun b
+    where (c.listing_id, c.line_id) = (b.listing_id, b.line_id) and b.state_since < c.changed_at and c.state <> 'withdrawn'
+"""
+
 
 def upgrade() -> None:
     _market_margin()
@@ -31,11 +56,13 @@ def upgrade() -> None:
     _availability_gap()
     _odds_alert()
     _acknowledged_odds_alerts()
+    _state_since()
     for statement in TO_DERIVE:
         op.execute(statement)
 
 
 def downgrade() -> None:
+    op.drop_column("current_markets", "state_since", schema="core")
     op.drop_table("acknowledged_odds_alerts", schema="ops")
     op.drop_table("odds_alert", schema="mart")
     op.drop_table("availability_gap", schema="mart")
@@ -208,6 +235,14 @@ def _gap_count() -> None:
         comment="How many markets home and a competitor offered so many hours before kickoff, and how many only one of them did.",
     )
     op.create_index(op.f("ix_gap_count_kickoff_date"), "gap_count", ["kickoff_date"], unique=False, schema="mart")
+
+
+def _state_since() -> None:
+    comment = "Answer since which it is in this state, at whatever prices."
+    op.add_column("current_markets", sa.Column("state_since", INSTANT, nullable=True, comment=comment), schema="core")
+    op.execute("update core.current_markets set state_since = changed_at")
+    op.execute(STATE_SINCE_SQL)
+    op.alter_column("current_markets", "state_since", nullable=False, schema="core", existing_type=INSTANT, existing_comment=comment)
 
 
 def _dirty_fixtures() -> None:
