@@ -4,6 +4,7 @@ Belongs here: reading and writing those rows. Does not: any rule of matching. Ca
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import polars as pl
@@ -82,6 +83,13 @@ def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any] | None:
         return cursor.execute(
             "select sr_id, home_team, away_team, tournament_name, effective_kickoff as kickoff_at from core.fixtures where sr_id = %s", [sr_id]
         ).fetchone()
+
+
+def seen_between(conn: psycopg.Connection, sr_ids: Sequence[int]) -> tuple[datetime, datetime] | None:
+    """When listings of these fixtures were first and last seen; None when there are none."""
+    query = "select min(first_seen_at), max(last_seen_at) from core.event_listings where fixture_sr_id = any(%s)"
+    row = conn.execute(query, [list(sr_ids)]).fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1])
 
 
 def read_crosswalk(conn: psycopg.Connection) -> tuple[pl.DataFrame, pl.DataFrame]:

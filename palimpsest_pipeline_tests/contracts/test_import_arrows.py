@@ -45,6 +45,8 @@ ALLOWED = {
     "cli_prices": {"domain", "settings", "defs", "markets", "storage", "console"},
     "cli_storage": {"domain", "settings", "defs", "storage", "console"},
     "console": set(),
+    "__init__": {"notebook", "settings"},
+    "notebook": {"domain", "settings", "defs", "storage"},
     "definitions": {"defs", "domain", "settings"},
 }
 ONLY = {
