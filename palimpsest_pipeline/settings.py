@@ -172,6 +172,7 @@ class Settings(BaseSettings):
         default=(0.07, 0.10, 0.15), description="Changes of a price from which an alert to traders is low, medium and high, shares of 1"
     )
     odds_alert_window_minutes: float = Field(default=60, gt=0, description="Against how old a price changes are measured, minutes")
+    odds_alert_days: float = Field(default=3, gt=0, description="For how long before kickoff alerts to traders are looked for, days")
     odds_alert_calm: float = Field(default=0.7, gt=0, lt=1, description="An alert is over when the change is below this share of the lowest level")
     alert_webhook_url: SecretStr | None = Field(default=None, description="Where alerts are posted as JSON with a `text`, as chat services read it")
     alert_channels: list[str] = Field(default=[], description="Further channels of alerts, each a class as package.module:Class")

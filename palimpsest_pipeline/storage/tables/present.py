@@ -116,31 +116,49 @@ class OddsAlert(Base):
     __table_args__ = (
         sa.Index(None, "sr_id"),
         sa.Index(None, "kickoff_date"),
-        {"schema": "mart", "comment": "Episodes that traders are told of: one row from where a threshold is passed until things have calmed down."},
+        {
+            "schema": "mart",
+            "comment": "Episodes that traders are told of, in the last PALIMPSEST_ODDS_ALERT_DAYS before kickoff: one row from where a threshold is "
+            "passed until things have calmed down. Of prices one row a market, its outcomes together.",
+        },
     )
 
     alert_id: Mapped[BigInt] = key("Hash of what it is about and of opened_at: the same episode has the same id whenever it is derived.")
-    alert_type: Mapped[OddsAlertType] = column("What happened.", type_=one_of(OddsAlertType))
-    severity: Mapped[OddsAlertLevel] = column("How large it was at its peak: PALIMPSEST_ODDS_ALERT_LEVELS.", type_=one_of(OddsAlertLevel))
+    alert_type: Mapped[OddsAlertType] = column(
+        "price_move: a price is far from what it was a window earlier. direction_disagreement: home's and the competitor's moved apart. "
+        "home_outlier: home's is far from the median of two or more competitors'. market_disappeared: was offered, an answer lacks it. market_returned: is offered "
+        "again after that. event_dropped: a complete discovery lacks the listing.",
+        type_=one_of(OddsAlertType),
+    )
+    severity: Mapped[OddsAlertLevel] = column(
+        "How large it was at its peak: PALIMPSEST_ODDS_ALERT_LEVELS. What has no size: event_dropped is high, market_disappeared medium in "
+        "PALIMPSEST_MAIN_MARKETS, all else low.",
+        type_=one_of(OddsAlertLevel),
+    )
     platform: Mapped[Platform] = column("Platform it is about.", type_=one_of(Platform))
     sr_id: Mapped[BigInt] = column("SportRadar id.")
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     market_key: Mapped[Text] = column("Market of the vocabulary; '*' for the listing as a whole.")
     specifier: Mapped[Text] = column(SPECIFIER)
-    outcome_key: Mapped[Text] = column("Outcome; '' for the market as a whole.")
-    baseline_at: Mapped[Instant | None] = column("Instant of the value it is compared with: opened_at less the window.")
-    baseline_odds: Mapped[Odds | None] = column("Price then (home_outlier: median of the competitors at opened_at); null where no price is compared.")
-    current_odds: Mapped[Odds | None] = column("Price at the peak.")
-    change_rel: Mapped[float | None] = column("current_odds / baseline_odds - 1 when it opened.", type_=sa.Double)
-    window_minutes: Mapped[float | None] = column("Window of the comparison, minutes.", type_=sa.Double)
-    competitor: Mapped[Platform | None] = column("Competitor that disagrees.", type_=one_of(Platform, "competitor"))
-    competitor_odds: Mapped[Odds | None] = column("Its price when it opened (home_outlier: median).")
-    competitor_change_rel: Mapped[float | None] = column("Its change over the window.", type_=sa.Double)
-    opened_at: Mapped[Instant] = column("Answer that passed the threshold.")
-    peak_change_rel: Mapped[float | None] = column("Largest change in size while it was open, with its sign.", type_=sa.Double)
-    closed_at: Mapped[Instant | None] = column("Answer with which it was over, or the kickoff; null while it is open.")
+    outcome_key: Mapped[Text] = column("Outcome that was furthest off, at the peak; '' where no price is compared.")
+    baseline_at: Mapped[Instant | None] = column("Instant of baseline_odds: a window before peak_at; home_outlier: peak_at; null without a price.")
+    baseline_odds: Mapped[Odds | None] = column("The outcome's price then; home_outlier: median of the competitors'.")
+    current_odds: Mapped[Odds | None] = column("The outcome's price at the peak.")
+    change_rel: Mapped[float | None] = column("What peak_change_rel was when it opened, of the outcome that was furthest off then.", type_=sa.Double)
+    window_minutes: Mapped[float | None] = column("Window over which prices moved, minutes; null where none is compared over time.", type_=sa.Double)
+    competitor: Mapped[Platform | None] = column("Competitor that moved the other way; null but for it.", type_=one_of(Platform, "competitor"))
+    competitor_odds: Mapped[Odds | None] = column("Its price at the peak.")
+    competitor_change_rel: Mapped[float | None] = column("Its change over the window, at the peak.", type_=sa.Double)
+    opened_at: Mapped[Instant] = column("Answer that passed the threshold; event_dropped: discovery that lacked the listing.")
+    peak_at: Mapped[Instant | None] = column("Answer that first showed it at its largest; null where no price is compared.")
+    peak_change_rel: Mapped[float | None] = column(
+        "current_odds / baseline_odds - 1; of direction_disagreement, where the smaller of both changes counts, home's.", type_=sa.Double
+    )
+    closed_at: Mapped[Instant | None] = column(
+        "Look with which it was over (calm, not to be backed any more, back again; market_returned: a window later), or the kickoff; null while open."
+    )
     status: Mapped[OddsAlertStatus] = column("open, acknowledged, closed.", type_=one_of(OddsAlertStatus))
     minutes_to_kickoff: Mapped[float] = column("From opened_at to the effective kickoff, minutes.", type_=sa.Double)
-    as_of: Mapped[Instant] = column(AS_OF)
+    as_of: Mapped[Instant] = column("Latest look at the fixture before its kickoff: nothing later was known.")
     mapping_version: Mapped[Text] = column(VERSION)
     computed_at: Mapped[Instant] = column(COMPUTED)

@@ -386,44 +386,72 @@ def _odds_alert() -> None:
                 "oddsalerttype", "price_move", "direction_disagreement", "market_disappeared", "market_returned", "event_dropped", "home_outlier"
             ),
             nullable=False,
-            comment="What happened.",
+            comment="price_move: a price is far from what it was a window earlier. direction_disagreement: home's and the "
+            "competitor's moved apart. home_outlier: home's is far from the median of two or more competitors'. "
+            "market_disappeared: was offered, an answer lacks it. market_returned: is offered again after that. "
+            "event_dropped: a complete discovery lacks the listing.",
         ),
         sa.Column(
             "severity",
             _one_of("oddsalertlevel", "low", "medium", "high"),
             nullable=False,
-            comment="How large it was at its peak: PALIMPSEST_ODDS_ALERT_LEVELS.",
+            comment="How large it was at its peak: PALIMPSEST_ODDS_ALERT_LEVELS. What has no size: event_dropped is high, "
+            "market_disappeared medium in PALIMPSEST_MAIN_MARKETS, all else low.",
         ),
         sa.Column("platform", _one_of("platform", *PLATFORM), nullable=False, comment="Platform it is about."),
         sa.Column("sr_id", sa.BigInteger(), nullable=False, comment="SportRadar id."),
         sa.Column("kickoff_date", sa.Date(), nullable=False, comment="UTC date of the effective kickoff."),
         sa.Column("market_key", sa.Text(), nullable=False, comment="Market of the vocabulary; '*' for the listing as a whole."),
         sa.Column("specifier", sa.Text(), nullable=False, comment="Canonical specifier; '' when the market has none."),
-        sa.Column("outcome_key", sa.Text(), nullable=False, comment="Outcome; '' for the market as a whole."),
-        sa.Column("baseline_at", INSTANT, nullable=True, comment="Instant of the value it is compared with: opened_at less the window."),
+        sa.Column("outcome_key", sa.Text(), nullable=False, comment="Outcome that was furthest off, at the peak; '' where no price is compared."),
+        sa.Column(
+            "baseline_at",
+            INSTANT,
+            nullable=True,
+            comment="Instant of baseline_odds: a window before peak_at; home_outlier: peak_at; null without a price.",
+        ),
         sa.Column(
             "baseline_odds",
             sa.Numeric(precision=10, scale=3),
             nullable=True,
-            comment="Price then (home_outlier: median of the competitors at opened_at); null where no price is compared.",
+            comment="The outcome's price then; home_outlier: median of the competitors'.",
         ),
-        sa.Column("current_odds", sa.Numeric(precision=10, scale=3), nullable=True, comment="Price at the peak."),
-        sa.Column("change_rel", sa.Double(), nullable=True, comment="current_odds / baseline_odds - 1 when it opened."),
-        sa.Column("window_minutes", sa.Double(), nullable=True, comment="Window of the comparison, minutes."),
-        sa.Column("competitor", _one_of("competitor", *PLATFORM), nullable=True, comment="Competitor that disagrees."),
-        sa.Column("competitor_odds", sa.Numeric(precision=10, scale=3), nullable=True, comment="Its price when it opened (home_outlier: median)."),
-        sa.Column("competitor_change_rel", sa.Double(), nullable=True, comment="Its change over the window."),
-        sa.Column("opened_at", INSTANT, nullable=False, comment="Answer that passed the threshold."),
-        sa.Column("peak_change_rel", sa.Double(), nullable=True, comment="Largest change in size while it was open, with its sign."),
-        sa.Column("closed_at", INSTANT, nullable=True, comment="Answer with which it was over, or the kickoff; null while it is open."),
+        sa.Column("current_odds", sa.Numeric(precision=10, scale=3), nullable=True, comment="The outcome's price at the peak."),
+        sa.Column(
+            "change_rel", sa.Double(), nullable=True, comment="What peak_change_rel was when it opened, of the outcome that was furthest off then."
+        ),
+        sa.Column(
+            "window_minutes", sa.Double(), nullable=True, comment="Window over which prices moved, minutes; null where none is compared over time."
+        ),
+        sa.Column("competitor", _one_of("competitor", *PLATFORM), nullable=True, comment="Competitor that moved the other way; null but for it."),
+        sa.Column("competitor_odds", sa.Numeric(precision=10, scale=3), nullable=True, comment="Its price at the peak."),
+        sa.Column("competitor_change_rel", sa.Double(), nullable=True, comment="Its change over the window, at the peak."),
+        sa.Column(
+            "opened_at", INSTANT, nullable=False, comment="Answer that passed the threshold; event_dropped: discovery that lacked the listing."
+        ),
+        sa.Column("peak_at", INSTANT, nullable=True, comment="Answer that first showed it at its largest; null where no price is compared."),
+        sa.Column(
+            "peak_change_rel",
+            sa.Double(),
+            nullable=True,
+            comment="current_odds / baseline_odds - 1; of direction_disagreement, where the smaller of both changes counts, home's.",
+        ),
+        sa.Column(
+            "closed_at",
+            INSTANT,
+            nullable=True,
+            comment="Look with which it was over (calm, not to be backed any more, back again; market_returned: a window later), or"
+            " the kickoff; null while open.",
+        ),
         sa.Column("status", _one_of("oddsalertstatus", "open", "acknowledged", "closed"), nullable=False, comment="open, acknowledged, closed."),
         sa.Column("minutes_to_kickoff", sa.Double(), nullable=False, comment="From opened_at to the effective kickoff, minutes."),
-        sa.Column("as_of", INSTANT, nullable=False, comment="Latest answer of any platform on the fixture: nothing later was known."),
+        sa.Column("as_of", INSTANT, nullable=False, comment="Latest look at the fixture before its kickoff: nothing later was known."),
         sa.Column("mapping_version", sa.Text(), nullable=False, comment="Version of the market vocabulary."),
         sa.Column("computed_at", INSTANT, nullable=False, comment="When it was computed."),
         sa.PrimaryKeyConstraint("alert_id", name=op.f("pk_odds_alert")),
         schema="mart",
-        comment="Episodes that traders are told of: one row from where a threshold is passed until things have calmed down.",
+        comment="Episodes that traders are told of, in the last PALIMPSEST_ODDS_ALERT_DAYS before kickoff: one row from where a"
+        " threshold is passed until things have calmed down. Of prices one row a market, its outcomes together.",
     )
     op.create_index(op.f("ix_odds_alert_kickoff_date"), "odds_alert", ["kickoff_date"], unique=False, schema="mart")
     op.create_index(op.f("ix_odds_alert_sr_id"), "odds_alert", ["sr_id"], unique=False, schema="mart")
