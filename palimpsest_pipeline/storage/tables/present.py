@@ -126,8 +126,8 @@ class OddsAlert(Base):
     alert_id: Mapped[BigInt] = key("Hash of what it is about and of opened_at: the same episode has the same id whenever it is derived.")
     alert_type: Mapped[OddsAlertType] = column(
         "price_move: a price is far from what it was a window earlier. direction_disagreement: home's and the competitor's moved apart. "
-        "home_outlier: home's is far from the median of two or more competitors'. market_disappeared: was offered, an answer lacks it. market_returned: is offered "
-        "again after that. event_dropped: a complete discovery lacks the listing.",
+        "home_outlier: home's is far from the median of two or more competitors'. market_disappeared: was offered, an answer lacks it. "
+        "market_returned: is offered again after that. event_dropped: a complete discovery lacks the listing.",
         type_=one_of(OddsAlertType),
     )
     severity: Mapped[OddsAlertLevel] = column(
