@@ -80,6 +80,23 @@ class Pipeline:
         return vocabulary()
 
     @cached_property
+    def main_markets(self) -> tuple[str, ...]:
+        """Keys of the markets whose margins are kept over time, most important first. Raises SettingsError on one that the vocabulary lacks, and on one
+        without a margin."""
+        fair_sums = dict(self.vocabulary.markets.select("market_key", "fair_sum").iter_rows())
+        asked = self.settings.main_markets
+        if unknown := [key for key in asked if key not in fair_sums]:
+            raise SettingsError(
+                f"PALIMPSEST_MAIN_MARKETS: the vocabulary has no market {', '.join(unknown)}; `palimpsest markets list --search TEXT` finds its keys"
+            )
+        if without := [key for key in asked if not (fair_sums[key] or "").isdecimal()]:
+            raise SettingsError(
+                f"PALIMPSEST_MAIN_MARKETS: {', '.join(without)} can have no margin, since how many of its outcomes win is not known or varies; leave it "
+                "out (`palimpsest markets show KEY` says which markets have one)"
+            )
+        return tuple(asked)
+
+    @cached_property
     def adapters(self) -> Mapping[Platform, PlatformAdapter]:
         s = self.settings
         return adapters(

@@ -53,5 +53,8 @@ KICKOFFS: Final[Types] = {"sr_id": pl.Int64, "version": pl.Int16, "observed_from
 LISTED_KICKOFFS: Final[Types] = {"listing_id": pl.Int32, "observed_from": INSTANT, "kickoff_at": INSTANT}
 """Versions of the kickoff that a listing itself claims."""
 
+TOURNAMENTS: Final[Types] = {"sr_id": pl.Int64, "tournament_key": pl.String}
+"""Which tournament each fixture belongs to."""
+
 OUTCOMES: Final[Types] = {"market_key": pl.String, "ordinal": pl.Int16, "outcome_key": pl.String}
 """Names of the outcomes of a whole market by their place, from 1, in odds_milli."""
