@@ -35,12 +35,13 @@ where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p', 'v', 'm') and not
 union all
 select n.nspname, p.proname, 'function', coalesce(obj_description(p.oid, 'pg_proc'), ''),
     (
-        select coalesce(jsonb_agg(a.name order by a.place) filter (where p.proargmodes is null or a.mode = 'i'), '[]')
+        select coalesce(jsonb_agg(a.name order by a.place) filter (where p.proargmodes is null or a.mode in ('i', 'b')), '[]')
         from unnest(p.proargnames, p.proargmodes) with ordinality a (name, mode, place)
     ),
     (
-        select coalesce(jsonb_agg(jsonb_build_array(a.name, format_type(a.kind, null), '') order by a.place) filter (where a.mode = 't'), '[]')
+        select coalesce(jsonb_agg(jsonb_build_array(a.name, format_type(a.kind, null), '') order by a.place), '[]')
         from unnest(p.proargnames, p.proargmodes, p.proallargtypes) with ordinality a (name, mode, kind, place)
+        where a.mode in ('o', 'b', 't')
     )
 from pg_proc p
 join pg_namespace n on n.oid = p.pronamespace
@@ -93,10 +94,10 @@ class Relation:
         return f"{self.schema}.{self.name}"
 
 
-def relations(conn: psycopg.Connection[Any]) -> list[Relation]:
-    """Everything in SCHEMAS that the session may read, by schema in their order, and name."""
+def relations(conn: psycopg.Connection[Any], schemas: Sequence[str] = SCHEMAS) -> list[Relation]:
+    """Everything in these schemas that the session may read, by schema in their order, and name."""
     schema: Schema = dict.fromkeys(("schema", "name", "kind", "about", "arguments", "columns"), pl.String)
-    rows = read_frame(conn, RELATIONS_SQL, {"schemas": list(SCHEMAS)}, schema)
+    rows = read_frame(conn, RELATIONS_SQL, {"schemas": list(schemas)}, schema)
     found = [
         Relation(
             row["schema"],
@@ -108,7 +109,7 @@ def relations(conn: psycopg.Connection[Any]) -> list[Relation]:
         )
         for row in rows.iter_rows(named=True)
     ]
-    return sorted(found, key=lambda relation: (SCHEMAS.index(relation.schema), relation.name))
+    return sorted(found, key=lambda relation: (schemas.index(relation.schema), relation.name))
 
 
 def question(

@@ -11,7 +11,7 @@ from core.tournament_listings t
 left join core.tournament_links l using (platform, external_id)
 where t.platform = (select palimpsest.home_platform());
 
-comment on view palimpsest.tournaments is 'Tournaments of the home platform.';
+comment on view palimpsest.tournaments is 'Tournaments of the home platform. Key: id.';
 comment on column palimpsest.tournaments.id is 'Tournament of the home platform: an integer made from its own id, stable for ever.';
 comment on column palimpsest.tournaments.sport is 'Sport.';
 comment on column palimpsest.tournaments.name is 'Name as the home platform writes it.';

@@ -12,7 +12,7 @@ select
 from core.event_listings e
 where e.kind = 'match' and e.platform = (select palimpsest.home_platform());
 
-comment on view palimpsest.events is 'Matches that the home platform lists or has listed, one row per listing.';
+comment on view palimpsest.events is 'Matches that the home platform lists or has listed, one row per listing. Key: id.';
 comment on column palimpsest.events.id is 'Event of the home platform.';
 comment on column palimpsest.events.tournament_id is 'Its tournament: tournaments.id.';
 comment on column palimpsest.events.name is 'Both sides, home side first.';

@@ -15,7 +15,7 @@ from core.tournament_listings t
 left join core.tournament_links l using (platform, external_id)
 where t.platform <> (select palimpsest.home_platform());
 
-comment on view palimpsest.competitor_tournaments is 'Tournaments of the competitors.';
+comment on view palimpsest.competitor_tournaments is 'Tournaments of the competitors. Key: id.';
 comment on column palimpsest.competitor_tournaments.id is 'Tournament of the competitor: an integer made from its own id, stable for ever.';
 comment on column palimpsest.competitor_tournaments.source is 'Platform.';
 comment on column palimpsest.competitor_tournaments.external_id is 'The platform''s own tournament id; unique per source.';

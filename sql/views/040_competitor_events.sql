@@ -26,7 +26,7 @@ left join lateral (
 ) h on true
 where e.kind = 'match' and e.platform <> (select palimpsest.home_platform());
 
-comment on view palimpsest.competitor_events is 'Matches that competitors list or have listed, one row per listing, each with the home event of the same fixture.';
+comment on view palimpsest.competitor_events is 'Matches that competitors list or have listed, one row per listing, each with the home event of the same fixture. Key: id.';
 comment on column palimpsest.competitor_events.id is 'Event of the competitor.';
 comment on column palimpsest.competitor_events.source is 'Platform.';
 comment on column palimpsest.competitor_events.external_id is 'The platform''s own event id; unique per source.';

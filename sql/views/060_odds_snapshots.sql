@@ -9,7 +9,7 @@ from core.captures c
 join core.event_listings e using (listing_id)
 where e.platform = (select palimpsest.home_platform());
 
-comment on view palimpsest.odds_snapshots is 'Answers with odds from the home platform: each confirms all prices then in force.';
+comment on view palimpsest.odds_snapshots is 'Answers with odds from the home platform: each confirms all prices then in force. Key: id.';
 comment on column palimpsest.odds_snapshots.id is 'Snapshot.';
 comment on column palimpsest.odds_snapshots.event_id is 'Home event: events.id.';
 comment on column palimpsest.odds_snapshots.bookmaker is 'The home platform.';

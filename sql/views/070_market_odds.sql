@@ -51,7 +51,7 @@ cross join lateral (
 left join core.markets k using (market_id)
 where e.platform = (select palimpsest.home_platform());
 
-comment on view palimpsest.market_odds is 'All markets of the home platform in force at each snapshot. Ask for one snapshot or event: without a filter it is every price ever seen.';
+comment on view palimpsest.market_odds is 'All markets of the home platform in force at each snapshot. Ask for one snapshot or event: without a filter it is every price ever seen. Key: id.';
 comment on column palimpsest.market_odds.id is 'Market of the snapshot: an integer made from snapshot, market and line.';
 comment on column palimpsest.market_odds.snapshot_id is 'Snapshot: odds_snapshots.id.';
 comment on column palimpsest.market_odds.betpawa_market_id is 'BetPawa''s market type id; null where it does not sell the market.';

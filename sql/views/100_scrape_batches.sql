@@ -26,7 +26,7 @@ select
     ) as summary
 from ops.scrape_batches b;
 
-comment on view palimpsest.scrape_batches is 'One row per cycle: all platforms scraped once, what started it and how it ended.';
+comment on view palimpsest.scrape_batches is 'One row per cycle: all platforms scraped once, what started it and how it ended. Key: id.';
 comment on column palimpsest.scrape_batches.id is 'Cycle: UTC digits of its begin down to the millisecond.';
 comment on column palimpsest.scrape_batches.trigger is 'What started it: scheduled, sensor, manual, on_demand or import.';
 comment on column palimpsest.scrape_batches.scope is 'What it covers: full; kickoff: fixtures that kick off soon; events: fixtures asked for; recorded: imported.';

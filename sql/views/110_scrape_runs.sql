@@ -20,7 +20,7 @@ select
     r.floor_s
 from ops.scrape_runs r;
 
-comment on view palimpsest.scrape_runs is 'One row per cycle and platform: that platform''s part of the batch.';
+comment on view palimpsest.scrape_runs is 'One row per cycle and platform: that platform''s part of the batch. Key: id.';
 comment on column palimpsest.scrape_runs.id is 'Run: an integer made from cycle and platform.';
 comment on column palimpsest.scrape_runs.batch_id is 'Batch it belongs to: scrape_batches.id.';
 comment on column palimpsest.scrape_runs.platform is 'Platform.';

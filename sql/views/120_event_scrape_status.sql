@@ -18,7 +18,7 @@ select
 from ops.event_scrape_status s
 left join ops.listing_ids i using (platform, external_id);
 
-comment on view palimpsest.event_scrape_status is 'One row per cycle and listing asked for: how the request for its odds went.';
+comment on view palimpsest.event_scrape_status is 'One row per cycle and listing asked for: how the request for its odds went. Key: batch_id, platform, external_id.';
 comment on column palimpsest.event_scrape_status.batch_id is 'Batch: scrape_batches.id.';
 comment on column palimpsest.event_scrape_status.platform is 'Platform.';
 comment on column palimpsest.event_scrape_status.external_id is 'The platform''s own event id.';

@@ -28,7 +28,7 @@ cross join lateral (
 ) l
 where l.at_home and l.n_platforms > 1;
 
-comment on view palimpsest.matched_events is 'One row per fixture that the home platform and at least one competitor list.';
+comment on view palimpsest.matched_events is 'One row per fixture that the home platform and at least one competitor list. Key: sr_id.';
 comment on column palimpsest.matched_events.sr_id is 'SportRadar id.';
 comment on column palimpsest.matched_events.kickoff is 'Kickoff: home''s claim, else by trust.';
 comment on column palimpsest.matched_events.sport is 'Sport.';

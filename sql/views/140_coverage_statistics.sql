@@ -20,7 +20,7 @@ where not m.include_started and m.cycle_id = (
     limit 1
 );
 
-comment on view palimpsest.coverage_statistics is 'Coverage of upcoming fixtures, overall and per platform, as of the latest full cycle.';
+comment on view palimpsest.coverage_statistics is 'Coverage of upcoming fixtures, overall and per platform, as of the latest full cycle. Key: platform.';
 comment on column palimpsest.coverage_statistics.cycle_id is 'Cycle.';
 comment on column palimpsest.coverage_statistics.as_of is 'Instant the row is about.';
 comment on column palimpsest.coverage_statistics.platform is 'Platform; ''all'' is all of them together.';

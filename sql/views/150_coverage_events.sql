@@ -28,7 +28,7 @@ where f.cycle_id = (
     limit 1
 );
 
-comment on view palimpsest.coverage_events is 'Who lists which fixture, as of the latest full cycle.';
+comment on view palimpsest.coverage_events is 'Who lists which fixture, as of the latest full cycle. Key: id.';
 comment on column palimpsest.coverage_events.id is 'SportRadar id; negative when the home platform does not list the fixture.';
 comment on column palimpsest.coverage_events.sportradar_id is 'SportRadar id.';
 comment on column palimpsest.coverage_events.availability is 'matched, home_only, competitor_only, or undetermined: a platform could not be looked at.';

@@ -22,7 +22,7 @@ select
 from mart.unmapped_market u
 order by u.platform, u.impact_rank;
 
-comment on view palimpsest.unmapped_market is 'Markets seen that the vocabulary does not know, over all cycles, those that matter most first.';
+comment on view palimpsest.unmapped_market is 'Markets seen that the vocabulary does not know, over all cycles, those that matter most first. Key: platform, sport, external_market_id, specifier_schema.';
 comment on column palimpsest.unmapped_market.platform is 'Platform.';
 comment on column palimpsest.unmapped_market.impact_rank is '1 is carried by most matches of its platform.';
 comment on column palimpsest.unmapped_market.status is 'new; acknowledged, ignored: as the vocabulary''s triage says; mapped: known now, replay brings its prices in.';

@@ -14,7 +14,7 @@ select
 from mart.mapping_coverage m
 group by m.cycle_id, m.as_of, m.platform, m.sport, m.mapping_version;
 
-comment on view palimpsest.mapping_coverage is 'How much of what each platform showed in a cycle the market vocabulary knows, all families together.';
+comment on view palimpsest.mapping_coverage is 'How much of what each platform showed in a cycle the market vocabulary knows, all families together. Key: cycle_id, platform, sport.';
 comment on column palimpsest.mapping_coverage.cycle_id is 'Cycle.';
 comment on column palimpsest.mapping_coverage.as_of is 'Instant the cycle is about.';
 comment on column palimpsest.mapping_coverage.platform is 'Platform.';

@@ -57,7 +57,7 @@ from named n
 left join judged j using (platform, external_player_id)
 left join open_ones o using (platform, external_player_id);
 
-comment on view palimpsest.player_identities is 'Players of the player markets, one row per platform and player: his names, and which SportRadar player he is proposed to be. Join platforms on sr_player_id, where evidence suffices.';
+comment on view palimpsest.player_identities is 'Players of the player markets, one row per platform and player: his names, and which SportRadar player he is proposed to be. Join platforms on sr_player_id, where evidence suffices. Key: platform, external_player_id.';
 comment on column palimpsest.player_identities.platform is 'Platform.';
 comment on column palimpsest.player_identities.external_player_id is 'The platform''s own id of the player: the outcome in its player markets.';
 comment on column palimpsest.player_identities.name is 'A name of his, as the platform writes it: first name first where it writes one so, as last seen.';

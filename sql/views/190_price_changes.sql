@@ -58,7 +58,7 @@ join core.markets k using (market_id)
 left join core.market_outcomes o on o.market_id = l.market_id and o.ordinal = x.ordinal
 where not x.repeats;
 
-comment on view palimpsest.price_changes is 'One row each time an outcome''s price or state changed, on the days that are in Postgres; older days are in the export. Ask for one fixture or listing: without a filter it is every change there is.';
+comment on view palimpsest.price_changes is 'One row each time an outcome''s price or state changed, on the days that are in Postgres; older days are in the export. Ask for one fixture or listing: without a filter it is every change there is. Key: listing_id, market_key, specifier, outcome_key, observed_at.';
 comment on column palimpsest.price_changes.platform is 'Platform.';
 comment on column palimpsest.price_changes.sr_id is 'SportRadar id of the fixture; null when unidentified.';
 comment on column palimpsest.price_changes.listing_id is 'Listing.';

@@ -1,3 +1,4 @@
+-- It reads core, which who may call it may not: so it names every object in full, and takes no text that is executed.
 create function palimpsest.prices_as_of(at timestamptz, fixture bigint default null, tournament text default null)
 returns table (
     platform text,
@@ -13,7 +14,8 @@ returns table (
     observed_at timestamptz,
     last_confirmed_at timestamptz
 )
-language plpgsql stable
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
 -- A plan for any fixture would read the tables whole: plan for what is asked.
 set plan_cache_mode = force_custom_plan
 as $$

@@ -26,7 +26,7 @@ select
 from mart.availability_interval t
 left join core.fixtures f using (sr_id);
 
-comment on view palimpsest.availability is 'What each platform offered of each market of a fixture, from when to when; market_key ''*'' is the listing as a whole.';
+comment on view palimpsest.availability is 'What each platform offered of each market of a fixture, from when to when; market_key ''*'' is the listing as a whole. Key: sr_id, platform, market_key, specifier, valid_from.';
 comment on column palimpsest.availability.sr_id is 'SportRadar id.';
 comment on column palimpsest.availability.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.availability.away_team is 'Away side of the chosen claim.';

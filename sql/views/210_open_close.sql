@@ -33,7 +33,7 @@ select
 from mart.open_close t
 left join core.fixtures f using (sr_id);
 
-comment on view palimpsest.open_close is 'First and last price of each outcome before kickoff, each with how far it can be trusted.';
+comment on view palimpsest.open_close is 'First and last price of each outcome before kickoff, each with how far it can be trusted. Key: sr_id, platform, market_key, specifier, outcome_key.';
 comment on column palimpsest.open_close.sr_id is 'SportRadar id.';
 comment on column palimpsest.open_close.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.open_close.away_team is 'Away side of the chosen claim.';

@@ -26,7 +26,7 @@ select
 from mart.listing_lead_time t
 left join core.fixtures f using (sr_id);
 
-comment on view palimpsest.lead_time is 'How long before kickoff each platform listed and priced a fixture, and who was first.';
+comment on view palimpsest.lead_time is 'How long before kickoff each platform listed and priced a fixture, and who was first. Key: sr_id, platform.';
 comment on column palimpsest.lead_time.sr_id is 'SportRadar id.';
 comment on column palimpsest.lead_time.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.lead_time.away_team is 'Away side of the chosen claim.';

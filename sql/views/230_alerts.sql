@@ -15,7 +15,7 @@ select
     a.closing_told_at
 from ops.alerts a;
 
-comment on view palimpsest.alerts is 'One row per trouble of a job or a check, from when it was first seen until it was over. Without closed_at: it lasts.';
+comment on view palimpsest.alerts is 'One row per trouble of a job or a check, from when it was first seen until it was over. Without closed_at: it lasts. Key: alert_key, opened_at.';
 comment on column palimpsest.alerts.alert_key is 'What the trouble is: run or check, its subject and the class of the error.';
 comment on column palimpsest.alerts.severity is 'How bad it was at its worst: warn or error.';
 comment on column palimpsest.alerts.subject is 'What has it: a job, or a check with its asset.';
