@@ -13,7 +13,16 @@ from .rates import ALL
 from .universe import ANY, Universe
 
 VIOLATIONS: Final[dict[str, pl.DataType]] = {"law": pl.String(), "subject": pl.String(), "violation": pl.String()}
-RATES: Final = ("listing_match_rate", "fixture_match_rate", "home_covered_rate", "overall_match_rate", "link_accuracy", "change_ratio", "mapped_rate")
+RATES: Final = (
+    "listing_match_rate",
+    "fixture_match_rate",
+    "home_covered_rate",
+    "overall_match_rate",
+    "link_accuracy",
+    "change_ratio",
+    "mapped_rate",
+    "observed_share",
+)
 _PAIRED: Final = {
     # coverage_tournament: (match_rate_platform of a competitor, of the union)
     "n_home": ("n_home", "n_home"),
@@ -37,7 +46,7 @@ def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
         "{} matched + {} home-only + {} competitor-only + {} undetermined fixtures are not the union of {}",
         *("n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined", "n_union"),
     )
-    return _violations("classes add up to the union", rates.filter(parts != pl.col("n_union")), _platform_row(rates), sentence)
+    return violations("classes add up to the union", rates.filter(parts != pl.col("n_union")), _platform_row(rates), sentence)
 
 
 def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
@@ -60,7 +69,7 @@ def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame
     pairs = {"matched": "n_matched_fixtures", "home_only": "n_home_only", "competitor_only": "n_competitor_only", "undetermined": "n_undetermined"}
     both = both.with_columns(pl.col(*pairs, *pairs.values()).fill_null(0), pl.col("platform").fill_null(ALL))
     return pl.concat(
-        _violations(
+        violations(
             "fixtures add up to the rates",
             both.filter(pl.col(mine) != pl.col(theirs)),
             _platform_row(both),
@@ -86,7 +95,7 @@ def tournaments_add_up(by_tournament: pl.DataFrame, rates: pl.DataFrame) -> pl.D
             expected=pl.when(pl.col("platform") == ANY).then(of_union).otherwise(pl.col(competitor).fill_null(0)),
         ).filter(pl.col("summed") != pl.col("expected"))
         sentence = pl.format("{} summed over tournaments is {}, match_rate_platform says {}", pl.lit(name), "summed", "expected")
-        found.append(_violations("tournaments add up to the platforms", rows, _platform_row(both), sentence))
+        found.append(violations("tournaments add up to the platforms", rows, _platform_row(both), sentence))
     return pl.concat(found)
 
 
@@ -96,7 +105,7 @@ def rates_are_ratios(frame: pl.DataFrame) -> pl.DataFrame:
         [
             pl.DataFrame(schema=VIOLATIONS),
             *(
-                _violations(
+                violations(
                     "rates are ratios",
                     frame.filter(~pl.col(rate).is_between(0, 1)),
                     pl.lit(rate),
@@ -122,7 +131,7 @@ def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
         & ((of_class != "competitor_only") | (~at_home & (competitors > 0)))
     )
     sentence = pl.format("is {} with {} competitors, listed on: {}", "fixture_class", "n_competitors", pl.col("platforms").list.join(", "))
-    return _violations("classes follow the platforms", coverage.filter(~lawful), pl.format("sr_id {}", "sr_id"), sentence)
+    return violations("classes follow the platforms", coverage.filter(~lawful), pl.format("sr_id {}", "sr_id"), sentence)
 
 
 def no_listing_is_lost(universe: Universe, rates: pl.DataFrame) -> pl.DataFrame:
@@ -134,7 +143,7 @@ def no_listing_is_lost(universe: Universe, rates: pl.DataFrame) -> pl.DataFrame:
         .with_columns(pl.col("n_given", "n_listings").fill_null(0), pl.col("include_started").fill_null(value=True))
     )
     wrong = both.filter(pl.col("n_given") != pl.col("n_listings"))
-    return _violations("no listing is lost", wrong, _platform_row(both), pl.format("{} listings given, {} counted", "n_given", "n_listings"))
+    return violations("no listing is lost", wrong, _platform_row(both), pl.format("{} listings given, {} counted", "n_given", "n_listings"))
 
 
 def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
@@ -149,7 +158,7 @@ def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
         .sort("platform")
     )
     sentence = pl.format("kickoffs differ from {}'s by {} s in the median of {} shared fixtures", "home_platform", "shift_s", "n")
-    return _violations("clocks agree", far, pl.col("platform"), sentence)
+    return violations("clocks agree", far, pl.col("platform"), sentence)
 
 
 def match_rates_are_usual(rates: pl.DataFrame, earlier: pl.DataFrame, tolerance: float, min_earlier: int = 3) -> pl.DataFrame:
@@ -166,7 +175,7 @@ def match_rates_are_usual(rates: pl.DataFrame, earlier: pl.DataFrame, tolerance:
         .sort("platform")
     )
     sentence = pl.format("match rate {}, usually {} (median of {} cycles)", pl.col("match_rate").round(3), pl.col("usual").round(3), "n")
-    return _violations("match rates are usual", far, pl.col("platform"), sentence)
+    return violations("match rates are usual", far, pl.col("platform"), sentence)
 
 
 UNANSWERED: Final = "captures are answered"
@@ -186,14 +195,14 @@ def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFr
     subject = pl.format("{} {}", "platform", "stage")
     return pl.concat(
         [
-            _violations("no stage is empty", failed, subject, pl.format("failed: {} fetched, {} parsed, {} stored", "fetched", "parsed", "stored")),
-            _violations(
+            violations("no stage is empty", failed, subject, pl.format("failed: {} fetched, {} parsed, {} stored", "fetched", "parsed", "stored")),
+            violations(
                 "no stage is empty",
                 dropped,
                 subject,
                 pl.format("{} fetched, {} of the trailing median missing", "fetched", pl.col("drop_vs_median").round(3)),
             ),
-            _violations(UNANSWERED, unanswered, subject, pl.format("{} fetched of {} asked for", "fetched", "declared")),
+            violations(UNANSWERED, unanswered, subject, pl.format("{} fetched of {} asked for", "fetched", "declared")),
         ]
     )
 
@@ -203,14 +212,14 @@ def changes_are_plausible(quality: pl.DataFrame, min_markets: int = 5_000) -> pl
     compared = pl.col("changed") + pl.col("confirmed")
     wrong = quality.filter(compared >= min_markets, (pl.col("changed") == 0) | (pl.col("confirmed") == 0))
     sentence = pl.format("{} markets changed and {} did not", "changed", "confirmed")
-    return _violations("changes are plausible", wrong, pl.format("{} {}", "platform", "stage"), sentence)
+    return violations("changes are plausible", wrong, pl.format("{} {}", "platform", "stage"), sentence)
 
 
 def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
     """mapping_coverage: mapped and unmapped are together what was seen, and every unmapped occurrence is in the ledger (core.unmapped_markets)."""
     row = pl.format("cycle {}, {} {} {}", "cycle_id", "platform", "sport", "family")
     wrong = coverage.filter(pl.sum_horizontal("n_mapped", *CLASSES) != pl.col("n_markets_seen"))
-    lost = _violations("mapping adds up", wrong, row, pl.format("{} mapped and the unmapped are not the {} seen", "n_mapped", "n_markets_seen"))
+    lost = violations("mapping adds up", wrong, row, pl.format("{} mapped and the unmapped are not the {} seen", "n_mapped", "n_markets_seen"))
     key = ["cycle_id", "platform", "sport", "error_class"]
     counted = coverage.rename(CLASSES).unpivot(list(CLASSES.values()), index=key[:3], variable_name="error_class", value_name="counted")
     both = (
@@ -221,7 +230,7 @@ def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFr
     )
     subject = pl.format("cycle {}, {} {} {}", "cycle_id", "platform", "sport", "error_class")
     sentence = pl.format("{} occurrences counted, {} in core.unmapped_markets", "counted", "kept")
-    return pl.concat([lost, _violations("mapping adds up", both.filter(pl.col("counted") != pl.col("kept")), subject, sentence)])
+    return pl.concat([lost, violations("mapping adds up", both.filter(pl.col("counted") != pl.col("kept")), subject, sentence)])
 
 
 def markets_are_mapped(rates: pl.DataFrame, least: float, max_drop: float = 0.01) -> pl.DataFrame:
@@ -233,8 +242,8 @@ def markets_are_mapped(rates: pl.DataFrame, least: float, max_drop: float = 0.01
     rate = pl.col("mapped_rate").round(4)
     return pl.concat(
         [
-            _violations("markets are mapped", low, pl.col("platform"), pl.format("{} of its markets are mapped, less than {}", rate, pl.lit(least))),
-            _violations("markets are mapped", fallen, pl.col("platform"), pl.format("mapped fell from {} to {}", pl.col("was").round(4), rate)),
+            violations("markets are mapped", low, pl.col("platform"), pl.format("{} of its markets are mapped, less than {}", rate, pl.lit(least))),
+            violations("markets are mapped", fallen, pl.col("platform"), pl.format("mapped fell from {} to {}", pl.col("was").round(4), rate)),
         ]
     )
 
@@ -251,7 +260,7 @@ def prices_are_from_before_kickoff(prices: pl.DataFrame) -> pl.DataFrame:
         .then(pl.format("a price of {} is not from before the kickoff at {}", seen, "effective_kickoff"))
         .otherwise(pl.format("has a closing price as of {}, before the kickoff at {}", "as_of", "effective_kickoff"))
     )
-    return _violations("prices are from before kickoff", prices.filter(late | early), row, sentence)
+    return violations("prices are from before kickoff", prices.filter(late | early), row, sentence)
 
 
 def intervals_do_not_overlap(intervals: pl.DataFrame) -> pl.DataFrame:
@@ -263,8 +272,8 @@ def intervals_do_not_overlap(intervals: pl.DataFrame) -> pl.DataFrame:
     open_end = end.dt.to_string().fill_null("no end")
     return pl.concat(
         [
-            _violations("intervals do not overlap", backwards, _market(), pl.format("from {} it lasts until {}", begin, end)),
-            _violations("intervals do not overlap", overlapping, _market(), pl.format("from {} to {}, the next from {}", begin, open_end, following)),
+            violations("intervals do not overlap", backwards, _market(), pl.format("from {} it lasts until {}", begin, end)),
+            violations("intervals do not overlap", overlapping, _market(), pl.format("from {} to {}, the next from {}", begin, open_end, following)),
         ]
     )
 
@@ -277,8 +286,8 @@ def intervals_have_no_holes(intervals: pl.DataFrame) -> pl.DataFrame:
     ended = rows.filter(end.is_not_null() & following.is_null())
     return pl.concat(
         [
-            _violations("intervals have no holes", holes, _market(), pl.format("nothing is said from {} to {}", end, following)),
-            _violations("intervals have no holes", ended, _market(), pl.format("nothing is said from {} on", end)),
+            violations("intervals have no holes", holes, _market(), pl.format("nothing is said from {} to {}", end, following)),
+            violations("intervals have no holes", ended, _market(), pl.format("nothing is said from {} on", end)),
         ]
     )
 
@@ -294,7 +303,8 @@ def _market() -> pl.Expr:
     return pl.format("sr_id {} on {}, {} {}", "sr_id", "platform", "market_key", "specifier").str.strip_chars_end()
 
 
-def _violations(law: str, rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
+def violations(law: str, rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
+    """Rows as violations of a law: about what, and what is wrong with it."""
     found = rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence)
     return found.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said")).cast(VIOLATIONS)  # type: ignore[arg-type]
 
