@@ -29,6 +29,7 @@ STEPS: Final = 12
 """Newton's steps for n and z. Both equations are convex: it cannot diverge. Within the range of margins it is down to rounding by then."""
 
 _INVERSE: Final = pl.col("inverse")
+_SHARE: Final = pl.col("winners_k") / pl.col("sum_inverse")
 
 
 def fair_probabilities(margins: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
@@ -41,7 +42,7 @@ def fair_probabilities(margins: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame
         margins.filter(pl.col("margin").is_not_null())
         .select(*by, "winners_k", "sum_inverse", "odds_milli", ordinal="ordinals")
         .with_columns(inverse=EVENS_MILLI / pl.col("odds_milli").cast(pl.List(pl.Float64)))
-        .with_columns(fair_multiplicative=_INVERSE * (pl.col("winners_k") / pl.col("sum_inverse")))
+        .with_columns(fair_multiplicative=_INVERSE * _SHARE)
         .pipe(_with_power)
         .pipe(_with_shin)
     )
@@ -49,6 +50,11 @@ def fair_probabilities(margins: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame
     nulls = pl.lit(None, pl.Float64).repeat_by(pl.col("ordinal").list.len())
     rows = markets.select(*by, *FAIR).with_columns(pl.when(pl.col(name).list.max() < 1).then(name).otherwise(nulls).alias(name) for name in methods)
     return rows.explode(*FAIR).with_columns(pl.col(name).cast(dtype) for name, dtype in FAIR.items())
+
+
+def multiplicative_share() -> pl.Expr:
+    """Of rows of `margin_figures`: what the inverse of each price is multiplied by to be its fair_multiplicative; null where that is null."""
+    return pl.when(pl.col("margin").is_not_null() & (EVENS_MILLI / pl.col("shortest_milli") * _SHARE < 1)).then(_SHARE)
 
 
 def _with_power(markets: pl.DataFrame) -> pl.DataFrame:

@@ -21,6 +21,8 @@ MIN_MARGIN: Final = -0.25
 """Below it a price or k is wrong, not generous: k one too high halves a sum, which makes -0.4 of a usual margin."""
 MAX_MARGIN: Final = 1.0
 """Above it a price or k is wrong, not dear: k one too low doubles a sum. The dearest complete sets on sale (46 outcomes) keep 0.8."""
+WHOLE: Final = 1 << 52
+"""Inverses are added up as whole numbers of so many parts: a sum of floats would depend on the order of its terms."""
 ROUNDING: Final = 1e-12
 """What sums of floats may lose: a margin nearer to nought is nought, not negative."""
 
@@ -96,43 +98,58 @@ def market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame
 
     Raises ValueError when an enumerated outcome of a market is there twice: its price would count twice.
     """
+    counted = _counted(outcomes)
+    backable = counted.filter("backable").sort("ordinal", "price").group_by(*by).agg(ordinals="ordinal", odds_milli="price")
+    found = _figures(counted, by, sets).join(backable, on=by, how="left", nulls_equal=True, maintain_order="left")
+    nothing = [pl.col(name).fill_null(pl.lit([], dtype=MARGINS[name])) for name in ("ordinals", "odds_milli")]
+    return found.with_columns(nothing).select(*by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS.items()))
+
+
+def margin_figures(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
+    """As `market_margins` without the prices themselves (ordinals, odds_milli), and with the shortest of them in their place: `shortest_milli`."""
+    rows = _figures(_counted(outcomes), by, sets)
+    return rows.select(*by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS.items() if not dtype.is_nested()), "shortest_milli")
+
+
+def _counted(outcomes: pl.DataFrame) -> pl.DataFrame:
+    """`outcomes` with what each of them adds to its market."""
     price = pl.when(pl.col("odds_milli") > EVENS_MILLI, pl.col("state") != MarketState.NO_PRICE.value).then("odds_milli")
-    suspended = pl.col("state") == MarketState.SUSPENDED.value
     backable = pl.col("price").is_not_null() & (pl.col("state") == MarketState.OFFERED.value)
+    return outcomes.with_columns(price=price, suspended=pl.col("state") == MarketState.SUSPENDED.value).with_columns(
+        backable=backable,
+        parts=(EVENS_MILLI / pl.col("price") * WHOLE).round().cast(pl.Int64),
+        listed_bit=pl.when(pl.col("suspended") | pl.col("price").is_not_null()).then(_bit()),
+    )
+
+
+def _figures(counted: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
+    """One row per market, sorted by `by`: the columns of MARGINS that are no lists, and shortest_milli."""
     markets = (
-        outcomes.with_columns(price=price, suspended=suspended, open=pl.col("outcome") != "")
-        .with_columns(backable=backable, inverse=EVENS_MILLI / pl.col("price"))
-        .sort("ordinal", "price")  # a sum of floats depends on the order of its terms
-        .select(
-            *by,
-            *("ordinal", "price", "suspended", "open", "backable", "inverse"),
-            listed_bit=pl.when(pl.col("suspended") | pl.col("price").is_not_null()).then(_bit()),
-            offered_ordinal=pl.when("backable").then("ordinal"),
-            offered_price=pl.when("backable").then("price"),
-            offered_inverse=pl.when("backable").then("inverse"),
+        counted.with_columns(
+            is_open=pl.col("outcome") != "",
+            backable_parts=pl.when("backable").then("parts"),
+            backable_price=pl.when("backable").then("price"),
         )
         .group_by(*by)
         .agg(
             n_outcomes=pl.col("backable").sum(),
             n_priced=pl.col("price").count(),
             n_suspended=pl.col("suspended").sum(),
-            n_open=pl.col("open").sum(),
+            n_open=pl.col("is_open").sum(),
             n_rows=pl.len(),
             n_ordinals=pl.col("ordinal").n_unique(),
             outcome_mask=pl.col("listed_bit").sum(),
-            sum_inverse=pl.col("offered_inverse").sum(),
-            sum_priced=pl.col("inverse").sum(),
-            ordinals="offered_ordinal",
-            odds_milli="offered_price",
+            sum_inverse=pl.col("backable_parts").sum() / WHOLE,
+            sum_priced=pl.col("parts").sum() / WHOLE,
+            shortest_milli=pl.col("backable_price").min(),
         )
-        .with_columns(pl.col("ordinals", "odds_milli").list.drop_nulls())
         .join(sets.group_by("market_id").agg(pl.col("winners_k").first(), pl.col("n_expected").max()), on="market_id", how="left")
         .join(sets.select("market_id", "outcome_mask", n_in_set="n_expected"), on=("market_id", "outcome_mask"), how="left")
         .with_columns(n_expected=pl.coalesce("n_in_set", "n_expected"))
         .sort(*by)
     )
     _refuse_duplicates(markets, by)
-    rows = (
+    return (
         markets.with_columns(
             sum_inverse=pl.when(pl.col("n_outcomes") > 0).then("sum_inverse"),
             margin_reference_pct=pl.when(pl.col("n_priced") > 0).then((pl.col("sum_priced") - 1) * 100).round(2),
@@ -142,7 +159,6 @@ def market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame
         .with_columns(margin=pl.when(pl.col("margin_status").is_in([MarginStatus.OK.value, MarginStatus.NEGATIVE.value])).then("margin"))
         .with_columns(payout=1 / (1 + pl.col("margin")))
     )
-    return rows.select(*by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS.items()))
 
 
 def _status() -> pl.Expr:

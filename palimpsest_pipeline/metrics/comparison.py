@@ -1,0 +1,266 @@
+"""Home's price of each outcome beside each competitor's: who offers more, by how much, and what the best of all comes to. Frames in, frames out;
+shapes in `present`.
+
+Platforms are compared on bets that are the same: same market, specifier and outcome of the vocabulary. Outcomes that the vocabulary does not name,
+which are players under each platform's own ids, are left out.
+
+Two prices are comparable when both can be backed and the answers that show them are near each other in time. A market's key says how many of its
+outcomes win, so that is the same on both sides.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from ..domain.prices import EVENS_MILLI, MASK_BITS
+from ..domain.words import MarketState
+from .fair import multiplicative_share
+from .life import INSTANT, Types
+from .margins import ROUNDING, margin_figures, outcomes_of
+from .present import with_as_of
+
+COMPARISON: Final[Types] = {
+    "sr_id": pl.Int64,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "outcome_key": pl.String,
+    "platform": pl.String,
+    "as_of": INSTANT,
+    "home_odds": pl.Float64,
+    "platform_odds": pl.Float64,
+    "home_last_confirmed_at": INSTANT,
+    "platform_last_confirmed_at": INSTANT,
+    "skew_s": pl.Float64,
+    "home_state": pl.String,
+    "platform_state": pl.String,
+    "comparable": pl.Boolean,
+    "diff_abs": pl.Float64,
+    "diff_rel": pl.Float64,
+    "fair_home_prob": pl.Float64,
+    "fair_platform_prob": pl.Float64,
+    "best_platform": pl.String,
+    "best_odds": pl.Float64,
+    "home_is_best": pl.Boolean,
+    "home_tied_best": pl.Boolean,
+    "rank_home": pl.Int16,
+    "home_margin": pl.Float64,
+    "platform_margin": pl.Float64,
+    "margin_diff": pl.Float64,
+    "cross_book_sum_inverse": pl.Float64,
+    "arb": pl.Boolean,
+}
+KEY: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform")
+
+_LINE: Final = ("sr_id", "market_key", "specifier", "outcome")
+_BITS: Final = pl.Series([0, *(1 << n for n in range(MASK_BITS)), 0], dtype=pl.Int64)
+"""2 ** (ordinal - 1) at the place of the ordinal; nought beyond the mask."""
+OFFERED, SUSPENDED, NO_PRICE, WITHDRAWN = (state.value for state in MarketState)
+
+
+def price_comparison(
+    markets: pl.DataFrame, listings: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame, *, platforms: Sequence[str], max_skew_s: float
+) -> pl.DataFrame:
+    """One row per outcome and competitor, columns `COMPARISON`, fixture by fixture: of markets that home and the competitor both list, the outcomes
+    that one of them has at a price or held off.
+
+    `markets`, `listings`: as in `present`. `outcomes`, `sets`: as `open_close` takes them. `platforms`: home first, then its competitors in order of
+    trust, which decides who of several is named best; listings of others are left out. A listing that is dropped lists nothing.
+
+    No fixture depends on another one, so a caller may give some at a time.
+    """
+    home, *competitors = platforms
+    live = with_as_of(listings).filter(pl.col("platform").is_in(platforms), pl.col("dropped_at").is_null(), pl.col("answered_at").is_not_null())
+    rows = _rows(markets, live, outcomes)
+    lines = _lines(rows, live, platforms)
+    compared = _named(_compared(_prices(lines, rows, platforms), lines, platforms, max_skew_s), lines, outcomes)
+    figures = _of_lines(lines, rows, compared, sets, platforms)
+    parts = [_side_by_side(compared, figures, home, competitor) for competitor in competitors]
+    return pl.concat([pl.DataFrame(schema=COMPARISON), *parts])
+
+
+def _rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Market rows of live listings whose outcomes the vocabulary names: `row` (their place), the columns of a line, platform, state, off_mask,
+    odds_milli, and which place their first price has in all prices (`start`) of how many (`n`)."""
+    named = outcomes.select("market_key", outcome="outcome_key").unique()
+    ours = markets.join(live.select("sr_id", "platform"), on=("sr_id", "platform"), how="semi")
+    whole, single = ours.filter(pl.col("outcome") == ""), ours.filter(pl.col("outcome") != "")
+    rows = pl.concat([whole, single.join(named, on=("market_key", "outcome"), how="semi")])
+    n = pl.col("odds_milli").list.len().cast(pl.Int64)
+    return rows.select(*_LINE, "platform", "state", pl.col("off_mask").fill_null(0), "odds_milli", n=n, start=n.cum_sum() - n).with_row_index("row")
+
+
+def _lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
+    """Lines of markets that home and a competitor list, numbered by `line`, with as_of and of each platform: `row_` (null: never had the line),
+    `gone_` (had it once), `listed_` (it lists the market), `answered_`."""
+    of_platform = {platform: pl.when(pl.col("platform") == platform) for platform in platforms}
+    there = pl.col("state") != WITHDRAWN
+    lines = rows.group_by(_LINE).agg(
+        *(when.then("row").min().alias(f"row_{platform}") for platform, when in of_platform.items()),
+        *(when.then(there).any().alias(f"listed_{platform}") for platform, when in of_platform.items()),
+        *(when.then(~there).any().alias(f"gone_{platform}") for platform, when in of_platform.items()),
+    )
+    listed = [f"listed_{platform}" for platform in platforms]
+    if (lines["outcome"] != "").any():  # a market with several lines is listed when any of them is
+        lines = lines.with_columns(pl.col(listed).any().over("sr_id", "market_key", "specifier"))
+    answers = live.group_by("sr_id").agg(
+        pl.col("as_of").first(), *(when.then("answered_at").min().alias(f"answered_{platform}") for platform, when in of_platform.items())
+    )
+    compared = pl.col(listed[0]) & pl.any_horizontal(listed[1:])
+    return lines.filter(compared).join(answers, on="sr_id").sort(_LINE).with_row_index("line")
+
+
+def _prices(lines: pl.DataFrame, rows: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
+    """The outcomes of all lines: line, ordinal (its place in the line), and of each platform what it pays (`price_`, thousandths, above evens; null
+    without a price), and whether it holds it off (`off_`). In the order of lines."""
+    of_row = [rows.select(_at(lines, platform, "start", "n", "off_mask")) for platform in platforms]
+    places = pl.concat([lines.select("line"), *of_row], how="horizontal").with_columns(
+        ordinal=pl.int_ranges(1, pl.max_horizontal(f"n_{platform}" for platform in platforms) + 1)
+    )
+    all_prices = pl.lit(rows["odds_milli"].explode(empty_as_null=False))
+    bit = pl.lit(_BITS).gather(pl.min_horizontal("ordinal", MASK_BITS + 1))
+    found = []
+    for platform in platforms:
+        place = pl.when(pl.col("ordinal") <= pl.col(f"n_{platform}")).then(pl.col(f"start_{platform}") + pl.col("ordinal") - 1)
+        price = all_prices.gather(place)
+        found += [
+            pl.when(price > EVENS_MILLI).then(price).alias(f"price_{platform}"),
+            ((pl.col(f"off_mask_{platform}") & bit) != 0).fill_null(value=False).alias(f"off_{platform}"),
+        ]
+    return places.explode("ordinal").select("line", pl.col("ordinal").cast(pl.Int16), *found)
+
+
+def _at(lines: pl.DataFrame, platform: str, *columns: str) -> pl.Expr:
+    """These columns of the rows that the lines have on the platform, as `<column>_<platform>`; null where it has none."""
+    return pl.col(columns).gather(pl.lit(lines[f"row_{platform}"])).name.suffix(f"_{platform}")
+
+
+def _compared(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str], max_skew_s: float) -> pl.DataFrame:
+    """`prices` with, of each competitor, whether it is comparable with home (`comparable_`), and who is best: best_platform, best (thousandths),
+    home_is_best, home_tied_best, rank_home."""
+    home, *competitors = platforms
+    can = {platform: pl.col(f"price_{platform}").is_not_null() & ~pl.col(f"off_{platform}") for platform in platforms}
+    near = lines.select(_skew_s(home, competitor).le(max_skew_s).fill_null(value=False).alias(competitor) for competitor in competitors)
+    comparable = {c: can[home] & can[c] & pl.lit(near[c]).gather(pl.col("line")) for c in competitors}
+    price = {home: pl.when(can[home]).then(f"price_{home}"), **{c: pl.when(f"comparable_{c}").then(f"price_{c}") for c in competitors}}
+    best = pl.max_horizontal(price.values())
+    n_more, n_same = (
+        pl.sum_horizontal(told.fill_null(value=False) for told in tellings)
+        for tellings in ([price[c] > price[home] for c in competitors], [price[c] == price[home] for c in competitors])
+    )
+    is_compared = pl.when(pl.any_horizontal(f"comparable_{c}" for c in competitors))
+    return prices.with_columns(told.alias(f"comparable_{c}") for c, told in comparable.items()).with_columns(
+        best=best,
+        best_platform=pl.coalesce(pl.when(price[p] == best).then(pl.lit(p)) for p in platforms),
+        home_is_best=is_compared.then((n_more == 0) & (n_same == 0)),
+        home_tied_best=is_compared.then((n_more == 0) & (n_same > 0)),
+        rank_home=is_compared.then(1 + n_more),
+    )
+
+
+def _skew_s(home: str, competitor: str) -> pl.Expr:
+    return (pl.col(f"answered_{home}") - pl.col(f"answered_{competitor}")).abs().dt.total_microseconds() / 1e6
+
+
+def _of_lines(lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.DataFrame, sets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
+    """`lines`, in their order, with what is said of a market as a whole: of each platform its margin (`margin_`) and by what an inverse is multiplied
+    to be a fair probability (`share_`); cross_book_sum_inverse, arb."""
+    can_have_one = sets.filter(pl.all_horizontal(pl.col("winners_k", "outcome_mask").is_not_null()))
+    ids = can_have_one.select("market_key", "market_id").unique()
+    used = pl.concat([lines[f"row_{platform}"] for platform in platforms]).drop_nulls().unique()
+    whole = (
+        rows.filter(pl.col("outcome") == "", pl.col("state") != WITHDRAWN).join(ids, on="market_key").join(used.to_frame("row"), on="row", how="semi")
+    )
+    by = ("row", "market_id")
+    margins = margin_figures(outcomes_of(whole, by), by, sets)
+    of_row = rows.select("row").join(margins.select("row", "margin", share=multiplicative_share()), on="row", how="left", maintain_order="left")
+    bit = pl.lit(_BITS).gather(pl.min_horizontal("ordinal", MASK_BITS + 1))
+    best = (
+        compared.filter(pl.col("best").is_not_null())
+        .group_by("line")
+        .agg(sum_inverse=(EVENS_MILLI / pl.col("best")).sum(), outcome_mask=bit.sum())
+        .join(lines.select("line", "market_key").filter(lines["outcome"] == ""), on="line")
+        .join(can_have_one, on=("market_key", "outcome_mask"))
+        .select("line", cross_book_sum_inverse="sum_inverse", arb=pl.col("sum_inverse") / pl.col("winners_k") - 1 < -ROUNDING)
+    )
+    return pl.concat(
+        [lines.join(best, on="line", how="left", maintain_order="left"), *(of_row.select(_at(lines, p, "margin", "share")) for p in platforms)],
+        how="horizontal",
+    )
+
+
+def _named(compared: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+    """`compared` without what nobody has, with `outcome_key`. Raises ValueError on an outcome of a whole market without a name."""
+    codes = outcomes.select("market_key").unique().sort("market_key").with_row_index("market")
+    names = outcomes.unique(("market_key", "ordinal")).join(codes, on="market_key").select("outcome_key", place=_place())
+    numbered = lines.select("market_key", "outcome").join(codes, on="market_key", how="left", maintain_order="left")
+    single = pl.when(pl.col("outcome") != "").then("outcome")
+    named = (
+        compared.with_columns(numbered.select("market", single=single).select(pl.all().gather(pl.lit(compared["line"]))))
+        .with_columns(place=_place())
+        .join(names, on="place", how="left", maintain_order="left")
+        .with_columns(outcome_key=pl.coalesce("single", "outcome_key"))
+    )
+    nameless = named.filter(pl.col("outcome_key").is_null())
+    if nameless.height:
+        line, ordinal = nameless.select("line", "ordinal").row(0)
+        market = lines["market_key"][line]
+        raise ValueError(f"no name is given for outcome {ordinal} of market {market}: the history knows more than the vocabulary that was given")
+    return named.drop("market", "single", "place")
+
+
+def _place() -> pl.Expr:
+    """Market and ordinal as one number."""
+    return pl.col("market").cast(pl.Int64) * (1 << 16) + pl.col("ordinal")
+
+
+def _side_by_side(compared: pl.DataFrame, lines: pl.DataFrame, home: str, competitor: str) -> pl.DataFrame:
+    """The rows of one competitor, as COMPARISON has them."""
+    sides = {"home": home, "platform": competitor}
+    has = [pl.col(f"price_{platform}").is_not_null() | pl.col(f"off_{platform}") for platform in sides.values()]
+    found = compared.filter(pl.lit(lines[f"listed_{competitor}"]).gather(pl.col("line")), pl.any_horizontal(has))
+    of_line = lines.select(
+        "sr_id",
+        "market_key",
+        "specifier",
+        "as_of",
+        "cross_book_sum_inverse",
+        "arb",
+        platform=pl.lit(competitor),
+        skew_s=_skew_s(home, competitor),
+        margin_diff=pl.col(f"margin_{home}") - pl.col(f"margin_{competitor}"),
+        **{f"{side}_last_confirmed_at": pl.col(f"answered_{platform}") for side, platform in sides.items()},
+        **{f"{side}_margin": pl.col(f"margin_{platform}") for side, platform in sides.items()},
+        **{f"{side}_share": pl.col(f"share_{platform}") for side, platform in sides.items()},
+        **{f"{side}_gone": pl.col(f"gone_{platform}") for side, platform in sides.items()},
+    )
+    price = {side: pl.col(f"price_{platform}") for side, platform in sides.items()}
+    comparable = pl.col(f"comparable_{competitor}")
+    states = {
+        f"{side}_state": pl.when(f"off_{platform}")
+        .then(pl.lit(SUSPENDED))
+        .when(price[side].is_not_null())
+        .then(pl.lit(OFFERED))
+        .when(f"{side}_gone")
+        .then(pl.lit(WITHDRAWN))
+        .otherwise(pl.lit(NO_PRICE))
+        for side, platform in sides.items()
+    }
+    told = {
+        **states,
+        "home_odds": _odds(price["home"]),
+        "platform_odds": _odds(price["platform"]),
+        "best_odds": _odds(pl.col("best")),
+        "comparable": comparable,
+        "diff_abs": pl.when(comparable).then(_odds(price["home"] - price["platform"])),
+        "diff_rel": pl.when(comparable).then(price["home"] / price["platform"] - 1),
+        "fair_home_prob": EVENS_MILLI / price["home"] * pl.col("home_share"),
+        "fair_platform_prob": EVENS_MILLI / price["platform"] * pl.col("platform_share"),
+    }
+    rows = pl.concat([found, of_line[found["line"]]], how="horizontal")
+    return rows.select(told.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in COMPARISON.items())
+
+
+def _odds(milli: pl.Expr) -> pl.Expr:
+    # Polars divides by a literal through its inverse: 1900 / 1000 is 1.9000000000000001 unless it is rounded.
+    return (milli / EVENS_MILLI).round(3)
