@@ -81,8 +81,8 @@ class Pipeline:
 
     @cached_property
     def main_markets(self) -> tuple[str, ...]:
-        """Keys of the markets whose margins are kept over time, most important first. Raises SettingsError on one that the vocabulary lacks, and on one
-        without a margin."""
+        """Keys of the markets whose margins are kept over time, most important first. Raises SettingsError on one that the vocabulary lacks, and on
+        one that can have no margin."""
         fair_sums = dict(self.vocabulary.markets.select("market_key", "fair_sum").iter_rows())
         asked = self.settings.main_markets
         if unknown := [key for key in asked if key not in fair_sums]:
@@ -91,8 +91,8 @@ class Pipeline:
             )
         if without := [key for key in asked if not (fair_sums[key] or "").isdecimal()]:
             raise SettingsError(
-                f"PALIMPSEST_MAIN_MARKETS: {', '.join(without)} can have no margin, since how many of its outcomes win is not known or varies; leave it "
-                "out (`palimpsest markets show KEY` says which markets have one)"
+                f"PALIMPSEST_MAIN_MARKETS: {', '.join(without)} can have no margin, since how many of its outcomes win is not known or varies; "
+                "leave it out (`palimpsest markets show KEY` says which markets have one)"
             )
         return tuple(asked)
 

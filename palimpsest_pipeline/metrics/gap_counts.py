@@ -51,15 +51,15 @@ def gap_counts(
     """One row per fixture, competitor and time before kickoff (`HOURS_BEFORE`) at which both had listed it: columns `GAP_COUNT`, sorted by `KEY`.
 
     `intervals` as `availability.AVAILABILITY`, all of a fixture; the other frames as in `life`. What counts is the state up to the instant: what
-    changes at it, as everything does at the kickoff, comes after it. Instants after `as_of` have no row. A market that a listing never had is lacking,
-    or unknown while the listing is not observed.
+    changes at it, as everything does at the kickoff, comes after it. Instants after `as_of` have no row. A market that a listing never had is
+    lacking, or unknown while the listing is not observed.
 
     Raises ValueError like `with_kickoff`, and when a fixture has no tournament.
     """
     anchored = with_kickoff(listings, kickoffs, as_of).join(tournaments.unique(), on="sr_id", how="left")
     if anchored["tournament_key"].has_nulls():
-        nowhere = anchored.filter(pl.col("tournament_key").is_null())["sr_id"]
-        raise ValueError(f"{nowhere.n_unique()} fixtures have no tournament, first sr_id {nowhere.min()}: give that of every fixture")
+        nowhere = anchored.filter(pl.col("tournament_key").is_null())["sr_id"].unique().sort()
+        raise ValueError(f"{len(nowhere)} fixtures have no tournament, first sr_id {nowhere[0]}: give that of every fixture")
     known = intervals.join(anchored.select("sr_id", "platform", "is_home", "kickoff_at"), on=["sr_id", "platform"])
     found = [_counted(_standing(known, hours, as_of)).with_columns(hours_before=pl.lit(hours)) for hours in HOURS_BEFORE]
     return pl.concat(found).join(tournaments.unique(), on="sr_id").select(pl.col(name).cast(dtype) for name, dtype in GAP_COUNT.items()).sort(KEY)

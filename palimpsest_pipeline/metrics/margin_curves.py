@@ -161,19 +161,19 @@ def _differences(pieces: pl.DataFrame) -> pl.DataFrame:
         .sort(*_LINE, "begin")
         .select(
             *_LINE,
-            "begin",
             "weight",
             "margin",
+            since="begin",
             time_before=(pl.col("weight").cum_sum() - pl.col("weight")).over(_LINE),
             sum_before=((pl.col("weight") * pl.col("margin")).cum_sum() - pl.col("weight") * pl.col("margin")).over(_LINE),
         )
-        .sort("begin")
+        .sort("since")
     )
     theirs = pieces.filter(~pl.col("is_home")).select(*KEY, "sr_id", "specifier", "margin", "begin", "end").with_row_index("piece")
     grown = {}
     for edge in ("begin", "end"):
-        inside = pl.min_horizontal(pl.col(edge) - pl.col("begin_right"), "weight")
-        found = theirs.sort(edge).join_asof(home.rename({"begin": "begin_right"}), left_on=edge, right_on="begin_right", by=_LINE, check_sortedness=False)
+        inside = pl.min_horizontal(pl.col(edge) - pl.col("since"), "weight")
+        found = theirs.sort(edge).join_asof(home, left_on=edge, right_on="since", by=_LINE, check_sortedness=False)
         grown[edge] = found.select(
             "piece",
             pl.col("time_before").add(inside).fill_null(0).alias(f"time_{edge}"),

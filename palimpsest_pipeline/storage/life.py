@@ -20,8 +20,17 @@ from .lines import named
 from .marts import frame_schema
 from .tables import metadata
 
-TABLES: Final = ("mart.availability_interval", "mart.open_close", "mart.listing_lead_time")
+TABLES: Final = (
+    "mart.availability_interval",
+    "mart.open_close",
+    "mart.listing_lead_time",
+    "mart.market_margin",
+    "mart.margin_ttk_bucket",
+    "mart.gap_count",
+)
 """Tables that are replaced by kickoff date."""
+BY_FIXTURE: Final = tuple(table for table in TABLES if "sr_id" in metadata.tables[table].columns)
+"""Those that have rows of fixtures, which may move to another date; others have rows of tournaments."""
 LOCK: Final = 7_017_000_001
 """Advisory lock of whoever derives a date. One for all dates: a fixture that moves from one to another is never written by two at once."""
 
@@ -35,6 +44,7 @@ LIVES: Final[Schema] = {
     "platform": pl.String,
     "external_id": pl.String,
     "tournament_external_id": pl.String,
+    "tournament_key": pl.String,
     "first_listed_at": INSTANT,
     "last_seen_at": INSTANT,
     "own_kickoff": INSTANT,
@@ -76,6 +86,7 @@ class Lives:
     """
 
     listings: pl.DataFrame
+    tournaments: pl.DataFrame
     looks: pl.DataFrame
     kickoffs: pl.DataFrame
     listed_kickoffs: pl.DataFrame
@@ -121,6 +132,7 @@ def lives(conn: psycopg.Connection, history: History, day: date, home: Platform)
         listings=found.select(
             "listing_id", "sr_id", "platform", (pl.col("platform") == home.value).alias("is_home"), "first_listed_at", "last_seen_at"
         ),
+        tournaments=found.select("sr_id", "tournament_key").unique().sort("sr_id"),
         looks=looks,
         kickoffs=speaking.join(versions, on="listing_id").select("sr_id", "version", "observed_from", "kickoff_at").sort("sr_id", "version"),
         listed_kickoffs=versions.select("listing_id", "observed_from", "kickoff_at"),
@@ -171,8 +183,9 @@ def one_look_per_cycle(answers: pl.DataFrame, others: pl.DataFrame) -> pl.DataFr
 def replace(conn: psycopg.Connection, day: date, sr_ids: Sequence[int]) -> None:
     """Remove the date's rows, and rows that other dates still hold of its fixtures, which have moved here."""
     for table in TABLES:
-        statement = sql.SQL("delete from {} where kickoff_date = %s or sr_id = any(%s)").format(identifier(table))
-        conn.execute(statement, [day, list(sr_ids)])
+        moved = sql.SQL(" or sr_id = any(%(sr_ids)s)" if table in BY_FIXTURE else "")
+        statement = sql.SQL("delete from {} where kickoff_date = %(day)s{}").format(identifier(table), moved)
+        conn.execute(statement, {"day": day, "sr_ids": list(sr_ids)})
 
 
 def write(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
@@ -182,20 +195,19 @@ def write(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
     return copy_rows(conn, table, frame)
 
 
-def of_date(conn: psycopg.Connection, table: str, day: date) -> pl.DataFrame:
-    """The date's rows of one of TABLES, in the order of its key."""
-    declared = metadata.tables[table]
-    columns, order = (
-        sql.SQL(", ").join(sql.Identifier(column.name) for column in found) for found in (declared.columns, declared.primary_key.columns)
-    )
-    query = sql.SQL("select {} from {} where kickoff_date = %s order by {}").format(columns, identifier(table), order)
-    return read_frame(conn, query.as_string(conn), [day], frame_schema(table))
+def of_date(conn: psycopg.Connection, table: str, day: date, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """The date's rows of one of TABLES, in the order of its key; all columns, or those named."""
+    schema = {name: kind for name, kind in frame_schema(table).items() if columns is None or name in columns}
+    order = (column.name for column in metadata.tables[table].primary_key.columns)
+    named_, ordered = (sql.SQL(", ").join(map(sql.Identifier, names)) for names in (schema, order))
+    query = sql.SQL("select {} from {} where kickoff_date = %s order by {}").format(named_, identifier(table), ordered)
+    return read_frame(conn, query.as_string(conn), [day], schema)
 
 
 def strays(conn: psycopg.Connection, day: date) -> pl.DataFrame:
     """Fixtures and platforms of the date (or of its fixtures on another) that a table has rows of and listing_lead_time has not: STRAYS."""
     return pl.concat(
-        [read_frame(conn, STRAYS_SQL.format(table=table), {"day": day}, STRAYS) for table in TABLES if table != "mart.listing_lead_time"]
+        [read_frame(conn, STRAYS_SQL.format(table=table), {"day": day}, STRAYS) for table in BY_FIXTURE if table != "mart.listing_lead_time"]
     )
 
 
@@ -266,8 +278,8 @@ IN_CORE: Final = "exists (select from core.cycle_products p where p.cycle_id = c
 """Of a cycle `c`: everything that core derives from it stands."""
 
 LIVES_SQL: Final = """
-select e.listing_id, f.sr_id, e.platform, e.external_id, e.tournament_external_id, e.first_seen_at as first_listed_at, e.last_seen_at,
-    e.kickoff_at as own_kickoff, f.effective_kickoff, e.platform = f.metadata_source as speaks
+select e.listing_id, f.sr_id, e.platform, e.external_id, e.tournament_external_id, f.tournament_key, e.first_seen_at as first_listed_at,
+    e.last_seen_at, e.kickoff_at as own_kickoff, f.effective_kickoff, e.platform = f.metadata_source as speaks
 from core.fixtures f
 join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary
 where f.effective_kickoff >= %(day)s::date::timestamp at time zone 'UTC' and f.effective_kickoff < (%(day)s::date + 1)::timestamp at time zone 'UTC'

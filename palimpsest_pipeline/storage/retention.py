@@ -12,15 +12,15 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from . import current, partitions
+from . import current, life, partitions
 from .archive import Archive, ArchiveDamaged, day_version
 from .frames import identifier
 
 PATIENCE_S: Final = 30.0
 """How long a day is tried to be had alone; whoever reads or writes the history goes first."""
 
-LIFE: Final = ("mart.availability_interval", "mart.open_close", "mart.listing_lead_time")
-"""Tables of a fixture's life, by kickoff_date."""
+LIFE: Final = life.TABLES
+"""Tables by kickoff_date."""
 
 
 class Standing(StrEnum):

@@ -3,20 +3,25 @@
 Belongs here: what is read, computed and written for a date, and in which order dates are taken. Does not: the rules (`metrics`), assets.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from functools import cache
 from typing import Final
 
 import dagster as dg
 import polars as pl
 
-from ...domain.words import CloseQuality, EndedBy, OpenQuality
+from ...domain.words import CloseQuality, EndedBy, MarginStatus, OpenQuality
 from ...markets import Vocabulary
 from ...metrics import outcome_sets
 from ...metrics.availability import availability_intervals
+from ...metrics.gap_counts import gap_counts
 from ...metrics.lead_time import lead_times
+from ...metrics.margin_curves import STANDING, margin_curves
+from ...metrics.margin_history import margin_stretches
 from ...metrics.open_close import open_close
 from ...storage import life
 from ...storage.layers import Layers
@@ -25,7 +30,9 @@ from ..partitions import KICKOFF_DATES_PER_RUN, kickoff_date_key, kickoff_dates
 from ..pipeline import Pipeline
 
 TABLES: Final = life.TABLES
-AVAILABILITY, OPEN_CLOSE, LEAD_TIME = TABLES
+AVAILABILITY, OPEN_CLOSE, LEAD_TIME, MARGINS, CURVES, GAPS = TABLES
+AGAINST_HOME: Final = (CURVES, GAPS)
+"""Tables that name the home platform they were computed for."""
 JOB: Final = "fixture_life"
 ROWS_PER_BATCH: Final = 500_000
 """Rows of history whose lives are computed together: some 400 bytes each at the peak, beside the looks of the whole date. No result depends on it."""
@@ -42,15 +49,13 @@ Say = Callable[[str], None]
 class DateDerived:
     """What deriving a date came to: rows by table, and figures of what is in them."""
 
-    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(life.TABLES, 0))
+    rows: Counter[str] = field(default_factory=Counter)
     n_fixtures: int = 0
     n_listings: int = 0
     n_marks: int = 0
     """Cycles that had changed something since it was last derived."""
-    qualities: dict[str, int] = field(default_factory=dict)
-    """Rows of open_close by quality: open_exact, close_late, ..."""
-    leads: dict[str, int] = field(default_factory=dict)
-    """Listings that were priced, that a platform dropped, and whose first listing may be older."""
+    figures: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Counts by table: of open_close by quality (open_exact, close_late, ...), of margins by status, ..."""
 
 
 def derive_date(pipeline: Pipeline, day: date) -> DateDerived:
@@ -59,7 +64,6 @@ def derive_date(pipeline: Pipeline, day: date) -> DateDerived:
     A mark that is set meanwhile stays, and has the date derived again. Two at once come one after the other.
     """
     done = DateDerived()
-    silence_limit = timedelta(minutes=pipeline.settings.not_observed_after_minutes)
     with pipeline.database.connect(autocommit=True) as conn:
         with life.alone(conn):
             seen = life.marks(conn, day)
@@ -74,50 +78,88 @@ def derive_date(pipeline: Pipeline, day: date) -> DateDerived:
                     "mapping_version": pl.lit(pipeline.vocabulary.version),
                     "computed_at": pl.lit(datetime.now(UTC)),
                 }
-
-                def write(table: str, frame: pl.DataFrame) -> None:
-                    done.rows[table] += life.write(conn, table, frame.with_columns(**stamp))
-
-                outcomes, sets = _words(pipeline.vocabulary)
-                leads = lead_times(found.listings, found.looks, found.listed_kickoffs, found.kickoffs, as_of=found.as_of)
-                write(LEAD_TIME, leads)
-                done.leads = {
-                    "priced": leads["first_priced_at"].count(),
-                    "dropped": int((leads["ended_by"] == EndedBy.DROPPED.value).sum()),
-                    "listed_censored": int(leads["listed_censored"].sum()),
-                }
-                for listings in batches(found.listings, found.n_rows):
-                    looks = found.looks.join(listings, on="listing_id", how="semi")
-                    changes = life.changes(conn, layers, listings, day)
-                    told = (listings, looks, changes, found.kickoffs)
-                    write(AVAILABILITY, availability_intervals(*told, as_of=found.as_of, silence_limit=silence_limit))
-                    exact_s = pipeline.settings.close_exact_minutes * 60
-                    prices = open_close(*told, outcomes, sets, as_of=found.as_of, exact_s=exact_s, silence_limit=silence_limit)
-                    write(OPEN_CLOSE, prices)
-                    _count(done.qualities, prices)
+                of_home = {**stamp, "home_platform": pl.lit(pipeline.settings.home_platform.value)}
+                for table, frame in _derived(pipeline, found, found.as_of, lambda listings: life.changes(conn, layers, listings, day)):
+                    done.figures[table].update(_figures(table, frame))
+                    done.rows[table] += life.write(conn, table, frame.with_columns(**(of_home if table in AGAINST_HOME else stamp)))
         life.unmark(conn, seen)
     return done
 
 
-def batches(listings: pl.DataFrame, n_rows: pl.DataFrame, most: int = ROWS_PER_BATCH) -> Iterator[pl.DataFrame]:
-    """`listings` in pieces of at most so many rows of history (`n_rows`: listing_id, n_rows), but of one listing at least."""
-    weighed = listings.join(n_rows, on="listing_id", how="left").sort("listing_id").with_columns(pl.col("n_rows").fill_null(0))
+def _derived(
+    pipeline: Pipeline, found: life.Lives, as_of: datetime, changes_of: Callable[[pl.DataFrame], pl.DataFrame]
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Rows of the date's tables, a part at a time, each with its table's name. `changes_of`: the history of given listings."""
+    silence_limit = timedelta(minutes=pipeline.settings.not_observed_after_minutes)
+    exact_s = pipeline.settings.close_exact_minutes * 60
+    outcomes, sets = _words(pipeline.vocabulary)
+    yield LEAD_TIME, lead_times(found.listings, found.looks, found.listed_kickoffs, found.kickoffs, as_of=as_of)
+    standing = pl.DataFrame(schema=STANDING)
+    for listings in batches(found.listings, found.n_rows, found.tournaments):
+        told = (listings, found.looks.join(listings, on="listing_id", how="semi"), changes_of(listings), found.kickoffs)
+        intervals = availability_intervals(*told, as_of=as_of, silence_limit=silence_limit)
+        yield AVAILABILITY, intervals
+        yield GAPS, gap_counts(intervals, listings, found.kickoffs, found.tournaments, as_of=as_of)
+        yield OPEN_CLOSE, open_close(*told, outcomes, sets, as_of=as_of, exact_s=exact_s, silence_limit=silence_limit)
+        margins = margin_stretches(*told, outcomes, sets, market_keys=pipeline.main_markets, as_of=as_of, silence_limit=silence_limit)
+        yield MARGINS, margins
+        standing = pl.concat([standing, margins.select(STANDING)])
+        going_on = _fixtures_of_last_tournament(listings, found.tournaments)
+        whole, standing = (standing.join(going_on, on="sr_id", how=how) for how in ("anti", "semi"))
+        yield CURVES, margin_curves(whole, found.listings, found.kickoffs, found.tournaments, as_of=as_of)
+    yield CURVES, margin_curves(standing, found.listings, found.kickoffs, found.tournaments, as_of=as_of)
+
+
+def batches(listings: pl.DataFrame, n_rows: pl.DataFrame, tournaments: pl.DataFrame, most: int = ROWS_PER_BATCH) -> Iterator[pl.DataFrame]:
+    """`listings` in pieces of at most so many rows of history (`n_rows`: listing_id, n_rows), but of one fixture at least. Fixtures are whole, and
+    those of a tournament follow one another."""
+    fixtures = (
+        listings.join(n_rows, on="listing_id", how="left")
+        .join(tournaments, on="sr_id")
+        .group_by("tournament_key", "sr_id")
+        .agg(pl.col("n_rows").sum(), pl.col("listing_id").sort())
+        .sort("tournament_key", "sr_id")
+    )
     begin, weight = 0, 0
-    for place, rows in enumerate(weighed["n_rows"]):
+    for place, rows in enumerate(fixtures["n_rows"]):
         if place > begin and weight + rows > most:
-            yield weighed[begin:place].drop("n_rows")
+            yield _listings_of(fixtures[begin:place], listings)
             begin, weight = place, 0
         weight += rows
-    if begin < weighed.height:
-        yield weighed[begin:].drop("n_rows")
+    if begin < fixtures.height:
+        yield _listings_of(fixtures[begin:], listings)
 
 
-def _count(qualities: dict[str, int], prices: pl.DataFrame) -> None:
-    for side, words in (("open", OpenQuality), ("close", CloseQuality)):
-        counts = dict(prices[f"{side}_quality"].drop_nulls().value_counts().iter_rows())
-        for word in words:
-            name = f"{side}_{word.value}"
-            qualities[name] = qualities.get(name, 0) + counts.get(word.value, 0)
+def _listings_of(fixtures: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
+    return fixtures.select("listing_id").explode("listing_id").join(listings, on="listing_id", maintain_order="left")
+
+
+def _fixtures_of_last_tournament(listings: pl.DataFrame, tournaments: pl.DataFrame) -> pl.DataFrame:
+    """sr_id of the tournament that these listings end with: the next ones may go on with it."""
+    last = tournaments.filter(sr_id=listings["sr_id"][-1])
+    return tournaments.join(last, on="tournament_key", how="semi").select("sr_id")
+
+
+def _figures(table: str, frame: pl.DataFrame) -> Counter[str]:
+    """What is counted of a table's rows."""
+    if table == OPEN_CLOSE:
+        qualities = (("open", OpenQuality), ("close", CloseQuality))
+        return Counter({f"{side}_{word.value}": _n(frame, f"{side}_quality", word) for side, words in qualities for word in words})
+    if table == MARGINS:
+        return Counter({f"margin_{word.value}": _n(frame, "margin_status", word) for word in MarginStatus})
+    if table == GAPS:
+        near = frame.filter(hours_before=1)
+        return Counter({f"{name.removeprefix('n_')}_at_1h": int(near[name].sum()) for name in near.columns if name.startswith("n_")})
+    if table == CURVES:
+        return Counter(tournaments=frame["tournament_key"].n_unique())
+    if table == LEAD_TIME:
+        priced, censored = int(frame["first_priced_at"].count()), int(frame["listed_censored"].sum())
+        return Counter(priced=priced, dropped=_n(frame, "ended_by", EndedBy.DROPPED), listed_censored=censored)
+    return Counter()
+
+
+def _n(frame: pl.DataFrame, column: str, word: StrEnum) -> int:
+    return int((frame[column] == word.value).sum())
 
 
 @cache

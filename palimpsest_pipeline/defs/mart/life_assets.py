@@ -26,15 +26,18 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
         _spec(life.AVAILABILITY, "What each platform offered of each market of a fixture, from when to when, and why not."),
         _spec(life.OPEN_CLOSE, "First and last price of each outcome before kickoff, each with how far it can be trusted."),
         _spec(life.LEAD_TIME, "How long before kickoff each platform listed and priced a fixture, and who was first."),
+        _spec(life.MARGINS, "Margins of the main markets on each platform, for as long as the prices stood still."),
+        _spec(life.CURVES, "Margins of the main markets by time to kickoff, tournament by tournament, weighted by how long they stood."),
+        _spec(life.GAPS, "How many markets home and a competitor offered so many hours before kickoff, and how many only one of them did."),
     ],
 )
 def lives(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
-    """The life of all fixtures that kick off on a date, from one reading of their history, so that the three tables speak of the same."""
+    """The life of all fixtures that kick off on a date, from one reading of their history, so that the tables speak of the same."""
     for key in context.partition_keys:
         done = life.derive_date(pipeline, parse_kickoff_date_key(key))
-        context.log.info(f"{key}: {done.n_fixtures} fixtures, {done.n_listings} listings; {done.rows}")
+        context.log.info(f"{key}: {done.n_fixtures} fixtures, {done.n_listings} listings; {dict(done.rows)}")
         shared = {"fixtures": done.n_fixtures, "listings": done.n_listings, "cycles_since_last": done.n_marks}
-        for table, more in ((life.AVAILABILITY, {}), (life.OPEN_CLOSE, done.qualities), (life.LEAD_TIME, done.leads)):
-            context.add_asset_metadata(figures(done.rows[table], **shared, **more), asset_key=table.split("."), partition_key=key)
+        for table in life.TABLES:
+            context.add_asset_metadata(figures(done.rows[table], **shared, **done.figures[table]), asset_key=table.split("."), partition_key=key)
     for table in life.TABLES:
         yield dg.MaterializeResult(asset_key=table.split("."))

@@ -1,10 +1,15 @@
 """Checks of a fixture's life: laws that hold on every date, and that no date is forgotten."""
 
+from collections.abc import Sequence
+from typing import Final
+
 import dagster as dg
 import polars as pl
 
-from ...metrics import laws
+from ...metrics import laws, margin_laws
+from ...metrics.gap_counts import HOURS_BEFORE
 from ...storage import life as stored
+from ...storage import life_readers
 from ..partition_checks import partition_check
 from ..partitions import kickoff_date_key, kickoff_dates, parse_kickoff_date_key
 from ..pipeline import Pipeline
@@ -17,9 +22,16 @@ def derive_again(key: str) -> str:
     return f"Launch the job {life.JOB} for {key} in the UI; if it stays, the derivation is wrong: please report it with the date."
 
 
-def _rows(pipeline: Pipeline, key: str, table: str) -> pl.DataFrame:
+MARGIN_COLUMNS: Final = (
+    *("sr_id", "platform", "market_key", "specifier", "observed_from", "observed_to", "as_of"),
+    *("winners_k", "margin", "payout", "margin_status", "margin_reference_pct"),
+)
+"""What the laws of margins look at."""
+
+
+def _rows(pipeline: Pipeline, key: str, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
     with pipeline.connect() as conn:
-        return stored.of_date(conn, table, parse_kickoff_date_key(key))
+        return stored.of_date(conn, table, parse_kickoff_date_key(key), columns)
 
 
 @partition_check(asset=life.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_dates)
@@ -44,16 +56,55 @@ def prices_are_from_before_kickoff(pipeline: Pipeline, key: str) -> dg.AssetChec
     asset=life.LEAD_TIME.split("."),
     blocking=True,
     partitions_def=kickoff_dates,
-    additional_deps=[life.AVAILABILITY.split("."), life.OPEN_CLOSE.split(".")],
+    additional_deps=[table.split(".") for table in stored.BY_FIXTURE if table != life.LEAD_TIME],
 )
 def fixtures_have_one_life(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
-    """The three tables speak of the same fixtures and platforms on the same date."""
+    """The tables speak of the same fixtures and platforms on the same date."""
     with pipeline.connect() as conn:
         strays = stored.strays(conn, parse_kickoff_date_key(key))
     row = pl.format("{} {}", "platform", "sr_id")
     sentence = pl.format("{}: has rows in {} on {}, where mart.listing_lead_time has none of it", row, "table", "kickoff_date")
     strays = strays.select(law=pl.lit("fixtures have one life"), subject=row, violation=sentence)
     return result(strays, derive_again(key))
+
+
+@partition_check(asset=life.MARGINS.split("."), blocking=True, partitions_def=kickoff_dates)
+def margins_contradict_nothing(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
+    """Of one line on one platform no two margins stand at the same time; a margin is there exactly where its status says so, and is the reference
+    figure but for the number of winners."""
+    margins = _rows(pipeline, key, life.MARGINS, MARGIN_COLUMNS)
+    found = (law(margins) for law in (margin_laws.stretches_do_not_overlap, margin_laws.margins_follow_their_status, margin_laws.margins_reconcile))
+    return result(pl.concat(found), derive_again(key))
+
+
+@partition_check(asset=life.CURVES.split("."), blocking=True, partitions_def=kickoff_dates, additional_deps=[life.MARGINS.split(".")])
+def bucket_minutes_add_up(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
+    """The minutes of all buckets together are those in which margins stood, in both schemes; shares of observed time are ratios."""
+    margins, curves = _rows(pipeline, key, life.MARGINS, MARGIN_COLUMNS), _rows(pipeline, key, life.CURVES)
+    return result(pl.concat([margin_laws.bucket_minutes_add_up(margins, curves), laws.rates_are_ratios(curves)]), derive_again(key))
+
+
+@partition_check(asset=life.GAPS.split("."), blocking=True, partitions_def=kickoff_dates, additional_deps=[life.AVAILABILITY.split(".")])
+def gap_counts_add_up(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
+    """What home and a competitor offered before kickoff is counted: what both did in common, all else once."""
+    with pipeline.connect() as conn:
+        offered = life_readers.offered(conn, parse_kickoff_date_key(key), HOURS_BEFORE)
+    return result(margin_laws.gap_counts_add_up(_rows(pipeline, key, life.GAPS), offered), derive_again(key))
+
+
+@dg.asset_check(asset=life.CURVES.split("."))
+def margins_are_of_the_main_markets(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """No date has margins of a market that PALIMPSEST_MAIN_MARKETS no longer names: a date takes the setting over when it is derived anew."""
+    with pipeline.connect() as conn:
+        others = life_readers.other_markets(conn, pipeline.main_markets)
+    dates = others["kickoff_date"].unique().sort()
+    told = f"{', '.join(others['market_key'].unique().sort())} on {len(dates)} dates from {dates.min()} to {dates.max()}"
+    return dg.AssetCheckResult(
+        passed=others.is_empty(),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=None if others.is_empty() else f"Margins from before the setting was changed: {told}. Launch the job {life.JOB} for these dates.",
+        metadata={"dates": len(dates)},
+    )
 
 
 @dg.asset_check(asset=life.LEAD_TIME.split("."))

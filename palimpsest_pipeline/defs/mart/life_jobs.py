@@ -17,7 +17,7 @@ fixture_life_job = dg.define_asset_job(
     life.JOB,
     selection=dg.AssetSelection.assets(*(table.split(".") for table in life.TABLES)) - OF_NOW,
     tags=priorities.DERIVING,
-    description="Availability, open and close, and lead times of all fixtures that kick off on a date, from all that was ever seen of them.",
+    description="Availability, open and close, lead times and margins of all fixtures that kick off on a date, from all that was ever seen of them.",
 )
 
 

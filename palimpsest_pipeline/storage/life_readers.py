@@ -1,0 +1,41 @@
+"""What is asked of the tables of a fixture's life beside their rows. Callers commit.
+
+Belongs here: counting in Postgres what would be much to read. Does not: rows of a date (`life`), any rule of what a life is (`metrics`).
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import polars as pl
+import psycopg
+
+from .frames import Schema, read_frame
+
+OFFERED: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "hours_before": pl.Int16, "n_offered": pl.Int32}
+OTHER_MARKETS: Final[Schema] = {"kickoff_date": pl.Date, "market_key": pl.String}
+
+
+def offered(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) -> pl.DataFrame:
+    """Markets of each fixture of a date that a platform offered up to so many hours before kickoff (OFFERED); nought has no row."""
+    return read_frame(conn, OFFERED_SQL, {"day": day, "hours": list(hours_before)}, OFFERED)
+
+
+def other_markets(conn: psycopg.Connection, main_markets: Sequence[str]) -> pl.DataFrame:
+    """Dates with margins of markets that are not among these (OTHER_MARKETS), in order."""
+    return read_frame(conn, OTHER_MARKETS_SQL, [list(main_markets)], OTHER_MARKETS).sort("kickoff_date", "market_key")
+
+
+OFFERED_SQL: Final = """
+select i.sr_id, i.platform, h.hours as hours_before, count(*)::integer as n_offered
+from mart.availability_interval i
+join mart.listing_lead_time l using (sr_id, platform, kickoff_date)
+cross join unnest(%(hours)s::smallint[]) as h (hours)
+where i.kickoff_date = %(day)s and i.market_key <> '*' and i.state = 'offered'
+    and i.valid_from < l.effective_kickoff - make_interval(hours => h.hours)
+    and (i.valid_to is null or i.valid_to >= l.effective_kickoff - make_interval(hours => h.hours))
+group by i.sr_id, i.platform, h.hours
+"""
+OTHER_MARKETS_SQL: Final = """
+select distinct kickoff_date, market_key from mart.margin_ttk_bucket where market_key <> all(%s::text[])
+"""
