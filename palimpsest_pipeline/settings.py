@@ -178,6 +178,7 @@ class Settings(BaseSettings):
     alert_channels: list[str] = Field(default=[], description="Further channels of alerts, each a class as package.module:Class")
     alert_least_severity: Severity = Field(default=Severity.WARN, description="Alerts below it are kept and not told: warn or error")
     alert_settle_minutes: float = Field(default=5, ge=0, description="What begins again so soon after its end goes on as one alert, minutes")
+    report_days: int = Field(default=7, ge=1, description="How far back the coverage page looks: trends, prices, days")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's UI, on loopback")
     clock_offset_s: float = Field(default=0, description="Shifts the pipeline's clock; for simulated worlds only")
     embedded_durable: bool = Field(default=True, description="False trades crash safety of the embedded Postgres for speed; for demo and tests")
@@ -275,6 +276,10 @@ class Settings(BaseSettings):
     @property
     def export_root(self) -> str:
         return self.export_url or str(self.home / "export")
+
+    @property
+    def report_path(self) -> Path:
+        return self.home / "report" / "coverage.html"
 
     @property
     def dagster_home(self) -> Path:

@@ -51,12 +51,16 @@ OFFSETS_SQL: Final = f"""
     select platform, clock_offset_s from ops.scrape_runs where clock_offset_s is not null and cycle_id = ({LAST_OF_HOUR}) order by platform
 """
 SKEW_SQL: Final = """
-    select 1000 * extract(epoch from max(first_at) - min(first_at)) as skew_ms
+    select cycle_id, 1000 * extract(epoch from max(first_at) - min(first_at)) as skew_ms
     from (
-        select sr_id, platform, min(observed_at) as first_at from ops.event_scrape_status
-        where cycle_id = %s and sr_id is not null and status = 'completed' group by sr_id, platform
+        select cycle_id, sr_id, platform, min(observed_at) as first_at from ops.event_scrape_status
+        where cycle_id = any(%s) and sr_id is not null and status = 'completed' group by cycle_id, sr_id, platform
     ) answered
-    group by sr_id having count(first_at) > 1
+    group by cycle_id, sr_id having count(first_at) > 1
+"""
+SKEW_QUANTILES_SQL: Final = f"""
+    select cycle_id, percentile_cont(0.5) within group (order by skew_ms) as p50_ms, percentile_cont(0.95) within group (order by skew_ms) as p95_ms
+    from ({SKEW_SQL}) fixtures group by cycle_id
 """
 NULLS: Final[Mapping[str, Mapping[str, str]]] = {
     "scrape_batches": {
@@ -118,7 +122,13 @@ def unended(conn: psycopg.Connection) -> list[int]:
 
 def skew_ms(conn: psycopg.Connection, cycle_id: int) -> pl.Series:
     """Per fixture answered by two platforms or more: how far apart in ms are the instants that their first good answers show."""
-    return read_frame(conn, SKEW_SQL, [cycle_id], {"skew_ms": pl.Float64})["skew_ms"]
+    return read_frame(conn, SKEW_SQL, [[cycle_id]], {"skew_ms": pl.Float64})["skew_ms"]
+
+
+def skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
+    """Median and 95th percentile of `skew_ms` by cycle: cycle_id, p50_ms, p95_ms. A cycle without such a fixture has no row."""
+    schema = {"cycle_id": pl.Int64, "p50_ms": pl.Float64, "p95_ms": pl.Float64}
+    return read_frame(conn, SKEW_QUANTILES_SQL, [list(cycle_ids)], schema)
 
 
 def unfilled(conn: psycopg.Connection, cycle_id: int) -> list[str]:

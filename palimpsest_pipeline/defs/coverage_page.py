@@ -1,0 +1,117 @@
+"""The coverage page: what is read for it, what it is made by, and the file it is written to."""
+
+import importlib.metadata
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO, Any, Final
+
+import polars as pl
+import psycopg
+
+from ..report.page import Made, page
+from ..report.price_lines import Histories
+from ..report.statements import platforms_seen
+from ..storage import mart_readers
+from ..storage.report import prices
+from ..storage.report.coverage import Coverage, coverage
+from ..storage.report.trends import trends
+from .pipeline import Pipeline
+
+PRICE_BYTES: Final = 5_000_000
+"""Room for price histories in the page."""
+FIXTURES_AT_ONCE: Final = 100
+"""Of how many fixtures prices are read, and packed, together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A page that was written."""
+
+    path: Path
+    cycle_id: int
+    as_of: datetime
+    n_fixtures: int
+    n_priced: int
+    """Fixtures whose prices it has."""
+    n_left_out: int
+    """Fixtures for which there was no room, summed over the markets."""
+    bytes: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def sentence(self) -> str:
+        """What was written, for a person."""
+        room = f"; no room for {self.n_left_out} further ones" if self.n_left_out else ""
+        return (
+            f"{self.path}: coverage as of {self.as_of:%Y-%m-%d %H:%M} UTC, {self.n_fixtures} fixtures, prices of {self.n_priced}{room};"
+            f" {self.bytes / 1e6:.1f} MB in {self.seconds:.1f} s"
+        )
+
+
+def write_page(pipeline: Pipeline, path: Path | None = None) -> Written:
+    """Write the page of the newest coverage to `path` (default: PALIMPSEST_HOME_DIR/report/coverage.html), whole or not at all.
+
+    Raises NoCoverageError before the first coverage, OSError when the file cannot be written.
+    """
+    began = time.monotonic()
+    target = path or pipeline.settings.report_path
+    with pipeline.connect() as conn:
+        conn.execute("set transaction isolation level repeatable read, read only")  # what is read is of one moment
+        found = coverage(conn, mart_readers.latest_cycle(conn))
+        since = found.as_of - timedelta(days=pipeline.settings.report_days)
+        over_time = trends(conn, found.home_platform, since, found.as_of)
+        names = prices.names(conn, pipeline.main_markets)
+        histories = _histories(conn, found, names, since)
+    made = Made(pipeline.clock.now(), importlib.metadata.version("palimpsest-pipeline"), pipeline.parser_version, pipeline.vocabulary.version)
+    text = page(made, found, over_time, histories, names)
+    with replacing(target) as file:
+        file.write(text)
+    return Written(
+        target,
+        found.cycle_id,
+        found.as_of,
+        n_fixtures=found.fixtures.height,
+        n_priced=len({sr_id for of_market in histories.index.values() for sr_id in of_market}),
+        n_left_out=sum(histories.left_out.values()),
+        bytes=len(text.encode()),
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _histories(conn: psycopg.Connection, found: Coverage, names: pl.DataFrame, since: datetime) -> Histories:
+    """Prices of upcoming fixtures: of the first market first, of the next kickoffs first, until there is no more room."""
+    histories = Histories(PRICE_BYTES, since, [platform.key for platform in platforms_seen(found)])
+    upcoming = found.fixtures.filter(~pl.col("started")).sort("effective_kickoff", "sr_id")["sr_id"].to_list()
+    for (market,), outcomes in names.group_by("market_key", maintain_order=True):
+        for sr_ids in (upcoming[n : n + FIXTURES_AT_ONCE] for n in range(0, len(upcoming), FIXTURES_AT_ONCE)):
+            if histories.is_full:
+                histories.refuse(str(market), len(sr_ids))
+            else:
+                stretches, states = (read(conn, str(market), sr_ids, since) for read in (prices.stretches, prices.states))
+                histories.add(str(market), stretches, states, outcomes["outcome_key"].to_list())
+    return histories
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """A file to write that takes the place of `path` when the block ends well; else `path` stays as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", delete=False) as file:
+        unfinished = Path(file.name)
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            unfinished.chmod(0o644)  # who may look into the folder may read it, as any file that is simply written
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise

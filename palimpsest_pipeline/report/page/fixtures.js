@@ -1,0 +1,142 @@
+// The table of tournaments, whose rows open to their fixtures.
+
+const GAP_WORDS = [null, 'home lacks the tournament', 'lacks the tournament that home has'];
+const CLASS_COLUMNS = [['n_matched', 'matched'], ['n_home_only', 'home only'], ['n_platform_only', 'comp. only'], ['n_undetermined', 'undet.'], ['n_unidentified', 'no id']];
+const CLASS_WORDS = { matched: 'matched', home_only: 'home only', competitor_only: 'competitors only', undetermined: 'undetermined' };
+const SUSPECT_WORDS = {
+  kickoff_mismatch: 'kickoffs far apart: perhaps not one match',
+  home_away_swapped: 'home and away are swapped on one platform',
+  duplicate_sr_id: 'another fixture looks like the same match',
+};
+
+// One fixture: kickoff, teams, who lists it with how many markets, and what is odd about it.
+function eventRow(data, i, { tournament, said, showPrices }) {
+  const { fixtures: f, platforms, classes, tournaments } = data;
+  const who = platforms.map((platform, p) => {
+    const bit = 1 << p;
+    if (f.on[i] & bit) {
+      const markets = f.markets[p][i];
+      const twice = f.listings[i] & bit ? ', listed more than once' : '';
+      return make('span', { title: markets === null ? null : `${count(markets)} markets with a price${twice}` },
+        `✓ ${platform.name}${markets === null ? '' : ' ' + count(markets)}${twice ? ' ×2' : ''}`);
+    }
+    const unknown = f.unknown[i] & bit;
+    return make('span', { class: 'off', title: unknown ? 'could not be looked at' : 'not listed' }, `${unknown ? '?' : '–'} ${platform.name}`);
+  });
+  const odd = [];
+  if (f.suspect_code[i]) odd.push(make('b', {}, `⚠ ${SUSPECT_WORDS[f.suspect_code[i]] || f.suspect_code[i]}`));
+  else if (f.rotated[i]) odd.push(make('b', {}, '⚠ home and away are swapped on one platform'));
+  platforms.forEach((platform, p) => {
+    const moved = f.moved[p][i];
+    if (moved) odd.push(make('span', {}, `${platform.name} says ${moment(f.kickoff[i] + moved)} (${duration(moved)} ${moved > 0 ? 'later' : 'earlier'})`));
+  });
+  if (f.stale_since[i] !== null) odd.push(make('span', {}, `rests on a look at ${moment(f.stale_since[i])}`));
+  const extra = [...odd, ...(said || [])];
+  const name = `${f.home_team[i]} – ${f.away_team[i]}`;
+  return make('li', { class: 'event' },
+    make('time', { datetime: new Date(f.kickoff[i] * 1000).toISOString() }, moment(f.kickoff[i]), f.started[i] ? make('span', { class: 'class' }, ' begun') : null),
+    make('span', { class: 'teams' }, name, ' ', make('span', { class: 'class' }, tournament ? placeOf(tournaments, f.tournament[i]) : CLASS_WORDS[classes[f.class[i]]])),
+    make('span', { class: 'who' }, ...who),
+    showPrices(f.sr_id[i]) ? make('button', { type: 'button', 'aria-label': `Prices of ${name}`, onclick: () => data.choosePrices(f.sr_id[i]) }, 'prices') : null,
+    extra.length ? make('span', { class: 'said' }, ...extra.flatMap((part, k) => (k ? ['; ', part] : [part]))) : null);
+}
+
+const placeOf = (tournaments, t) => [tournaments.name[t], tournaments.country[t]].filter(Boolean).join(', ');
+
+function TournamentTable(data, showPrices) {
+  const { tournaments: T, fixtures: f, platforms } = data;
+  const table = $('tournaments');
+  const head = (label, more, title) => make('th', { scope: 'col', class: `n${more ? ' more' : ''}`, title }, label);
+  table.tHead.replaceChildren(make('tr', {},
+    make('th', { scope: 'col' }, 'Tournament'),
+    ...platforms.map((p) => head(p.name)),
+    head('Matched', true), head('Home only', true), head('Comp. only', true, 'on a competitor, and not on home'), head('Undet.', true, 'undetermined'),
+    head('No id', true, 'listings without a SportRadar id')));
+  const width = 6 + platforms.length;
+  const open = new Set();
+  const bodies = T.name.map((name, t) => {
+    const opener = make('button', { class: 'opener', type: 'button', 'aria-expanded': 'false', onclick: () => toggle(t) },
+      name, make('span', { class: 'note' }, T.country[t] === null ? 'no country given' : T.country[t], make('span', { class: 'less' }), make('span', { class: 'selected' })));
+    const cells = Array.from({ length: width - 1 }, (_, k) => make('td', { class: k < platforms.length ? 'n' : 'n more' }));
+    const body = make('tbody', { hidden: true }, make('tr', {}, make('th', { scope: 'row' }, opener), ...cells));
+    return { body, opener, cells, less: opener.querySelector('.less'), selected: opener.querySelector('.selected'), inner: null };
+  });
+  let rowsOf = [];
+  let universe = -1;
+
+  function toggle(t) {
+    if (open.has(t)) open.delete(t); else open.add(t);
+    fill(t);
+  }
+
+  function fill(t) {
+    const row = bodies[t];
+    row.opener.setAttribute('aria-expanded', String(open.has(t)));
+    if (row.inner) row.inner.remove();
+    row.inner = null;
+    if (!open.has(t)) return;
+    const list = make('ul', { class: 'events' }, ...rowsOf[t].map((i) => eventRow(data, i, { showPrices })));
+    const nothing = rowsOf[t].length ? null : make('p', { class: 'muted' }, 'No fixture here that is chosen; listings without a SportRadar id are counted only.');
+    row.inner = make('tr', { class: 'inner' }, make('td', { colspan: width }, nothing || list));
+    row.body.append(row.inner);
+  }
+
+  function fillCounts(counts) {
+    bodies.forEach(({ cells, less }, t) => {
+      const put = (k, n, mark, title) => {
+        cells[k].replaceChildren(n === null ? '' : count(n), mark ? make('b', { class: 'gap', title, role: 'img', 'aria-label': title }, ` ${mark}`) : '');
+        cells[k].classList.toggle('zero', !n);
+      };
+      let home = '';
+      platforms.forEach((platform, p) => {
+        const gap = p === 0 ? 0 : counts.gap[p - 1][t];
+        if (gap === 1) home = GAP_WORDS[1];
+        put(p, counts.on[p][t], gap === 2 ? '▽' : '', `${platform.name} ${GAP_WORDS[2]}`);
+      });
+      if (home && counts.on[0][t] === 0) put(0, 0, '▲', home);
+      CLASS_COLUMNS.forEach(([name], k) => put(platforms.length + k, counts[name][t]));
+      less.textContent = CLASS_COLUMNS.filter(([name]) => counts[name][t]).map(([name, words]) => ` · ${counts[name][t]} ${words}`).join('');
+    });
+  }
+
+  // The order in which tournaments stand, by what is chosen.
+  function ordered(shown, counts) {
+    const by = $('sort').value;
+    const first = (t) => (rowsOf[t].length ? f.kickoff[rowsOf[t][0]] : Infinity);
+    const size = (t) => counts.n_matched[t] + counts.n_home_only[t] + counts.n_platform_only[t] + counts.n_undetermined[t];
+    const less = {
+      country: (a, b) => a - b,
+      kickoff: (a, b) => first(a) - first(b) || a - b,
+      name: (a, b) => T.name[a].localeCompare(T.name[b]) || a - b,
+      size: (a, b) => size(b) - size(a) || a - b,
+      missing: (a, b) => counts.n_platform_only[b] - counts.n_platform_only[a] || a - b,
+    }[by];
+    return shown.sort(less);
+  }
+
+  let order = '';
+  function show({ found, started, narrowed }) {
+    const counts = T.counts[Number(started)];
+    if (universe !== Number(started)) fillCounts(counts);
+    universe = Number(started);
+    rowsOf = T.name.map(() => []);
+    for (const i of found) rowsOf[f.tournament[i]].push(i);
+    const shown = ordered(T.name.map((_, t) => t).filter((t) => (narrowed ? rowsOf[t].length : counts.n_matched[t] !== null)), counts);
+    const visible = new Set(shown);
+    bodies.forEach((row, t) => { row.body.hidden = !visible.has(t); });
+    if (order !== shown.join()) table.append(...shown.map((t) => bodies[t].body));
+    order = shown.join();
+    for (const t of shown) {
+      bodies[t].selected.textContent = narrowed ? ` · ${count(rowsOf[t].length)} chosen` : '';
+      if (open.has(t)) fill(t);
+    }
+    $('result').textContent = `${plural(found.length, 'fixture', 'fixtures')} in ${plural(shown.filter((t) => rowsOf[t].length).length, 'tournament', 'tournaments')}`
+      + (narrowed ? ` of ${count(f.started.filter((begun) => started || !begun).length)}` : '');
+    return shown;
+  }
+
+  let shown = [];
+  $('open-all').addEventListener('click', () => shown.forEach((t) => { open.add(t); fill(t); }));
+  $('close-all').addEventListener('click', () => { open.clear(); bodies.forEach((row, t) => row.inner && fill(t)); });
+  return { show: (selection) => { shown = show(selection); } };
+}

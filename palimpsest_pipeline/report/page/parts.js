@@ -1,0 +1,28 @@
+// Elements. Text from outside enters as text, never as HTML.
+
+const $ = (id) => document.getElementById(id);
+
+function make(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? '' : value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+function options(select, pairs) {
+  const chosen = select.value;
+  select.replaceChildren(...pairs.map(([value, label]) => make('option', { value }, label)));
+  if (pairs.some(([value]) => String(value) === chosen)) select.value = chosen;
+}
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+// What a browser may refuse to keep is not missed.
+const kept = {
+  get: (name) => { try { return localStorage.getItem(`palimpsest.${name}`); } catch { return null; } },
+  set: (name, value) => { try { localStorage.setItem(`palimpsest.${name}`, value); } catch { /* not kept then */ } },
+};

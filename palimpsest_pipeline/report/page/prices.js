@@ -1,0 +1,106 @@
+// How the prices of one fixture moved: a chart an outcome, a line a platform.
+
+function Prices(data) {
+  const { fixtures: f, platforms, markets, prices, tournaments } = data;
+  const shards = [...document.querySelectorAll('script.shard')];
+  const read = new Map();
+  const shard = (n) => {
+    if (!read.has(n)) read.set(n, unpacked(shards[n].textContent));
+    return read.get(n);
+  };
+  const place = new Map(f.sr_id.map((id, i) => [id, i]));
+  const marketsOf = (id) => markets.filter((market) => prices.index[market.key] && id in prices.index[market.key]);
+  const has = (id) => markets.some((market) => prices.index[market.key] && id in prices.index[market.key]);
+  const label = (i) => `${f.home_team[i]} – ${f.away_team[i]} · ${moment(f.kickoff[i])} · #${f.sr_id[i]}`;
+  let charts = [];
+  let fixture = null;
+  let request = 0;
+
+  const fillList = () => {
+    if (!$('price-fixtures').childElementCount) $('price-fixtures').append(...f.sr_id.map((id, i) => (has(id) ? make('option', { value: label(i) }) : null)).filter(Boolean));
+  };
+  const line = (specifier) => (specifier === '' ? 'only one' : specifier.replaceAll('|', ', ').replaceAll('=', ' '));
+
+  function clear(words) {
+    charts.forEach((chart) => chart.remove());
+    charts = [];
+    $('price-result').textContent = words;
+  }
+
+  // What an offer was worth at each of the instants: [values that could be backed, last values that could not].
+  function sampled(x, at, values) {
+    const on = x.map(() => null);
+    const off = x.map(() => null);
+    for (let i = 0, k = -1; i < x.length; i++) {
+      while (k + 1 < at.length && at[k + 1] <= x[i]) k++;
+      if (k < 0 || k >= at.length - 1 || values[k] === 0) continue;
+      if (values[k] > 0) on[i] = values[k] / 1000; else off[i] = -values[k] / 1000;
+    }
+    return [on, off];
+  }
+
+  async function draw() {
+    const asked = ++request;
+    const market = markets.find((m) => m.key === $('price-market').value);
+    const offers = (await shard(prices.index[market.key][fixture]))[fixture];
+    if (asked !== request) return;
+    const specifiers = [...new Set(offers.map(([specifier]) => specifier))];
+    options($('price-line'), specifiers.map((specifier) => [specifier, line(specifier)]));
+    $('price-line').disabled = specifiers.length < 2;
+    const shown = offers.filter(([specifier]) => specifier === $('price-line').value).map(([, p, gaps, values]) => {
+      let s = 0;
+      const at = gaps.map((gap) => (s += gap));
+      // Seen once only: a line of a minute, so that there is something to see.
+      return at.length === 1 ? { p, at: [at[0], at[0] + 60], values: values.map(([v]) => [v, v]) } : { p, at, values };
+    });
+    const x = [...new Set(shown.flatMap(({ at }) => at))].sort((a, b) => a - b);
+    const i = place.get(fixture);
+    clear(`${f.home_team[i]} – ${f.away_team[i]}, ${placeOf(tournaments, f.tournament[i])}, kickoff ${moment(f.kickoff[i])}. Last looks: `
+      + shown.map(({ p, at }) => `${platforms[p].name} ${moment(at[at.length - 1])}`).join(', ') + '.');
+    charts = market.outcomes.map((outcome, o) => {
+      const lines = shown.map(({ p, at, values }) => {
+        const [on, off] = sampled(x, at, values[o]);
+        return { name: platforms[p].name, colour: `--p${p}`, width: p === 0 ? 3 : 2, values: on, off };
+      });
+      return { outcome, lines };
+    }).filter(({ lines }) => lines.some(({ values, off }) => [...values, ...off].some((v) => v !== null)))
+      .map(({ outcome, lines }) => Chart({ title: `${market.name}: ${outcome}`, x, lines, stepped: true, sync: 'prices', format: (v) => v.toFixed(2) }));
+    $('price-figures').append(...charts.map(({ figure }) => figure));
+    charts.forEach((chart) => chart.draw());
+  }
+
+  async function choose(id) {
+    if (!has(id)) {
+      clear(place.has(id) ? 'The page has no prices of this fixture.' : 'The page has no such fixture.');
+      return;
+    }
+    fixture = id;
+    $('price-fixture').value = label(place.get(id));
+    const there = marketsOf(id);
+    options($('price-market'), there.map((market) => [market.key, market.name]));
+    $('price-market').disabled = there.length < 2;
+    await draw();
+  }
+
+  $('price-fixture').addEventListener('focus', fillList);
+  $('price-fixture').addEventListener('change', (event) => {
+    const written = event.target.value.match(/#(\d+)$/);
+    const words = folded(event.target.value.trim());
+    const first = words && f.sr_id.findIndex((id, i) => has(id) && folded(label(i)).includes(words));
+    if (written) choose(Number(written[1]));
+    else if (words && first >= 0) choose(f.sr_id[first]);
+    else clear(words ? 'The page has no prices of such a fixture.' : '');
+  });
+  $('price-market').addEventListener('change', draw);
+  $('price-line').addEventListener('change', draw);
+
+  const priced = f.sr_id.filter(has);
+  const left = markets.filter((market) => prices.leftOut[market.key]).map((market) => `${market.name}: ${plural(prices.leftOut[market.key], 'fixture', 'fixtures')}`);
+  $('price-room').textContent = `Prices since ${moment(prices.since)}; of markets with lines, those that most platforms price.`
+    + (left.length ? ` There was no room for what kicks off last (${left.join('; ')}).` : '');
+  return {
+    has,
+    choose,
+    first: () => (priced.length ? choose(priced[0]) : clear('No prices yet: they are derived once an hour, with the lives of fixtures.')),
+  };
+}

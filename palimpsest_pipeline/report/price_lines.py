@@ -1,0 +1,142 @@
+"""How prices moved, as lines for the page: at which instants a line turns, and what it is from there on. Frames in, frames out.
+
+A line's value is a price x 1000: positive where it could be backed, negative where it was the last price and could not be, HOLE where nobody looked
+or nothing had been priced yet. Those of a market's outcomes turn together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+
+from ..domain.words import AvailabilityState
+from .packed import epoch_s, instant_s, packed, places
+
+HOLE: Final = 0
+MOST_LINES: Final = 3
+"""Lines (specifiers) of a market that are shown of a fixture."""
+UNSEEN: Final = (AvailabilityState.NOT_OBSERVED.value, AvailabilityState.CLOSED_AT_KICKOFF.value)
+OFFER: Final = ("sr_id", "specifier", "platform")
+INSTANT: Final = pl.Datetime("us", "UTC")
+
+
+def main_lines(stretches: pl.DataFrame, most: int = MOST_LINES) -> pl.DataFrame:
+    """`sr_id, specifier, rank` (from 1) of the lines that most platforms price; of these first what comes nearest to even."""
+    typical = pl.col("odds_milli").median().over("sr_id", "specifier", "outcome_key")
+    return (
+        stretches.with_columns(typical=typical)
+        .group_by("sr_id", "specifier")
+        .agg(n=pl.col("platform").n_unique(), spread=pl.col("typical").max() / pl.col("typical").min())
+        .sort("sr_id", pl.col("n") * -1, "spread", "specifier")
+        .with_columns(rank=pl.int_range(1, pl.len() + 1).over("sr_id"))
+        .filter(pl.col("rank") <= most)
+        .select("sr_id", "specifier", "rank")
+    )
+
+
+def turns(stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str], since: datetime) -> pl.DataFrame:
+    """`sr_id, specifier, platform, at, values` by these: the values of `outcomes` from each turn on; the last row of an offer is where it ends.
+
+    Frames as `storage.report.prices` reads them, of one market. What was before `since` begins there.
+    """
+    begin = pl.lit(since, INSTANT)
+    within = {"begins_at": pl.max_horizontal("begins_at", begin)}
+    priced, known = stretches.with_columns(**within), states.with_columns(**within)
+    ends = pl.coalesce("ends_at", "last_confirmed_at")
+    offers = priced.select(OFFER).unique()
+    instants = pl.concat(
+        [
+            priced.select(*OFFER, at="begins_at"),
+            priced.drop_nulls("ends_at").select(*OFFER, at="ends_at"),
+            known.select(*OFFER, at="begins_at"),
+            known.select(*OFFER, at=ends).drop_nulls("at"),
+        ]
+    )
+    # An interval that a look ends before `since` of a line that is not priced since then says nothing here.
+    grid = instants.filter(pl.col("at") >= begin).unique().join(offers, on=OFFER, how="semi").sort("at")
+    state = known.select(*OFFER, "begins_at", "state").sort("begins_at")
+    turned = grid.join_asof(state, left_on="at", right_on="begins_at", by=OFFER, check_sortedness=False).drop("begins_at")
+    price = priced.select(*OFFER, "outcome_key", "begins_at", "ends_at", "odds_milli").sort("begins_at")
+    seen = pl.col("state").is_null() | ~pl.col("state").is_in(UNSEEN)
+    for outcome in outcomes:
+        of_outcome = price.filter(outcome_key=outcome).drop("outcome_key")
+        stands = pl.col("ends_at").is_null() | (pl.col("at") < pl.col("ends_at"))
+        value = pl.when(~seen).then(HOLE).when(stands).then("odds_milli").otherwise(-pl.col("odds_milli"))
+        turned = (
+            turned.join_asof(of_outcome, left_on="at", right_on="begins_at", by=OFFER, check_sortedness=False)
+            .with_columns(value.fill_null(HOLE).cast(pl.Int32).alias(f"value:{outcome}"))
+            .drop("begins_at", "ends_at", "odds_milli", strict=False)
+        )
+    named = [f"value:{outcome}" for outcome in outcomes]
+    same_offer = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in OFFER)
+    is_last = pl.any_horizontal(pl.col(name) != pl.col(name).shift(-1) for name in OFFER).fill_null(value=True)
+    repeats = (same_offer & pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in named)).fill_null(value=False)
+    return turned.sort(*OFFER, "at").filter(~repeats | is_last).select(*OFFER, "at", pl.concat_list(named).alias("values"))
+
+
+@dataclass
+class Histories:
+    """Price lines of many fixtures, packed some fixtures at a time until the page has no room for more.
+
+    `shards` are read by the page when a fixture of theirs is chosen; `index` says which those are: market to fixture to shard.
+    """
+
+    budget_bytes: int
+    since: datetime
+    platforms: Sequence[str]
+    shards: list[str] = field(default_factory=list)
+    index: dict[str, dict[int, int]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Market to how many fixtures found no room."""
+    latest: datetime | None = None
+    """The last look that any line rests on."""
+
+    @property
+    def bytes(self) -> int:
+        return sum(map(len, self.shards))
+
+    @property
+    def is_full(self) -> bool:
+        return self.bytes >= self.budget_bytes
+
+    def add(self, market: str, stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str]) -> None:
+        """Take up a market of some fixtures. Fixtures without a price in it get no line."""
+        lines = main_lines(stretches)
+        chosen = stretches.join(lines, on=["sr_id", "specifier"], how="semi")
+        turned = turns(chosen, states.join(lines, on=["sr_id", "specifier"], how="semi"), outcomes, self.since).join(
+            lines, on=["sr_id", "specifier"], how="left"
+        )
+        if turned.is_empty():
+            return
+        told = self._told(turned)
+        last: datetime = turned.select(pl.col("at").max()).item()
+        self.latest = last if self.latest is None else max(self.latest, last)
+        self.index.setdefault(market, {}).update(dict.fromkeys(told, len(self.shards)))
+        self.shards.append(packed(told))
+
+    def refuse(self, market: str, n_fixtures: int) -> None:
+        """Say that so many fixtures of a market found no room."""
+        self.left_out[market] = self.left_out.get(market, 0) + n_fixtures
+
+    def _told(self, turned: pl.DataFrame) -> dict[int, list[list[Any]]]:
+        """Fixture to its offers: [specifier, place of the platform, seconds since the turn before, a list of values an outcome].
+
+        The first turn's seconds are those since 1970. Lines of higher rank come first.
+        """
+        place = places(self.platforms)
+        rows = (
+            turned.with_columns(at_s=epoch_s("at"), place=pl.col("platform").replace_strict(place, return_dtype=pl.Int8))
+            .group_by("sr_id", "rank", "specifier", "place", maintain_order=True)
+            .agg(pl.col("at_s").diff().fill_null(pl.col("at_s").first()), "values")
+            .sort("sr_id", "rank", "place")
+        )
+        told: dict[int, list[list[Any]]] = {}
+        for sr_id, _, specifier, at_place, steps, values in rows.iter_rows():
+            told.setdefault(sr_id, []).append([specifier, at_place, steps, [list(each) for each in zip(*values, strict=True)]])
+        return told
+
+    @property
+    def since_s(self) -> int:
+        return instant_s(self.since)

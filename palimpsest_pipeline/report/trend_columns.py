@@ -1,0 +1,72 @@
+"""Figures over time as columns for the page's charts. A value that could not be known is null: a hole in the line."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import polars as pl
+
+from ..domain.words import Evidence
+from ..storage.report.trends import Trends
+from .packed import columns, epoch_s, places
+from .statements import ALL, PlatformSeen
+
+BUCKETS: Final = ("7d+", "3-7d", "24-72h", "<24h")
+"""Of the scheme reference4, farthest first."""
+COUNTS: Final = ("n_union", "n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
+GAPS: Final = ("n_home_missing", "n_platform_missing", "n_home_suspended", "n_platform_suspended", "n_unknown", "n_both")
+
+
+def by_cycle(found: Trends, seen: Sequence[PlatformSeen]) -> dict[str, Any]:
+    """`at`: seconds since 1970, a cycle each; `carried`: whether an earlier discovery had to do for some platform; `overall`: matched of all
+    fixtures; `rate`: a list a competitor, matched of its fixtures; and COUNTS. What rests on a platform that could not be looked at is null."""
+    known = found.rates.with_columns(
+        pl.when(pl.col("evidence") != Evidence.PARTIAL.value).then(name).alias(name) for name in ("overall_match_rate", "fixture_match_rate")
+    )
+    union = known.filter(platform=ALL)
+    rates = []
+    for platform in seen[1:]:
+        own = known.filter(platform=platform.key).select("cycle_id", own="fixture_match_rate")
+        rates.append(union.select("cycle_id").join(own, on="cycle_id", how="left", maintain_order="left")["own"].round(6).to_list())
+    return {
+        "at": union.select(epoch_s("as_of"))["as_of"].to_list(),
+        "carried": (union["evidence"] == Evidence.CARRIED.value).cast(pl.Int8).to_list(),
+        "overall": union["overall_match_rate"].round(6).to_list(),
+        "rate": rates,
+        **columns(union.select(COUNTS)),
+    }
+
+
+def skews(found: Trends) -> dict[str, Any]:
+    """`at`, `p50_ms`, `p95_ms` a full cycle, one in `every`."""
+    shown = found.skews.select(epoch_s("as_of").alias("at"), pl.col("p50_ms", "p95_ms").round(1))
+    return {"every": found.skew_every, **columns(shown)}
+
+
+def margins(found: Trends, seen: Sequence[PlatformSeen]) -> dict[str, Any]:
+    """`date`: seconds since 1970 of each kickoff date; `of`: market to bucket to a list a platform of margins by date, null where none stood."""
+    dates = found.margins.select("kickoff_date").unique().sort("kickoff_date")
+    of: dict[str, dict[str, list[Any]]] = {}
+    for (market, bucket), rows in found.margins.group_by("market_key", "ttk_bucket", maintain_order=True):
+        each = [_on(dates, rows.filter(platform=platform.key), "margin").round(6).to_list() for platform in seen]
+        of.setdefault(str(market), {})[str(bucket)] = each
+    return {"date": _days(dates), "of": of}
+
+
+def gaps(found: Trends, seen: Sequence[PlatformSeen]) -> dict[str, Any]:
+    """`date`: as in `margins`; `of`: hours before kickoff to a list a competitor of `n_fixtures` and GAPS by date, null without a fixture."""
+    place = places([platform.key for platform in seen[1:]])
+    dates = found.gaps.select("kickoff_date").unique().sort("kickoff_date")
+    of: dict[int, list[dict[str, Any]]] = {}
+    for (hours,), rows in found.gaps.group_by("hours_before", maintain_order=True):
+        each = [rows.filter(platform=platform) for platform in place]
+        of[int(str(hours))] = [{name: _on(dates, frame, name).to_list() for name in ("n_fixtures", *GAPS)} for frame in each]
+    return {"date": _days(dates), "of": of}
+
+
+def _on(dates: pl.DataFrame, rows: pl.DataFrame, name: str) -> pl.Series:
+    """A value a date, null where the rows have none."""
+    return dates.join(rows.select("kickoff_date", name), on="kickoff_date", how="left", maintain_order="left")[name]
+
+
+def _days(dates: pl.DataFrame) -> list[int]:
+    return dates.select(pl.col("kickoff_date").cast(pl.Datetime("us", "UTC")).dt.epoch("s"))["kickoff_date"].to_list()

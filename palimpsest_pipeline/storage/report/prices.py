@@ -1,0 +1,72 @@
+"""How prices of chosen markets moved: what could be backed from when to when, and what each market's state was. Reads only.
+
+Both are of the life of fixtures, which is derived once an hour: until when they speak is with them.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from ..frames import INSTANT, Schema, read_frame
+
+STRETCHES: Final[Schema] = {
+    "sr_id": pl.Int64,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "platform": pl.String,
+    "outcome_key": pl.String,
+    "begins_at": INSTANT,
+    "ends_at": INSTANT,
+    "odds_milli": pl.Int32,
+}
+"""A row an outcome and stretch in which it could be backed at one price. `ends_at` null: it still can, as of the last look."""
+STRETCHES_SQL: Final = """
+    select m.sr_id, m.market_key, m.specifier, m.platform, o.key as outcome_key, m.observed_from as begins_at, m.observed_to as ends_at,
+        round(o.value::numeric * 1000)::int as odds_milli
+    from mart.market_margin m
+    cross join lateral jsonb_each_text(m.odds_vector) o
+    where m.sr_id = any(%(sr_ids)s) and m.market_key = %(market)s and (m.observed_to is null or m.observed_to > %(since)s)
+"""
+STATES: Final[Schema] = {
+    "sr_id": pl.Int64,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "platform": pl.String,
+    "begins_at": INSTANT,
+    "ends_at": INSTANT,
+    "state": pl.String,
+    "last_confirmed_at": INSTANT,
+}
+"""A row a market and interval of one state (AvailabilityState), neither overlapping nor leaving holes. `ends_at` null: it still holds, as of
+`last_confirmed_at`, the last look."""
+STATES_SQL: Final = """
+    select a.sr_id, a.market_key, a.specifier, a.platform, a.valid_from as begins_at, a.valid_to as ends_at, a.state, a.last_confirmed_at
+    from mart.availability_interval a
+    where a.sr_id = any(%(sr_ids)s) and a.market_key = %(market)s and (a.valid_to is null or a.valid_to > %(since)s)
+"""
+NAMES: Final[Schema] = {"market_key": pl.String, "market_name": pl.String, "outcome_key": pl.String, "outcome_name": pl.String}
+NAMES_SQL: Final = """
+    select k.market_key, k.name as market_name, o.outcome_key, o.name as outcome_name
+    from core.markets k
+    join core.market_outcomes o using (market_id)
+    where k.market_key = any(%s)
+    order by array_position(%s, k.market_key), o.ordinal
+"""
+
+
+def stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
+    """What could be backed of a market of these fixtures, at which price, from when to when (STRETCHES); only what reaches beyond `since`."""
+    return read_frame(conn, STRETCHES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since}, STRETCHES)
+
+
+def states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
+    """What the state of a market of these fixtures was, from when to when (STATES); only what reaches beyond `since`."""
+    return read_frame(conn, STATES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since}, STATES)
+
+
+def names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> pl.DataFrame:
+    """Markets in the order given, with their outcomes in the vocabulary's order, and their names for people (NAMES)."""
+    return read_frame(conn, NAMES_SQL, [list(markets), list(markets)], NAMES)
