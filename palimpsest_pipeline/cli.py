@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from .cli_db import db_app
 from .cli_landing import landing_app
 from .cli_markets import markets_app
 from .cli_orchestration import orchestration_app
@@ -27,7 +28,6 @@ from .console import CANCELLED, PARTIAL, Json, err, escaped, fail, out, parse_ho
 from .settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Scrape, match and compare three bookmakers.")
-db_app = typer.Typer(no_args_is_help=True, help="The database schema.")
 app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
 app.add_typer(markets_app, name="markets")
@@ -363,64 +363,6 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else float(value)
 
 
-@db_app.command("upgrade")
-def db_upgrade() -> None:
-    """Bring our schema and Dagster's to the newest version; start the embedded server and leave it running, ready for `dagster dev`."""
-    from .defs.instance import open_instance
-    from .defs.servers import databases, prepare
-
-    chosen = load_settings()
-    with databases(chosen, keep_running=True) as found:
-        prepare(found)
-        with open_instance(chosen):
-            pass
-        out.print(f"schemas are up to date; for Dagster: export DAGSTER_HOME={chosen.dagster_home}", soft_wrap=True, highlight=False)
-
-
-@db_app.command("downgrade")
-def db_downgrade(
-    revision: Annotated[str, typer.Argument(help="Revision to go back to; base removes everything.")] = "base",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-) -> None:
-    """Take the schema back. Drops what newer revisions made, data included."""
-    from .storage import migrate
-
-    if not yes:
-        typer.confirm(f"Downgrade to {revision!r}? Tables made since are dropped with their data", abort=True)
-    with pipeline() as found:
-        migrate.downgrade(found.database.url, revision)
-    out.print(f"schema is at {revision}")
-
-
-@db_app.command("check")
-def db_check() -> None:
-    """Compare the database with the models. Exit code 1 when they differ."""
-    from .storage import migrate
-
-    with pipeline() as found:
-        differences = migrate.check(found.database.url)
-    if differences:
-        for line in differences:
-            out.print(line, markup=False)
-        raise fail(f"{len(differences)} differences between the models and the database: run `palimpsest db upgrade`, or add a migration")
-    out.print("models and database agree")
-
-
-@db_app.command("url")
-def db_url() -> None:
-    """Print the database's address, password included, for psql and other clients. An embedded server must be running."""
-    from .defs.pipeline import DATABASES, Pipeline, embedded_server
-
-    chosen = load_settings()
-    if not chosen.embedded:
-        address = Pipeline(chosen).database.conninfo
-    elif (server := embedded_server(chosen)).status().running:
-        address = server.libpq_url(DATABASES[0])
-    else:
-        raise fail("the embedded server is not running; `palimpsest up` starts it, and so does `palimpsest db upgrade`, until `palimpsest down`")
-    out.print(address, soft_wrap=True, highlight=False, markup=False)
-
-
 @app.command()
 def simulate(
     size: Annotated[int, typer.Option(min=10, help="Fixtures in the simulated world.")] = 120,
@@ -461,6 +403,7 @@ def known_errors() -> tuple[type[BaseException], ...]:
     """Errors whose message tells the user what to do. Only rooms already imported can have raised one."""
     names = {
         "palimpsest_pipeline.defs.demo": ("DemoError",),
+        "palimpsest_pipeline.defs.dictionary": ("NoCheckout",),
         "palimpsest_pipeline.defs.serve.record": ("ServeError",),
         "palimpsest_pipeline.defs.servers": ("SchemaOutOfDate",),
         "palimpsest_pipeline.landing": ("LandingError", "RecordedPayloadError"),
@@ -469,6 +412,7 @@ def known_errors() -> tuple[type[BaseException], ...]:
         "palimpsest_pipeline.storage.database": ("DatabaseUrlError", "DatabaseUnreachable"),
         "palimpsest_pipeline.storage.embedded": ("EmbeddedPostgresError",),
         "palimpsest_pipeline.storage.migrate": ("MigrationLockError",),
+        "palimpsest_pipeline.storage.roles": ("RoleMissing",),
     }
     return (SettingsError, *(getattr(sys.modules[room], name) for room, found in names.items() if room in sys.modules for name in found))
 

@@ -9,6 +9,7 @@ from ..domain.words import Platform, Sport
 from ..markets import vocabulary
 from ..settings import Settings
 from ..storage import migrate, partitions
+from . import analysts
 from .pipeline import Pipeline, embedded_server, make_home
 from .sharing import in_use
 
@@ -39,7 +40,7 @@ def databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pip
 
 
 def upgrade(pipeline: Pipeline) -> None:
-    """Bring the schema to the newest version, views and reference rows included. Idempotent."""
+    """Bring the schema to the newest version, views, reference rows and the analysts' role included. Idempotent."""
     words = vocabulary()
     migrate.upgrade(
         pipeline.database.url,
@@ -56,6 +57,7 @@ def upgrade(pipeline: Pipeline) -> None:
             outcomes=words.outcomes,
         ),
     )
+    analysts.admit(pipeline)
 
 
 def prepare(pipeline: Pipeline) -> None:

@@ -1,4 +1,4 @@
-"""Which of the analysts' views read a table, from the views' own files."""
+"""Which of the analysts' views read which tables, from the views' own files."""
 
 import re
 from collections import defaultdict
@@ -20,6 +20,11 @@ def views_of(table: str) -> list[str]:
         found |= new
         left += new
     return sorted(found)
+
+
+def tables_of(view: str) -> tuple[str, ...]:
+    """Tables, views and functions that a view or function reads itself, in order of their names."""
+    return tuple(sorted(table for table, readers in _readers().items() if view in readers))
 
 
 @cache

@@ -105,7 +105,7 @@ def test_every_view_that_an_asset_points_to_is_there(specs):
     views = {f"palimpsest.{view_name(file)}" for file in view_files()}
     pointed = {spec.key.to_user_string(): spec.metadata["sql_views"].split(", ") for spec in specs if "sql_views" in spec.metadata}
     assert all(set(names) <= views for names in pointed.values())
-    assert pointed["mart/match_rate_platform"] == ["palimpsest.coverage_statistics"]
+    assert "palimpsest.coverage_statistics" in pointed["mart/match_rate_platform"]
     assert {"core/odds_snapshots", "mart/open_close", "mart/unmapped_market"} <= pointed.keys()
 
 

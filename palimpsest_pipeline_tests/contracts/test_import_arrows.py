@@ -33,12 +33,14 @@ ALLOWED = {
         "storage",
         "simulator",
         "console",
+        "cli_db",
         "cli_landing",
         "cli_markets",
         "cli_orchestration",
         "cli_prices",
         "cli_storage",
     },
+    "cli_db": {"settings", "defs", "storage", "console"},
     "cli_landing": {"domain", "settings", "defs", "landing", "console"},
     "cli_markets": {"domain", "settings", "defs", "markets", "console"},
     "cli_orchestration": {"domain", "settings", "defs", "storage", "console"},
@@ -54,7 +56,7 @@ ONLY = {
     "aiohttp": {"wire"},
     "dagster": {"defs", "definitions"},
     "starlette": {"simulator"},
-    "typer": {"cli", "cli_landing", "cli_markets", "cli_orchestration", "cli_prices", "cli_storage", "console"},
+    "typer": {"cli", "cli_db", "cli_landing", "cli_markets", "cli_orchestration", "cli_prices", "cli_storage", "console"},
     "alembic": {"storage"},
 }
 

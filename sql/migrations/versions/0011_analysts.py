@@ -57,11 +57,14 @@ def upgrade() -> None:
     _odds_alert()
     _acknowledged_odds_alerts()
     _state_since()
+    # Analysts ask through it, and may not read core.
+    op.execute("alter function palimpsest.home_platform() security definer set search_path = pg_catalog, pg_temp")
     for statement in TO_DERIVE:
         op.execute(statement)
 
 
 def downgrade() -> None:
+    op.execute("alter function palimpsest.home_platform() security invoker reset all")
     op.drop_column("current_markets", "state_since", schema="core")
     op.drop_table("acknowledged_odds_alerts", schema="ops")
     op.drop_table("odds_alert", schema="mart")

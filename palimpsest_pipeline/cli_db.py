@@ -1,0 +1,112 @@
+"""The `palimpsest db` commands: the schema, its dictionary, who may read it and at which address.
+
+Exit codes as in `cli.py`.
+"""
+
+from typing import Annotated
+
+import typer
+
+from .console import PARTIAL, fail, out, say
+from .settings import load_settings
+
+db_app = typer.Typer(no_args_is_help=True, help="The database schema, and who may read it.")
+
+
+@db_app.command()
+def upgrade() -> None:
+    """Bring our schema and Dagster's to the newest version; start the embedded server and leave it running, ready for `dagster dev`."""
+    from .defs.instance import open_instance
+    from .defs.servers import databases, prepare
+
+    chosen = load_settings()
+    with databases(chosen, keep_running=True) as found:
+        prepare(found)
+        with open_instance(chosen):
+            pass
+        out.print(f"schemas are up to date; for Dagster: export DAGSTER_HOME={chosen.dagster_home}", soft_wrap=True, highlight=False)
+
+
+@db_app.command()
+def downgrade(
+    revision: Annotated[str, typer.Argument(help="Revision to go back to; base removes everything.")] = "base",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take the schema back. Drops what newer revisions made, data included."""
+    from .defs.servers import databases
+    from .storage import migrate
+
+    if not yes:
+        typer.confirm(f"Downgrade to {revision!r}? Tables made since are dropped with their data", abort=True)
+    with databases(load_settings()) as found:
+        migrate.downgrade(found.database.url, revision)
+    out.print(f"schema is at {revision}")
+
+
+@db_app.command()
+def check() -> None:
+    """Compare the database with the models. Exit code 1 when they differ."""
+    from .defs.servers import databases
+    from .storage import migrate
+
+    with databases(load_settings()) as found:
+        differences = migrate.check(found.database.url)
+    if differences:
+        for line in differences:
+            out.print(line, markup=False)
+        raise fail(f"{len(differences)} differences between the models and the database: run `palimpsest db upgrade`, or add a migration")
+    out.print("models and database agree")
+
+
+@db_app.command()
+def url(analyst: Annotated[bool, typer.Option("--analyst", help="That of the read-only role, whose password is not known here.")] = False) -> None:
+    """Print the database's address, password included, for psql and other clients. An embedded server must be running."""
+    from .defs import analysts
+    from .defs.pipeline import DATABASES, Pipeline, embedded_server
+
+    chosen = load_settings()
+    if chosen.embedded and not embedded_server(chosen).status().running:
+        raise fail("the embedded server is not running; `palimpsest up` starts it, and so does `palimpsest db upgrade`, until `palimpsest down`")
+    if analyst:
+        address = analysts.address(chosen)
+    else:
+        address = embedded_server(chosen).libpq_url(DATABASES[0]) if chosen.embedded else Pipeline(chosen).database.conninfo
+    out.print(address, soft_wrap=True, highlight=False, markup=False)
+
+
+@db_app.command()
+def roles() -> None:
+    """Make the read-only role of analysts, or bring its rights up to date: it reads the marts and the analysts' views, and nothing else.
+
+    Nobody may make temporary tables in our database, nor enter Dagster's, but who owns it or was granted it. Exit code 3 when the role may do more
+    than read, which an administrator has to forbid.
+    """
+    from .defs.analysts import admit_thoroughly
+    from .defs.servers import databases, require_schema
+    from .storage.roles import ANALYST
+
+    chosen = load_settings()
+    with databases(chosen) as found:
+        require_schema(found)
+        left = admit_thoroughly(found)
+    out.print(f"{ANALYST} reads the schemas palimpsest and mart; `palimpsest db url --analyst` has its address", highlight=False, soft_wrap=True)
+    if not chosen.embedded:
+        say(f"its password is yours to set, where the server asks for one: alter role {ANALYST} password '...'")
+    for line in left:
+        say(f"{ANALYST}: {line}")
+    if left:
+        raise fail(f"{ANALYST} may do more than read: let an administrator of the server revoke it", PARTIAL)
+
+
+@db_app.command()
+def dictionary(only_check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when the file is out of date.")] = False) -> None:
+    """Write `sql/DICTIONARY.md` of this checkout, from the comments of tables, views and columns. Makes a database of its own meanwhile."""
+    from .defs.dictionary import current, place
+
+    file = place()
+    text = current()
+    if only_check and (not file.exists() or file.read_text() != text):
+        raise fail(f"{file} is out of date: run `palimpsest db dictionary`")
+    if not only_check:
+        file.write_text(text)
+    out.print(f"{file} is up to date", highlight=False, soft_wrap=True)

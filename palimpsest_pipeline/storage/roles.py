@@ -1,0 +1,94 @@
+"""The read-only role of analysts: making it, what it may see, and what else the server lets it do.
+
+Belongs here: running `sql/roles.sql` and `sql/grants.sql`, and looking at the result. Does not: what the role is (those files), logging in.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from .migrate import LOCK_KEY
+from .revisions import sql_dir
+
+ANALYST: Final = "palimpsest_analyst"
+ROLES_FILE: Final = "roles.sql"
+MAY_MAKE_SQL: Final = "select rolsuper or rolcreaterole from pg_roles where rolname = current_user"
+OPEN_SQL: Final = """
+    select datname::text from pg_database
+    where datname = any(%(databases)s) and pg_has_role(datdba, 'usage') and has_database_privilege('public', oid, 'connect')
+        and exists (select from pg_roles where rolname = %(analyst)s)
+"""
+"""Databases of the session's user that everybody may enter, on a server where the role is."""
+WRITABLE_SQL: Final = """
+    select datname::text, has_database_privilege('public', oid, 'temporary') and pg_has_role(datdba, 'usage'),
+        (select has_schema_privilege('public', n.oid, 'create') and pg_has_role(n.nspowner, 'usage') from pg_namespace n where n.nspname = 'public'),
+        (select rolsuper from pg_roles where rolname = current_user) and has_function_privilege('public', 'pg_catalog.lo_create(oid)', 'execute')
+    from pg_database where datname = current_database()
+"""
+LARGE_OBJECTS: Final = "pg_catalog.lo_create(oid), pg_catalog.lo_creat(integer), pg_catalog.lo_from_bytea(oid, bytea)"
+BEYOND_SQL: Final = """
+with analyst as (select oid, rolsuper or rolcreaterole or rolcreatedb or rolbypassrls as powerful from pg_roles where rolname = %(analyst)s)
+select 'it has rights over the server' from analyst where powerful
+union all
+select 'it may make objects in the schema ' || n.nspname from analyst a cross join pg_namespace n where has_schema_privilege(a.oid, n.oid, 'create')
+union all
+select 'it may use the schema ' || n.nspname
+from analyst a cross join pg_namespace n where n.nspname in ('core', 'ops') and has_schema_privilege(a.oid, n.oid, 'usage')
+union all
+select 'it may write to ' || n.nspname || '.' || c.relname
+from analyst a cross join pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname in ('ops', 'core', 'mart', 'palimpsest') and c.relkind in ('r', 'p', 'v')
+    and has_table_privilege(a.oid, c.oid, 'insert, update, delete, truncate')
+union all
+select 'it may make temporary tables in the database ' || d.datname
+from analyst a cross join pg_database d where d.datname = current_database() and has_database_privilege(a.oid, d.oid, 'temporary')
+union all
+select 'it may enter the database ' || d.datname
+from analyst a cross join pg_database d where d.datname = any(%(closed)s) and has_database_privilege(a.oid, d.oid, 'connect')
+"""
+
+
+class RoleMissing(RuntimeError):
+    """There is no such role, and the session's user may not make it. The message says what an administrator has to run."""
+
+
+def ensure(conn: psycopg.Connection) -> None:
+    """The role as `sql/roles.sql` has it, and its grants on everything of ours in the database. Safe to repeat; the caller commits.
+
+    Raises RoleMissing.
+    """
+    conn.execute("select pg_advisory_xact_lock(%s)", [LOCK_KEY])  # grants of two at once on one table are an error
+    if conn.execute("select from pg_roles where rolname = %s", [ANALYST]).fetchone() is None:
+        if conn.execute(MAY_MAKE_SQL).fetchone() != (True,):
+            raise RoleMissing(
+                f"the role {ANALYST} is missing, and {conn.info.user} may not make roles: let an administrator of the server run "
+                f"`psql -f {sql_dir() / ROLES_FILE}`, then run `palimpsest db roles` again"
+            )
+        conn.execute((sql_dir() / ROLES_FILE).read_bytes())
+    conn.execute((sql_dir() / "grants.sql").read_bytes())
+
+
+def forbid_writing(conn: psycopg.Connection) -> None:
+    """Nobody makes temporary tables in this database, tables in its schema `public`, nor large objects, unless he was granted it by name or owns it.
+    What the session's user does not own stays as it is: large objects only a superuser can forbid. The caller commits."""
+    for name, temporary, public, large_objects in conn.execute(WRITABLE_SQL).fetchall():
+        if temporary:
+            conn.execute(sql.SQL("revoke temporary on database {} from public").format(sql.Identifier(name)))
+        if public:
+            conn.execute("revoke create on schema public from public")
+        if large_objects:
+            conn.execute(f"revoke execute on function {LARGE_OBJECTS} from public".encode())
+
+
+def forbid_entering(conn: psycopg.Connection, databases: Sequence[str]) -> None:
+    """Nobody enters these databases of the server unless he was granted it by name or owns them. Those of others stay as they are, and all do on a
+    server without the role. The caller commits."""
+    for (name,) in conn.execute(OPEN_SQL, {"databases": list(databases), "analyst": ANALYST}).fetchall():
+        conn.execute(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(name)))
+
+
+def beyond_reading(conn: psycopg.Connection, closed: Sequence[str] = ()) -> list[str]:
+    """What the role may do besides reading marts and views, as sentences; `closed`: databases of the server that it has no business in."""
+    return [said for (said,) in conn.execute(BEYOND_SQL, {"analyst": ANALYST, "closed": list(closed)})]

@@ -1,0 +1,87 @@
+create view palimpsest.coverage_tournaments as
+with latest as (
+    select c.cycle_id
+    from core.cycles c
+    where c.scope = 'full' and exists (select from mart.coverage_tournament x where x.cycle_id = c.cycle_id)
+    order by c.cycle_id desc
+    limit 1
+),
+seen as (
+    select
+        t.tournament_key,
+        t.platform,
+        -- Nothing there, or not looked at: a fixture of home tells, and without one the platform's discovery as a whole.
+        case when t.n_platform > 0 or (case when t.n_home > 0 then t.n_undetermined = 0 else r.evidence <> 'partial' end) then t.n_platform end as n
+    from mart.coverage_tournament t
+    join latest using (cycle_id)
+    join mart.match_rate_platform r using (cycle_id, platform, include_started)
+    where not t.include_started
+    union all
+    select t.tournament_key, t.home_platform, case when t.n_home > 0 or t.n_undetermined = 0 then t.n_home end
+    from mart.coverage_tournament t
+    join latest using (cycle_id)
+    where t.platform = 'any' and not t.include_started
+),
+by_platform as (
+    select
+        tournament_key,
+        max(n) filter (where platform = 'betpawa') as betpawa,
+        max(n) filter (where platform = 'sportybet') as sportybet,
+        max(n) filter (where platform = 'bet9ja') as bet9ja,
+        array_agg(platform order by platform) filter (where n is null) as not_looked_at
+    from seen
+    group by tournament_key
+)
+select
+    t.tournament_key,
+    t.sport,
+    t.country,
+    t.display_name as tournament,
+    t.n_home + t.n_platform - t.n_matched as total,
+    t.n_matched as matched,
+    t.n_home_only as home_only,
+    t.n_platform_only as competitor_only,
+    t.n_undetermined as undetermined,
+    b.betpawa,
+    b.sportybet,
+    b.bet9ja,
+    coalesce(b.not_looked_at, '{}') as not_looked_at,
+    t.n_unidentified as unidentified_listings,
+    t.home_covered_rate,
+    t.fixture_match_rate,
+    t.platform_gap as home_lacks_tournament,
+    t.home_gap as competitors_lack_tournament,
+    t.earliest_missing_kickoff as next_missing_kickoff,
+    t.missing_sr_ids,
+    t.home_platform,
+    t.cycle_id,
+    t.as_of
+from mart.coverage_tournament t
+join latest using (cycle_id)
+join by_platform b using (tournament_key)
+where t.platform = 'any' and not t.include_started;
+
+comment on view palimpsest.coverage_tournaments is 'Coverage of upcoming fixtures by tournament, with a column per platform, as of the latest full cycle. Key: tournament_key.';
+comment on column palimpsest.coverage_tournaments.tournament_key is 'Tournament across platforms.';
+comment on column palimpsest.coverage_tournaments.sport is 'Sport.';
+comment on column palimpsest.coverage_tournaments.country is 'Country; null when nobody gives one.';
+comment on column palimpsest.coverage_tournaments.tournament is 'Tournament name: home''s, else by trust.';
+comment on column palimpsest.coverage_tournaments.total is 'Fixtures, of all platforms together.';
+comment on column palimpsest.coverage_tournaments.matched is 'Fixtures on home and on a competitor.';
+comment on column palimpsest.coverage_tournaments.home_only is 'Fixtures known to be on home only.';
+comment on column palimpsest.coverage_tournaments.competitor_only is 'Fixtures known to be missing on home.';
+comment on column palimpsest.coverage_tournaments.undetermined is 'Fixtures whose class is unknown, since a platform could not be looked at.';
+comment on column palimpsest.coverage_tournaments.betpawa is 'Fixtures on BetPawa; null: it could not be looked at.';
+comment on column palimpsest.coverage_tournaments.sportybet is 'Fixtures on SportyBet; null: it could not be looked at.';
+comment on column palimpsest.coverage_tournaments.bet9ja is 'Fixtures on Bet9ja; null: it could not be looked at.';
+comment on column palimpsest.coverage_tournaments.not_looked_at is 'Platforms whose column is null since they could not be looked at; mostly none.';
+comment on column palimpsest.coverage_tournaments.unidentified_listings is 'Listings of all platforms without a SportRadar id: they are in no other count.';
+comment on column palimpsest.coverage_tournaments.home_covered_rate is 'matched / fixtures on home, in [0, 1]; null when home has none.';
+comment on column palimpsest.coverage_tournaments.fixture_match_rate is 'matched / fixtures on competitors, in [0, 1]; null when they have none.';
+comment on column palimpsest.coverage_tournaments.home_lacks_tournament is 'Competitors have fixtures here and home has none.';
+comment on column palimpsest.coverage_tournaments.competitors_lack_tournament is 'Home has fixtures here and no competitor has any.';
+comment on column palimpsest.coverage_tournaments.next_missing_kickoff is 'Next kickoff among fixtures that home lacks; null without one.';
+comment on column palimpsest.coverage_tournaments.missing_sr_ids is 'SportRadar ids of the fixtures that home lacks, sorted.';
+comment on column palimpsest.coverage_tournaments.home_platform is 'Home platform it was computed for.';
+comment on column palimpsest.coverage_tournaments.cycle_id is 'Cycle.';
+comment on column palimpsest.coverage_tournaments.as_of is 'Instant the row is about.';

@@ -1,0 +1,67 @@
+create function palimpsest.arbitrage(
+    max_age interval default '5 minutes',
+    least_profit double precision default 0,
+    max_skew interval default '2 minutes',
+    at timestamptz default now()
+)
+returns table (
+    profit double precision,
+    sr_id bigint,
+    home_team text,
+    away_team text,
+    tournament text,
+    country text,
+    kickoff timestamptz,
+    market_key text,
+    market text,
+    specifier text,
+    outcomes text[],
+    platforms text[],
+    odds numeric[],
+    stakes double precision[],
+    n_platforms integer,
+    age_s double precision,
+    skew_s double precision
+)
+language sql stable
+as $$
+with legs as (
+    select distinct on (p.sr_id, p.market_key, p.specifier, p.outcome_key)
+        p.*,
+        case when p.best_platform = p.platform then p.platform_last_confirmed_at else p.home_last_confirmed_at end as confirmed_at
+    from palimpsest.price_comparison p
+    where p.arb and p.best_platform in (p.home_platform, p.platform) and p.kickoff > arbitrage.at
+    order by p.sr_id, p.market_key, p.specifier, p.outcome_key, p.platform
+),
+shared as (
+    select l.*, 1 / l.best_odds::double precision / sum(1 / l.best_odds::double precision) over w as stake
+    from legs l
+    window w as (partition by l.sr_id, l.market_key, l.specifier)
+)
+select
+    min(s.winners_k) / sum(1 / s.best_odds::double precision) - 1 as profit,
+    s.sr_id,
+    min(s.home_team),
+    min(s.away_team),
+    min(s.tournament),
+    min(s.country),
+    min(s.kickoff),
+    s.market_key,
+    min(s.market),
+    s.specifier,
+    array_agg(s.outcome order by s.outcome_key),
+    array_agg(s.best_platform::text order by s.outcome_key),
+    array_agg(s.best_odds order by s.outcome_key),
+    array_agg(s.stake order by s.outcome_key),
+    count(distinct s.best_platform)::integer,
+    extract(epoch from arbitrage.at - min(s.confirmed_at))::double precision,
+    extract(epoch from max(s.confirmed_at) - min(s.confirmed_at))::double precision
+from shared s
+group by s.sr_id, s.market_key, s.specifier
+having min(s.confirmed_at) >= arbitrage.at - arbitrage.max_age
+    and max(s.confirmed_at) - min(s.confirmed_at) <= arbitrage.max_skew
+    and min(s.winners_k) / sum(1 / s.best_odds::double precision) - 1 >= arbitrage.least_profit
+order by 1 desc, s.sr_id, s.market_key, s.specifier
+$$;
+
+comment on function palimpsest.arbitrage is 'Markets whose best prices together win whatever happens, of fixtures that have not begun, most profitable first. max_age: the oldest of the answers that the prices rest on is no older at the instant `at`; max_skew: these answers are no further apart; least_profit: share of the stakes, 0.01 is one per cent. profit: return on all stakes together, less 1; outcomes, platforms, odds, stakes: one entry an outcome, in the same order, stakes as shares of the whole; age_s and skew_s: of these answers, seconds. A book changes prices within seconds: look again before you act.';

@@ -1,0 +1,45 @@
+create view palimpsest.gap_counts as
+select
+    g.sr_id,
+    f.home_team,
+    f.away_team,
+    g.tournament_key,
+    t.display_name as tournament,
+    t.country,
+    f.effective_kickoff as kickoff,
+    g.kickoff_date,
+    g.platform,
+    g.hours_before,
+    g.n_both,
+    g.n_home_missing,
+    g.n_platform_missing,
+    g.n_home_suspended,
+    g.n_platform_suspended,
+    g.n_unknown,
+    g.home_platform,
+    g.as_of,
+    g.mapping_version
+from mart.gap_count g
+left join core.fixtures f using (sr_id)
+left join core.tournaments t on t.tournament_key = g.tournament_key;
+
+comment on view palimpsest.gap_counts is 'How many markets home and a competitor offered so many hours before kickoff, and how many only one of them did: gaps over time. Key: sr_id, platform, hours_before.';
+comment on column palimpsest.gap_counts.sr_id is 'SportRadar id.';
+comment on column palimpsest.gap_counts.home_team is 'Home side of the chosen claim.';
+comment on column palimpsest.gap_counts.away_team is 'Away side of the chosen claim.';
+comment on column palimpsest.gap_counts.tournament_key is 'Tournament across platforms.';
+comment on column palimpsest.gap_counts.tournament is 'Tournament name: home''s, else by trust.';
+comment on column palimpsest.gap_counts.country is 'Country; null when nobody gives one.';
+comment on column palimpsest.gap_counts.kickoff is 'Effective kickoff; null when nobody lists the fixture any more.';
+comment on column palimpsest.gap_counts.kickoff_date is 'UTC date of the effective kickoff.';
+comment on column palimpsest.gap_counts.platform is 'Competitor compared with home.';
+comment on column palimpsest.gap_counts.hours_before is 'Hours before the effective kickoff: 72, 24, 1, 0. Hours that are to come have no row, nor those at which one of the two had not listed the fixture yet.';
+comment on column palimpsest.gap_counts.n_both is 'Markets that both offered (each line counts).';
+comment on column palimpsest.gap_counts.n_home_missing is 'Markets that the competitor offered and home lacked.';
+comment on column palimpsest.gap_counts.n_platform_missing is 'Markets that home offered and the competitor lacked.';
+comment on column palimpsest.gap_counts.n_home_suspended is 'Markets that the competitor offered and home listed, suspended or without a price.';
+comment on column palimpsest.gap_counts.n_platform_suspended is 'Markets that home offered and the competitor listed, suspended or without a price.';
+comment on column palimpsest.gap_counts.n_unknown is 'Markets that one offered while the other was not observed.';
+comment on column palimpsest.gap_counts.home_platform is 'Home platform it was computed for.';
+comment on column palimpsest.gap_counts.as_of is 'Latest cycle it rests on: nothing later was known.';
+comment on column palimpsest.gap_counts.mapping_version is 'Version of the market vocabulary.';

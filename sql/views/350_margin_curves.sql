@@ -1,0 +1,53 @@
+create view palimpsest.margin_curves as
+select
+    b.kickoff_date,
+    b.tournament_key,
+    t.display_name as tournament,
+    t.country,
+    b.platform,
+    b.market_key,
+    k.name as market,
+    b.bucket_scheme,
+    b.ttk_bucket,
+    array_position(
+        array['7d+', '3-7d', '24-72h', '1-3d', '<24h', '12-24h', '6-12h', '3-6h', '1-3h', '15-60m', '<15m'], b.ttk_bucket
+    )::smallint as bucket_order,
+    b.margin_tw_mean,
+    b.margin_p50,
+    b.margin_min,
+    b.margin_max,
+    b.home_minus_platform_tw_mean,
+    b.trend_pp,
+    b.n_fixtures,
+    b.n_observed_minutes,
+    b.observed_share,
+    b.home_platform,
+    b.as_of,
+    b.mapping_version
+from mart.margin_ttk_bucket b
+left join core.tournaments t using (tournament_key)
+left join core.markets k using (market_key);
+
+comment on view palimpsest.margin_curves is 'Margins of the markets in PALIMPSEST_MAIN_MARKETS by time to kickoff, over the fixtures of a tournament on a kickoff date, weighted by how long they stood. Key: kickoff_date, tournament_key, platform, market_key, bucket_scheme, ttk_bucket.';
+comment on column palimpsest.margin_curves.kickoff_date is 'UTC date of the effective kickoff.';
+comment on column palimpsest.margin_curves.tournament_key is 'Tournament across platforms.';
+comment on column palimpsest.margin_curves.tournament is 'Tournament name: home''s, else by trust.';
+comment on column palimpsest.margin_curves.country is 'Country; null when nobody gives one.';
+comment on column palimpsest.margin_curves.platform is 'Platform.';
+comment on column palimpsest.margin_curves.market_key is 'Market of the vocabulary, all its lines together.';
+comment on column palimpsest.margin_curves.market is 'Its name for people.';
+comment on column palimpsest.margin_curves.bucket_scheme is 'reference4: four buckets; trader10: ten. Choose one of them.';
+comment on column palimpsest.margin_curves.ttk_bucket is 'Time to kickoff, its lesser end included: 7d+, 3-7d, ...';
+comment on column palimpsest.margin_curves.bucket_order is 'Place of ttk_bucket on the way to kickoff, to sort by.';
+comment on column palimpsest.margin_curves.margin_tw_mean is 'Mean margin, weighted by minutes.';
+comment on column palimpsest.margin_curves.margin_p50 is 'Median margin: the least one that was not exceeded in half of the minutes.';
+comment on column palimpsest.margin_curves.margin_min is 'Least margin.';
+comment on column palimpsest.margin_curves.margin_max is 'Largest margin.';
+comment on column palimpsest.margin_curves.home_minus_platform_tw_mean is 'Home''s margin less the platform''s, weighted by the minutes in which both stood on the same line; null for home, and without such minutes.';
+comment on column palimpsest.margin_curves.trend_pp is 'Mean of the later half of the fixtures by kickoff less that of the earlier half, percentage points; null below four.';
+comment on column palimpsest.margin_curves.n_fixtures is 'Fixtures with a margin in the bucket.';
+comment on column palimpsest.margin_curves.n_observed_minutes is 'Minutes in which a margin stood, over all fixtures and lines.';
+comment on column palimpsest.margin_curves.observed_share is 'Share of the bucket''s minutes, up to as_of, in which any line had a margin, in [0, 1].';
+comment on column palimpsest.margin_curves.home_platform is 'Home platform it was computed for.';
+comment on column palimpsest.margin_curves.as_of is 'Latest cycle it rests on: nothing later was known.';
+comment on column palimpsest.margin_curves.mapping_version is 'Version of the market vocabulary.';
