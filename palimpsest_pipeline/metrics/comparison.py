@@ -81,13 +81,15 @@ def price_comparison(
 
 def _rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     """Market rows of live listings whose outcomes the vocabulary names: `row` (their place), the columns of a line, platform, state, off_mask,
-    odds_milli, and which place their first price has in all prices (`start`) of how many (`n`)."""
+    odds_milli, and which place their first price has in all prices (`start`) of how many (`n`; null when withdrawn: what it had is none)."""
     named = outcomes.select("market_key", outcome="outcome_key").unique()
     ours = markets.join(live.select("sr_id", "platform"), on=("sr_id", "platform"), how="semi")
     whole, single = ours.filter(pl.col("outcome") == ""), ours.filter(pl.col("outcome") != "")
     rows = pl.concat([whole, single.join(named, on=("market_key", "outcome"), how="semi")])
     n = pl.col("odds_milli").list.len().cast(pl.Int64)
-    return rows.select(*_LINE, "platform", "state", pl.col("off_mask").fill_null(0), "odds_milli", n=n, start=n.cum_sum() - n).with_row_index("row")
+    there = pl.when(pl.col("state") != WITHDRAWN)
+    places = {"n": there.then(n), "start": n.cum_sum() - n}
+    return rows.select(*_LINE, "platform", "state", there.then("off_mask").fill_null(0), "odds_milli", **places).with_row_index("row")
 
 
 def _lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:

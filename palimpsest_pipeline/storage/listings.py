@@ -360,22 +360,24 @@ def _refresh_deleted(conn: psycopg.Connection, cycle_id: int, platforms: Sequenc
     conn.execute(TOURNAMENTS_DELETED_SQL, params)
 
 
-EVENTS_DELETED_SQL: Final = """
+FIRST_LACKING_SQL: Final = """
+    select c.as_of
+    from core.cycles c
+    join core.discovery_manifest d on d.cycle_id = c.cycle_id and d.platform = l.platform and d.external_id = '*'
+    left join core.discovery_manifest t
+        on t.cycle_id = c.cycle_id and t.platform = l.platform and t.external_id = l.tournament_external_id
+    where c.scope = 'full' and c.as_of > l.last_seen_at and c.as_of < l.kickoff_at
+        -- a tournament that the discovery does not know at all is gone only if the whole discovery is complete
+        and coalesce(t.completeness, d.completeness) = 'complete'
+        and not exists (select from core.listing_observations o where o.cycle_id = c.cycle_id and o.listing_id = l.listing_id)
+    order by c.as_of
+    limit 1
+"""
+"""Of a listing `l`: the first complete discovery after it was seen last, before its kickoff, that lacks it."""
+EVENTS_DELETED_SQL: Final = f"""
     update core.event_listings e set deleted_at = n.deleted_at
     from (
-        select l.listing_id, (
-            select c.as_of
-            from core.cycles c
-            join core.discovery_manifest d on d.cycle_id = c.cycle_id and d.platform = l.platform and d.external_id = '*'
-            left join core.discovery_manifest t
-                on t.cycle_id = c.cycle_id and t.platform = l.platform and t.external_id = l.tournament_external_id
-            where c.scope = 'full' and c.as_of > l.last_seen_at and c.as_of < l.kickoff_at
-                -- a tournament that the discovery does not know at all is gone only if the whole discovery is complete
-                and coalesce(t.completeness, d.completeness) = 'complete'
-                and not exists (select from core.listing_observations o where o.cycle_id = c.cycle_id and o.listing_id = l.listing_id)
-            order by c.as_of
-            limit 1
-        ) as deleted_at
+        select l.listing_id, ({FIRST_LACKING_SQL}) as deleted_at
         from core.event_listings l
         where l.platform = any(%(platforms)s) and (
             l.kickoff_at > (select as_of from core.cycles where cycle_id = %(cycle_id)s)

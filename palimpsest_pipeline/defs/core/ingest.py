@@ -15,8 +15,8 @@ from ...domain.words import PayloadKind, Platform
 from ...landing import Manifest
 from ...markets import Normalised, market_rows, normalise, raw_books
 from ...matching import crosswalk, fixtures, identify, player_links
+from ...storage import dirty_fixtures, history, known, life, listings, marts, partitions, players, rejects, upcoming
 from ...storage import fixtures as matched
-from ...storage import history, known, life, listings, marts, partitions, players, rejects, upcoming
 from ..hourly import Derive
 from ..pipeline import Pipeline
 from . import ledger, readings
@@ -195,7 +195,7 @@ def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, pl
 
 def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
     """Fixtures and tournaments joined anew from all listings that bear on the cycle's, and the players of the fixtures touched: order of arrival
-    cannot matter. The kickoff dates of all that the cycle looked at are due to be derived anew."""
+    cannot matter. Fixtures that the cycle looked at, and their kickoff dates, are due to be derived anew."""
     trust = trusted(pipeline, manifest)
     of_cycle = known.listings_of_cycle(conn, manifest.cycle_id)
     identified = identify(matched.touched_for_matching(conn, of_cycle))
@@ -205,6 +205,7 @@ def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manif
     moved = matched.write_matching(conn, identified, found, tournaments, links)
     upcoming.remember(conn, pipeline.clock.now())
     life.mark_dirty(conn, manifest.cycle_id, sorted(moved), stood)
+    dirty_fixtures.mark(conn, manifest.cycle_id, sorted(moved))
     touched = sorted(moved.union(identified.filter(pl.col("listing_id").is_in(of_cycle))["fixture_sr_id"].drop_nulls()))
     players.write_links(conn, touched, player_links(players.players_of_fixtures(conn, touched)))
     return found.height

@@ -1,0 +1,85 @@
+"""Which fixtures are to be derived anew, product by product: `mart.dirty_fixtures`. Callers commit.
+
+Belongs here: marking what a cycle bears on, reading marks, taking them away. Does not: deriving anything. Dates of kickoff are marked in `life`.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+import psycopg
+
+from ..domain.words import FixtureProduct
+from .frames import INSTANT, Schema, read_frame
+
+MARKS: Final[Schema] = {"sr_id": pl.Int64, "marked_at": INSTANT}
+
+BEARS_ON_SQL: Final = """
+looked_at as (
+    select listing_id from core.listing_observations where cycle_id = %(cycle_id)s
+    union
+    select e.listing_id from ops.event_scrape_status s join core.event_listings e using (platform, external_id) where s.cycle_id = %(cycle_id)s
+    union
+    select e.listing_id from core.rejects r join core.event_listings e using (platform, external_id)
+    where r.cycle_id = %(cycle_id)s and r.kind = 'detail' and r.whole_answer
+),
+bears_on as (
+    select f.sr_id, f.effective_kickoff from looked_at
+    join core.event_listings e using (listing_id)
+    join core.fixtures f on f.sr_id = e.fixture_sr_id
+    union
+    select sr_id, effective_kickoff from core.fixtures where sr_id = any(%(moved)s)
+    union
+    select f.sr_id, f.effective_kickoff
+    from core.cycles this
+    join core.fixtures f on f.effective_kickoff > coalesce(
+        (select max(c.as_of) from core.cycles c where c.scope = 'full' and c.as_of < this.as_of), '-infinity'
+    )
+    where this.cycle_id = %(cycle_id)s and this.scope = 'full'
+)
+"""
+"""Fixtures that a cycle (`cycle_id`) bears on: those that it looked at, or whose kickoff has passed by it, and those that listings have left or
+joined (`moved`). A full cycle looks at everything that had not begun at the full cycle before it."""
+
+MARK_SQL: Final = f"""
+with {BEARS_ON_SQL}
+insert into mart.dirty_fixtures as d (product, sr_id, marked_at)
+select product, sr_id, clock_timestamp() from bears_on cross join unnest(%(products)s::text[]) as due (product) order by product, sr_id
+on conflict (product, sr_id) do update set marked_at = excluded.marked_at
+"""
+UNMARK_SQL: Final = """
+delete from mart.dirty_fixtures d
+using unnest(%(sr_id)s::bigint[], %(marked_at)s::timestamptz[]) as seen (sr_id, marked_at)
+where d.product = %(product)s and (d.sr_id, d.marked_at) = (seen.sr_id, seen.marked_at)
+"""
+MARKS_SQL: Final = """
+select sr_id, marked_at from mart.dirty_fixtures
+where product = %(product)s and (%(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[]))
+"""
+WAITING_SQL: Final = """
+select count(*), extract(epoch from clock_timestamp() - min(marked_at))::float8 from mart.dirty_fixtures where product = %s
+"""
+
+
+def mark(conn: psycopg.Connection, cycle_id: int, moved: Sequence[int]) -> None:
+    """Mark the fixtures that the cycle bears on for every product. In the transaction that matches."""
+    conn.execute("delete from mart.dirty_fixtures d where not exists (select from core.fixtures f where f.sr_id = d.sr_id)")
+    conn.execute(MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved), "products": [product.value for product in FixtureProduct]})
+
+
+def marks(conn: psycopg.Connection, product: FixtureProduct, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
+    """Fixtures that are due, of these or all (MARKS), by sr_id."""
+    params = {"product": product.value, "sr_ids": None if sr_ids is None else list(sr_ids)}
+    return read_frame(conn, MARKS_SQL, params, MARKS).sort("sr_id")
+
+
+def unmark(conn: psycopg.Connection, product: FixtureProduct, seen: pl.DataFrame) -> None:
+    """Take away the marks that were `seen` (MARKS). One that was set again since stays."""
+    conn.execute(UNMARK_SQL, {"product": product.value, **{name: seen[name].to_list() for name in MARKS}})
+
+
+def waiting(conn: psycopg.Connection, product: FixtureProduct) -> tuple[int, float]:
+    """How many fixtures are due, and how long the first of them has been waiting, seconds; nought when there are none."""
+    row = conn.execute(WAITING_SQL, [product.value]).fetchone()
+    n, waits_s = row or (0, None)
+    return n, waits_s or 0.0

@@ -1,0 +1,190 @@
+"""What prices side by side rest on, and the tables that hold them: of fixtures that have not begun, replaced fixture by fixture. Callers commit.
+
+Belongs here: reading how the markets of fixtures stand now, or stood at an instant, in the shapes of `metrics.present`; replacing fixtures' rows.
+Does not: any rule of what is compared (`metrics`), which fixtures are due (`dirty_fixtures`), where the days of the history lie (`layers`).
+
+Who is who is what is known today: an instant of the past changes what was listed and priced, not which listing speaks for which fixture.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from ..domain.trust import trust_order
+from ..domain.words import MarketState, Platform
+from .frames import INSTANT, Schema, copy_rows, identifier, read_frame
+from .life import History
+from .lines import named
+from .listings import FIRST_LACKING_SQL
+from .marts import frame_schema
+from .tables import metadata
+
+COMPARISON, GAP = TABLES = ("mart.price_comparison", "mart.availability_gap")
+LOCK: Final = 7_017_000_002
+"""Advisory lock of whoever replaces fixtures' rows: no fixture is written by two at once."""
+
+BOOKS: Final[Schema] = {
+    "sr_id": pl.Int64,
+    "platform": pl.String,
+    "line_id": pl.Int32,
+    "state": pl.String,
+    "off_mask": pl.Int64,
+    "odds_milli": pl.List(pl.Int32),
+    "state_since": INSTANT,
+}
+LISTINGS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "answered_at": INSTANT, "dropped_at": INSTANT, "kickoff_at": INSTANT}
+THEN: Final[Schema] = {
+    "listing_id": pl.Int32,
+    "sr_id": pl.Int64,
+    "platform": pl.String,
+    "is_source": pl.Boolean,
+    "first_seen_at": INSTANT,
+    "dropped_at": INSTANT,
+    "kickoff_at": INSTANT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How fixtures stand at an instant, in the shapes of `metrics.present`."""
+
+    markets: pl.DataFrame
+    listings: pl.DataFrame
+
+
+def upcoming(conn: psycopg.Connection, now: datetime) -> list[int]:
+    """Fixtures that have not begun, soonest first."""
+    query = "select sr_id from core.fixtures where effective_kickoff > %s order by effective_kickoff, sr_id"
+    return [sr_id for (sr_id,) in conn.execute(query, [now]).fetchall()]
+
+
+def standing(conn: psycopg.Connection, sr_ids: Sequence[int]) -> Standing:
+    """How these fixtures stand now."""
+    params = {"sr_ids": list(sr_ids)}
+    return Standing(_named(conn, read_frame(conn, BOOKS_SQL, params, BOOKS)), read_frame(conn, LISTINGS_SQL, params, LISTINGS))
+
+
+def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[int], home: Platform, instant: datetime) -> Standing:
+    """How these fixtures stood at an instant, from the whole of their history: listings that had been seen by then, and the kickoff that was in force
+    then. Raises as `layers.Layers` does."""
+    found = read_frame(conn, LISTINGS_THEN_SQL, {"sr_ids": list(sr_ids), "instant": instant}, THEN)
+    if found.is_empty():
+        return Standing(_named(conn, pl.DataFrame(schema=dict(BOOKS))), pl.DataFrame(schema=dict(LISTINGS)))
+    trust = pl.col("platform").cast(pl.Enum([platform.value for platform in trust_order(home)]))
+    in_force = found.sort("sr_id", ~pl.col("is_source"), trust).unique("sr_id", keep="first").select("sr_id", "kickoff_at")
+    ids, first = found["listing_id"].to_list(), found["first_seen_at"].min()
+    assert isinstance(first, datetime)
+    days = (first.date(), instant.date())
+    answers = history.captures(ids, *days).filter(pl.col("observed_at") <= instant)
+    books = folded(history.changes(ids, *days).filter(pl.col("observed_at") <= instant), answers)
+    answered = answers.group_by("listing_id").agg(answered_at=pl.col("observed_at").max())
+    listings = found.drop("kickoff_at").join(in_force, on="sr_id").join(answered, on="listing_id", how="left")
+    named_books = _named(conn, books.join(found.select("listing_id", "sr_id", "platform"), on="listing_id").select(BOOKS.keys()))
+    return Standing(named_books, listings.select(LISTINGS.keys()))
+
+
+def folded(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """How each market of each listing stands after all of this history (`change_rows.CHANGE_SCHEMA`, CAPTURE_SCHEMA, whole days but the last one):
+    listing_id, line_id, state, off_mask, odds_milli, state_since.
+
+    A market that the first answer of a day lacks is withdrawn since that answer.
+    """
+    line = ("listing_id", "line_id")
+    days = answers.group_by("listing_id", day=pl.col("observed_at").dt.date()).agg(begins_at=pl.col("observed_at").min()).sort("listing_id", "day")
+    days = days.with_columns(next_begins_at=pl.col("begins_at").shift(-1).over("listing_id"))
+    rows = changes.with_columns(day=pl.col("observed_at").dt.date()).join(days, on=("listing_id", "day")).sort(*line, "observed_at")
+    before = {name: pl.col(name).shift().over(line) for name in ("state", "day", "next_begins_at")}
+    was_away = (before["day"] != pl.col("day")) & (before["next_begins_at"] != pl.col("observed_at"))
+    enters = before["state"].is_null() | (before["state"] != pl.col("state")) | was_away
+    gone = (pl.col("state") != MarketState.WITHDRAWN.value) & pl.col("next_begins_at").is_not_null()
+    no_prices = pl.lit(None, pl.Int32).repeat_by(pl.col("odds_milli").list.len())
+    return (
+        rows.with_columns(state_since=pl.when(enters).then("observed_at").forward_fill().over(line))
+        .unique(line, keep="last", maintain_order=True)
+        .select(
+            *line,
+            state=pl.when(gone).then(pl.lit(MarketState.WITHDRAWN.value)).otherwise("state"),
+            off_mask=pl.when(gone).then(0).otherwise("off_mask"),
+            odds_milli=pl.when(gone).then(no_prices).otherwise("odds_milli"),
+            state_since=pl.when(gone).then("next_begins_at").otherwise("state_since"),
+        )
+    )
+
+
+def replace(conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, pl.DataFrame]) -> None:
+    """Make these frames, by table, the rows of these fixtures. Raises ValueError when one lacks or invents columns."""
+    for table, frame in frames.items():
+        if unlike := sorted(set(frame.columns) ^ {column.name for column in metadata.tables[table].columns}):
+            raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(unlike)}")
+        conn.execute(sql.SQL("delete from {} where sr_id = any(%s)").format(identifier(table)), [list(sr_ids)])
+        copy_rows(conn, table, frame)
+
+
+def held(conn: psycopg.Connection) -> set[int]:
+    """Fixtures that have rows in any of TABLES."""
+    return {sr_id for table in TABLES for (sr_id,) in conn.execute(HELD_SQL.format(table=table)).fetchall()}
+
+
+def rows_of(conn: psycopg.Connection, table: str, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
+    """Rows of one of TABLES, of these fixtures or all, by its key."""
+    schema = frame_schema(table)
+    columns, order = (
+        sql.SQL(", ").join(map(sql.Identifier, names)) for names in (schema, [c.name for c in metadata.tables[table].primary_key.columns])
+    )
+    query = sql.SQL("select {} from {} where %(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[]) order by {}")
+    statement = query.format(columns, identifier(table), order).as_string(conn)
+    return read_frame(conn, statement, {"sr_ids": None if sr_ids is None else list(sr_ids)}, schema)
+
+
+def _named(conn: psycopg.Connection, books: pl.DataFrame) -> pl.DataFrame:
+    keys = read_frame(conn, "select market_id, market_key from core.markets", None, {"market_id": pl.Int16, "market_key": pl.String})
+    return named(conn, books).join(keys, on="market_id", how="left").drop("market_id")
+
+
+BOOKS_SQL: Final = """
+select e.fixture_sr_id as sr_id, e.platform, c.line_id, c.state::text as state, coalesce(c.off_mask, 0) as off_mask, c.odds_milli, c.state_since
+from core.event_listings e join core.current_markets c using (listing_id)
+where e.fixture_sr_id = any(%(sr_ids)s::bigint[]) and e.is_primary
+"""
+LISTINGS_SQL: Final = """
+select f.sr_id, e.platform, a.observed_at as answered_at, e.deleted_at as dropped_at, f.effective_kickoff as kickoff_at
+from core.fixtures f
+join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary
+left join lateral (select observed_at from core.captures where listing_id = e.listing_id order by observed_at desc limit 1) a on true
+where f.sr_id = any(%(sr_ids)s::bigint[])
+"""
+LISTINGS_THEN_SQL: Final = f"""
+select listing_id, sr_id, platform, is_source, first_seen_at, case when lacked_at <= %(instant)s then lacked_at end as dropped_at, kickoff_at
+from (
+    select l.*, ({FIRST_LACKING_SQL}) as lacked_at
+    from (
+        select e.listing_id, f.sr_id, e.platform, e.platform = f.metadata_source as is_source, e.tournament_external_id,
+            s.first_seen_at, s.last_seen_at, k.kickoff_at
+        from core.fixtures f
+        join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary
+        cross join lateral (
+            select min(observed_at) as first_seen_at, max(observed_at) as last_seen_at from core.listing_observations
+            where listing_id = e.listing_id and observed_at <= %(instant)s
+        ) s
+        cross join lateral (
+            select kickoff_at from core.kickoff_versions
+            where listing_id = e.listing_id and observed_from <= %(instant)s order by version desc limit 1
+        ) k
+        where f.sr_id = any(%(sr_ids)s::bigint[]) and s.first_seen_at is not null
+    ) l
+) seen
+"""
+# One step from fixture to fixture, rather than through all rows of each.
+HELD_SQL: Final = """
+with recursive held as (
+    (select sr_id from {table} order by sr_id limit 1)
+    union all
+    select (select t.sr_id from {table} t where t.sr_id > held.sr_id order by t.sr_id limit 1) from held where held.sr_id is not null
+)
+select sr_id from held where sr_id is not null
+"""
