@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from ..domain.words import Look, Platform
+from .dirty_fixtures import BEARS_ON_SQL
 from .frames import INSTANT, Schema, copy_rows, identifier, read_frame, stage
 from .lines import named
 from .marts import frame_schema
@@ -95,18 +96,18 @@ class Lives:
 
 
 @contextmanager
-def alone(conn: psycopg.Connection) -> Iterator[None]:
-    """Nobody else derives a date inside the block, which is one transaction that sees the database as it is when the lock is had."""
+def alone(conn: psycopg.Connection, lock: int = LOCK) -> Iterator[None]:
+    """Nobody else who takes the lock is inside the block, which is one transaction that sees the database as it is when the lock is had."""
     if not conn.autocommit:
         raise ValueError("the lock is taken before the transaction begins: give a connection in autocommit")
-    conn.execute("select pg_advisory_lock(%s)", [LOCK])
+    conn.execute("select pg_advisory_lock(%s)", [lock])
     try:
         with conn.transaction():
             conn.execute("set transaction isolation level repeatable read")
             yield
     finally:
         if not conn.closed:
-            conn.execute("select pg_advisory_unlock(%s)", [LOCK])
+            conn.execute("select pg_advisory_unlock(%s)", [lock])
 
 
 def lives(conn: psycopg.Connection, history: History, day: date, home: Platform) -> Lives:
@@ -337,30 +338,9 @@ select distinct f.sr_id, (f.effective_kickoff at time zone 'UTC')::date as kicko
 from core.event_listings e join core.fixtures f on f.sr_id = e.fixture_sr_id
 where e.listing_id = any(%(listings)s)
 """
-MARK_SQL: Final = """
+MARK_SQL: Final = f"""
 insert into mart.dirty_kickoff_dates as d (kickoff_date, cycle_id, marked_at)
-with looked_at as (
-    select listing_id from core.listing_observations where cycle_id = %(cycle_id)s
-    union
-    select e.listing_id from ops.event_scrape_status s join core.event_listings e using (platform, external_id) where s.cycle_id = %(cycle_id)s
-    union
-    select e.listing_id from core.rejects r join core.event_listings e using (platform, external_id)
-    where r.cycle_id = %(cycle_id)s and r.kind = 'detail' and r.whole_answer
-),
-bears_on as (
-    select f.effective_kickoff from looked_at
-    join core.event_listings e using (listing_id)
-    join core.fixtures f on f.sr_id = e.fixture_sr_id
-    union
-    select effective_kickoff from core.fixtures where sr_id = any(%(moved)s)
-    union
-    select f.effective_kickoff
-    from core.cycles this
-    join core.fixtures f on f.effective_kickoff > coalesce(
-        (select max(c.as_of) from core.cycles c where c.scope = 'full' and c.as_of < this.as_of), '-infinity'
-    )
-    where this.cycle_id = %(cycle_id)s and this.scope = 'full'
-)
+with {BEARS_ON_SQL}
 select kickoff_date, %(cycle_id)s, clock_timestamp()
 from (
     select (effective_kickoff at time zone 'UTC')::date as kickoff_date from bears_on
