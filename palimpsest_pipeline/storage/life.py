@@ -7,7 +7,7 @@ what a life is (`metrics`), where the days of the odds history lie (`layers`).
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, Protocol
 
 import polars as pl
@@ -110,21 +110,26 @@ def alone(conn: psycopg.Connection, lock: int = LOCK) -> Iterator[None]:
             conn.execute("select pg_advisory_unlock(%s)", [lock])
 
 
-def lives(conn: psycopg.Connection, history: History, day: date, home: Platform) -> Lives:
-    """Everything known of the listings that speak for their platforms on fixtures whose effective kickoff is on the UTC date `day`.
+def lives(
+    conn: psycopg.Connection, history: History, day: date, home: Platform, sr_ids: Sequence[int] | None = None, since: date | None = None
+) -> Lives:
+    """Everything known of the listings that speak for their platforms on fixtures whose effective kickoff is on the UTC date `day`; of these fixtures
+    only, or all. With `since` at least everything of that UTC day and later ones.
 
     A cycle counts once everything of it is in core; an answer as soon as it is stored. Before a listing's first sighting only the last complete
     discovery that lacks it, and what could not look after that, has a look. Other looks end at the kickoff, the listing's own or the fixture's;
     answers do not.
     """
-    found = read_frame(conn, LIVES_SQL, {"day": day}, LIVES).sort("listing_id")
+    asked = {"day": day, "sr_ids": None if sr_ids is None else list(sr_ids)}
+    found = read_frame(conn, LIVES_SQL, asked, LIVES).sort("listing_id")
     ids = found["listing_id"].to_list()
     columns = ", ".join(f"{name} {kind}" for name, kind in STAGED.items())
     stage(conn, "lives", f"({columns})", found.select(STAGED.keys()))
     versions = read_frame(conn, VERSIONS_SQL, {"listings": ids}, VERSIONS).sort("listing_id", "version")
-    captures = _captures(history, found, day)
-    failed, rejected, listed = (read_frame(conn, query, None, LOOKS) for query in (FAILED_SQL, REJECTED_SQL, LISTED_SQL))
-    discovered = discovery_looks(found, read_frame(conn, DISCOVERED_SQL, None, DISCOVERED), listed)
+    captures = _captures(history, found, day, since)
+    begun = {"since": None if since is None else since - LONGEST_CYCLE}
+    failed, rejected, listed = (read_frame(conn, query, begun, LOOKS) for query in (FAILED_SQL, REJECTED_SQL, LISTED_SQL))
+    discovered = discovery_looks(found, read_frame(conn, DISCOVERED_SQL, begun, DISCOVERED), listed)
     seen = listed.join(found.select("listing_id", "effective_kickoff"), on="listing_id").filter(pl.col("at") < pl.col("effective_kickoff"))
     others = pl.concat([failed, rejected, seen.select(LOOKS.keys()), discovered])
     looks = one_look_per_cycle(captures.select(LOOKS.keys()), others)
@@ -142,9 +147,9 @@ def lives(conn: psycopg.Connection, history: History, day: date, home: Platform)
     )
 
 
-def changes(conn: psycopg.Connection, history: History, listings: pl.DataFrame, day: date) -> pl.DataFrame:
-    """Rows of the odds history of these listings (of `Lives.listings`), markets by their names (`metrics.life.CHANGES`)."""
-    rows = named(conn, history.changes(listings["listing_id"].to_list(), *_days(listings, day)))
+def changes(conn: psycopg.Connection, history: History, listings: pl.DataFrame, day: date, since: date | None = None) -> pl.DataFrame:
+    """Rows of the odds history of these listings (of `Lives.listings`) from `since` on, markets by their names (`metrics.life.CHANGES`)."""
+    rows = named(conn, history.changes(listings["listing_id"].to_list(), *_days(listings, day, since)))
     keys = read_frame(conn, "select market_id, market_key from core.markets", None, {"market_id": pl.Int16, "market_key": pl.String})
     return rows.join(keys, on="market_id", how="left").drop("market_id")
 
@@ -243,15 +248,16 @@ def unmark(conn: psycopg.Connection, seen: pl.DataFrame) -> None:
     conn.execute(UNMARK_SQL, {name: seen[name].to_list() for name in MARKS})
 
 
-def _days(listings: pl.DataFrame, day: date) -> tuple[date, date]:
-    """First and last UTC day on which these listings may have been answered."""
+def _days(listings: pl.DataFrame, day: date, since: date | None = None) -> tuple[date, date]:
+    """First and last UTC day on which these listings may have been answered; the first is `since` at the earliest."""
     first, last = listings["first_listed_at"].min(), listings["last_seen_at"].max()
-    return (first.date() if isinstance(first, datetime) else day), (last.date() if isinstance(last, datetime) else day)
+    begin = first.date() if isinstance(first, datetime) else day
+    return max(begin, since or begin), (last.date() if isinstance(last, datetime) else day)
 
 
-def _captures(history: History, found: pl.DataFrame, day: date) -> pl.DataFrame:
+def _captures(history: History, found: pl.DataFrame, day: date, since: date | None) -> pl.DataFrame:
     """Answers as looks, with n_changed."""
-    rows = history.captures(found["listing_id"].to_list(), *_days(found, day))
+    rows = history.captures(found["listing_id"].to_list(), *_days(found, day, since))
     return rows.select(
         "listing_id", "cycle_id", "n_markets_priced", "n_changed", at="observed_at", look=pl.lit(Look.ANSWERED.value), detail=pl.lit("")
     )
@@ -277,6 +283,10 @@ STAGED: Final = {
 """What the queries below need of LIVES, as a temporary table."""
 IN_CORE: Final = "exists (select from core.cycle_products p where p.cycle_id = c.cycle_id and p.product = 'matched_events')"
 """Of a cycle `c`: everything that core derives from it stands."""
+NOT_BEFORE: Final = "(%(since)s::date is null or c.as_of >= %(since)s::date::timestamp at time zone 'UTC')"
+"""Of a cycle `c`: it began on that UTC day or later."""
+LONGEST_CYCLE: Final = timedelta(days=1)
+"""What a cycle saw is no older than its beginning, and not so much later."""
 
 LIVES_SQL: Final = """
 select e.listing_id, f.sr_id, e.platform, e.external_id, e.tournament_external_id, f.tournament_key, e.first_seen_at as first_listed_at,
@@ -284,6 +294,7 @@ select e.listing_id, f.sr_id, e.platform, e.external_id, e.tournament_external_i
 from core.fixtures f
 join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary
 where f.effective_kickoff >= %(day)s::date::timestamp at time zone 'UTC' and f.effective_kickoff < (%(day)s::date + 1)::timestamp at time zone 'UTC'
+    and (%(sr_ids)s::bigint[] is null or f.sr_id = any(%(sr_ids)s::bigint[]))
 """
 VERSIONS_SQL: Final = """
 select listing_id, version, observed_from, kickoff_at from core.kickoff_versions where listing_id = any(%(listings)s)
@@ -293,14 +304,14 @@ select l.listing_id, c.cycle_id, s.received_at as at, 'failed' as look, concat_w
     null::integer as n_markets_priced
 from lives l
 join ops.event_scrape_status s on s.platform = l.platform and s.external_id = l.external_id and s.status = 'failed'
-join core.cycles c on c.cycle_id = s.cycle_id and {IN_CORE}
+join core.cycles c on c.cycle_id = s.cycle_id and {IN_CORE} and {NOT_BEFORE}
 where s.received_at < l.effective_kickoff
 """
 REJECTED_SQL: Final = f"""
 select l.listing_id, c.cycle_id, coalesce(s.received_at, c.as_of) as at, 'failed' as look, min(r.reason) as detail, null::integer as n_markets_priced
 from lives l
 join core.rejects r on r.platform = l.platform and r.external_id = l.external_id and r.kind = 'detail' and r.whole_answer
-join core.cycles c on c.cycle_id = r.cycle_id and {IN_CORE}
+join core.cycles c on c.cycle_id = r.cycle_id and {IN_CORE} and {NOT_BEFORE}
 left join ops.event_scrape_status s on s.cycle_id = c.cycle_id and s.platform = l.platform and s.external_id = l.external_id
 where coalesce(s.received_at, c.as_of) < l.effective_kickoff
 group by l.listing_id, c.cycle_id, s.received_at, c.as_of
@@ -309,7 +320,7 @@ LISTED_SQL: Final = f"""
 select l.listing_id, c.cycle_id, o.observed_at as at, 'listed' as look, '' as detail, null::integer as n_markets_priced
 from lives l
 join core.listing_observations o on o.listing_id = l.listing_id
-join core.cycles c on c.cycle_id = o.cycle_id and {IN_CORE}
+join core.cycles c on c.cycle_id = o.cycle_id and {IN_CORE} and {NOT_BEFORE}
 """
 DISCOVERED_SQL: Final = f"""
 select c.cycle_id, c.as_of, t.platform, t.tournament_external_id, coalesce(m.completeness, d.completeness) = 'complete' as complete,
@@ -319,7 +330,7 @@ cross join (select distinct platform, tournament_external_id from lives) t
 join core.discovery_manifest d on d.cycle_id = c.cycle_id and d.platform = t.platform and d.external_id = '*'
 -- a tournament that the discovery does not know at all is gone only if the whole discovery is complete
 left join core.discovery_manifest m on m.cycle_id = c.cycle_id and m.platform = t.platform and m.external_id = t.tournament_external_id
-where c.scope = 'full' and {IN_CORE} and c.as_of < (select max(effective_kickoff) from lives)
+where c.scope = 'full' and {IN_CORE} and {NOT_BEFORE} and c.as_of < (select max(effective_kickoff) from lives)
 """
 AS_OF_SQL: Final = f"""
 with discoveries as (

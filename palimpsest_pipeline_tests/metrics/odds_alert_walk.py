@@ -160,7 +160,8 @@ class Walk:
     def _disappearances(self, listing: int) -> Iterator[Told]:
         answers = [look for look in self._looks(listing) if look.book is not None]
         for market in self._markets(listing):
-            offered, gone_at, gone = False, None, []
+            offered, gone_at = False, None
+            gone: list[tuple[datetime, datetime | None]] = []
             for look in answers:
                 assert look.book is not None
                 states = {facts[0] for key, facts in look.book.items() if key[:2] == market}
