@@ -23,6 +23,7 @@ from .cli_landing import landing_app
 from .cli_markets import markets_app
 from .cli_orchestration import orchestration_app
 from .cli_prices import prices_app
+from .cli_report import report_app
 from .cli_storage import storage_app
 from .console import CANCELLED, PARTIAL, Json, err, escaped, fail, out, parse_hour, print_frame, print_table, say
 from .settings import Settings, SettingsError, load_settings
@@ -33,6 +34,7 @@ app.add_typer(db_app, name="db")
 app.add_typer(markets_app, name="markets")
 app.add_typer(orchestration_app)
 app.add_typer(prices_app)
+app.add_typer(report_app)
 app.add_typer(storage_app)
 
 SHOWN = (
@@ -412,6 +414,7 @@ def known_errors() -> tuple[type[BaseException], ...]:
         "palimpsest_pipeline.storage.database": ("DatabaseUrlError", "DatabaseUnreachable"),
         "palimpsest_pipeline.storage.embedded": ("EmbeddedPostgresError",),
         "palimpsest_pipeline.storage.migrate": ("MigrationLockError",),
+        "palimpsest_pipeline.storage.report.coverage": ("NoCoverageError",),
         "palimpsest_pipeline.storage.roles": ("RoleMissing",),
     }
     return (SettingsError, *(getattr(sys.modules[room], name) for room, found in names.items() if room in sys.modules for name in found))

@@ -20,7 +20,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the coverage page: one HTML file with the newest coverage, trends and prices, which asks nobody for anything when it is opened."""
-    from .defs.coverage_page import write_page
+    from .defs.report.page import write_page
     from .defs.servers import databases, require_schema
 
     with databases(load_settings()) as found:

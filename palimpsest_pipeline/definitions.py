@@ -14,6 +14,7 @@ from palimpsest_pipeline.defs.metadata import OWNER
 from palimpsest_pipeline.defs.monitoring import alerts, dead
 from palimpsest_pipeline.defs.monitoring import checks as monitoring_checks
 from palimpsest_pipeline.defs.monitoring import jobs as monitoring_jobs
+from palimpsest_pipeline.defs.report import assets as report
 from palimpsest_pipeline.defs.resources import PipelineResource
 from palimpsest_pipeline.defs.upkeep import assets as upkeep
 from palimpsest_pipeline.defs.upkeep import checks as upkeep_checks
@@ -27,7 +28,7 @@ def _owned(spec: dg.AssetSpec) -> dg.AssetSpec:
 defs = dg.Definitions(
     assets=[
         a.map_asset_specs(_owned)
-        for a in dg.load_assets_from_modules([landing, core, mart, life_assets, upkeep])
+        for a in dg.load_assets_from_modules([landing, core, mart, life_assets, report, upkeep])
         if isinstance(a, dg.AssetsDefinition)
     ],
     asset_checks=dg.load_asset_checks_from_modules([landing_checks, core_checks, mart_checks, life_checks, upkeep_checks, monitoring_checks]),

@@ -7,6 +7,7 @@ from .landing.checks import every_platform_answered
 from .mart.life import TABLES
 from .mart.life_checks import no_kickoff_date_is_dirty_for_long
 from .monitoring.jobs import OF_NOW
+from .report.assets import coverage_report
 
 EVERY_PLATFORM_ANSWERED = dg.AssetSelection.checks(every_platform_answered)
 LIFE = dg.AssetSelection.assets(*(table.split(".") for table in TABLES))
@@ -15,11 +16,13 @@ NO_DATE_IS_FORGOTTEN = dg.AssetSelection.checks(no_kickoff_date_is_dirty_for_lon
 DERIVED = dg.AssetSelection.groups("core", "mart") - LIFE - OF_NOW
 """What is derived cycle by cycle, by hours."""
 
+COVERAGE_PAGE = dg.AssetSelection.assets(coverage_report)
+
 full_cycle = dg.define_asset_job(
     "full_cycle",
-    selection=(dg.AssetSelection.groups("landing") - OF_NOW) | DERIVED | NO_DATE_IS_FORGOTTEN,
+    selection=(dg.AssetSelection.groups("landing") - OF_NOW) | DERIVED | NO_DATE_IS_FORGOTTEN | COVERAGE_PAGE,
     tags={**priorities.SCRAPING, **priorities.ONCE},
-    description="Discover and capture everything now, then derive core and mart of the hour.",
+    description="Discover and capture everything now, then derive core and mart of the hour, and write the coverage page.",
 )
 
 OF_ALL_FIXTURES = dg.AssetSelection.assets(["mart", "coverage_fixture"], ["mart", "coverage_tournament"], ["mart", "match_rate_platform"])

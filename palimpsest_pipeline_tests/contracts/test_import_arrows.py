@@ -38,6 +38,7 @@ ALLOWED = {
         "cli_markets",
         "cli_orchestration",
         "cli_prices",
+        "cli_report",
         "cli_storage",
     },
     "cli_db": {"settings", "defs", "storage", "console"},
@@ -45,6 +46,7 @@ ALLOWED = {
     "cli_markets": {"domain", "settings", "defs", "markets", "console"},
     "cli_orchestration": {"domain", "settings", "defs", "storage", "console"},
     "cli_prices": {"domain", "settings", "defs", "markets", "storage", "console"},
+    "cli_report": {"settings", "defs", "console"},
     "cli_storage": {"domain", "settings", "defs", "storage", "console"},
     "console": set(),
     "__init__": {"notebook", "settings"},
@@ -56,7 +58,8 @@ ONLY = {
     "aiohttp": {"wire"},
     "dagster": {"defs", "definitions"},
     "starlette": {"simulator"},
-    "typer": {"cli", "cli_db", "cli_landing", "cli_markets", "cli_orchestration", "cli_prices", "cli_storage", "console"},
+    "jinja2": {"report"},
+    "typer": {"cli", "cli_db", "cli_landing", "cli_markets", "cli_orchestration", "cli_prices", "cli_report", "cli_storage", "console"},
     "alembic": {"storage"},
 }
 

@@ -44,9 +44,10 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
             plots = plotted(overall_match_rate=trends.match_rates(conn, hour))
         headline = mart_readers.headline(rows["match_rate_platform"])
         context.log.info(f"coverage {key}: {len(done.cycles)} cycles computed, {done.up_to_date} up to date; {headline}")
+        shown_on = {"report": dg.MetadataValue.path(pipeline.settings.report_path)}
         for table in derive.COVERAGE_TABLES:
             context.add_asset_metadata(
-                {**figures(rows[table].height, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date), **plain(headline), **plots},
+                {**figures(rows[table].height, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date), **plain(headline), **plots, **shown_on},
                 asset_key=["mart", table],
                 partition_key=key,
             )

@@ -14,14 +14,14 @@ from typing import IO, Any, Final
 import polars as pl
 import psycopg
 
-from ..report.page import Made, page
-from ..report.price_lines import Histories
-from ..report.statements import platforms_seen
-from ..storage import mart_readers
-from ..storage.report import prices
-from ..storage.report.coverage import Coverage, coverage
-from ..storage.report.trends import trends
-from .pipeline import Pipeline
+from ...report.page import Made, page
+from ...report.price_lines import Histories
+from ...report.statements import platforms_seen
+from ...storage import mart_readers
+from ...storage.report import prices
+from ...storage.report.coverage import Coverage, coverage
+from ...storage.report.trends import trends
+from ..pipeline import Pipeline
 
 PRICE_BYTES: Final = 5_000_000
 """Room for price histories in the page."""

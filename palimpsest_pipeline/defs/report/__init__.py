@@ -1,0 +1,1 @@
+"""What people read without asking Postgres: the coverage page."""

@@ -1,0 +1,17 @@
+"""The coverage page as an asset. The exported odds history, the other asset of its group, is kept with the upkeep of the history."""
+
+import dagster as dg
+
+from ..mart.assets import coverage
+from ..metadata import plain
+from ..pipeline import Pipeline
+from .page import write_page
+
+
+@dg.asset(key_prefix="report", group_name="report", kinds={"html"}, deps=[coverage])
+def coverage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+    """The coverage page: coverage as of the newest cycle, fixtures by tournament, trends and price movement in one HTML file, to be opened as it is."""
+    written = write_page(pipeline)
+    context.log.info(written.sentence())
+    place = {"path": dg.MetadataValue.path(written.path), "url": dg.MetadataValue.url(written.path.as_uri())}
+    return dg.MaterializeResult(metadata={**place, **plain({name: value for name, value in written.as_dict().items() if name != "path"})})

@@ -1,0 +1,100 @@
+"""What the page says first: counts with their denominators, and what could not be looked at, which is never nought."""
+
+import polars as pl
+import pytest
+
+from palimpsest_pipeline.report.fixtures import CLASSES, UNKNOWN, fixtures, leads, tournaments
+from palimpsest_pipeline.report.statements import Seen, figures, platforms_seen
+from palimpsest_pipeline_tests.report import worlds
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return worlds.coverage(120)
+
+
+@pytest.fixture(scope="module")
+def lame():
+    """Bet9ja could not be looked at, nor could it in the day before."""
+    return worlds.coverage(120, failed=("bet9ja",))
+
+
+@pytest.mark.parametrize("include_started", [False, True])
+def test_cards_are_the_marts_counts_and_add_up(whole, include_started: bool):
+    of_universe = figures(whole, include_started)
+    counts = {card.name: card.n for card in of_universe.cards}
+    classes = whole.fixtures.filter(pl.lit(include_started) | ~pl.col("started"))["fixture_class"].value_counts()
+    assert {name: n for name, n in counts.items() if name != "all" and n} == dict(classes.iter_rows())
+    assert counts["all"] == sum(n for name, n in counts.items() if name != "all")
+    assert all((card.of, card.share) == (counts["all"], card.n / counts["all"]) for card in of_universe.cards if card.name != "all")
+
+
+def test_every_rate_comes_with_its_denominator(whole):
+    rates = {row["platform"]: row for row in whole.rates.filter(~pl.col("include_started")).iter_rows(named=True)}
+    shown = figures(whole, include_started=False).platforms
+    assert [row.platform.key for row in shown] == ["betpawa", "sportybet", "bet9ja"]
+    assert [rate.name for rate in shown[0].rates] == ["fixture_match_rate", "listing_match_rate"]  # home covers itself
+    for row in shown:
+        for rate in row.rates:
+            assert rate.share == rates[row.platform.key][rate.name] == rate.n / rate.of, (row.platform.key, rate.name)
+
+
+def test_a_platform_that_could_not_be_looked_at_is_not_known(lame):
+    seen = {platform.key: platform for platform in platforms_seen(lame)}
+    assert seen["bet9ja"].seen is Seen.PARTIAL
+    assert seen["bet9ja"].status.startswith("could not be looked at (blocked: <b>403</b>")
+    assert seen["sportybet"].status == "looked at completely"
+    row = figures(lame, include_started=False).platforms[2]
+    assert (row.n_fixtures, row.n_listings, row.rates) == (None, None, ())
+    counts = tournaments(lame, platforms_seen(lame))["counts"][0]
+    assert set(counts["on"][2]) == {UNKNOWN}
+    assert set(counts["gap"][1]) == {0}
+
+
+def test_a_platform_of_an_earlier_look_says_of_when_it_is():
+    carried = worlds.coverage(30, carried=("sportybet",))
+    (platform,) = (p for p in platforms_seen(carried) if p.key == "sportybet")
+    assert platform.seen is Seen.CARRIED
+    assert platform.status.endswith("its listings are those of 22 Nov, 05:30 UTC")
+    assert fixtures(carried, platforms_seen(carried))["stale_since"][0] == int(worlds.AS_OF.timestamp()) - 1800
+
+
+def test_where_all_were_looked_at_nothing_is_unknown(whole):
+    counts = tournaments(whole, platforms_seen(whole))["counts"][0]
+    assert UNKNOWN not in {n for column in counts["on"] for n in column}
+    assert set(fixtures(whole, platforms_seen(whole))["unknown"]) == {0}
+
+
+def test_fixtures_carry_class_platforms_and_kickoffs_as_they_are(lame):
+    seen = platforms_seen(lame)
+    shown = fixtures(lame, seen)
+    rows = {row["sr_id"]: row for row in lame.fixtures.iter_rows(named=True)}
+    keys = [platform.key for platform in seen]
+    listings = {(row["sr_id"], row["platform"]): row for row in lame.listings.iter_rows(named=True)}
+    assert sorted(shown["sr_id"]) == sorted(rows)
+    assert shown["kickoff"] == sorted(shown["kickoff"])
+    names = tournaments(lame, seen)
+    for n, sr_id in enumerate(shown["sr_id"]):
+        row = rows[sr_id]
+        assert CLASSES[shown["class"][n]] == row["fixture_class"]
+        assert names["key"][shown["tournament"][n]] == row["tournament_key"]
+        assert [key for k, key in enumerate(keys) if shown["on"][n] >> k & 1] == [key for key in keys if key in row["platforms"]]
+        assert shown["unknown"][n] == (0 if "bet9ja" in row["platforms"] else 4)
+        for k, key in enumerate(keys):
+            claim = listings.get((sr_id, key))
+            assert shown["markets"][k][n] == (claim and claim["n_markets_priced"])
+            assert shown["moved"][k][n] == (claim and (claim["kickoff_at"] - row["effective_kickoff"]).total_seconds())
+
+
+def test_the_order_of_rows_changes_nothing(whole):
+    shuffled = worlds.coverage(120)
+    for name in ("fixtures", "tournaments", "listings", "leads", "rates"):
+        object.__setattr__(shuffled, name, getattr(whole, name).sample(fraction=1, shuffle=True, seed=3))
+    for made in (fixtures, tournaments, leads):
+        assert made(shuffled, platforms_seen(shuffled)) == made(whole, platforms_seen(whole))
+
+
+def test_leads_are_those_of_fixtures_that_competitors_alone_list(whole):
+    told = leads(whole, platforms_seen(whole))
+    assert set(told) == set(whole.fixtures.filter(fixture_class="competitor_only")["sr_id"])
+    assert all(place in (1, 2) and censored == (place == 2) for lines in told.values() for place, _, censored, _ in lines)
