@@ -103,7 +103,7 @@ def _derived(
         yield OPEN_CLOSE, open_close(*told, outcomes, sets, as_of=as_of, exact_s=exact_s, silence_limit=silence_limit)
         margins = margin_stretches(*told, outcomes, sets, market_keys=pipeline.main_markets, as_of=as_of, silence_limit=silence_limit)
         yield MARGINS, margins
-        standing = pl.concat([standing, margins.select(STANDING)])
+        standing = pl.concat([standing, margins.select(*STANDING)])
         going_on = _fixtures_of_last_tournament(listings, found.tournaments)
         whole, standing = (standing.join(going_on, on="sr_id", how=how) for how in ("anti", "semi"))
         yield CURVES, margin_curves(whole, found.listings, found.kickoffs, found.tournaments, as_of=as_of)
