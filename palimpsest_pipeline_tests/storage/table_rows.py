@@ -1,0 +1,42 @@
+"""Rows of any table of ours, by naming only the columns that a test is about."""
+
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+import sqlalchemy as sa
+
+from palimpsest_pipeline.storage.frames import copy_rows
+from palimpsest_pipeline.storage.marts import frame_schema
+from palimpsest_pipeline.storage.tables import metadata
+
+AT: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
+PLAIN: Final[tuple[tuple[type[Any], Any], ...]] = (
+    (pl.Datetime, AT),
+    (pl.Date, date(2026, 5, 1)),
+    (pl.Boolean, False),
+    (pl.List, []),
+    (pl.String, ""),
+    (pl.Float64, 0.0),
+)
+"""Values of columns that must have one, by their type in a frame; whole numbers are 0."""
+
+
+def insert(conn: psycopg.Connection, table: str, *rows: dict[str, Any]) -> None:
+    """Rows into `schema.table`. What is not given is null where it may be, else plain: the first word of its vocabulary, 0, '', an instant."""
+    schema = frame_schema(table)
+    given = [{column.name: row.get(column.name, _plain(column, schema[column.name])) for column in metadata.tables[table].columns} for row in rows]
+    strange = {name for row in rows for name in row} - schema.keys()
+    assert not strange, f"{table} has no {strange}"
+    copy_rows(conn, table, pl.DataFrame(given, schema=schema))
+
+
+def _plain(column: sa.Column[Any], kind: Any) -> Any:
+    if column.nullable:
+        return None
+    if isinstance(column.type, sa.Enum):
+        return column.type.enums[0]
+    if isinstance(column.type, sa.dialects.postgresql.JSONB):
+        return "{}"
+    return next((value for plain, value in PLAIN if kind == plain or isinstance(kind, plain)), 0)

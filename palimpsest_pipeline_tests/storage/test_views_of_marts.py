@@ -1,0 +1,417 @@
+"""The analysts' views and functions over the marts: what they make of rows that are written by hand. The views over core are in test_views."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+
+from palimpsest_pipeline.domain.buckets import BUCKETS
+
+from .table_rows import insert
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+LATER = NOW + timedelta(hours=5)
+
+
+@pytest.fixture
+def conn(conn: psycopg.Connection) -> psycopg.Connection:
+    """Fixtures 7 and 8 of one tournament, and two markets: the result, of which one outcome wins, and double chance, of which two do."""
+    insert(conn, "core.bookmakers", *({"platform": p, "name": p, "trust_rank": n} for n, p in enumerate(("betpawa", "sportybet", "bet9ja"), 1)))
+    insert(conn, "core.tournaments", {"tournament_key": "sr:17", "display_name": "Premier League", "country": "England"})
+    named = {"tournament_key": "sr:17", "tournament_name": "Premier League", "country": "England", "effective_kickoff": LATER}
+    insert(conn, "core.fixtures", {"sr_id": 7, "home_team": "Arsenal", "away_team": "Chelsea", **named}, {"sr_id": 8, **named})
+    for market_id, key, k, outcomes in ((1, "match_result", "1", ("1", "x", "2")), (2, "double_chance", "2", ("1x", "12", "x2"))):
+        insert(conn, "core.markets", {"market_id": market_id, "market_key": key, "name": key.upper(), "fair_sum": k, "line_kind": "none"})
+        outcome_rows = [{"market_id": market_id, "ordinal": n, "outcome_key": o, "name": o.upper()} for n, o in enumerate(outcomes, 1)]
+        insert(conn, "core.market_outcomes", *outcome_rows)
+    return conn
+
+
+def rows(conn: psycopg.Connection, query: str, *params: object) -> list[tuple[Any, ...]]:
+    return conn.execute(query.encode(), params or None).fetchall()
+
+
+def compare(conn: psycopg.Connection, outcome: str, home: float, others: dict[str, float], **facts: Any) -> None:
+    """Home's price of an outcome beside those of competitors, all of which can be compared."""
+    prices = {"betpawa": home, **others}
+    best = max(prices.values())
+    winners = [platform for platform, odds in prices.items() if odds == best]
+    told = {
+        "sr_id": 7,
+        "market_key": "match_result",
+        "outcome_key": outcome,
+        "home_platform": "betpawa",
+        "home_odds": home,
+        "home_last_confirmed_at": NOW,
+        "platform_last_confirmed_at": NOW + MINUTE,
+        "home_state": "offered",
+        "platform_state": "offered",
+        "comparable": True,
+        "best_platform": winners[0],
+        "best_odds": best,
+        "home_is_best": winners == ["betpawa"],
+        "home_tied_best": winners[0] == "betpawa" and len(winners) > 1,
+        "rank_home": 1 + sum(odds > home for odds in others.values()),
+        "as_of": NOW + MINUTE,
+        **facts,
+    }
+    insert(conn, "mart.price_comparison", *({**told, "platform": p, "platform_odds": odds} for p, odds in others.items()))
+
+
+def test_a_comparison_has_the_names_of_fixture_market_and_outcome(conn: psycopg.Connection) -> None:
+    compare(conn, "x", 3.1, {"sportybet": 3.0})
+    compare(conn, "Saka, Bukayo", 4.0, {"sportybet": 3.8}, market_key="scorer")
+    query = "select home_team, tournament, market, outcome, winners_k, kickoff from palimpsest.price_comparison order by market_key"
+    assert rows(conn, query) == [
+        ("Arsenal", "Premier League", "MATCH_RESULT", "X", 1, LATER),
+        ("Arsenal", "Premier League", None, "Saka, Bukayo", None, LATER),
+    ]
+
+
+def test_the_best_price_of_an_outcome_is_one_row_with_a_column_per_platform(conn: psycopg.Connection) -> None:
+    compare(conn, "1", 2.0, {"sportybet": 2.1, "bet9ja": 1.9}, arb=False, cross_book_sum_inverse=1.02)
+    compare(conn, "x", 3.1, {"sportybet": 3.1, "bet9ja": 3.0})
+    query = """
+        select outcome, betpawa_odds, sportybet_odds, bet9ja_odds, best_platform, best_odds, best_confirmed_at, home_is_best, home_tied_best,
+            rank_home, n_compared, arb
+        from palimpsest.best_prices order by outcome
+    """
+    one, tied = rows(conn, query)
+    assert one[:7] == ("1", Decimal("2"), Decimal("2.1"), Decimal("1.9"), "sportybet", Decimal("2.1"), NOW + MINUTE)
+    assert one[7:] == (False, False, 2, 2, False)
+    assert tied[:7] == ("X", Decimal("3.1"), Decimal("3.1"), Decimal("3"), "betpawa", Decimal("3.1"), NOW)
+    assert tied[7:] == (False, True, 1, 2, None)
+
+
+def test_what_cannot_be_backed_or_compared_has_no_best_price(conn: psycopg.Connection) -> None:
+    compare(conn, "1", 2.0, {"sportybet": 2.1}, comparable=False, best_platform="betpawa", best_odds=2.0, home_is_best=None)
+    compare(conn, "x", 3.0, {"sportybet": 3.1}, comparable=False, home_state="suspended", best_platform=None, best_odds=None)
+    query = "select outcome, betpawa_odds, sportybet_odds, best_platform, n_compared from palimpsest.best_prices"
+    assert rows(conn, query) == [("1", Decimal(2), None, "betpawa", 0)]
+
+
+def arb(conn: psycopg.Connection, **facts: Any) -> None:
+    """A market of which every outcome at its best price costs 0.95."""
+    for outcome, home, theirs in (("1", 2.5, 2.0), ("x", 3.0, 4.0), ("2", 3.0, 10 / 3)):
+        compare(conn, outcome, home, {"sportybet": theirs}, arb=True, cross_book_sum_inverse=0.95, **facts)
+
+
+FOUND = "select sr_id from palimpsest.arbitrage(%s, %s, %s, %s)"
+
+
+def test_an_arbitrage_tells_what_to_stake_where_and_what_it_brings(conn: psycopg.Connection) -> None:
+    arb(conn)
+    query = """
+        select profit, home_team, market, outcomes, platforms, odds, stakes, n_platforms, age_s, skew_s
+        from palimpsest.arbitrage(at => %s)
+    """
+    ((profit, team, market, outcomes, platforms, odds, stakes, n_platforms, age_s, skew_s),) = rows(conn, query, NOW + 3 * MINUTE)
+    assert (team, market, outcomes, platforms) == ("Arsenal", "MATCH_RESULT", ["1", "2", "X"], ["betpawa", "sportybet", "sportybet"])
+    assert (n_platforms, age_s, skew_s) == (2, 180, 60)
+    assert sum(stakes) == pytest.approx(1)
+    assert [float(price) * stake for price, stake in zip(odds, stakes, strict=True)] == pytest.approx([1 + profit] * 3)
+    assert profit == pytest.approx(1 / 0.95 - 1, abs=1e-4)
+
+
+def test_where_two_outcomes_win_the_profit_counts_both(conn: psycopg.Connection) -> None:
+    for outcome in ("1x", "12", "x2"):
+        compare(conn, outcome, 1.6, {"sportybet": 1.5}, market_key="double_chance", arb=True, cross_book_sum_inverse=1.875)
+    ((profit,),) = rows(conn, "select profit from palimpsest.arbitrage(at => %s)", NOW)
+    assert profit == pytest.approx(2 / 1.875 - 1)
+
+
+@pytest.mark.parametrize(
+    ("max_age", "least_profit", "max_skew", "at", "found"),
+    [
+        (5 * MINUTE, 0, 2 * MINUTE, NOW + 4 * MINUTE, True),
+        (5 * MINUTE, 0, 2 * MINUTE, NOW + 6 * MINUTE, False),  # home's answer is six minutes old
+        (timedelta(hours=1), 0, 2 * MINUTE, NOW + 6 * MINUTE, True),
+        (5 * MINUTE, 0, MINUTE / 2, NOW + 2 * MINUTE, False),  # the answers are a minute apart
+        (5 * MINUTE, 0.05, 2 * MINUTE, NOW + 2 * MINUTE, True),
+        (5 * MINUTE, 0.06, 2 * MINUTE, NOW + 2 * MINUTE, False),
+        (timedelta(days=1), 0, 2 * MINUTE, LATER, False),  # kickoff
+    ],
+)
+def test_an_arbitrage_is_told_while_its_prices_are_young_together_and_before_kickoff(
+    conn: psycopg.Connection, max_age: timedelta, least_profit: float, max_skew: timedelta, at: datetime, found: bool
+) -> None:
+    arb(conn)
+    assert rows(conn, FOUND, max_age, least_profit, max_skew, at) == ([(7,)] if found else [])
+
+
+def test_a_market_without_a_sure_profit_is_no_arbitrage(conn: psycopg.Connection) -> None:
+    compare(conn, "1", 2.0, {"sportybet": 2.1}, arb=False, cross_book_sum_inverse=1.02)
+    compare(conn, "x", 2.0, {"sportybet": 2.1}, arb=None)
+    assert rows(conn, FOUND, timedelta(days=1), -1, timedelta(days=1), NOW) == []
+
+
+def test_margins_now_have_one_row_a_platform_and_market(conn: psycopg.Connection) -> None:
+    for outcome in ("1", "x"):
+        compare(conn, outcome, 2.0, {"sportybet": 2.0, "bet9ja": 2.0}, home_margin=0.05, platform_margin=0.25)
+    query = "select platform, is_home, margin, payout, can_be_backed, last_confirmed_at from palimpsest.margins_now order by platform"
+    assert rows(conn, query) == [
+        ("bet9ja", False, 0.25, 0.8, True, NOW + MINUTE),
+        ("betpawa", True, 0.05, pytest.approx(1 / 1.05), True, NOW),
+        ("sportybet", False, 0.25, 0.8, True, NOW + MINUTE),
+    ]
+
+
+def curve(conn: psycopg.Connection, platform: str, bucket: str, margin: float, minutes: float, **facts: Any) -> None:
+    told = {"tournament_key": "sr:17", "market_key": "match_result", "platform": platform, "ttk_bucket": bucket, "n_fixtures": 2, **facts}
+    insert(conn, "mart.margin_ttk_bucket", {**told, "margin_tw_mean": margin, "n_observed_minutes": minutes})
+
+
+def test_the_margin_league_weighs_by_minutes_and_ranks_the_dearest_first(conn: psycopg.Connection) -> None:
+    curve(conn, "betpawa", "<24h", 0.04, 100)
+    curve(conn, "betpawa", "<24h", 0.08, 300, kickoff_date=date(2026, 5, 2))
+    curve(conn, "betpawa", "24-72h", 0.10, 100, n_fixtures=3)
+    curve(conn, "bet9ja", "<24h", 0.06, 50)
+    query = """
+        select ttk_bucket, platform, rank_dearest, margin_tw_mean, above_cheapest, n_platforms, n_fixtures, tournament, last_kickoff_date
+        from palimpsest.margin_league order by ttk_bucket, rank_dearest
+    """
+    assert rows(conn, query) == [
+        ("24-72h", "betpawa", 1, pytest.approx(0.1), 0, 1, 3, "Premier League", date(2026, 5, 1)),
+        ("<24h", "betpawa", 1, pytest.approx(0.07), pytest.approx(0.01), 2, 4, "Premier League", date(2026, 5, 2)),
+        ("<24h", "bet9ja", 2, pytest.approx(0.06), 0, 2, 2, "Premier League", date(2026, 5, 1)),
+        ("all", "betpawa", 1, pytest.approx(0.076), pytest.approx(0.016), 2, 5, "Premier League", date(2026, 5, 2)),
+        ("all", "bet9ja", 2, pytest.approx(0.06), 0, 2, 2, "Premier League", date(2026, 5, 1)),
+    ]
+
+
+def test_every_bucket_before_kickoff_has_its_place_on_a_curve(conn: psycopg.Connection) -> None:
+    for scheme, buckets in BUCKETS.items():
+        names = [bucket.name for bucket in buckets if bucket.name != "in-play"]
+        for name in names:
+            curve(conn, "betpawa", name, 0.1, 1, bucket_scheme=scheme.value)
+        query = "select ttk_bucket from palimpsest.margin_curves where bucket_scheme = %s and bucket_order is not null order by bucket_order"
+        assert rows(conn, query, scheme.value) == [(name,) for name in names]
+
+
+def test_gaps_by_tournament_add_up_to_the_gaps(conn: psycopg.Connection) -> None:
+    gaps = [
+        {"sr_id": 7, "market_key": "match_result", "platform": "sportybet", "gap_type": "home_missing", "market_priority": 1},
+        {"sr_id": 7, "market_key": "double_chance", "platform": "sportybet", "gap_type": "home_missing"},
+        {"sr_id": 8, "market_key": "match_result", "platform": "sportybet", "gap_type": "home_suspended_only", "market_priority": 1},
+        {"sr_id": 8, "market_key": "match_result", "platform": "bet9ja", "gap_type": "platform_missing", "market_priority": 1},
+        {"sr_id": 8, "market_key": "double_chance", "platform": "bet9ja", "gap_type": "unknown"},
+    ]
+    insert(conn, "mart.availability_gap", *gaps)
+    query = """
+        select platform, tournament, n_fixtures, n_home_missing, n_home_missing_main, n_home_suspended_only, n_platform_missing,
+            n_platform_missing_main, n_platform_suspended_only, n_both, n_unknown, next_kickoff
+        from palimpsest.gaps_by_tournament order by platform
+    """
+    assert rows(conn, query) == [
+        ("bet9ja", "Premier League", 1, 0, 0, 0, 1, 1, 0, 0, 1, LATER),
+        ("sportybet", "Premier League", 2, 2, 1, 1, 0, 0, 0, 0, 0, LATER),
+    ]
+    assert rows(conn, "select count(*), count(home_team), count(market) from palimpsest.gaps") == [(5, 5, 5)]
+
+
+def test_what_traders_are_told_says_who_has_seen_it(conn: psycopg.Connection) -> None:
+    insert(conn, "mart.odds_alert", {"alert_id": 1, "sr_id": 7, "market_key": "match_result", "outcome_key": "x"}, {"alert_id": 2, "market_key": "*"})
+    insert(conn, "ops.acknowledged_odds_alerts", {"alert_id": 1, "acknowledged_by": "Ada"})
+    query = "select alert_id, home_team, market, outcome, acknowledged_by from palimpsest.odds_alerts order by alert_id"
+    assert rows(conn, query) == [(1, "Arsenal", "MATCH_RESULT", "X", "Ada"), (2, None, None, "", None)]
+
+
+def cycle(conn: psycopg.Connection, cycle_id: int = 1) -> None:
+    insert(conn, "core.cycles", {"cycle_id": cycle_id, "scope": "full", "home_platform": "betpawa", "as_of": NOW})
+
+
+def covered(conn: psycopg.Connection, *fixtures: tuple[int, str, list[str], dict[str, Any]], cycle_id: int = 1) -> None:
+    """Fixtures of a cycle's coverage: (SportRadar id, class, platforms, other columns)."""
+    told = {"cycle_id": cycle_id, "home_platform": "betpawa", "tournament_key": "sr:17", "tournament_name": "Premier League", "country": "England"}
+    for sr_id, kind, platforms, facts in fixtures:
+        row = {**told, "sr_id": sr_id, "fixture_class": kind, "platforms": platforms, "effective_kickoff": LATER, **facts}
+        insert(conn, "mart.coverage_fixture", {"home_team": f"Home {sr_id}", "away_team": f"Away {sr_id}", **row})
+
+
+@pytest.fixture
+def events(conn: psycopg.Connection) -> psycopg.Connection:
+    """Five fixtures of two tournaments as of the latest full cycle, and one of an earlier one."""
+    cycle(conn, 1)
+    cycle(conn, 2)
+    covered(conn, (99, "matched", ["betpawa"], {}), cycle_id=1)
+    liga = {"tournament_key": "sr:8", "tournament_name": "LaLiga", "country": "España", "effective_kickoff": LATER + MINUTE}
+    covered(
+        conn,
+        (1, "matched", ["betpawa", "bet9ja"], {"home_team": "Bodø/Glimt", "away_team": "Łódź"}),
+        (2, "home_only", ["betpawa"], {"home_team": "Arsenal FC", "effective_kickoff": LATER - MINUTE}),
+        (3, "competitor_only", ["sportybet"], {**liga, "home_team": "CD Ñublense", "away_team": "Real Madrid"}),
+        (4, "undetermined", ["betpawa"], {**liga, "home_team": "100% Wolf_"}),
+        (5, "matched", ["betpawa", "sportybet"], {"started": True, "effective_kickoff": NOW - MINUTE}),
+        cycle_id=2,
+    )
+    return conn
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("", [2, 1, -3, 4]),
+        ("include_started => true", [5, 2, 1, -3, 4]),
+        ("'matched'", [1]),
+        ("availability => 'competitor_only'", [-3]),
+        ("availability => 'home_only'", [2]),
+        ("availability => 'undetermined'", [4]),
+        ("platform => 'betpawa'", [2, 1, 4]),
+        ("'all', 'bet9ja'", [1]),
+        ("availability => 'home_only', platform => 'bet9ja'", []),
+        ("sport => 'football'", [2, 1, -3, 4]),
+        ("sport => 'tennis'", []),
+        ("search => 'BODO glimt'", [1]),
+        ("search => 'lodz'", [1]),
+        ("search => 'nublense'", [-3]),
+        ("search => 'laliga'", [-3, 4]),
+        ("search => 'madrid laliga'", [-3]),
+        ("search => 'madrid premier'", []),
+        ("search => '%'", [2, 1, -3, 4]),
+        ("search => '100% wolf_'", [4]),
+        ("search => ''", [2, 1, -3, 4]),
+        ("country => 'ENGLAND'", [2, 1]),
+        ("country => 'espana'", [-3, 4]),
+        ("sort => 'alphabetical'", [4, 2, 1, -3]),
+        ("sort => 'tournament'", [-3, 4, 2, 1]),
+    ],
+)
+def test_events_are_found_by_all_that_is_asked_for_in_the_order_that_is_asked_for(events: psycopg.Connection, asked: str, found: list[int]) -> None:
+    assert [sr_id for (sr_id,) in rows(events, f"select id from palimpsest.find_events({asked})")] == found
+
+
+def test_filters_change_neither_a_class_nor_what_a_tournament_counts(events: psycopg.Connection) -> None:
+    query = """
+        select id, availability, tournament_total, tournament_matched, tournament_home_only, tournament_competitor_only, tournament_undetermined
+        from palimpsest.find_events({})
+    """
+    told = {row[0]: row for row in rows(events, query.format(""))}
+    assert told[1] == (1, "matched", 2, 1, 1, 0, 0)
+    assert told[-3] == (-3, "competitor_only", 2, 0, 0, 1, 1)
+    for asked in ("'matched'", "platform => 'sportybet'", "search => 'wolf'", "country => 'england'"):
+        assert all(told[row[0]] == row for row in rows(events, query.format(asked))), asked
+    assert rows(events, query.format("include_started => true, search => 'bodø'")) == [(1, "matched", 3, 2, 1, 0, 0)]
+
+
+@pytest.mark.parametrize(("asked", "told"), [("'some'", "availability"), ("platform => 'elsewhere'", "platform"), ("sort => 'size'", "sort")])
+def test_a_word_that_events_cannot_be_found_by_is_an_error(events: psycopg.Connection, asked: str, told: str) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=told):
+        events.execute(f"select * from palimpsest.find_events({asked})".encode())
+
+
+def tournament(conn: psycopg.Connection, platform: str, n_home: int, n_platform: int, n_matched: int, **facts: Any) -> None:
+    told = {"cycle_id": 1, "tournament_key": "sr:17", "platform": platform, "home_platform": "betpawa", "n_home": n_home, "n_platform": n_platform}
+    insert(conn, "mart.coverage_tournament", {**told, "n_matched": n_matched, **facts})
+
+
+@pytest.mark.parametrize(
+    ("n_home", "n_undetermined", "evidence", "told"),
+    [
+        (3, 0, "complete", (3, 2, 0, [])),
+        (3, 3, "partial", (3, 2, None, ["bet9ja"])),  # home has fixtures: their classes say whether it could be looked at
+        (3, 0, "partial", (3, 2, 0, [])),
+        (0, 0, "carried", (0, 2, 0, [])),
+        (0, 0, "partial", (0, 2, None, ["bet9ja"])),
+    ],
+)
+def test_a_platform_that_could_not_be_looked_at_has_no_number_in_its_column(
+    conn: psycopg.Connection, n_home: int, n_undetermined: int, evidence: str, told: tuple[Any, ...]
+) -> None:
+    cycle(conn)
+    tournament(conn, "sportybet", n_home, 2, min(n_home, 2))
+    tournament(conn, "bet9ja", n_home, 0, 0, n_undetermined=n_undetermined)
+    tournament(conn, "any", n_home, 2, min(n_home, 2), n_platform_only=max(0, 2 - n_home))
+    for platform in ("sportybet", "bet9ja", "any"):
+        tournament(conn, platform, 9, 9, 9, include_started=True)
+    for platform in ("betpawa", "sportybet", "bet9ja", "all"):
+        insert(conn, "mart.match_rate_platform", {"cycle_id": 1, "platform": platform, "evidence": evidence})
+    query = "select betpawa, sportybet, bet9ja, not_looked_at from palimpsest.coverage_tournaments"
+    assert rows(conn, query) == [told]
+    totals = "select total, matched, home_only, competitor_only from palimpsest.coverage_tournaments"
+    assert rows(conn, totals) == [(max(n_home, 2), min(n_home, 2), 0, max(0, 2 - n_home))]
+
+
+def listed(conn: psycopg.Connection, listing_id: int, platform: str, sr_id: int | None, **facts: Any) -> None:
+    named = {"external_id": str(listing_id), "home_team": "A", "away_team": "B", "kickoff_at": LATER, "first_seen_at": NOW - timedelta(hours=19)}
+    conn.execute("insert into ops.listing_ids (listing_id, platform, external_id) values (%s, %s, %s)", [listing_id, platform, str(listing_id)])
+    told = {"listing_id": listing_id, "platform": platform, "kind": "match", "sr_id": sr_id, "fixture_sr_id": sr_id, "is_primary": True, **named}
+    insert(conn, "core.event_listings", {**told, **facts})
+
+
+def test_what_only_competitors_list_has_a_row_for_each_of_them(events: psycopg.Connection) -> None:
+    listed(events, 31, "sportybet", 3, n_markets_priced=120)
+    listed(events, 32, "sportybet", 3, is_primary=False)
+    listed(events, 33, "bet9ja", 3, kind="match", deleted_at=NOW)  # coverage does not count it among the platforms
+    listed(events, 11, "betpawa", 1)
+    events.execute("create table core.captures_20260501 partition of core.captures for values from ('2026-05-01Z') to ('2026-05-02Z')")
+    for minutes, n_prices in ((0, 400), (10, 410)):
+        insert(events, "core.captures", {"listing_id": 31, "observed_at": NOW + minutes * MINUTE, "n_prices": n_prices})
+    query = """
+        select id, home_team, platform, external_id, platform_name, n_markets_priced, n_prices, last_confirmed_at, round(lead_days::numeric, 3)
+        from palimpsest.competitor_only_events
+    """
+    assert rows(events, query) == [(-3, "CD Ñublense", "sportybet", "31", "A - B", 120, 410, NOW + 10 * MINUTE, Decimal("1.001"))]
+
+
+def test_match_rates_for_reconciliation_count_rows_and_are_per_cent(conn: psycopg.Connection) -> None:
+    cycle(conn)
+    insert(conn, "mart.match_rate_platform", {"cycle_id": 1, "platform": "all"})
+    past = {"kickoff_at": NOW - MINUTE}
+    for listing_id, sr_id, facts in ((1, 1, {}), (2, 2, {}), (3, 3, past), (4, None, {})):
+        listed(conn, listing_id, "betpawa", sr_id, **facts)
+    rivals = [
+        ("sportybet", 1, {}),
+        ("sportybet", 9, {}),
+        ("sportybet", 3, past),
+        ("bet9ja", 1, {}),
+        ("bet9ja", 1, {"is_primary": False, "deleted_at": NOW}),
+        ("bet9ja", None, {}),
+    ]
+    for listing_id, (platform, sr_id, facts) in enumerate(rivals, 11):
+        listed(conn, listing_id, platform, sr_id, **facts)
+    query = """
+        select platform, all_rows, all_linked_rows, all_match_rate_pct, upcoming_rows, upcoming_linked_rows, upcoming_match_rate_pct, linkable_rows,
+            link_accuracy_pct, distinct_sr_ids, matched, home_only, competitor_only, total, overall_match_rate_pct, as_of
+        from palimpsest.reference_match_rates order by platform
+    """
+    assert rows(conn, query) == [
+        ("bet9ja", 3, 2, Decimal("66.67"), 3, 2, Decimal("66.67"), 2, 100, 1, None, None, None, None, None, NOW),
+        ("overall", 6, 4, Decimal("66.67"), 5, 3, Decimal(60), 4, 100, 3, 1, 1, 1, 3, Decimal("33.33"), NOW),
+        ("sportybet", 3, 2, Decimal("66.67"), 2, 1, Decimal(50), 2, 100, 3, None, None, None, None, None, NOW),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spelling", "folded"),
+    [
+        ("St. Étienne", "st etienne"),
+        ("1. FC Köln  (W)", "1 fc koln w"),
+        ("Brighton & Hove", "brighton and hove"),
+        ("ŁKS Łódź", "lks lodz"),
+        ("Preußen", "preussen"),
+        ("Ærø", "aero"),
+        ("МОСКВА", "москва"),
+        ("  ", ""),
+        (None, None),
+    ],
+)
+def test_a_spelling_is_folded_without_accents_case_and_punctuation(conn: psycopg.Connection, spelling: str | None, folded: str | None) -> None:
+    assert rows(conn, "select palimpsest.folded(%s)", spelling) == [(folded,)]
+
+
+def test_the_vocabulary_tells_outcomes_and_how_many_of_them_win(conn: psycopg.Connection) -> None:
+    insert(conn, "core.markets", {"market_id": 3, "market_key": "scorer", "fair_sum": "overlap(1.34)"})
+    query = "select market_key, winners_k, outcome_keys, outcomes from palimpsest.markets order by market_key"
+    assert rows(conn, query) == [
+        ("double_chance", 2, ["1x", "12", "x2"], ["1X", "12", "X2"]),
+        ("match_result", 1, ["1", "x", "2"], ["1", "X", "2"]),
+        ("scorer", None, [], []),
+    ]
+
+
+def test_the_bookmakers_say_which_of_them_is_home(conn: psycopg.Connection) -> None:
+    cycle(conn)
+    assert rows(conn, "select platform from palimpsest.bookmakers where is_home") == [("betpawa",)]
