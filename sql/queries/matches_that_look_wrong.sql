@@ -1,0 +1,5 @@
+-- Which matches look wrong: kickoffs far apart, sides swapped, one id on two matches?
+select suspect_code, kickoff, tournament, home_team, away_team, platforms, sportradar_id
+from palimpsest.coverage_events
+where suspect_code is not null
+order by suspect_code, kickoff, sportradar_id;
