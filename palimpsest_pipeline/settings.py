@@ -151,6 +151,9 @@ class Settings(BaseSettings):
     )
     close_exact_minutes: float = Field(default=5, gt=0, description="A last price confirmed so shortly before kickoff is the closing price, minutes")
     life_overdue_hours: float = Field(default=26, gt=0, description="A check warns when a kickoff date waits longer to be derived anew, hours")
+    fixtures_overdue_minutes: float = Field(
+        default=90, gt=0, description="A check warns when a fixture waits longer for what is derived of it after a cycle, minutes"
+    )
     storage_limit_gb: float = Field(default=100, gt=0, description="A check fails when tables, landing and export are larger, 10^9 bytes")
     stale_after_minutes: dict[Family, tuple[int, int]] = Field(
         default={},
@@ -316,7 +319,7 @@ def _masked(name: str, value: Any) -> Any:
     if isinstance(value, SecretStr):
         # Who knows the path of a webhook may post to it.
         return "***" if name.endswith("WEBHOOK_URL") else mask_url(value.get_secret_value())
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return json.dumps(value)
     if isinstance(value, dict):
         return dict.fromkeys(value, "***") if name.endswith("HEADERS") else json.dumps(value)
@@ -326,7 +329,7 @@ def _masked(name: str, value: Any) -> Any:
 def _exported(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list | tuple):
         return json.dumps(value)
     return "" if value is None else str(value)
 
