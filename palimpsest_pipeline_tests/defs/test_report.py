@@ -1,0 +1,194 @@
+"""The coverage page from a real Postgres that real cycles have filled: what it says is what the marts say."""
+
+import base64
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from palimpsest_pipeline.cli import app
+from palimpsest_pipeline.defs.mart import life
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.report.page import replacing, write_page
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.report.fixtures import CLASSES, UNKNOWN
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import ledger_readers, mart_readers, marts
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.storage.frames import read_frame
+from palimpsest_pipeline.storage.report.coverage import NoCoverageError
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
+
+
+def data_of(page: str) -> tuple[dict[str, Any], list[Any]]:
+    """What the page's scripts read: its data, and its price lines."""
+    blobs = [
+        json.loads(zlib.decompress(base64.b64decode(blob))) for blob in re.findall(r'<script type="application/octet-stream"[^>]*>([^<]*)<', page)
+    ]
+    return blobs[0], blobs[1:]
+
+
+def derive_lives(pipeline: Pipeline) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert life.rebuild_dirty(pipeline, instance, lambda _: None) == {}
+
+
+@pytest.fixture(scope="module")
+def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A full cycle in which a platform failed, and the lives of its fixtures."""
+    with SimulatorProcess(24, 5) as simulator, pipelines(postgres, tmp_path_factory.mktemp("world")) as make:
+        simulator.fault(Platform.BET9JA, "down")
+        pipeline = make(simulator)
+        outcome = run_here(pipeline, "full_cycle")
+        assert outcome.success, outcome.error
+        derive_lives(pipeline)
+        yield pipeline
+
+
+@pytest.fixture(scope="module")
+def shown(world: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[Any]]:
+    path = tmp_path_factory.mktemp("page") / "a folder that is not there" / "page.html"
+    written = write_page(world, path)
+    text = path.read_text()
+    assert (written.path, written.bytes, written.n_left_out) == (path, len(text.encode()), 0)
+    return data_of(text)
+
+
+def test_the_full_cycle_wrote_it_into_the_home_folder(world: Pipeline):
+    data, _ = data_of(world.settings.report_path.read_text())
+    with world.connect() as conn:
+        assert len(data["fixtures"]["sr_id"]) == marts.read(conn, "mart.coverage_fixture", mart_readers.latest_cycle(conn) or 0).height
+    assert world.settings.report_path == world.settings.home / "report" / "coverage.html"
+
+
+def test_it_shows_the_marts_rows(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
+    data, _ = shown
+    with world.connect() as conn:
+        cycle_id = mart_readers.latest_cycle(conn) or 0
+        fixtures = marts.read(conn, "mart.coverage_fixture", cycle_id)
+        tournaments = marts.read(conn, "mart.coverage_tournament", cycle_id)
+        spoken = dict(conn.execute("select (fixture_sr_id, platform)::text, n_markets_priced from core.event_listings where is_primary").fetchall())
+    f, platforms = data["fixtures"], [platform["key"] for platform in data["platforms"]]
+    classes = dict(fixtures.select("sr_id", "fixture_class").iter_rows())
+    assert {sr_id: CLASSES[c] for sr_id, c in zip(f["sr_id"], f["class"], strict=True)} == classes
+    for n, sr_id in enumerate(f["sr_id"]):
+        for k, platform in enumerate(platforms):
+            assert f["markets"][k][n] == spoken.get(f"({sr_id},{platform})")
+    upcoming = tournaments.filter(~pl.col("include_started"), platform="any")
+    assert sum(n or 0 for n in data["tournaments"]["counts"][0]["n_matched"]) == upcoming["n_matched"].sum()
+    assert sorted(data["tournaments"]["key"]) == sorted(tournaments["tournament_key"].unique())
+
+
+def test_a_platform_that_failed_is_not_known_and_never_nought(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
+    text = world.settings.report_path.read_text()
+    assert re.search(r"<strong>Bet9ja</strong>: could not be looked at .* what it lists is not known", text)
+    data, _ = shown
+    assert set(data["tournaments"]["counts"][0]["on"][2]) == {UNKNOWN}
+    assert set(data["fixtures"]["unknown"]) == {4}
+    assert data["cycles"]["overall"] == [None]
+
+
+@pytest.mark.slow
+def test_trends_go_over_cycles_and_an_earlier_look_is_named(start_simulator, make_pipeline: MakePipeline):
+    simulator = start_simulator(24, 5, clock_offset_s=-600)
+    assert run_here(make_pipeline(simulator, clock_offset_s=-600), "full_cycle").success
+    simulator.set_clock(0)
+    simulator.fault(Platform.BET9JA, "down")
+    pipeline = make_pipeline(simulator)
+    assert run_here(pipeline, "full_cycle").success
+    text = pipeline.settings.report_path.read_text()
+    assert re.search(r"<strong>Bet9ja</strong>: not looked at completely .* its listings are those of \d\d \w{3}, \d\d:\d\d UTC", text)
+    data, _ = data_of(text)
+    assert len(data["cycles"]["at"]) == len(data["skews"]["at"]) == 2
+    assert data["cycles"]["carried"] == [0, 1]
+    with pipeline.connect() as conn:
+        cycles = [c for (c,) in conn.execute("select cycle_id from core.cycles order by 1")]
+        medians = [round(float(ledger_readers.skew_ms(conn, cycle).median() or 0), 1) for cycle in cycles]
+        query = "select overall_match_rate::float8 from mart.match_rate_platform where platform = 'all' and not include_started order by cycle_id"
+        rates = [rate for (rate,) in conn.execute(query)]
+    assert data["skews"]["p50_ms"] == pytest.approx(medians, abs=0.11)
+    assert data["cycles"]["overall"] == pytest.approx(rates, abs=1e-6)
+
+
+def test_margins_and_gaps_by_kickoff_date_are_those_of_the_marts(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
+    data, _ = shown
+    schema = {"at": pl.Int64, "margin": pl.Float64}
+    query = """
+        select extract(epoch from kickoff_date)::bigint as at, sum(margin_tw_mean * n_observed_minutes) / sum(n_observed_minutes) as margin
+        from mart.margin_ttk_bucket
+        where bucket_scheme = 'reference4' and market_key = 'match_result' and platform = 'betpawa' and ttk_bucket = '<24h' and n_observed_minutes > 0
+        group by 1 order by 1
+    """
+    with world.connect() as conn:
+        margins = dict(read_frame(conn, query, None, schema).iter_rows())
+        gaps = conn.execute("select sum(n_home_missing), count(*) from mart.gap_count where hours_before = 0 and platform = 'sportybet'").fetchone()
+    told = zip(data["margins"]["date"], data["margins"]["of"].get("match_result", {}).get("<24h", [[]])[0], strict=False)
+    assert {at: margin for at, margin in told if margin is not None} == pytest.approx(margins, abs=1e-6)
+    of = data["gaps"]["of"].get("0")
+    assert (sum(n or 0 for n in of[0]["n_home_missing"]) if of else 0, sum(n or 0 for n in of[0]["n_fixtures"]) if of else 0) == (
+        gaps[0] or 0,
+        gaps[1],
+    )
+
+
+def test_price_lines_end_at_the_prices_that_stand(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
+    """Against the last known state, which nothing of the page is read from."""
+    data, shards = shown
+    platforms = [platform["key"] for platform in data["platforms"]]
+    query = """
+        select e.fixture_sr_id, e.platform, l.specifier, c.odds_milli, c.state::text, coalesce(c.off_mask, 0)
+        from core.current_markets c
+        join ops.market_lines l using (line_id)
+        join core.markets k using (market_id)
+        join core.event_listings e using (listing_id)
+        where k.market_key = 'match_result' and e.is_primary
+    """
+    with world.connect() as conn:
+        stands = {(sr_id, platform): rest for sr_id, platform, _, *rest in conn.execute(query)}
+    index = data["prices"]["index"]["match_result"]
+    checked = 0
+    for sr_id, shard in index.items():
+        for specifier, place, _, values in shards[shard][sr_id]:
+            odds, state, off_mask = stands[int(sr_id), platforms[place]]
+            assert specifier == ""
+            for n, line in enumerate(values):
+                if line[-1] > 0:
+                    assert (line[-1], state) == (odds[n], "offered")
+                    assert not off_mask >> n & 1
+                    checked += 1
+    assert checked > 20
+
+
+def test_a_page_that_could_not_be_written_leaves_the_one_that_was_there(tmp_path: Path):
+    path = tmp_path / "page.html"
+    path.write_text("yesterday")
+    with pytest.raises(RuntimeError), replacing(path) as file:
+        file.write("half of it")
+        raise RuntimeError
+    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
+    assert path.read_text() == "yesterday"
+
+
+def test_before_the_first_coverage_it_says_what_to_do(make_pipeline: MakePipeline):
+    with pytest.raises(NoCoverageError, match="run `palimpsest scrape`"):
+        write_page(make_pipeline())
+
+
+def test_the_command_writes_it_where_it_is_told_to(world: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, value in world.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, ["report", "--out", str(tmp_path / "here.html"), "--json"])
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["path"] == str(tmp_path / "here.html")
+    assert told["bytes"] == (tmp_path / "here.html").stat().st_size
+    refused = CliRunner().invoke(app, ["report", "--out", "/proc/none/page.html"])
+    assert refused.exit_code == 1
+    assert "choose another place with --out" in refused.stderr
