@@ -1,6 +1,7 @@
 """When assets are derived without a cycle, a schedule or a person asking for it: named conditions, and the sensor that evaluates them.
 
-Belongs here: marts that are behind their core. Does not: what is derived right after a cycle, which is in the run of the cycle itself.
+Belongs here: marts that are behind their core, fixtures that are due. Does not: what is derived right after a cycle, which is in the run of the
+cycle itself.
 
 Whether a mart is behind is read from the marks that are committed with the rows, by a condition of our own. What Dagster can see, that something
 upstream was materialized since, says less: every cycle of single fixtures materializes core, and coverage has nothing to derive from it; and a cycle
@@ -18,7 +19,9 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.event_log.base import PartitionKeyFilter
 
 from ..domain.instants import hour_of
+from ..domain.words import FixtureProduct
 from ..settings import load_settings
+from ..storage import dirty_fixtures
 from . import priorities
 from .mart.late import late_hours
 from .partitions import hours
@@ -99,6 +102,43 @@ def when_late(product: str) -> dg.AutomationCondition[dg.AssetKey]:
         & ~dg.AutomationCondition.any_deps_in_progress()
         & ~CoreCheckFailed(HISTORY_CHECKS)
     ).with_label("late_mart")
+
+
+class FixturesDue(dg.AutomationCondition[dg.AssetKey]):
+    """True while fixtures are marked to be derived anew, for an asset without partitions."""
+
+    def __init__(self, product: FixtureProduct) -> None:
+        self.product = product
+
+    @property
+    def name(self) -> str:
+        return f"fixtures_due({self.product})"
+
+    @property
+    def description(self) -> str:
+        return f"A cycle bore on fixtures since their {self.product} were last derived"
+
+    def evaluate(self, context: AutomationContext[dg.AssetKey]) -> AutomationResult[dg.AssetKey]:
+        """Raises when our database cannot be reached: the tick fails, visibly, and the next one asks again."""
+        with Pipeline(load_settings()).connect() as conn:
+            n_due, _ = dirty_fixtures.waiting(conn, self.product)
+        found = context.candidate_subset
+        return AutomationResult(context, found if n_due else found.compute_difference(found))
+
+
+def when_due(product: FixtureProduct) -> dg.AutomationCondition[dg.AssetKey]:
+    """For what is derived fixture by fixture: at a tick, when fixtures are due and nobody is at it or about to be, once each time.
+
+    Cycles derive them by themselves; this is for what was replayed in the UI, and for runs that died.
+    """
+    due = FixturesDue(product)
+    return (
+        dg.AutomationCondition.cron_tick_passed(TICKS)
+        & due
+        & due.newly_true().since(dg.AutomationCondition.newly_requested())
+        & ~dg.AutomationCondition.in_progress()
+        & ~dg.AutomationCondition.any_deps_in_progress()
+    ).with_label("fixtures_due")
 
 
 late_marts = dg.AutomationConditionSensorDefinition(

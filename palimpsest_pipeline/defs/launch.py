@@ -102,20 +102,25 @@ def run_day(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, day: dat
     return _execute(instance, pipeline, job, (key, key))
 
 
+def run_whole(instance: dg.DagsterInstance, pipeline: Pipeline, job: str) -> RunOutcome:
+    """Execute `job`, whose assets have no partitions, in this process, as `run_job` does for an hour."""
+    return _execute(instance, pipeline, job, None)
+
+
 def _execute(
     instance: dg.DagsterInstance,
     pipeline: Pipeline,
     job: str,
-    keys: tuple[str, str],
+    keys: tuple[str, str] | None,
     *,
     group: str | None = None,
     trigger: Trigger = Trigger.MANUAL,
     capture: dict[str, object] | None = None,
 ) -> RunOutcome:
-    """One run for all partitions from the first to the last of `keys`."""
+    """One run for all partitions from the first to the last of `keys`; None: of assets without partitions."""
     from ..definitions import defs  # noqa: PLC0415 - the definitions import this package
 
-    several = keys[0] != keys[1]
+    several = keys is not None and keys[0] != keys[1]
     config: dict[str, object] = {
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
     }  # the instance keeps the log; a terminal shows progress
@@ -129,8 +134,8 @@ def _execute(
         result = resolved.execute_in_process(
             instance=instance,
             run_id=run_id,
-            partition_key=None if several else keys[0],
-            tags={TRIGGER_TAG: trigger.value, **ONCE, **(span(*keys) if several else {})},
+            partition_key=keys[0] if keys and not several else None,
+            tags={TRIGGER_TAG: trigger.value, **ONCE, **(span(*keys) if keys and several else {})},
             run_config=config,
             resources={"pipeline": pipeline},
             raise_on_error=False,
@@ -138,7 +143,7 @@ def _execute(
     took_s, scrape_s = time.monotonic() - began, scraping_s(result)
     run = instance.get_run_by_id(result.run_id)
     error = run.tags.get(SKIPPED_TAG) if result.success and run else first_error(result)
-    return RunOutcome(result.run_id, keys[0], error is None, error, startup_s, scrape_s, took_s - scrape_s)
+    return RunOutcome(result.run_id, keys[0] if keys else "", error is None, error, startup_s, scrape_s, took_s - scrape_s)
 
 
 def _of_group(job: dg.JobDefinition, group: str) -> set[dg.AssetKey]:

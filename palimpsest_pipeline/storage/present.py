@@ -125,6 +125,15 @@ def replace(conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, p
         copy_rows(conn, table, frame)
 
 
+def remove(conn: psycopg.Connection, sr_ids: Sequence[int]) -> int:
+    """Remove the rows of these fixtures; returns how many fixtures had any."""
+    found: set[int] = set()
+    for table in TABLES:
+        statement = sql.SQL("with gone as (delete from {} where sr_id = any(%s) returning sr_id) select distinct sr_id from gone")
+        found |= {sr_id for (sr_id,) in conn.execute(statement.format(identifier(table)), [list(sr_ids)]).fetchall()}
+    return len(found)
+
+
 def held(conn: psycopg.Connection) -> set[int]:
     """Fixtures that have rows in any of TABLES."""
     return {sr_id for table in TABLES for (sr_id,) in conn.execute(HELD_SQL.format(table=table)).fetchall()}
@@ -139,6 +148,23 @@ def rows_of(conn: psycopg.Connection, table: str, sr_ids: Sequence[int] | None =
     query = sql.SQL("select {} from {} where %(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[]) order by {}")
     statement = query.format(columns, identifier(table), order).as_string(conn)
     return read_frame(conn, statement, {"sr_ids": None if sr_ids is None else list(sr_ids)}, schema)
+
+
+def figures(conn: psycopg.Connection, table: str) -> dict[str, float | None]:
+    """Key figures of one of TABLES as it is: `rows`, and the others by name; null where there is nothing to count."""
+    cursor = conn.execute(FIGURES_SQL[table])
+    row = cursor.fetchone()
+    return dict(zip((column.name for column in cursor.description or ()), row or (), strict=True))
+
+
+def home_is_best_by_day(conn: psycopg.Connection) -> list[float | None]:
+    """The share of compared outcomes on which home alone offers most, day of kickoff by day."""
+    return [share for (share,) in conn.execute(HOME_IS_BEST_SQL).fetchall()]
+
+
+def home_lacks_by_day(conn: psycopg.Connection) -> list[float | None]:
+    """Markets that a competitor offers and home lacks, per fixture with any gap, day of kickoff by day."""
+    return [mean for (mean,) in conn.execute(HOME_LACKS_SQL).fetchall()]
 
 
 def _named(conn: psycopg.Connection, books: pl.DataFrame) -> pl.DataFrame:
@@ -187,4 +213,32 @@ with recursive held as (
     select (select t.sr_id from {table} t where t.sr_id > held.sr_id order by t.sr_id limit 1) from held where held.sr_id is not null
 )
 select sr_id from held where sr_id is not null
+"""
+FIGURES_SQL: Final = {
+    COMPARISON: """
+    select count(*) as rows, count(distinct sr_id) as fixtures, avg(comparable::int)::float8 as comparable_share,
+        (avg(home_is_best::int) filter (where comparable))::float8 as home_is_best_share,
+        (avg(home_tied_best::int) filter (where comparable))::float8 as home_tied_best_share,
+        count(distinct (sr_id, market_key, specifier)) filter (where arb) as arbitrage_markets
+    from mart.price_comparison
+    """,
+    GAP: """
+    select count(*) as rows, count(distinct sr_id) as fixtures, count(*) filter (where gap_type = 'home_missing') as home_missing,
+        count(*) filter (where gap_type = 'platform_missing') as platform_missing,
+        count(*) filter (where gap_type = 'home_suspended_only') as home_suspended_only,
+        count(*) filter (where gap_type = 'platform_suspended_only') as platform_suspended_only,
+        count(*) filter (where gap_type = 'both') as both_lack, count(*) filter (where gap_type = 'unknown') as unknown
+    from mart.availability_gap
+    """,
+}
+HOME_IS_BEST_SQL: Final = """
+select avg(c.home_is_best::int)::float8
+from mart.price_comparison c join core.fixtures f using (sr_id)
+where c.comparable
+group by (f.effective_kickoff at time zone 'UTC')::date order by (f.effective_kickoff at time zone 'UTC')::date
+"""
+HOME_LACKS_SQL: Final = """
+select (count(*) filter (where g.gap_type = 'home_missing'))::float8 / count(distinct g.sr_id)
+from mart.availability_gap g join core.fixtures f using (sr_id)
+group by (f.effective_kickoff at time zone 'UTC')::date order by (f.effective_kickoff at time zone 'UTC')::date
 """

@@ -1,4 +1,4 @@
-"""A slot of the kickoff cadence: each of its minutes a cycle of its own, landed and ingested before the next. Knows no Dagster."""
+"""A slot of the kickoff cadence: each of its minutes a cycle of its own, landed, ingested and compared before the next. Knows no Dagster."""
 
 import logging
 import time
@@ -14,6 +14,7 @@ from ...scrape.cadence import MINUTE
 from ...scrape.sinks import Watch
 from ...storage import ledger_readers, upcoming
 from ..core.derive import ingest_cycle
+from ..mart.present import derive_prices
 from ..pipeline import Pipeline
 from . import live, recover
 from .live import Begun
@@ -127,8 +128,9 @@ def _run_minute(pipeline: Pipeline, begun: Begun, at: datetime, watch: Watch, ca
     came.results.append(live.run_targets(pipeline, cycle, wanted, watch, ends_at=due.ends_at))
     try:
         ingest_cycle(pipeline, cycle.cycle_id)
+        derive_prices(pipeline, due.sr_ids)
     except Exception:
-        log.exception("cycle %d is landed, and not ingested yet: whatever derives its hour next tries again", cycle.cycle_id)
+        log.exception("cycle %d is landed, and not derived yet: whatever derives its hour next tries again", cycle.cycle_id)
     return True
 
 

@@ -14,7 +14,8 @@ from ...domain.words import Family, Platform
 from ...storage import drift
 from ..core import assets as core
 from ..mart import assets as mart
-from ..mart import life, life_assets
+from ..mart import life_assets, present_assets
+from ..partitions import hours
 from ..pipeline import Pipeline
 from .freshness import Age, ages
 from .stuck import failing_ticks, silent_cycles, stuck_runs
@@ -23,16 +24,15 @@ from .unfinished import unfinished
 CADENCE: Final = "full_cycle_schedule"
 
 LANDING, ODDS = dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["core", "odds_snapshots"])
-OF_LIFE: Final = frozenset(table.partition(".")[2] for table in life.TABLES)
 DERIVED: Final[tuple[dg.AssetSpec, ...]] = tuple(
     spec
-    for module in (core, mart, life_assets)
+    for module in (core, mart, life_assets, present_assets)
     for asset in dg.load_assets_from_modules([module])
     if isinstance(asset, dg.AssetsDefinition)
     for spec in asset.specs
     if spec.key.path[0] in ("core", "mart")
 )
-HOURLY: Final = tuple(spec.key for spec in DERIVED if spec.key.path[-1] not in OF_LIFE)
+HOURLY: Final = tuple(spec.key for spec in DERIVED if spec.partitions_def == hours)
 """Assets of core and mart by hours: what can be derived again. An hour of the landing cannot be had again, and is no unfinished work."""
 
 TABLES: Final[Mapping[dg.AssetKey, Sequence[str]]] = {

@@ -13,6 +13,7 @@ from rich.console import Console
 from ...domain.instants import hour_key
 from ...storage import products
 from ..mart.life import rebuild_dirty
+from ..mart.present_jobs import refresh_due
 from ..partitions import HOURS_IN_A_RUN
 from ..pipeline import Pipeline
 from ..vitals import report_dead
@@ -36,16 +37,20 @@ class Report:
     failed: dict[str, str] = field(default_factory=dict)
     failed_dates: dict[str, str] = field(default_factory=dict)
     """Kickoff dates whose fixtures' life could not be derived again, with the reason."""
+    failed_present: str | None = None
+    """Why prices as they stand could not be derived again; None: they were, or none were due."""
     due_later: list[str] = field(default_factory=list)
     """Hours after the range that are due, such as those whose marts rest on what was derived now."""
 
     def as_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("done", "up_to_date", "empty", "refused", "failed", "failed_dates", "due_later")}
+        return {
+            name: getattr(self, name) for name in ("done", "up_to_date", "empty", "refused", "failed", "failed_dates", "failed_present", "due_later")
+        }
 
     @property
     def whole(self) -> bool:
         """Everything asked for stands now."""
-        return not self.refused and not self.failed and not self.failed_dates
+        return not (self.refused or self.failed or self.failed_dates or self.failed_present)
 
     @property
     def nothing(self) -> bool:
@@ -55,7 +60,8 @@ class Report:
     def trouble(self) -> str:
         """What was not done, in words."""
         told = ((self.refused, "hours cannot be derived"), (self.failed, "hours failed"), (self.failed_dates, "kickoff dates failed"))
-        return "; ".join(f"{len(found)} {what}: " + ", ".join(f"{key} ({why})" for key, why in found.items()) for found, what in told if found)
+        said = [f"{len(found)} {what}: " + ", ".join(f"{key} ({why})" for key, why in found.items()) for found, what in told if found]
+        return "; ".join([*said, *([f"prices as they stand failed: {self.failed_present}"] if self.failed_present else [])])
 
     def sentence(self) -> str:
         counted = (
@@ -109,6 +115,7 @@ def backfill(
                 report.failed[key] = outcome.error
                 meter.say(f"{key}: {outcome.error}")
         report.failed_dates = rebuild_dirty(pipeline, instance, meter.say)
+        report.failed_present = refresh_due(pipeline, instance, meter.say)
     report.done = sorted(set(report.done) - report.failed.keys())
     said = {*report.empty, *report.refused, *report.done, *report.failed}
     report.up_to_date = [hour.key for hour in hours if hour.key not in said]
