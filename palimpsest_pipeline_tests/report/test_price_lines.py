@@ -4,6 +4,7 @@ import base64
 import json
 import zlib
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -83,7 +84,7 @@ def lives(draw: st.DrawFn) -> tuple[pl.DataFrame, pl.DataFrame]:
     for platform in draw(st.lists(st.sampled_from(["betpawa", "sportybet", "bet9ja"]), max_size=3, unique=True)):
         offer = (draw(st.sampled_from([1, 2])), "match_result", draw(st.sampled_from(["", "total=2.5"])), platform)
         edges = sorted(draw(st.sets(st.integers(0, 19), min_size=2, max_size=6)))
-        for n, (begin, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        for n, (begin, end) in enumerate(pairwise(edges)):
             state = draw(st.sampled_from(["offered", "offered", "suspended", "withdrawn", "not_observed"]))
             is_open = n == len(edges) - 2 and state != "not_observed" and draw(st.booleans())
             known.append(states((state, begin, None if is_open else end, end), offer=offer))

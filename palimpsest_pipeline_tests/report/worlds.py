@@ -1,4 +1,4 @@
-"""Worlds of any size for the coverage page, made of frames as `storage.report` reads them; the classes are counted here once more, in plain Python."""
+"""Worlds of any size for the coverage page: frames as `storage.report` reads them. Classes are counted here once more, in plain Python."""
 
 import json
 import random
@@ -68,9 +68,10 @@ def coverage(size: int = 60, seed: int = 1, *, names: tuple[str, ...] = (), fail
                 "country": country, "tournament_name": name,
                 "home_team": names[n] if n < len(names) else f"{draw.choice(STEMS)} {draw.choice(WORDS)} {n}",
                 "away_team": f"{draw.choice(STEMS)} {draw.choice(WORDS)}", "effective_kickoff": kickoff, "kickoff_source": on[0],
-                "started": kickoff <= AS_OF, "platforms": on, "n_listings_by_platform": json.dumps({p: 2 if n % 23 == 0 else 1 for p in on}),
+                "started": kickoff <= AS_OF, "platforms": on, "n_listings_by_platform": json.dumps(dict.fromkeys(on, 2 if n % 23 == 0 else 1)),
                 "fixture_class": fixture_class, "n_competitors": len(there), "kickoff_max_delta_s": moved, "rotated": n % 41 == 0,
-                "suspect_code": "home_away_swapped" if n % 41 == 0 else None, "evidence": "partial" if unknown else "carried" if carried else "complete",
+                "suspect_code": "home_away_swapped" if n % 41 == 0 else None,
+                "evidence": "partial" if unknown else "carried" if carried else "complete",
                 "stale_since": AS_OF - timedelta(minutes=30) if carried else None, "mapping_version": "1", "computed_at": AS_OF,
             }
         )  # fmt: skip
@@ -250,6 +251,6 @@ def histories(found: Coverage, *, budget_bytes: int = 5_000_000, at_once: int = 
     for market, (_, outcomes) in MARKETS.items():
         stretches, states = prices(found, market, n_changes=n_changes)
         ids = stretches["sr_id"].unique().sort()
-        for some in ids.shuffle(seed=1).reshape((-1,)).to_frame().iter_slices(at_once):
+        for some in ids.to_frame().iter_slices(at_once):
             made.add(market, stretches.join(some, on="sr_id", how="semi"), states.join(some, on="sr_id", how="semi"), outcomes)
     return made
