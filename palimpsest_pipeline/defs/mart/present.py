@@ -1,0 +1,98 @@
+"""Prices side by side and gaps of fixtures that have not begun: brought up to date where a cycle bore on them; and as of an instant, for who asks.
+
+Belongs here: what is read, computed and written for a batch of fixtures. Does not: the rules (`metrics`), assets. Knows no Dagster.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import polars as pl
+
+from ...domain.trust import trust_order
+from ...domain.words import FixtureProduct
+from ...metrics.comparison import price_comparison
+from ...metrics.gaps import availability_gaps
+from ...storage import dirty_fixtures, life, present
+from ...storage.layers import Layers
+from ...storage.present import COMPARISON, GAP, TABLES, Standing
+from ..pipeline import Pipeline
+from .words import words
+
+FIXTURES_AT_ONCE: Final = 50
+"""Of 3,000 prices each: they are read, compared and written together, in one transaction. No result depends on it."""
+PRICES: Final = FixtureProduct.PRICES
+
+
+@dataclass(slots=True)
+class PricesDerived:
+    """What bringing prices up to date came to."""
+
+    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TABLES, 0))
+    """Rows written, by table."""
+    n_fixtures: int = 0
+    """Fixtures whose rows were replaced."""
+    n_removed: int = 0
+    """Fixtures that have begun, or that nobody knows any more, whose rows were removed."""
+    seconds: float = 0.0
+
+
+def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None) -> PricesDerived:
+    """Replace the rows of all fixtures that are due, or of those among `sr_ids`, soonest kickoff first; and remove those of fixtures that have begun.
+
+    Each batch is a transaction, which takes away the marks that it saw: one that is set meanwhile stays. What was done stays done, however it ends.
+    Two at once come one after the other, batch by batch.
+    """
+    began, done = time.monotonic(), PricesDerived()
+    with pipeline.database.connect(autocommit=True) as conn:
+        upcoming = present.upcoming(conn, pipeline.clock.now())
+        due = set(dirty_fixtures.marks(conn, PRICES, sr_ids)["sr_id"])
+        over = (present.held(conn) | due).difference(upcoming)
+        if over:
+            with life.alone(conn, present.LOCK):
+                seen = dirty_fixtures.marks(conn, PRICES, sorted(over))
+                done.n_removed = present.remove(conn, sorted(over))
+                dirty_fixtures.unmark(conn, PRICES, seen)
+        to_do = [sr_id for sr_id in upcoming if sr_id in due]
+        for place in range(0, len(to_do), FIXTURES_AT_ONCE):
+            with life.alone(conn, present.LOCK):
+                seen = dirty_fixtures.marks(conn, PRICES, to_do[place : place + FIXTURES_AT_ONCE])
+                frames = _compared(pipeline, present.standing(conn, seen["sr_id"].to_list()))
+                present.replace(conn, seen["sr_id"].to_list(), frames)
+                dirty_fixtures.unmark(conn, PRICES, seen)
+            done.n_fixtures += seen.height
+            for table, frame in frames.items():
+                done.rows[table] += frame.height
+    done.seconds = time.monotonic() - began
+    return done
+
+
+def prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: datetime) -> dict[str, pl.DataFrame]:
+    """What TABLES held of these fixtures at an instant, or would hold of them had they been derived then, from their whole history: fixtures that had
+    begun, or that nobody had seen, have no rows. Raises as `layers.Layers` does."""
+    with pipeline.connect() as conn:
+        stood = present.standing_as_of(conn, Layers(conn, pipeline.archive), sr_ids, pipeline.settings.home_platform, instant)
+    to_come = stood.listings.filter(pl.col("kickoff_at") > instant)
+    markets = stood.markets.join(to_come.select("sr_id").unique(), on="sr_id", how="semi")
+    return _compared(pipeline, Standing(markets, to_come))
+
+
+def _compared(pipeline: Pipeline, stands: Standing) -> dict[str, pl.DataFrame]:
+    """Rows of TABLES."""
+    settings = pipeline.settings
+    platforms = [platform.value for platform in trust_order(settings.home_platform, pipeline.platforms)]
+    outcomes, sets = words(pipeline.vocabulary)
+    frames = {
+        COMPARISON: price_comparison(stands.markets, stands.listings, outcomes, sets, platforms=platforms, max_skew_s=settings.max_skew_s),
+        GAP: availability_gaps(
+            stands.markets, stands.listings, platforms=platforms, max_skew_s=settings.max_skew_s, main_markets=settings.main_markets
+        ),
+    }
+    stamp = {
+        "home_platform": pl.lit(settings.home_platform.value),
+        "mapping_version": pl.lit(pipeline.vocabulary.version),
+        "computed_at": pl.lit(datetime.now(UTC)),
+    }
+    return {table: frame.with_columns(**stamp) for table, frame in frames.items()}

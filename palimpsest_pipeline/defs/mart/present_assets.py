@@ -1,0 +1,46 @@
+"""Mart: prices as they stand, of fixtures that have not begun."""
+
+import dagster as dg
+
+from ...storage import present as stored
+from ..automation import when_due
+from ..core.assets import matched_events, odds_snapshots
+from ..metadata import figures, table_metadata
+from ..pipeline import Pipeline
+from ..plots import plotted
+from . import present
+
+
+def _spec(table: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        table.split("."),
+        description=description,
+        deps=[odds_snapshots, matched_events],
+        group_name="mart",
+        kinds={"polars", "postgres"},
+        metadata=table_metadata(table),
+        automation_condition=when_due(present.PRICES),
+    )
+
+
+@dg.multi_asset(
+    name="present_prices",
+    specs=[
+        _spec(stored.COMPARISON, "Home's price of each outcome against each competitor's as they stand, and what the best of all comes to."),
+        _spec(stored.GAP, "Markets that home and a competitor do not both offer as they stand: who lacks what, and since when."),
+    ],
+)
+def present_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
+    """Comparisons and gaps of the fixtures that cycles bore on, from one reading of their markets; fixtures that have begun are taken out."""
+    done = present.derive_prices(pipeline)
+    context.log.info(f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_removed} taken out; {done.rows}")
+    with pipeline.connect() as conn:
+        told = {table: stored.figures(conn, table) for table in stored.TABLES}
+        plots = {
+            stored.COMPARISON: plotted(home_is_best_by_day=stored.home_is_best_by_day(conn)),
+            stored.GAP: plotted(home_lacks_by_day=stored.home_lacks_by_day(conn)),
+        }
+    shared = {"fixtures_derived": done.n_fixtures, "fixtures_removed": done.n_removed, "derive_s": round(done.seconds, 3)}
+    for table, numbers in told.items():
+        metadata = figures(numbers.pop("rows"), rows_written=done.rows[table], **shared, **numbers, **plots[table])
+        yield dg.MaterializeResult(asset_key=table.split("."), metadata=metadata)

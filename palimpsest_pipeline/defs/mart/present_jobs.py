@@ -1,0 +1,36 @@
+"""The job that derives what is due fixture by fixture, for when no cycle does: at the end of a replay."""
+
+from collections.abc import Callable
+from typing import Final
+
+import dagster as dg
+
+from ...domain.words import FixtureProduct
+from ...storage import dirty_fixtures
+from ...storage.present import TABLES
+from .. import priorities
+from ..launch import run_whole
+from ..monitoring.jobs import OF_NOW
+from ..pipeline import Pipeline
+
+JOB: Final = "present"
+PRESENT: Final = dg.AssetSelection.assets(*(table.split(".") for table in TABLES))
+"""What is derived fixture by fixture."""
+
+present_job = dg.define_asset_job(
+    JOB,
+    selection=PRESENT - OF_NOW,
+    tags=priorities.DERIVING,
+    description="Prices side by side and gaps of the fixtures that are due and have not begun. Cycles do it by themselves.",
+)
+
+
+def refresh_due(pipeline: Pipeline, instance: dg.DagsterInstance, say: Callable[[str], None]) -> str | None:
+    """Derive what is due fixture by fixture, in one run on the instance; returns why it failed, if it did."""
+    with pipeline.connect() as conn:
+        n_due = sum(dirty_fixtures.waiting(conn, product)[0] for product in FixtureProduct)
+    if not n_due:
+        return None
+    outcome = run_whole(instance, pipeline, JOB)
+    say("prices as they stand: " + ("derived" if outcome.success else outcome.error or "failed"))
+    return None if outcome.success else outcome.error or "failed"
