@@ -44,12 +44,8 @@ class ExportedNames:
         return rows.join(named, on="line_id", how="left", maintain_order="left").drop("line_id")
 
     def listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
-        listings, _, _ = self._numbers
-        return (
-            listings.filter(pl.col("listing_id").is_in(list(listing_ids)))
-            .select(*LISTINGS_SCHEMA)
-            .with_columns(pl.col("is_primary").fill_null(False))
-        )
+        found = self._numbers.listings.filter(pl.col("listing_id").is_in(list(listing_ids)))
+        return found.select(*LISTINGS_SCHEMA).with_columns(pl.col("is_primary").fill_null(value=False))
 
     def outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
         keys = self._numbers.lines.select("market_id", "market_key").unique().filter(pl.col("market_key").is_in(list(market_keys)))

@@ -1,0 +1,250 @@
+"""The derived tables in pandas, by the rules that the SQL beside it has: columns at once, no loop over rows."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from ._marts_files import HOME_FIRST, INPUTS, MAIN_MARKETS, MAX_SKEW_S, WORDS, partition_file, word_file
+
+MARKET: Final = ["sr_id", "market_key", "specifier"]
+BOOK: Final = [*MARKET, "platform"]
+HOME, *COMPETITORS = HOME_FIRST
+STATES: Final = ["offered", "suspended", "no_price", "withdrawn"]
+NOT_LISTED: Final = 3
+
+
+def read_partition(folder: Path, partition: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    markets, listings = (pd.read_parquet(partition_file(folder, name, partition)) for name in INPUTS)
+    return markets, listings
+
+
+def read_words(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    outcomes, sets = (pd.read_parquet(word_file(folder, name)) for name in WORDS)
+    return outcomes, sets
+
+
+def _as_of(listings: pd.DataFrame) -> pd.DataFrame:
+    seen = listings[["answered_at", "dropped_at"]].max(axis=1)
+    return listings.assign(as_of=seen.groupby(listings["sr_id"]).transform("max"))
+
+
+def _prices(markets: pd.DataFrame) -> pd.DataFrame:
+    """One row an outcome: price (above evens, else missing), off, bit."""
+    listed = markets[(markets["outcome"] == "") & (markets["state"] != "withdrawn")]
+    counts = listed["odds_milli"].str.len().to_numpy()
+    rows = listed.loc[np.repeat(listed.index, counts), [*BOOK, "off_mask"]].reset_index(drop=True)
+    milli = np.concatenate([np.asarray(odds, dtype=float) for odds in listed["odds_milli"]]) if len(listed) else np.empty(0)
+    ordinal = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    rows["ordinal"], rows["bit"] = ordinal + 1, np.int64(1) << ordinal
+    rows["price"] = np.where(milli > 1000, milli, np.nan)
+    rows["off"] = (rows["off_mask"].to_numpy() >> ordinal) & 1 == 1
+    return rows.drop(columns="off_mask")
+
+
+def _books(prices: pd.DataFrame) -> pd.DataFrame:
+    """One row a market and platform. A bit is there once, so a sum of bits is their mask."""
+    told = prices.assign(
+        inverse=1000 / prices["price"],
+        backable=prices["price"].notna() & ~prices["off"],
+        listed_bit=np.where(prices["off"] | prices["price"].notna(), prices["bit"], 0),
+    )
+    told["offered"] = told["inverse"].where(told["backable"])
+    grouped = told.groupby(BOOK, sort=False)
+    return grouped.agg(
+        n_outcomes=("backable", "sum"),
+        n_priced=("price", "count"),
+        any_off=("off", "any"),
+        outcome_mask=("listed_bit", "sum"),
+        sum_inverse=("offered", "sum"),
+        sum_priced=("inverse", "sum"),
+        shortest=("price", "min"),
+    ).reset_index()
+
+
+def _judged(books: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
+    """Books with winners_k, n_expected, margin_status, margin."""
+    largest = sets.groupby("market_key", as_index=False)[["winners_k", "n_expected"]].max()
+    found = books.merge(largest, on="market_key").merge(
+        sets[["market_key", "outcome_mask", "n_expected"]].rename(columns={"n_expected": "n_in_set"}), on=["market_key", "outcome_mask"], how="left"
+    )
+    sum_inverse = found["sum_inverse"].where(found["n_outcomes"] > 0)
+    margin = sum_inverse / found["winners_k"] - 1
+    status = np.select(
+        [
+            found["winners_k"].isna(),
+            found["any_off"],
+            found["n_priced"] == 0,
+            found["n_in_set"].isna(),
+            ~margin.between(-0.25, 1),
+            margin < -1e-12,
+        ],
+        ["unknown_k", "suspended_outcome", "no_price", "incomplete_outcomes", "out_of_range", "negative"],
+        "ok",
+    )
+    return found.assign(
+        sum_inverse=sum_inverse,
+        n_expected=found["n_in_set"].fillna(found["n_expected"]),
+        margin_status=status,
+        margin=margin.where(np.isin(status, ["ok", "negative"])),
+    )
+
+
+def market_margin(markets: pd.DataFrame, _listings: pd.DataFrame, _outcomes: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
+    prices = _prices(markets)
+    rows = _judged(_books(prices), sets)
+    backable = prices[prices["price"].notna() & ~prices["off"]].astype({"ordinal": "int16", "price": "int32"})
+    lists = backable.groupby(BOOK, sort=False).agg(ordinals=("ordinal", list), odds_milli=("price", list)).reset_index()
+    rows = rows.merge(lists, on=BOOK, how="left").assign(
+        payout=1 / (1 + rows["margin"]), margin_reference_pct=((rows["sum_priced"] - 1) * 100).where(rows["n_priced"] > 0)
+    )
+    columns = ["n_outcomes", "n_expected", "winners_k", "sum_inverse", "margin", "payout", "margin_status", "margin_reference_pct"]
+    return rows[["sr_id", "platform", "market_key", "specifier", *columns, "ordinals", "odds_milli"]]
+
+
+def price_comparison(markets: pd.DataFrame, listings: pd.DataFrame, outcomes: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
+    listings = _as_of(listings)
+    live = listings[listings["dropped_at"].isna() & listings["answered_at"].notna()]
+    prices = _prices(markets.merge(live[["sr_id", "platform"]], on=["sr_id", "platform"]))
+    judged = _judged(_books(prices), sets)
+    share = judged["winners_k"] / judged["sum_inverse"]
+    judged["share"] = share.where(judged["margin"].notna() & (1000 / judged["shortest"] * share < 1))
+    lines = judged.assign(lists=True).pivot(index=MARKET, columns="platform", values=["lists", "margin", "share"])
+    lines.columns = [f"{name}_{platform}" for name, platform in lines.columns]
+    lists = {p: lines[f"lists_{p}"].notna() for p in HOME_FIRST}
+    kept = lines[lists[HOME] & (lists[COMPETITORS[0]] | lists[COMPETITORS[1]])].reset_index()
+    wide = prices.pivot(index=[*MARKET, "ordinal", "bit"], columns="platform", values=["price", "off"])
+    wide.columns = [f"{name}_{platform}" for name, platform in wide.columns]
+    at = live.pivot(index="sr_id", columns="platform", values="answered_at").add_prefix("at_").reset_index()
+    as_of = listings.groupby("sr_id", as_index=False)["as_of"].first()
+    rows = wide.reset_index().merge(kept, on=MARKET).merge(at, on="sr_id").merge(as_of, on="sr_id")
+    price = {p: rows[f"price_{p}"].astype(float) for p in HOME_FIRST}
+    off = {p: rows[f"off_{p}"].eq(True) for p in HOME_FIRST}  # missing is not off
+    can = {p: price[p].notna() & ~off[p] for p in HOME_FIRST}
+    skew_s = {p: (rows[f"at_{HOME}"] - rows[f"at_{p}"]).abs().dt.total_seconds() for p in COMPETITORS}
+    comparable = {p: can[HOME] & can[p] & (skew_s[p] <= MAX_SKEW_S) for p in COMPETITORS}
+    counted = {HOME: price[HOME].where(can[HOME]), **{p: price[p].where(comparable[p]) for p in COMPETITORS}}
+    best = pd.concat(counted, axis=1).max(axis=1)
+    n_more, n_same = (sum(compare(p) for p in COMPETITORS) for compare in (lambda p: counted[p] > price[HOME], lambda p: counted[p] == price[HOME]))
+    is_compared = comparable[COMPETITORS[0]] | comparable[COMPETITORS[1]]
+    crossed = (
+        rows.assign(inverse=1000 / best)[best.notna()]
+        .groupby(MARKET, as_index=False)
+        .agg(sum_inverse=("inverse", "sum"), outcome_mask=("bit", "sum"))
+    )
+    crossed = crossed.merge(sets[sets["winners_k"].notna()][["market_key", "outcome_mask", "winners_k"]], on=["market_key", "outcome_mask"])
+    crossed["arb"] = (crossed["sum_inverse"] / crossed["winners_k"] - 1 < -1e-12).astype("boolean")
+    crossed = crossed.rename(columns={"sum_inverse": "cross_book_sum_inverse"})[[*MARKET, "cross_book_sum_inverse", "arb"]]
+    rows = rows.merge(crossed, on=MARKET, how="left").merge(outcomes[["market_key", "ordinal", "outcome_key"]], on=["market_key", "ordinal"])
+
+    def state(platform: str) -> np.ndarray:
+        return np.select([off[platform], price[platform].notna()], ["suspended", "offered"], "no_price")
+
+    told = rows.assign(
+        home_odds=price[HOME] / 1000,
+        home_last_confirmed_at=rows[f"at_{HOME}"],
+        home_state=state(HOME),
+        fair_home_prob=1000 / price[HOME] * rows[f"share_{HOME}"].astype(float),
+        best_platform=np.select([counted[p] == best for p in HOME_FIRST], HOME_FIRST, None),
+        best_odds=best / 1000,
+        home_is_best=((n_more == 0) & (n_same == 0)).astype("boolean").where(is_compared),
+        home_tied_best=((n_more == 0) & (n_same > 0)).astype("boolean").where(is_compared),
+        rank_home=(1 + n_more).astype("Int16").where(is_compared),
+        home_margin=rows[f"margin_{HOME}"].astype(float),
+    )
+    sides = []
+    for p in COMPETITORS:
+        diff = (price[HOME] - price[p]) / 1000
+        platform_margin = rows[f"margin_{p}"].astype(float)
+        side = told.assign(
+            platform=p,
+            platform_odds=price[p] / 1000,
+            platform_last_confirmed_at=rows[f"at_{p}"],
+            skew_s=skew_s[p],
+            platform_state=state(p),
+            comparable=comparable[p],
+            diff_abs=diff.where(comparable[p]),
+            diff_rel=(price[HOME] / price[p] - 1).where(comparable[p]),
+            fair_platform_prob=1000 / price[p] * rows[f"share_{p}"].astype(float),
+            platform_margin=platform_margin,
+            margin_diff=told["home_margin"] - platform_margin,
+        )
+        has = price[HOME].notna() | off[HOME] | price[p].notna() | off[p]
+        sides.append(side.loc[rows[f"lists_{p}"].notna() & has, COMPARISON])
+    return pd.concat(sides, ignore_index=True)
+
+
+COMPARISON: Final = [
+    *("sr_id", "market_key", "specifier", "outcome_key", "platform", "as_of", "home_odds", "platform_odds", "home_last_confirmed_at"),
+    *("platform_last_confirmed_at", "skew_s", "home_state", "platform_state", "comparable", "diff_abs", "diff_rel", "fair_home_prob"),
+    *("fair_platform_prob", "best_platform", "best_odds", "home_is_best", "home_tied_best", "rank_home", "home_margin", "platform_margin"),
+    *("margin_diff", "cross_book_sum_inverse", "arb"),
+]
+
+
+def availability_gap(markets: pd.DataFrame, listings: pd.DataFrame, _outcomes: pd.DataFrame, _sets: pd.DataFrame) -> pd.DataFrame:
+    listings = _as_of(listings)
+    age_s = (listings["as_of"] - listings["answered_at"]).dt.total_seconds()
+    listings["known"] = listings["dropped_at"].notna() | (age_s <= MAX_SKEW_S)
+    ranked = markets[[*BOOK, "state_since"]].assign(rank=markets["state"].map(dict(zip(STATES, range(4), strict=True))))
+    best = ranked.sort_values(["rank", "state_since"], kind="stable").drop_duplicates(BOOK)
+    stands = best.pivot(index=MARKET, columns="platform", values=["rank", "state_since"])
+    stands.columns = [f"{name}_{platform}" for name, platform in stands.columns]
+    stands = stands.reset_index()
+    home = listings[listings["platform"] == HOME][["sr_id", "as_of", "kickoff_at", "known", "dropped_at"]]
+    sides = []
+    for p in COMPETITORS:
+        theirs = listings[listings["platform"] == p][["sr_id", "known", "dropped_at"]]
+        rows = stands.merge(home.merge(theirs, on="sr_id", suffixes=("_home", "_platform")), on="sr_id").assign(platform=p)
+        known = rows["known_home"] & rows["known_platform"]
+        ends = {"home": HOME, "platform": p}
+        rank = {side: pd.to_numeric(rows[f"rank_{q}"]) for side, q in ends.items()}
+        seen = {side: rank[side].notna() for side in ends}
+        dropped = {side: rows[f"dropped_at_{side}"].notna() for side in ends}
+        stand = {side: rank[side].fillna(NOT_LISTED).where(~dropped[side], NOT_LISTED) for side in ends}
+        since = {side: pd.to_datetime(rows[f"state_since_{q}"], utc=True) for side, q in ends.items()}
+        since = {side: rows[f"dropped_at_{side}"].fillna(since[side]).where(seen[side]) for side in ends}
+        later = pd.concat(since, axis=1).max(axis=1).where(known)
+        words = {side: rank[side].map(dict(enumerate(STATES))).astype(object).where(~(dropped[side] & seen[side]), "event_dropped") for side in ends}
+        rows = rows.assign(
+            gap_type=np.select(
+                [
+                    ~known,
+                    (stand["home"] != 0) & (stand["platform"] != 0),
+                    stand["home"] == NOT_LISTED,
+                    stand["platform"] == NOT_LISTED,
+                    stand["home"] != 0,
+                ],
+                ["unknown", "both", "home_missing", "platform_missing", "home_suspended_only"],
+                "platform_suspended_only",
+            ),
+            home_state=words["home"],
+            platform_state=words["platform"],
+            home_state_since=since["home"],
+            platform_state_since=since["platform"],
+            gap_open_since=later,
+            gap_minutes=(rows["as_of"] - later).dt.total_seconds() / 60,
+            never_offered_home=~seen["home"],
+            never_offered_platform=~seen["platform"],
+            minutes_to_kickoff=(rows["kickoff_at"] - rows["as_of"]).dt.total_seconds() / 60,
+            market_priority=rows["market_key"].map({key: n + 1 for n, key in enumerate(MAIN_MARKETS)}).astype("Int16"),
+        )
+        both_offered = (stand["home"] == 0) & (stand["platform"] == 0)
+        none_listed = (stand["home"] == NOT_LISTED) & (stand["platform"] == NOT_LISTED)
+        sides.append(rows.loc[~both_offered & ~none_listed, GAPS])
+    return pd.concat(sides, ignore_index=True)
+
+
+GAPS: Final = [
+    *("sr_id", "market_key", "specifier", "platform", "as_of", "gap_type", "home_state", "platform_state", "home_state_since"),
+    *("platform_state_since", "gap_open_since", "gap_minutes", "never_offered_home", "never_offered_platform", "minutes_to_kickoff"),
+    "market_priority",
+]
+
+TABLES: Final[dict[str, Callable[..., pd.DataFrame]]] = {
+    "price_comparison": price_comparison,
+    "market_margin": market_margin,
+    "availability_gap": availability_gap,
+}
