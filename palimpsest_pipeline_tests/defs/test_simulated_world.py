@@ -16,6 +16,7 @@ from palimpsest_pipeline.storage import mart_readers, marts
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
+from palimpsest_pipeline_tests.marts import life_by_sql
 
 HOME = Platform.BETPAWA
 
@@ -184,6 +185,13 @@ def test_a_backfill_after_dropping_core_and_mart_gives_the_same_rows(two_cycles:
 
 
 MAY_BE_EMPTY = {"core.rejects", "mart.dirty_kickoff_dates"}
+
+
+@pytest.mark.parametrize("table", life_by_sql.TABLES)
+def test_margins_and_counts_of_gaps_are_what_sql_computes(two_cycles: Pipeline, table: str):
+    with two_cycles.connect() as conn:
+        dates = [day for (day,) in conn.execute("select distinct kickoff_date from mart.listing_lead_time").fetchall()]
+    assert sum(life_by_sql.assert_as_by_sql(two_cycles, table, day) for day in dates) > 0
 
 
 def test_a_repeated_replay_derives_nothing_again(two_cycles: Pipeline):
