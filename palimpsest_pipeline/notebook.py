@@ -97,7 +97,7 @@ class Data:
     def sql(self, query: str) -> pl.DataFrame:
         """The result of any SELECT. Raises what Postgres raises."""
         with self._session() as conn:
-            return read_any(conn, sql.SQL(query))  # type: ignore[arg-type]
+            return read_any(conn, sql.SQL(query))
 
     def prices(self, sr_id: Ids, at: datetime | str | None = None, *, max_age: timedelta = MAX_AGE, all_listings: bool = False) -> pl.DataFrame:
         """Every price of fixtures as it stood at an instant (`storage.layers.PRICES_SCHEMA`), by each platform's last answer up to then.

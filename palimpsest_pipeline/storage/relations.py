@@ -127,7 +127,7 @@ def question(
         source = sql.SQL("{}({})").format(source, sql.SQL(", ").join(named))
     conditions = [_condition(name, value) for name, value in given.items() if name not in relation.arguments]
     if where:
-        conditions.append(sql.SQL("(") + sql.SQL(where) + sql.SQL("\n)"))  # type: ignore[arg-type]
+        conditions.append(sql.SQL("(") + sql.SQL(where) + sql.SQL("\n)"))
     text = sql.SQL("select {} from {}").format(selected, source)
     if conditions:
         text += sql.SQL(" where ") + sql.SQL(" and ").join(conditions)

@@ -31,6 +31,7 @@ def test_an_object_store_is_as_good_as_a_folder(conn: psycopg.Connection, store:
     assert archive.changes([DAY]).collect().height == first.n_rows == len(rows["market_changes"])
     assert archive.changes([DAY], [2]).collect().height == sum(row[2] == 2 for row in rows["market_changes"])
     assert Archive(store).days()[DAY] == archive.check(DAY) == first
+    assert archive.prices(first_day=DAY, last_day=DAY).select("odds").collect()["odds"].count() == first.n_prices
 
     options = {"aws_allow_http": "true"}  # a server of one's own without TLS
     opened = pl.scan_parquet(f"{store}/captures/**/*.parquet", hive_partitioning=True, storage_options=options)
