@@ -1,0 +1,188 @@
+"""Prices side by side and gaps as they stand, from a simulated world of three cycles: one platform blocks us, another one drops a listing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import dagster as dg
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from palimpsest_pipeline.defs.core.derive import ingest_cycle
+from palimpsest_pipeline.defs.launch import run_whole
+from palimpsest_pipeline.defs.mart import present
+from palimpsest_pipeline.defs.mart.present_checks import no_fixture_is_due_for_long
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.words import FixtureProduct, Platform
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import dirty_fixtures, present_laws
+from palimpsest_pipeline.storage import present as stored
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.content import drop_derived
+from palimpsest_pipeline_tests.fixtures.landed import land_at
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.marts import present_by_sql
+
+OFFSETS_S: Final = (-1200.0, -600.0, 0.0)
+"""When the cycles are, from now: three within twenty minutes, so that a day may begin between them."""
+
+
+@dataclass
+class World:
+    """What came of it."""
+
+    pipeline: Pipeline
+    cycles: list[int] = field(default_factory=list)
+    instants: list[datetime] = field(default_factory=list)
+    """After each cycle."""
+    kept: list[dict[str, pl.DataFrame]] = field(default_factory=list)
+    """What the tables held after each cycle."""
+    dropped: int = 0
+    """SportyBet dropped it before the last cycle."""
+
+    def table(self, name: str) -> pl.DataFrame:
+        return rows(self.pipeline)[f"mart.{name}"]
+
+
+def rows(pipeline: Pipeline) -> dict[str, pl.DataFrame]:
+    with pipeline.connect() as conn:
+        return {table: stored.rows_of(conn, table).drop("computed_at") for table in stored.TABLES}
+
+
+def marked(pipeline: Pipeline) -> list[int]:
+    with pipeline.connect() as conn:
+        return dirty_fixtures.marks(conn, FixtureProduct.PRICES)["sr_id"].to_list()
+
+
+@pytest.fixture(scope="module")
+def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with SimulatorProcess(14, 11, clock_offset_s=OFFSETS_S[0]) as simulator, pipelines(postgres, tmp_path_factory.mktemp("present")) as make:
+        found = World(make(simulator))
+        for number, offset_s in enumerate(OFFSETS_S):
+            simulator.fault(Platform.BET9JA, "block" if number == 1 else "none")
+            if number == 2:
+                both = [f["sr_id"] for f in simulator.truth()["fixtures"] if {"betpawa", "sportybet"} <= set(f["platforms"])]
+                found.dropped = both[-1]
+                simulator.script("drop", found.dropped, platform="sportybet")
+            pipeline = make(simulator, clock_offset_s=offset_s)
+            found.cycles.append(land_at(make, simulator, offset_s))
+            ingest_cycle(pipeline, found.cycles[-1])
+            found.instants.append(pipeline.clock.now())
+            present.derive_prices(pipeline)
+            found.kept.append(rows(pipeline))
+        yield found
+
+
+def same(left: dict[str, pl.DataFrame], right: dict[str, pl.DataFrame]) -> None:
+    for table in stored.TABLES:
+        order = [column for column in ("sr_id", "market_key", "specifier", "outcome_key", "platform") if column in left[table].columns]
+        assert_frame_equal(left[table].sort(order), right[table].sort(order).select(left[table].columns), abs_tol=1e-9)
+
+
+def test_every_market_of_every_platform_is_compared_and_nothing_contradicts_itself(world: World):
+    prices, gaps = world.table("price_comparison"), world.table("availability_gap")
+    assert prices.height > 1000
+    assert gaps.height > 100
+    assert set(prices["platform"]) == {"sportybet", "bet9ja"}
+    assert prices["comparable"].mean() > 0.5
+    with world.pipeline.connect() as conn:
+        for table in stored.TABLES:
+            assert present_laws.violations(conn, table).is_empty()
+
+
+@pytest.mark.parametrize("table", present_by_sql.TABLES)
+def test_every_row_is_what_sql_makes_of_the_history(world: World, table: str):
+    assert present_by_sql.assert_as_by_sql(world.pipeline, table) > 100
+
+
+@pytest.mark.parametrize("cycle", [0, 1, 2])
+def test_as_of_an_instant_is_what_stood_then_row_for_row(world: World, cycle: int):
+    known = world.kept[cycle]
+    asked = sorted(set(world.table("price_comparison")["sr_id"]) | set(known["mart.price_comparison"]["sr_id"]))
+    then = present.prices_as_of(world.pipeline, asked, world.instants[cycle])
+    only = {table: frame.filter(pl.col("sr_id").is_in(asked)) for table, frame in known.items()}
+    same({table: frame.drop("computed_at") for table, frame in then.items()}, only)
+
+
+def test_what_could_not_be_looked_at_is_unknown_and_compares_with_nothing(world: World):
+    blocked = world.kept[1]
+    gaps = blocked["mart.availability_gap"].filter(platform="bet9ja")
+    assert set(gaps["gap_type"]) == {"unknown"}
+    assert gaps["gap_open_since"].null_count() == gaps.height > 0
+    prices = blocked["mart.price_comparison"].filter(platform="bet9ja")
+    assert prices.height > 0
+    assert not prices["comparable"].any()
+    assert "unknown" not in set(world.kept[2]["mart.availability_gap"].filter(platform="bet9ja")["gap_type"])
+
+
+def test_a_listing_that_is_dropped_lists_nothing_and_has_gaps_wherever_home_has_a_market(world: World):
+    assert world.table("price_comparison").filter(sr_id=world.dropped, platform="sportybet").is_empty()
+    before = world.kept[1]["mart.price_comparison"].filter(sr_id=world.dropped, platform="sportybet")
+    assert before.height > 0
+    gaps = world.table("availability_gap").filter(sr_id=world.dropped, platform="sportybet")
+    missing = gaps.filter(gap_type="platform_missing")
+    listed = before.filter(home_state="offered").select("market_key", "specifier").unique()
+    assert listed.join(missing, on=["market_key", "specifier"], how="anti").height <= listed.height // 10  # home may have taken some off since
+    assert set(missing.filter(~pl.col("never_offered_platform"))["platform_state"]) == {"event_dropped"}
+    assert missing["gap_minutes"].min() >= 0
+
+
+def test_everything_anew_in_another_order_is_the_same(world: World):
+    before = rows(world.pipeline)
+    drop_derived(world.pipeline)
+    assert rows(world.pipeline)["mart.price_comparison"].is_empty()
+    for cycle in (world.cycles[2], world.cycles[0], world.cycles[1]):
+        ingest_cycle(world.pipeline, cycle)
+    assert present.derive_prices(world.pipeline).n_fixtures > 0
+    same(rows(world.pipeline), before)
+
+
+def test_fixtures_that_have_begun_are_taken_out(world: World):
+    with world.pipeline.connect() as conn:
+        some = stored.upcoming(conn, datetime.now(UTC))[0]
+        (kickoff,) = conn.execute("select effective_kickoff from core.fixtures where sr_id = %s", [some]).fetchone()
+        conn.execute("update core.fixtures set effective_kickoff = now() where sr_id = %s", [some])
+    try:
+        assert present.derive_prices(world.pipeline).n_removed == 1
+        assert some not in set(world.table("availability_gap")["sr_id"]) | set(world.table("price_comparison")["sr_id"])
+    finally:
+        with world.pipeline.connect() as conn:
+            conn.execute("update core.fixtures set effective_kickoff = %s where sr_id = %s", [kickoff, some])
+            dirty_fixtures.mark(conn, world.cycles[2], [some])
+        present.derive_prices(world.pipeline)
+
+
+def test_the_run_of_the_job_derives_what_is_due_and_its_checks_hold(world: World):
+    with world.pipeline.connect() as conn:
+        dirty_fixtures.mark(conn, world.cycles[2], [])
+    n_due = len(marked(world.pipeline))
+    with dg.DagsterInstance.ephemeral() as instance:
+        outcome = run_whole(instance, world.pipeline, "present")
+        assert outcome.success, outcome.error
+        made = {
+            table: instance.get_latest_materialization_event(dg.AssetKey(table.split("."))).asset_materialization.metadata for table in stored.TABLES
+        }
+    assert marked(world.pipeline) == []
+    assert made[stored.COMPARISON]["fixtures_derived"].value == n_due > 0
+    assert 0 < made[stored.COMPARISON]["home_is_best_share"].value < 1
+    assert made[stored.GAP]["home_missing"].value == world.table("availability_gap").filter(gap_type="home_missing").height
+    assert "home_is_best_by_day_plot" in made[stored.COMPARISON]
+
+
+def test_a_mark_that_is_set_meanwhile_stays_and_one_that_waits_long_is_named(world: World):
+    with world.pipeline.connect() as conn, conn.transaction(force_rollback=True):
+        dirty_fixtures.mark(conn, world.cycles[2], [])
+        seen = dirty_fixtures.marks(conn, FixtureProduct.PRICES)
+        dirty_fixtures.mark(conn, world.cycles[2], [])
+        dirty_fixtures.unmark(conn, FixtureProduct.PRICES, seen)
+        assert dirty_fixtures.marks(conn, FixtureProduct.PRICES)["sr_id"].to_list() == seen["sr_id"].to_list() != []
+    assert no_fixture_is_due_for_long(world.pipeline).passed
+    with world.pipeline.connect() as conn:
+        conn.execute("insert into mart.dirty_fixtures values ('prices', 1, now() - interval '2 hours')")
+    behind = no_fixture_is_due_for_long(world.pipeline)
+    with world.pipeline.connect() as conn:
+        conn.execute("delete from mart.dirty_fixtures where sr_id = 1")
+    assert not behind.passed
+    assert "prices of 1 fixtures, for 120 min" in (behind.description or "")
