@@ -68,16 +68,17 @@ def guards(found: Sequence[Entry]) -> Mapping[str, Guards]:
         also = str(spec.metadata.get("also_writes", "")).split(", ")
         for table in {str(spec.metadata.get("dagster/table_name", "")), *also} - {""}:
             filled[table].append(spec.key)
-    checks: defaultdict[dg.AssetKey, list[str]] = defaultdict(list)
+    checks: defaultdict[tuple[dg.AssetKey, bool], set[str]] = defaultdict(set)
     for key in graph.asset_check_keys:
-        checks[key.asset_key].append(key.name)
+        checks[key.asset_key, graph.get_check_spec(key).blocking].add(key.name)
     root = sql_dir().parent
-    tests = _naming(found, sorted((root / TESTS).rglob("*.py")) + sorted((root / TESTS).rglob("*.sql")), root / TESTS)
+    tests = _naming(found, sorted(f for f in (root / TESTS).rglob("*") if f.suffix == ".sql" or f.match("test_*.py")), root / TESTS)
     asked = _naming(found, sorted((sql_dir() / "queries").glob("*.sql")), sql_dir())
     return {
         entry.full_name: Guards(
             assets=sorted(key.to_user_string() for key in filled[entry.full_name]),
-            checks=sorted({name for key in filled[entry.full_name] for name in checks[key]}),
+            blocking=sorted({name for key in filled[entry.full_name] for name in checks[key, True]}),
+            checks=sorted({name for key in filled[entry.full_name] for name in checks[key, False]}),
             tests=tests[entry.full_name],
             asked_in=asked[entry.full_name],
         )

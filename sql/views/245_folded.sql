@@ -8,4 +8,4 @@ return btrim(regexp_replace(
     '[\s!-/:-@\[-`{-~]+', ' ', 'g'
 ));
 
-comment on function palimpsest.folded is 'A spelling without accents, case and punctuation, so that names written differently are found: folded(''St. Étienne'') = ''st etienne''.';
+comment on function palimpsest.folded is 'A spelling without accents, case and punctuation, so that names written differently are found: folded(''Saint-Étienne'') = ''saint etienne''.';

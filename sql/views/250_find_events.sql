@@ -48,7 +48,7 @@ begin
     end if;
     if asked_platform is not null and not exists (select from palimpsest.bookmakers b where b.platform = asked_platform) then
         raise exception 'there is no platform %', quote_literal(asked_platform)
-            using errcode = 'invalid_parameter_value', hint = 'See select platform from palimpsest.bookmakers.';
+            using errcode = 'invalid_parameter_value', hint = 'They are in palimpsest.bookmakers.';
     end if;
     return query
     -- What a tournament counts is counted before anything is selected.

@@ -31,11 +31,11 @@ begin
     select f.effective_kickoff into kickoff_at from core.fixtures f where f.sr_id = fixture;
     if not found then
         raise exception 'no fixture with SportRadar id % is known', fixture
-            using errcode = 'no_data_found', hint = 'Look for it: select * from palimpsest.find_events(search => ''...'', include_started => true).';
+            using errcode = 'no_data_found', hint = 'Look for it by palimpsest.find_events(search => ''...'', include_started => true).';
     end if;
     if asked_market is not null and not exists (select from core.markets k where k.market_key = asked_market) then
         raise exception 'there is no market %', quote_literal(asked_market)
-            using errcode = 'invalid_parameter_value', hint = 'See select market_key, name from palimpsest.markets.';
+            using errcode = 'invalid_parameter_value', hint = 'They are in palimpsest.markets.';
     end if;
     return query
     select

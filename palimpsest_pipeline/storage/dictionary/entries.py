@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import psycopg
@@ -58,10 +58,11 @@ UNITS: Final = (
 class Column:
     name: str
     type: str
-    """As Postgres writes it."""
+    """As Postgres writes it, in its shorter form."""
     optional: bool
     """May be null; of views always False, since Postgres does not know."""
     meaning: str
+    """Its comment; a function's column has that of the column of its name that it reads, of a view if there is one, else ''."""
 
     @property
     def unit(self) -> str:
@@ -80,7 +81,7 @@ class Entry:
     """Columns by which rows differ; empty of a function, and of a table without a primary key."""
     columns: tuple[Column, ...]
     arguments: str
-    """Of a function, with their defaults."""
+    """Of a function: what it takes, with defaults."""
     reads: tuple[str, ...]
     """Tables, views and functions that a view or function reads itself."""
 
@@ -104,12 +105,13 @@ def entries(conn: psycopg.Connection[Any]) -> list[Entry]:
     keys = _listed(conn.execute(KEYS_SQL, schemas).fetchall())
     optional = _listed(conn.execute(OPTIONAL_SQL, schemas).fetchall())
     functions = {name: told for name, *told in conn.execute(FUNCTIONS_SQL, schemas).fetchall()}
-    found = [_entry(relation, keys, optional, functions) for relation in relations(conn, SCHEMAS) if not OURS.search(relation.name)]
+    found = {r.full_name: _entry(r, keys, optional, functions) for r in relations(conn, SCHEMAS) if not OURS.search(r.name)}
     for name, (is_set, arguments, result, about) in functions.items():
         if not is_set:
             schema, _, bare = name.partition(".")
-            found.append(Entry(schema, bare, "function", about or "", (), (Column("", result, False, ""),), arguments, tables_of(name)))
-    return sorted(found, key=lambda entry: (SCHEMAS.index(entry.schema), entry.name))
+            found[name] = Entry(schema, bare, "function", about or "", (), (Column("", result, False, ""),), _taken(arguments), tables_of(name))
+    told = [_with_meanings(entry, found) for entry in found.values()]
+    return sorted(told, key=lambda entry: (SCHEMAS.index(entry.schema), entry.name))
 
 
 def _entry(relation: Relation, keys: Mapping[str, list[str]], optional: Mapping[str, list[str]], functions: Mapping[str, list[Any]]) -> Entry:
@@ -117,10 +119,29 @@ def _entry(relation: Relation, keys: Mapping[str, list[str]], optional: Mapping[
     if relation.kind == "view" and (told := KEY_OF_A_VIEW.search(about)):
         about, key = about[: told.start()], told[1].split(", ")
     nulls = optional.get(relation.full_name, [])
-    columns = tuple(Column(name, kind, name in nulls, meaning) for name, (kind, meaning) in relation.columns.items())
-    arguments = functions[relation.full_name][1] if relation.kind == "function" else ""
+    columns = tuple(Column(name, _short(kind), name in nulls, meaning) for name, (kind, meaning) in relation.columns.items())
+    arguments = _taken(functions[relation.full_name][1]) if relation.kind == "function" else ""
     reads = () if relation.kind == "table" else tables_of(relation.full_name)
     return Entry(relation.schema, relation.name, relation.kind, about, tuple(key), columns, arguments, reads)
+
+
+def _with_meanings(entry: Entry, known: Mapping[str, Entry]) -> Entry:
+    if entry.kind != "function":
+        return entry
+    said = {column.name: column.meaning for name in entry.reads if name in known for column in known[name].columns}
+    return replace(entry, columns=tuple(replace(column, meaning=column.meaning or said.get(column.name, "")) for column in entry.columns))
+
+
+def _taken(arguments: str) -> str:
+    """Arguments as one writes them: without what is only told, and without the types of defaults."""
+    taken = [part.removeprefix("INOUT ") for part in arguments.split(", ") if not part.startswith("OUT ")]
+    return re.sub(r"('[^']*'|NULL)::[a-z ]+", lambda found: found[1].replace("NULL", "null"), _short(", ".join(taken))).replace(
+        " DEFAULT ", " default "
+    )
+
+
+def _short(kind: str) -> str:
+    return kind.replace("timestamp with time zone", "timestamptz").replace("character varying", "varchar")
 
 
 def _listed(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[str]]:

@@ -14,7 +14,9 @@ Made by `palimpsest db dictionary` from the comments of tables, views and column
 (`palimpsest_pipeline/storage/tables`) and the views (`sql/views`) say what is here.
 
 Analysts read `palimpsest` and `mart`. Of tables, a column says "null" where it may be empty; its meaning says when. Instants are `timestamptz` in
-UTC. Ratios are shares of 1, never per cent. "Nothing there" and "could not look" are never the same value.
+UTC. Ratios are shares of 1, never per cent. "Nothing there" and "could not look" are never the same value. Besides the tests that are named here,
+every view is read as the analysts' role and its key is held in `defs/test_analysts.py`, and models and migrations are compared in
+`storage/test_migrations.py`.
 """
 SCHEMAS: Final = {
     "palimpsest": "Views and functions for people: names and columns that stay as they are.",
@@ -29,8 +31,10 @@ class Guards:
     """What fills a table, and what notices when it is wrong."""
 
     assets: Sequence[str] = ()
+    blocking: Sequence[str] = ()
+    """Asset checks that stop what is downstream when they fail ..."""
     checks: Sequence[str] = ()
-    """Asset checks, each with its asset where there are several."""
+    """... and the others."""
     tests: Sequence[str] = ()
     """Files of tests that name it."""
     asked_in: Sequence[str] = ()
@@ -52,12 +56,12 @@ def render(entries: Sequence[Entry], guards: Mapping[str, Guards]) -> str:
 def _section(entry: Entry, guards: Guards, known: set[str]) -> str:
     lines = [f"### {entry.full_name}", "", entry.about, ""]
     if entry.kind == "function":
-        shown = ", ".join(part for part in entry.arguments.split(", ") if not part.startswith("OUT ")).replace("INOUT ", "")
-        lines += [f"Call: `{entry.full_name}({shown})`", ""]
+        lines += [f"Call: `{entry.full_name}({entry.arguments})`", ""]
     facts = {
         "One row for each": ", ".join(f"`{name}`" for name in entry.key),
         "Reads": ", ".join(_link(name, known) for name in entry.reads),
         "Filled by": _code(guards.assets),
+        "Blocking checks": _code(guards.blocking),
         "Checks": _code(guards.checks),
         "Tests": _code(guards.tests),
         "Examples": _code(guards.asked_in),
@@ -67,8 +71,6 @@ def _section(entry: Entry, guards: Guards, known: set[str]) -> str:
         lines.append("")
     if [column.name for column in entry.columns] == [""]:
         return "\n".join([*lines, f"Returns `{entry.columns[0].type}`.", ""])
-    if entry.kind == "function":
-        return "\n".join([*lines, _table(("Column", "Type", "Unit"), [_cells(column)[:3] for column in entry.columns])])
     return "\n".join([*lines, _table(("Column", "Type", "Unit", "Meaning"), [_cells(column) for column in entry.columns])])
 
 

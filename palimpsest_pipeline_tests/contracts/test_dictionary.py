@@ -1,0 +1,144 @@
+"""The data dictionary says what is there, and the committed one is the one of now."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from palimpsest_pipeline.cli import app
+from palimpsest_pipeline.defs import dictionary
+from palimpsest_pipeline.storage import migrate
+from palimpsest_pipeline.storage.database import Database
+from palimpsest_pipeline.storage.dictionary import Column, Entry, Guards, entries, render, unit
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.storage.revisions import view_files, view_name
+from palimpsest_pipeline.storage.tables import metadata
+
+
+@pytest.fixture(scope="module")
+def conn(postgres: EmbeddedPostgres) -> Iterator[psycopg.Connection]:
+    """A migrated database."""
+    name = "dictionary_test"
+    postgres.create_database(name)
+    migrate.upgrade(postgres.url(name))
+    with Database(postgres.url(name)).connect() as connection:
+        yield connection
+    postgres.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def found(conn: psycopg.Connection) -> list[Entry]:
+    return entries(conn)
+
+
+def test_the_committed_dictionary_is_the_one_of_now(conn: psycopg.Connection):
+    differs = dictionary.text_of(conn) != dictionary.place().read_text()
+    assert not differs, "run `palimpsest db dictionary` and commit what it writes"
+
+
+def test_every_table_view_and_function_is_in_it_with_what_it_means(found: list[Entry]):
+    names = {entry.full_name for entry in found}
+    views = {f"palimpsest.{view_name(file)}" for file in view_files()}
+    assert names == {*metadata.tables, *views, "palimpsest.home_platform", "core.natural_id", "core.snapshot_id", "core.specifier_line"}
+    for entry in found:
+        assert entry.about, entry.full_name
+        assert entry.columns, entry.full_name
+        if entry.kind != "function":
+            assert all(column.meaning for column in entry.columns), entry.full_name
+
+
+def test_tables_are_in_it_as_the_models_declare_them(found: list[Entry]):
+    told = {entry.full_name: entry for entry in found}
+    for name, table in metadata.tables.items():
+        entry = told[name]
+        assert entry.about == table.comment
+        assert {(c.name, c.meaning, c.optional) for c in entry.columns} == {(c.name, c.comment, c.nullable) for c in table.columns}
+        if name != "core.market_changes":  # it has none in Postgres
+            assert list(entry.key) == [c.name for c in table.primary_key.columns]
+
+
+def test_a_view_says_by_which_of_its_columns_rows_differ_and_what_it_reads(found: list[Entry]):
+    for entry in found:
+        if entry.kind == "view":
+            assert set(entry.key) <= {column.name for column in entry.columns}, entry.full_name
+            assert entry.key, entry.full_name
+            assert entry.reads, entry.full_name
+
+
+def test_a_function_says_how_it_is_called_and_its_columns_what_those_it_reads_say(found: list[Entry]):
+    (history,) = [entry for entry in found if entry.name == "fixture_history"]
+    assert history.arguments == "fixture bigint, market_key text default null, since timestamptz default null"
+    assert {column.name: column.meaning for column in history.columns}["is_active"] == "The outcome could be backed."
+
+
+def test_what_guards_a_table_is_named(found: list[Entry]):
+    guards = dictionary.guards(found)["mart.match_rate_platform"]
+    assert guards.assets == ["mart/match_rate_platform"]
+    assert guards.blocking
+    assert "metrics/test_rates.py" in guards.tests
+    assert "queries/match_rate_over_time.sql" in guards.asked_in
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("observed_at", "timestamp with time zone", "UTC"),
+        ("kickoff_date", "date", "UTC date"),
+        ("skew_s", "double precision", "s"),
+        ("p95_ms", "double precision", "ms"),
+        ("minutes_to_kickoff", "double precision", "min"),
+        ("gap_minutes", "double precision", "min"),
+        ("hours_before", "smallint", "h"),
+        ("lead_days_listed", "double precision", "days"),
+        ("heap_bytes", "bigint", "bytes"),
+        ("best_odds", "numeric(10,3)", "decimal odds"),
+        ("odds_milli", "integer[]", "odds × 1000"),
+        ("odds_vector", "jsonb", "decimal odds"),
+        ("overall_match_rate", "numeric(12,8)", "share of 1"),
+        ("margin_tw_mean", "double precision", "share of 1"),
+        ("home_margin", "double precision", "share of 1"),
+        ("margin_reference_pct", "double precision", "%"),
+        ("trend_pp", "double precision", "percentage points"),
+        ("n_fixtures", "integer", "count"),
+        ("margin_status", "character varying(24)", ""),
+        ("comparable", "boolean", ""),
+        ("sr_id", "bigint", ""),
+    ],
+)
+def test_the_unit_of_a_column_follows_from_its_type_and_name(name: str, kind: str, said: str):
+    assert unit(name, kind) == said
+
+
+def test_the_text_is_markdown_that_survives_any_comment():
+    columns = (Column("age_s", "double precision", True, "Age | in\nseconds."),)
+    entry = Entry("mart", "ages", "table", "How old things are. Of all ages.", ("age_s",), columns, "", ())
+    other = Entry("mart", "other", "view", "Ages again.", ("age_s",), columns, "", ("mart.ages", "core.gone"))
+    guards = {"mart.ages": Guards(assets=["mart/ages"], blocking=["ages_hold"], checks=["ages_are_young"], tests=["test_ages.py"])}
+    text = render([entry, other], guards)
+    assert "| [`mart.ages`](#martages) | How old things are. |" in text
+    assert "| `age_s` | double precision, null | s | Age \\| in seconds. |" in text
+    assert "- Blocking checks: `ages_hold`\n- Checks: `ages_are_young`\n- Tests: `test_ages.py`\n" in text
+    assert "- Reads: [`mart.ages`](#martages), `core.gone`\n" in text
+
+
+def test_the_command_writes_it_and_says_when_it_is_out_of_date(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    file = tmp_path / "DICTIONARY.md"
+    monkeypatch.setattr(dictionary, "place", lambda: file)
+    monkeypatch.setattr(dictionary, "current", lambda: "as it is\n")
+    call = CliRunner().invoke
+    assert call(app, ["db", "dictionary", "--check"]).exit_code == 1
+    assert not file.exists()
+    assert call(app, ["db", "dictionary"]).exit_code == 0
+    assert file.read_text() == "as it is\n"
+    assert call(app, ["db", "dictionary", "--check"]).exit_code == 0
+    file.write_text("as it was\n")
+    assert call(app, ["db", "dictionary", "--check"]).exit_code == 1
+    assert file.read_text() == "as it was\n"
+
+
+def test_without_the_tests_beside_it_nothing_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(dictionary, "sql_dir", lambda: tmp_path / "_sql")
+    with pytest.raises(dictionary.NoCheckout, match=r"_sql/DICTIONARY\.md"):
+        dictionary.place()
