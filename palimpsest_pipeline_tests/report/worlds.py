@@ -218,13 +218,15 @@ def names() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=NAMES, orient="row")
 
 
-def prices(found: Coverage, market: str, seed: int = 1, *, n_changes: int = 12) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Stretches and states of a market of all upcoming fixtures: prices that wander, a suspension, and hours in which nobody looked."""
+def prices(found: Coverage, market: str, seed: int = 1, *, n_changes: int = 12, most: int | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Stretches and states of a market of upcoming fixtures, of all or of the next ones: prices that wander, a suspension, and hours in which nobody
+    looked."""
     draw = random.Random(seed)
     stretches, states = [], []
     lines = [""] if market == "match_result" else ["total=1.5", "total=2.5", "total=3.5", "total=4.5"]
     outcomes = MARKETS[market][1]
-    for sr_id, on in found.fixtures.filter(~pl.col("started")).select("sr_id", "platforms").iter_rows():
+    upcoming = found.fixtures.filter(~pl.col("started")).sort("effective_kickoff").select("sr_id", "platforms")
+    for sr_id, on in upcoming.head(upcoming.height if most is None else most).iter_rows():
         for line in lines:
             for platform in on:
                 offer = (sr_id, market, line, platform)
@@ -245,11 +247,11 @@ def prices(found: Coverage, market: str, seed: int = 1, *, n_changes: int = 12) 
     return pl.DataFrame(stretches, schema=STRETCHES, orient="row"), pl.DataFrame(states, schema=STATES, orient="row")
 
 
-def histories(found: Coverage, *, budget_bytes: int = 5_000_000, at_once: int = 100, n_changes: int = 12) -> Histories:
-    """Price lines of both markets of all upcoming fixtures."""
+def histories(found: Coverage, *, budget_bytes: int = 5_000_000, at_once: int = 100, n_changes: int = 12, most: int | None = None) -> Histories:
+    """Price lines of both markets of upcoming fixtures, of all or of the next ones."""
     made = Histories(budget_bytes, AS_OF - timedelta(days=DAYS), [HOME, *(str(p) for p in Platform if p != HOME)])
     for market, (_, outcomes) in MARKETS.items():
-        stretches, states = prices(found, market, n_changes=n_changes)
+        stretches, states = prices(found, market, n_changes=n_changes, most=most)
         ids = stretches["sr_id"].unique().sort()
         for some in ids.to_frame().iter_slices(at_once):
             made.add(market, stretches.join(some, on="sr_id", how="semi"), states.join(some, on="sr_id", how="semi"), outcomes)

@@ -1,5 +1,6 @@
 // The table of tournaments, whose rows open to their fixtures.
 
+const FEW = 20;
 const GAP_WORDS = [null, 'home lacks the tournament', 'lacks the tournament that home has'];
 const CLASS_COLUMNS = [['n_matched', 'matched'], ['n_home_only', 'home only'], ['n_platform_only', 'comp. only'], ['n_undetermined', 'undet.'], ['n_unidentified', 'no id']];
 const CLASS_WORDS = { matched: 'matched', home_only: 'home only', competitor_only: 'competitors only', undetermined: 'undetermined' };
@@ -63,6 +64,7 @@ function TournamentTable(data, showPrices) {
   });
   let rowsOf = [];
   let universe = -1;
+  let unasked = []; // open since so few fixtures are chosen, not since somebody opened them
 
   function toggle(t) {
     if (open.has(t)) open.delete(t); else open.add(t);
@@ -123,12 +125,18 @@ function TournamentTable(data, showPrices) {
     for (const i of found) rowsOf[f.tournament[i]].push(i);
     const shown = ordered(T.name.map((_, t) => t).filter((t) => (narrowed ? rowsOf[t].length : counts.n_matched[t] !== null)), counts);
     const visible = new Set(shown);
-    bodies.forEach((row, t) => { row.body.hidden = !visible.has(t); });
+    bodies.forEach((row, t) => {
+      row.body.hidden = !visible.has(t);
+      if (row.body.hidden && row.inner) { row.inner.remove(); row.inner = null; }
+    });
     if (order !== shown.join()) table.append(...shown.map((t) => bodies[t].body));
     order = shown.join();
+    unasked.forEach((t) => open.delete(t));
+    unasked = narrowed && found.length <= FEW ? shown.filter((t) => !open.has(t)) : [];
+    unasked.forEach((t) => open.add(t));
     for (const t of shown) {
       bodies[t].selected.textContent = narrowed ? ` · ${count(rowsOf[t].length)} chosen` : '';
-      if (open.has(t)) fill(t);
+      if (open.has(t) || bodies[t].inner) fill(t);
     }
     $('result').textContent = `${plural(found.length, 'fixture', 'fixtures')} in ${plural(shown.filter((t) => rowsOf[t].length).length, 'tournament', 'tournaments')}`
       + (narrowed ? ` of ${count(f.started.filter((begun) => started || !begun).length)}` : '');
@@ -137,6 +145,6 @@ function TournamentTable(data, showPrices) {
 
   let shown = [];
   $('open-all').addEventListener('click', () => shown.forEach((t) => { open.add(t); fill(t); }));
-  $('close-all').addEventListener('click', () => { open.clear(); bodies.forEach((row, t) => row.inner && fill(t)); });
+  $('close-all').addEventListener('click', () => { open.clear(); unasked = []; bodies.forEach((row, t) => row.inner && fill(t)); });
   return { show: (selection) => { shown = show(selection); } };
 }

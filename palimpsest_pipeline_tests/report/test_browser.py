@@ -1,0 +1,359 @@
+"""The coverage page as a person meets it, in Chromium: one page of 3,000 fixtures for all tests."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from palimpsest_pipeline.report.page import Made, page
+from palimpsest_pipeline.storage.report.coverage import Coverage
+from palimpsest_pipeline_tests.report import worlds
+
+pytestmark = pytest.mark.browser
+
+SIZE = 3000
+EVIL = ("<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "</script><b>bold</b>", "Żółć & 'Brøndby'")
+ON_SCREEN = {"width": 1280, "height": 900}
+ON_A_PHONE = {"width": 375, "height": 740}
+READY = "html[data-ready=yes]"
+OPENS_WITHIN_S = 12
+"""It takes about one second on an idle machine of two cores."""
+FILTERS_WITHIN_MS = 500
+"""It takes 10 to 40 ms there."""
+
+
+class Seen:
+    """What a page did besides showing itself."""
+
+    def __init__(self, shown: Page) -> None:
+        self.requests: list[str] = []
+        self.troubles: list[str] = []
+        shown.on("request", lambda request: self.requests.append(request.url))
+        shown.on("console", lambda message: self.troubles.append(message.text) if message.type in ("error", "warning") else None)
+        shown.on("pageerror", lambda error: self.troubles.append(str(error)))
+        shown.on("dialog", lambda dialog: (self.troubles.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+
+
+@pytest.fixture(scope="module")
+def world() -> Coverage:
+    return worlds.coverage(SIZE, names=EVIL)
+
+
+@pytest.fixture(scope="module")
+def file(world: Coverage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page; the next 300 fixtures have prices."""
+    path = tmp_path_factory.mktemp("page") / "coverage.html"
+    made = Made(worlds.AS_OF + timedelta(minutes=4), "0.1.0", "3", "14+abc")
+    path.write_text(page(made, world, worlds.trends(), worlds.histories(world, most=300), worlds.names()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium. Without it a local test is skipped; in CI it fails."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        told = "no chromium on this machine: apt-get install chromium"
+        if os.environ.get("NO_SKIPS"):
+            pytest.fail(told)
+        pytest.skip(told)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        yield launched
+        launched.close()
+
+
+@contextmanager
+def opened(browser: Browser, file: Path, **context: Any) -> Iterator[tuple[Page, Seen]]:
+    """A page of its own, when it is ready."""
+    made = browser.new_context(**{"viewport": ON_SCREEN, "reduced_motion": "reduce", **context})
+    shown = made.new_page()
+    seen = Seen(shown)
+    shown.goto(file.as_uri())
+    if context.get("java_script_enabled", True):
+        shown.wait_for_selector(READY, timeout=60_000)
+    try:
+        yield shown, seen
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def the_page(browser: Browser, file: Path) -> Iterator[tuple[Page, Seen]]:
+    with opened(browser, file) as found:
+        yield found
+
+
+@pytest.fixture
+def shown(the_page: tuple[Page, Seen]) -> Iterator[Page]:
+    """The one page of all tests, with nothing chosen and nothing open. Nothing a test does to it may be complained of in its console."""
+    found, seen = the_page
+    found.get_by_role("button", name="Clear").click()
+    found.get_by_role("button", name="Close all").click()
+    before = len(seen.troubles)
+    yield found
+    assert seen.troubles[before:] == []
+
+
+def counted(shown: Page) -> int:
+    """How many fixtures the page says are chosen."""
+    return int(shown.locator("#result").inner_text().split(" fixture")[0].replace("\u202f", ""))
+
+
+def upcoming(world: Coverage) -> pl.DataFrame:
+    return world.fixtures.filter(~pl.col("started"))
+
+
+def search(shown: Page, words: str) -> None:
+    """Write it, and wait until it has had its effect."""
+    shown.locator("#result").evaluate("(told) => { told.textContent = ''; }")
+    shown.locator("#search").fill(words)
+    shown.locator("#search").dispatch_event("input")  # also where the words were there before
+    expect(shown.locator("#result")).not_to_be_empty()
+
+
+def test_it_opens_in_time_and_asks_nobody(browser: Browser, file: Path):
+    with opened(browser, file) as (shown, seen):
+        took_s = shown.evaluate("performance.now()") / 1000
+        shown.evaluate("scrollTo(0, document.body.scrollHeight)")
+        assert took_s < OPENS_WITHIN_S
+        assert [url for url in seen.requests if not url.startswith("data:")] == [file.as_uri()]
+        assert seen.troubles == []
+
+
+def test_a_filter_has_its_effect_at_once(shown: Page):
+    took_ms = shown.evaluate("""() => [...Array(9)].map((_, n) => {
+        const select = document.getElementById(n % 2 ? 'availability' : 'platform');
+        select.selectedIndex = n % 3 + 1;
+        const began = performance.now();
+        select.dispatchEvent(new Event('input', { bubbles: true }));
+        document.body.offsetHeight;
+        return performance.now() - began;
+    })""")
+    assert sorted(took_ms)[len(took_ms) // 2] < FILTERS_WITHIN_MS, took_ms
+
+
+def test_the_cards_are_the_marts_counts(shown: Page, world: Coverage):
+    for started in (False, True):
+        shown.locator("#started").set_checked(started)
+        fixtures = world.fixtures.filter(pl.lit(started) | ~pl.col("started"))
+        for name in ("all", "matched", "home_only", "competitor_only", "undetermined"):
+            n = fixtures.height if name == "all" else fixtures.filter(fixture_class=name).height
+            expect(shown.locator(f".universe:visible .card.{name} strong")).to_have_text(f"{n:,}".replace(",", "\u202f"))
+        assert counted(shown) == fixtures.height
+
+
+def test_filters_select_and_change_no_count(shown: Page, world: Coverage):
+    cards, row = shown.locator(".universe:visible .cards").inner_text(), shown.locator("#tournaments tbody:visible tr").first
+    figures = row.locator("td").all_inner_texts()
+    shown.locator("#availability").select_option("competitor_only")
+    assert counted(shown) == upcoming(world).filter(fixture_class="competitor_only").height
+    shown.locator("#platform").select_option(label="Bet9ja")
+    chosen = upcoming(world).filter(pl.col("platforms").list.contains("bet9ja"), fixture_class="competitor_only")
+    assert counted(shown) == chosen.height
+    shown.locator("#country").select_option(label="Nigeria")
+    assert counted(shown) == chosen.filter(country="Nigeria").height
+    assert set(shown.locator("#tournaments tbody:visible .note").all_inner_texts()) and all(
+        "Nigeria" in note for note in shown.locator("#tournaments tbody:visible th .note").all_inner_texts()
+    )
+    assert shown.locator(".universe:visible .cards").inner_text() == cards
+    shown.get_by_role("button", name="Clear").click()
+    expect(row.locator("td")).to_have_text(figures)
+
+
+@pytest.mark.parametrize(("words", "stem"), [("TROMSO", "Tromsø"), ("lodz", "Łódź"), ("besiktas", "Beşiktaş"), ("sao PAULO", "São Paulo")])
+def test_search_knows_neither_accents_nor_case(shown: Page, world: Coverage, words: str, stem: str):
+    search(shown, words)
+    both = pl.col("home_team").str.contains(stem, literal=True) | pl.col("away_team").str.contains(stem, literal=True)
+    assert counted(shown) == upcoming(world).filter(both).height > 0
+
+
+def test_search_finds_tournaments_and_ids_too(shown: Page, world: Coverage):
+    row = upcoming(world).row(0, named=True)
+    search(shown, f"{row['tournament_name']}")
+    assert counted(shown) >= upcoming(world).filter(tournament_name=row["tournament_name"]).height
+    search(shown, str(row["sr_id"]))
+    assert counted(shown) == 1
+
+
+def test_a_row_opens_by_keyboard_to_its_fixtures(shown: Page, world: Coverage):
+    opener = shown.locator("#tournaments tbody:visible .opener").first
+    opener.focus()
+    expect(opener).to_have_attribute("aria-expanded", "false")
+    shown.keyboard.press("Enter")
+    expect(opener).to_have_attribute("aria-expanded", "true")
+    name, country = opener.inner_text().split("\n")[:2]
+    mine = upcoming(world).filter(pl.col("tournament_name") == name.strip(), pl.col("country") == country.strip())
+    events = shown.locator("#tournaments .event")
+    assert events.count() == mine.height > 0
+    first = mine.sort("effective_kickoff", "home_team").row(0, named=True)
+    expect(events.first.locator(".teams")).to_contain_text(f"{first['home_team']} – {first['away_team']}")
+    marks = {p: f"✓ {worlds.PLATFORM_NAMES[p]}" if p in first["platforms"] else f"– {worlds.PLATFORM_NAMES[p]}" for p in worlds.PLATFORM_NAMES}
+    assert all(mark in events.first.locator(".who").inner_text() for mark in marks.values())
+    shown.keyboard.press("Enter")
+    expect(events).to_have_count(0)
+
+
+def test_what_few_fixtures_are_chosen_are_shown_and_closed_again(shown: Page, world: Coverage):
+    search(shown, str(world.fixtures["sr_id"][0]))
+    expect(shown.locator("#tournaments .event")).to_have_count(1)
+    search(shown, "")
+    expect(shown.locator("#tournaments .event")).to_have_count(0)
+
+
+def test_kickoffs_that_differ_and_suspects_are_said(shown: Page, world: Coverage):
+    moved = upcoming(world).filter((pl.col("kickoff_max_delta_s") > 0) & ~pl.col("rotated")).row(0, named=True)
+    search(shown, str(moved["sr_id"]))
+    expect(shown.locator("#tournaments .said")).to_contain_text("(30 min later)")
+    odd = upcoming(world).filter(suspect_code="home_away_swapped").row(0, named=True)
+    search(shown, str(odd["sr_id"]))
+    expect(shown.locator("#tournaments .said")).to_contain_text("⚠ home and away are swapped")
+
+
+def test_what_home_lacks_is_listed_with_since_when_and_how_much(shown: Page, world: Coverage):
+    row = upcoming(world).filter(fixture_class="competitor_only").sort("effective_kickoff").row(0, named=True)
+    search(shown, str(row["sr_id"]))
+    event = shown.locator("#missing-list .event")
+    expect(event).to_have_count(1)
+    platform = row["platforms"][0]
+    markets = world.listings.filter(sr_id=row["sr_id"], platform=platform)["n_markets_priced"].item()
+    expect(event).to_contain_text(f"✓ {worlds.PLATFORM_NAMES[platform]} {markets}")
+    expect(event).to_contain_text("Sat 21 Nov 00:00")
+    expect(event).to_contain_text("days before kickoff")
+    search(shown, "")
+    expect(shown.locator("#missing-list .event")).to_have_count(50)
+    shown.locator("#missing-more").click()
+    expect(shown.locator("#missing-list .event")).to_have_count(250)
+
+
+@pytest.mark.parametrize("n", range(len(EVIL)))
+def test_a_team_whose_name_is_markup_is_only_a_name(shown: Page, world: Coverage, n: int):
+    search(shown, str(world.fixtures["sr_id"][n]))
+    teams = shown.locator("#tournaments .event .teams:visible")
+    expect(teams).to_contain_text(EVIL[n])
+    assert teams.locator("script, img, b").count() == 0
+    assert shown.evaluate("document.querySelectorAll('img').length") == 0
+
+
+INK = """(canvas) => {
+    const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    const colours = new Set();
+    for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] === 255) colours.add(pixels.slice(i, i + 3).join());
+    return [...colours];
+}"""
+
+
+def test_trends_are_drawn_and_can_be_read_as_tables(shown: Page):
+    titles = shown.locator("#trend-figures h3").all_inner_texts()
+    assert titles == ["Match rate", "Fixtures", "Skew", "Margins", "Gaps"]
+    for n in range(len(titles)):
+        figure = shown.locator("#trend-figures figure").nth(n)
+        assert len(figure.locator("canvas").evaluate(INK)) > 5, titles[n]
+        assert "from " in (figure.locator(".uplot").get_attribute("aria-label") or "")
+    rates = shown.locator("#trend-figures figure").first
+    rates.locator("summary").click()
+    expect(rates.locator("tbody tr")).to_have_count(40)
+    assert rates.locator("tbody tr").nth(20).locator("td").all_inner_texts() == ["–", "–", "–"]  # a platform could not be looked at
+    rates.locator("summary").click()
+
+
+def test_margins_change_with_what_is_chosen(shown: Page):
+    figure = shown.locator("#trend-figures figure").nth(3)
+    before = figure.locator("output").all_inner_texts()
+    figure.get_by_label("Market").select_option("total_goals")
+    assert figure.locator("output").all_inner_texts() != before
+    figure.get_by_label("Time to kickoff").select_option("7d+")
+    expect(figure.locator(".empty")).to_be_visible()
+    figure.get_by_label("Time to kickoff").select_option("<24h")
+    expect(figure.locator("canvas")).to_be_visible()
+
+
+def test_the_prices_of_a_chosen_fixture_are_drawn_with_what_could_not_be_backed(shown: Page, world: Coverage):
+    sr_id, home = upcoming(world).sort("effective_kickoff").select("sr_id", "home_team").row(7)
+    search(shown, str(sr_id))
+    shown.locator("#tournaments .event button").click()
+    expect(shown.locator("#price-result")).to_contain_text(home)
+    expect(shown.locator("#price-figures figure")).to_have_count(3)
+    assert len(shown.locator("#price-figures canvas").first.evaluate(INK)) > 5
+    shown.locator("#price-figures summary").first.click()
+    cells = shown.locator("#price-figures figure").first.locator("tbody td").all_inner_texts()
+    assert any(cell.startswith("(") for cell in cells), "what could not be backed stands in parentheses"
+    assert "–" in cells, "when nobody looked there is nothing"
+    shown.locator("#price-market").select_option("total_goals")
+    expect(shown.locator("#price-figures figure")).to_have_count(2)
+    assert shown.locator("#price-line option").count() == 3
+    shown.locator("#price-line").select_option(index=2)
+    expect(shown.locator("#price-figures figure")).to_have_count(2)
+
+
+def test_a_fixture_can_be_written_into_the_chart_s_field(shown: Page, world: Coverage):
+    rows = upcoming(world).sort("effective_kickoff")
+    shown.locator("#price-fixture").fill(rows["home_team"][20])
+    shown.locator("#price-fixture").press("Enter")
+    expect(shown.locator("#price-result")).to_contain_text(rows["home_team"][20])
+    shown.locator("#price-fixture").fill(f"anything #{rows['sr_id'][-1]}")
+    shown.locator("#price-fixture").press("Enter")
+    expect(shown.locator("#price-result")).to_have_text("The page has no prices of this fixture.")
+
+
+def test_dark_and_light_follow_the_system_until_somebody_chooses(browser: Browser, file: Path):
+    paper: Callable[[Page], str] = lambda shown: str(shown.evaluate("getComputedStyle(document.body).backgroundColor"))  # noqa: E731
+    with opened(browser, file, color_scheme="dark") as (shown, seen):
+        dark = paper(shown)
+        shown.locator("#theme").select_option("light")
+        light = paper(shown)
+        assert light != dark
+        shown.locator("#theme").select_option("")
+        assert paper(shown) == dark
+        shown.emulate_media(color_scheme="light")
+        assert paper(shown) == light
+        assert seen.troubles == []
+
+
+def test_times_can_be_those_of_the_reader(browser: Browser, file: Path, world: Coverage):
+    first = upcoming(world).filter(fixture_class="competitor_only")["effective_kickoff"].min()
+    with opened(browser, file, timezone_id="Africa/Lagos") as (shown, _):
+        told = shown.locator("#missing-list time").first
+        expect(told).to_contain_text(f"{first:%H:%M}")
+        shown.locator("#zone").select_option("local")
+        expect(told).to_contain_text(f"{first + timedelta(hours=1):%H:%M}")
+
+
+def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, file: Path):
+    with opened(browser, file, viewport=ON_A_PHONE, has_touch=True, is_mobile=True) as (shown, seen):
+        shown.locator("#tournaments tbody:visible .opener").first.click()
+        expect(shown.locator("#tournaments .event").first).to_be_visible()
+        assert shown.evaluate("document.documentElement.scrollWidth") <= ON_A_PHONE["width"]
+        assert seen.troubles == []
+
+
+def test_every_control_has_a_name(shown: Page):
+    nameless = shown.evaluate("""() => [...document.querySelectorAll('input, select, button, [tabindex]')]
+        .filter((e) => !e.closest('[hidden]') && !(e.labels && e.labels.length) && !e.getAttribute('aria-label') && !e.textContent.trim())
+        .map((e) => e.outerHTML.slice(0, 80))""")
+    assert nameless == []
+
+
+def test_without_scripts_the_figures_of_now_are_there(browser: Browser, file: Path, world: Coverage):
+    with opened(browser, file, java_script_enabled=False) as (shown, _):
+        matched = upcoming(world).filter(fixture_class="matched").height
+        expect(shown.locator(".universe:visible .card.matched strong")).to_have_text(f"{matched:,}".replace(",", "\u202f"))
+        expect(shown.locator("#fixtures")).to_be_hidden()
+
+
+def test_a_damaged_page_says_so(browser: Browser, file: Path, tmp_path: Path):
+    broken = tmp_path / "broken.html"
+    begin = '<script type="application/octet-stream" id="data">'
+    broken.write_text(file.read_text().replace(begin, begin + "AAAA", 1))
+    made = browser.new_context()
+    shown = made.new_page()
+    shown.goto(broken.as_uri())
+    expect(shown.locator("#broken")).to_contain_text("This page is damaged")
+    made.close()
