@@ -12,7 +12,7 @@ from ...domain.words import AvailabilityState, FixtureProduct, GapType, OddsAler
 from .base import Base, BigInt, Instant, Odds, SmallInt, Text, column, key, one_of
 from .life import COMPUTED, KICKOFF_DATE, VERSION
 
-AS_OF = "Latest answer of any platform on the fixture: nothing later was known."
+AS_OF = "Latest answer of any platform on the fixture, or discovery that lacks it: nothing later was known."
 COMPETITOR = "Competitor compared with home."
 HOME = "Home platform it was computed for."
 MARKET = "Market of the vocabulary."
@@ -31,13 +31,17 @@ class DirtyFixture(Base):
 class PriceComparison(Base):
     __tablename__ = "price_comparison"
     __table_args__ = (
-        {"schema": "mart", "comment": "Home's price of each outcome against each competitor's, as they stand, of fixtures that have not begun."},
+        {
+            "schema": "mart",
+            "comment": "Home's price of each outcome against each competitor's, as they stand, of markets that both list and fixtures that have not "
+            "begun.",
+        },
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     market_key: Mapped[Text] = key(MARKET)
     specifier: Mapped[Text] = key(SPECIFIER)
-    outcome_key: Mapped[Text] = key("Outcome of the vocabulary, or the outcome's own name where a market has open outcomes.")
+    outcome_key: Mapped[Text] = key("Outcome of the vocabulary. Players, whom each platform has under ids of its own, are left out.")
     platform: Mapped[Platform] = key(COMPETITOR, type_=one_of(Platform))
     home_platform: Mapped[Platform] = column(HOME, type_=one_of(Platform, "home_platform"))
     as_of: Mapped[Instant] = column(AS_OF)
@@ -46,9 +50,11 @@ class PriceComparison(Base):
     home_last_confirmed_at: Mapped[Instant] = column("Home's last answer on the fixture.")
     platform_last_confirmed_at: Mapped[Instant] = column("The competitor's last answer on the fixture.")
     skew_s: Mapped[float] = column("Between these two answers, seconds, never negative.", type_=sa.Double)
-    home_state: Mapped[AvailabilityState] = column("On home: offered, suspended, no_price, withdrawn.", type_=one_of(AvailabilityState, "home_state"))
+    home_state: Mapped[AvailabilityState] = column(
+        "On home: offered, suspended, no_price; withdrawn: it is no longer there.", type_=one_of(AvailabilityState, "home_state")
+    )
     platform_state: Mapped[AvailabilityState] = column("On the competitor.", type_=one_of(AvailabilityState, "platform_state"))
-    comparable: Mapped[bool] = column("Both can be backed, their answers no further apart than PALIMPSEST_MAX_SKEW_S, and as many outcomes win.")
+    comparable: Mapped[bool] = column("Both can be backed, and their answers are no further apart than PALIMPSEST_MAX_SKEW_S.")
     diff_abs: Mapped[float | None] = column("home_odds - platform_odds; null unless comparable.", type_=sa.Double)
     diff_rel: Mapped[float | None] = column("home_odds / platform_odds - 1; null unless comparable.", type_=sa.Double)
     fair_home_prob: Mapped[float | None] = column(
@@ -56,13 +62,13 @@ class PriceComparison(Base):
     )
     fair_platform_prob: Mapped[float | None] = column("The same of the competitor's prices.", type_=sa.Double)
     best_platform: Mapped[Platform | None] = column(
-        "Who offers most, of home and the competitors comparable with it; home, then by trust, where several do; null without one.",
+        "Who offers most, of home and the competitors comparable with it; home, then by trust, where several do; null when home cannot be backed.",
         type_=one_of(Platform, "best_platform"),
     )
     best_odds: Mapped[Odds | None] = column("What it offers.")
     home_is_best: Mapped[bool | None] = column("Home alone offers most; null when home is comparable with none.")
-    home_tied_best: Mapped[bool | None] = column("Home offers most together with others.")
-    rank_home: Mapped[SmallInt | None] = column("1 + how many comparable competitors offer more.")
+    home_tied_best: Mapped[bool | None] = column("Home offers most together with others; null like home_is_best.")
+    rank_home: Mapped[SmallInt | None] = column("1 + how many comparable competitors offer more; null like home_is_best.")
     home_margin: Mapped[float | None] = column("Margin of the market on home; null when it cannot be computed.", type_=sa.Double)
     platform_margin: Mapped[float | None] = column("Margin of the market on the competitor.", type_=sa.Double)
     margin_diff: Mapped[float | None] = column("home_margin - platform_margin.", type_=sa.Double)
@@ -92,15 +98,21 @@ class AvailabilityGap(Base):
     as_of: Mapped[Instant] = column(AS_OF)
     gap_type: Mapped[GapType] = column(
         "home_missing, platform_missing: one offers it, the other lacks it; ..._suspended_only: ... lists it, suspended or without a price; both: "
-        "neither offers it, one lists it; unknown: one was not looked at within PALIMPSEST_MAX_SKEW_S of as_of.",
+        "neither offers it, one lists it; unknown: one was not looked at within PALIMPSEST_MAX_SKEW_S of as_of (a dropped listing needs no look).",
         type_=one_of(GapType),
     )
-    home_state: Mapped[AvailabilityState | None] = column("State on home; null: never seen there.", type_=one_of(AvailabilityState, "home_state"))
-    platform_state: Mapped[AvailabilityState | None] = column(
-        "State on the competitor; null: never seen there.", type_=one_of(AvailabilityState, "platform_state")
+    home_state: Mapped[AvailabilityState | None] = column(
+        "State on home, the best of its outcomes'; null: never seen there.", type_=one_of(AvailabilityState, "home_state")
     )
-    home_state_since: Mapped[Instant | None] = column("Answer since which home stands so; null: never seen there.")
-    platform_state_since: Mapped[Instant | None] = column("Answer since which the competitor stands so; null: never seen there.")
+    platform_state: Mapped[AvailabilityState | None] = column(
+        "State on the competitor, the best of its outcomes'; null: never seen there.", type_=one_of(AvailabilityState, "platform_state")
+    )
+    home_state_since: Mapped[Instant | None] = column(
+        "Answer (event_dropped: discovery) since which home is in that state, whatever its prices do; null: never seen there."
+    )
+    platform_state_since: Mapped[Instant | None] = column(
+        "Answer (event_dropped: discovery) since which the competitor is in that state; null: never seen there."
+    )
     gap_open_since: Mapped[Instant | None] = column("Later of the two: since then it is a gap of this type; null when unknown.")
     gap_minutes: Mapped[float | None] = column("From gap_open_since to as_of, minutes.", type_=sa.Double)
     never_offered_home: Mapped[bool] = column("No answer of home has ever shown it.")
