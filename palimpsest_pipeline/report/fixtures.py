@@ -79,7 +79,8 @@ def fixtures(found: Coverage, seen: Sequence[PlatformSeen]) -> dict[str, Any]:
 
     `tournament`: its place among `tournaments`; `kickoff`: seconds since 1970; `class`: its place in CLASSES; `on`: bits of the platforms that list
     it; `unknown`: bits of those of which that cannot be said; `listings`: bits of those that list it more than once; `moved`, `markets`: a list a
-    platform, seconds by which its kickoff is later than the fixture's, and markets with a price, null where it does not list it.
+    platform, seconds by which its kickoff is later than the fixture's, and markets with a price, null where it does not list it; `home_lacks`,
+    `lacks`: a list a competitor, markets that it offers and home lacks, and the other way round, null without any.
     """
     order = _named(found).select("tournament_key").with_row_index("tournament")
     bits = {platform.key: 1 << place for place, platform in enumerate(seen)}
@@ -111,11 +112,13 @@ def fixtures(found: Coverage, seen: Sequence[PlatformSeen]) -> dict[str, Any]:
     claims = found.listings.join(found.fixtures.select("sr_id", "effective_kickoff"), on="sr_id").with_columns(
         moved=(pl.col("kickoff_at") - pl.col("effective_kickoff")).dt.total_seconds()
     )
-    each = [shown.select("sr_id").join(claims.filter(platform=key), on="sr_id", how="left", maintain_order="left") for key in bits]
+    each, gaps = ([_in_order(shown, rows.filter(platform=key)) for key in bits] for rows in (claims, found.gaps))
     return {
         **columns(shown),
         "moved": [frame["moved"].to_list() for frame in each],
         "markets": [frame["n_markets_priced"].to_list() for frame in each],
+        "home_lacks": [frame["n_home_missing"].to_list() for frame in gaps[1:]],
+        "lacks": [frame["n_platform_missing"].to_list() for frame in gaps[1:]],
     }
 
 
@@ -133,6 +136,11 @@ def leads(found: Coverage, seen: Sequence[PlatformSeen]) -> dict[int, list[list[
     for sr_id, *rest in rows.sort("sr_id", "platform").iter_rows():
         told.setdefault(sr_id, []).append(rest)
     return told
+
+
+def _in_order(shown: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """A row a fixture, in the order of `shown`, null where `rows` has none."""
+    return shown.select("sr_id").join(rows, on="sr_id", how="left", maintain_order="left")
 
 
 def _bits(flags: dict[int, pl.Expr]) -> pl.Expr:

@@ -217,6 +217,12 @@ def test_kickoffs_that_differ_and_suspects_are_said(shown: Page, world: Coverage
     expect(shown.locator("#tournaments .said")).to_contain_text("⚠ home and away are swapped")
 
 
+def test_markets_that_one_lacks_are_counted_at_the_fixture(shown: Page, world: Coverage):
+    row = upcoming(world).join(world.gaps.filter(pl.col("n_platform_missing") > 0), on="sr_id").row(0, named=True)
+    search(shown, str(row["sr_id"]))
+    expect(shown.locator("#tournaments .event .who .gap").first).to_have_text("+7 −11")
+
+
 def test_what_home_lacks_is_listed_with_since_when_and_how_much(shown: Page, world: Coverage):
     row = upcoming(world).filter(fixture_class="competitor_only").sort("effective_kickoff").row(0, named=True)
     search(shown, str(row["sr_id"]))

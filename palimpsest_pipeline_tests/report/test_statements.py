@@ -83,12 +83,17 @@ def test_fixtures_carry_class_platforms_and_kickoffs_as_they_are(lame):
         for k, key in enumerate(keys):
             claim = listings.get((sr_id, key))
             assert shown["markets"][k][n] == (claim and claim["n_markets_priced"])
+            if k:
+                gap = {(r["sr_id"], r["platform"]): r for r in lame.gaps.iter_rows(named=True)}.get((sr_id, key))
+                assert (shown["home_lacks"][k - 1][n], shown["lacks"][k - 1][n]) == (
+                    (gap["n_home_missing"], gap["n_platform_missing"]) if gap else (None, None)
+                )
             assert shown["moved"][k][n] == (claim and (claim["kickoff_at"] - row["effective_kickoff"]).total_seconds())
 
 
 def test_the_order_of_rows_changes_nothing(whole):
     shuffled = worlds.coverage(120)
-    for name in ("fixtures", "tournaments", "listings", "leads", "rates"):
+    for name in ("fixtures", "tournaments", "listings", "leads", "gaps", "rates"):
         object.__setattr__(shuffled, name, getattr(whole, name).sample(fraction=1, shuffle=True, seed=3))
     for made in (fixtures, tournaments, leads):
         assert made(shuffled, platforms_seen(shuffled)) == made(whole, platforms_seen(whole))

@@ -11,6 +11,7 @@ import polars as pl
 from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.report.price_lines import Histories
 from palimpsest_pipeline.storage.marts import frame_schema
+from palimpsest_pipeline.storage.report.coverage import GAPS as GAPS_NOW
 from palimpsest_pipeline.storage.report.coverage import LEADS, LISTINGS, PLATFORMS, Coverage
 from palimpsest_pipeline.storage.report.prices import NAMES, STATES, STRETCHES
 from palimpsest_pipeline.storage.report.trends import GAPS, MARGINS, RATES, SKEWS, Trends
@@ -50,6 +51,7 @@ def coverage(size: int = 60, seed: int = 1, *, names: tuple[str, ...] = (), fail
     fixtures: list[dict[str, Any]] = []
     listings: list[tuple[Any, ...]] = []
     leads: list[tuple[Any, ...]] = []
+    gaps: list[tuple[Any, ...]] = []
     for n in range(size):
         key, country, name = draw.choice(tournaments)
         kickoff = AS_OF + timedelta(minutes=5 * draw.randrange(-200 if n % 10 == 9 else 1, 0 if n % 10 == 9 else 2000))
@@ -76,6 +78,7 @@ def coverage(size: int = 60, seed: int = 1, *, names: tuple[str, ...] = (), fail
             }
         )  # fmt: skip
         listings += [(sr_id, p, kickoff + timedelta(seconds=moved if k == len(on) - 1 else 0), draw.randrange(3, 180)) for k, p in enumerate(on)]
+        gaps += [(sr_id, p, 7, 0 if n % 3 else 11) for p in there if at_home]
         if fixture_class == "competitor_only":
             leads += [(sr_id, p, AS_OF - timedelta(hours=30), p == "bet9ja", (kickoff - AS_OF) / timedelta(days=1) + 1.25) for p in there]
     frame = pl.DataFrame(fixtures, schema=frame_schema("mart.coverage_fixture"))
@@ -91,6 +94,7 @@ def coverage(size: int = 60, seed: int = 1, *, names: tuple[str, ...] = (), fail
         fixtures=frame,
         listings=pl.DataFrame(listings, schema=LISTINGS, orient="row"),
         leads=pl.DataFrame(leads, schema=LEADS, orient="row"),
+        gaps=pl.DataFrame(gaps, schema=GAPS_NOW, orient="row"),
     )
 
 

@@ -3,14 +3,15 @@
 import dagster as dg
 
 from ..mart.assets import coverage
+from ..mart.present_assets import present_prices
 from ..metadata import plain
 from ..pipeline import Pipeline
 from .page import write_page
 
 
-@dg.asset(key_prefix="report", group_name="report", kinds={"html"}, deps=[coverage])
+@dg.asset(key_prefix="report", group_name="report", kinds={"html"}, deps=[coverage, present_prices])
 def coverage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """The coverage page: coverage as of the newest cycle, fixtures by tournament, trends and price movement in one HTML file, to be opened as it is."""
+    """The coverage page, one HTML file to be opened as it is: coverage as of the newest cycle, fixtures by tournament, trends, price movement."""
     written = write_page(pipeline)
     context.log.info(written.sentence())
     place = {"path": dg.MetadataValue.path(written.path), "url": dg.MetadataValue.url(written.path.as_uri())}

@@ -17,9 +17,12 @@ function eventRow(data, i, { tournament, said, showPrices }) {
     const bit = 1 << p;
     if (f.on[i] & bit) {
       const markets = f.markets[p][i];
-      const twice = f.listings[i] & bit ? ', listed more than once' : '';
-      return make('span', { title: markets === null ? null : `${count(markets)} markets with a price${twice}` },
-        `✓ ${platform.name}${markets === null ? '' : ' ' + count(markets)}${twice ? ' ×2' : ''}`);
+      const [more, fewer] = p ? [f.home_lacks[p - 1][i], f.lacks[p - 1][i]] : [null, null];
+      const words = [markets === null ? 'not asked yet' : `${count(markets)} markets with a price`, more && `${count(more)} of them ${platforms[0].name} lacks`,
+        fewer && `${count(fewer)} that ${platforms[0].name} has are lacking`, f.listings[i] & bit ? 'listed more than once' : ''].filter(Boolean);
+      return make('span', { title: words.join('; ') }, `✓ ${platform.name}${markets === null ? '' : ' ' + count(markets)}`,
+        more || fewer ? make('span', { class: 'gap' }, `${more ? ` +${count(more)}` : ''}${fewer ? ` −${count(fewer)}` : ''}`) : null,
+        f.listings[i] & bit ? ' ×2' : null);
     }
     const unknown = f.unknown[i] & bit;
     return make('span', { class: 'off', title: unknown ? 'could not be looked at' : 'not listed' }, `${unknown ? '?' : '–'} ${platform.name}`);

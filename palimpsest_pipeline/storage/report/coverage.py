@@ -57,6 +57,15 @@ LEADS_SQL: Final = """
     where f.cycle_id = %s and f.fixture_class = 'competitor_only'
 """
 
+GAPS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "n_home_missing": pl.Int32, "n_platform_missing": pl.Int32}
+GAPS_SQL: Final = """
+    select sr_id, platform, count(*) filter (where gap_type = 'home_missing') as n_home_missing,
+        count(*) filter (where gap_type = 'platform_missing') as n_platform_missing
+    from mart.availability_gap
+    where home_platform = %s and gap_type in ('home_missing', 'platform_missing')
+    group by sr_id, platform
+"""
+
 
 class NoCoverageError(LookupError):
     """Coverage was computed for no cycle yet. The message says what to do."""
@@ -67,7 +76,7 @@ class Coverage:
     """Coverage as of one cycle. `rates`, `tournaments`, `fixtures`: its rows of mart.match_rate_platform, coverage_tournament, coverage_fixture.
 
     `platforms`: PLATFORMS. `listings`: LISTINGS, the one that speaks for each platform on each of the fixtures, as it claims now. `leads`: LEADS, of
-    the fixtures that competitors alone list.
+    the fixtures that competitors alone list. `gaps`: GAPS, markets as they stand now, with a row for each fixture and competitor that has one.
     """
 
     cycle_id: int
@@ -81,6 +90,7 @@ class Coverage:
     fixtures: pl.DataFrame
     listings: pl.DataFrame
     leads: pl.DataFrame
+    gaps: pl.DataFrame
 
 
 def coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Coverage:
@@ -101,4 +111,5 @@ def coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Coverage:
         fixtures=read(conn, "mart.coverage_fixture", cycle_id),
         listings=read_frame(conn, LISTINGS_SQL, [cycle_id], LISTINGS),
         leads=read_frame(conn, LEADS_SQL, [cycle_id], LEADS),
+        gaps=read_frame(conn, GAPS_SQL, [home_platform], GAPS),
     )
