@@ -17,6 +17,7 @@ from .instance import open_instance
 from .launch import run_job
 from .mart.life import rebuild_dirty
 from .pipeline import Pipeline, embedded_server, make_home
+from .report.page import write_page
 from .servers import databases, upgrade
 from .sharing import is_in_use
 
@@ -98,6 +99,7 @@ def demo_world(settings: Settings, *, size: int, seed: int, say: Say) -> Iterato
             say("Availability, first and last prices, lead times")
             for failed in rebuild_dirty(Pipeline(second), instance, lambda _: None).items():
                 raise DemoError("fixtures that kick off {}: {}".format(*failed))
+            say(f"Coverage page: {write_page(Pipeline(second)).sentence()}")
             yield second, summary(Pipeline(second), began)
 
 
