@@ -12,6 +12,7 @@ from typing import Any, Final
 import polars as pl
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.metrics import outcome_sets
 from palimpsest_pipeline.metrics.life import CHANGES, KICKOFFS, LISTINGS, LOOKS, OUTCOMES
 
 Key = tuple[str, str, str]
@@ -22,9 +23,23 @@ Book = Mapping[Key, Facts]
 
 RESULT: Final[Key] = ("match_result", "", "")
 TOTAL: Final[Key] = ("total_goals", "total=2.5", "")
+DOUBLE: Final[Key] = ("double_chance", "", "")
 SCORER_ANN: Final[Key] = ("anytime_goalscorer", "", "Ann")
 SCORER_BEA: Final[Key] = ("anytime_goalscorer", "", "Bea")
-PLACES: Final = {"match_result": ("home", "draw", "away"), "total_goals": ("over", "under")}
+PLACES: Final = {
+    "match_result": ("home", "draw", "away"),
+    "total_goals": ("over", "under"),
+    "double_chance": ("home_or_draw", "home_or_away", "draw_or_away"),
+}
+_IDS: Final = {"match_result": 1, "total_goals": 2, "anytime_goalscorer": 3, "double_chance": 4}
+SETS: Final = outcome_sets(
+    pl.DataFrame({"market_id": [1, 2, 3, 4], "fair_sum": ["1", "1", None, "2"]}),
+    pl.DataFrame(
+        [(_IDS[market], n) for market, names in PLACES.items() for n in range(1, len(names) + 1)], schema=["market_id", "ordinal"], orient="row"
+    ),
+    pl.DataFrame(schema={"market_id": pl.Int64, "set": pl.String, "ordinal": pl.Int64}),
+).with_columns(market_key=pl.col("market_id").replace_strict({number: key for key, number in _IDS.items()}, return_dtype=pl.String))
+"""Complete sets of these markets, with their keys: all their outcomes; nobody knows how many scorers there are."""
 
 PAWA: Final = 11
 """The listing that most worlds are about: BetPawa's of fixture 1."""

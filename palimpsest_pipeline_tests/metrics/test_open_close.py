@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.words import CloseQuality, OpenQuality
-from palimpsest_pipeline.metrics import outcome_sets
 from palimpsest_pipeline.metrics.open_close import KEY, OPEN_CLOSE, open_close
 from palimpsest_pipeline.storage.tables.life import OpenClose
 
@@ -22,6 +21,7 @@ from .life_worlds import (
     RESULT,
     SCORER_ANN,
     SCORER_BEA,
+    SETS,
     TOTAL,
     Book,
     Facts,
@@ -48,14 +48,6 @@ SILENCE: Final = timedelta(minutes=90)
 EXACT_S: Final = 300.0
 SOURCE: Final = {"kickoff_date", "as_of", "mapping_version", "computed_at"}
 """Columns that the caller adds."""
-IDS: Final = {"match_result": 1, "total_goals": 2, "anytime_goalscorer": 3}
-SETS: Final = outcome_sets(
-    pl.DataFrame({"market_id": [1, 2, 3], "fair_sum": ["1", "1", None]}),
-    pl.DataFrame(
-        [(IDS[market], n) for market, names in PLACES.items() for n in range(1, len(names) + 1)], schema=["market_id", "ordinal"], orient="row"
-    ),
-    pl.DataFrame(schema={"market_id": pl.Int64, "set": pl.String, "ordinal": pl.Int64}),
-).with_columns(market_key=pl.col("market_id").replace_strict({number: key for key, number in IDS.items()}, return_dtype=pl.String))
 ANN: Final[Book] = {SCORER_ANN: priced(2500)}
 DEARER: Final[Book] = {SCORER_ANN: priced(2600)}
 
