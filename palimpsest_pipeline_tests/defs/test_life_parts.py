@@ -6,19 +6,22 @@ import polars as pl
 import pytest
 
 from palimpsest_pipeline.defs.mart import life
+from palimpsest_pipeline.defs.mart.batches import batches
 from palimpsest_pipeline.storage import life as stored
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("most", [1, 10, 35, 1000])
-def test_batches_hold_every_listing_once_and_no_more_rows_than_asked(most: int):
-    listings = pl.DataFrame({"listing_id": range(12)}, schema={"listing_id": pl.Int32})
+@pytest.mark.parametrize("most", [1, 20, 35, 1000])
+def test_batches_hold_every_listing_once_no_more_rows_than_asked_whole_fixtures_and_one_tournament_after_the_other(most: int):
+    listings = pl.DataFrame([(n, n // 2) for n in range(12)], schema={"listing_id": pl.Int32, "sr_id": pl.Int64}, orient="row")
     n_rows = pl.DataFrame({"listing_id": range(10), "n_rows": [7] * 10}, schema={"listing_id": pl.Int32, "n_rows": pl.Int32})
-    found = [batch["listing_id"].to_list() for batch in life.batches(listings, n_rows, most)]
-    assert [i for batch in found for i in batch] == list(range(12))
-    assert all(7 * sum(i < 10 for i in batch) <= max(most, 7) for batch in found)
-    assert len(found) == {1: 11, 10: 10, 35: 2, 1000: 1}[most]
+    tournaments = pl.DataFrame({"sr_id": range(6), "tournament_key": ["b", "a"] * 3}, schema={"sr_id": pl.Int64, "tournament_key": pl.String})
+    found = [batch["listing_id"].to_list() for batch in batches(listings.sample(fraction=1, shuffle=True, seed=1), n_rows, tournaments, most)]
+    assert [i for batch in found for i in batch] == [2, 3, 6, 7, 10, 11, 0, 1, 4, 5, 8, 9]
+    assert all(len(batch) % 2 == 0 for batch in found)
+    assert all(7 * sum(i < 10 for i in batch) <= max(most, 14) for batch in found)
+    assert len(found) == {1: 6, 20: 5, 35: 3, 1000: 1}[most]
 
 
 def test_consecutive_dates_go_in_one_run_up_to_a_number():
@@ -36,7 +39,7 @@ def discovered(*told: tuple[int, int, bool]) -> pl.DataFrame:
 
 def found(first_listed_h: float, own_kickoff_h: float, effective_kickoff_h: float) -> pl.DataFrame:
     hours = {name: NOON + timedelta(hours=h) for name, h in (("first", first_listed_h), ("own", own_kickoff_h), ("effective", effective_kickoff_h))}
-    row = (7, 1, "bet9ja", "x", "t", hours["first"], hours["first"], hours["own"], hours["effective"], False)
+    row = (7, 1, "bet9ja", "x", "t", "sr:3", hours["first"], hours["first"], hours["own"], hours["effective"], False)
     return pl.DataFrame([row], schema=stored.LIVES, orient="row")
 
 
