@@ -54,7 +54,6 @@ KEY: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform")
 
 _LINE: Final = ("sr_id", "market_key", "specifier", "outcome")
 _BITS: Final = pl.Series([0, *(1 << n for n in range(MASK_BITS)), 0], dtype=pl.Int64)
-"""2 ** (ordinal - 1) at the place of the ordinal; nought beyond the mask."""
 OFFERED, SUSPENDED, NO_PRICE, WITHDRAWN = (state.value for state in MarketState)
 
 
@@ -73,10 +72,12 @@ def price_comparison(
     live = with_as_of(listings).filter(pl.col("platform").is_in(platforms), pl.col("dropped_at").is_null(), pl.col("answered_at").is_not_null())
     rows = _rows(markets, live, outcomes)
     lines = _lines(rows, live, platforms)
+    if lines.is_empty():
+        return pl.DataFrame(schema=COMPARISON)
     compared = _named(_compared(_prices(lines, rows, platforms), lines, platforms, max_skew_s), lines, outcomes)
     figures = _of_lines(lines, rows, compared, sets, platforms)
     parts = [_side_by_side(compared, figures, home, competitor) for competitor in competitors]
-    return pl.concat([pl.DataFrame(schema=COMPARISON), *parts])
+    return pl.concat(parts)
 
 
 def _rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
@@ -120,16 +121,20 @@ def _prices(lines: pl.DataFrame, rows: pl.DataFrame, platforms: Sequence[str]) -
         ordinal=pl.int_ranges(1, pl.max_horizontal(f"n_{platform}" for platform in platforms) + 1)
     )
     all_prices = pl.lit(rows["odds_milli"].explode(empty_as_null=False))
-    bit = pl.lit(_BITS).gather(pl.min_horizontal("ordinal", MASK_BITS + 1))
     found = []
     for platform in platforms:
         place = pl.when(pl.col("ordinal") <= pl.col(f"n_{platform}")).then(pl.col(f"start_{platform}") + pl.col("ordinal") - 1)
         price = all_prices.gather(place)
         found += [
             pl.when(price > EVENS_MILLI).then(price).alias(f"price_{platform}"),
-            ((pl.col(f"off_mask_{platform}") & bit) != 0).fill_null(value=False).alias(f"off_{platform}"),
+            ((pl.col(f"off_mask_{platform}") & _bit()) != 0).fill_null(value=False).alias(f"off_{platform}"),
         ]
     return places.explode("ordinal").select("line", pl.col("ordinal").cast(pl.Int16), *found)
+
+
+def _bit() -> pl.Expr:
+    """2 ** (ordinal - 1); nought beyond the mask."""
+    return pl.lit(_BITS).gather(pl.min_horizontal("ordinal", MASK_BITS + 1))
 
 
 def _at(lines: pl.DataFrame, platform: str, *columns: str) -> pl.Expr:
@@ -176,11 +181,11 @@ def _of_lines(lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.DataFrame, s
     by = ("row", "market_id")
     margins = margin_figures(outcomes_of(whole, by), by, sets)
     of_row = rows.select("row").join(margins.select("row", "margin", share=multiplicative_share()), on="row", how="left", maintain_order="left")
-    bit = pl.lit(_BITS).gather(pl.min_horizontal("ordinal", MASK_BITS + 1))
     best = (
         compared.filter(pl.col("best").is_not_null())
         .group_by("line")
-        .agg(sum_inverse=(EVENS_MILLI / pl.col("best")).sum(), outcome_mask=bit.sum())
+        .agg(sum_inverse=(EVENS_MILLI / pl.col("best")).sum(), outcome_mask=_bit().sum())
+        .cast({"outcome_mask": pl.Int64})
         .join(lines.select("line", "market_key").filter(lines["outcome"] == ""), on="line")
         .join(can_have_one, on=("market_key", "outcome_mask"))
         .select("line", cross_book_sum_inverse="sum_inverse", arb=pl.col("sum_inverse") / pl.col("winners_k") - 1 < -ROUNDING)
