@@ -41,11 +41,13 @@ def run(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProce
     return subprocess.run([sys.executable, *words], cwd=folder, env=settings, capture_output=True, text=True, timeout=300, check=False)
 
 
-def test_it_holds_migrations_views_and_vocabulary_and_no_tests(wheel: Path):
+def test_it_holds_migrations_views_vocabulary_and_page_and_no_tests(wheel: Path):
     names = zipfile.ZipFile(wheel).namelist()
     assert any(n.startswith("palimpsest_pipeline/_sql/migrations/versions/") for n in names)
     assert any(n.startswith("palimpsest_pipeline/_sql/views/") for n in names)
     assert "palimpsest_pipeline/markets/vocabulary/markets.csv" in names
+    parts = ("page.html.jinja", "style.css", "main.js", "uplot/uPlot.iife.min.js", "uplot/LICENSE")
+    assert {f"palimpsest_pipeline/report/page/{part}" for part in parts} <= set(names)
     assert not any("palimpsest_pipeline_tests" in n for n in names)
 
 

@@ -43,7 +43,7 @@ def derive_lives(pipeline: Pipeline) -> None:
 @pytest.fixture(scope="module")
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A full cycle in which a platform failed, and the lives of its fixtures."""
-    with SimulatorProcess(24, 5) as simulator, pipelines(postgres, tmp_path_factory.mktemp("world")) as make:
+    with SimulatorProcess(12, 5) as simulator, pipelines(postgres, tmp_path_factory.mktemp("world")) as make:
         simulator.fault(Platform.BET9JA, "down")
         pipeline = make(simulator)
         outcome = run_here(pipeline, "full_cycle")
@@ -97,7 +97,7 @@ def test_a_platform_that_failed_is_not_known_and_never_nought(world: Pipeline, s
 
 @pytest.mark.slow
 def test_trends_go_over_cycles_and_an_earlier_look_is_named(start_simulator, make_pipeline: MakePipeline):
-    simulator = start_simulator(24, 5, clock_offset_s=-600)
+    simulator = start_simulator(12, 5, clock_offset_s=-600)
     assert run_here(make_pipeline(simulator, clock_offset_s=-600), "full_cycle").success
     simulator.set_clock(0)
     simulator.fault(Platform.BET9JA, "down")

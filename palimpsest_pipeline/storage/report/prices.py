@@ -10,6 +10,7 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
+from ...domain.words import Platform
 from ..frames import INSTANT, Schema, read_frame
 
 STRETCHES: Final[Schema] = {
@@ -28,7 +29,8 @@ STRETCHES_SQL: Final = """
         round(o.value::numeric * 1000)::int as odds_milli
     from mart.market_margin m
     cross join lateral jsonb_each_text(m.odds_vector) o
-    where m.sr_id = any(%(sr_ids)s) and m.market_key = %(market)s and (m.observed_to is null or m.observed_to > %(since)s)
+    where m.sr_id = any(%(sr_ids)s) and m.platform = any(%(platforms)s) and m.market_key = %(market)s
+        and (m.observed_to is null or m.observed_to > %(since)s)
 """
 STATES: Final[Schema] = {
     "sr_id": pl.Int64,
@@ -45,7 +47,8 @@ STATES: Final[Schema] = {
 STATES_SQL: Final = """
     select a.sr_id, a.market_key, a.specifier, a.platform, a.valid_from as begins_at, a.valid_to as ends_at, a.state, a.last_confirmed_at
     from mart.availability_interval a
-    where a.sr_id = any(%(sr_ids)s) and a.market_key = %(market)s and (a.valid_to is null or a.valid_to > %(since)s)
+    where a.sr_id = any(%(sr_ids)s) and a.platform = any(%(platforms)s) and a.market_key = %(market)s
+        and (a.valid_to is null or a.valid_to > %(since)s)
 """
 NAMES: Final[Schema] = {"market_key": pl.String, "market_name": pl.String, "outcome_key": pl.String, "outcome_name": pl.String}
 NAMES_SQL: Final = """
@@ -59,14 +62,19 @@ NAMES_SQL: Final = """
 
 def stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
     """What could be backed of a market of these fixtures, at which price, from when to when (STRETCHES); only what reaches beyond `since`."""
-    return read_frame(conn, STRETCHES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since}, STRETCHES)
+    return read_frame(conn, STRETCHES_SQL, _asked(market, sr_ids, since), STRETCHES)
 
 
 def states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
     """What the state of a market of these fixtures was, from when to when (STATES); only what reaches beyond `since`."""
-    return read_frame(conn, STATES_SQL, {"sr_ids": list(sr_ids), "market": market, "since": since}, STATES)
+    return read_frame(conn, STATES_SQL, _asked(market, sr_ids, since), STATES)
 
 
 def names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> pl.DataFrame:
     """Markets in the order given, with their outcomes in the vocabulary's order, and their names for people (NAMES)."""
     return read_frame(conn, NAMES_SQL, [list(markets), list(markets)], NAMES)
+
+
+def _asked(market: str, sr_ids: Sequence[int], since: datetime) -> dict[str, Any]:
+    """With every platform by name, so that all of the keys' first columns are given: a fixture has some hundred markets besides this one."""
+    return {"sr_ids": list(sr_ids), "platforms": [platform.value for platform in Platform], "market": market, "since": since}
