@@ -93,6 +93,16 @@ def test_the_databases_address_is_printed_for_psql(palimpsest: Command):
     assert palimpsest("db", "upgrade").returncode == 0
     with psycopg.connect(palimpsest("db", "url").stdout.strip()) as conn:
         assert conn.execute("select count(*) > 0 from core.markets").fetchone() == (True,)
+    theirs = palimpsest("db", "url", "--analyst").stdout.strip()
+    with psycopg.connect(theirs) as conn:
+        assert conn.execute("select user, count(*) > 0 from markets").fetchone() == ("palimpsest_analyst", True)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute("select * from core.markets")
+    for database in ("dagster", "postgres", "template1"):
+        with pytest.raises(psycopg.OperationalError, match="CONNECT"):
+            psycopg.connect(theirs, dbname=database)
+    done = palimpsest("db", "roles")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_bad_setting_is_one_clear_line(palimpsest: Command):

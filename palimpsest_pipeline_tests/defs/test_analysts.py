@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from typing import Any, Final
+from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
 
+from palimpsest_pipeline.defs import analysts
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import roles
@@ -100,6 +103,15 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
+def dagsters(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Name of an empty database that stands for Dagster's."""
+    name = f"dagster_{uuid4().hex[:12]}"
+    postgres.create_database(name)
+    yield name
+    postgres.drop_database(name)
+
+
+@pytest.fixture
 def analyst(world: Pipeline) -> Iterator[psycopg.Connection]:
     with psycopg.connect(make_conninfo(world.database.conninfo, user=roles.ANALYST), autocommit=True) as conn:
         yield conn
@@ -177,3 +189,33 @@ def test_a_fixture_s_history_is_its_price_changes_in_order_with_names(analyst: p
     assert one == [row for row in told if row["market_key"] == "match_result"]
     with pytest.raises(psycopg.errors.InvalidParameterValue, match="no market 'result'"):
         analyst.execute(f"select * from fixture_history({fixture['id']}, 'result')".encode())
+
+
+def test_on_a_server_of_one_s_own_analysts_are_kept_out_of_dagster_s_database_when_asked_for(
+    world: Pipeline, postgres: EmbeddedPostgres, dagsters: str
+) -> None:
+    address = make_conninfo(world.database.conninfo, user=roles.ANALYST, dbname=dagsters)
+    own = world.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.url(dagsters, driver="psycopg2"))})
+    analysts.admit(Pipeline(own))
+    psycopg.connect(address).close()
+    assert analysts.admit_thoroughly(Pipeline(own)) == []
+    with pytest.raises(psycopg.OperationalError, match="CONNECT"):
+        psycopg.connect(address)
+    with psycopg.connect(postgres.libpq_url(dagsters)) as conn:
+        conn.execute(f"grant connect on database {dagsters} to {roles.ANALYST}".encode())
+    assert analysts.admit_thoroughly(Pipeline(own)) == [f"it may enter the database {dagsters}"]
+
+
+def test_where_roles_cannot_be_made_an_upgrade_goes_on_without(world: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> None:
+        raise roles.RoleMissing("let an administrator make it")
+
+    monkeypatch.setattr(roles, "ensure", refuses)
+    analysts.admit(world)
+    with pytest.raises(roles.RoleMissing):
+        analysts.admit_thoroughly(world)
+
+
+def test_the_analysts_address_on_a_server_of_one_s_own_has_their_name_and_no_password(world: Pipeline) -> None:
+    url = SecretStr("postgresql+psycopg://me:hunter2@db:6543/x?sslmode=require")
+    assert analysts.address(world.settings.model_copy(update={"database_url": url})) == "postgresql://palimpsest_analyst@db:6543/x?sslmode=require"

@@ -26,15 +26,31 @@ from (
         s.platform,
         s.is_home,
         max(s.margin) as margin,
-        bool_or(s.state = 'offered') as can_be_backed,
+        bool_or(s.can_be_backed) as can_be_backed,
         max(s.last_confirmed_at) as last_confirmed_at,
         max(p.as_of) as as_of
-    from mart.price_comparison p
+    from (
+        select
+            c.sr_id,
+            c.market_key,
+            c.specifier,
+            c.platform,
+            c.home_platform,
+            max(c.platform_margin) as platform_margin,
+            bool_or(c.platform_state = 'offered') as platform_can_be_backed,
+            max(c.platform_last_confirmed_at) as platform_last_confirmed_at,
+            max(c.home_margin) as home_margin,
+            bool_or(c.home_state = 'offered') as home_can_be_backed,
+            max(c.home_last_confirmed_at) as home_last_confirmed_at,
+            max(c.as_of) as as_of
+        from mart.price_comparison c
+        group by c.sr_id, c.market_key, c.specifier, c.platform, c.home_platform
+    ) p
     cross join lateral (
         values
-            (p.home_platform, true, p.home_margin, p.home_state, p.home_last_confirmed_at),
-            (p.platform, false, p.platform_margin, p.platform_state, p.platform_last_confirmed_at)
-    ) s (platform, is_home, margin, state, last_confirmed_at)
+            (p.home_platform, true, p.home_margin, p.home_can_be_backed, p.home_last_confirmed_at),
+            (p.platform, false, p.platform_margin, p.platform_can_be_backed, p.platform_last_confirmed_at)
+    ) s (platform, is_home, margin, can_be_backed, last_confirmed_at)
     group by p.sr_id, p.market_key, p.specifier, s.platform, s.is_home
 ) m
 left join core.fixtures f using (sr_id)
