@@ -18,9 +18,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from .cli_compare import compare_app
 from .cli_db import db_app
 from .cli_landing import landing_app
 from .cli_markets import markets_app
+from .cli_odds_alerts import odds_alerts_app
 from .cli_orchestration import orchestration_app
 from .cli_prices import prices_app
 from .cli_report import report_app
@@ -32,6 +34,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
 app.add_typer(markets_app, name="markets")
+app.add_typer(compare_app)
+app.add_typer(odds_alerts_app, name="odds-alerts")
 app.add_typer(orchestration_app)
 app.add_typer(prices_app)
 app.add_typer(report_app)

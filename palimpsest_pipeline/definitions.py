@@ -9,7 +9,16 @@ from palimpsest_pipeline.defs.landing import assets as landing
 from palimpsest_pipeline.defs.landing import checks as landing_checks
 from palimpsest_pipeline.defs.mart import assets as mart
 from palimpsest_pipeline.defs.mart import checks as mart_checks
-from palimpsest_pipeline.defs.mart import life_assets, life_checks, life_jobs, present_assets, present_checks, present_jobs
+from palimpsest_pipeline.defs.mart import (
+    life_assets,
+    life_checks,
+    life_jobs,
+    odds_alert_assets,
+    odds_alert_checks,
+    present_assets,
+    present_checks,
+    present_jobs,
+)
 from palimpsest_pipeline.defs.metadata import OWNER
 from palimpsest_pipeline.defs.monitoring import alerts, dead
 from palimpsest_pipeline.defs.monitoring import checks as monitoring_checks
@@ -28,11 +37,11 @@ def _owned(spec: dg.AssetSpec) -> dg.AssetSpec:
 defs = dg.Definitions(
     assets=[
         a.map_asset_specs(_owned)
-        for a in dg.load_assets_from_modules([landing, core, mart, life_assets, present_assets, report, upkeep])
+        for a in dg.load_assets_from_modules([landing, core, mart, life_assets, present_assets, odds_alert_assets, report, upkeep])
         if isinstance(a, dg.AssetsDefinition)
     ],
     asset_checks=dg.load_asset_checks_from_modules(
-        [landing_checks, core_checks, mart_checks, life_checks, present_checks, upkeep_checks, monitoring_checks]
+        [landing_checks, core_checks, mart_checks, life_checks, present_checks, odds_alert_checks, upkeep_checks, monitoring_checks]
     ),
     jobs=[
         *(jobs.full_cycle, jobs.refresh, jobs.kickoff_window, jobs.replay, life_jobs.fixture_life_job, present_jobs.present_job),

@@ -12,14 +12,14 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from . import current, life, partitions
+from . import current, life, odds_alerts, partitions
 from .archive import Archive, ArchiveDamaged, day_version
 from .frames import identifier
 
 PATIENCE_S: Final = 30.0
 """How long a day is tried to be had alone; whoever reads or writes the history goes first."""
 
-LIFE: Final = life.TABLES
+LIFE: Final = (*life.TABLES, odds_alerts.TABLE)
 """Tables by kickoff_date."""
 
 
@@ -110,7 +110,9 @@ def retire(conn: psycopg.Connection[Any], archive: Archive, before: date, patien
 def delete_life(conn: psycopg.Connection[Any], before: date) -> int:
     """Delete the life of fixtures that kicked off before that UTC date; returns the rows. Callers commit."""
     statement = sql.SQL("delete from {} where kickoff_date < %s")
-    return sum(conn.execute(statement.format(identifier(table)), [before]).rowcount for table in LIFE)
+    n_deleted = sum(conn.execute(statement.format(identifier(table)), [before]).rowcount for table in LIFE)
+    odds_alerts.forget(conn, before)
+    return n_deleted
 
 
 def mend(day: date, found: Standing) -> str:

@@ -14,6 +14,7 @@ from ...scrape.cadence import MINUTE
 from ...scrape.sinks import Watch
 from ...storage import ledger_readers, upcoming
 from ..core.derive import ingest_cycle
+from ..mart.odds_alerts import derive_alerts
 from ..mart.present import derive_prices
 from ..pipeline import Pipeline
 from . import live, recover
@@ -129,6 +130,7 @@ def _run_minute(pipeline: Pipeline, begun: Begun, at: datetime, watch: Watch, ca
     try:
         ingest_cycle(pipeline, cycle.cycle_id)
         derive_prices(pipeline, due.sr_ids)
+        derive_alerts(pipeline)
     except Exception:
         log.exception("cycle %d is landed, and not derived yet: whatever derives its hour next tries again", cycle.cycle_id)
     return True

@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from functools import cache
 from typing import Final
 
 import dagster as dg
 import polars as pl
 
 from ...domain.words import CloseQuality, EndedBy, MarginStatus, OpenQuality
-from ...markets import Vocabulary
-from ...metrics import outcome_sets
 from ...metrics.availability import availability_intervals
 from ...metrics.gap_counts import gap_counts
 from ...metrics.lead_time import lead_times
@@ -28,14 +25,14 @@ from ...storage.layers import Layers
 from ..launch import run_dates
 from ..partitions import KICKOFF_DATES_PER_RUN, kickoff_date_key, kickoff_dates
 from ..pipeline import Pipeline
+from .batches import batches
+from .words import words
 
 TABLES: Final = life.TABLES
 AVAILABILITY, OPEN_CLOSE, LEAD_TIME, MARGINS, CURVES, GAPS = TABLES
 AGAINST_HOME: Final = (CURVES, GAPS)
 """Tables that name the home platform they were computed for."""
 JOB: Final = "fixture_life"
-ROWS_PER_BATCH: Final = 500_000
-"""Rows of history whose lives are computed together: some 400 bytes each at the peak, beside the looks of the whole date. No result depends on it."""
 NEAR: Final = timedelta(days=1)
 """Dates up to so far ahead are brought up to date whenever somebody asks for what is due, ..."""
 FAR_WAIT: Final = timedelta(days=1)
@@ -92,7 +89,7 @@ def _derived(
     """Rows of the date's tables, a part at a time, each with its table's name. `changes_of`: the history of given listings."""
     silence_limit = timedelta(minutes=pipeline.settings.not_observed_after_minutes)
     exact_s = pipeline.settings.close_exact_minutes * 60
-    outcomes, sets = _words(pipeline.vocabulary)
+    outcomes, sets = words(pipeline.vocabulary)
     yield LEAD_TIME, lead_times(found.listings, found.looks, found.listed_kickoffs, found.kickoffs, as_of=as_of)
     standing = pl.DataFrame(schema=STANDING)
     for listings in batches(found.listings, found.n_rows, found.tournaments):
@@ -108,30 +105,6 @@ def _derived(
         whole, standing = (standing.join(going_on, on="sr_id", how=how) for how in ("anti", "semi"))
         yield CURVES, margin_curves(whole, found.listings, found.kickoffs, found.tournaments, as_of=as_of)
     yield CURVES, margin_curves(standing, found.listings, found.kickoffs, found.tournaments, as_of=as_of)
-
-
-def batches(listings: pl.DataFrame, n_rows: pl.DataFrame, tournaments: pl.DataFrame, most: int = ROWS_PER_BATCH) -> Iterator[pl.DataFrame]:
-    """`listings` in pieces of at most so many rows of history (`n_rows`: listing_id, n_rows), but of one fixture at least. Fixtures are whole, and
-    those of a tournament follow one another."""
-    fixtures = (
-        listings.join(n_rows, on="listing_id", how="left")
-        .join(tournaments, on="sr_id")
-        .group_by("tournament_key", "sr_id")
-        .agg(pl.col("n_rows").sum(), pl.col("listing_id").sort())
-        .sort("tournament_key", "sr_id")
-    )
-    begin, weight = 0, 0
-    for place, rows in enumerate(fixtures["n_rows"]):
-        if place > begin and weight + rows > most:
-            yield _listings_of(fixtures[begin:place], listings)
-            begin, weight = place, 0
-        weight += rows
-    if begin < fixtures.height:
-        yield _listings_of(fixtures[begin:], listings)
-
-
-def _listings_of(fixtures: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
-    return fixtures.select("listing_id").explode("listing_id").join(listings, on="listing_id", maintain_order="left")
 
 
 def _fixtures_of_last_tournament(listings: pl.DataFrame, tournaments: pl.DataFrame) -> pl.DataFrame:
@@ -160,15 +133,6 @@ def _figures(table: str, frame: pl.DataFrame) -> Counter[str]:
 
 def _n(frame: pl.DataFrame, column: str, word: StrEnum) -> int:
     return int((frame[column] == word.value).sum())
-
-
-@cache
-def _words(vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Names of outcomes and sets that are complete, by market key."""
-    keys = vocabulary.markets.select("market_id", "market_key")
-    outcomes = vocabulary.outcomes.join(keys, on="market_id").select("market_key", pl.col("ordinal").cast(pl.Int16), "outcome_key")
-    sets = outcome_sets(vocabulary.markets, vocabulary.outcomes, vocabulary.complete_sets).join(keys.cast({"market_id": pl.Int16}), on="market_id")
-    return outcomes, sets
 
 
 def due_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:

@@ -6,7 +6,7 @@ from typing import Final
 import dagster as dg
 
 from ...domain.words import FixtureProduct
-from ...storage import dirty_fixtures
+from ...storage import dirty_fixtures, odds_alerts
 from ...storage.present import TABLES
 from .. import priorities
 from ..launch import run_whole
@@ -14,14 +14,14 @@ from ..monitoring.jobs import OF_NOW
 from ..pipeline import Pipeline
 
 JOB: Final = "present"
-PRESENT: Final = dg.AssetSelection.assets(*(table.split(".") for table in TABLES))
+PRESENT: Final = dg.AssetSelection.assets(*(table.split(".") for table in (*TABLES, odds_alerts.TABLE)))
 """What is derived fixture by fixture."""
 
 present_job = dg.define_asset_job(
     JOB,
     selection=PRESENT - OF_NOW,
     tags=priorities.DERIVING,
-    description="Prices side by side and gaps of the fixtures that are due and have not begun. Cycles do it by themselves.",
+    description="Prices side by side, gaps and alerts to traders of the fixtures that are due. Cycles do it by themselves.",
 )
 
 
@@ -32,5 +32,5 @@ def refresh_due(pipeline: Pipeline, instance: dg.DagsterInstance, say: Callable[
     if not n_due:
         return None
     outcome = run_whole(instance, pipeline, JOB)
-    say("prices as they stand: " + ("derived" if outcome.success else outcome.error or "failed"))
+    say("prices as they stand, and alerts to traders: " + ("derived" if outcome.success else outcome.error or "failed"))
     return None if outcome.success else outcome.error or "failed"
