@@ -45,6 +45,8 @@ def test_it_holds_migrations_views_vocabulary_and_page_and_no_tests(wheel: Path)
     names = zipfile.ZipFile(wheel).namelist()
     assert any(n.startswith("palimpsest_pipeline/_sql/migrations/versions/") for n in names)
     assert any(n.startswith("palimpsest_pipeline/_sql/views/") for n in names)
+    assert any(n.startswith("palimpsest_pipeline/_sql/queries/") for n in names)
+    assert {f"palimpsest_pipeline/_sql/{name}" for name in ("roles.sql", "grants.sql", "DICTIONARY.md")} <= set(names)
     assert "palimpsest_pipeline/markets/vocabulary/markets.csv" in names
     parts = ("page.html.jinja", "style.css", "main.js", "uplot/uPlot.iife.min.js", "uplot/LICENSE")
     assert {f"palimpsest_pipeline/report/page/{part}" for part in parts} <= set(names)

@@ -155,6 +155,18 @@ def test_what_is_made_later_is_read_too_and_an_upgrade_takes_nothing_away(
     analyst.execute("select * from palimpsest.prices_as_of(now(), 7)")
 
 
+def test_a_downgrade_takes_its_grants_away_and_leaves_nothing_of_them(database_url: str) -> None:
+    migrate.upgrade(database_url)
+    with Database(database_url).connect(autocommit=True) as conn:
+        roles.ensure(conn)
+        migrate.downgrade(database_url, "0010")
+        migrate.upgrade(database_url)
+        for table in ("mart.odds_alert", "mart.coverage_fixture", "palimpsest.gaps"):
+            assert conn.execute("select has_table_privilege(%s, %s, 'select')", [roles.ANALYST, table]).fetchone() == (True,)
+        migrate.downgrade(database_url)
+        assert conn.execute("select count(*) from pg_default_acl").fetchone() == (0,)
+
+
 def test_it_may_do_nothing_but_read_and_what_is_granted_besides_is_named(owner: psycopg.Connection, elsewhere: str) -> None:
     assert roles.beyond_reading(owner, [elsewhere]) == []
     more = {
