@@ -57,10 +57,10 @@ begin
     left join core.market_outcomes o on o.market_id = k.market_id and o.outcome_key = p.outcome_key
     left join lateral (
         select l.name from core.player_lists l
-        where l.listing_id = p.listing_id and l.external_player_id = p.outcome_key
+        where o.name is null and l.listing_id = p.listing_id and l.external_player_id = p.outcome_key
         order by l.name like '%,%', l.name
         limit 1
-    ) n on o.name is null
+    ) n on true
     where p.sr_id = fixture
         and p.is_primary
         and p.market_key = coalesce(asked_market, p.market_key)
