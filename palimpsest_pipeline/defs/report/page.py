@@ -25,7 +25,7 @@ from ..pipeline import Pipeline
 
 PRICE_BYTES: Final = 5_000_000
 """Room for price histories in the page."""
-FIXTURES_AT_ONCE: Final = 100
+FIXTURES_AT_ONCE: Final = 300
 """Of how many fixtures prices are read, and packed, together."""
 
 

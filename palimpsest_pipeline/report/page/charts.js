@@ -20,7 +20,8 @@ const steps = (u, index, from, to) => uPlot.orient(u, index, (series, xs, ys, sx
 });
 
 // Names at the right ends of lines, moved apart where they would lie over each other.
-function endNames(lines) {
+function endNames(lines, stepped) {
+  const reach = stepped ? 1 : 0; // a step holds until the next instant
   return (u) => {
     const px = devicePixelRatio;
     const ends = [];
@@ -28,7 +29,7 @@ function endNames(lines) {
       if (!u.series[1 + 2 * k].show) return;
       for (let i = line.values.length - 1; i >= 0; i--) {
         const value = line.values[i] ?? line.off?.[i] ?? null;
-        if (value !== null) { ends.push({ line, y: u.valToPos(value, 'y', true) }); break; }
+        if (value !== null) { ends.push({ line, x: u.valToPos(u.data[0][Math.min(i + reach, u.data[0].length - 1)], 'x', true), y: u.valToPos(value, 'y', true) }); break; }
       }
     });
     ends.sort((a, b) => a.y - b.y);
@@ -40,9 +41,9 @@ function endNames(lines) {
     u.ctx.font = `${11 * px}px system-ui, sans-serif`;
     u.ctx.textBaseline = 'middle';
     u.ctx.textAlign = 'left';
-    for (const { line, y } of ends) {
+    for (const { line, x, y } of ends) {
       u.ctx.fillStyle = colour(line.colour);
-      u.ctx.fillText(line.short || line.name, u.bbox.left + u.bbox.width + 5 * px, y);
+      u.ctx.fillText(line.short || line.name, x + 6 * px, y);
     }
     u.ctx.restore();
   };
@@ -131,14 +132,14 @@ function Chart(spec) {
       tzDate: (s) => (isUtc ? uPlot.tzDate(new Date(s * 1000), 'Etc/UTC') : new Date(s * 1000)),
       cursor: { drag: { x: true, y: false, setScale: true }, points: { size: 6 }, ...(spec.sync ? { sync: { key: spec.sync } } : {}) },
       legend: { show: false },
-      scales: { x: { time: true }, y: { range: (_, low, high) => (spec.fromZero ? [0, high * 1.08 || 1] : uPlot.rangeNum(low, high, 0.12, true)) } },
+      scales: { x: { time: true }, y: { range: (_, low, high) => (spec.fromZero ? [0, high * 1.08 || 1] : low === high ? [low * 0.95, high * 1.05] : uPlot.rangeNum(low, high, 0.12, true)) } },
       axes: [{ ...axis, values: ticks, space: 62, size: 30, ...(spec.days ? { incrs: [1, 2, 3, 5, 7, 14, 28].map((n) => n * 86400) } : {}) },
         { ...axis, size: 54, values: (_, at) => at.map((v) => spec.format(v)) }],
       series: [{}, ...lines.flatMap((line, k) => {
         const common = { stroke: colour(line.colour), width: line.width || 2, paths: path, show: !hidden.has(k), spanGaps: false };
         return [{ ...common, points: { ...points, fill: colour(line.colour) } }, { ...common, dash: DASH, points: { show: false } }];
       })],
-      hooks: { draw: [endNames(lines)], setCursor: [(plot_) => tell(plot_.cursor.idx)] },
+      hooks: { draw: [endNames(lines, spec.stepped)], setCursor: [(plot_) => tell(plot_.cursor.idx)] },
     }, [x, ...lines.flatMap((line) => [line.values, line.off || x.map(() => null)])], plot);
     u.root.setAttribute('role', 'img');
     u.root.setAttribute('aria-label', `${spec.title}: ${lines.map((line) => line.name).join(', ')}, from ${when(x[0])} to ${when(x[x.length - 1])}`);

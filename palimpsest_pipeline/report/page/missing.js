@@ -8,7 +8,7 @@ function Missing(data, showPrices) {
   let most = STEP;
 
   const said = (i) => (leads[f.sr_id[i]] || []).map(([p, first, censored, days]) => make('span', {},
-    `${platforms[p].name} ${censored ? 'has listed it at least since' : 'listed it first'} ${moment(first)}, ${days.toFixed(1)} days before kickoff`));
+    `${platforms[p].name} ${censored ? 'has listed it at least since' : 'listed it first'} ${moment(first)}, ${duration(days * 86400)} before kickoff`));
 
   function draw() {
     $('missing-list').replaceChildren(...rows.slice(0, most).map((i) => eventRow(data, i, { tournament: true, said: said(i), showPrices })));

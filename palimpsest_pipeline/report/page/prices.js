@@ -96,7 +96,7 @@ function Prices(data) {
 
   const priced = f.sr_id.filter(has);
   const left = markets.filter((market) => prices.leftOut[market.key]).map((market) => `${market.name}: ${plural(prices.leftOut[market.key], 'fixture', 'fixtures')}`);
-  $('price-room').textContent = `Prices since ${moment(prices.since)}; of markets with lines, those that most platforms price.`
+  $('price-room').textContent = `Prices since ${moment(prices.since)}${prices.latest === null ? '' : `, the last look was at ${moment(prices.latest)}`}; of markets with lines, those that most platforms price.`
     + (left.length ? ` There was no room for what kicks off last (${left.join('; ')}).` : '');
   return {
     has,
