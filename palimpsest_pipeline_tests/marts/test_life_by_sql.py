@@ -1,4 +1,4 @@
-"""A small world over two days, derived by the pipeline: margins, margins by time to kickoff and counts of gaps are those that SQL computes."""
+"""A small world over two days, derived by the pipeline: margins, those by time to kickoff, counts of gaps and alerts are those that SQL computes."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -9,19 +9,22 @@ import polars as pl
 import pytest
 
 from palimpsest_pipeline.defs.launch import run_job
-from palimpsest_pipeline.defs.mart import life
+from palimpsest_pipeline.defs.mart import life, odds_alerts
 from palimpsest_pipeline.defs.mart.life_checks import margins_are_of_the_main_markets
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.metrics import margin_laws
+from palimpsest_pipeline.domain.words import FixtureProduct, OddsAlertType, Platform
+from palimpsest_pipeline.metrics import margin_laws, odds_alert_laws
 from palimpsest_pipeline.settings import SettingsError
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import dirty_fixtures, retention
 from palimpsest_pipeline.storage import life as stored
+from palimpsest_pipeline.storage import odds_alerts as stored_alerts
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
 from .life_by_sql import TABLES, assert_as_by_sql
+from .odds_alerts_by_sql import assert_alerts_as_by_sql
 
 pytestmark = pytest.mark.slow  # five cycles take ten seconds; test_simulated_world compares the tables after two of them in every run
 
@@ -135,3 +138,84 @@ def test_a_setting_that_names_no_market_with_a_margin_is_refused(world: World, m
     with pytest.raises(SettingsError, match=told):
         life.derive_date(wrong, peak)
     assert rows(world, "mart.market_margin").height > 0
+
+
+@pytest.fixture(scope="module")
+def alerts(world: World) -> pl.DataFrame:
+    """Of all fixtures, derived once."""
+    odds_alerts.derive_alerts(world[0])
+    with world[0].connect() as conn:
+        return stored_alerts.rows_of(conn)
+
+
+def test_alerts_to_traders_are_what_sql_computes_from_their_definition(world: World, alerts: pl.DataFrame) -> None:
+    assert assert_alerts_as_by_sql(world[0]).keys() == {kind.value for kind in OddsAlertType}
+
+
+def test_alerts_obey_their_laws_and_what_breaks_one_is_found(world: World, alerts: pl.DataFrame) -> None:
+    levels = world[0].settings.odds_alert_levels
+    with world[0].connect() as conn:
+        begun = stored_alerts.begun(conn)
+    assert 0 < begun.height < alerts["sr_id"].n_unique()
+    assert odds_alert_laws.episodes_do_not_overlap(alerts).is_empty()
+    assert odds_alert_laws.episodes_end_after_they_begin(alerts).is_empty()
+    assert odds_alert_laws.peaks_reach_their_level(alerts, levels).is_empty()
+    assert odds_alert_laws.begun_fixtures_are_closed(alerts, begun).is_empty()
+    later = alerts.with_columns(pl.col("opened_at") + timedelta(microseconds=1))
+    assert odds_alert_laws.episodes_do_not_overlap(pl.concat([alerts, later])).height == alerts.height
+    assert odds_alert_laws.episodes_end_after_they_begin(alerts.with_columns(closed_at="opened_at")).height == alerts.height
+    assert odds_alert_laws.peaks_reach_their_level(alerts.with_columns(severity=pl.lit("high")), levels).height > 0
+    assert odds_alert_laws.peaks_reach_their_level(alerts.with_columns(pl.col("current_odds") + 1), levels).height > 0
+    reopened = alerts.with_columns(closed_at=pl.lit(None, alerts.schema["closed_at"]))
+    assert odds_alert_laws.begun_fixtures_are_closed(reopened, begun).height == alerts.join(begun, on="sr_id").height
+
+
+def test_when_alerts_are_derived_again_they_are_the_same_and_an_acknowledged_one_stays_so(world: World, alerts: pl.DataFrame) -> None:
+    pipeline, now = world[0], world[0].clock.now()
+    is_open = alerts.filter(status="open")["alert_id"].to_list()
+    with pipeline.connect() as conn:
+        assert dirty_fixtures.marks(conn, FixtureProduct.ODDS_ALERTS).is_empty()
+        stored_alerts.acknowledge(conn, is_open[0], "Ada", now)
+        stored_alerts.acknowledge(conn, is_open[0], "Bob", now)
+        with pytest.raises(stored_alerts.NoSuchAlert, match="no alert 1: "):
+            stored_alerts.acknowledge(conn, 1, "Ada", now)
+        conn.execute("insert into mart.dirty_fixtures select 'odds_alerts', sr_id, clock_timestamp() from core.fixtures")
+        conn.execute(
+            'insert into mart.odds_alert select (jsonb_populate_record(a, \'{"alert_id": 1, "sr_id": 1}\')).* from mart.odds_alert a limit 1'
+        )
+    odds_alerts.derive_alerts(pipeline)
+    with pipeline.connect() as conn:
+        again = stored_alerts.rows_of(conn)
+        (row,), total = stored_alerts.listed(conn, only_open=False, severities=["low", "medium", "high"], market_keys=None, sr_id=None, limit=1)
+        still_open, n_open = stored_alerts.listed(conn, only_open=True, severities=["high"], market_keys=None, sr_id=None, limit=None)
+    status = pl.when(pl.col("alert_id") == is_open[0]).then(pl.lit("acknowledged")).otherwise("status")
+    assert again.drop("computed_at").equals(alerts.with_columns(status=status).drop("computed_at"))  # also: no row of a fixture that is not there
+    assert (total, row["opened_at"]) == (alerts.height, alerts["opened_at"].max())
+    assert n_open == len(still_open) == again.filter(status="open", severity="high").height
+
+
+def test_what_was_open_at_a_kickoff_is_over_once_a_cycle_has_seen_it_pass(world: World, alerts: pl.DataFrame) -> None:
+    """Nothing of the fixture has to be looked at for that."""
+    pipeline = world[0]
+    closed_at_kickoff = alerts.filter(pl.col("closed_at") == pl.col("opened_at") + pl.duration(seconds=pl.col("minutes_to_kickoff") * 60))
+    assert closed_at_kickoff.height
+    with pipeline.connect() as conn:
+        conn.execute(
+            "update mart.odds_alert set closed_at = null, status = 'open' where alert_id = any(%s)", [closed_at_kickoff["alert_id"].to_list()]
+        )
+    done = odds_alerts.derive_alerts(pipeline)
+    assert done.n_fixtures == closed_at_kickoff["sr_id"].n_unique()
+    with pipeline.connect() as conn:
+        assert stored_alerts.rows_of(conn).filter(pl.col("closed_at").is_null())["sr_id"].is_in(closed_at_kickoff["sr_id"].to_list()).sum() == 0
+
+
+def test_alerts_are_kept_as_long_as_the_life_of_their_fixtures(world: World, alerts: pl.DataFrame) -> None:
+    with world[0].connect() as conn, conn.transaction(force_rollback=True):
+        first, last = alerts["kickoff_date"].min(), alerts["kickoff_date"].max()
+        assert isinstance(first, date)
+        assert isinstance(last, date)
+        conn.execute("insert into ops.acknowledged_odds_alerts values (2, '2020-01-01Z', 'Ada')")
+        retention.delete_life(conn, last)
+        left = stored_alerts.rows_of(conn)
+        assert left.height == alerts.filter(pl.col("kickoff_date") >= last).height < alerts.height
+        assert conn.execute("select from ops.acknowledged_odds_alerts where alert_id = 2").rowcount == 0
