@@ -174,6 +174,21 @@ def test_events_that_are_found_are_those_that_are_counted(analyst: psycopg.Conne
     assert len(only) == whole["competitor_only"]
 
 
+def test_the_best_prices_of_a_market_add_up_to_what_tells_an_arbitrage(analyst: psycopg.Connection) -> None:
+    query = """
+        select count(*) as n, max(abs(told - counted)) as most
+        from (
+            select max(cross_book_sum_inverse) as told, sum(1 / best_odds::double precision) as counted
+            from best_prices where cross_book_sum_inverse is not null group by sr_id, market_key, specifier
+        ) markets
+    """
+    (found,) = rows(analyst, query)
+    assert found["n"] > 100
+    assert found["most"] < 1e-9
+    (sure,) = rows(analyst, "select count(distinct (sr_id, market_key, specifier)) as n from price_comparison where arb and kickoff > now()")
+    assert len(rows(analyst, "select from arbitrage('1 day', -1, '1 day')")) == sure["n"]
+
+
 def test_a_fixture_s_history_is_its_price_changes_in_order_with_names(analyst: psycopg.Connection) -> None:
     (fixture,) = rows(analyst, "select sportradar_id as id from find_events('matched') limit 1")
     told = rows(analyst, f"select * from fixture_history({fixture['id']})")

@@ -64,10 +64,10 @@ def compare(conn: psycopg.Connection, outcome: str, home: float, others: dict[st
 def test_a_comparison_has_the_names_of_fixture_market_and_outcome(conn: psycopg.Connection) -> None:
     compare(conn, "x", 3.1, {"sportybet": 3.0})
     compare(conn, "Saka, Bukayo", 4.0, {"sportybet": 3.8}, market_key="scorer")
-    query = "select home_team, tournament, market, outcome, winners_k, kickoff from palimpsest.price_comparison order by market_key"
+    query = "select home_team, tournament, market, outcome, outcome_order, winners_k, kickoff from palimpsest.price_comparison order by market_key"
     assert rows(conn, query) == [
-        ("Arsenal", "Premier League", "MATCH_RESULT", "X", 1, LATER),
-        ("Arsenal", "Premier League", None, "Saka, Bukayo", None, LATER),
+        ("Arsenal", "Premier League", "MATCH_RESULT", "X", 2, 1, LATER),
+        ("Arsenal", "Premier League", None, "Saka, Bukayo", None, None, LATER),
     ]
 
 
@@ -109,7 +109,7 @@ def test_an_arbitrage_tells_what_to_stake_where_and_what_it_brings(conn: psycopg
         from palimpsest.arbitrage(at => %s)
     """
     ((profit, team, market, outcomes, platforms, odds, stakes, n_platforms, age_s, skew_s),) = rows(conn, query, NOW + 3 * MINUTE)
-    assert (team, market, outcomes, platforms) == ("Arsenal", "MATCH_RESULT", ["1", "2", "X"], ["betpawa", "sportybet", "sportybet"])
+    assert (team, market, outcomes, platforms) == ("Arsenal", "MATCH_RESULT", ["1", "X", "2"], ["betpawa", "sportybet", "sportybet"])
     assert (n_platforms, age_s, skew_s) == (2, 180, 60)
     assert sum(stakes) == pytest.approx(1)
     assert [float(price) * stake for price, stake in zip(odds, stakes, strict=True)] == pytest.approx([1 + profit] * 3)

@@ -5,4 +5,4 @@ where market_key = 'match_result'
     and sr_id = (
         select sr_id from palimpsest.best_prices where market_key = 'match_result' and n_compared > 0 order by kickoff, sr_id limit 1
     )
-order by outcome_key;
+order by outcome_order;

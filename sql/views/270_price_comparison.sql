@@ -12,6 +12,7 @@ select
     p.specifier,
     p.outcome_key,
     coalesce(o.name, p.outcome_key) as outcome,
+    o.ordinal as outcome_order,
     p.home_platform,
     p.platform,
     p.home_odds,
@@ -57,6 +58,7 @@ comment on column palimpsest.price_comparison.market is 'Its name for people.';
 comment on column palimpsest.price_comparison.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.price_comparison.outcome_key is 'Outcome of the vocabulary, or the outcome''s own name where a market has open outcomes.';
 comment on column palimpsest.price_comparison.outcome is 'Its name for people.';
+comment on column palimpsest.price_comparison.outcome_order is 'Its place in the vocabulary, to sort by; null for an open outcome.';
 comment on column palimpsest.price_comparison.home_platform is 'Home platform it was computed for.';
 comment on column palimpsest.price_comparison.platform is 'Competitor compared with home.';
 comment on column palimpsest.price_comparison.home_odds is 'Decimal odds of home; null without a price.';

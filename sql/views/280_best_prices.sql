@@ -12,6 +12,7 @@ select
     b.specifier,
     b.outcome_key,
     coalesce(o.name, b.outcome_key) as outcome,
+    o.ordinal as outcome_order,
     b.best_platform,
     b.best_odds,
     b.best_confirmed_at,
@@ -73,6 +74,7 @@ comment on column palimpsest.best_prices.market is 'Its name for people.';
 comment on column palimpsest.best_prices.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.best_prices.outcome_key is 'Outcome of the vocabulary, or the outcome''s own name where a market has open outcomes.';
 comment on column palimpsest.best_prices.outcome is 'Its name for people.';
+comment on column palimpsest.best_prices.outcome_order is 'Its place in the vocabulary, to sort by; null for an open outcome.';
 comment on column palimpsest.best_prices.best_platform is 'Who offers most, of home and the competitors comparable with it; home, then by trust, where several do.';
 comment on column palimpsest.best_prices.best_odds is 'What it offers, decimal odds.';
 comment on column palimpsest.best_prices.best_confirmed_at is 'Its last answer on the fixture: how old the best price may be.';

@@ -49,10 +49,10 @@ select
     s.market_key,
     min(s.market),
     s.specifier,
-    array_agg(s.outcome order by s.outcome_key),
-    array_agg(s.best_platform::text order by s.outcome_key),
-    array_agg(s.best_odds order by s.outcome_key),
-    array_agg(s.stake order by s.outcome_key),
+    array_agg(s.outcome order by s.outcome_order, s.outcome_key),
+    array_agg(s.best_platform::text order by s.outcome_order, s.outcome_key),
+    array_agg(s.best_odds order by s.outcome_order, s.outcome_key),
+    array_agg(s.stake order by s.outcome_order, s.outcome_key),
     count(distinct s.best_platform)::integer,
     extract(epoch from arbitrage.at - min(s.confirmed_at))::double precision,
     extract(epoch from max(s.confirmed_at) - min(s.confirmed_at))::double precision
@@ -64,4 +64,4 @@ having min(s.confirmed_at) >= arbitrage.at - arbitrage.max_age
 order by 1 desc, s.sr_id, s.market_key, s.specifier
 $$;
 
-comment on function palimpsest.arbitrage is 'Markets whose best prices together win whatever happens, of fixtures that have not begun, most profitable first. max_age: the oldest of the answers that the prices rest on is no older at the instant `at`; max_skew: these answers are no further apart; least_profit: share of the stakes, 0.01 is one per cent. profit: return on all stakes together, less 1; outcomes, platforms, odds, stakes: one entry an outcome, in the same order, stakes as shares of the whole; age_s and skew_s: of these answers, seconds. A book changes prices within seconds: look again before you act.';
+comment on function palimpsest.arbitrage is 'Markets whose best prices together lose on no result, of fixtures that have not begun, most profitable first. max_age: the oldest of the answers that the prices rest on is no older at the instant `at`; max_skew: these answers are no further apart; least_profit: share of the stakes, 0.01 is one per cent. profit: return on all stakes together, less 1; outcomes, platforms, odds, stakes: one entry an outcome, in the same order, stakes as shares of the whole; age_s and skew_s: of these answers, seconds. A result that returns the stakes (a draw in draw no bet, a whole line) brings nothing. A book changes prices within seconds: look again before you act.';
