@@ -15,6 +15,8 @@ from ._marts_files import HOME_FIRST, MAIN_MARKETS, MAX_SKEW_S, read_partition, 
 __all__ = ["TABLES", "read_partition", "read_words"]
 
 MARKET: Final = ("row", "market_id")
+FIXTURES_AT_ONCE: Final = 400
+"""A partition is worked off in batches, as the pipeline does (with fewer fixtures in each): memory is that of a batch and the partition itself."""
 
 
 def comparison(markets: pl.DataFrame, listings: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
@@ -31,7 +33,23 @@ def margins(markets: pl.DataFrame, _listings: pl.DataFrame, _outcomes: pl.DataFr
     ids = sets.select("market_key", "market_id").unique()
     listed = markets.filter(pl.col("outcome") == "", pl.col("state") != MarketState.WITHDRAWN.value).join(ids, on="market_key").with_row_index("row")
     found = market_margins(outcomes_of(listed, MARKET), MARKET, sets)
-    return listed.select("row", "sr_id", "platform", "market_key", "specifier").join(found, on="row").drop(MARKET)
+    names = listed.select("sr_id", "platform", "market_key", "specifier")[found["row"]]
+    return pl.concat([names, found.drop(MARKET)], how="horizontal")
 
 
-TABLES: Final[dict[str, Callable[..., pl.DataFrame]]] = {"price_comparison": comparison, "availability_gap": gaps, "market_margin": margins}
+def in_batches(table: Callable[..., pl.DataFrame]) -> Callable[..., pl.DataFrame]:
+    """The table of a partition, batch by batch. No fixture depends on another one."""
+
+    def derive(markets: pl.DataFrame, listings: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
+        sr_ids = listings["sr_id"].unique().sort()
+        parts = []
+        for begin in range(0, sr_ids.len(), FIXTURES_AT_ONCE):
+            batch = sr_ids[begin : begin + FIXTURES_AT_ONCE]
+            within = pl.col("sr_id").is_between(batch[0], batch[-1])
+            parts.append(table(markets.filter(within), listings.filter(within), outcomes, sets))
+        return pl.concat(parts)
+
+    return derive
+
+
+TABLES: Final = {"price_comparison": in_batches(comparison), "margins": in_batches(margins), "availability_gap": in_batches(gaps)}

@@ -81,7 +81,7 @@ class MartsWorld:
         self.sets = outcome_sets(words.markets, words.outcomes, words.complete_sets).join(keys, on="market_id")
 
     def partitions(self, n: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-        """Markets (`present.MARKETS`) and listings (`present.LISTINGS`) of each."""
+        """Markets (`present.MARKETS`), fixture by fixture, and listings (`present.LISTINGS`) of each."""
         for number in range(n):
             yield self.partition(number)
 
@@ -92,7 +92,7 @@ class MartsWorld:
         books = pl.concat(self._books(random, 1 + number * self.fixtures))
         since = pl.col("answered_at") - pl.duration(minutes=pl.col("since_min"))
         markets = books.join(listed, on=["sr_id", "platform"]).with_columns(state_since=since)
-        return markets.select(pl.col(name).cast(kind) for name, kind in present.MARKETS.items()), listings
+        return markets.select(pl.col(name).cast(kind) for name, kind in present.MARKETS.items()).sort("sr_id", maintain_order=True), listings
 
     def _listings(self, random: np.random.Generator, first: int) -> pl.DataFrame:
         """Home lists nearly every fixture, the others most; some were dropped, some were never answered, some were seen long after the others."""

@@ -30,7 +30,7 @@ from ._marts_files import INPUTS, WORDS, partition_file, word_file
 from ._marts_world import PARTITION_PRICES, MartsWorld
 
 ENGINES: Final = ("ours", "duckdb", "pandas", "postgres")
-TABLES: Final = ("price_comparison", "market_margin", "availability_gap")
+TABLES: Final = ("price_comparison", "margins", "availability_gap")
 OURS: Final = "ours"
 NEVER_LEFT_OUT: Final = (OURS, "duckdb")
 KEYS: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform")
@@ -140,21 +140,22 @@ def _agreed(table: str, engines: Sequence[str], folder: Path, url: str) -> int:
     ours = told[OURS]
     assert ours.height, f"{table}: a table without rows measures nothing"
     for engine, frame in told.items():
-        try:
-            _assert_same(ours, frame)
-        except AssertionError as error:
-            raise AssertionError(f"{table}: ours and {engine} do not do the same work: {error}") from None
+        assert_same(ours, frame, table, engine)
     return ours.height
 
 
-def _assert_same(ours: pl.DataFrame, theirs: pl.DataFrame) -> None:
+def assert_same(ours: pl.DataFrame, theirs: pl.DataFrame, table: str, engine: str) -> None:
+    """Raises AssertionError unless both hold the same rows, in whatever order."""
     keys = [name for name in KEYS if name in ours.columns]
     both = [_comparable(frame.select(ours.columns), ours.schema).sort(keys) for frame in (ours, theirs)]
-    for name, within in WITHIN.items():
-        if name in ours.columns:
-            assert_frame_equal(*(frame.select(*keys, name) for frame in both), abs_tol=within, rel_tol=0)
-            both = [frame.drop(name) for frame in both]
-    assert_frame_equal(*both, rel_tol=1e-9, abs_tol=1e-12)
+    try:
+        for name, within in WITHIN.items():
+            if name in ours.columns:
+                assert_frame_equal(*(frame.select(*keys, name) for frame in both), abs_tol=within, rel_tol=0)
+                both = [frame.drop(name) for frame in both]
+        assert_frame_equal(*both, rel_tol=1e-9, abs_tol=1e-12)
+    except AssertionError as error:
+        raise AssertionError(f"{table}: ours and {engine} do not do the same work: {error}") from None
 
 
 def _comparable(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:

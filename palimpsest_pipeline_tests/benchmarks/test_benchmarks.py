@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import orjson
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -11,7 +12,7 @@ from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.platforms.registry import adapters
 
-from . import backfill, cadence, scrape, storage
+from . import backfill, cadence, marts, scrape, storage
 from . import normalise as benchmark
 from .__main__ import app
 from ._perturbed import CAPTURED, answers
@@ -60,7 +61,7 @@ def as_captured(samples: Path, platform: Platform, name: str, like: Answer) -> A
 
 def test_a_benchmark_is_chosen_by_name_and_names_are_listed_without_one(samples: Path) -> None:
     assert samples.is_dir()
-    assert {"backfill", "cadence", "normalise", "scrape", "storage"} <= set(CliRunner().invoke(app, []).output.split())
+    assert {"backfill", "cadence", "marts", "normalise", "scrape", "storage"} <= set(CliRunner().invoke(app, []).output.split())
     assert CliRunner().invoke(app, ["nothing"]).exit_code != 0
     ran = CliRunner().invoke(app, ["normalise", "--json", "--bodies", "3", "--repetitions", "1"])
     found = json.loads(ran.output)
@@ -104,6 +105,31 @@ def test_storage_is_measured_beside_a_raw_copy_and_the_layouts_that_went_before(
     assert by_layout["ours"] == pytest.approx(by_layout["ours_hot"] + by_layout["ours_cold"])
     assert by_layout["reference_snapshots"] > by_layout["reference_current_and_history"] > by_layout["ours"]
     assert storage.table(found).row_count > 20
+
+
+@pytest.mark.slow
+def test_derived_tables_are_measured_beside_engines_that_come_to_the_same_rows() -> None:
+    options = ["--size", "1", "--size", "2", "--partition-prices", "4000", "--rounds", "1", "--longest-s", "1e-9"]
+    ran = CliRunner().invoke(app, ["marts", "--json", *options])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.output)
+    assert found["ratio_to_best"].keys() == found["tables"].keys() == {"price_comparison", "margins", "availability_gap"}
+    for name, by_size in found["tables"].items():
+        assert all(found["ratio_to_best"][name][size] > 0 for size in ("1", "2"))
+        assert by_size["1"]["wall_s"].keys() == {"ours", "duckdb", "pandas", "postgres"}
+        assert by_size["2"]["wall_s"].keys() == {"ours", "duckdb"}, "what takes too long is left out ..."
+        assert by_size["1"]["n_rows"] == found["rows_of_first_partition"][name] < by_size["2"]["n_rows"]
+    assert {(one["engine"], one["partitions"]) for one in found["left_out"]} == {("pandas", 2), ("postgres", 2)}, "... and that is said"
+    assert all(0 < found["peak_rss_mb"][size] < 500 for size in ("1", "2"))
+    assert marts.table(found).row_count == 3 * (4 + 2 + 2)
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "pandas"])
+def test_engines_that_do_not_do_the_same_work_are_not_compared(engine: str) -> None:
+    ours = pl.DataFrame({"sr_id": [1, 2], "margin": [0.05, None]})
+    marts.assert_same(ours, ours.reverse(), "margins", engine)
+    with pytest.raises(AssertionError, match=f"margins: ours and {engine} do not do the same work"):
+        marts.assert_same(ours, ours.with_columns(pl.col("margin") + 1e-6), "margins", engine)
 
 
 @pytest.mark.slow
