@@ -1,4 +1,4 @@
--- Alerts to traders, from their definition: every price of every listing at every look, and what it was a window earlier, whether anything moved or not.
+-- Alerts to traders, from their definition: every price at every look, and what it was a window earlier, whether anything moved or not.
 -- For days that are in Postgres. Parameters: home, known_until, main_markets, low, medium, high, calm, window_s, skew_s, silence_s, watched_s.
 -- Statements of one transaction; the last one gives the rows.
 
@@ -86,7 +86,8 @@ analyze places;
 -- Moves: at each look at a listing, each of its prices against the one a window before, if its last look by then was an answer that still held.
 create temporary table baselines on commit drop as
 with last_looks as (
-    select distinct on (m.listing_id, m.at) m.listing_id, m.at, m.answered, k.look, k.at as look_at, m.at - make_interval(secs => %(window_s)s) as baseline_at
+    select distinct on (m.listing_id, m.at) m.listing_id, m.at, m.answered, k.look, k.at as look_at,
+        m.at - make_interval(secs => %(window_s)s) as baseline_at
     from moments m
     left join looks k on k.listing_id = m.listing_id and k.look <> 'listed' and k.at <= m.at - make_interval(secs => %(window_s)s)
     where m.is_watched
@@ -149,7 +150,8 @@ analyze enumerated;
 
 create temporary table sized on commit drop as
 with disagreements as (
-    select b.listing_id, b.other_id, h.market_key, h.specifier, h.ordinal, b.at, h.now, h.past, h.change, o.now as other_now, o.change as other_change,
+    select b.listing_id, b.other_id, h.market_key, h.specifier, h.ordinal, b.at, h.now, h.past, h.change,
+        o.now as other_now, o.change as other_change,
         case when h.change * o.change < 0 then 2 * least(abs(h.change), abs(o.change)) else 0 end as size
     from beside b
     join enumerated e using (listing_id)
