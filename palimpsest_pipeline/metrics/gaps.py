@@ -45,8 +45,8 @@ _RANKS: Final = 1 << 56
 def availability_gaps(
     markets: pl.DataFrame, listings: pl.DataFrame, *, platforms: Sequence[str], max_skew_s: float, main_markets: Sequence[str]
 ) -> pl.DataFrame:
-    """One row per market and competitor, columns `GAPS`, in no order: of fixtures that home and the competitor list or have listed, the markets that
-    one of them lists and that they do not both offer.
+    """One row per market and competitor, columns `GAPS`, sorted by `KEY`: of fixtures that home and the competitor list or have listed, the markets
+    that one of them lists and that they do not both offer.
 
     `markets`, `listings`: as in `present`. `platforms`: home first; listings of others are left out. `main_markets`: keys by priority. Of a market
     with a row an outcome the state is the best of its rows', since the first of those in that state.
@@ -59,7 +59,7 @@ def availability_gaps(
     priority = pl.col("market_key").replace_strict(list(main_markets), range(1, len(main_markets) + 1), default=None, return_dtype=pl.Int16)
     parts = [_between(stands, ours, home, competitor, max_skew_s) for competitor in competitors]
     gaps = pl.concat(parts).with_columns(market_priority=priority) if parts else pl.DataFrame(schema=GAPS)
-    return gaps.select(pl.col(name).cast(dtype) for name, dtype in GAPS.items())
+    return gaps.sort(KEY).select(pl.col(name).cast(dtype) for name, dtype in GAPS.items())
 
 
 def _stands(markets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:

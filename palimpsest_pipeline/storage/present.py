@@ -25,8 +25,9 @@ from .marts import frame_schema
 from .tables import metadata
 
 COMPARISON, GAP = TABLES = ("mart.price_comparison", "mart.availability_gap")
-LOCK: Final = 7_017_000_002
-"""Advisory lock of whoever replaces fixtures' rows: no fixture is written by two at once."""
+LOCKS: Final = (7_017_000_011, 7_017_000_012)
+"""Advisory locks of whoever replaces fixtures' rows: the first of those with an even SportRadar id, the second of the others. So no fixture is
+written by two at once, and two can write at a time: Postgres takes longer to take rows in than they take to compute."""
 
 BOOKS: Final[Schema] = {
     "sr_id": pl.Int64,

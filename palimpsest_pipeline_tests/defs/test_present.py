@@ -1,15 +1,19 @@
 """Prices side by side and gaps as they stand, from a simulated world of three cycles: one platform blocks us, another one drops a listing."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import dagster as dg
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from typer.testing import CliRunner
 
+from palimpsest_pipeline.cli import app
 from palimpsest_pipeline.defs.core.derive import ingest_cycle
 from palimpsest_pipeline.defs.launch import run_whole
 from palimpsest_pipeline.defs.mart import present
@@ -127,6 +131,48 @@ def test_a_listing_that_is_dropped_lists_nothing_and_has_gaps_wherever_home_has_
     assert listed.join(missing, on=["market_key", "specifier"], how="anti").height <= listed.height // 10  # home may have taken some off since
     assert set(missing.filter(~pl.col("never_offered_platform"))["platform_state"]) == {"event_dropped"}
     assert missing["gap_minutes"].min() >= 0
+
+
+@pytest.fixture
+def palimpsest(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """The command line on this world."""
+    monkeypatch.chdir(tmp_path)
+    settings = world.pipeline.settings
+    assert settings.database_url is not None
+    urls = {"DATABASE_URL": settings.database_url.get_secret_value(), "DAGSTER_DATABASE_URL": "postgresql://unused/dagster"}
+    for name, value in {"HOME_DIR": str(settings.home_dir), **urls}.items():
+        monkeypatch.setenv(f"PALIMPSEST_{name}", value)
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+def test_a_fixture_is_compared_on_the_command_line_as_the_tables_have_it(world: World, palimpsest: Callable[..., Any]):
+    held = world.table("price_comparison").filter(market_key="match_result", platform="bet9ja", comparable=True).row(0, named=True)
+    sr_id = str(held["sr_id"])
+    done = palimpsest("compare", sr_id, "--json")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)["prices"]
+    assert len(told) == world.table("price_comparison").filter(sr_id=held["sr_id"]).height
+    same_row = next(r for r in told if all(r[name] == held[name] for name in ("market_key", "specifier", "outcome_key", "platform")))
+    assert (same_row["home_odds"], same_row["diff_rel"]) == (held["home_odds"], held["diff_rel"])
+    printed = palimpsest("compare", sr_id, "--market", "match_result")
+    assert printed.exit_code == 0, printed.stderr
+    assert "match_result (margins: betpawa " in printed.stdout
+    assert f"({held['diff_rel']:+.1%})" in printed.stdout
+    blocked = palimpsest("compare", sr_id, "--at", world.instants[1].isoformat(), "--json")
+    assert not any(r["comparable"] for r in json.loads(blocked.stdout)["prices"] if r["platform"] == "bet9ja")
+
+
+def test_gaps_of_a_fixture_on_the_command_line(world: World, palimpsest: Callable[..., Any]):
+    told = json.loads(palimpsest("gaps", str(world.dropped), "--json").stdout)["gaps"]
+    held = world.table("availability_gap").filter(sr_id=world.dropped)
+    assert {(r["market_key"], r["specifier"], r["platform"], r["gap_type"]) for r in told} == set(
+        held.select("market_key", "specifier", "platform", "gap_type").iter_rows()
+    )
+    printed = palimpsest("gaps", str(world.dropped))
+    assert "platform_missing" in printed.stdout
+    unknown = palimpsest("gaps", "404")
+    assert unknown.exit_code == 1
+    assert unknown.stderr.startswith("error: no fixture with SportRadar id 404 is known")
 
 
 def test_everything_anew_in_another_order_is_the_same(world: World):

@@ -4,7 +4,9 @@ Belongs here: what is read, computed and written for a batch of fixtures. Does n
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -17,7 +19,7 @@ from ...metrics.comparison import price_comparison
 from ...metrics.gaps import availability_gaps
 from ...storage import dirty_fixtures, life, present
 from ...storage.layers import Layers
-from ...storage.present import COMPARISON, GAP, TABLES, Standing
+from ...storage.present import COMPARISON, GAP, Standing
 from ..pipeline import Pipeline
 from .words import words
 
@@ -30,7 +32,7 @@ PRICES: Final = FixtureProduct.PRICES
 class PricesDerived:
     """What bringing prices up to date came to."""
 
-    rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TABLES, 0))
+    rows: Counter[str] = field(default_factory=Counter)
     """Rows written, by table."""
     n_fixtures: int = 0
     """Fixtures whose rows were replaced."""
@@ -38,40 +40,59 @@ class PricesDerived:
     """Fixtures that have begun, or that nobody knows any more, whose rows were removed."""
     seconds: float = 0.0
 
+    def add(self, part: "PricesDerived") -> None:
+        self.rows.update(part.rows)
+        self.n_fixtures += part.n_fixtures
+        self.n_removed += part.n_removed
+
 
 def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None) -> PricesDerived:
     """Replace the rows of all fixtures that are due, or of those among `sr_ids`, soonest kickoff first; and remove those of fixtures that have begun.
 
     Each batch is a transaction, which takes away the marks that it saw: one that is set meanwhile stays. What was done stays done, however it ends.
-    Two at once come one after the other, batch by batch.
+    Half of the fixtures are worked on beside the other half; of two who derive at once, the second waits for the first batch by batch.
     """
     began, done = time.monotonic(), PricesDerived()
-    with pipeline.database.connect(autocommit=True) as conn:
+    with pipeline.connect() as conn:
         upcoming = present.upcoming(conn, pipeline.clock.now())
         due = set(dirty_fixtures.marks(conn, PRICES, sr_ids)["sr_id"])
-        over = (present.held(conn) | due).difference(upcoming)
+        over = sorted((present.held(conn) | due).difference(upcoming))
+    to_do = [sr_id for sr_id in upcoming if sr_id in due]
+    n = len(present.LOCKS)
+    with ThreadPoolExecutor(n) as pool:
+        parts = [
+            pool.submit(_derive, pipeline, lock, *([sr_id for sr_id in each if sr_id % n == place] for each in (over, to_do)))
+            for place, lock in enumerate(present.LOCKS)
+        ]
+    for part in parts:
+        done.add(part.result())
+    done.seconds = time.monotonic() - began
+    return done
+
+
+def _derive(pipeline: Pipeline, lock: int, over: Sequence[int], to_do: Sequence[int]) -> PricesDerived:
+    """The fixtures of one lock: those that are over, then those to do."""
+    done = PricesDerived()
+    with pipeline.database.connect(autocommit=True) as conn:
         if over:
-            with life.alone(conn, present.LOCK):
-                seen = dirty_fixtures.marks(conn, PRICES, sorted(over))
-                done.n_removed = present.remove(conn, sorted(over))
+            with life.alone(conn, lock):
+                seen = dirty_fixtures.marks(conn, PRICES, over)
+                done.n_removed = present.remove(conn, over)
                 dirty_fixtures.unmark(conn, PRICES, seen)
-        to_do = [sr_id for sr_id in upcoming if sr_id in due]
         for place in range(0, len(to_do), FIXTURES_AT_ONCE):
-            with life.alone(conn, present.LOCK):
+            with life.alone(conn, lock):
                 seen = dirty_fixtures.marks(conn, PRICES, to_do[place : place + FIXTURES_AT_ONCE])
                 frames = _compared(pipeline, present.standing(conn, seen["sr_id"].to_list()))
                 present.replace(conn, seen["sr_id"].to_list(), frames)
                 dirty_fixtures.unmark(conn, PRICES, seen)
             done.n_fixtures += seen.height
-            for table, frame in frames.items():
-                done.rows[table] += frame.height
-    done.seconds = time.monotonic() - began
+            done.rows.update({table: frame.height for table, frame in frames.items()})
     return done
 
 
 def prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: datetime) -> dict[str, pl.DataFrame]:
-    """What TABLES held of these fixtures at an instant, or would hold of them had they been derived then, from their whole history: fixtures that had
-    begun, or that nobody had seen, have no rows. Raises as `layers.Layers` does."""
+    """What the two tables held of these fixtures at an instant, or would hold of them had they been derived then, from their whole history. Fixtures
+    that had begun, or that nobody had seen, have no rows. Raises as `layers.Layers` does."""
     with pipeline.connect() as conn:
         stood = present.standing_as_of(conn, Layers(conn, pipeline.archive), sr_ids, pipeline.settings.home_platform, instant)
     to_come = stood.listings.filter(pl.col("kickoff_at") > instant)
@@ -80,7 +101,7 @@ def prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: datetime) -
 
 
 def _compared(pipeline: Pipeline, stands: Standing) -> dict[str, pl.DataFrame]:
-    """Rows of TABLES."""
+    """Rows of the two tables."""
     settings = pipeline.settings
     platforms = [platform.value for platform in trust_order(settings.home_platform, pipeline.platforms)]
     outcomes, sets = words(pipeline.vocabulary)

@@ -33,7 +33,7 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
 def present_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
     """Comparisons and gaps of the fixtures that cycles bore on, from one reading of their markets; fixtures that have begun are taken out."""
     done = present.derive_prices(pipeline)
-    context.log.info(f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_removed} taken out; {done.rows}")
+    context.log.info(f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_removed} taken out; rows: {dict(done.rows)}")
     with pipeline.connect() as conn:
         told = {table: stored.figures(conn, table) for table in stored.TABLES}
         plots = {
