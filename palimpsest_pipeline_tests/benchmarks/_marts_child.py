@@ -130,6 +130,7 @@ class Postgres:
         self._query = (SQL / f"{task.table}.sql").read_text()
         self._conn = psycopg.connect(Database(task.url).conninfo, autocommit=True, options="-c TimeZone=UTC -c DateStyle=ISO")
         self._conn.execute(f"set work_mem = '{WORK_MEM}'".encode())
+        self._conn.execute("set enable_nestloop = off")  # it takes what a CTE comes to for a few rows, and would loop over them
 
     def derive(self, partition: int) -> int:
         self._conn.execute("drop table if exists pg_temp.derived")
