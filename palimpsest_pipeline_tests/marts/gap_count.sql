@@ -6,7 +6,7 @@ with instants as (
     cross join (values (72), (24), (1), (0)) as h (hours_before)
     where l.kickoff_date = %(day)s and l.effective_kickoff - make_interval(hours => h.hours_before) <= l.as_of
 ),
-stood as (
+stood as materialized (
     select n.hours_before, i.*
     from instants n
     join mart.availability_interval i using (sr_id, platform)

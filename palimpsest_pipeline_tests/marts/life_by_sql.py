@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
-from polars.testing import assert_frame_equal
+from polars.testing import assert_frame_equal, assert_series_equal
 
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.storage import life
@@ -15,6 +15,8 @@ from palimpsest_pipeline.storage.tables import metadata
 
 TABLES: Final = ("mart.market_margin", "mart.margin_ttk_bucket", "mart.gap_count")
 STAMPS: Final = {"kickoff_date", "home_platform", "as_of", "mapping_version", "computed_at"}
+ROUNDED: Final = {"margin_reference_pct"}
+"""Rounded to two decimals in the table, and not by the SQL: the two may round a half in different ways."""
 FOLDER: Final = Path(__file__).parent
 
 
@@ -33,6 +35,9 @@ def assert_as_by_sql(pipeline: Pipeline, table: str, day: date) -> int:
         conn.execute("set local enable_nestloop = off")  # nobody has counted the rows of a table just filled, and a join of few and few may be slow
         expected = read_frame(conn, query, params, dict(stored.schema))
     found, expected = (_comparable(frame).sort(key) for frame in (stored, expected))
+    for name in ROUNDED & set(found.columns):
+        assert_series_equal(found[name], expected[name], check_exact=False, rel_tol=0, abs_tol=0.005 + 1e-9)
+    found, expected = (frame.drop(ROUNDED, strict=False) for frame in (found, expected))
     assert_frame_equal(found, expected, check_exact=False, rel_tol=1e-9, abs_tol=1e-9)
     return stored.height
 

@@ -16,7 +16,7 @@ with buckets (bucket_scheme, ttk_bucket, least, below) as (
         ('trader10', '15-60m', interval '15 minutes', interval '60 minutes'),
         ('trader10', '<15m', interval '0', interval '15 minutes')
 ),
-fixtures as (
+fixtures as materialized (
     select l.sr_id, f.tournament_key, l.effective_kickoff, min(l.first_listed_at) as listed_at, max(l.as_of) as as_of
     from mart.listing_lead_time l
     join core.fixtures f using (sr_id)
@@ -31,7 +31,7 @@ spans as (
     from fixtures f
     cross join buckets b
 ),
-pieces as (
+pieces as materialized (
     select
         s.*, m.platform, m.market_key, m.specifier, m.margin,
         tstzrange(m.observed_from, coalesce(m.observed_to, s.as_of)) * tstzrange(s.begins, s.ends) as stood

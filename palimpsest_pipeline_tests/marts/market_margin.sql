@@ -1,14 +1,14 @@
 -- Stretches of margins of a kickoff date's fixtures, from the definition: what every answer says of every line, put together where one answer follows
 -- another that says the same and still held. For markets whose only complete set is all their outcomes, and days that are in Postgres.
 -- Parameters: day, main_markets, silence_minutes.
-with listings as (
+with listings as materialized (
     select e.listing_id, f.sr_id, e.platform, f.effective_kickoff, l.as_of
     from core.fixtures f
     join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary
     join mart.listing_lead_time l on l.sr_id = f.sr_id and l.platform = e.platform
     where (f.effective_kickoff at time zone 'UTC')::date = %(day)s
 ),
-drops as (
+drops as materialized (
     select l.listing_id, i.valid_from as dropped_at
     from listings l
     join mart.availability_interval i using (sr_id, platform)
@@ -31,7 +31,7 @@ bounded as (
         ) as bound
     from answers a
 ),
-holding as (
+holding as materialized (
     select
         b.*,
         case when b.bound is null and b.silent_at >= b.as_of then null else least(b.bound, b.silent_at) end as holds_to
@@ -82,7 +82,7 @@ stretches as (
     from numbered
     group by listing_id, line_id, stretch, sr_id, platform, market_id, market_key, specifier, effective_kickoff, off_mask, odds_milli
 ),
-judged as (
+judged as materialized (
     select
         s.*,
         p.*,
@@ -126,7 +126,7 @@ select
     case when margin_status in ('ok', 'negative') then raw_margin end as margin,
     case when margin_status in ('ok', 'negative') then winners_k / sum_inverse end as payout,
     margin_status,
-    round(((sum_priced - 1) * 100)::numeric, 2) as margin_reference_pct,
+    (sum_priced - 1) * 100 as margin_reference_pct, -- to be rounded to two decimals, whichever way half of the last one goes
     minutes as minutes_to_kickoff,
     case
         when minutes >= 7 * 1440 then '7d+'
