@@ -174,3 +174,35 @@ def evaluated(instance: dg.DagsterInstance, *, passed: bool) -> None:
     said = dg.AssetCheckEvaluation(CHECK.asset_key, CHECK.name, passed, severity=dg.AssetCheckSeverity.ERROR, blocking=True, partition=KEY)
     event = dg.DagsterEvent(dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, "replay", event_specific_data=said)
     instance.report_dagster_event(event, run_id=str(uuid4()))
+
+
+def test_prices_as_they_stand_are_asked_for_once_each_time_fixtures_are_due(pipeline: Pipeline, ticks: Callable[[], Ticks]) -> None:
+    assets = [dg.AssetKey(["mart", name]) for name in ("price_comparison", "availability_gap")]
+
+    def due(statement: str) -> None:
+        with pipeline.connect() as conn:
+            conn.execute(statement)
+
+    def asked(minute: int) -> list[bool]:
+        found = dg.evaluate_automation_conditions(
+            defs,
+            tick.instance,
+            evaluation_time=HOUR + timedelta(minutes=minute),
+            cursor=tick.cursor,
+            asset_selection=dg.AssetSelection.assets(*assets),
+        )
+        tick.cursor = found.cursor
+        return [found.get_num_requested(asset) == 1 for asset in assets]
+
+    tick = ticks()
+    assert asked(24) == [False, False]
+    due("insert into mart.dirty_fixtures values ('odds_alerts', 7, now())")
+    assert asked(38) == [False, False], "it is another product that is due"
+    due("insert into mart.dirty_fixtures values ('prices', 7, now())")
+    assert asked(40) == [False, False], "it is no tick"
+    assert asked(53) == [True, True]
+    assert asked(68) == [False, False], "the run that was asked for may have failed: a check tells of it"
+    due("delete from mart.dirty_fixtures")
+    assert asked(83) == [False, False]
+    due("insert into mart.dirty_fixtures values ('prices', 7, now())")
+    assert asked(98) == [True, True]
