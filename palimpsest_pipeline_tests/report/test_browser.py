@@ -25,8 +25,8 @@ ON_A_PHONE = {"width": 375, "height": 740}
 READY = "html[data-ready=yes]"
 OPENS_WITHIN_S = 12
 """It takes about one second on an idle machine of two cores."""
-FILTERS_WITHIN_MS = 500
-"""It takes 10 to 40 ms there."""
+FILTERS_WITHIN_MS = 400
+"""It takes less than a tenth of a second there."""
 
 
 class Seen:
@@ -137,7 +137,7 @@ def test_a_filter_has_its_effect_at_once(shown: Page):
         document.body.offsetHeight;
         return performance.now() - began;
     })""")
-    assert sorted(took_ms)[len(took_ms) // 2] < FILTERS_WITHIN_MS, took_ms
+    assert min(took_ms) < FILTERS_WITHIN_MS, took_ms  # the least: what else the machine does is not the page's
 
 
 def test_the_cards_are_the_marts_counts(shown: Page, world: Coverage):
@@ -289,6 +289,7 @@ def test_the_prices_of_a_chosen_fixture_are_drawn_with_what_could_not_be_backed(
     expect(shown.locator("#price-figures figure")).to_have_count(3)
     assert len(shown.locator("#price-figures canvas").first.evaluate(INK)) > 5
     shown.locator("#price-figures summary").first.click()
+    expect(shown.locator("#price-figures figure").first.locator("tbody tr").first).to_be_visible()
     cells = shown.locator("#price-figures figure").first.locator("tbody td").all_inner_texts()
     assert any(cell.startswith("(") for cell in cells), "what could not be backed stands in parentheses"
     assert "–" in cells, "when nobody looked there is nothing"
