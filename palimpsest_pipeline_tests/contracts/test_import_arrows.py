@@ -33,6 +33,7 @@ ALLOWED = {
         "storage",
         "simulator",
         "console",
+        "cli_compare",
         "cli_db",
         "cli_landing",
         "cli_markets",
@@ -42,6 +43,7 @@ ALLOWED = {
         "cli_report",
         "cli_storage",
     },
+    "cli_compare": {"settings", "defs", "markets", "storage", "console"},
     "cli_db": {"settings", "defs", "storage", "console"},
     "cli_landing": {"domain", "settings", "defs", "landing", "console"},
     "cli_markets": {"domain", "settings", "defs", "markets", "console"},
@@ -63,6 +65,7 @@ ONLY = {
     "jinja2": {"report"},
     "typer": {
         "cli",
+        "cli_compare",
         "cli_db",
         "cli_landing",
         "cli_markets",
