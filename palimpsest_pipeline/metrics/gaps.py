@@ -77,17 +77,8 @@ def _stands(markets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
 def _between(stands: pl.DataFrame, listings: pl.DataFrame, home: str, competitor: str, max_skew_s: float) -> pl.DataFrame:
     """The gaps between home and one competitor, GAPS without market_priority."""
     sides = {"home": home, "platform": competitor}
-    fixtures = None
-    for side, platform in sides.items():
-        looked = (pl.col("as_of") - pl.col("answered_at")).dt.total_microseconds() / 1e6 <= max_skew_s
-        found = listings.filter(pl.col("platform") == platform).select(
-            "sr_id",
-            "as_of",
-            "kickoff_at",
-            pl.col("dropped_at").alias(f"{side}_dropped_at"),
-            (pl.col("dropped_at").is_not_null() | looked.fill_null(value=False)).alias(f"{side}_known"),
-        )
-        fixtures = found if fixtures is None else fixtures.join(found.drop("as_of", "kickoff_at"), on="sr_id")
+    home_listed, listed = (_listed(listings, side, platform, max_skew_s) for side, platform in sides.items())
+    fixtures = home_listed.join(listed.drop("as_of", "kickoff_at"), on="sr_id")
     dropped = {side: pl.col(f"{side}_dropped_at").is_not_null() for side in sides}
     rank = {
         side: pl.when(dropped[side]).then(_NOT_LISTED).otherwise(pl.col(f"rank_{platform}").fill_null(_NOT_LISTED))
@@ -127,6 +118,18 @@ def _between(stands: pl.DataFrame, listings: pl.DataFrame, home: str, competitor
         .with_columns(gap_open_since=pl.when(pl.col("gap_type") != GapType.UNKNOWN.value).then(since))
         .with_columns(gap_minutes=(pl.col("as_of") - pl.col("gap_open_since")).dt.total_microseconds() / 60e6)
         .select(name for name in GAPS if name != "market_priority")
+    )
+
+
+def _listed(listings: pl.DataFrame, side: str, platform: str, max_skew_s: float) -> pl.DataFrame:
+    """Fixtures that the platform lists or has listed: sr_id, as_of, kickoff_at, since when it is dropped, and whether it is known how it stands."""
+    looked = (pl.col("as_of") - pl.col("answered_at")).dt.total_microseconds() / 1e6 <= max_skew_s
+    return listings.filter(pl.col("platform") == platform).select(
+        "sr_id",
+        "as_of",
+        "kickoff_at",
+        pl.col("dropped_at").alias(f"{side}_dropped_at"),
+        (pl.col("dropped_at").is_not_null() | looked.fill_null(value=False)).alias(f"{side}_known"),
     )
 
 
