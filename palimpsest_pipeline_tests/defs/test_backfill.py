@@ -24,6 +24,7 @@ from palimpsest_pipeline.defs.replay.plan import Hour, Mark, Versions, Why, judg
 from palimpsest_pipeline.defs.replay.runs import spans
 from palimpsest_pipeline.domain.instants import hour_key
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import freshness
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_hours
@@ -219,6 +220,21 @@ def test_rows_that_somebody_changed_come_back_when_their_hour_is_asked_for_again
     after = marks(world.pipeline)
     assert all(after[mark] > at for mark, at in before.items() if mark[1] == changed), "all of the hour, core and mart"
     assert all(after[mark] == at for mark, at in before.items() if mark[0] == "core" and mark[1] in others)
+
+
+def test_odds_are_as_fresh_as_before_when_their_hour_was_derived_again_and_nothing_had_to_be_written(world: World):
+    def standing() -> tuple[list[Any], list[datetime | None]]:
+        with world.pipeline.connect() as conn:
+            rows = conn.execute("select cycle_id, product, n_rows from core.cycle_products order by 1, 2").fetchall()
+            newest = conn.execute("select max(observed_at) from core.captures join ops.listing_ids using (listing_id) group by platform").fetchall()
+            fresh = [freshness.odds(conn, platform) for platform in world.pipeline.platforms]
+        assert set(fresh) == {at for (at,) in newest}
+        return rows, fresh
+
+    before = standing()
+    make_due(world.pipeline, plan(world.pipeline, world.last, world.last))
+    assert world.again(first=world.last, last=world.last).done == [hour_key(world.last)]
+    assert standing() == before
 
 
 def test_an_hour_that_cannot_be_derived_keeps_its_rows_when_asked_for_again(world: World):
