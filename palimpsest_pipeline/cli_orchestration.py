@@ -46,8 +46,8 @@ def cadence(
     if state is State.ON and not _any_fixture_is_known():
         soonest = min((one.next_at for one in found if one.kind == "schedule" and one.next_at is not None), default=None)
         at = "" if soonest is None else f" at {soonest:%H:%M} UTC"
-        told = f"no upcoming fixture is known yet: no platform is asked before the first full cycle{at}; `palimpsest scrape` runs one now"
-        out.print(told, highlight=False, markup=False, soft_wrap=True)
+        first = f"no upcoming fixture is known yet: no platform is asked before the first full cycle{at}; `palimpsest scrape` runs one now"
+        out.print(first, highlight=False, markup=False, soft_wrap=True)
 
 
 def _any_fixture_is_known() -> bool:
