@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.failures import partition_of
 from palimpsest_pipeline.defs.jobs import DERIVED
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.partitions import HOURS_IN_A_RUN, hours
@@ -172,6 +173,8 @@ def test_only_what_failed_runs_again(world: World):
             segment.write_bytes(b"not as it was written")
             outcome = run_job(instance, world.pipeline, "replay", world.first, last=last)
             assert not outcome.success
+            (failure,) = instance.all_logs(outcome.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+            assert partition_of(failure.dagster_event) == hour_key(last), "the hour is named, though the run is of all"
         before = marks(world.pipeline)
         again = defs.resolve_job_def("replay").execute_in_process(
             instance=instance,
