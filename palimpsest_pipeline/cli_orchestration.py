@@ -43,6 +43,22 @@ def cadence(
     for one in found:
         stands = "off" if not one.on else "on" if one.next_at is None else f"on, next at {one.next_at:%Y-%m-%d %H:%M:%S} UTC"
         out.print(f"{one.kind} {one.name}: {stands}\n  {one.description}", highlight=False, markup=False, soft_wrap=True)
+    if state is State.ON and not _any_fixture_is_known():
+        soonest = min((one.next_at for one in found if one.kind == "schedule" and one.next_at is not None), default=None)
+        at = "" if soonest is None else f" at {soonest:%H:%M} UTC"
+        first = f"no upcoming fixture is known yet: no platform is asked before the first full cycle{at}; `palimpsest scrape` runs one now"
+        out.print(first, highlight=False, markup=False, soft_wrap=True)
+
+
+def _any_fixture_is_known() -> bool:
+    from .defs.servers import databases, require_schema
+    from .storage.upcoming import kickoffs_and_next
+
+    with databases(load_settings()) as pipeline:
+        require_schema(pipeline)
+        now = pipeline.clock.now()
+        with pipeline.connect() as conn:
+            return kickoffs_and_next(conn, now, now)[1] is not None
 
 
 @orchestration_app.command()
@@ -67,8 +83,11 @@ def slots(
         out.print_json(json.dumps({**told, "lost": stretches.to_dicts()}, default=datetime.isoformat))
         return
     span = f"from {found.begin:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC"
-    if not found.in_use:
-        out.print(f"the kickoff cadence was not in use {span}: `palimpsest cadence on` switches it on", highlight=False, soft_wrap=True)
+    if found.begin == found.end:
+        out.print(f"the first slot of the kickoff cadence, of {found.begin:%Y-%m-%d %H:%M} UTC, is not over yet", highlight=False, soft_wrap=True)
+    elif not found.in_use:
+        why = "no fixture was due, or it was off (`palimpsest cadence` says whether it is now)"
+        out.print(f"no slot of the kickoff cadence was asked for {span}: {why}", highlight=False, soft_wrap=True)
     elif stretches.is_empty():
         out.print(f"all {found.found.height} slots {span} were kept", highlight=False)
     else:

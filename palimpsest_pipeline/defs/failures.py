@@ -1,6 +1,8 @@
 """What a failed step of Dagster's says, in words that a user can act on."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import dagster as dg
@@ -8,6 +10,29 @@ from dagster._utils.error import SerializableErrorInfo
 
 INTERRUPTIONS: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 CHECK_FAILED: Final = "DagsterAssetCheckFailedError"  # its class is not public
+
+
+FAILED_PARTITION: Final = "failed_partition"
+"""Metadata of a failure in a run of several partitions: which one it was."""
+
+
+@contextmanager
+def of_partition(context: dg.AssetExecutionContext, key: str) -> Iterator[None]:
+    """What fails in the block is the failure of this partition, where the run has several. The error itself is the cause."""
+    try:
+        yield
+    except Exception as error:
+        if len(context.partition_keys) == 1:
+            raise
+        raise dg.Failure(f"{key}: {error}", metadata={FAILED_PARTITION: key}) from error
+
+
+def partition_of(step_failure: dg.DagsterEvent) -> str | None:
+    """What `of_partition` said, if it did."""
+    found = step_failure.step_failure_data.user_failure_data
+    said = {} if found is None else found.metadata
+    key = said[FAILED_PARTITION].value if FAILED_PARTITION in said else None
+    return key if isinstance(key, str) else None
 
 
 def innermost(error: SerializableErrorInfo) -> tuple[str, str]:

@@ -18,7 +18,8 @@ PLATFORMS_AT_ONCE: Final = 3
 """Half again as fast as one after the other on two cores: while Postgres writes for one platform, another one's answers are read."""
 
 Derive = Callable[[Pipeline, psycopg.Connection, Manifest], int]
-"""Writes one product of one cycle inside the caller's transaction and returns the rows written."""
+"""Writes one product of one cycle inside the caller's transaction and returns the rows that stand for it then: as many when it is derived once more
+and nothing has to be written."""
 
 
 @dataclass(slots=True)
@@ -29,6 +30,7 @@ class Derived:
     waiting: list[int] = field(default_factory=list)
     up_to_date: int = 0
     rows: int = 0
+    """Rows of the cycles that were derived now."""
     standing_rows: int = 0
     """Rows that the product has for the cycles now, whenever they were written."""
 

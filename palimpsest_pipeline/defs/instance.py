@@ -44,13 +44,14 @@ run_coordinator:
     # Which of the queued ones goes first is said by the jobs' tag dagster/priority.
     max_concurrent_runs: {max_concurrent_runs}
     tag_concurrency_limits:
-      - {{key: "dagster/backfill", limit: 2}}
+      # The runs of a backfill go one after another, in order: coverage of a cycle that comes late makes that of the day after it due again.
+      - {{key: "dagster/backfill", limit: 1}}
 run_monitoring: {{enabled: true, start_timeout_seconds: {start_timeout_s}, cancel_timeout_seconds: 60, poll_interval_seconds: 15}}
 run_retries: {{enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}}
 # Else one slow sensor holds all others up.
 sensors: {{use_threads: true, num_workers: 4}}
 schedules: {{use_threads: true, num_workers: 2}}
-backfills: {{use_threads: true, num_workers: 2, num_submit_workers: 4}}
+backfills: {{use_threads: true, num_workers: 2}}
 auto_materialize: {{use_threads: true, num_workers: 2}}
 freshness: {{enabled: true}}
 retention:

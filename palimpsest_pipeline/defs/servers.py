@@ -10,6 +10,7 @@ from ..markets import vocabulary
 from ..settings import Settings
 from ..storage import migrate, partitions
 from . import analysts
+from .landing.interrupts import Deferred
 from .pipeline import Pipeline, embedded_server, make_home
 from .sharing import in_use
 
@@ -35,8 +36,9 @@ def databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pip
         try:
             yield Pipeline(settings)
         finally:
-            if use.last_out_stops():
-                server.stop()
+            with Deferred():  # one Ctrl-C more than were needed must not leave it behind
+                if use.last_out_stops():
+                    server.stop()
 
 
 def upgrade(pipeline: Pipeline) -> None:

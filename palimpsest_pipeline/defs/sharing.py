@@ -36,6 +36,11 @@ def is_in_use(home: Path) -> bool:
         os.close(descriptor)
 
 
+def is_left(home: Path) -> bool:
+    """Whether nobody works in `home`, and who left last was to stop its server."""
+    return (home / LOCK).exists() and not is_in_use(home) and (home / LOCK).read_bytes().startswith(STOP)
+
+
 class Use:
     """One command's share in the home's server."""
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from .words import Severity
 
+PARTED: Final = ", "
 STALE_AFTER: Final = timedelta(days=1)
 """A trouble that was over for so long before anybody could be told of it is no news."""
 
@@ -25,7 +26,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A failure that was seen. `partition_key` is that of Dagster, of several the last one; as text they sort by time."""
+    """A failure that was seen. `partition_key` is that of Dagster, of several the last one; as text they sort by time. `lasts`: nothing but a success
+    of this very partition ends it, as is so of every date."""
 
     kind: Kind
     subject: str
@@ -34,17 +36,24 @@ class Occurrence:
     message: str
     at: datetime
     partition_key: str | None = None
+    lasts: bool = False
 
     @property
     def key(self) -> str:
         return f"{self.kind}/{self.subject}/{self.error_class}"
+
+    @property
+    def is_over_alone(self) -> bool:
+        """Whether its partition is over by its own success alone."""
+        return self.partition_key is not None and (self.lasts or not is_of_hours(self.partition_key))
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
     """A success of what may have failed before, in one partition or in all from `first_partition_key` to `partition_key`.
 
-    Hours follow each other: it ends the troubles of its own hour and of earlier ones. Dates are each derived for themselves: it ends its own alone.
+    Without a first one it is of hours that follow each other: it ends the troubles of its own hour and of earlier ones. What is derived hour by hour
+    says the first one; of dates it ends its own alone.
     """
 
     kind: Kind
@@ -56,7 +65,8 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One trouble: the columns of ops.alerts."""
+    """One trouble: the columns of ops.alerts. `partition_key`: the latest partition that had it; all that have it still where each is over by its own
+    success, parted by commas."""
 
     alert_key: str
     opened_at: datetime
@@ -76,6 +86,10 @@ class Alert:
     @property
     def kind(self) -> Kind:
         return Kind(self.alert_key.partition("/")[0])
+
+    @property
+    def partition_keys(self) -> list[str]:
+        return [] if self.partition_key is None else self.partition_key.split(PARTED)
 
     @property
     def identity(self) -> tuple[str, datetime]:
@@ -108,8 +122,8 @@ def fold(latest: Iterable[Alert], events: Sequence[Occurrence | Recovery], settl
     for event in sorted(events, key=lambda event: (event.at, isinstance(event, Occurrence))):
         if isinstance(event, Recovery):
             for key, alert in now.items():
-                if _ends(event, alert):
-                    now[key] = replace(alert, closed_at=event.at)
+                if _concerns(event, alert):
+                    now[key] = _less(alert, event)
             continue
         found = now.get(event.key)
         if found is None:
@@ -125,13 +139,19 @@ def fold(latest: Iterable[Alert], events: Sequence[Occurrence | Recovery], settl
     return [alert for alert in (*closed, *now.values()) if known.get(alert.identity) != alert]
 
 
-def _ends(event: Recovery, alert: Alert) -> bool:
-    if alert.closed_at is not None or (alert.kind, alert.subject) != (event.kind, event.subject) or event.at <= alert.last_seen_at:
-        return False
-    if alert.partition_key is None or event.partition_key is None:
-        return True
-    first = event.first_partition_key or event.partition_key
-    return event.partition_key >= alert.partition_key and (is_of_hours(alert.partition_key) or first <= alert.partition_key)
+def _concerns(event: Recovery, alert: Alert) -> bool:
+    return alert.closed_at is None and (alert.kind, alert.subject) == (event.kind, event.subject) and event.at > alert.last_seen_at
+
+
+def _less(alert: Alert, event: Recovery) -> Alert:
+    """The alert without the partitions that succeeded; over when none is left."""
+    left = [key for key in alert.partition_keys if event.partition_key is not None and not _covers(event, event.partition_key, key)]
+    return replace(alert, partition_key=PARTED.join(left)) if left else replace(alert, closed_at=event.at)
+
+
+def _covers(event: Recovery, last: str, key: str) -> bool:
+    first = event.first_partition_key or ("" if is_of_hours(key) else last)
+    return first <= key <= last
 
 
 def is_of_hours(partition_key: str) -> bool:
@@ -141,12 +161,13 @@ def is_of_hours(partition_key: str) -> bool:
 
 def _again(alert: Alert, seen: Occurrence) -> Alert:
     """The alert with one more occurrence. One that is worse than it was is told anew."""
-    partitions = [key for key in (alert.partition_key, seen.partition_key) if key is not None]
+    lasting = alert.partition_keys if alert.closed_at is None else []
+    partitions = sorted({*lasting, *([] if seen.partition_key is None else [seen.partition_key])})
     worse = seen.severity is Severity.ERROR and alert.severity is Severity.WARN
     again = replace(
         alert,
         message=seen.message,
-        partition_key=max(partitions, default=None),
+        partition_key=PARTED.join(partitions if seen.is_over_alone else partitions[-1:]) or None,
         n_seen=alert.n_seen + 1,
         last_seen_at=seen.at,
         closed_at=None,

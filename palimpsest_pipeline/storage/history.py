@@ -62,6 +62,11 @@ select c.listing_id, c.observed_at from core.captures c join ops.listing_ids i u
 where c.cycle_id = %(cycle_id)s and i.platform = %(platform)s
 """
 
+ROWS_OF_CYCLE_SQL: Final = """
+select count(*) + coalesce(sum(c.n_changed), 0) from core.captures c join ops.listing_ids i using (listing_id)
+where c.cycle_id = %(cycle_id)s and i.platform = %(platform)s
+"""
+
 NEWEST_SQL: Final = """
 select asked.listing_id, c.observed_at as newest_at
 from unnest(%(listings)s::int[]) as asked (listing_id)
@@ -177,6 +182,12 @@ def ingest(
 def answers_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
     """Stored answers (ANSWER) of a platform that a cycle brought, in no order."""
     return read_frame(conn, OF_CYCLE_SQL, {"cycle_id": cycle_id, "platform": platform}, {"listing_id": pl.Int32, "observed_at": INSTANT})
+
+
+def rows_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> int:
+    """Rows of history that stand for the answers of a platform that a cycle brought, whenever they were written: each answer, and what it changed."""
+    (n_rows,) = conn.execute(ROWS_OF_CYCLE_SQL, {"cycle_id": cycle_id, "platform": platform}).fetchone() or (0,)
+    return int(n_rows)
 
 
 def remove(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_key: int | None = None) -> None:

@@ -70,7 +70,10 @@ def mark(
     mapping_version: str,
     n_rows: int,
 ) -> None:
-    """Say that the product of the cycle stands. In the transaction that writes its rows, so that neither is there without the other."""
+    """Say that the product of the cycle stands. In the transaction that writes its rows, so that neither is there without the other.
+
+    `n_rows`: the rows that stand for it, whether they were there before or not; of odds more than 0 just when there are answers.
+    """
     query = sql.SQL(
         """
         insert into {} (cycle_id, product, landing_digest, parser_version, mapping_version, n_rows, computed_at)
@@ -107,6 +110,6 @@ def unmark_carrying(conn: psycopg.Connection, product: str, cycle_id: int, carry
 
 
 def marks(conn: psycopg.Connection, schema: Schema, cycle_id: int) -> dict[str, int]:
-    """Products that stand for a cycle, with the rows written."""
+    """Products that stand for a cycle, with their rows (`mark`)."""
     query = sql.SQL("select product, n_rows from {} where cycle_id = %s order by product").format(sql.Identifier(schema, "cycle_products"))
     return dict(conn.execute(query, [cycle_id]).fetchall())

@@ -68,6 +68,11 @@ def test_the_chart_is_told_the_same_limits_and_patience_as_up():
     assert VALUES["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2"
 
 
+def test_the_runs_of_a_backfill_are_queued_and_taken_in_order_one_at_a_time():
+    assert {"key": "dagster/backfill", "limit": 1} in OURS["concurrency"]["runs"]["tag_concurrency_limits"]
+    assert "num_submit_workers" not in OURS["backfills"]  # several would queue them in any order
+
+
 @pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.*")), ids=lambda path: path.name)
 def test_no_password_is_in_a_file(path: Path):
     assert "://:" not in path.read_text()

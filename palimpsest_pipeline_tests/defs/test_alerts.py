@@ -15,6 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli import app
+from palimpsest_pipeline.defs.failures import of_partition
+from palimpsest_pipeline.defs.launch import span
 from palimpsest_pipeline.defs.monitoring import alerts as monitoring
 from palimpsest_pipeline.defs.monitoring.channels import Message, channels
 from palimpsest_pipeline.defs.pipeline import Pipeline
@@ -41,6 +43,14 @@ def odds() -> None:
             raise RuntimeError("while the hour was derived") from cause
 
 
+@dg.asset(partitions_def=dg.HourlyPartitionsDefinition("2026-06-27-00:00"), backfill_policy=dg.BackfillPolicy.single_run())
+def hourly(context: dg.AssetExecutionContext) -> None:
+    for key in context.partition_keys:
+        with of_partition(context, key):
+            if key in FAILS:
+                raise FAILS[key]
+
+
 @dg.asset_check(asset=odds, partitions_def=DAYS)
 def looks_right() -> dg.AssetCheckResult:
     if "meanwhile" in FAILS:
@@ -54,7 +64,7 @@ def adds_up() -> dg.AssetCheckResult:
 
 
 DEFS = dg.Definitions(
-    assets=[odds],
+    assets=[odds, hourly],
     asset_checks=[looks_right, adds_up],
     jobs=[dg.define_asset_job(name, selection=dg.AssetSelection.assets(odds)) for name in ("derive", "refresh")],
     executor=dg.in_process_executor,
@@ -350,11 +360,34 @@ def test_more_runs_than_one_look_takes_in_are_all_taken_in_by_the_next_ones(worl
 def test_materialized_assets_fail_and_recover_step_by_step(world: World):
     FAILS["error"] = INCOMPLETE
     for _ in range(2):
-        job = DEFS.resolve_implicit_global_asset_job_def()
+        job = DEFS.resolve_implicit_global_asset_job_def().get_subset(asset_selection={odds.key})
         job.execute_in_process(instance=world.instance, partition_key="2026-06-27", raise_on_error=False, run_config=QUIET)
         world.look()
         assert world.open() == ({"run/__ASSET_JOB:odds/LandingIncomplete"} if FAILS else set())
         FAILS.clear()
+
+
+def test_a_run_of_several_hours_fails_of_the_hour_that_failed_and_is_over_when_that_one_succeeded(world: World):
+    def run(first: int, last: int, *fails: int) -> list[tuple[str, str | None]]:
+        FAILS.update({f"2026-06-27-{hour:02}:00": INCOMPLETE for hour in fails})
+        tags = span(*(f"2026-06-27-{hour:02}:00" for hour in (first, last)))
+        DEFS.resolve_implicit_global_asset_job_def().get_subset(asset_selection={hourly.key}).execute_in_process(
+            instance=world.instance, tags=tags, raise_on_error=False, run_config=QUIET
+        )
+        FAILS.clear()
+        world.look()
+        with world.pipeline.connect() as conn:
+            return [(alert.alert_key, alert.partition_key) for alert in stored.latest(conn) if alert.closed_at is None]
+
+    def open_of(*hours: int) -> list[tuple[str, str]]:
+        held = ", ".join(f"2026-06-27-{hour:02}:00" for hour in hours)
+        return [("run/__ASSET_JOB:hourly/LandingIncomplete", held)] if hours else []
+
+    assert run(0, 9, 5) == open_of(5)
+    assert run(6, 9) == open_of(5)
+    assert run(6, 9, 8) == open_of(5, 8)
+    assert run(4, 6) == open_of(8)
+    assert run(8, 8) == []
 
 
 def test_a_check_stands_as_it_was_evaluated_last_whichever_run_planned_it_first(world: World):

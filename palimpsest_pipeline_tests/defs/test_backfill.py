@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.failures import partition_of
 from palimpsest_pipeline.defs.jobs import DERIVED
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.partitions import HOURS_IN_A_RUN, hours
@@ -24,6 +25,7 @@ from palimpsest_pipeline.defs.replay.plan import Hour, Mark, Versions, Why, judg
 from palimpsest_pipeline.defs.replay.runs import spans
 from palimpsest_pipeline.domain.instants import hour_key
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import freshness
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_hours
@@ -171,6 +173,8 @@ def test_only_what_failed_runs_again(world: World):
             segment.write_bytes(b"not as it was written")
             outcome = run_job(instance, world.pipeline, "replay", world.first, last=last)
             assert not outcome.success
+            (failure,) = instance.all_logs(outcome.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+            assert partition_of(failure.dagster_event) == hour_key(last), "the hour is named, though the run is of all"
         before = marks(world.pipeline)
         again = defs.resolve_job_def("replay").execute_in_process(
             instance=instance,
@@ -219,6 +223,21 @@ def test_rows_that_somebody_changed_come_back_when_their_hour_is_asked_for_again
     after = marks(world.pipeline)
     assert all(after[mark] > at for mark, at in before.items() if mark[1] == changed), "all of the hour, core and mart"
     assert all(after[mark] == at for mark, at in before.items() if mark[0] == "core" and mark[1] in others)
+
+
+def test_odds_are_as_fresh_as_before_when_their_hour_was_derived_again_and_nothing_had_to_be_written(world: World):
+    def standing() -> tuple[list[Any], list[datetime | None]]:
+        with world.pipeline.connect() as conn:
+            rows = conn.execute("select cycle_id, product, n_rows from core.cycle_products order by 1, 2").fetchall()
+            newest = conn.execute("select max(observed_at) from core.captures join ops.listing_ids using (listing_id) group by platform").fetchall()
+            fresh = [freshness.odds(conn, platform) for platform in world.pipeline.platforms]
+        assert set(fresh) == {at for (at,) in newest}
+        return rows, fresh
+
+    before = standing()
+    make_due(world.pipeline, plan(world.pipeline, world.last, world.last))
+    assert world.again(first=world.last, last=world.last).done == [hour_key(world.last)]
+    assert standing() == before
 
 
 def test_an_hour_that_cannot_be_derived_keeps_its_rows_when_asked_for_again(world: World):

@@ -15,6 +15,8 @@ from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.cadence import full_cycle_of, full_cycle_schedule, kickoff_sensor
 from palimpsest_pipeline.defs.landing.checks import slots_were_kept
 from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.serve import switches
+from palimpsest_pipeline.defs.serve.switches import Switch
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
 from palimpsest_pipeline.domain.words import Platform, Scope, Trigger
@@ -315,6 +317,29 @@ def test_the_check_names_what_was_lost_and_passes_when_the_cadence_is_not_in_use
     set_clock(pipeline, m(5.9))
     assert check(pipeline)[0], "the minute that runs can still be asked"
     assert check(pipeline, m(180))[2]["in_use"] is False
+
+
+def test_switching_on_says_that_a_first_full_cycle_comes_first_and_slots_do_not_call_it_off(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    at = datetime(2026, 6, 26, 12, 30, tzinfo=UTC)
+    full = Switch("schedule", "full_cycle_schedule", "A full cycle.", True, at, "", "", "")
+    monkeypatch.setattr(switches, "turn", lambda home, *, on: [full])
+    for name, value in pipeline.settings.environment().items():
+        monkeypatch.setenv(name, value)
+
+    def said(*command: str) -> str:
+        ran = CliRunner().invoke(app, command)
+        assert ran.exit_code == 0, ran.output
+        return ran.stdout
+
+    first = "no platform is asked before the first full cycle at 12:30 UTC; `palimpsest scrape` runs one now"
+    assert first in said("cadence", "on")
+    assert first not in said("cadence", "off")
+    assert "no slot of the kickoff cadence was asked for" in said("slots")
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    put(pipeline, {1: now + timedelta(minutes=30)}, known_from=now - timedelta(hours=1))
+    assert "no platform is asked" not in said("cadence", "on")
+    asked(pipeline, now + MINUTE * 2, 1)
+    assert "is not over yet" in said("slots", "--hours", "0.1")
 
 
 def test_the_command_lists_what_was_lost_by_fixture_and_stretch(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):

@@ -22,7 +22,7 @@ from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, PlatformRun
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
 from palimpsest_pipeline.domain.words import Family, PayloadKind, Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.storage import drift, heartbeats, ledger, partitions, products
+from palimpsest_pipeline.storage import drift, heartbeats, ledger, listings, partitions, products
 from palimpsest_pipeline.storage.freshness import ODDS_SQL
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
@@ -296,6 +296,23 @@ def test_a_partition_whose_last_run_failed_is_counted_until_it_is_materialized(m
         outcome = run_job(instance, pipeline, "replay", hour_of(ago(100)))
         assert outcome.success, outcome.error
         assert not unfinished(instance, pipeline, HOURLY), unfinished(instance, pipeline, HOURLY).sentence
+
+
+def test_an_hour_whose_run_failed_a_moment_ago_is_due_and_does_not_stand(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = make_pipeline()
+    landed(pipeline, ago(1))
+    (key,) = keys = [hour_key(ago(1))]
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert not unfinished(instance, pipeline, HOURLY)
+        with monkeypatch.context() as broken:
+            broken.setattr(listings, "write_discovery", None)
+            assert not run_job(instance, pipeline, "replay", hour_of(ago(1))).success
+        left = unfinished(instance, pipeline, HOURLY)
+        assert (list(left.due), list(left.failed)) == (keys, keys)
+        assert len(set(left.failed[key])) == len(left.failed[key]), "each asset once"
+        assert "1 hours are due" in left.sentence
+        assert "`palimpsest backfill --stale`" in left.sentence
+        assert "stand" not in left.sentence
 
 
 def test_the_newest_exported_day_is_found_however_old(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -18,11 +20,13 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.defs.doctor import here
 from palimpsest_pipeline.defs.pipeline import embedded_server
 from palimpsest_pipeline.defs.processes import Known
-from palimpsest_pipeline.defs.serve import children, ending, ready, record
+from palimpsest_pipeline.defs.serve import children, ending, ready, record, up
 from palimpsest_pipeline.defs.serve.down import stop_home
 from palimpsest_pipeline.defs.servers import databases
+from palimpsest_pipeline.defs.sharing import in_use
 from palimpsest_pipeline.settings import load_settings
 
 SOCKET = "/somewhere/code.sock"
@@ -260,6 +264,56 @@ def test_runs_of_others_are_left_alone_and_told_and_queued_ones_stay_queued(tmp_
         assert second.startswith("not of this supervisor, and so left alone: run ")
         assert all(run.run_id[:8] in second for run in others)
         assert {r.status for r in instance.get_runs()} == {*(dg.DagsterRunStatus(s) for s in ("STARTED", "QUEUED", "SUCCESS"))}
+
+
+@pytest.mark.parametrize("n_signals", [1, 2, 3, 4])
+@pytest.mark.parametrize("by_down", [True, False])
+def test_however_often_it_is_asked_it_comes_to_its_end(n_signals: int, by_down: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The first signal is what began the end."""
+    waits: list[tuple[float, float]] = []
+
+    def interrupted(serving: object, instance: object, wait_s: float, say: object, cancel_wait_s: float = 30) -> None:
+        waits.append((wait_s, cancel_wait_s))
+        if len(waits) < n_signals:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(up, "end_serving", interrupted)
+    serving = served(Known(1, 0.0), tmp_path)
+    Path(serving.folder).mkdir()
+    record.remember(tmp_path, serving)
+    if by_down:
+        record.ask_to_stop(tmp_path, 7)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    said: list[str] = []
+    try:
+        with dg.DagsterInstance.ephemeral() as instance, pytest.raises(KeyboardInterrupt) if n_signals == 4 else nullcontext():
+            up._end(tmp_path, serving, instance, said.append)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert waits == [(7 if by_down else up.WAIT_S, 30), (0, 30), (0, 0)][:n_signals]
+    assert not (tmp_path / record.PID_FILE).exists()
+    assert not Path(serving.folder).exists()
+    assert (tmp_path / record.STOPPING_LOG).exists() is (by_down and n_signals > 1), "for who waits for it"
+    assert len(said) == min(n_signals, 3) - 1
+
+
+def test_what_a_dead_supervisor_left_is_told_and_tidied_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    serving = served(Known(1, 0.0), tmp_path)
+    Path(serving.folder).mkdir()
+    settings = load_settings(home_dir=tmp_path, database_url=None, dagster_database_url=None)
+    record.remember(tmp_path, serving)
+    found = here.ui_port(settings)
+    assert (found.ok, "`palimpsest down` tidies up" in found.detail) == (False, True)
+    assert not stop_home(settings, tmp_path, 0, [].append)
+    assert not (tmp_path / record.PID_FILE).exists()
+    assert not Path(serving.folder).exists()
+    assert "did not come to its end" not in here.ui_port(settings).detail
+    monkeypatch.setattr(here, "embedded_server", lambda _: SimpleNamespace(status=lambda: SimpleNamespace(running=True)))
+    for stops in (True, False):  # which a server does not that was started to stay
+        with in_use(tmp_path) as use:
+            use.stop_when_last(stops)
+            assert "still runs" not in here.ui_port(settings).detail
+        assert ("still runs: `palimpsest down` stops it" in here.ui_port(settings).detail) is stops
 
 
 def test_the_server_of_a_command_that_works_in_another_terminal_is_left_to_it():

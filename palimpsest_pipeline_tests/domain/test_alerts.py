@@ -1,6 +1,7 @@
 """What occurrences and recoveries make of alerts, and what is still to be told."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -61,6 +62,21 @@ def test_a_date_is_ended_by_its_own_success_and_by_no_later_one():
     assert failing["run/replay/Broken"].closed_at is None
     for own in (succeeded(4, partition="2026-06-24"), succeeded_from(4, "2026-06-23", "2026-06-25"), succeeded(4)):
         assert after(own, known=list(failing.values()))["run/replay/Broken"].closed_at == NOON + 4 * MINUTE
+
+
+def test_hours_that_are_derived_one_by_one_are_over_one_by_one():
+    def hour(minute: float, at: int) -> Occurrence:
+        return replace(failed(minute, partition=f"2026-06-26-{at:02}:00"), lasts=True)
+
+    def left(found: dict[str, Alert]) -> list[str]:
+        return found["run/replay/Broken"].partition_keys
+
+    open_ = after(hour(1, 5), hour(2, 9), hour(3, 7), hour(4, 9), succeeded_from(5, "2026-06-26-08:00", "2026-06-26-23:00"))
+    assert left(open_) == ["2026-06-26-05:00", "2026-06-26-07:00"]
+    open_ = after(succeeded_from(6, "2026-06-26-05:00", "2026-06-26-06:00"), known=list(open_.values()))
+    assert (left(open_), open_["run/replay/Broken"].closed_at) == (["2026-06-26-07:00"], None)
+    over = after(succeeded_from(7, "2026-06-26-07:00", "2026-06-26-07:00"), known=list(open_.values()))
+    assert over["run/replay/Broken"].closed_at == NOON + 7 * MINUTE
 
 
 def test_what_comes_back_soon_goes_on_and_what_comes_back_late_or_was_told_to_be_over_is_new():

@@ -1,25 +1,22 @@
 """Databases with our tables, for the tests of the storage room."""
 
 from collections.abc import Iterator
-from uuid import uuid4
 
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage import migrate, partitions
+from palimpsest_pipeline.storage import partitions
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS
 
 
 @pytest.fixture(scope="module")
 def migrated_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A migrated database for all tests of a module, which leave nothing in it."""
-    name = f"test_{uuid4().hex[:12]}"
-    postgres.create_database(name)
-    migrate.upgrade(postgres.url(name))
-    yield postgres.url(name)
-    postgres.drop_database(name)
+    with migrated_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture
@@ -31,10 +28,9 @@ def conn(migrated_url: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def history_conn(database_url: str) -> Iterator[psycopg.Connection]:
+def history_conn(migrated_database_url: str) -> Iterator[psycopg.Connection]:
     """A migrated database with the partitions of the tests' days, in a transaction that is rolled back."""
-    migrate.upgrade(database_url)
-    with Database(database_url).connect() as connection:
+    with Database(migrated_database_url).connect() as connection:
         partitions.ensure(connection, DAYS)
         connection.commit()
         yield connection

@@ -255,9 +255,9 @@ def test_an_answer_of_a_day_without_partition_is_refused_by_name(history_conn: p
     assert stored(history_conn) == expected([])
 
 
-def test_concurrent_writers_of_one_platform_wait_for_each_other(history_conn: psycopg.Connection, database_url: str) -> None:
+def test_concurrent_writers_of_one_platform_wait_for_each_other(history_conn: psycopg.Connection, migrated_database_url: str) -> None:
     take_in(history_conn, [Said(11, at(0, 9), BOOK)])
-    with Database(database_url).connect() as other:
+    with Database(migrated_database_url).connect() as other:
         other.execute("set lock_timeout = '100ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             take_in(other, [Said(11, at(0, 10), BOOK)])
@@ -284,7 +284,9 @@ def test_bad_frames_are_refused_with_the_offending_key(history_conn: psycopg.Con
     assert stored(history_conn) == expected([])
 
 
-def test_two_sessions_taking_in_answers_of_one_listing_at_once_come_to_the_same_history(history_conn: psycopg.Connection, database_url: str) -> None:
+def test_two_sessions_taking_in_answers_of_one_listing_at_once_come_to_the_same_history(
+    history_conn: psycopg.Connection, migrated_database_url: str
+) -> None:
     prices = (2100, 2100, 2200, 2300, 2300, 2100, 2100, 2400)
     answers = [Said(11, at(0, 9, n), {RESULT: offered(price)}) for n, price in enumerate(prices)]
     barrier = threading.Barrier(2)
@@ -292,7 +294,7 @@ def test_two_sessions_taking_in_answers_of_one_listing_at_once_come_to_the_same_
     def session(share: list[Said]) -> None:
         barrier.wait()
         for said in share:
-            with Database(database_url).connect() as conn:
+            with Database(migrated_database_url).connect() as conn:
                 take_in(conn, [said])
 
     with ThreadPoolExecutor(2) as pool:

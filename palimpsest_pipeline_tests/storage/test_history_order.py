@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.pq import TransactionStatus
 
-from palimpsest_pipeline.storage import current, history, migrate, partitions
+from palimpsest_pipeline.storage import current, history, partitions
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.days import begin_of
 from palimpsest_pipeline_tests.storage.history_worlds import (
@@ -97,10 +97,9 @@ class MortalConnection(psycopg.Connection[Any]):
 
 
 @pytest.fixture
-def mortal_conn(database_url: str) -> Iterator[MortalConnection]:
+def mortal_conn(migrated_database_url: str) -> Iterator[MortalConnection]:
     """As `history_conn`, but it can fail."""
-    migrate.upgrade(database_url)
-    database = Database(database_url)
+    database = Database(migrated_database_url)
     with database.connect() as conn:
         partitions.ensure(conn, DAYS)
     with MortalConnection.connect(database.conninfo, options="-c TimeZone=UTC -c DateStyle=ISO") as conn:

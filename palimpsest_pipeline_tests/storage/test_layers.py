@@ -171,7 +171,7 @@ def test_an_instant_without_zone_is_refused(hot: Layers) -> None:
 
 
 def test_a_day_that_shall_go_between_looking_and_reading_stays_until_it_is_read_and_is_cold_then(
-    history_conn: psycopg.Connection, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+    history_conn: psycopg.Connection, tmp_path: Path, migrated_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = [a for a in WORLD if a.observed_at.date() == DAYS[0]]
     tell(history_conn, world)
@@ -180,7 +180,7 @@ def test_a_day_that_shall_go_between_looking_and_reading_stays_until_it_is_read_
     tried: list[bool] = []
 
     def drop() -> None:
-        with Database(database_url).connect() as other:
+        with Database(migrated_database_url).connect() as other:
             partitions.lock_alone(other, DAYS[0], patience_s=0)
             partitions.drop(other, DAYS[0])
 
@@ -192,7 +192,7 @@ def test_a_day_that_shall_go_between_looking_and_reading_stays_until_it_is_read_
             tried.append(True)
         return found
 
-    with Database(database_url).connect(autocommit=True) as other:
+    with Database(migrated_database_url).connect(autocommit=True) as other:
         archive.export(other, DAYS[0], exported_at=INGESTED_AT)
     monkeypatch.setattr(HotDays, "days", look)
     asked, instant = Layers(history_conn, archive), FIRST + DAY - timedelta(seconds=1)

@@ -10,7 +10,7 @@ import pytest
 
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.storage import ledger, ledger_readers, migrate, products, quality
+from palimpsest_pipeline.storage import ledger, ledger_readers, products, quality
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.tables import metadata
 
@@ -363,12 +363,11 @@ def test_a_cycle_that_overlaps_is_not_opened_and_one_that_runs_is_opened_again(c
     assert [b.cycle.sr_ids for b in ledger.running_batches(conn)] == [(7, 8), (9,)]
 
 
-def test_of_cycles_opened_at_the_same_instant_exactly_one_is(database_url):
-    migrate.upgrade(database_url)
+def test_of_cycles_opened_at_the_same_instant_exactly_one_is(migrated_database_url):
     together = threading.Barrier(6)
 
     def opens(n: int) -> bool:
-        with Database(database_url).connect() as mine:
+        with Database(migrated_database_url).connect() as mine:
             together.wait()
             return ledger.open_alone(mine, replace(CYCLE, cycle_id=CYCLE.cycle_id + n), 30) is None
 

@@ -47,12 +47,14 @@ def test_a_number_that_was_never_given_is_refused(history_conn: psycopg.Connecti
         lines.named(history_conn, pl.DataFrame({"line_id": [77]}, schema={"line_id": pl.Int32}))
 
 
-def test_long_transactions_that_need_each_others_new_lines_do_not_wait_for_each_other(history_conn: psycopg.Connection, database_url: str) -> None:
+def test_long_transactions_that_need_each_others_new_lines_do_not_wait_for_each_other(
+    history_conn: psycopg.Connection, migrated_database_url: str
+) -> None:
     one, other = keys((7, "", "")), keys((8, "", ""))
     both_asked = threading.Barrier(2, timeout=30)
 
     def session(first: pl.DataFrame, second: pl.DataFrame) -> list[int]:
-        with Database(database_url).connect() as conn:
+        with Database(migrated_database_url).connect() as conn:
             conn.execute("set lock_timeout = '5s'")
             numbers = lines.numbered(conn, first)
             both_asked.wait()

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage import migrate, partitions
+from palimpsest_pipeline.storage import partitions
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline_tests.storage.history_worlds import INGESTED_AT, RESULT, Said, offered, stored, take_in
 
@@ -15,9 +15,8 @@ BOTH = list(partitions.PARTITIONED)
 
 
 @pytest.fixture
-def database(database_url: str) -> Database:
-    migrate.upgrade(database_url)
-    return Database(database_url)
+def database(migrated_database_url: str) -> Database:
+    return Database(migrated_database_url)
 
 
 def test_a_migrated_database_has_no_day_and_no_catch_all(database: Database) -> None:

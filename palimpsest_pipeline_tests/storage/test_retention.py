@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
-from palimpsest_pipeline.storage import current, migrate, partitions, retention
+from palimpsest_pipeline.storage import current, partitions, retention
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.retention import Standing
+from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 from palimpsest_pipeline_tests.storage.answered_days import answered, noon
 
 FIRST = date(2026, 3, 1)
@@ -25,11 +25,8 @@ EXPORTED_AT = datetime(2026, 4, 1, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def migrated(postgres: EmbeddedPostgres) -> Iterator[Database]:
     """One database for all tests here."""
-    name = f"test_{uuid4().hex[:12]}"
-    postgres.create_database(name)
-    migrate.upgrade(postgres.url(name))
-    yield Database(postgres.url(name))
-    postgres.drop_database(name)
+    with migrated_database(postgres) as url:
+        yield Database(url)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import dagster as dg
 
 from ...domain.instants import parse_hour_key
 from ...storage import products, trends
+from ..failures import of_partition
 from ..landing.assets import discovery_payloads, odds_payloads
 from ..metadata import figures, table_metadata
 from ..partitions import HOURS_PER_RUN, hours
@@ -14,7 +15,8 @@ from .derive import derive
 
 def _materialize(context: dg.AssetExecutionContext, pipeline: Pipeline, product: str) -> dg.MaterializeResult:
     for key in context.partition_keys:
-        done = derive(pipeline, product, pipeline.landing.cycles(hour=parse_hour_key(key)))
+        with of_partition(context, key):
+            done = derive(pipeline, product, pipeline.landing.cycles(hour=parse_hour_key(key)))
         numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date)
         context.add_asset_metadata(numbers, partition_key=key)
         context.log.info(

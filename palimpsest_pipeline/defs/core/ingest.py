@@ -31,9 +31,8 @@ ANSWER: Final = {"listing_id": pl.Int32, "observed_at": pl.Datetime("us", "UTC")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a platform's answers of a cycle came to: rows of history written, answers taken in (ANSWER), rows of each of LEDGERS, players named."""
+    """What a platform's answers of a cycle came to: answers taken in (ANSWER), rows of each of LEDGERS, players named."""
 
-    n_rows: int
     answers: pl.DataFrame
     ledgers: dict[str, pl.DataFrame]
     players: pl.DataFrame
@@ -96,7 +95,7 @@ def derive_odds(platform: Platform) -> Derive:
         # From here on other platforms and cycles wait: what all of them write to comes last.
         listings.refresh_priced(conn, sorted({*books.answers["listing_id"], *gone["listing_id"]}))
         players.write_players(conn, cycle_id, platform, books.players)
-        return books.n_rows
+        return history.rows_of_cycle(conn, cycle_id, platform)
 
     return derive
 
@@ -121,13 +120,13 @@ def _write_books(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, details: Iterator[tuple[Answer, Detail]]
 ) -> Written:
     """A platform's answers, taken in by batches, so that memory does not grow with the cycle."""
-    n_rows, n_answers = 0, 0
+    n_answers = 0
     given: list[pl.DataFrame] = []
     said: list[Normalised] = []
     while batch := list(islice(details, BATCH)):
         answers = _answers(conn, platform, batch)
         normal = normalise(raw_books([detail for _, detail in batch]), pipeline.vocabulary)
-        n_rows += _write_batch(pipeline, conn, cycle_id, platform, answers, normal)
+        _write_batch(pipeline, conn, cycle_id, platform, answers, normal)
         given.append(answers.with_columns(pl.col("capture") + n_answers))
         # Prices are written by now; the rest is counted over the whole cycle, and is small.
         rest = replace(normal, prices=normal.prices.clear())
@@ -135,12 +134,11 @@ def _write_books(
         n_answers += len(batch)
     if not said:
         nothing = {table: pl.DataFrame(schema=marts.frame_schema(table)).drop("cycle_id") for table in LEDGERS}
-        return Written(0, pl.DataFrame(schema=ANSWER), nothing, pl.DataFrame(schema=players.PLAYER_SCHEMA))
+        return Written(pl.DataFrame(schema=ANSWER), nothing, pl.DataFrame(schema=players.PLAYER_SCHEMA))
     taken = _last(pl.concat(given))
     normal = Normalised(*(pl.concat([getattr(part, field.name) for part in said]) for field in fields(Normalised)))
     named = normal.players.rename({"outcome": "external_player_id"})
     return Written(
-        n_rows,
         taken.select(*ANSWER),
         {table: rows_of(normal, taken) for table, rows_of in LEDGERS.items()},
         named.join(taken, on="capture").select(pl.col(name).cast(kind) for name, kind in players.PLAYER_SCHEMA.items()),
@@ -167,8 +165,8 @@ def _last(answers: pl.DataFrame) -> pl.DataFrame:
     return answers.sort("capture").unique(list(ANSWER), keep="last", maintain_order=True)
 
 
-def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, answers: pl.DataFrame, normal: Normalised) -> int:
-    """Takes a batch of answers into the history; returns the rows written."""
+def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, answers: pl.DataFrame, normal: Normalised) -> None:
+    """Takes a batch of answers into the history."""
     rows = market_rows(normal.prices, pipeline.vocabulary)
     priced = rows.group_by("capture").agg(
         n_markets_priced=pl.struct("market_id", "specifier").filter(pl.col("state") == "offered").n_unique(),
@@ -181,7 +179,7 @@ def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, pl
     taken = _last(answers).select("capture", *ANSWER)
     counted = taken.join(listed, on="capture", how="left").join(priced, on="capture", how="left").join(merged, on="capture", how="left")
     captures = counted.with_columns(pl.selectors.starts_with("n_").fill_null(0).cast(pl.Int32))
-    stats = history.ingest(
+    history.ingest(
         conn,
         captures.drop("capture"),
         rows.join(captures.select("capture", *ANSWER), on="capture").drop("capture"),
@@ -190,7 +188,6 @@ def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, pl
         ingested_at=pipeline.clock.now(),
         lock_key=list(Platform).index(platform),
     )
-    return stats.n_rows_written
 
 
 def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:

@@ -16,7 +16,10 @@ from upath import UPath
 from ...settings import Settings
 from ...storage.embedded.privilege import USER_VARIABLE
 from ..celery import broker_state
+from ..pipeline import embedded_server
+from ..serve import record
 from ..serve.record import ServeError, check_port, recall
+from ..sharing import is_left
 from .findings import Finding
 
 PREFIX: Final = "PALIMPSEST_"
@@ -102,6 +105,12 @@ def ui_port(settings: Settings) -> Finding:
         return Finding("ui", True, f"up at {serving.url} (pid {serving.supervisor.pid})")
     if serving is not None:
         return Finding("ui", False, "the supervisor was killed, and some of what it started still runs: `palimpsest down` ends it")
+    if settings.embedded and is_left(settings.home) and embedded_server(settings).status().running:
+        return Finding("ui", False, "not up, and the embedded Postgres of a command that was broken off still runs: `palimpsest down` stops it")
+    if record.is_left(settings.home):
+        return Finding(
+            "ui", False, f"not up, and an earlier `palimpsest up` did not come to its end ({record.PID_FILE}): `palimpsest down` tidies up"
+        )
     try:
         check_port(settings.ui_port)
     except ServeError as error:

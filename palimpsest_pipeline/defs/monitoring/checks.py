@@ -32,7 +32,7 @@ DERIVED: Final[tuple[dg.AssetSpec, ...]] = tuple(
     for spec in asset.specs
     if spec.key.path[0] in ("core", "mart")
 )
-HOURLY: Final = tuple(spec.key for spec in DERIVED if spec.partitions_def == hours)
+HOURLY: Final = tuple(dict.fromkeys(spec.key for spec in DERIVED if spec.partitions_def == hours))
 """Assets of core and mart by hours: what can be derived again. An hour of the landing cannot be had again, and is no unfinished work."""
 
 TABLES: Final[Mapping[dg.AssetKey, Sequence[str]]] = {

@@ -12,7 +12,8 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from ...domain.alerts import Alert, Kind, Occurrence, Recovery, is_of_hours
 from ...domain.words import Severity
-from ..failures import CHECK_FAILED, innermost
+from ..failures import CHECK_FAILED, innermost, partition_of
+from ..replay.runs import JOB as REPLAY
 
 MOST_RUNS: Final = 1000
 """Runs that one look takes in, oldest first."""
@@ -21,6 +22,8 @@ MOST_AT_ONCE: Final = 4
 ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 ASSETS_JOB: Final = "__ASSET_JOB"
 """Job of runs that materialize assets by hand, by a backfill or by a condition: its parts fail and recover one by one."""
+BY_STEP: Final = (ASSETS_JOB, REPLAY)
+LANDING_STEPS: Final = "landing__"
 CHECK_CLASS: Final = "CheckFailed"
 RUN_CLASS: Final = "RunFailure"
 """Class of a run that failed outside its steps: it could not start, or its process died."""
@@ -68,8 +71,9 @@ def _made_at(record: AssetCheckExecutionRecord) -> float:
 def _of_dates(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]) -> Iterator[AssetCheckExecutionRecord]:
     by_subject = {subject_of(key): key for key in keys}
     for alert in known:
-        check, date = by_subject.get(alert.subject), alert.partition_key
-        if alert.kind is Kind.CHECK and alert.closed_at is None and check is not None and date is not None and not is_of_hours(date):
+        check = by_subject.get(alert.subject)
+        dates = [key for key in alert.partition_keys if not is_of_hours(key)]
+        for date in dates if alert.kind is Kind.CHECK and alert.closed_at is None and check is not None else ():
             only = PartitionKeyFilter(key=date)
             yield from instance.event_log_storage.get_asset_check_execution_history(check, limit=1, status=COMPLETED, partition_filter=only)
 
@@ -92,12 +96,23 @@ def _partition(run: dg.DagsterRun) -> str | None:
     return run.tags.get(ASSET_PARTITION_RANGE_END_TAG) or run.tags.get(PARTITION_NAME_TAG)
 
 
+def _step(key: str) -> str:
+    """A step as alerts name it that materializes an asset by hand, by a backfill or by a condition."""
+    return f"{ASSETS_JOB}:{key}"
+
+
+def _is_derived(step_key: str) -> bool:
+    """Whether the step can make good any hour, later too: the landing cannot."""
+    return not step_key.startswith(LANDING_STEPS)
+
+
 def _succeeded(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> Events:
-    subjects = [run.job_name]
-    if run.job_name == ASSETS_JOB:
-        subjects += [f"{ASSETS_JOB}:{step.step_key}" for step in instance.get_run_step_stats(run.run_id)]
+    """Of its job, as of a cadence; and of each of its steps, whatever the job: an hour that failed by hand may be derived by the next cycle in it."""
+    last = _partition(run)
     first = run.tags.get(ASSET_PARTITION_RANGE_START_TAG)
-    return [Recovery(Kind.RUN, subject, at, _partition(run), first) for subject in subjects]
+    keys = [step.step_key for step in instance.get_run_step_stats(run.run_id)]
+    by_step = [Recovery(Kind.RUN, _step(key), at, last, (first or last) if _is_derived(key) else None) for key in keys]
+    return [Recovery(Kind.RUN, run.job_name, at, last, first if last is not None and not is_of_hours(last) else None), *by_step]
 
 
 def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> Events:
@@ -108,7 +123,10 @@ def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> E
         error_class, message = innermost(event.step_failure_data.error)
         if error_class == CHECK_FAILED and (checks := _blocking(instance, run)):
             return checks
-        subject = f"{ASSETS_JOB}:{event.step_key}" if run.job_name == ASSETS_JOB else run.job_name
+        if run.job_name in BY_STEP and event.step_key is not None:
+            hour = partition_of(event) or _partition(run)
+            return [Occurrence(Kind.RUN, _step(event.step_key), error_class, Severity.ERROR, message, at, hour, _is_derived(event.step_key))]
+        subject = run.job_name
     else:
         end = _first(instance, run, dg.DagsterEventType.RUN_FAILURE)
         error = None if end is None or end.dagster_event is None else end.dagster_event.job_failure_data.error

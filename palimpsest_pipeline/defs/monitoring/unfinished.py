@@ -6,10 +6,11 @@ Retries are bounded everywhere, so what stays broken goes quiet: this is the sta
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import dagster as dg
+import psycopg
 
 from ...domain.instants import hour_key
 from ...storage import staleness
@@ -26,7 +27,8 @@ MOST_NAMED: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """Hours by their key. `due`: why; `refused`: why nothing can be derived; `failed`: assets whose last run of the hour failed."""
+    """Hours by their key. `due`: why; `refused`: why nothing can be derived; `failed`: assets whose last run of the hour failed,
+    of the hours that were looked into."""
 
     due: Mapping[str, str]
     refused: Mapping[str, str]
@@ -58,13 +60,17 @@ class Unfinished:
 
 
 def unfinished(instance: dg.DagsterInstance, pipeline: Pipeline, assets: Sequence[dg.AssetKey]) -> Unfinished:
-    """What is left undone of these hourly assets and of all marked products. A cycle that ended a moment ago is its own run's matter.
+    """What is left undone of these hourly assets and of all marked products. A cycle that ended a moment ago is its own run's matter, unless that has
+    failed.
 
     Only what can still be mended counts: an hour of which nothing is landed any more is left out.
     """
-    before = pipeline.clock.now() - timedelta(minutes=pipeline.settings.stuck_after_minutes)
-    with pipeline.connect() as conn:
-        suspected = staleness.unfinished(
+    now = pipeline.clock.now()
+    landed = set(pipeline.landing.hours())
+    failed = _failed(instance, assets, [hour_key(hour) for hour in sorted(landed)])
+
+    def lacking(conn: psycopg.Connection, before: datetime) -> list[datetime]:
+        return staleness.unfinished(
             conn,
             before,
             core=marks_of(PRODUCTS, pipeline.platforms),
@@ -73,8 +79,12 @@ def unfinished(instance: dg.DagsterInstance, pipeline: Pipeline, assets: Sequenc
             parser_version=pipeline.parser_version,
             mapping_version=pipeline.vocabulary.version,
         )
-    landed = set(pipeline.landing.hours())
-    look = sorted({hour for hour in suspected if hour in landed}, reverse=True)
+
+    with pipeline.connect() as conn:
+        suspected = set(lacking(conn, now - timedelta(minutes=pipeline.settings.stuck_after_minutes)))
+        if failed:
+            suspected.update(hour for hour in lacking(conn, now) if hour_key(hour) in failed)
+    look = sorted(suspected & landed, reverse=True)
     due, refused = {}, {}
     for hour in look[:MOST_PLANNED]:
         (found,) = plan(pipeline, hour, hour)
@@ -82,7 +92,9 @@ def unfinished(instance: dg.DagsterInstance, pipeline: Pipeline, assets: Sequenc
             refused[found.key] = "; ".join(gone.sentence for gone in found.torn)
         elif found.due:
             due[found.key] = found.why()
-    return Unfinished(due, refused, _failed(instance, assets, [hour_key(hour) for hour in sorted(landed)]), max(0, len(look) - MOST_PLANNED))
+    more = look[MOST_PLANNED:]
+    of_more = {hour_key(hour) for hour in more}
+    return Unfinished(due, refused, {key: assets for key, assets in failed.items() if key not in of_more}, len(more))
 
 
 def _failed(instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey], keys: Sequence[str]) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from ...settings import Settings
 from ..pipeline import embedded_server
 from ..sharing import in_use
 from .children import Say
-from .record import STOPPING_LOG, Serving, ask_to_stop, recall
+from .record import STOPPING_LOG, Serving, ask_to_stop, recall, sweep
 
 MARGIN_S: Final = 150.0
 """For what a supervisor does at its end besides waiting for runs."""
@@ -21,6 +21,7 @@ def stop_home(settings: Settings, home: Path, wait_s: float, say: Say) -> bool:
     """Stop what serves from `home`, then its embedded server, unless another command works with it. Returns whether anything was there."""
     own = settings.model_copy(update={"home_dir": home})
     serving = recall(home)
+    sweep(home)
     if serving is not None and serving.supervisor.find() is not None:
         _stop_supervisor(home, serving, wait_s, say)
     if recall(home) is not None:

@@ -56,13 +56,30 @@ def remember(home: Path, serving: Serving) -> None:
 
 def recall(home: Path) -> Serving | None:
     """What `remember` wrote, when a process of it still runs; None otherwise."""
+    found = _written(home)
+    return found if found is not None and found.alive else None
+
+
+def _written(home: Path) -> Serving | None:
     try:
         written = json.loads((home / PID_FILE).read_text())
         children = {str(name): Known(**known) for name, known in written["children"].items()}
-        found = Serving(Known(**written["supervisor"]), children, written["url"], written["folder"])
+        return Serving(Known(**written["supervisor"]), children, written["url"], written["folder"])
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    return found if found.alive else None
+
+
+def is_left(home: Path) -> bool:
+    """Whether a supervisor that is gone with all of its processes has left its file behind: it did not come to its end."""
+    return (home / PID_FILE).exists() and recall(home) is None
+
+
+def sweep(home: Path) -> None:
+    """Remove what `is_left` finds, and the folder that it names."""
+    if is_left(home):
+        if (gone := _written(home)) is not None:
+            forget(home, gone)
+        (home / PID_FILE).unlink(missing_ok=True)
 
 
 def forget(home: Path, serving: Serving) -> None:
@@ -74,6 +91,11 @@ def ask_to_stop(home: Path, wait_s: float) -> None:
     """Written before the supervisor is sent SIGTERM."""
     (home / STOPPING_LOG).unlink(missing_ok=True)
     (home / STOP_FILE).write_text(json.dumps({"wait_s": wait_s}))
+
+
+def was_asked(home: Path) -> bool:
+    """Whether somebody has asked, and nobody has read it yet."""
+    return (home / STOP_FILE).exists()
 
 
 def asked_wait_s(home: Path, otherwise: float) -> float:

@@ -13,12 +13,13 @@ import dagster as dg
 
 from ...settings import Settings
 from ..instance import open_instance
+from ..landing.interrupts import Deferred
 from ..pipeline import make_home
 from ..processes import Known
 from .children import DEFINITIONS, Children, Say, commands
 from .ending import end_serving
 from .ready import ask
-from .record import STOPPING_LOG, ServeError, Serving, asked_wait_s, check_not_serving, check_port, forget, recall, remember
+from .record import STOPPING_LOG, ServeError, Serving, asked_wait_s, check_not_serving, check_port, forget, recall, remember, sweep, was_asked
 
 START_TIMEOUT_S: Final = 180.0
 WAIT_S: Final = 30.0
@@ -102,11 +103,15 @@ def end_remains(home: Path, instance: dg.DagsterInstance | None, say: Say, wait_
         say("ending what an earlier `palimpsest up` left, which was killed")
         end_serving(remains, instance, wait_s, say)
         forget(home, remains)
+    sweep(home)
 
 
 def _end(home: Path, record: Serving, instance: dg.DagsterInstance, say: Say) -> None:
-    """End it as those who asked want it; asked once more, at once."""
-    log = home / STOPPING_LOG
+    """End it as those who asked want it; asked once more, at once; asked again, runs get no more time. Nothing breaks off the last of these.
+
+    What it says stays for `palimpsest down` when that one asked, else goes with it.
+    """
+    log, asked = home / STOPPING_LOG, was_asked(home)
 
     def tell(line: str) -> None:
         say(line)
@@ -115,11 +120,20 @@ def _end(home: Path, record: Serving, instance: dg.DagsterInstance, say: Say) ->
 
     log.unlink(missing_ok=True)
     try:
-        end_serving(record, instance, asked_wait_s(home, WAIT_S), tell)
+        try:
+            end_serving(record, instance, asked_wait_s(home, WAIT_S), tell)
+        except KeyboardInterrupt:
+            tell("asked once more: ending at once")
+            end_serving(record, instance, 0, tell)
     except KeyboardInterrupt:
-        tell("asked once more: ending at once")
-        end_serving(record, instance, 0, tell)
-    forget(home, record)
+        with Deferred():
+            tell("asked again: killing what is left")
+            end_serving(record, instance, 0, tell, cancel_wait_s=0)
+    finally:
+        with Deferred():
+            forget(home, record)
+            if not asked and not was_asked(home):
+                log.unlink(missing_ok=True)
 
 
 @contextmanager
