@@ -130,7 +130,7 @@ def _run_minute(pipeline: Pipeline, begun: Begun, at: datetime, watch: Watch, ca
     try:
         ingest_cycle(pipeline, cycle.cycle_id)
         derive_prices(pipeline, due.sr_ids)
-        derive_alerts(pipeline)
+        derive_alerts(pipeline, due.sr_ids)
     except Exception:
         log.exception("cycle %d is landed, and not derived yet: whatever derives its hour next tries again", cycle.cycle_id)
     return True

@@ -54,8 +54,9 @@ def rules(settings: Settings, main_markets: Sequence[str]) -> Rules:
     )
 
 
-def derive_alerts(pipeline: Pipeline) -> AlertsDerived:
-    """Replace the rows of all fixtures that are due, and of those that have begun and still have an open episode, soonest kickoff first.
+def derive_alerts(pipeline: Pipeline, sr_ids: Sequence[int] | None = None) -> AlertsDerived:
+    """Replace the rows of all fixtures that are due, or of those among `sr_ids`, and of those that have begun and still have an open episode, soonest
+    kickoff first.
 
     Some fixtures at a time are a transaction, which takes away the marks that it saw: one that is set meanwhile stays. What was done stays done,
     however it ends. Two at once come one after the other.
@@ -66,7 +67,7 @@ def derive_alerts(pipeline: Pipeline) -> AlertsDerived:
         known_until = stored.known_until(conn)
         if known_until is None:
             return done
-        due = stored.due(conn, dirty_fixtures.marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
+        due = stored.due(conn, dirty_fixtures.marks(conn, PRODUCT, sr_ids)["sr_id"].to_list(), known_until)
         for day, fixtures in _together(due, known_until + asked.watched):
             with life.alone(conn, stored.LOCK):
                 seen = dirty_fixtures.marks(conn, PRODUCT, fixtures)
