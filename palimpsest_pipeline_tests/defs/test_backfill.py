@@ -16,7 +16,7 @@ from rich.console import Console
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.failures import partition_of
-from palimpsest_pipeline.defs.jobs import DERIVED
+from palimpsest_pipeline.defs.jobs import BY_HOURS
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.partitions import HOURS_IN_A_RUN, hours
 from palimpsest_pipeline.defs.pipeline import Pipeline
@@ -132,7 +132,7 @@ def test_core_and_mart_of_a_range_in_one_run_are_those_of_single_runs_and_each_h
     with dg.DagsterInstance.ephemeral() as instance:
         outcome = run_job(instance, world.pipeline, "replay", world.first, last=world.last)
         assert outcome.success, outcome.error
-        told = {key: figures_by_hour(instance, key) for key in DERIVED.resolve(defs.resolve_asset_graph())}
+        told = {key: figures_by_hour(instance, key) for key in BY_HOURS.resolve(defs.resolve_asset_graph())}
         (run,) = instance.get_runs()
         checked = checks_by_hour(instance, run.run_id)
     assert world.again().done == [], "only what rests on all hours was left"
@@ -192,7 +192,7 @@ def test_only_what_failed_runs_again(world: World):
 def test_a_range_is_launched_in_few_runs_from_an_asset_and_from_a_job():
     """Assets of one policy and one partitioning are put into one run; a job takes the policy that its assets share."""
     graph = defs.resolve_asset_graph()
-    derived = [graph.get(key) for key in DERIVED.resolve(graph)]
+    derived = [graph.get(key) for key in BY_HOURS.resolve(graph)]
     assert {(node.backfill_policy.max_partitions_per_run, node.partitions_def) for node in derived} == {(HOURS_IN_A_RUN, hours)}
     assert defs.resolve_job_def("replay").backfill_policy.max_partitions_per_run == HOURS_IN_A_RUN
 

@@ -18,6 +18,13 @@ NOBODY = f"redis://:secret@127.0.0.1:{free_port()}/0"
 OWN = {"database_url": "postgresql://h/ours", "dagster_database_url": "postgresql://h/theirs"}
 
 
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an instance sets for the processes it starts is as before afterwards."""
+    for name in ("DAGSTER_HOME", "PALIMPSEST_DAGSTER_DATABASE_URL", celery.BROKER_VARIABLE):
+        monkeypatch.setenv(name, "")
+
+
 def test_without_a_broker_runs_are_executed_here(tmp_path: Path):
     settings = load_settings(home_dir=tmp_path, **OWN)
     assert celery.broker_state(settings) == (True, "no broker set: runs are executed on this machine")
@@ -49,9 +56,7 @@ def test_a_broker_without_the_extra_says_what_to_install(tmp_path: Path, monkeyp
     assert not celery.broker_state(settings)[0]
 
 
-def test_the_instance_names_the_launcher_and_where_its_broker_is_found_and_never_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    for name in ("DAGSTER_HOME", "PALIMPSEST_DAGSTER_DATABASE_URL", celery.BROKER_VARIABLE):
-        monkeypatch.setenv(name, "")  # it is set here, and is to be as before afterwards
+def test_the_instance_names_the_launcher_and_where_its_broker_is_found_and_never_the_password(tmp_path: Path):
     text = (prepare_instance(load_settings(home_dir=tmp_path, celery_broker_url=NOBODY, **OWN)) / "dagster.yaml").read_text()
     assert "secret" not in text
     data = yaml.safe_load(text)["run_launcher"]
