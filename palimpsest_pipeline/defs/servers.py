@@ -9,7 +9,7 @@ from ..domain.words import Platform, Sport
 from ..markets import vocabulary
 from ..settings import Settings
 from ..storage import migrate, partitions
-from .landing.interrupts import Deferred
+from .interrupts import Deferred
 from .pipeline import Pipeline, embedded_server, make_home
 from .sharing import in_use
 
