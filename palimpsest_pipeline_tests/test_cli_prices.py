@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli import app
-from palimpsest_pipeline.storage import migrate, partitions
+from palimpsest_pipeline.storage import partitions
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.pipeline import NO_DAGSTER
+from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS, INGESTED_AT, Said, at, offered
 from palimpsest_pipeline_tests.storage.layer_worlds import tell
 
@@ -34,19 +35,17 @@ Prices = Callable[..., Any]
 @pytest.fixture(scope="module")
 def settings(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Of a database where the day is in Parquet only."""
-    name, folder = f"prices_{uuid4().hex[:12]}", tmp_path_factory.mktemp("home")
-    postgres.create_database(name)
-    migrate.upgrade(postgres.url(name))
-    with Database(postgres.url(name)).connect() as conn:
-        partitions.ensure(conn, DAYS)
-        tell(conn, WORLD)
-    with Database(postgres.url(name)).connect(autocommit=True) as conn:
-        Archive(folder / "export").export(conn, DAYS[0], exported_at=INGESTED_AT)
-    with Database(postgres.url(name)).connect() as conn:
-        partitions.drop(conn, DAYS[0])
-    urls = {"DATABASE_URL": postgres.url(name), "DAGSTER_DATABASE_URL": "postgresql://unused/dagster", "EXPORT_URL": str(folder / "export")}
-    yield {"HOME_DIR": str(folder), **urls}
-    postgres.drop_database(name)
+    folder = tmp_path_factory.mktemp("home")
+    with migrated_database(postgres) as url:
+        with Database(url).connect() as conn:
+            partitions.ensure(conn, DAYS)
+            tell(conn, WORLD)
+        with Database(url).connect(autocommit=True) as conn:
+            Archive(folder / "export").export(conn, DAYS[0], exported_at=INGESTED_AT)
+        with Database(url).connect() as conn:
+            partitions.drop(conn, DAYS[0])
+        urls = {"DATABASE_URL": url, "DAGSTER_DATABASE_URL": NO_DAGSTER, "EXPORT_URL": str(folder / "export")}
+        yield {"HOME_DIR": str(folder), **urls}
 
 
 @pytest.fixture

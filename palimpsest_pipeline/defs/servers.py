@@ -10,7 +10,7 @@ from ..markets import vocabulary
 from ..settings import Settings
 from ..storage import migrate, partitions
 from . import analysts
-from .landing.interrupts import Deferred
+from .interrupts import Deferred
 from .pipeline import Pipeline, embedded_server, make_home
 from .sharing import in_use
 

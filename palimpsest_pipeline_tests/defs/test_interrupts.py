@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from palimpsest_pipeline.defs.landing.interrupts import Deferred
+from palimpsest_pipeline.defs.interrupts import Deferred
 
 
 @pytest.fixture

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.storage import migrate, partitions
+from palimpsest_pipeline.storage import partitions
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.layers import Layers
+from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS, Key, Said, gone
 from palimpsest_pipeline_tests.storage.layer_worlds import LISTINGS, MARKETS, OUTCOMES, answers, tell
 
@@ -28,17 +28,13 @@ COLUMNS = "platform, sr_id, market_key, specifier, outcome_key, odds::float, sta
 @pytest.fixture(scope="module")
 def told(postgres: EmbeddedPostgres) -> Iterator[psycopg.Connection[Any]]:
     """The world, in a transaction for each test."""
-    name = f"sql_{uuid4().hex[:12]}"
-    postgres.create_database(name)
-    migrate.upgrade(postgres.url(name))
-    with Database(postgres.url(name)).connect() as conn:
+    with migrated_database(postgres) as url, Database(url).connect() as conn:
         partitions.ensure(conn, [*DAYS, DAYS[-1] + DAY])
         tell(conn, WORLD)
         conn.execute("analyze")
         conn.commit()
         yield conn
         conn.rollback()
-    postgres.drop_database(name)
 
 
 @pytest.fixture

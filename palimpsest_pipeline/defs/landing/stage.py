@@ -16,8 +16,8 @@ from ...scrape.engine import Held
 from ...scrape.sinks import Watch, Watches
 from ...storage import host_state, ledger
 from ...storage.database import DatabaseUnreachable
+from ..interrupts import Deferred
 from ..pipeline import Pipeline
-from .interrupts import Deferred
 from .keeper import Keeper
 
 log = logging.getLogger(__name__)

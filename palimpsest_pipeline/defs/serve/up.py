@@ -13,7 +13,7 @@ import dagster as dg
 
 from ...settings import Settings
 from ..instance import open_instance
-from ..landing.interrupts import Deferred
+from ..interrupts import Deferred
 from ..pipeline import make_home
 from ..processes import Known
 from .children import DEFINITIONS, Children, Say, commands
