@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from ..storage.report.coverage import Coverage
 from ..storage.report.trends import Trends
@@ -58,8 +57,8 @@ def page(made: Made, found: Coverage, trends: Trends, histories: Histories, name
                 "form-action 'none'",
             )
         ),
-        scripts=[Markup(text) for text in scripts],  # our own files, as the policy's hashes know them
-        styles=[Markup(text) for text in styles],
+        scripts=scripts,
+        styles=styles,
         data=packed(_data(made, found, trends, histories, names, seen)),
         shards=histories.shards,
         licence=(PAGE / "uplot" / "LICENSE").read_text(),

@@ -7,7 +7,7 @@ from typing import Any, Final
 import polars as pl
 
 from ..domain.trust import trust_order
-from ..domain.words import Completeness, Scope
+from ..domain.words import Completeness, Evidence, Scope
 from ..storage.report.coverage import Coverage
 
 ALL: Final = "all"
@@ -42,14 +42,18 @@ class PlatformSeen:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A count, what it is a share of, and that share of 1; `of` None: it is no share."""
+    """A count, what it is a share of, and that share of 1; `of` None: it is no share, `n` None: it is not known.
+
+    `at_least`: there may be more, where nobody could look; of a rate it is the share that may be higher.
+    """
 
     name: str
     label: str
-    n: int
+    n: int | None
     note: str
     of: int | None = None
     share: float | None = None
+    at_least: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +106,20 @@ def figures(found: Coverage, include_started: bool) -> Figures:
     """Cards and rates by platform of one universe."""
     rates = {row["platform"]: row for row in found.rates.filter(pl.col("include_started") == include_started).iter_rows(named=True)}
     seen = platforms_seen(found)
-    return Figures(include_started, _cards(rates[ALL], seen), tuple(_platform_rates(rates[each.key], each) for each in seen))
+    by_platform = (_platform_rates(rates[each.key], rates[ALL if each.is_home else each.key]["evidence"], each, seen[0]) for each in seen)
+    return Figures(include_started, _cards(rates[ALL], seen), tuple(by_platform))
 
 
 def _cards(union: dict[str, Any], seen: list[PlatformSeen]) -> tuple[Card, ...]:
     home = seen[0].name
     of = union["n_union"]
+    is_partial = union["evidence"] == Evidence.PARTIAL
 
     def card(name: str, label: str, n: int, note: str) -> Card:
-        return Card(name, label, n, note, of, n / of if of else None)
+        return Card(name, label, n, note, of, n / of if of else None, at_least=is_partial and name != "undetermined")
 
     return (
-        Card("all", "Fixtures", of, "on any platform"),
+        Card("all", "Fixtures", of, "on any platform", at_least=is_partial),
         card("matched", "Matched", union["n_matched_fixtures"], f"on {home} and a competitor"),
         card("home_only", "Home only", union["n_home_only"], f"on {home}, and known to be on no competitor"),
         card("competitor_only", "Competitors only", union["n_competitor_only"], f"on a competitor, and known not to be on {home}"),
@@ -121,16 +127,27 @@ def _cards(union: dict[str, Any], seen: list[PlatformSeen]) -> tuple[Card, ...]:
     )
 
 
-def _platform_rates(row: dict[str, Any], platform: PlatformSeen) -> PlatformRates:
-    unknown = platform.seen is Seen.PARTIAL and row["n_listings"] == 0
-    matched, others = row["n_matched_fixtures"], "with a competitor" if platform.is_home else "on home too"
-    rates = [Card("fixture_match_rate", f"of its fixtures {others}", matched, "", row["n_fixtures"], row["fixture_match_rate"])]
+def _platform_rates(row: dict[str, Any], evidence: str, platform: PlatformSeen, home: PlatformSeen) -> PlatformRates:
+    """`evidence`: what the row's rates rest on. Matches that nobody could look for may be there: of a known whole those found are the least."""
+    partial = platform.seen is Seen.PARTIAL
+    unknown = partial and row["n_listings"] == 0
+    others = "with a competitor" if platform.is_home else "on home too"
+
+    def rate(name: str, label: str, n: int, of: int, *, is_whole: bool) -> Card:
+        if evidence != Evidence.PARTIAL:
+            return Card(name, label, n, "", of, row[name])
+        if is_whole and n:
+            return Card(name, label, n, "", of, row[name], at_least=True)
+        return Card(name, label, None, "")
+
+    rates = [rate("fixture_match_rate", f"of its fixtures {others}", row["n_matched_fixtures"], row["n_fixtures"], is_whole=not partial)]
     if not platform.is_home:
-        rates.append(Card("home_covered_rate", "of home's fixtures here", matched, "", row["n_home"], row["home_covered_rate"]))
-    rates.append(Card("listing_match_rate", f"of its listings {others}", row["n_matched_listings"], "", row["n_listings"], row["listing_match_rate"]))
+        home_is_whole = home.seen is not Seen.PARTIAL
+        rates.append(rate("home_covered_rate", "of home's fixtures here", row["n_matched_fixtures"], row["n_home"], is_whole=home_is_whole))
+    rates.append(rate("listing_match_rate", f"of its listings {others}", row["n_matched_listings"], row["n_listings"], is_whole=not partial))
     return PlatformRates(
         platform,
-        platform.seen is Seen.PARTIAL,
+        partial,
         None if unknown else row["n_listings"],
         None if unknown else row["n_listings_with_sr"],
         None if unknown else row["n_fixtures"],

@@ -13,25 +13,27 @@ from .statements import ALL, PlatformSeen
 BUCKETS: Final = ("7d+", "3-7d", "24-72h", "<24h")
 """Of the scheme reference4, farthest first."""
 COUNTS: Final = ("n_union", "n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
-GAPS: Final = ("n_home_missing", "n_platform_missing", "n_home_suspended", "n_platform_suspended", "n_unknown", "n_both")
+GAPS: Final = ("n_home_missing", "n_platform_missing", "n_home_suspended", "n_platform_suspended", "n_unknown")
 
 
 def by_cycle(found: Trends, seen: Sequence[PlatformSeen]) -> dict[str, Any]:
     """`at`: seconds since 1970, a cycle each; `carried`: whether an earlier discovery had to do for some platform; `overall`: matched of all
-    fixtures; `rate`: a list a competitor, matched of its fixtures; and COUNTS. What rests on a platform that could not be looked at is null."""
-    known = found.rates.with_columns(
-        pl.when(pl.col("evidence") != Evidence.PARTIAL.value).then(name).alias(name) for name in ("overall_match_rate", "fixture_match_rate")
-    )
+    fixtures; `rate`, `covered`: a list a competitor, matched of its fixtures and of home's; and COUNTS. What rests on a platform that could not be
+    looked at is null: of the counts all but the undetermined."""
+    resting = ("overall_match_rate", "fixture_match_rate", "home_covered_rate", *(name for name in COUNTS if name != "n_undetermined"))
+    known = found.rates.with_columns(pl.when(pl.col("evidence") != Evidence.PARTIAL.value).then(name).alias(name) for name in resting)
     union = known.filter(platform=ALL)
-    rates = []
-    for platform in seen[1:]:
-        own = known.filter(platform=platform.key).select("cycle_id", own="fixture_match_rate")
-        rates.append(union.select("cycle_id").join(own, on="cycle_id", how="left", maintain_order="left")["own"].round(6).to_list())
+
+    def by_competitor(name: str) -> list[list[float | None]]:
+        own = (known.filter(platform=platform.key).select("cycle_id", own=name) for platform in seen[1:])
+        return [union.select("cycle_id").join(each, on="cycle_id", how="left", maintain_order="left")["own"].round(6).to_list() for each in own]
+
     return {
         "at": union.select(epoch_s("as_of"))["as_of"].to_list(),
         "carried": (union["evidence"] == Evidence.CARRIED.value).cast(pl.Int8).to_list(),
         "overall": union["overall_match_rate"].round(6).to_list(),
-        "rate": rates,
+        "rate": by_competitor("fixture_match_rate"),
+        "covered": by_competitor("home_covered_rate"),
         **columns(union.select(COUNTS)),
     }
 

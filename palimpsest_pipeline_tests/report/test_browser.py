@@ -258,7 +258,7 @@ INK = """(canvas) => {
 
 def test_trends_are_drawn_and_can_be_read_as_tables(shown: Page):
     titles = shown.locator("#trend-figures h3").all_inner_texts()
-    assert titles == ["Match rate", "Fixtures", "Skew", "Margins", "Gaps"]
+    assert titles == ["Match rate", "Coverage", "Fixtures", "Skew", "Margins", "Gaps"]
     for n in range(len(titles)):
         figure = shown.locator("#trend-figures figure").nth(n)
         assert len(figure.locator("canvas").evaluate(INK)) > 5, titles[n]
@@ -271,7 +271,7 @@ def test_trends_are_drawn_and_can_be_read_as_tables(shown: Page):
 
 
 def test_margins_change_with_what_is_chosen(shown: Page):
-    figure = shown.locator("#trend-figures figure").nth(3)
+    figure = shown.locator("#trend-figures figure").nth(4)
     before = figure.locator("output").all_inner_texts()
     figure.get_by_label("Market").select_option("total_goals")
     assert figure.locator("output").all_inner_texts() != before

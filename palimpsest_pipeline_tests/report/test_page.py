@@ -100,8 +100,15 @@ def test_it_holds_what_it_was_given(parts: Parts):
     shards = [unpacked(t) for t in parts.texts["script"][1:] if not t.startswith(("/*", "("))]
     held = {sr_id for shard in shards for sr_id in shard}
     assert held == {sr_id for of in shown["prices"]["index"].values() for sr_id in of}
-    assert shown["cycles"]["overall"].count(None) == 1  # the cycle in which a platform could not be looked at
-    assert shown["cycles"]["carried"].count(1) == 1
+    cycles = shown["cycles"]
+    assert cycles["overall"].count(None) == 1  # the cycle in which a platform could not be looked at
+    (unseen,) = (n for n, rate in enumerate(cycles["overall"]) if rate is None)
+    for name in ("n_union", "n_matched_fixtures", "n_home_only", "n_competitor_only"):
+        assert [n for n, value in enumerate(cycles[name]) if value is None] == [unseen], name
+    assert None not in cycles["n_undetermined"]
+    assert len(cycles["covered"]) == len(cycles["rate"]) == 2
+    assert all([n for n, value in enumerate(lines) if value is None] == [unseen] for lines in (*cycles["covered"], *cycles["rate"]))
+    assert cycles["carried"].count(1) == 1
 
 
 def test_it_says_when_and_from_what_it_was_made(parts: Parts):
@@ -113,6 +120,15 @@ def test_it_says_when_and_from_what_it_was_made(parts: Parts):
         "Copyright (c) 2022 Leon Sorokin",
     ):
         assert said in words
+
+
+def test_what_may_be_more_and_what_is_not_known_are_said_so(text: str):
+    found = worlds.coverage(40, failed=("betpawa",))
+    blind = page(MADE, found, worlds.trends(), worlds.histories(found), worlds.names())
+    assert 'seen</span>' in text
+    assert re.search(r'<li class="fixture_match_rate"><strong>≥ [\d.]+\u202f%</strong> of its fixtures with a competitor', text)
+    assert blind.count('<li class="home_covered_rate"><strong>?</strong> of home') == 4  # two competitors, with started ones and without
+    assert "<strong>0.0\u202f%</strong>" not in blind
 
 
 def test_without_its_data_it_is_small(text: str, parts: Parts):

@@ -1,5 +1,7 @@
 """What the page says first: counts with their denominators, and what could not be looked at, which is never nought."""
 
+import dataclasses
+
 import polars as pl
 import pytest
 
@@ -49,6 +51,41 @@ def test_a_platform_that_could_not_be_looked_at_is_not_known(lame):
     counts = tournaments(lame, platforms_seen(lame))["counts"][0]
     assert set(counts["on"][2]) == {UNKNOWN}
     assert set(counts["gap"][1]) == {0}
+
+
+def test_what_rests_on_a_platform_that_could_not_be_looked_at_is_at_least_so_much(lame):
+    home, sportybet, _ = figures(lame, include_started=False).platforms
+    assert [rate.at_least for rate in home.rates] == [True, True], "bet9ja may have the others"
+    assert all(rate.share == rate.n / rate.of > 0 for rate in home.rates)
+    assert [rate.at_least for rate in sportybet.rates] == [False, False, False], "neither it nor home lacks a look"
+    cards = {card.name: card.at_least for card in figures(lame, include_started=False).cards}
+    assert cards == {"all": True, "matched": True, "home_only": True, "competitor_only": True, "undetermined": False}
+
+
+def test_without_a_look_at_home_no_rate_is_known():
+    blind = worlds.coverage(120, failed=("betpawa",))
+    home, *competitors = figures(blind, include_started=False).platforms
+    assert (home.n_fixtures, home.rates) == (None, ())
+    for row in competitors:
+        assert row.n_fixtures
+        assert not row.at_least, "all of it was looked at"
+        assert {(rate.n, rate.of, rate.share) for rate in row.rates} == {(None, None, None)}
+
+
+def test_a_look_at_a_part_of_a_platform_bounds_what_is_shared_and_not_its_own_rates(whole):
+    """Of home's fixtures at least so many are there: home is known. Of its own nobody knows how many there are."""
+    part = pl.col("platform").is_in(["bet9ja", "all"])
+    completeness = pl.when(platform="bet9ja").then(pl.lit("partial")).otherwise("completeness").alias("completeness")
+    rates = whole.rates.with_columns(completeness, evidence=pl.when(part).then(pl.lit("partial")).otherwise("evidence"))
+    unseen = pl.when(platform="bet9ja").then(None).otherwise("looked_at").alias("looked_at")
+    found = dataclasses.replace(whole, rates=rates, platforms=whole.platforms.with_columns(unseen))
+    bet9ja = figures(found, include_started=False).platforms[2]
+    assert bet9ja.at_least
+    assert {rate.name: (rate.n is not None, rate.at_least) for rate in bet9ja.rates} == {
+        "fixture_match_rate": (False, False),
+        "home_covered_rate": (True, True),
+        "listing_match_rate": (False, False),
+    }
 
 
 def test_a_platform_of_an_earlier_look_says_of_when_it_is():

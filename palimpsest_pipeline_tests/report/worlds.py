@@ -100,7 +100,6 @@ def coverage(size: int = 60, seed: int = 1, *, names: tuple[str, ...] = (), fail
 
 def _rates(fixtures: pl.DataFrame, failed: tuple[str, ...], carried: tuple[str, ...]) -> pl.DataFrame:
     rows = []
-    weakest = "partial" if failed else "carried" if carried else "complete"
     for started in (False, True):
         rows_here = [row for row in fixtures.iter_rows(named=True) if started or not row["started"]]
         classes = Counter(row["fixture_class"] for row in rows_here)
@@ -111,6 +110,8 @@ def _rates(fixtures: pl.DataFrame, failed: tuple[str, ...], carried: tuple[str, 
                 sum(HOME in row["platforms"] for row in mine) if platform in COMPETITORS else sum(row["fixture_class"] == "matched" for row in mine)
             )
             completeness = "failed" if platform in (*failed, *carried) else "complete"
+            rests_on = set(PLATFORM_NAMES) if platform == "all" else {HOME, platform}
+            evidence = "partial" if rests_on & set(failed) else "carried" if rests_on & set(carried) else "complete"
             rows.append(
                 {
                     "platform": platform, "include_started": started, "n_listings": len(mine) + (3 if mine else 0), "n_listings_with_sr": len(mine),
@@ -119,7 +120,7 @@ def _rates(fixtures: pl.DataFrame, failed: tuple[str, ...], carried: tuple[str, 
                     "home_covered_rate": matched / n_home if n_home else None,
                     "overall_match_rate": matched / len(mine) if platform == "all" and mine else None, "link_accuracy": 1.0, "n_home": n_home,
                     "n_home_only": classes["home_only"], "n_competitor_only": classes["competitor_only"], "n_undetermined": classes["undetermined"],
-                    "n_union": len(rows_here), "dup_ratio": 1.0, "completeness": completeness, "evidence": weakest,
+                    "n_union": len(rows_here), "dup_ratio": 1.0, "completeness": completeness, "evidence": evidence,
                 }
             )  # fmt: skip
     constant = {"cycle_id": CYCLE_ID, "as_of": AS_OF, "home_platform": HOME, "delta_vs_prev": None, "mapping_version": "1", "computed_at": AS_OF}
@@ -180,7 +181,6 @@ def trends(n_cycles: int = 40, seed: int = 1) -> Trends:
                     n,
                     at,
                     platform,
-                    union - 90,
                     matched,
                     120,
                     union - matched - 130,
@@ -199,13 +199,13 @@ def trends(n_cycles: int = 40, seed: int = 1) -> Trends:
         for p, platform in enumerate(PLATFORM_NAMES):
             for market, low in (("match_result", 0.05), ("total_goals", 0.07)):
                 margins += [
-                    (day, platform, market, bucket, low + 0.01 * p + 0.004 * b + draw.uniform(-0.002, 0.002), 80)
+                    (day, platform, market, bucket, low + 0.01 * p + 0.004 * b + draw.uniform(-0.002, 0.002))
                     for b, bucket in enumerate(("<24h", "24-72h", "3-7d"))
                 ]
         if k < 7:
             for platform in COMPETITORS:
                 gaps += [
-                    (day, platform, hours, 90, 90 * 60, 90 * draw.randrange(8, 20), 90 * draw.randrange(20, 40), 90, 180, 45) for hours in (0, 1, 24)
+                    (day, platform, hours, 90, 90 * draw.randrange(8, 20), 90 * draw.randrange(20, 40), 90, 180, 45) for hours in (0, 1, 24)
                 ]
     return Trends(
         AS_OF - timedelta(days=DAYS),

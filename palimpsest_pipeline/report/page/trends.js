@@ -18,6 +18,10 @@ function Trends(data) {
     lines: [{ name: 'all fixtures', short: 'all', colour: '--s0', values: cycles.overall, width: 3 }, ...cycles.rate.map((values, k) => ({ ...ofPlatform(k + 1), values }))],
   });
   add({
+    title: 'Coverage', x: cycles.at, format: (v) => percent(v), empty: 'No cycle in these days.', says: `Of ${home}'s upcoming fixtures, those that each competitor lists too; by cycle.`,
+    lines: cycles.covered.map((values, k) => ({ ...ofPlatform(k + 1), values })),
+  });
+  add({
     title: 'Fixtures', x: cycles.at, format: (v) => count(Math.round(v)), fromZero: true, empty: 'No cycle in these days.', says: 'Upcoming fixtures by class, by cycle.',
     lines: [['all', 'all', '--s0', 'n_union'], ['matched', 'matched', '--s1', 'n_matched_fixtures'], ['home only', 'home', '--s2', 'n_home_only'],
       ['competitors only', 'comp.', '--s3', 'n_competitor_only'], ['undetermined', 'undet.', '--s5', 'n_undetermined']]

@@ -16,7 +16,6 @@ RATES: Final[Schema] = {
     "cycle_id": pl.Int64,
     "as_of": INSTANT,
     "platform": pl.String,
-    "n_fixtures": pl.Int32,
     "n_matched_fixtures": pl.Int32,
     "n_home_only": pl.Int32,
     "n_competitor_only": pl.Int32,
@@ -28,7 +27,7 @@ RATES: Final[Schema] = {
     "evidence": pl.String,
 }
 RATES_SQL: Final = """
-    select cycle_id, as_of, platform, n_fixtures, n_matched_fixtures, n_home_only, n_competitor_only, n_undetermined, n_union,
+    select cycle_id, as_of, platform, n_matched_fixtures, n_home_only, n_competitor_only, n_undetermined, n_union,
         overall_match_rate, fixture_match_rate, home_covered_rate, evidence
     from mart.match_rate_platform
     where as_of > %(since)s and as_of <= %(until)s and not include_started and home_platform = %(home)s
@@ -44,11 +43,10 @@ MARGINS: Final[Schema] = {
     "market_key": pl.String,
     "ttk_bucket": pl.String,
     "margin": pl.Float64,
-    "n_fixtures": pl.Int32,
 }
 MARGINS_SQL: Final = """
     select kickoff_date, platform, market_key, ttk_bucket,
-        sum(margin_tw_mean * n_observed_minutes) / sum(n_observed_minutes) as margin, sum(n_fixtures) as n_fixtures
+        sum(margin_tw_mean * n_observed_minutes) / sum(n_observed_minutes) as margin
     from mart.margin_ttk_bucket
     where bucket_scheme = 'reference4' and kickoff_date > %(since)s::date and n_observed_minutes > 0 and home_platform = %(home)s
     group by kickoff_date, platform, market_key, ttk_bucket
@@ -59,7 +57,6 @@ GAPS: Final[Schema] = {
     "platform": pl.String,
     "hours_before": pl.Int16,
     "n_fixtures": pl.Int64,
-    "n_both": pl.Int64,
     "n_home_missing": pl.Int64,
     "n_platform_missing": pl.Int64,
     "n_home_suspended": pl.Int64,
@@ -67,7 +64,7 @@ GAPS: Final[Schema] = {
     "n_unknown": pl.Int64,
 }
 GAPS_SQL: Final = """
-    select kickoff_date, platform, hours_before, count(*) as n_fixtures, sum(n_both) as n_both, sum(n_home_missing) as n_home_missing,
+    select kickoff_date, platform, hours_before, count(*) as n_fixtures, sum(n_home_missing) as n_home_missing,
         sum(n_platform_missing) as n_platform_missing, sum(n_home_suspended) as n_home_suspended,
         sum(n_platform_suspended) as n_platform_suspended, sum(n_unknown) as n_unknown
     from mart.gap_count
