@@ -39,7 +39,7 @@ bears_on as (
 )
 """
 """Fixtures that a cycle (`cycle_id`) bears on: those that it looked at, or whose kickoff has passed by it, and those that listings have left or
-joined (`moved`). A full cycle looks at everything that had not begun at the full cycle before it."""
+joined or that are of another tournament now (`moved`). A full cycle looks at everything that had not begun at the full cycle before it."""
 
 MARK_SQL: Final = f"""
 with {BEARS_ON_SQL}

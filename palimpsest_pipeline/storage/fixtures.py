@@ -46,7 +46,7 @@ def write_matching(
 ) -> set[int]:
     """Write what matching found for `identified` (listing_id, fixture_sr_id, match_method, is_primary); the others have their tables' columns.
 
-    Returns the fixtures that a listing left or joined. Fixtures, links and tournaments that no listing stands behind any more are removed. Rows that
+    Returns the fixtures that a listing left or joined, or that are of another tournament now. Fixtures, links and tournaments that no listing stands behind any more are removed. Rows that
     stay as they are are not written. In the transaction of `touched_for_matching`, whose lock it needs.
     """
     stage(conn, "identified", "core.event_listings", identified.select("listing_id", "fixture_sr_id", "match_method", "is_primary"))
@@ -62,6 +62,8 @@ def write_matching(
     ).fetchall()
     _upsert(conn, "core.tournaments", tournaments)
     _upsert(conn, "core.tournament_links", links)
+    keys = {"sr_ids": fixtures["sr_id"].to_list(), "keys": fixtures["tournament_key"].to_list()}
+    rekeyed = {sr_id for (sr_id,) in conn.execute(REKEYED_SQL, keys)}
     _upsert(conn, "core.fixtures", fixtures)
     conn.execute("delete from core.fixtures f where not exists (select from core.event_listings e where e.fixture_sr_id = f.sr_id)")
     conn.execute(
@@ -74,7 +76,7 @@ def write_matching(
         """
     )
     conn.execute("delete from core.tournaments t where not exists (select from core.tournament_links l where l.tournament_key = t.tournament_key)")
-    return {fixture for left, joined in changed if left != joined for fixture in (left, joined) if fixture is not None}
+    return rekeyed | {fixture for left, joined in changed if left != joined for fixture in (left, joined) if fixture is not None}
 
 
 def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any] | None:
@@ -161,6 +163,12 @@ neighbours as (
 select platform, tournament_external_id, %(step)s + 1
 from neighbours n
 where not exists (select from reached x where x.platform = n.platform and x.tournament_external_id = n.tournament_external_id)
+"""
+REKEYED_SQL: Final = """
+select f.sr_id
+from core.fixtures f
+join unnest(%(sr_ids)s::bigint[], %(keys)s::text[]) as n (sr_id, tournament_key) using (sr_id)
+where f.tournament_key is distinct from n.tournament_key
 """
 MATCHES_SQL: Final = """
 select

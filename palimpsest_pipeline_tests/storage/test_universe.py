@@ -169,7 +169,7 @@ def test_what_matching_found_is_written_and_what_nothing_belongs_to_goes(conn: p
     write(conn, cycle(0), [listing("1", sr_id=7)])
     listing_id = found(conn, ["1"])["listing_id"].item()
 
-    def match(sr_id: int, key: str) -> None:
+    def match(sr_id: int, key: str) -> set[int]:
         identified = pl.DataFrame({"listing_id": [listing_id], "fixture_sr_id": [sr_id], "match_method": ["sportradar"], "is_primary": [True]})
         row = {
             "sr_id": sr_id, "sport": "football", "tournament_key": key, "country": None, "tournament_name": "PL", "home_team": "A", "away_team": "B",
@@ -180,11 +180,12 @@ def test_what_matching_found_is_written_and_what_nothing_belongs_to_goes(conn: p
         links = pl.DataFrame(
             {"platform": ["betpawa"], "external_id": ["t1"], "tournament_key": [key], "method": ["alone"], "n_votes": [0], "confidence": [0.0]}
         )
-        fixtures.write_matching(conn, identified, pl.DataFrame([row]), tournaments, links)
+        return fixtures.write_matching(conn, identified, pl.DataFrame([row]), tournaments, links)
 
-    match(7, "betpawa:t1")
-    match(8, "sr:17")
-    match(8, "sr:17")
+    assert match(7, "betpawa:t1") == {7}
+    assert match(8, "sr:16") == {7, 8}
+    assert match(8, "sr:17") == {8}, "what is told by tournament tells of it under another key"
+    assert match(8, "sr:17") == set()
     assert conn.execute("select sr_id, n_listings_by_platform from core.fixtures").fetchall() == [(8, {"betpawa": 1})]
     assert conn.execute("select fixture_sr_id, is_primary from core.event_listings").fetchall() == [(8, True)]
     tournaments, links = fixtures.read_crosswalk(conn)
