@@ -73,8 +73,8 @@ def read_frame(conn: psycopg.Connection, query: str, params: Params, schema: Sch
             sql.SQL("to_json({0}) as {0}").format(sql.Identifier(name)) if _is_text_list(dtype) else sql.Identifier(name)
             for name, dtype in schema.items()
         )
-        # The constant keeps a row with one null column from being an empty line, which CSV readers skip.
-        statement = sql.SQL("copy (select {}, 1 from ({}) as q) to stdout (format csv)").format(selected, sql.SQL(bound))
+        # The constant keeps a row with one null column from being an empty line, which CSV readers skip. The query may end with a comment.
+        statement = sql.SQL("copy (select {}, 1 from ({}\n) as q) to stdout (format csv)").format(selected, sql.SQL(bound))
         with cursor.copy(statement) as copy:
             body = b"".join(bytes(block) for block in copy)
     textual = {**{name: _csv_type(dtype) for name, dtype in schema.items()}, "": pl.Int8()}

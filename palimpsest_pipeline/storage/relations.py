@@ -136,7 +136,7 @@ def question(
 
 def read_any(conn: psycopg.Connection[Any], query: sql.Composable) -> pl.DataFrame:
     """The result of a SELECT under its own names and TYPES. Raises what Postgres raises; ValueError when two columns have one name."""
-    text = query.as_string(conn)
+    text = query.as_string(conn).rstrip("; \n\t")  # a statement of a file ends with one; within another it may not
     described = conn.execute(f"select * from ({text}\n) as q limit 0".encode()).description or []
     names = [column.name for column in described]
     if len(set(names)) < len(names):
