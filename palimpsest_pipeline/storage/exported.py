@@ -1,18 +1,19 @@
 """The odds history from an export alone, for whoever has its files and no database: the questions of `Layers`, answered by its days and its names.
 
-An export knows the days that it holds. What was observed on others it cannot say: asked for those alone, it refuses.
+An export knows the days that it holds. What was observed on others it cannot say: asked for one of those, it refuses. Its history begins with its
+first day: prices as of an instant look no further back.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import cached_property
 
 import polars as pl
 
 from .archive import Archive, ArchiveError, Numbers
-from .days import ColdDays, Side
-from .layers import Layers
+from .days import DAY, ColdDays, Side, begin_of
+from .layers import Layers, some
 from .names import LISTINGS_SCHEMA, OUTCOMES_SCHEMA, Ids
 
 
@@ -53,20 +54,31 @@ class ExportedNames:
 
 
 class ExportedLayers(Layers):
-    """`Layers` over the days of an export."""
+    """`Layers` over the days that an export held when it was first asked."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._cold = ColdDays(archive)
         self._names = ExportedNames(archive)
 
+    @cached_property
+    def _days(self) -> list[date]:
+        return list(self._archive.days())
+
+    def _earliest(self, instant: datetime, max_age: timedelta | None) -> datetime:
+        earliest = super()._earliest(instant, max_age)
+        return max(earliest, min(begin_of(self._days[0]), instant)) if self._days else earliest
+
     @contextmanager
     def _sides(self, first_day: date, last_day: date) -> Iterator[list[tuple[Side, list[date]]]]:
-        """The days that are exported. Raises ArchiveError when none of those asked for is."""
-        there = list(self._archive.days())
-        days = [day for day in there if first_day <= day <= last_day]
-        if not days:
-            asked = f"{first_day}" if first_day == last_day else f"{first_day} to {last_day}"
+        """The days, all of them. Raises ArchiveError when one is not exported."""
+        there = self._days
+        asked = [first_day + n * DAY for n in range((last_day - first_day).days + 1)]
+        lacking = [day for day in asked if day not in there]
+        if lacking:
             holds = f"it holds {len(there)} days from {there[0]} to {there[-1]}" if there else "it holds no day"
-            raise ArchiveError(f"{asked} is not in the export at {self._cold.address}: {holds}. Later days come with `palimpsest export`.")
-        yield [(self._cold, days)]
+            raise ArchiveError(
+                f"the export at {self._cold.address} does not have {some(lacking)}: {holds}. Days that are over come with `palimpsest export`; a day "
+                "on which nothing was observed never does: ask for what lies before or after it (first_day, last_day; at, max_age)."
+            )
+        yield [(self._cold, asked)]

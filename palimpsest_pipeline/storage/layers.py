@@ -120,7 +120,7 @@ class Layers:
         no older, on whatever day, so that midnight is no hole. Markets that went since the answer's day began are there, as withdrawn.
         """
         instant = _utc(instant)
-        earliest = begin_of(instant.date()) if max_age is None else instant - max_age
+        earliest = self._earliest(instant, max_age)
         asked = self._asked(_ids(sr_ids), None if tournament_keys is None else sorted(set(tournament_keys)), _ids(listing_ids))
         spoken = pl.DataFrame(schema=ANSWERS_SCHEMA)
         books: list[pl.DataFrame] = []
@@ -178,6 +178,10 @@ class Layers:
                     return self._markets(side.books(day, answers).filter(pl.col("state") != MarketState.WITHDRAWN.value))
         raise LookupError(f"listing {listing_id} has no answer at {observed_at.isoformat()}: captures() lists the answers there are")
 
+    def _earliest(self, instant: datetime, max_age: timedelta | None) -> datetime:
+        """From when on an answer may speak at the instant."""
+        return begin_of(instant.date()) if max_age is None else instant - max_age
+
     @contextmanager
     def _sides(self, first_day: date, last_day: date) -> Iterator[list[tuple[Side, list[date]]]]:
         """Which side has which of the days, sorted; it stays so in the block. Days that neither has were never observed.
@@ -196,10 +200,9 @@ class Layers:
         """Raises ArchiveError when something was written of one of these days, which neither side has."""
         lost = read_frame(self._conn, OBSERVED_SQL, {"days": days}, {"day": pl.Date})["day"].to_list() if days else []
         if lost:
-            named_ = ", ".join(map(str, lost[:SHOWN])) + (f" and {len(lost) - SHOWN} days more" if len(lost) > SHOWN else "")
             raise ArchiveError(
-                f"odds of {named_} were stored, and are neither in Postgres nor in the export at {self._cold.address}. Set PALIMPSEST_EXPORT_URL to"
-                " the place they were exported to, or bring its files back from a copy."
+                f"odds of {some(lost)} were stored, and are neither in Postgres nor in the export at {self._cold.address}. Set "
+                "PALIMPSEST_EXPORT_URL to the place they were exported to, or bring its files back from a copy."
             )
 
     def _asked(self, sr_ids: Ids, tournament_keys: Sequence[str] | None, listing_ids: Ids) -> Ids:
@@ -235,6 +238,11 @@ class Layers:
         )
         _require_names(found, "outcome_key", self._names.outcomes_in)
         return found
+
+
+def some(days: Sequence[date]) -> str:
+    """The first of the days by name, and how many more there are."""
+    return ", ".join(map(str, days[:SHOWN])) + (f" and {len(days) - SHOWN} days more" if len(days) > SHOWN else "")
 
 
 def _decimal(milli: str) -> pl.Expr:
