@@ -12,6 +12,7 @@ Belongs here: where to read, and how a person asks. Does not: what any table hol
 """
 
 import atexit
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -38,6 +39,8 @@ MOST_ROWS: Final = 500_000
 """What is read unasked: a frame of so many rows is some 200 MB."""
 MAX_AGE: Final = timedelta(hours=24)
 """A platform whose last answer is older says nothing of what its prices are."""
+POSTGRES_URL: Final = re.compile(r"postgres[\w+]*://")
+"""A place of any other form is that of an export."""
 Ids = int | Iterable[int]
 
 
@@ -63,7 +66,7 @@ def connect(place: str | Path | None = None, *, export: str | Path | None = None
             pipeline = opening.enter_context(databases(settings))
             require_schema(pipeline)
             database = pipeline.database
-        elif str(place).startswith("postgres"):
+        elif POSTGRES_URL.match(str(place)):
             database = Database(str(place))
             database.connect().close()
         archive = Archive(export or (place if place is not None and database is None else settings.export_root))
@@ -95,7 +98,7 @@ class Data:
         return pl.DataFrame([(r.name, r.schema, r.kind, r.about) for r in self._relations.values()], schema=schema, orient="row")
 
     def sql(self, query: str) -> pl.DataFrame:
-        """The result of any SELECT. Raises what Postgres raises."""
+        """The result of any SELECT, as a file of `sql/queries` holds one. Raises what Postgres raises."""
         with self._session() as conn:
             return read_any(conn, sql.SQL(query))
 
@@ -103,7 +106,8 @@ class Data:
         """Every price of fixtures as it stood at an instant (`storage.layers.PRICES_SCHEMA`), by each platform's last answer up to then.
 
         `at`: aware, or as text with its zone; None: now, of an export alone the end of its last day. A platform whose last answer is older than
-        `max_age` has no rows. Of several listings of one platform the one that speaks for it counts, unless `all_listings`.
+        `max_age` has no rows; of an export alone, one that answered last before its first day. Raises ArchiveError when a day that is needed is
+        nowhere. Of several listings of one platform the one that speaks for it counts, unless `all_listings`.
         """
         instant = self._last_instant() if at is None else _instant(at)
         with self._history() as layers:
@@ -113,7 +117,8 @@ class Data:
     def changes(self, sr_id: Ids, first_day: date | None = None, last_day: date | None = None, *, all_listings: bool = False) -> pl.DataFrame:
         """Each change of a price or state of fixtures, once (`storage.layers.PRICE_CHANGES_SCHEMA`), on UTC days in Postgres and in the export alike.
 
-        None: from the day the fixture was first seen, to the last. `all_listings` as in `prices`.
+        None: from the day the fixture was first seen, to the last; of an export alone all of its days. `all_listings` as in `prices`. Raises
+        ArchiveError when one of the days is nowhere.
         """
         ids = _ids(sr_id)
         if first_day is None or last_day is None:

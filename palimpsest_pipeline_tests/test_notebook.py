@@ -1,8 +1,10 @@
 """What a notebook opens in one line: tables and views under their names, the history of hot and cold days, and an export without Postgres."""
 
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,10 +23,11 @@ from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage import migrate, partitions
 from palimpsest_pipeline.storage.archive import Archive, ArchiveError
 from palimpsest_pipeline.storage.archive.named import PRICES
-from palimpsest_pipeline.storage.database import Database
+from palimpsest_pipeline.storage.database import Database, DatabaseUrlError
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.layers import PRICE_CHANGES_SCHEMA, PRICES_SCHEMA
 from palimpsest_pipeline.storage.marts import frame_schema
+from palimpsest_pipeline.storage.revisions import sql_dir
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS, INGESTED_AT
 from palimpsest_pipeline_tests.storage.layer_worlds import LISTINGS, answers, tell
 
@@ -215,10 +218,65 @@ def test_an_export_alone_says_what_it_lacks(world: World, tmp_path: Path) -> Non
         assert alone.tables.is_empty()
         with pytest.raises(AttributeError, match=r"is read without Postgres: it has prices\(\), changes\(\) and export\(\), no tables"):
             alone.price_comparison()
-        with pytest.raises(ArchiveError, match=f"it holds 2 days from {DAYS[0]} to {DAYS[1]}"):
-            alone.prices(7, "2026-05-01T12:00Z")
+        with pytest.raises(ArchiveError, match=f"does not have 2026-05-01: it holds 2 days from {DAYS[0]} to {DAYS[1]}"):
+            alone.prices(7, "2026-05-01T12:00Z", max_age=timedelta(0))
     with pytest.raises(ArchiveError, match="nothing was exported to"):
         palimpsest_pipeline.connect(tmp_path / "nothing")
+
+
+def test_an_export_that_lacks_a_day_of_those_asked_for_does_not_answer_as_if_it_had_it(world: World, tmp_path: Path) -> None:
+    noon = [datetime.combine(day, time(12), UTC) for day in DAYS]
+    with palimpsest_pipeline.connect(world.export) as alone:  # the first two of three days; the day after them nothing was observed
+        with pytest.raises(ArchiveError, match=r"does not have 2026-03-03: it holds 2 days .* \(first_day, last_day; at, max_age\)"):
+            alone.prices(7, noon[1] + timedelta(days=1), max_age=timedelta(days=2))
+        with pytest.raises(ArchiveError, match="does not have 2026-03-03, 2026-03-04"):
+            alone.changes(7, DAYS[0], DAYS[2])
+        with pytest.raises(ArchiveError, match="does not have 2026-02-28"):
+            alone.changes(7, DAYS[0] - timedelta(days=1), DAYS[1])
+        with palimpsest_pipeline.connect(world.hot) as hot:
+            assert alone.prices(7, noon[0]).height, "what an export has of its first day it says, though the age reaches further back"
+            assert_frame_equal(alone.prices(7, noon[0]), hot.prices(7, noon[0]))
+    with Database(world.hot).connect(autocommit=True) as conn:
+        for day in (DAYS[0], DAYS[2]):
+            Archive(tmp_path).export(conn, day, exported_at=INGESTED_AT)
+    with palimpsest_pipeline.connect(tmp_path) as holed:
+        with pytest.raises(ArchiveError, match="does not have 2026-03-02, 2026-03-03: it holds 2 days from 2026-03-01 to 2026-03-04"):
+            holed.changes(7)
+        with pytest.raises(ArchiveError, match="does not have 2026-03-03"):
+            holed.prices(7, noon[2])
+        assert holed.prices(7, noon[2], max_age=timedelta(hours=12)).height
+        assert holed.changes(7, DAYS[2], DAYS[2]).height
+
+
+def test_a_day_that_the_catalogue_knows_as_empty_is_no_hole(world: World, tmp_path: Path) -> None:
+    empty = DAYS[1] + timedelta(days=1)
+    with Database(world.hot).connect(autocommit=True) as conn:
+        partitions.ensure(conn, [empty])
+        for day in (*DAYS, empty):
+            Archive(tmp_path).export(conn, day, exported_at=INGESTED_AT)
+    with palimpsest_pipeline.connect(tmp_path) as alone, palimpsest_pipeline.connect(world.hot) as hot:
+        assert_frame_equal(alone.changes(7), hot.changes(7))
+
+
+def test_a_folder_whose_name_begins_like_a_url_is_a_folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(world.export, tmp_path / "postgres_export")
+    monkeypatch.chdir(tmp_path)
+    with palimpsest_pipeline.connect("postgres_export") as alone:
+        assert alone.prices(7).height
+    with pytest.raises(DatabaseUrlError, match=r"postgresql\+psycopg2:// is not supported"):
+        palimpsest_pipeline.connect("postgresql+psycopg2://reader@nowhere/odds")
+
+
+@pytest.mark.parametrize("file", sorted((sql_dir() / "queries").glob("*.sql")), ids=lambda file: file.stem)
+def test_every_example_query_is_read_as_it_is_written(world: World, file: Path) -> None:
+    """What they answer is tested on a world that has it; here some find no fixture to ask about, and say so when they have been understood."""
+    with palimpsest_pipeline.connect(world.hot) as hot, suppress(psycopg.errors.NoDataFound):
+        assert hot.sql(file.read_text()).width
+
+
+def test_a_query_may_end_as_statements_end_or_with_a_comment(data: Data) -> None:
+    for end in ("", ";", " ;\n", "\n-- that was all", "; ;\n\n"):
+        assert data.sql(f"select ';' as a, 1::int2 as b{end}").rows() == [(";", 1)], end
 
 
 def test_the_export_of_another_database_is_refused(world: World, database_url: str) -> None:
