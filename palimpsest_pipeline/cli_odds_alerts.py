@@ -10,12 +10,11 @@ from typing import Annotated, Any, Final
 import typer
 
 from .console import Json, escaped, fail, out, print_table
-from .domain.words import OddsAlertLevel
+from .domain.words import WHOLE_LISTING, OddsAlertLevel
 from .settings import load_settings
 
 odds_alerts_app = typer.Typer(help="What traders are told of: prices that move, books that disagree, markets and listings that go.")
 SHOWN: Final = 40
-WHOLE_LISTING: Final = "*"
 
 
 @odds_alerts_app.callback(invoke_without_command=True)

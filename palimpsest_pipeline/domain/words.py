@@ -1,6 +1,10 @@
 """Closed vocabularies: the values that columns, logs and rooms share. No behaviour beyond the words themselves."""
 
 from enum import StrEnum
+from typing import Final
+
+WHOLE_LISTING: Final = "*"
+"""Market key of what is said of a listing as a whole."""
 
 
 class Platform(StrEnum):

@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from ..domain.words import AvailabilityState, Look, MarketState
+from ..domain.words import WHOLE_LISTING, AvailabilityState, Look, MarketState
 from .anchors import looks_before_kickoff, with_kickoff
 from .life import INSTANT, Types
 from .margins import outcomes_of
@@ -34,8 +34,6 @@ AVAILABILITY: Final[Types] = {
     "minutes_to_kickoff_at_start": pl.Float64,
     "reason_detail": pl.String,
 }
-WHOLE_LISTING: Final = "*"
-"""Market key of the intervals that speak of the listing as a whole."""
 
 OFFERED: Final = MarketState.OFFERED.value
 SUSPENDED: Final = MarketState.SUSPENDED.value

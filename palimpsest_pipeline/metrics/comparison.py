@@ -4,8 +4,8 @@ shapes in `present`.
 Platforms are compared on bets that are the same: same market, specifier and outcome of the vocabulary. Outcomes that the vocabulary does not name,
 which are players under each platform's own ids, are left out.
 
-Two prices are comparable when both can be backed and the answers that show them are near each other in time. A market's key says how many of its
-outcomes win, so that is the same on both sides.
+Two prices are comparable when both can be backed, the answers that show them are near each other in time, and nothing makes it doubtful that both
+listings offer the same bets. A market's key says how many of its outcomes win, so that is the same on both sides.
 """
 
 from collections.abc import Sequence
@@ -58,13 +58,21 @@ OFFERED, SUSPENDED, NO_PRICE, WITHDRAWN = (state.value for state in MarketState)
 
 
 def price_comparison(
-    markets: pl.DataFrame, listings: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame, *, platforms: Sequence[str], max_skew_s: float
+    markets: pl.DataFrame,
+    listings: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    sets: pl.DataFrame,
+    *,
+    platforms: Sequence[str],
+    max_skew_s: float,
+    suspects: Sequence[int] = (),
 ) -> pl.DataFrame:
     """One row per outcome and competitor, columns `COMPARISON`, fixture by fixture: of markets that home and the competitor both list, the outcomes
     that one of them has at a price or held off.
 
     `markets`, `listings`: as in `present`. `outcomes`, `sets`: as `open_close` takes them. `platforms`: home first, then its competitors in order of
-    trust, which decides who of several is named best; listings of others are left out. A listing that is dropped lists nothing.
+    trust, which decides who of several is named best; listings of others are left out. A listing that is dropped lists nothing. `suspects`: fixtures
+    whose listings may not offer the same bets: nothing of them is comparable.
 
     No fixture depends on another one, so a caller may give some at a time.
     """
@@ -74,7 +82,7 @@ def price_comparison(
     lines = _lines(rows, live, platforms)
     if lines.is_empty():
         return pl.DataFrame(schema=COMPARISON)
-    compared = _named(_compared(_prices(lines, rows, platforms), lines, platforms, max_skew_s), lines, outcomes)
+    compared = _named(_compared(_prices(lines, rows, platforms), lines, platforms, max_skew_s, suspects), lines, outcomes)
     figures = _of_lines(lines, rows, compared, sets, platforms)
     parts = [_side_by_side(compared, figures, home, competitor) for competitor in competitors]
     return pl.concat(parts)
@@ -142,12 +150,13 @@ def _at(lines: pl.DataFrame, platform: str, *columns: str) -> pl.Expr:
     return pl.col(columns).gather(pl.lit(lines[f"row_{platform}"])).name.suffix(f"_{platform}")
 
 
-def _compared(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str], max_skew_s: float) -> pl.DataFrame:
+def _compared(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int]) -> pl.DataFrame:
     """`prices` with, of each competitor, whether it is comparable with home (`comparable_`), and who is best: best_platform, best (thousandths),
     home_is_best, home_tied_best, rank_home."""
     home, *competitors = platforms
     can = {platform: pl.col(f"price_{platform}").is_not_null() & ~pl.col(f"off_{platform}") for platform in platforms}
-    near = lines.select(_skew_s(home, competitor).le(max_skew_s).fill_null(value=False).alias(competitor) for competitor in competitors)
+    same_bets = ~pl.col("sr_id").is_in(list(suspects))
+    near = lines.select((same_bets & _skew_s(home, c).le(max_skew_s).fill_null(value=False)).alias(c) for c in competitors)
     comparable = {c: can[home] & can[c] & pl.lit(near[c]).gather(pl.col("line")) for c in competitors}
     price = {home: pl.when(can[home]).then(f"price_{home}"), **{c: pl.when(f"comparable_{c}").then(f"price_{c}") for c in competitors}}
     best = pl.max_horizontal(price.values())

@@ -8,9 +8,8 @@ from typing import Final
 
 import polars as pl
 
-from ..domain.words import AvailabilityState
+from ..domain.words import WHOLE_LISTING, AvailabilityState
 from .anchors import with_kickoff
-from .availability import WHOLE_LISTING
 from .life import INSTANT, Types
 
 GAP_COUNT: Final[Types] = {

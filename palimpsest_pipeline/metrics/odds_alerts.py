@@ -13,9 +13,8 @@ from typing import Final
 import polars as pl
 
 from ..domain.prices import EVENS_MILLI
-from ..domain.words import Look, OddsAlertLevel, OddsAlertType
+from ..domain.words import WHOLE_LISTING, Look, OddsAlertLevel, OddsAlertType
 from .anchors import looks_before_kickoff, with_kickoff
-from .availability import WHOLE_LISTING
 from .book_comparisons import disagreements, outliers
 from .disappearances import disappeared, dropped, returned
 from .episodes import DECIMALS, episodes
@@ -90,11 +89,13 @@ def odds_alerts(
     rules: Rules,
     *,
     as_of: datetime,
+    suspects: Sequence[int] = (),
 ) -> pl.DataFrame:
     """One row per episode, columns `ODDS_ALERTS`, sorted by kickoff, opened_at and id.
 
     Frames as in `life`: all listings of a fixture together. `as_of`: kickoffs until then have happened; what is open then is over. Nothing that was
-    seen earlier than the UTC day on which `Rules.looks_back` begins counts, so a caller may leave it out.
+    seen earlier than the UTC day on which `Rules.looks_back` begins counts, so a caller may leave it out. `suspects`: fixtures whose listings may not
+    offer the same bets: prices of different books are not compared.
 
     Raises ValueError like `standing` and `with_kickoff`, and when `outcomes` lacks the name of one that is told of.
     """
@@ -104,10 +105,11 @@ def odds_alerts(
     stood = standing(looks, changes, anchored, rules.silence_limit)
     seen = looks_before_kickoff(looks, anchored).join(anchored.select("listing_id", "since"), on="listing_id").filter(pl.col("at") >= pl.col("since"))
     moved = moves(stood, anchored, rules.window, rules.levels[0] / 2)
+    compared = anchored.filter(~pl.col("sr_id").is_in(list(suspects)))
     found = [
         _price_moves(stood, moved, outcomes, rules),
-        _disagreements(stood, moved, anchored, outcomes, rules),
-        _outliers(stood, anchored, outcomes, rules),
+        _disagreements(stood, moved, compared, outcomes, rules),
+        _outliers(stood, compared, outcomes, rules),
         *_disappearances(stood, anchored, rules),
         _dropped(seen, anchored),
     ]

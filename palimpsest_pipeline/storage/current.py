@@ -236,7 +236,6 @@ def follow_late(conn: psycopg.Connection[Any], answers: pl.DataFrame, books: pl.
     stretch begins earlier: with the answer if it is new there, else anywhere before it, which only the history knows.
     """
     params = {"listings": answers.get_column("listing_id").to_list()}
-    params = {"listings": answers.get_column("listing_id").to_list()}
     held = read_frame(conn, HELD_SQL, params, {**BOOK_SCHEMA, "changed_at": INSTANT, "state_since": INSTANT})
     both = held.join(books, on=LINE, how="full", coalesce=True, suffix="_said").join(answers, on="listing_id")
     stands, says = (pl.col(name).fill_null(MarketState.WITHDRAWN.value) for name in ("state", "state_said"))

@@ -41,7 +41,8 @@ pieces as materialized (
         and m.observed_from < s.ends and coalesce(m.observed_to, s.as_of) > greatest(s.begins, m.observed_from)
 ),
 weighed as (
-    select p.*, extract(epoch from upper(stood) - lower(stood)) / 60 as minutes from pieces p
+    select p.*, extract(epoch from upper(stood) - lower(stood)) as seconds, extract(epoch from upper(stood) - lower(stood)) / 60 as minutes
+    from pieces p
 ),
 figures as (
     select
@@ -59,8 +60,9 @@ medians as (
     from (
         select
             w.*,
-            sum(minutes) over (partition by tournament_key, platform, market_key, bucket_scheme, ttk_bucket order by margin) as up_to,
-            sum(minutes) over (partition by tournament_key, platform, market_key, bucket_scheme, ttk_bucket) as total
+            -- seconds are exact, minutes are not: half the time may be reached to the microsecond
+            sum(seconds) over (partition by tournament_key, platform, market_key, bucket_scheme, ttk_bucket order by margin) as up_to,
+            sum(seconds) over (partition by tournament_key, platform, market_key, bucket_scheme, ttk_bucket) as total
         from weighed w
     ) ranked
     where up_to * 2 >= total

@@ -119,6 +119,7 @@ create temporary table pairs on commit drop as
 select distinct h.listing_id, o.listing_id as other_id
 from listed h
 join listed o on o.sr_id = h.sr_id and h.is_home and not o.is_home
+join core.fixtures f on f.sr_id = h.sr_id and coalesce(f.suspect_code, '') not in ('kickoff_mismatch', 'home_away_swapped')
 join offers ours on ours.listing_id = h.listing_id and not ours.is_open
 join offers theirs on theirs.listing_id = o.listing_id and theirs.market_id = ours.market_id and theirs.specifier = ours.specifier;
 analyze pairs;

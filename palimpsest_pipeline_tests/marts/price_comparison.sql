@@ -82,7 +82,9 @@ side as (
         and exists (select from lists x where (x.sr_id, x.market_id, x.specifier, x.platform) = (o.sr_id, o.market_id, o.specifier, r.platform))
 ),
 compared as (
-    select *, home_state = 'offered' and platform_state = 'offered' and skew_s <= %(max_skew_s)s as comparable from side
+    select s.*, home_state = 'offered' and platform_state = 'offered' and skew_s <= %(max_skew_s)s
+        and coalesce(f.suspect_code, '') not in ('kickoff_mismatch', 'home_away_swapped') as comparable
+    from side s join core.fixtures f using (sr_id)
 ),
 offer as (
     select distinct sr_id, market_id, specifier, outcome, ordinal, %(home)s::text as platform, 1 as trust, home_milli as milli

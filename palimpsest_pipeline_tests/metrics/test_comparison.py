@@ -114,7 +114,20 @@ def test_the_best_of_all_books_may_be_an_arbitrage(golden: pl.DataFrame):
     assert total["arb"] is True
     result = row(golden, "home")
     assert result["cross_book_sum_inverse"] == pytest.approx(1 / 2.8 + 1 / 2.4 + 1 / 4.4)
-    assert result["arb"] is False or result["cross_book_sum_inverse"] < 1
+    assert result["arb"] is False
+
+
+def test_where_the_listings_may_not_offer_the_same_bets_nothing_is_compared():
+    """One book has the sides the other way round: a sure win in appearance."""
+    world = {(7, HOME): Listing({RESULT: offered(1500, 4000, 6000)}), (7, "bet9ja"): Listing({RESULT: offered(6000, 4000, 1500)})}
+    seen = price_comparison(*frames(world), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
+    assert set(seen["arb"]) == {True}
+    found = price_comparison(*frames(world), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S, suspects=[7])
+    assert found.height == seen.height
+    assert set(found["comparable"]) == {False}
+    assert set(found["arb"]) == {False}
+    assert set(found["best_platform"]) == {HOME}
+    assert found["home_is_best"].null_count() == found["diff_abs"].null_count() == found.height
 
 
 def test_two_outcomes_that_win_make_an_arbitrage_below_two():

@@ -60,8 +60,8 @@ def told(looks: Sequence[Looked], *, kickoff: datetime = KICKOFF, as_of: datetim
     return of(Life(looks, {1: [(at(1, 0), kickoff)]}, HOLDERS).frames(), as_of, rules).to_dicts()
 
 
-def of(frames: Mapping[str, pl.DataFrame], as_of: datetime = LATER, rules: Rules = RULES) -> pl.DataFrame:
-    return odds_alerts(**frames, outcomes=outcomes_frame(), rules=rules, as_of=as_of)
+def of(frames: Mapping[str, pl.DataFrame], as_of: datetime = LATER, rules: Rules = RULES, suspects: Sequence[int] = ()) -> pl.DataFrame:
+    return odds_alerts(**frames, outcomes=outcomes_frame(), rules=rules, as_of=as_of, suspects=suspects)
 
 
 def brief(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
@@ -208,6 +208,16 @@ def test_a_price_far_from_the_median_of_two_competitors_is_told_of_once() -> Non
     expected = {"platform": "betpawa", "severity": "medium", "baseline_at": at(5, 10, 0, 2), "baseline_odds": 2.1, "current_odds": 2.31}
     expected |= {"peak_change_rel": 0.1, "window_minutes": None, "competitor": None, "competitor_odds": None, "outcome_key": "home"}
     assert {name: rows[0][name] for name in expected} == expected
+
+
+def test_books_that_may_not_offer_the_same_bets_are_not_compared() -> None:
+    apart = half_hourly([2000, 2000, 2000, 2080, 2080]) + half_hourly([2000, 2000, 2000, 1920, 1920], SPORTY, second=30)
+    looks = [*apart, *half_hourly([1500] * 5, BET9JA, second=20)]
+    frames = Life(looks, {1: [(at(1, 0), KICKOFF)]}, HOLDERS).frames()
+    assert set(of(frames)["alert_type"]) == {"direction_disagreement", "home_outlier"}
+    assert of(frames, suspects=[1]).is_empty()
+    moving = Life(half_hourly([2000, 2000, 2310]), {1: [(at(1, 0), KICKOFF)]}, HOLDERS).frames()
+    assert set(of(moving, suspects=[1])["alert_type"]) == {"price_move"}, "a book's own move needs no other one"
 
 
 def test_one_competitor_is_no_median() -> None:

@@ -20,6 +20,7 @@ from ...settings import Settings
 from ...storage import dirty_fixtures, life
 from ...storage import odds_alerts as stored
 from ...storage.layers import Layers
+from ...storage.suspects import suspects
 from ..pipeline import Pipeline
 from .batches import batches
 from .words import words
@@ -98,8 +99,8 @@ def _told(pipeline: Pipeline, conn: psycopg.Connection, day: date, sr_ids: Seque
     layers, outcomes = Layers(conn, pipeline.archive), words(pipeline.vocabulary)[0]
     since = (datetime(day.year, day.month, day.day, tzinfo=UTC) - asked.looks_back).date()
     found = life.lives(conn, layers, day, pipeline.settings.home_platform, sr_ids, since)
-    parts = [pl.DataFrame(schema=ODDS_ALERTS)]
+    doubtful, parts = suspects(conn, sr_ids), [pl.DataFrame(schema=ODDS_ALERTS)]
     for listings in batches(found.listings, found.n_rows, found.tournaments):
         looks, changes = found.looks.join(listings, on="listing_id", how="semi"), life.changes(conn, layers, listings, day, since)
-        parts.append(odds_alerts(listings, looks, changes, found.kickoffs, outcomes, asked, as_of=known_until))
+        parts.append(odds_alerts(listings, looks, changes, found.kickoffs, outcomes, asked, as_of=known_until, suspects=doubtful))
     return pl.concat(parts)

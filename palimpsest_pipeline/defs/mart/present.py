@@ -20,6 +20,7 @@ from ...metrics.gaps import availability_gaps
 from ...storage import dirty_fixtures, life, present
 from ...storage.layers import Layers
 from ...storage.present import COMPARISON, GAP, Standing
+from ...storage.suspects import suspects
 from ..pipeline import Pipeline
 from .words import words
 
@@ -82,7 +83,7 @@ def _derive(pipeline: Pipeline, lock: int, over: Sequence[int], to_do: Sequence[
         for place in range(0, len(to_do), FIXTURES_AT_ONCE):
             with life.alone(conn, lock):
                 seen = dirty_fixtures.marks(conn, PRICES, to_do[place : place + FIXTURES_AT_ONCE])
-                frames = _compared(pipeline, present.standing(conn, seen["sr_id"].to_list()))
+                frames = _compared(pipeline, present.standing(conn, seen["sr_id"].to_list()), suspects(conn, seen["sr_id"].to_list()))
                 present.replace(conn, seen["sr_id"].to_list(), frames)
                 dirty_fixtures.unmark(conn, PRICES, seen)
             done.n_fixtures += seen.height
@@ -95,20 +96,23 @@ def prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: datetime) -
     that had begun, or that nobody had seen, have no rows. Raises as `layers.Layers` does."""
     with pipeline.connect() as conn:
         stood = present.standing_as_of(conn, Layers(conn, pipeline.archive), sr_ids, pipeline.settings.home_platform, instant)
+        doubtful = suspects(conn, sr_ids)
     to_come = stood.listings.filter(pl.col("kickoff_at") > instant)
     markets = stood.markets.join(to_come.select("sr_id").unique(), on="sr_id", how="semi")
-    return _compared(pipeline, Standing(markets, to_come))
+    return _compared(pipeline, Standing(markets, to_come), doubtful)
 
 
-def _compared(pipeline: Pipeline, stands: Standing) -> dict[str, pl.DataFrame]:
-    """Rows of the two tables."""
+def _compared(pipeline: Pipeline, stands: Standing, doubtful: Sequence[int]) -> dict[str, pl.DataFrame]:
+    """Rows of the two tables. `doubtful`: fixtures whose prices are not compared."""
     settings = pipeline.settings
     platforms = [platform.value for platform in trust_order(settings.home_platform, pipeline.platforms)]
     outcomes, sets = words(pipeline.vocabulary)
     frames = {
-        COMPARISON: price_comparison(stands.markets, stands.listings, outcomes, sets, platforms=platforms, max_skew_s=settings.max_skew_s),
+        COMPARISON: price_comparison(
+            stands.markets, stands.listings, outcomes, sets, platforms=platforms, max_skew_s=settings.max_skew_s, suspects=doubtful
+        ),
         GAP: availability_gaps(
-            stands.markets, stands.listings, platforms=platforms, max_skew_s=settings.max_skew_s, main_markets=settings.main_markets
+            stands.markets, stands.listings, platforms=platforms, max_skew_s=settings.max_skew_s, main_markets=pipeline.main_markets
         ),
     }
     stamp = {

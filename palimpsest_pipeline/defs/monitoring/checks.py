@@ -14,7 +14,7 @@ from ...domain.words import Family, Platform
 from ...storage import drift
 from ..core import assets as core
 from ..mart import assets as mart
-from ..mart import life_assets, present_assets
+from ..mart import life_assets, odds_alert_assets, present_assets
 from ..partitions import hours
 from ..pipeline import Pipeline
 from .freshness import Age, ages
@@ -26,7 +26,7 @@ CADENCE: Final = "full_cycle_schedule"
 LANDING, ODDS = dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["core", "odds_snapshots"])
 DERIVED: Final[tuple[dg.AssetSpec, ...]] = tuple(
     spec
-    for module in (core, mart, life_assets, present_assets)
+    for module in (core, mart, life_assets, present_assets, odds_alert_assets)
     for asset in dg.load_assets_from_modules([module])
     if isinstance(asset, dg.AssetsDefinition)
     for spec in asset.specs

@@ -54,7 +54,10 @@ class PriceComparison(Base):
         "On home: offered, suspended, no_price; withdrawn: it is no longer there.", type_=one_of(AvailabilityState, "home_state")
     )
     platform_state: Mapped[AvailabilityState] = column("On the competitor.", type_=one_of(AvailabilityState, "platform_state"))
-    comparable: Mapped[bool] = column("Both can be backed, and their answers are no further apart than PALIMPSEST_MAX_SKEW_S.")
+    comparable: Mapped[bool] = column(
+        "Both can be backed, their answers are no further apart than PALIMPSEST_MAX_SKEW_S, and nothing makes it doubtful that both listings "
+        "offer the same bets (suspect_code kickoff_mismatch, home_away_swapped)."
+    )
     diff_abs: Mapped[float | None] = column("home_odds - platform_odds; null unless comparable.", type_=sa.Double)
     diff_rel: Mapped[float | None] = column("home_odds / platform_odds - 1; null unless comparable.", type_=sa.Double)
     fair_home_prob: Mapped[float | None] = column(
@@ -113,7 +116,7 @@ class AvailabilityGap(Base):
     platform_state_since: Mapped[Instant | None] = column(
         "Answer (event_dropped: discovery) since which the competitor is in that state; null: never seen there."
     )
-    gap_open_since: Mapped[Instant | None] = column("Later of the two: since then it is a gap of this type; null when unknown.")
+    gap_open_since: Mapped[Instant | None] = column("Later of the two: since then both are in these states; null when unknown.")
     gap_minutes: Mapped[float | None] = column("From gap_open_since to as_of, minutes.", type_=sa.Double)
     never_offered_home: Mapped[bool] = column("No answer of home has ever shown it.")
     never_offered_platform: Mapped[bool] = column("No answer of the competitor has ever shown it.")
@@ -153,7 +156,10 @@ class OddsAlert(Base):
     market_key: Mapped[Text] = column("Market of the vocabulary; '*' for the listing as a whole.")
     specifier: Mapped[Text] = column(SPECIFIER)
     outcome_key: Mapped[Text] = column("Outcome that was furthest off, at the peak; '' where no price is compared.")
-    baseline_at: Mapped[Instant | None] = column("Instant of baseline_odds: a window before peak_at; home_outlier: peak_at; null without a price.")
+    baseline_at: Mapped[Instant | None] = column(
+        "Instant of baseline_odds: a window before peak_at (of direction_disagreement they may be older by PALIMPSEST_MAX_SKEW_S); home_outlier: "
+        "peak_at; null without a price."
+    )
     baseline_odds: Mapped[Odds | None] = column("The outcome's price then; home_outlier: median of the competitors'.")
     current_odds: Mapped[Odds | None] = column("The outcome's price at the peak.")
     change_rel: Mapped[float | None] = column("What peak_change_rel was when it opened, of the outcome that was furthest off then.", type_=sa.Double)

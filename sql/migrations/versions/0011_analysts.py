@@ -303,7 +303,8 @@ def _price_comparison() -> None:
             "comparable",
             sa.Boolean(),
             nullable=False,
-            comment="Both can be backed, and their answers are no further apart than PALIMPSEST_MAX_SKEW_S.",
+            comment="Both can be backed, their answers are no further apart than PALIMPSEST_MAX_SKEW_S, and nothing makes it doubtful that both listings "
+            "offer the same bets (suspect_code kickoff_mismatch, home_away_swapped).",
         ),
         sa.Column("diff_abs", sa.Double(), nullable=True, comment="home_odds - platform_odds; null unless comparable."),
         sa.Column("diff_rel", sa.Double(), nullable=True, comment="home_odds / platform_odds - 1; null unless comparable."),
@@ -391,7 +392,7 @@ def _availability_gap() -> None:
             nullable=True,
             comment="Answer (event_dropped: discovery) since which the competitor is in that state; null: never seen there.",
         ),
-        sa.Column("gap_open_since", INSTANT, nullable=True, comment="Later of the two: since then it is a gap of this type; null when unknown."),
+        sa.Column("gap_open_since", INSTANT, nullable=True, comment="Later of the two: since then both are in these states; null when unknown."),
         sa.Column("gap_minutes", sa.Double(), nullable=True, comment="From gap_open_since to as_of, minutes."),
         sa.Column("never_offered_home", sa.Boolean(), nullable=False, comment="No answer of home has ever shown it."),
         sa.Column("never_offered_platform", sa.Boolean(), nullable=False, comment="No answer of the competitor has ever shown it."),
@@ -444,7 +445,8 @@ def _odds_alert() -> None:
             "baseline_at",
             INSTANT,
             nullable=True,
-            comment="Instant of baseline_odds: a window before peak_at; home_outlier: peak_at; null without a price.",
+            comment="Instant of baseline_odds: a window before peak_at (of direction_disagreement they may be older by PALIMPSEST_MAX_SKEW_S); home_outlier: "
+            "peak_at; null without a price.",
         ),
         sa.Column(
             "baseline_odds",
