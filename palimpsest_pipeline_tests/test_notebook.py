@@ -309,7 +309,7 @@ def test_the_embedded_server_is_started_for_it_and_stopped_after_it(tmp_path: Pa
     from palimpsest_pipeline.defs.pipeline import embedded_server
     from palimpsest_pipeline.defs.servers import databases, prepare
 
-    settings = load_settings(home_dir=tmp_path / "home", embedded_durable=False)
+    settings = load_settings(home_dir=tmp_path / "home", embedded_durable=False, database_url=None, dagster_database_url=None)
     with databases(settings) as pipeline:
         prepare(pipeline)
     with palimpsest_pipeline.connect(settings=settings) as data:

@@ -160,7 +160,9 @@ def fill(world: MarketWorld, small: Filled, large: Filled, n_cycles: int) -> dat
             copy_rows(
                 conn,
                 "core.current_markets",
-                held.select("listing_id", "line_id", "changed_at", state=pl.lit("offered"), odds_milli="odds_milli").sort("listing_id", "line_id"),
+                held.select("listing_id", "line_id", "changed_at", state=pl.lit("offered"), state_since="changed_at", odds_milli="odds_milli").sort(
+                    "listing_id", "line_id"
+                ),
             )
             conn.commit()
             conn.autocommit = True

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.celery import broker_state
 from palimpsest_pipeline.defs.mart.life import rebuild_dirty
+from palimpsest_pipeline.defs.mart.present_jobs import refresh_due
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import RunStatus
@@ -109,6 +110,7 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
     assert running.ended(again["runId"])["status"] == "SUCCESS"
     with dg.DagsterInstance.ephemeral() as instance:
         assert rebuild_dirty(world.pipeline, instance, print) == {}, "what goes by kickoff dates has a job of its own"
+        assert refresh_due(world.pipeline, instance, print) is None, "what goes by fixtures, too"
     assert content_hashes(world.pipeline) == expected
 
 

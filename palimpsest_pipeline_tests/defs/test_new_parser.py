@@ -56,6 +56,8 @@ def replayed(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
     for hour in sorted({m.partition_hour for m in pipeline.landing.cycles()}):
         outcome = run_here(pipeline, "replay", hour)
         assert outcome.success, outcome.error
+    outcome = run_here(pipeline, "present")
+    assert outcome.success, outcome.error
     return {table: content for table, content in content_hashes(pipeline).items() if table not in REMEMBERING}
 
 
