@@ -49,7 +49,7 @@ COLUMNS: Final = {
     "largest_price_differences": [
         *("kickoff", "home_team", "away_team", "market", "specifier", "outcome", "platform", "home_odds", "platform_odds", "diff_rel", "skew_s"),
     ],
-    "margin_league": ["country", "tournament", "platform", "rank_dearest", "margin", "above_cheapest", "n_fixtures"],
+    "margin_league": ["country", "tournament", "platform", "rank_dearest", "margin", "above_cheapest", "home_minus_platform", "n_fixtures"],
     "margins_towards_kickoff": ["platform", "ttk_bucket", "n_fixtures", "margin"],
     "markets_to_map_next": [
         *("platform", "impact_rank", "external_market_id", "name", "n_fixtures", "occurrences", "proposed_market_key", "sample_outcomes"),

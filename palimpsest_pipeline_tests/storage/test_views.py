@@ -13,6 +13,7 @@ from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.storage import lines
 
 from .listing_worlds import KICKOFF, cycle, listing, write
+from .table_rows import insert
 
 SEEN = ["created_at", "updated_at"]
 ODDS = [
@@ -119,6 +120,9 @@ def test_the_queries_that_the_readme_shows_are_good(conn: psycopg.Connection) ->
         if query.strip()
     ]
     assert len(queries) >= 3
+    conn.execute("set local search_path = palimpsest, mart")  # as the analysts' role has it
+    insert(conn, "core.fixtures", {"sr_id": 66457014})
+    insert(conn, "core.markets", {"market_id": 1, "market_key": "match_result"})
     for query in queries:
         conn.execute(query.encode())
 

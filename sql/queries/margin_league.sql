@@ -1,6 +1,6 @@
--- Who is dearest where? Margins of match result by tournament, over everything that is kept.
+-- Who is dearest where, on the last day before kickoff? Margins of match result by tournament, and how much dearer home is, like for like.
 select country, tournament, platform, rank_dearest, round(margin_tw_mean::numeric, 4) as margin, round(above_cheapest::numeric, 4) as above_cheapest,
-    n_fixtures
+    round(home_minus_platform_tw_mean::numeric, 4) as home_minus_platform, n_fixtures
 from palimpsest.margin_league
-where market_key = 'match_result' and bucket_scheme = 'reference4' and ttk_bucket = 'all' and n_platforms > 1
+where market_key = 'match_result' and bucket_scheme = 'reference4' and ttk_bucket = '<24h' and n_platforms > 1
 order by tournament_key, rank_dearest, platform;

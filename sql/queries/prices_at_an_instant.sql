@@ -1,8 +1,9 @@
--- What did the next fixture's match result cost when the last cycle was over? (Put any instant whose UTC day is in Postgres in place of its end.)
-select platform, outcome_key, odds, is_active, observed_at, last_confirmed_at
-from palimpsest.prices_as_of(
-    (select max(finished_at) from palimpsest.scrape_batches),
-    (select sportradar_id from palimpsest.find_events(availability => 'matched') limit 1)
+-- What did the next fixture's match result cost when it was last looked at? (Put any fixture, and any instant whose UTC day is in Postgres.)
+with fixture as (
+    select sr_id, as_of from palimpsest.best_prices where market_key = 'match_result' and n_compared > 0 order by kickoff, sr_id limit 1
 )
-where market_key = 'match_result'
-order by platform, outcome_key;
+select p.platform, p.outcome_key, p.odds, p.is_active, p.observed_at, p.last_confirmed_at
+from fixture f
+cross join lateral palimpsest.prices_as_of(f.as_of, f.sr_id) p
+where p.market_key = 'match_result'
+order by p.platform, p.outcome_key;

@@ -7,17 +7,10 @@ select
     k.family,
     k.line_kind,
     case when k.fair_sum ~ '^\d+$' then k.fair_sum::smallint end as winners_k,
-    o.outcome_keys,
-    o.outcomes,
+    array(select x.outcome_key from core.market_outcomes x where x.market_id = k.market_id order by x.ordinal) as outcome_keys,
+    array(select x.name from core.market_outcomes x where x.market_id = k.market_id order by x.ordinal) as outcomes,
     k.betpawa_market_id
-from core.markets k
-cross join lateral (
-    select
-        coalesce(array_agg(x.outcome_key order by x.ordinal), '{}') as outcome_keys,
-        coalesce(array_agg(x.name order by x.ordinal), '{}') as outcomes
-    from core.market_outcomes x
-    where x.market_id = k.market_id
-) o;
+from core.markets k;
 
 comment on view palimpsest.markets is 'The market vocabulary: what market_key and outcome_key mean in all other views. Key: market_key.';
 comment on column palimpsest.markets.market_key is 'Market, as all other views call it.';

@@ -4,9 +4,9 @@ select
     f.home_team,
     f.away_team,
     f.tournament_key,
-    f.tournament_name as tournament,
+    f.tournament,
     f.country,
-    f.effective_kickoff as kickoff,
+    f.kickoff,
     p.market_key,
     k.name as market,
     p.specifier,
@@ -30,7 +30,7 @@ select
     p.home_margin,
     p.platform_margin,
     p.margin_diff,
-    case when k.fair_sum ~ '^\d+$' then k.fair_sum::smallint end as winners_k,
+    k.winners_k,
     p.cross_book_sum_inverse,
     p.arb,
     p.home_state,
@@ -41,9 +41,10 @@ select
     p.as_of,
     p.mapping_version
 from mart.price_comparison p
-left join core.fixtures f using (sr_id)
-left join core.markets k using (market_key)
-left join core.market_outcomes o on o.market_id = k.market_id and o.outcome_key = p.outcome_key;
+join palimpsest.upcoming_fixtures f using (sr_id)
+left join palimpsest.markets k using (market_key)
+left join core.markets m using (market_key)
+left join core.market_outcomes o on o.market_id = m.market_id and o.outcome_key = p.outcome_key;
 
 comment on view palimpsest.price_comparison is 'Home''s price of each outcome against each competitor''s, as they stand, of fixtures that have not begun. Key: sr_id, market_key, specifier, outcome_key, platform.';
 comment on column palimpsest.price_comparison.sr_id is 'SportRadar id.';

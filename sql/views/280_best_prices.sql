@@ -4,9 +4,9 @@ select
     f.home_team,
     f.away_team,
     f.tournament_key,
-    f.tournament_name as tournament,
+    f.tournament,
     f.country,
-    f.effective_kickoff as kickoff,
+    f.kickoff,
     b.market_key,
     k.name as market,
     b.specifier,
@@ -24,7 +24,7 @@ select
     b.home_tied_best,
     b.rank_home,
     b.n_compared,
-    case when k.fair_sum ~ '^\d+$' then k.fair_sum::smallint end as winners_k,
+    k.winners_k,
     b.cross_book_sum_inverse,
     b.arb,
     b.as_of
@@ -57,11 +57,12 @@ from (
     where p.best_platform is not null
     group by p.sr_id, p.market_key, p.specifier, p.outcome_key, p.home_platform
 ) b
-left join core.fixtures f using (sr_id)
-left join core.markets k using (market_key)
-left join core.market_outcomes o on o.market_id = k.market_id and o.outcome_key = b.outcome_key;
+join palimpsest.upcoming_fixtures f using (sr_id)
+left join palimpsest.markets k using (market_key)
+left join core.markets m using (market_key)
+left join core.market_outcomes o on o.market_id = m.market_id and o.outcome_key = b.outcome_key;
 
-comment on view palimpsest.best_prices is 'Who offers most on each outcome, with a column per platform, as things stand, of fixtures that have not begun. Key: sr_id, market_key, specifier, outcome_key.';
+comment on view palimpsest.best_prices is 'Who offers most on each outcome that home sells, with a column per platform, as things stand, of fixtures that have not begun. An outcome that home does not list, or that cannot be backed there, is not here, whoever else offers it: see gaps. Key: sr_id, market_key, specifier, outcome_key.';
 comment on column palimpsest.best_prices.sr_id is 'SportRadar id.';
 comment on column palimpsest.best_prices.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.best_prices.away_team is 'Away side of the chosen claim.';

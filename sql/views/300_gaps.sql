@@ -4,9 +4,9 @@ select
     f.home_team,
     f.away_team,
     f.tournament_key,
-    f.tournament_name as tournament,
+    f.tournament,
     f.country,
-    f.effective_kickoff as kickoff,
+    f.kickoff,
     g.platform,
     g.gap_type,
     g.market_key,
@@ -26,7 +26,7 @@ select
     g.as_of,
     g.mapping_version
 from mart.availability_gap g
-left join core.fixtures f using (sr_id)
+join palimpsest.upcoming_fixtures f using (sr_id)
 left join core.markets k using (market_key);
 
 comment on view palimpsest.gaps is 'Markets that home and a competitor do not both offer, as things stand, of fixtures that both list or have listed and that have not begun. Key: sr_id, market_key, specifier, platform.';
@@ -46,7 +46,7 @@ comment on column palimpsest.gaps.market_priority is 'Place in PALIMPSEST_MAIN_M
 comment on column palimpsest.gaps.home_platform is 'Home platform it was computed for.';
 comment on column palimpsest.gaps.home_state is 'State on home; null: never seen there.';
 comment on column palimpsest.gaps.platform_state is 'State on the competitor; null: never seen there.';
-comment on column palimpsest.gaps.gap_open_since is 'Since when it is a gap of this type; null when unknown.';
+comment on column palimpsest.gaps.gap_open_since is 'Since when both are in these states; null when unknown.';
 comment on column palimpsest.gaps.gap_minutes is 'From gap_open_since to as_of, minutes.';
 comment on column palimpsest.gaps.home_state_since is 'Answer since which home stands so; null: never seen there.';
 comment on column palimpsest.gaps.platform_state_since is 'Answer since which the competitor stands so; null: never seen there.';

@@ -13,14 +13,14 @@ select
     count(*) filter (where g.gap_type = 'platform_suspended_only')::integer as n_platform_suspended_only,
     count(*) filter (where g.gap_type = 'both')::integer as n_both,
     count(*) filter (where g.gap_type = 'unknown')::integer as n_unknown,
-    min(f.effective_kickoff) as next_kickoff,
+    min(f.kickoff) as next_kickoff,
     max(g.as_of) as as_of
 from mart.availability_gap g
-join core.fixtures f using (sr_id)
+join palimpsest.upcoming_fixtures f using (sr_id)
 left join core.tournaments t using (tournament_key)
 group by g.platform, f.tournament_key;
 
-comment on view palimpsest.gaps_by_tournament is 'How many markets home and a competitor do not both offer, by competitor and tournament, as things stand; each line of a market and each fixture counts. Key: platform, tournament_key.';
+comment on view palimpsest.gaps_by_tournament is 'How many markets home and a competitor do not both offer, by competitor and tournament, as things stand, of fixtures that have not begun; each line of a market and each fixture counts. Key: platform, tournament_key.';
 comment on column palimpsest.gaps_by_tournament.platform is 'Competitor compared with home.';
 comment on column palimpsest.gaps_by_tournament.tournament_key is 'Tournament across platforms.';
 comment on column palimpsest.gaps_by_tournament.tournament is 'Tournament name: home''s, else by trust.';

@@ -5,9 +5,9 @@ select
     f.home_team,
     f.away_team,
     f.tournament_key,
-    f.tournament_name as tournament,
+    f.tournament,
     f.country,
-    f.effective_kickoff as kickoff,
+    f.kickoff,
     m.market_key,
     k.name as market,
     m.specifier,
@@ -53,7 +53,7 @@ from (
     ) s (platform, is_home, margin, can_be_backed, last_confirmed_at)
     group by p.sr_id, p.market_key, p.specifier, s.platform, s.is_home
 ) m
-left join core.fixtures f using (sr_id)
+join palimpsest.upcoming_fixtures f using (sr_id)
 left join core.markets k using (market_key);
 
 comment on view palimpsest.margins_now is 'Margins as they stand, of every market that home and a competitor list, a row for each platform, of fixtures that have not begun. Key: sr_id, market_key, specifier, platform.';

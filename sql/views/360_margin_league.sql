@@ -1,36 +1,21 @@
 create view palimpsest.margin_league as
-with by_date as (
+with league as (
     select
-        b.kickoff_date,
         b.tournament_key,
         b.platform,
         b.market_key,
         b.bucket_scheme,
-        coalesce(b.ttk_bucket, 'all') as ttk_bucket,
-        max(b.n_fixtures) as n_fixtures,
+        b.ttk_bucket,
+        sum(b.margin_tw_mean * b.n_observed_minutes) / sum(b.n_observed_minutes) as margin_tw_mean,
+        sum(b.home_minus_platform_tw_mean * b.n_observed_minutes)
+            / sum(b.n_observed_minutes) filter (where b.home_minus_platform_tw_mean is not null) as home_minus_platform_tw_mean,
+        sum(b.n_fixtures)::integer as n_fixtures,
         sum(b.n_observed_minutes) as n_observed_minutes,
-        sum(b.margin_tw_mean * b.n_observed_minutes) as margin_minutes
+        min(b.kickoff_date) as first_kickoff_date,
+        max(b.kickoff_date) as last_kickoff_date
     from mart.margin_ttk_bucket b
-    group by grouping sets (
-        (b.kickoff_date, b.tournament_key, b.platform, b.market_key, b.bucket_scheme, b.ttk_bucket),
-        (b.kickoff_date, b.tournament_key, b.platform, b.market_key, b.bucket_scheme)
-    )
-),
-league as (
-    select
-        d.tournament_key,
-        d.platform,
-        d.market_key,
-        d.bucket_scheme,
-        d.ttk_bucket,
-        sum(d.margin_minutes) / sum(d.n_observed_minutes) as margin_tw_mean,
-        sum(d.n_fixtures)::integer as n_fixtures,
-        sum(d.n_observed_minutes) as n_observed_minutes,
-        min(d.kickoff_date) as first_kickoff_date,
-        max(d.kickoff_date) as last_kickoff_date
-    from by_date d
-    group by d.tournament_key, d.platform, d.market_key, d.bucket_scheme, d.ttk_bucket
-    having sum(d.n_observed_minutes) > 0
+    where b.n_observed_minutes > 0
+    group by b.tournament_key, b.platform, b.market_key, b.bucket_scheme, b.ttk_bucket
 )
 select
     l.tournament_key,
@@ -45,6 +30,7 @@ select
     l.margin_tw_mean,
     l.margin_tw_mean - min(l.margin_tw_mean) over (partition by l.tournament_key, l.market_key, l.bucket_scheme, l.ttk_bucket) as above_cheapest,
     count(*) over (partition by l.tournament_key, l.market_key, l.bucket_scheme, l.ttk_bucket)::smallint as n_platforms,
+    l.home_minus_platform_tw_mean,
     l.n_fixtures,
     l.n_observed_minutes,
     l.first_kickoff_date,
@@ -61,13 +47,14 @@ comment on column palimpsest.margin_league.country is 'Country; null when nobody
 comment on column palimpsest.margin_league.market_key is 'Market of the vocabulary, all its lines together.';
 comment on column palimpsest.margin_league.market is 'Its name for people.';
 comment on column palimpsest.margin_league.bucket_scheme is 'reference4: four buckets; trader10: ten. Choose one of them.';
-comment on column palimpsest.margin_league.ttk_bucket is 'Time to kickoff, its lesser end included: 7d+, 3-7d, ...; ''all'': all of them together.';
+comment on column palimpsest.margin_league.ttk_bucket is 'Time to kickoff, its lesser end included: 7d+, 3-7d, ... There is none of all together: platforms stand longer in one or another, and margins fall towards kickoff.';
 comment on column palimpsest.margin_league.platform is 'Platform.';
 comment on column palimpsest.margin_league.rank_dearest is 'Place among the platforms: 1 has the largest margin, and is dearest. Says nothing when n_platforms is 1.';
-comment on column palimpsest.margin_league.margin_tw_mean is 'Mean margin, weighted by minutes.';
+comment on column palimpsest.margin_league.margin_tw_mean is 'Mean margin, weighted by the minutes in which the platform had one.';
 comment on column palimpsest.margin_league.above_cheapest is 'margin_tw_mean less that of the cheapest platform.';
 comment on column palimpsest.margin_league.n_platforms is 'Platforms with a margin here.';
-comment on column palimpsest.margin_league.n_fixtures is 'Fixtures with a margin here; of the bucket ''all'' at least so many.';
+comment on column palimpsest.margin_league.home_minus_platform_tw_mean is 'Home''s margin less the platform''s, like for like: by the minutes in which both stood on the same line, then over kickoff dates by the platform''s minutes; null for home, and without such minutes.';
+comment on column palimpsest.margin_league.n_fixtures is 'Fixtures with a margin here.';
 comment on column palimpsest.margin_league.n_observed_minutes is 'Minutes in which a margin stood, over all fixtures and lines.';
 comment on column palimpsest.margin_league.first_kickoff_date is 'First UTC date of kickoff among them.';
 comment on column palimpsest.margin_league.last_kickoff_date is 'Last UTC date of kickoff among them.';
