@@ -20,15 +20,15 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the coverage page: one HTML file with the newest coverage, trends and prices, which asks nobody for anything when it is opened."""
-    from .defs.report.page import write_page
+    from .defs.report.page import PageNotWrittenError, write_page
     from .defs.servers import databases, require_schema
 
     with databases(load_settings()) as found:
         require_schema(found)
         try:
             written = write_page(found, file and file.expanduser().absolute())
-        except OSError as error:
-            raise fail(f"cannot write the page to {error.filename or file}: {error.strerror}; choose another place with --out") from error
+        except PageNotWrittenError as error:
+            raise fail(f"{error}; choose another place with --out") from error
     if as_json:
         out.print_json(json.dumps(written.as_dict(), default=str))
     else:

@@ -22,6 +22,11 @@ OFFER: Final = ("sr_id", "specifier", "platform")
 INSTANT: Final = pl.Datetime("us", "UTC")
 
 
+def priced_since(stretches: pl.DataFrame, since: datetime) -> pl.DataFrame:
+    """Without what had ended by then, which only says what the last price was."""
+    return stretches.filter(pl.col("ends_at").is_null() | (pl.col("ends_at") > since))
+
+
 def main_lines(stretches: pl.DataFrame, most: int = MOST_LINES) -> pl.DataFrame:
     """`sr_id, specifier, rank` (from 1) of the lines that most platforms price; of these first what comes nearest to even."""
     typical = pl.col("odds_milli").median().over("sr_id", "specifier", "outcome_key")
@@ -39,26 +44,23 @@ def main_lines(stretches: pl.DataFrame, most: int = MOST_LINES) -> pl.DataFrame:
 def turns(stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str], since: datetime) -> pl.DataFrame:
     """`sr_id, specifier, platform, at, values` by these: the values of `outcomes` from each turn on; the last row of an offer is where it ends.
 
-    Frames as `storage.report.prices` reads them, of one market. What was before `since` begins there.
+    Frames as `storage.report.prices` reads them, of one market. What was before `since` begins there; an offer that is not priced since has no line.
     """
     begin = pl.lit(since, INSTANT)
-    within = {"begins_at": pl.max_horizontal("begins_at", begin)}
-    priced, known = stretches.with_columns(**within), states.with_columns(**within)
-    ends = pl.coalesce("ends_at", "last_confirmed_at")
-    offers = priced.select(OFFER).unique()
+    begins, ends = pl.max_horizontal("begins_at", begin), pl.coalesce("ends_at", "last_confirmed_at")
+    offers = priced_since(stretches, since).select(OFFER).unique()
     instants = pl.concat(
         [
-            priced.select(*OFFER, at="begins_at"),
-            priced.drop_nulls("ends_at").select(*OFFER, at="ends_at"),
-            known.select(*OFFER, at="begins_at"),
-            known.select(*OFFER, at=ends).drop_nulls("at"),
+            stretches.select(*OFFER, at=begins),
+            stretches.drop_nulls("ends_at").select(*OFFER, at="ends_at"),
+            states.select(*OFFER, at=begins),
+            states.select(*OFFER, at=ends).drop_nulls("at"),
         ]
     )
-    # An interval that a look ends before `since` of a line that is not priced since then says nothing here.
     grid = instants.filter(pl.col("at") >= begin).unique().join(offers, on=OFFER, how="semi").sort("at")
-    state = known.select(*OFFER, "begins_at", "state").sort("begins_at")
+    state = states.select(*OFFER, "begins_at", "state").sort("begins_at")
     turned = grid.join_asof(state, left_on="at", right_on="begins_at", by=OFFER, check_sortedness=False).drop("begins_at")
-    price = priced.select(*OFFER, "outcome_key", "begins_at", "ends_at", "odds_milli").sort("begins_at")
+    price = stretches.select(*OFFER, "outcome_key", "begins_at", "ends_at", "odds_milli").sort("begins_at")
     seen = pl.col("state").is_null() | ~pl.col("state").is_in(UNSEEN)
     for outcome in outcomes:
         of_outcome = price.filter(outcome_key=outcome).drop("outcome_key")
@@ -103,7 +105,7 @@ class Histories:
 
     def add(self, market: str, stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str]) -> None:
         """Take up a market of some fixtures. Fixtures without a price in it get no line."""
-        lines = main_lines(stretches)
+        lines = main_lines(priced_since(stretches, self.since))
         chosen = stretches.join(lines, on=["sr_id", "specifier"], how="semi")
         turned = turns(chosen, states.join(lines, on=["sr_id", "specifier"], how="semi"), outcomes, self.since).join(
             lines, on=["sr_id", "specifier"], how="left"

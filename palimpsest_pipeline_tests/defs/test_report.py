@@ -4,7 +4,9 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,20 @@ from typer.testing import CliRunner
 from palimpsest_pipeline.cli import app
 from palimpsest_pipeline.defs.mart import life
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.report.page import replacing, write_page
+from palimpsest_pipeline.defs.report import page as report_page
+from palimpsest_pipeline.defs.report.page import LOCK, Written, replacing, write_page
 from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.report import trend_columns
 from palimpsest_pipeline.report.fixtures import CLASSES, UNKNOWN
+from palimpsest_pipeline.report.statements import platforms_seen
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger_readers, mart_readers, marts
+from palimpsest_pipeline.storage.database import DatabaseUnreachable
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.frames import read_frame
-from palimpsest_pipeline.storage.report.coverage import NoCoverageError
+from palimpsest_pipeline.storage.report import prices
+from palimpsest_pipeline.storage.report.coverage import NoCoverageError, coverage
+from palimpsest_pipeline.storage.report.trends import trends
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 
 
@@ -117,7 +125,7 @@ def test_trends_go_over_cycles_and_an_earlier_look_is_named(start_simulator, mak
     assert data["cycles"]["overall"] == pytest.approx(rates, abs=1e-6)
 
 
-def test_margins_and_gaps_by_kickoff_date_are_those_of_the_marts(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
+def test_margins_by_kickoff_date_are_those_of_the_mart(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
     data, _ = shown
     schema = {"at": pl.Int64, "margin": pl.Float64}
     query = """
@@ -128,14 +136,104 @@ def test_margins_and_gaps_by_kickoff_date_are_those_of_the_marts(world: Pipeline
     """
     with world.connect() as conn:
         margins = dict(read_frame(conn, query, None, schema).iter_rows())
-        gaps = conn.execute("select sum(n_home_missing), count(*) from mart.gap_count where hours_before = 0 and platform = 'sportybet'").fetchone()
-    told = zip(data["margins"]["date"], data["margins"]["of"].get("match_result", {}).get("<24h", [[]])[0], strict=False)
+    assert margins
+    told = zip(data["margins"]["date"], data["margins"]["of"]["match_result"]["<24h"][0], strict=True)
     assert {at: margin for at, margin in told if margin is not None} == pytest.approx(margins, abs=1e-6)
-    of = data["gaps"]["of"].get("0")
-    assert (sum(n or 0 for n in of[0]["n_home_missing"]) if of else 0, sum(n or 0 for n in of[0]["n_fixtures"]) if of else 0) == (
-        gaps[0] or 0,
-        gaps[1],
-    )
+
+
+def test_gaps_by_kickoff_date_are_the_sums_of_the_mart(world: Pipeline):
+    """A row a fixture and competitor: of two dates, two fixtures each, one competitor; and what was computed for another home."""
+    day = datetime(2026, 11, 20, tzinfo=UTC)
+    insert = """
+        insert into mart.gap_count values (%s, %s, 1, %s, 'sr:1', %s, 50, %s, %s, 3, 4, 5, now(), '1', now())
+    """
+    rows = [
+        (1, "sportybet", day, "betpawa", 7, 20),
+        (2, "sportybet", day, "betpawa", 8, 21),
+        (3, "sportybet", day + timedelta(days=1), "betpawa", 9, 22),
+        (4, "bet9ja", day + timedelta(days=1), "sportybet", 100, 100),
+    ]
+    with world.connect() as conn:
+        seen = platforms_seen(coverage(conn, mart_readers.latest_cycle(conn)))
+        conn.execute("delete from mart.gap_count")
+        for row in rows:
+            conn.execute(insert, row)
+        told = trend_columns.gaps(trends(conn, "betpawa", day - timedelta(days=1), day), seen)
+        conn.rollback()
+    assert told["date"] == [int(day.timestamp()), int(day.timestamp()) + 86400]
+    sportybet, bet9ja = told["of"][1]
+    assert sportybet == {
+        "n_fixtures": [2, 1],
+        "n_home_missing": [15, 9],
+        "n_platform_missing": [41, 22],
+        "n_home_suspended": [6, 3],
+        "n_platform_suspended": [8, 4],
+        "n_unknown": [10, 5],
+    }
+    assert all(values == [None, None] for values in bet9ja.values())
+
+
+def test_what_one_lacks_of_a_fixture_is_counted_from_its_gaps(world: Pipeline):
+    with world.connect() as conn:
+        found = coverage(conn, mart_readers.latest_cycle(conn)).gaps
+        gaps = conn.execute("select sr_id, platform, gap_type from mart.availability_gap").fetchall()
+    counts = Counter((sr_id, platform, gap) for sr_id, platform, gap in gaps if gap in ("home_missing", "platform_missing"))
+    assert counts
+    assert found.height == len({key[:2] for key in counts})
+    for row in found.iter_rows(named=True):
+        missing = [counts[row["sr_id"], row["platform"], gap] for gap in ("home_missing", "platform_missing")]
+        assert [row["n_home_missing"], row["n_platform_missing"]] == missing
+
+
+def test_since_when_competitors_list_what_home_lacks_is_their_lead_time(world: Pipeline):
+    with world.connect() as conn:
+        found = coverage(conn, mart_readers.latest_cycle(conn))
+        query = "select sr_id, platform, first_listed_at, listed_censored, lead_days_listed::float8 from mart.listing_lead_time"
+        lives = {(row[0], row[1]): row for row in conn.execute(query)}
+    alone = set(found.fixtures.filter(fixture_class="competitor_only")["sr_id"])
+    expected = sorted(row for (sr_id, _), row in lives.items() if sr_id in alone)
+    assert expected
+    assert sorted(found.leads.iter_rows()) == expected
+
+
+def test_a_platform_that_dropped_a_fixture_says_no_more_when_it_begins(world: Pipeline):
+    drop = "update mart.coverage_fixture set platforms = array_remove(platforms, 'sportybet') where sr_id = %s"
+    with world.connect() as conn:
+        cycle_id = mart_readers.latest_cycle(conn)
+        before = coverage(conn, cycle_id)
+        sr_id = before.listings.filter(platform="sportybet")["sr_id"][0]
+        conn.execute(drop, [sr_id])
+        after = coverage(conn, cycle_id)
+        conn.rollback()
+    gone = before.listings.join(after.listings, on=["sr_id", "platform"], how="anti").select("sr_id", "platform")
+    assert gone.rows() == [(sr_id, "sportybet")]
+
+
+def test_of_an_outcome_the_last_price_before_the_days_shown_is_read_too(world: Pipeline):
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    insert = """
+        insert into mart.market_margin
+        select 1, 'betpawa', 'match_result', '', %s, kickoff_date, last_confirmed_at, %s, n_outcomes, n_expected, winners_k, sum_inverse, margin,
+            payout, margin_status, margin_reference_pct, minutes_to_kickoff, ttk_bucket, %s, as_of, mapping_version, computed_at
+        from mart.market_margin limit 1
+    """
+
+    def ago(days: int | None) -> datetime | None:
+        return None if days is None else now - timedelta(days=days)
+
+    vectors = [(11, 10, {"1": 9.0}), (10, 9, {"1": 2.0, "X": 3.0}), (9, 8, {"1": 2.1}), (8, 6, {}), (5, None, {"1": 2.2, "X": 3.1})]
+    with world.connect() as conn:
+        for begin, end, odds in vectors:
+            conn.execute(insert, [ago(begin), ago(end), json.dumps(odds)])
+        found = prices.stretches(conn, "match_result", [1], now - timedelta(days=7))
+        conn.rollback()
+    told = found.select("outcome_key", "begins_at", "ends_at", "odds_milli").rows()
+    assert sorted(told, key=lambda row: row[:2]) == [
+        ("1", ago(9), ago(8), 2100),
+        ("1", ago(5), None, 2200),
+        ("X", ago(10), ago(9), 3000),
+        ("X", ago(5), None, 3100),
+    ]
 
 
 def test_price_lines_end_at_the_prices_that_stand(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
@@ -166,6 +264,30 @@ def test_price_lines_end_at_the_prices_that_stand(world: Pipeline, shown: tuple[
     assert checked > 20
 
 
+def test_a_page_is_read_and_written_while_nobody_else_writes_one(world: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Else one that was read earlier might be written later."""
+    mine: list[bool] = []
+
+    def try_lock() -> None:
+        with world.connect() as conn:
+            mine.append(conn.execute("select pg_try_advisory_lock(%s)", [LOCK]).fetchone() == (True,))
+
+    def asked(step: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **kwargs: (try_lock(), step(*args, **kwargs))[1]
+
+    for name in ("coverage", "replacing"):
+        monkeypatch.setattr(report_page, name, asked(getattr(report_page, name)))
+    write_page(world, tmp_path / "page.html")
+    assert mine == [False, False]
+    try_lock()
+    assert mine[-1], "and is let go"
+
+
+def test_what_found_no_room_is_not_told_as_fixtures():
+    written = Written(Path("page.html"), 1, datetime(2026, 11, 22, 6, tzinfo=UTC), 3000, 900, 4100, 5_000_000, 1.5)
+    assert "3000 fixtures, prices of 900; no room for 4100 further histories of a fixture and market;" in written.sentence()
+
+
 def test_a_page_that_could_not_be_written_leaves_the_one_that_was_there(tmp_path: Path):
     path = tmp_path / "page.html"
     path.write_text("yesterday")
@@ -191,4 +313,15 @@ def test_the_command_writes_it_where_it_is_told_to(world: Pipeline, tmp_path: Pa
     assert told["bytes"] == (tmp_path / "here.html").stat().st_size
     refused = CliRunner().invoke(app, ["report", "--out", "/proc/none/page.html"])
     assert refused.exit_code == 1
+    assert "cannot write the page to /proc/none" in refused.stderr
     assert "choose another place with --out" in refused.stderr
+
+
+def test_what_cannot_be_read_is_not_said_to_be_unwritable(world: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    unreachable = "postgresql://nobody@127.0.0.1:9/none"
+    monkeypatch.setattr("palimpsest_pipeline.defs.servers.require_schema", lambda _: None)
+    for name, value in {**world.settings.environment(), "PALIMPSEST_DATABASE_URL": unreachable}.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, ["report", "--out", str(tmp_path / "here.html")])
+    assert isinstance(done.exception, DatabaseUnreachable)
+    assert "--out" not in done.output

@@ -68,6 +68,22 @@ def test_what_stood_before_the_first_day_shown_begins_there():
     assert walked(found) == [(1, [2100]), (2, [2200]), (3, [2200])]
 
 
+def test_the_last_price_before_the_first_day_shown_is_known_there_though_it_could_not_be_backed():
+    since = BEGIN + timedelta(hours=3)
+    known = states(("offered", 0, 2, 1.5), ("suspended", 2, 5, 4.5), ("offered", 5, None, 6))
+    priced = stretches(("1", 0, 2, 2100), ("2", 0, 1, 3000), ("1", 5, None, 2300))
+    assert walked(turns(priced, known, ["1", "2"], since)) == [(3, [-2100, -3000]), (5, [2300, -3000]), (6, [2300, -3000])]
+
+
+def test_what_was_priced_before_the_first_day_shown_only_makes_no_line():
+    since = BEGIN + timedelta(hours=3)
+    priced, known = stretches(("1", 0, 2, 2100)), states(("offered", 0, 2, 1.5), ("withdrawn", 2, None, 5))
+    assert turns(priced, known, ["1"], since).is_empty()
+    made = Histories(budget_bytes=1000, since=since, platforms=["betpawa"])
+    made.add("match_result", priced, known, ["1"])
+    assert made.index == {}
+
+
 def test_a_fixture_seen_once_has_one_turn():
     assert walked(turns(stretches(("1", 0, None, 2100)), states(("offered", 0, None, 0)), ["1"], SINCE)) == [(0, [2100])]
 
@@ -109,10 +125,12 @@ def expected(priced: pl.DataFrame, known: pl.DataFrame, offer: dict[str, Any], o
 
 
 @settings(max_examples=40)
-@given(lives())
-def test_at_every_instant_a_line_is_what_the_definition_says(world: tuple[pl.DataFrame, pl.DataFrame]):
+@given(lives(), st.integers(-1, 12))
+def test_at_every_instant_a_line_is_what_the_definition_says(world: tuple[pl.DataFrame, pl.DataFrame], begin: int):
     priced, known = world
-    found = turns(priced, known, ["1", "2"], SINCE)
+    since = BEGIN + timedelta(hours=begin)
+    found = turns(priced, known, ["1", "2"], since)
+    assert found.filter(pl.col("at") < since).is_empty()
     for (sr_id, specifier, platform), line in found.group_by("sr_id", "specifier", "platform"):
         offer = {"sr_id": sr_id, "specifier": specifier, "platform": platform}
         rows = line.sort("at")

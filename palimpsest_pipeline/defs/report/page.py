@@ -17,7 +17,7 @@ import psycopg
 from ...report.page import Made, page
 from ...report.price_lines import Histories
 from ...report.statements import platforms_seen
-from ...storage import mart_readers
+from ...storage import life, mart_readers
 from ...storage.report import prices
 from ...storage.report.coverage import Coverage, coverage
 from ...storage.report.trends import trends
@@ -27,6 +27,12 @@ PRICE_BYTES: Final = 5_000_000
 """Room for price histories in the page."""
 FIXTURES_AT_ONCE: Final = 300
 """Of how many fixtures prices are read, and packed, together."""
+LOCK: Final = 7_017_000_021
+"""Whoever writes a page reads what it says while nobody else writes one: what is written last was read last."""
+
+
+class PageNotWrittenError(Exception):
+    """The file cannot be written. The message says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class Written:
     n_priced: int
     """Fixtures whose prices it has."""
     n_left_out: int
-    """Fixtures for which there was no room, summed over the markets."""
+    """Markets of fixtures for which there was no room: a fixture counts once for each market."""
     bytes: int
     seconds: float
 
@@ -49,7 +55,7 @@ class Written:
 
     def sentence(self) -> str:
         """What was written, for a person."""
-        room = f"; no room for {self.n_left_out} further ones" if self.n_left_out else ""
+        room = f"; no room for {self.n_left_out} further histories of a fixture and market" if self.n_left_out else ""
         return (
             f"{self.path}: coverage as of {self.as_of:%Y-%m-%d %H:%M} UTC, {self.n_fixtures} fixtures, prices of {self.n_priced}{room};"
             f" {self.bytes / 1e6:.1f} MB in {self.seconds:.1f} s"
@@ -57,23 +63,23 @@ class Written:
 
 
 def write_page(pipeline: Pipeline, path: Path | None = None) -> Written:
-    """Write the page of the newest coverage to `path` (default: PALIMPSEST_HOME_DIR/report/coverage.html), whole or not at all.
+    """Write the page of the newest coverage to `path` (default: PALIMPSEST_HOME_DIR/report/coverage.html), whole or not at all. It never takes the
+    place of a newer one: two at once come one after the other.
 
-    Raises NoCoverageError before the first coverage, OSError when the file cannot be written.
+    Raises NoCoverageError before the first coverage, PageNotWrittenError when the file cannot be written.
     """
     began = time.monotonic()
     target = path or pipeline.settings.report_path
-    with pipeline.connect() as conn:
-        conn.execute("set transaction isolation level repeatable read, read only")  # what is read is of one moment
+    with pipeline.database.connect(autocommit=True) as conn, life.alone(conn, LOCK):  # what is read is of one moment
         found = coverage(conn, mart_readers.latest_cycle(conn))
         since = found.as_of - timedelta(days=pipeline.settings.report_days)
         over_time = trends(conn, found.home_platform, since, found.as_of)
         names = prices.names(conn, pipeline.main_markets)
         histories = _histories(conn, found, names, since)
-    made = Made(pipeline.clock.now(), importlib.metadata.version("palimpsest-pipeline"), pipeline.parser_version, pipeline.vocabulary.version)
-    text = page(made, found, over_time, histories, names)
-    with replacing(target) as file:
-        file.write(text)
+        made = Made(pipeline.clock.now(), importlib.metadata.version("palimpsest-pipeline"), pipeline.parser_version, pipeline.vocabulary.version)
+        text = page(made, found, over_time, histories, names)
+        with replacing(target) as file:
+            file.write(text)
     return Written(
         target,
         found.cycle_id,
@@ -102,16 +108,19 @@ def _histories(conn: psycopg.Connection, found: Coverage, names: pl.DataFrame, s
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[str]]:
-    """A file to write that takes the place of `path` when the block ends well; else `path` stays as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", delete=False) as file:
-        unfinished = Path(file.name)
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            unfinished.chmod(0o644)  # who may look into the folder may read it, as any file that is simply written
-            unfinished.replace(path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
+    """A file to write that takes the place of `path` when the block ends well; else `path` stays as it was. Raises PageNotWrittenError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", delete=False) as file:
+            unfinished = Path(file.name)
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                unfinished.chmod(0o644)  # who may look into the folder may read it, as any file that is simply written
+                unfinished.replace(path)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise PageNotWrittenError(f"cannot write the page to {error.filename or path}: {error.strerror}") from error

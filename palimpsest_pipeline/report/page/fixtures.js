@@ -32,7 +32,7 @@ function eventRow(data, i, { tournament, said, showPrices }) {
   else if (f.rotated[i]) odd.push(make('b', {}, '⚠ home and away are swapped on one platform'));
   platforms.forEach((platform, p) => {
     const moved = f.moved[p][i];
-    if (moved) odd.push(make('span', {}, `${platform.name} says ${moment(f.kickoff[i] + moved)} (${duration(moved)} ${moved > 0 ? 'later' : 'earlier'})`));
+    if (moved && f.on[i] & (1 << p)) odd.push(make('span', {}, `${platform.name} says ${moment(f.kickoff[i] + moved)} (${duration(moved)} ${moved > 0 ? 'later' : 'earlier'})`));
   });
   if (f.stale_since[i] !== null) odd.push(make('span', {}, `rests on a look at ${moment(f.stale_since[i])}`));
   const extra = [...odd, ...(said || [])];

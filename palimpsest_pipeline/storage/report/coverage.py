@@ -40,7 +40,7 @@ LISTINGS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "kickoff_at
 LISTINGS_SQL: Final = """
     select e.fixture_sr_id as sr_id, e.platform, e.kickoff_at, e.n_markets_priced
     from mart.coverage_fixture f
-    join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary
+    join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary and e.platform = any(f.platforms)
     where f.cycle_id = %s
 """
 LEADS: Final[Schema] = {
@@ -75,7 +75,7 @@ class NoCoverageError(LookupError):
 class Coverage:
     """Coverage as of one cycle. `rates`, `tournaments`, `fixtures`: its rows of mart.match_rate_platform, coverage_tournament, coverage_fixture.
 
-    `platforms`: PLATFORMS. `listings`: LISTINGS, the one that speaks for each platform on each of the fixtures, as it claims now. `leads`: LEADS, of
+    `platforms`: PLATFORMS. `listings`: LISTINGS, the one that speaks for each platform that lists a fixture, as it claims now. `leads`: LEADS, of
     the fixtures that competitors alone list. `gaps`: GAPS, markets as they stand now, with a row for each fixture and competitor that has one.
     """
 

@@ -31,6 +31,15 @@ STRETCHES_SQL: Final = """
     cross join lateral jsonb_each_text(m.odds_vector) o
     where m.sr_id = any(%(sr_ids)s) and m.platform = any(%(platforms)s) and m.market_key = %(market)s
         and (m.observed_to is null or m.observed_to > %(since)s)
+    union all
+    (
+        select distinct on (m.sr_id, m.specifier, m.platform, o.key)
+            m.sr_id, m.market_key, m.specifier, m.platform, o.key, m.observed_from, m.observed_to, round(o.value::numeric * 1000)::int
+        from mart.market_margin m
+        cross join lateral jsonb_each_text(m.odds_vector) o
+        where m.sr_id = any(%(sr_ids)s) and m.platform = any(%(platforms)s) and m.market_key = %(market)s and m.observed_to <= %(since)s
+        order by m.sr_id, m.specifier, m.platform, o.key, m.observed_from desc
+    )
 """
 STATES: Final[Schema] = {
     "sr_id": pl.Int64,
@@ -61,7 +70,8 @@ NAMES_SQL: Final = """
 
 
 def stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
-    """What could be backed of a market of these fixtures, at which price, from when to when (STRETCHES); only what reaches beyond `since`."""
+    """What could be backed of a market of these fixtures, at which price, from when to when (STRETCHES): what reaches beyond `since`,
+    and of each outcome the last one before."""
     return read_frame(conn, STRETCHES_SQL, _asked(market, sr_ids, since), STRETCHES)
 
 
