@@ -2,14 +2,17 @@
 
 import dagster as dg
 
+from ..mart import life
 from ..mart.assets import coverage
 from ..mart.present_assets import present_prices
 from ..metadata import plain
 from ..pipeline import Pipeline
 from .page import write_page
 
+LIVES = [table.split(".") for table in (life.AVAILABILITY, life.LEAD_TIME, life.MARGINS, life.CURVES, life.GAPS)]
 
-@dg.asset(key_prefix="report", group_name="report", kinds={"html"}, deps=[coverage, present_prices])
+
+@dg.asset(key_prefix="report", group_name="report", kinds={"html"}, deps=[coverage, present_prices, *LIVES])
 def coverage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """The coverage page, one HTML file to be opened as it is: coverage as of the newest cycle, fixtures by tournament, trends, price movement."""
     written = write_page(pipeline)
