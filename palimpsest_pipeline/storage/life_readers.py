@@ -13,7 +13,7 @@ import psycopg
 from .frames import Schema, read_frame
 
 OFFERED: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "hours_before": pl.Int16, "n_offered": pl.Int32}
-OTHER_MARKETS: Final[Schema] = {"kickoff_date": pl.Date, "market_key": pl.String}
+MARKETS_OF_DATES: Final[Schema] = {"kickoff_date": pl.Date, "market_key": pl.String}
 
 
 def offered(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) -> pl.DataFrame:
@@ -22,8 +22,13 @@ def offered(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) ->
 
 
 def other_markets(conn: psycopg.Connection, main_markets: Sequence[str]) -> pl.DataFrame:
-    """Dates with margins of markets that are not among these (OTHER_MARKETS), in order."""
-    return read_frame(conn, OTHER_MARKETS_SQL, [list(main_markets)], OTHER_MARKETS).sort("kickoff_date", "market_key")
+    """Dates with margins of markets that are not among these (MARKETS_OF_DATES), in order."""
+    return read_frame(conn, OTHER_MARKETS_SQL, [list(main_markets)], MARKETS_OF_DATES).sort("kickoff_date", "market_key")
+
+
+def lacking_markets(conn: psycopg.Connection, main_markets: Sequence[str]) -> pl.DataFrame:
+    """Dates on which one of these markets was offered before kickoff and has no margin (MARKETS_OF_DATES), in order."""
+    return read_frame(conn, LACKING_MARKETS_SQL, [list(main_markets)], MARKETS_OF_DATES).sort("kickoff_date", "market_key")
 
 
 OFFERED_SQL: Final = """
@@ -38,4 +43,30 @@ group by i.sr_id, i.platform, h.hours
 """
 OTHER_MARKETS_SQL: Final = """
 select distinct kickoff_date, market_key from mart.margin_ttk_bucket where market_key <> all(%s::text[])
+"""
+# Fixture by fixture by the tables' keys, up to the first that has it: the tables are large, and a date nearly always has all.
+LACKING_MARKETS_SQL: Final = """
+select d.kickoff_date, k.market_key
+from (select distinct kickoff_date from mart.listing_lead_time) d
+cross join unnest(%s::text[]) as k (market_key)
+left join lateral (
+    select true as there
+    from mart.listing_lead_time l
+    cross join lateral (
+        select from mart.market_margin m where m.sr_id = l.sr_id and m.platform = l.platform and m.market_key = k.market_key limit 1
+    ) m
+    where l.kickoff_date = d.kickoff_date
+    limit 1
+) margin on true
+cross join lateral (
+    select from mart.listing_lead_time l
+    cross join lateral (
+        select from mart.availability_interval i
+        where i.sr_id = l.sr_id and i.platform = l.platform and i.market_key = k.market_key and i.state = 'offered'
+            and i.valid_from < l.effective_kickoff
+        limit 1
+    ) i
+    where margin.there is null and l.kickoff_date = d.kickoff_date
+    limit 1
+) offered
 """

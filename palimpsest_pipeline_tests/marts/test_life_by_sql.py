@@ -113,18 +113,28 @@ def test_batches_do_not_show_in_the_tables(world: World, monkeypatch: pytest.Mon
     assert [rows(world, table).drop("computed_at").equals(frame) for table, frame in zip(TABLES, before, strict=True)] == [True] * 3
 
 
-def test_another_setting_replaces_the_margins_of_a_date_and_until_then_the_old_ones_are_told_of(world: World) -> None:
-    pipeline, peak, _ = world
+def test_another_setting_replaces_the_margins_of_a_date_and_until_then_it_is_told_of(world: World) -> None:
+    pipeline, peak, dates = world
     fewer = Pipeline(pipeline.settings.model_copy(update={"main_markets": ["match_result"]}))
     assert margins_are_of_the_main_markets(pipeline).passed
     told = margins_are_of_the_main_markets(fewer)
     assert not told.passed
     assert told.severity is dg.AssetCheckSeverity.WARN
     assert "double_chance" in (told.description or "")
+    assert "yet" not in (told.description or "")
+    assert life.due_dates(fewer, at_once=True) == dates
     try:
         life.derive_date(fewer, peak)
         assert set(rows(world, "mart.market_margin")["market_key"]) == {"match_result"}
         assert set(rows(world, "mart.margin_ttk_bucket")["market_key"]) == {"match_result"}
+        assert peak not in life.due_dates(fewer, at_once=True)
+        assert life.due_dates(pipeline, at_once=True) == [peak]
+        assert life.due_dates(pipeline, at_once=False) == []
+        told = margins_are_of_the_main_markets(pipeline)
+        assert not told.passed
+        assert f"Without margins yet: {', '.join(sorted(set(pipeline.main_markets) - {'match_result'}))} on 1 dates" in (told.description or "")
+        assert "no longer" not in (told.description or "")
+        assert "`palimpsest backfill --stale`" in (told.description or "")
     finally:
         life.derive_date(pipeline, peak)
 

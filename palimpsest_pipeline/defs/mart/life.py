@@ -20,7 +20,8 @@ from ...metrics.lead_time import lead_times
 from ...metrics.margin_curves import STANDING, margin_curves
 from ...metrics.margin_history import margin_stretches
 from ...metrics.open_close import open_close
-from ...storage import life
+from ...storage import life, life_readers
+from ...storage.alone import alone, snapshot
 from ...storage.layers import Layers
 from ..launch import run_dates
 from ..partitions import KICKOFF_DATES_PER_RUN, kickoff_date_key, kickoff_dates
@@ -62,7 +63,7 @@ def derive_date(pipeline: Pipeline, day: date) -> DateDerived:
     """
     done = DateDerived()
     with pipeline.database.connect(autocommit=True) as conn:
-        with life.alone(conn):
+        with alone(conn, life.LOCK), snapshot(conn):
             seen = life.marks(conn, day)
             layers = Layers(conn, pipeline.archive)
             found = life.lives(conn, layers, day, pipeline.settings.home_platform)
@@ -136,12 +137,16 @@ def _n(frame: pl.DataFrame, column: str, word: StrEnum) -> int:
 
 
 def due_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
-    """Dirty dates that Dagster has partitions for, in order; those later than NEAR only after FAR_WAIT, or all `at_once`."""
+    """Dirty dates that Dagster has partitions for, in order; those later than NEAR only after FAR_WAIT, or all `at_once`, and then those whose
+    margins are of other markets than the setting's too."""
     latest = (pipeline.clock.now() + NEAR).date()
     with pipeline.connect() as conn:
-        dirty = life.waiting(conn).sort("kickoff_date").rows()
-    due = [day for day, waits_s in dirty if at_once or day <= latest or waits_s >= FAR_WAIT.total_seconds()]
-    return [day for day in due if kickoff_dates.has_partition_key(kickoff_date_key(day))]
+        due = {day for day, waits_s in life.waiting(conn).rows() if at_once or day <= latest or waits_s >= FAR_WAIT.total_seconds()}
+        if at_once:
+            asked = pipeline.main_markets
+            unlike = (life_readers.other_markets(conn, asked), life_readers.lacking_markets(conn, asked))
+            due.update(*(found["kickoff_date"] for found in unlike))
+    return [day for day in sorted(due) if kickoff_dates.has_partition_key(kickoff_date_key(day))]
 
 
 def ranges(days: Sequence[date], most: int = DATES_PER_RUN) -> list[tuple[date, date]]:
@@ -156,7 +161,7 @@ def ranges(days: Sequence[date], most: int = DATES_PER_RUN) -> list[tuple[date, 
 
 
 def rebuild_dirty(pipeline: Pipeline, instance: dg.DagsterInstance, say: Say) -> dict[str, str]:
-    """Bring every dirty date up to date, consecutive ones in one run on the instance; returns the dates that failed, each with the reason."""
+    """Bring every date that is due up to date, consecutive ones in one run on the instance; returns the dates that failed, each with the reason."""
     failed = {}
     for first, last in ranges(due_dates(pipeline, at_once=True)):
         outcome = run_dates(instance, pipeline, JOB, first, last)
