@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -257,6 +257,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 "set both PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL (two databases), or neither for the embedded server"
             )
+        if self.database_url is not None and self.dagster_database_url is not None:
+            ours, dagsters = (_database_of(url.get_secret_value()) for url in (self.database_url, self.dagster_database_url))
+            if ours == dagsters:
+                raise ValueError(
+                    f"PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL both are the database {ours[2]!r} of {ours[0]}:{ours[1]}: "
+                    "make Dagster one of its own"
+                )
         return self
 
     @model_validator(mode="after")
@@ -346,6 +353,14 @@ def mask_url(url: str) -> str:
     netloc = parts.netloc.replace(f":{password}@", ":***@") if password else parts.netloc
     query = "&".join(f"{k}={'***' if 'pass' in k.lower() else v}" for k, _, v in (p.partition("=") for p in parts.query.split("&") if p))
     return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+
+
+def _database_of(url: str) -> tuple[str, int, str]:
+    """Host, port and name of the database that the URL leads to, as libpq takes them when they are left out."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    host = query.get("host") or parts.hostname or "localhost"
+    return host, int(query.get("port") or parts.port or 5432), query.get("dbname") or unquote(parts.path.removeprefix("/")) or parts.username or ""
 
 
 def load_settings(**overrides: Any) -> Settings:

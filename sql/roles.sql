@@ -1,5 +1,6 @@
 -- The role that analysts log in as, and what its sessions begin with. Roles belong to the whole server, so who runs this must be allowed to make them.
--- `palimpsest db upgrade` and `palimpsest db roles` run it; where the pipeline's own user may not, an administrator does: psql -f roles.sql.
+-- `palimpsest db roles` runs it, and `palimpsest db upgrade` on the embedded server; where the pipeline's own user may not, an administrator does:
+-- psql -f roles.sql.
 -- A role that is there already stays as it is, and so does what an administrator has set for it. What it may see is in grants.sql.
 do $$
 begin
@@ -13,6 +14,8 @@ begin
     alter role palimpsest_analyst set default_transaction_read_only = on;
     alter role palimpsest_analyst set statement_timeout = '5min';
     alter role palimpsest_analyst set idle_in_transaction_session_timeout = '10min';
+    -- A session holds its advisory locks until it ends, and the pipeline goes by such locks. Clients connect again by themselves.
+    alter role palimpsest_analyst set idle_session_timeout = '10min';
     alter role palimpsest_analyst set search_path = palimpsest, mart;
     alter role palimpsest_analyst set timezone = 'UTC';
     if (select rolsuper from pg_roles where rolname = current_user) then

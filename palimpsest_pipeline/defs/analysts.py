@@ -3,10 +3,10 @@
 Belongs here: which databases are theirs, and which are not. Does not: what the role may see (`sql/grants.sql`), the statements (`storage/roles`).
 """
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+import psycopg
 from sqlalchemy.engine import URL, make_url
 
 from ..settings import Settings
@@ -16,16 +16,18 @@ from .pipeline import DATABASES, Pipeline, embedded_server
 
 NOT_THEIRS: Final = (DATABASES[1], "postgres", "template1")
 """Databases of the embedded server besides ours."""
+WAY: Final = ("host", "port", "sslmode", "sslrootcert")
+"""What a URL says after its question mark of the way to the server; anything else there is of who logs in, or how."""
 
 
 def admit(pipeline: Pipeline) -> None:
-    """The role and its grants, with every upgrade of the schema; where the pipeline's user may not make it, nothing. On the embedded server, which
-    is ours alone, it is kept out of the other databases too; a server of one's own has others, who are not to notice."""
-    with pipeline.connect() as conn, suppress(roles.RoleMissing):
-        roles.ensure(conn)
+    """With every upgrade of the schema: on the embedded server, which is ours alone, the role, its grants and what it is kept out of. A server of
+    one's own gets a role only by `palimpsest db roles`; one that is there has its grants renewed."""
+    with pipeline.connect() as conn:
         if pipeline.settings.embedded:
-            roles.forbid_writing(conn)
-            roles.forbid_entering(conn, NOT_THEIRS)
+            _ensure_on_ours(conn)
+        elif roles.exists(conn):
+            roles.grant(conn)
 
 
 def admit_thoroughly(pipeline: Pipeline) -> list[str]:
@@ -33,10 +35,11 @@ def admit_thoroughly(pipeline: Pipeline) -> list[str]:
     owns it. Returns what the role may do besides reading, since the pipeline's user may not forbid it. Raises RoleMissing."""
     settings = pipeline.settings
     with pipeline.connect() as conn:
-        roles.ensure(conn)
-        roles.forbid_writing(conn)
         if settings.embedded:
-            roles.forbid_entering(conn, NOT_THEIRS)
+            _ensure_on_ours(conn)
+        else:
+            roles.ensure(conn)
+            roles.forbid_writing(conn)
         left = roles.beyond_reading(conn, NOT_THEIRS if settings.embedded else ())
     if settings.dagster_database_url is not None:
         dagster = Database(f"postgresql://{settings.dagster_database_url.get_secret_value().partition('://')[2]}")
@@ -53,5 +56,13 @@ def address(settings: Settings) -> str:
     if settings.database_url is None:
         return replace(embedded_server(settings).connection(), user=roles.ANALYST).libpq_url(DATABASES[0])
     ours = make_url(Database(settings.database_url.get_secret_value()).conninfo)
-    theirs = URL.create("postgresql", roles.ANALYST, host=ours.host, port=ours.port, database=ours.database, query=ours.query)
+    way = {name: value for name, value in ours.query.items() if name in WAY}
+    theirs = URL.create("postgresql", roles.ANALYST, host=ours.host, port=ours.port, database=ours.database, query=way)
     return theirs.render_as_string()
+
+
+def _ensure_on_ours(conn: psycopg.Connection) -> None:
+    roles.ensure(conn)
+    roles.forbid_writing(conn)
+    roles.forbid_locking(conn)
+    roles.forbid_entering(conn, NOT_THEIRS)

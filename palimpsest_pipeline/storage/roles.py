@@ -28,6 +28,10 @@ WRITABLE_SQL: Final = """
     from pg_database where datname = current_database()
 """
 LARGE_OBJECTS: Final = "pg_catalog.lo_create(oid), pg_catalog.lo_creat(integer), pg_catalog.lo_from_bytea(oid, bytea)"
+ADVISORY_SQL: Final = """
+    select oid::regprocedure::text from pg_proc
+    where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^pg_(try_)?advisory_' and has_function_privilege('public', oid, 'execute')
+"""
 BEYOND_SQL: Final = """
 with analyst as (select oid, rolsuper or rolcreaterole or rolcreatedb or rolbypassrls as powerful from pg_roles where rolname = %(analyst)s)
 select 'it has rights over the server' from analyst where powerful
@@ -54,19 +58,29 @@ class RoleMissing(RuntimeError):
     """There is no such role, and the session's user may not make it. The message says what an administrator has to run."""
 
 
+def exists(conn: psycopg.Connection) -> bool:
+    """The server has the role."""
+    return conn.execute("select from pg_roles where rolname = %s", [ANALYST]).fetchone() is not None
+
+
 def ensure(conn: psycopg.Connection) -> None:
     """The role as `sql/roles.sql` has it, and its grants on everything of ours in the database. Safe to repeat; the caller commits.
 
     Raises RoleMissing.
     """
-    conn.execute("select pg_advisory_xact_lock(%s)", [LOCK_KEY])  # grants of two at once on one table are an error
-    if conn.execute("select from pg_roles where rolname = %s", [ANALYST]).fetchone() is None:
+    if not exists(conn):
         if conn.execute(MAY_MAKE_SQL).fetchone() != (True,):
             raise RoleMissing(
                 f"the role {ANALYST} is missing, and {conn.info.user} may not make roles: let an administrator of the server run "
                 f"`psql -f {sql_dir() / ROLES_FILE}`, then run `palimpsest db roles` again"
             )
         conn.execute((sql_dir() / ROLES_FILE).read_bytes())
+    grant(conn)
+
+
+def grant(conn: psycopg.Connection) -> None:
+    """The grants of the role, which is there, on everything of ours in the database. Safe to repeat; the caller commits."""
+    conn.execute("select pg_advisory_xact_lock(%s)", [LOCK_KEY])  # grants of two at once on one table are an error
     conn.execute((sql_dir() / "grants.sql").read_bytes())
 
 
@@ -80,6 +94,13 @@ def forbid_writing(conn: psycopg.Connection) -> None:
             conn.execute("revoke create on schema public from public")
         if large_objects:
             conn.execute(f"revoke execute on function {LARGE_OBJECTS} from public".encode())
+
+
+def forbid_locking(conn: psycopg.Connection) -> None:
+    """Nobody but superusers takes advisory locks in this database, unless he was granted it by name: the pipeline's own are such, and whoever holds
+    one halts it. For a superuser of a server where the pipeline is another; the caller commits."""
+    for (function,) in conn.execute(ADVISORY_SQL).fetchall():
+        conn.execute(f"revoke execute on function {function} from public".encode())
 
 
 def forbid_entering(conn: psycopg.Connection, databases: Sequence[str]) -> None:

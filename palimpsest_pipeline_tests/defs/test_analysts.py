@@ -210,6 +210,7 @@ def test_on_a_server_of_one_s_own_analysts_are_kept_out_of_dagster_s_database_wh
     world: Pipeline, postgres: EmbeddedPostgres, dagsters: str
 ) -> None:
     address = make_conninfo(world.database.conninfo, user=roles.ANALYST, dbname=dagsters)
+    analysts.admit_thoroughly(world)
     own = world.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.url(dagsters, driver="psycopg2"))})
     analysts.admit(Pipeline(own))
     psycopg.connect(address).close()
@@ -221,16 +222,26 @@ def test_on_a_server_of_one_s_own_analysts_are_kept_out_of_dagster_s_database_wh
     assert analysts.admit_thoroughly(Pipeline(own)) == [f"it may enter the database {dagsters}"]
 
 
-def test_where_roles_cannot_be_made_an_upgrade_goes_on_without(world: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuses(*_: object) -> None:
-        raise roles.RoleMissing("let an administrator make it")
+def test_on_a_server_of_one_s_own_an_upgrade_makes_no_role_and_renews_the_grants_of_one_that_is_there(
+    world: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def granted() -> bool:
+        with world.connect() as conn:
+            return conn.execute("select has_table_privilege('palimpsest_analyst', 'palimpsest.gaps', 'select')").fetchone() == (True,)
 
-    monkeypatch.setattr(roles, "ensure", refuses)
+    with world.connect() as conn:
+        conn.execute("revoke select on palimpsest.gaps from palimpsest_analyst")
+    with monkeypatch.context() as without:
+        without.setattr(roles, "ANALYST", "nobody_has_made_it")
+        without.setattr(roles, "sql_dir", lambda: pytest.fail("nothing is made or granted"))
+        analysts.admit(world)
+    assert not granted()
     analysts.admit(world)
-    with pytest.raises(roles.RoleMissing):
-        analysts.admit_thoroughly(world)
+    assert granted()
 
 
 def test_the_analysts_address_on_a_server_of_one_s_own_has_their_name_and_no_password(world: Pipeline) -> None:
-    url = SecretStr("postgresql+psycopg://me:hunter2@db:6543/x?sslmode=require")
-    assert analysts.address(world.settings.model_copy(update={"database_url": url})) == "postgresql://palimpsest_analyst@db:6543/x?sslmode=require"
+    query = "user=me&password=hunter2&sslmode=require&options=-csearch_path%3Dcore&service=mine&passfile=/mine&sslkey=/mine&sslrootcert=/ca.pem"
+    url = SecretStr(f"postgresql+psycopg://me:hunter2@db:6543/x?{query}")
+    told = analysts.address(world.settings.model_copy(update={"database_url": url}))
+    assert told == "postgresql://palimpsest_analyst@db:6543/x?sslmode=require&sslrootcert=%2Fca.pem"

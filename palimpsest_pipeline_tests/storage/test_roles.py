@@ -36,6 +36,7 @@ def admitted_url(postgres: EmbeddedPostgres, elsewhere: str) -> Iterator[str]:
     with Database(postgres.url(name)).connect() as conn:
         roles.ensure(conn)
         roles.forbid_writing(conn)
+        roles.forbid_locking(conn)
         roles.forbid_entering(conn, [elsewhere])
     yield postgres.url(name)
     postgres.drop_database(name)
@@ -91,8 +92,8 @@ def test_a_view_stands_before_a_table_of_its_name(analyst: psycopg.Connection) -
 
 
 def test_its_sessions_are_read_only_and_end_what_takes_long(analyst: psycopg.Connection) -> None:
-    shown = [analyst.execute(f"show {name}".encode()).fetchone() for name in ("default_transaction_read_only", "statement_timeout")]
-    assert shown == [("on",), ("5min",)]
+    shown = [analyst.execute(f"show {name}".encode()).fetchone() for name in ("default_transaction_read_only", "statement_timeout", "idle_session_timeout")]
+    assert shown == [("on",), ("5min",), ("10min",)]
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         analyst.execute("delete from mart.coverage_fixture")
     analyst.execute("set statement_timeout = 20")
@@ -115,6 +116,8 @@ def test_its_sessions_are_read_only_and_end_what_takes_long(analyst: psycopg.Con
         "create schema mine",
         "create role other",
         "select lo_create(0)",
+        "select pg_advisory_lock(7017000001)",
+        "select pg_try_advisory_lock_shared(1, 2)",
         "alter view palimpsest.events owner to palimpsest_analyst",
         "create function palimpsest.folded(x int) returns int language sql return 1",
         "copy mart.coverage_fixture to '/tmp/never'",
@@ -182,6 +185,14 @@ def test_it_may_do_nothing_but_read_and_what_is_granted_besides_is_named(owner: 
             assert roles.beyond_reading(owner, [elsewhere]) == [said]
         finally:
             owner.execute(grant.replace("grant", "revoke", 1).replace(" to ", " from ").encode())
+
+
+def test_it_may_enter_by_name_whatever_becomes_of_the_right_of_all(owner: psycopg.Connection, elsewhere: str) -> None:
+    query = """
+        select privilege_type from pg_database d, aclexplode(d.datacl) a
+        where d.datname = current_database() and a.grantee = 'palimpsest_analyst'::regrole
+    """
+    assert owner.execute(query).fetchall() == [("CONNECT",)]
 
 
 def test_what_an_administrator_has_set_for_the_role_stays(owner: psycopg.Connection, admitted_url: str) -> None:
