@@ -47,10 +47,16 @@ insert into mart.dirty_fixtures as d (product, sr_id, marked_at)
 select product, sr_id, clock_timestamp() from bears_on cross join unnest(%(products)s::text[]) as due (product) order by product, sr_id
 on conflict (product, sr_id) do update set marked_at = excluded.marked_at
 """
+# Of a mark that somebody is just setting again nobody has to be told: it stays.
 UNMARK_SQL: Final = """
-delete from mart.dirty_fixtures d
-using unnest(%(sr_id)s::bigint[], %(marked_at)s::timestamptz[]) as seen (sr_id, marked_at)
-where d.product = %(product)s and (d.sr_id, d.marked_at) = (seen.sr_id, seen.marked_at)
+with taken as (
+    select d.sr_id from mart.dirty_fixtures d
+    join unnest(%(sr_id)s::bigint[], %(marked_at)s::timestamptz[]) as seen (sr_id, marked_at) using (sr_id, marked_at)
+    where d.product = %(product)s
+    order by d.sr_id
+    for update of d skip locked
+)
+delete from mart.dirty_fixtures d using taken where d.product = %(product)s and d.sr_id = taken.sr_id
 """
 MARKS_SQL: Final = """
 select sr_id, marked_at from mart.dirty_fixtures
@@ -62,8 +68,8 @@ select count(*), extract(epoch from clock_timestamp() - min(marked_at))::float8 
 
 
 def mark(conn: psycopg.Connection, cycle_id: int, moved: Sequence[int]) -> None:
-    """Mark the fixtures that the cycle bears on for every product. In the transaction that matches."""
-    conn.execute("delete from mart.dirty_fixtures d where not exists (select from core.fixtures f where f.sr_id = d.sr_id)")
+    """Mark the fixtures that the cycle bears on for every product. In the transaction that matches. Those that are no more by the time that they are
+    derived lose their marks then."""
     conn.execute(MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved), "products": [product.value for product in FixtureProduct]})
 
 
@@ -74,7 +80,10 @@ def marks(conn: psycopg.Connection, product: FixtureProduct, sr_ids: Sequence[in
 
 
 def unmark(conn: psycopg.Connection, product: FixtureProduct, seen: pl.DataFrame) -> None:
-    """Take away the marks that were `seen` (MARKS). One that was set again since stays."""
+    """Take away the marks that were `seen` (MARKS). One that was set again since stays, and nobody is waited for.
+
+    Not in the snapshot in which they were seen, but after it: there one that was set again could not be left alone, only be an error.
+    """
     conn.execute(UNMARK_SQL, {"product": product.value, **{name: seen[name].to_list() for name in MARKS}})
 
 

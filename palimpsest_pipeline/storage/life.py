@@ -4,8 +4,7 @@ Belongs here: reading fixtures, looks and kickoffs of a UTC date of kickoff, rep
 what a life is (`metrics`), where the days of the odds history lie (`layers`).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final, Protocol
@@ -93,21 +92,6 @@ class Lives:
     listed_kickoffs: pl.DataFrame
     n_rows: pl.DataFrame
     as_of: datetime | None
-
-
-@contextmanager
-def alone(conn: psycopg.Connection, lock: int = LOCK) -> Iterator[None]:
-    """Nobody else who takes the lock is inside the block, which is one transaction that sees the database as it is when the lock is had."""
-    if not conn.autocommit:
-        raise ValueError("the lock is taken before the transaction begins: give a connection in autocommit")
-    conn.execute("select pg_advisory_lock(%s)", [lock])
-    try:
-        with conn.transaction():
-            conn.execute("set transaction isolation level repeatable read")
-            yield
-    finally:
-        if not conn.closed:
-            conn.execute("select pg_advisory_unlock(%s)", [lock])
 
 
 def lives(

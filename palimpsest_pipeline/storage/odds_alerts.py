@@ -35,14 +35,16 @@ def known_until(conn: psycopg.Connection[Any]) -> datetime | None:
     return row[0] if row else None
 
 
-def due(conn: psycopg.Connection[Any], sr_ids: Sequence[int], known_until: datetime) -> pl.DataFrame:
-    """Of these fixtures those that are there, and all that began by then and still have an open episode (DUE), soonest first."""
-    return read_frame(conn, DUE_SQL, {"sr_ids": list(sr_ids), "known_until": known_until}, DUE).sort("kickoff_at", "sr_id")
+def due(conn: psycopg.Connection[Any], marked: Sequence[int], known_until: datetime, among: Sequence[int] | None = None) -> pl.DataFrame:
+    """Fixtures that are marked, and those that began by then and still have an open episode, of these or all (DUE), soonest first. One that is no
+    more has no kickoff, and comes last."""
+    params = {"marked": list(marked), "known_until": known_until, "among": None if among is None else list(among)}
+    return read_frame(conn, DUE_SQL, params, DUE).sort("kickoff_at", "sr_id", nulls_last=True)
 
 
 def replace(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts: pl.DataFrame) -> int:
-    """Make `alerts` (the columns of TABLE without status) the rows of these fixtures, and remove those of fixtures that are no more; returns how many
-    were written. An open one that somebody has acknowledged is so again.
+    """Make `alerts` (the columns of TABLE without status) the rows of these fixtures; returns how many were written. An open one that somebody has
+    acknowledged is so again. Under LOCK.
 
     Raises ValueError when the frame lacks or invents columns.
     """
@@ -61,8 +63,13 @@ def replace(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts: pl.Dat
     )
     if unlike := sorted(set(rows.columns) ^ {column.name for column in metadata.tables[TABLE].columns}):
         raise ValueError(f"{TABLE}: the frame's columns and the table's differ in {', '.join(unlike)}")
-    conn.execute(REMOVE_SQL, {"sr_ids": list(sr_ids)})
+    conn.execute("delete from mart.odds_alert where sr_id = any(%s)", [list(sr_ids)])
     return copy_rows(conn, TABLE, rows)
+
+
+def remove_orphans(conn: psycopg.Connection[Any]) -> None:
+    """Remove the rows of fixtures that are no more. Under LOCK."""
+    conn.execute("delete from mart.odds_alert a where not exists (select from core.fixtures f where f.sr_id = a.sr_id)")
 
 
 def rows_of(conn: psycopg.Connection[Any], sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
@@ -88,7 +95,11 @@ def opened_by_hour(conn: psycopg.Connection[Any]) -> list[float | None]:
 
 
 def acknowledge(conn: psycopg.Connection[Any], alert_id: int, by: str, at: datetime) -> None:
-    """Write down that somebody has seen the episode; the first to say so stays. Raises NoSuchAlert."""
+    """Write down that somebody has seen the episode; the first to say so stays. Raises NoSuchAlert.
+
+    Waits for whoever is just replacing rows: of what he writes he would not know, nor could he replace a row that changes under him.
+    """
+    conn.execute("select pg_advisory_xact_lock(%s)", [LOCK])
     if not conn.execute("select from mart.odds_alert where alert_id = %s", [alert_id]).rowcount:
         raise NoSuchAlert(f"no alert {alert_id}: `palimpsest odds-alerts` lists them with their ids")
     conn.execute(
@@ -124,12 +135,14 @@ def listed(
 
 KNOWN_UNTIL_SQL: Final = f"select max(c.as_of) from core.cycles c where {IN_CORE}"
 DUE_SQL: Final = """
-select f.sr_id, f.effective_kickoff as kickoff_at
-from core.fixtures f
-where f.sr_id = any(%(sr_ids)s::bigint[]) or (
-    f.effective_kickoff <= %(known_until)s::timestamptz
-    and exists (select from mart.odds_alert a where a.sr_id = f.sr_id and a.closed_at is null)
-)
+select sr_id, f.effective_kickoff as kickoff_at
+from (
+    select unnest(%(marked)s::bigint[]) as sr_id
+    union
+    select a.sr_id from mart.odds_alert a join core.fixtures b using (sr_id)
+    where a.closed_at is null and b.effective_kickoff <= %(known_until)s and (%(among)s::bigint[] is null or a.sr_id = any(%(among)s::bigint[]))
+) asked
+left join core.fixtures f using (sr_id)
 """
 BEGUN_SQL: Final = """
 select distinct sr_id from mart.odds_alert join core.fixtures using (sr_id) where effective_kickoff <= %(known_until)s::timestamptz
@@ -144,10 +157,6 @@ group by h.hour
 order by h.hour
 """
 ACKNOWLEDGED_SQL: Final = "select alert_id, true as is_acknowledged from ops.acknowledged_odds_alerts where alert_id = any(%(ids)s::bigint[])"
-REMOVE_SQL: Final = """
-delete from mart.odds_alert a
-where a.sr_id = any(%(sr_ids)s::bigint[]) or not exists (select from core.fixtures f where f.sr_id = a.sr_id)
-"""
 ROWS_SQL: Final = "select * from mart.odds_alert where %(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[])"
 FORGET_SQL: Final = """
 delete from ops.acknowledged_odds_alerts x

@@ -58,10 +58,10 @@ class Standing:
     listings: pl.DataFrame
 
 
-def upcoming(conn: psycopg.Connection, now: datetime) -> list[int]:
-    """Fixtures that have not begun, soonest first."""
-    query = "select sr_id from core.fixtures where effective_kickoff > %s order by effective_kickoff, sr_id"
-    return [sr_id for (sr_id,) in conn.execute(query, [now]).fetchall()]
+def upcoming(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] | None = None) -> list[int]:
+    """Fixtures that have not begun, of these or all, soonest first."""
+    params = {"now": now, "sr_ids": None if sr_ids is None else list(sr_ids)}
+    return [sr_id for (sr_id,) in conn.execute(UPCOMING_SQL, params).fetchall()]
 
 
 def standing(conn: psycopg.Connection, sr_ids: Sequence[int]) -> Standing:
@@ -173,6 +173,11 @@ def _named(conn: psycopg.Connection, books: pl.DataFrame) -> pl.DataFrame:
     return named(conn, books).join(keys, on="market_id", how="left").drop("market_id")
 
 
+UPCOMING_SQL: Final = """
+select sr_id from core.fixtures
+where effective_kickoff > %(now)s and (%(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[]))
+order by effective_kickoff, sr_id
+"""
 BOOKS_SQL: Final = """
 select e.fixture_sr_id as sr_id, e.platform, c.line_id, c.state::text as state, coalesce(c.off_mask, 0) as off_mask, c.odds_milli, c.state_since
 from core.event_listings e join core.current_markets c using (listing_id)

@@ -14,7 +14,6 @@ from ...scrape.cadence import MINUTE
 from ...scrape.sinks import Watch
 from ...storage import ledger_readers, upcoming
 from ..core.derive import ingest_cycle
-from ..mart.odds_alerts import derive_alerts
 from ..mart.present import derive_prices
 from ..pipeline import Pipeline
 from . import live, recover
@@ -129,8 +128,7 @@ def _run_minute(pipeline: Pipeline, begun: Begun, at: datetime, watch: Watch, ca
     came.results.append(live.run_targets(pipeline, cycle, wanted, watch, ends_at=due.ends_at))
     try:
         ingest_cycle(pipeline, cycle.cycle_id)
-        derive_prices(pipeline, due.sr_ids)
-        derive_alerts(pipeline, due.sr_ids)
+        derive_prices(pipeline, due.sr_ids, wait=False)  # alerts rest on days of history, and take longer than there is: the slot's run derives them
     except Exception:
         log.exception("cycle %d is landed, and not derived yet: whatever derives its hour next tries again", cycle.cycle_id)
     return True

@@ -19,9 +19,11 @@ from ...metrics.odds_alerts import ODDS_ALERTS, Rules, odds_alerts
 from ...settings import Settings
 from ...storage import dirty_fixtures, life
 from ...storage import odds_alerts as stored
+from ...storage.alone import alone, snapshot
 from ...storage.layers import Layers
 from ...storage.suspects import suspects
 from ..pipeline import Pipeline
+from .attempts import Attempts
 from .batches import batches
 from .words import words
 
@@ -55,43 +57,55 @@ def rules(settings: Settings, main_markets: Sequence[str]) -> Rules:
     )
 
 
-def derive_alerts(pipeline: Pipeline, sr_ids: Sequence[int] | None = None) -> AlertsDerived:
-    """Replace the rows of all fixtures that are due, or of those among `sr_ids`, and of those that have begun and still have an open episode, soonest
-    kickoff first.
+def derive_alerts(pipeline: Pipeline) -> AlertsDerived:
+    """Replace the rows of all fixtures that are due, and of those that have begun and still have an open episode, soonest kickoff first.
 
-    Some fixtures at a time are a transaction, which takes away the marks that it saw: one that is set meanwhile stays. What was done stays done,
-    however it ends. Two at once come one after the other.
+    Some fixtures at a time are a transaction; then the marks that it saw are taken away, but for those that were set again since. What was done stays
+    done, however it ends. Two at once come one after the other. Raises NotDerived at the end when some failed: they stay due.
     """
-    began, done = time.monotonic(), AlertsDerived()
+    began, done, attempts = time.monotonic(), AlertsDerived(), Attempts(PRODUCT)
     asked = rules(pipeline.settings, pipeline.main_markets)
     with pipeline.database.connect(autocommit=True) as conn:
         known_until = stored.known_until(conn)
         if known_until is None:
             return done
-        due = stored.due(conn, dirty_fixtures.marks(conn, PRODUCT, sr_ids)["sr_id"].to_list(), known_until)
-        for day, fixtures in _together(due, known_until + asked.watched):
-            with life.alone(conn, stored.LOCK):
-                seen = dirty_fixtures.marks(conn, PRODUCT, fixtures)
-                found = pl.DataFrame(schema=ODDS_ALERTS) if day is None else _told(pipeline, conn, day, fixtures, asked, known_until)
-                stamp = {"mapping_version": pl.lit(pipeline.vocabulary.version), "computed_at": pl.lit(datetime.now(UTC))}
-                stored.replace(conn, fixtures, found.with_columns(**stamp))
-                dirty_fixtures.unmark(conn, PRODUCT, seen)
-            done.n_fixtures += len(fixtures)
-            done.n_watched += 0 if day is None else len(fixtures)
-            done.rows.update(dict(found["alert_type"].value_counts().iter_rows()))
+        with alone(conn, stored.LOCK):
+            stored.remove_orphans(conn)
+        due = stored.due(conn, dirty_fixtures.marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
+        for some in _together(due, known_until + asked.watched):
+            with attempts.at(some), alone(conn, stored.LOCK):
+                _derive_some(pipeline, conn, some, asked, done)
     done.seconds = time.monotonic() - began
+    attempts.tell()
     return done
 
 
-def _together(due: pl.DataFrame, watched_until: datetime) -> Iterator[tuple[date | None, list[int]]]:
-    """Fixtures of one UTC date of kickoff, some at a time; None for all whose kickoff is too far away to be watched."""
-    near = due.filter(pl.col("kickoff_at") <= watched_until).with_columns(day=pl.col("kickoff_at").dt.date())
-    for (day,), fixtures in near.group_by("day", maintain_order=True):
-        assert isinstance(day, date)
+def _derive_some(pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[int], asked: Rules, done: AlertsDerived) -> None:
+    """What is to be done of each is decided by what is seen with its mark: a kickoff that was moved or has passed meanwhile has for all of it."""
+    with snapshot(conn):
+        seen = dirty_fixtures.marks(conn, PRODUCT, some)
+        known_until = stored.known_until(conn)
+        if known_until is None:
+            return  # all cycles were taken out meanwhile, to be ingested anew
+        due = stored.due(conn, seen["sr_id"].to_list(), known_until, some)
+        near = due.filter(pl.col("kickoff_at") <= known_until + asked.watched)
+        days = near.group_by(pl.col("kickoff_at").dt.date(), maintain_order=True)
+        told = [_told(pipeline, conn, day, fixtures["sr_id"].to_list(), asked, known_until) for (day,), fixtures in days]
+        found = pl.concat([pl.DataFrame(schema=ODDS_ALERTS), *told])
+        stamp = {"mapping_version": pl.lit(pipeline.vocabulary.version), "computed_at": pl.lit(datetime.now(UTC))}
+        stored.replace(conn, due["sr_id"].to_list(), found.with_columns(**stamp))
+    dirty_fixtures.unmark(conn, PRODUCT, seen)
+    done.n_fixtures += due.height
+    done.n_watched += near.height
+    done.rows.update(dict(found["alert_type"].value_counts().iter_rows()))
+
+
+def _together(due: pl.DataFrame, watched_until: datetime) -> Iterator[list[int]]:
+    """Fixtures some at a time, of one UTC date of kickoff where it is near enough to be watched: most of what is read is read by dates."""
+    day = pl.when(pl.col("kickoff_at") <= watched_until).then(pl.col("kickoff_at").dt.date())
+    for _, fixtures in due.group_by(day.alias("day"), maintain_order=True):
         for some in fixtures.iter_slices(FIXTURES_AT_ONCE):
-            yield day, some["sr_id"].to_list()
-    if far := due.filter(pl.col("kickoff_at") > watched_until)["sr_id"].to_list():
-        yield None, far
+            yield some["sr_id"].to_list()
 
 
 def _told(pipeline: Pipeline, conn: psycopg.Connection, day: date, sr_ids: Sequence[int], asked: Rules, known_until: datetime) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 Belongs here: what is read, computed and written for a batch of fixtures. Does not: the rules (`metrics`), assets. Knows no Dagster.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -12,17 +13,22 @@ from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
+import psycopg
 
 from ...domain.trust import trust_order
 from ...domain.words import FixtureProduct
 from ...metrics.comparison import price_comparison
 from ...metrics.gaps import availability_gaps
-from ...storage import dirty_fixtures, life, present
+from ...storage import dirty_fixtures, present
+from ...storage.alone import Busy, alone, snapshot
 from ...storage.layers import Layers
 from ...storage.present import COMPARISON, GAP, Standing
 from ...storage.suspects import suspects
 from ..pipeline import Pipeline
+from .attempts import Attempts
 from .words import words
+
+log = logging.getLogger(__name__)
 
 FIXTURES_AT_ONCE: Final = 50
 """Of 3,000 prices each: they are read, compared and written together, in one transaction. No result depends on it."""
@@ -47,47 +53,61 @@ class PricesDerived:
         self.n_removed += part.n_removed
 
 
-def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None) -> PricesDerived:
+def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wait: bool = True) -> PricesDerived:
     """Replace the rows of all fixtures that are due, or of those among `sr_ids`, soonest kickoff first; and remove those of fixtures that have begun.
 
-    Each batch is a transaction, which takes away the marks that it saw: one that is set meanwhile stays. What was done stays done, however it ends.
-    Half of the fixtures are worked on beside the other half; of two who derive at once, the second waits for the first batch by batch.
+    Each batch is a transaction; then the marks that it saw are taken away, but for those that were set again since. What was done stays done, however
+    it ends. Half of the fixtures are worked on beside the other half; of two who derive at once, the second waits for the first batch by batch, or
+    does not `wait`: then what is left stays due. Raises NotDerived at the end when a batch failed: its fixtures stay due.
     """
-    began, done = time.monotonic(), PricesDerived()
+    began, done, attempts = time.monotonic(), PricesDerived(), Attempts(PRICES)
     with pipeline.connect() as conn:
         upcoming = present.upcoming(conn, pipeline.clock.now())
         due = set(dirty_fixtures.marks(conn, PRICES, sr_ids)["sr_id"])
         over = sorted((present.held(conn) | due).difference(upcoming))
-    to_do = [sr_id for sr_id in upcoming if sr_id in due]
+    to_do = over + [sr_id for sr_id in upcoming if sr_id in due]
     n = len(present.LOCKS)
     with ThreadPoolExecutor(n) as pool:
         parts = [
-            pool.submit(_derive, pipeline, lock, *([sr_id for sr_id in each if sr_id % n == place] for each in (over, to_do)))
+            pool.submit(_derive, pipeline, lock, [sr_id for sr_id in to_do if sr_id % n == place], attempts, wait=wait)
             for place, lock in enumerate(present.LOCKS)
         ]
     for part in parts:
         done.add(part.result())
     done.seconds = time.monotonic() - began
+    attempts.tell()
     return done
 
 
-def _derive(pipeline: Pipeline, lock: int, over: Sequence[int], to_do: Sequence[int]) -> PricesDerived:
-    """The fixtures of one lock: those that are over, then those to do."""
+def _derive(pipeline: Pipeline, lock: int, to_do: Sequence[int], attempts: Attempts, *, wait: bool) -> PricesDerived:
+    """The fixtures of one lock, some at a time."""
     done = PricesDerived()
     with pipeline.database.connect(autocommit=True) as conn:
-        if over:
-            with life.alone(conn, lock):
-                seen = dirty_fixtures.marks(conn, PRICES, over)
-                done.n_removed = present.remove(conn, over)
-                dirty_fixtures.unmark(conn, PRICES, seen)
         for place in range(0, len(to_do), FIXTURES_AT_ONCE):
-            with life.alone(conn, lock):
-                seen = dirty_fixtures.marks(conn, PRICES, to_do[place : place + FIXTURES_AT_ONCE])
-                frames = _compared(pipeline, present.standing(conn, seen["sr_id"].to_list()), suspects(conn, seen["sr_id"].to_list()))
-                present.replace(conn, seen["sr_id"].to_list(), frames)
-                dirty_fixtures.unmark(conn, PRICES, seen)
-            done.n_fixtures += seen.height
+            some = to_do[place : place + FIXTURES_AT_ONCE]
+            try:
+                with attempts.at(some), alone(conn, lock, wait=wait):
+                    done.add(_derive_some(pipeline, conn, some))
+            except Busy:
+                log.info("somebody else is at prices: %d fixtures are left to whoever derives what is due next", len(to_do) - place)
+                break
+    return done
+
+
+def _derive_some(pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[int]) -> PricesDerived:
+    """What is to be done of each is decided by what is seen with its mark: a kickoff that was moved meanwhile has moved for all of it."""
+    done = PricesDerived()
+    with snapshot(conn):
+        seen = dirty_fixtures.marks(conn, PRICES, some)
+        to_come = set(present.upcoming(conn, pipeline.clock.now(), some))
+        done.n_removed = present.remove(conn, [sr_id for sr_id in some if sr_id not in to_come])
+        due = [sr_id for sr_id in seen["sr_id"] if sr_id in to_come]  # of others somebody else has taken the marks, and done what was due
+        if due:
+            frames = _compared(pipeline, present.standing(conn, due))
+            present.replace(conn, due, frames)
+            done.n_fixtures = len(due)
             done.rows.update({table: frame.height for table, frame in frames.items()})
+    dirty_fixtures.unmark(conn, PRICES, seen)
     return done
 
 
