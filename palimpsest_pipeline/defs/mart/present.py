@@ -103,7 +103,7 @@ def _derive_some(pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[in
         done.n_removed = present.remove(conn, [sr_id for sr_id in some if sr_id not in to_come])
         due = [sr_id for sr_id in seen["sr_id"] if sr_id in to_come]  # of others somebody else has taken the marks, and done what was due
         if due:
-            frames = _compared(pipeline, present.standing(conn, due))
+            frames = _compared(pipeline, present.standing(conn, due), suspects(conn, due))
             present.replace(conn, due, frames)
             done.n_fixtures = len(due)
             done.rows.update({table: frame.height for table, frame in frames.items()})
