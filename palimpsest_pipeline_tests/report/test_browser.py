@@ -1,11 +1,13 @@
 """The coverage page as a person meets it, in Chromium: one page of 3,000 fixtures for all tests."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import polars as pl
@@ -23,10 +25,9 @@ EVIL = ("<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', "</script
 ON_SCREEN = {"width": 1280, "height": 900}
 ON_A_PHONE = {"width": 375, "height": 740}
 READY = "html[data-ready=yes]"
-OPENS_WITHIN_S = 12
-"""It takes about one second on an idle machine of two cores."""
-FILTERS_WITHIN_MS = 400
-"""It takes less than a tenth of a second there."""
+OPENS_WITHIN_S = 30
+FILTERS_WITHIN_MS = 2000
+"""So that a page that hangs is noticed, however much else the machine does. How long it takes is measured by the benchmark `page`."""
 
 
 class Seen:
@@ -120,12 +121,14 @@ def search(shown: Page, words: str) -> None:
 
 
 def test_it_opens_in_time_and_asks_nobody(browser: Browser, file: Path):
-    with opened(browser, file) as (shown, seen):
-        took_s = shown.evaluate("performance.now()") / 1000
-        shown.evaluate("scrollTo(0, document.body.scrollHeight)")
-        assert took_s < OPENS_WITHIN_S
-        assert [url for url in seen.requests if not url.startswith("data:")] == [file.as_uri()]
-        assert seen.troubles == []
+    took_s = []
+    for _ in range(3):
+        with opened(browser, file) as (shown, seen):
+            took_s.append(shown.evaluate("performance.now()") / 1000)
+            shown.evaluate("scrollTo(0, document.body.scrollHeight)")
+            assert [url for url in seen.requests if not url.startswith("data:")] == [file.as_uri()]
+            assert seen.troubles == []
+    assert median(took_s) < OPENS_WITHIN_S
 
 
 def test_a_filter_has_its_effect_at_once(shown: Page):
@@ -137,7 +140,7 @@ def test_a_filter_has_its_effect_at_once(shown: Page):
         document.body.offsetHeight;
         return performance.now() - began;
     })""")
-    assert min(took_ms) < FILTERS_WITHIN_MS, took_ms  # the least: what else the machine does is not the page's
+    assert median(took_ms) < FILTERS_WITHIN_MS, took_ms
 
 
 def test_the_cards_are_the_marts_counts(shown: Page, world: Coverage):
@@ -300,6 +303,45 @@ def test_the_prices_of_a_chosen_fixture_are_drawn_with_what_could_not_be_backed(
     expect(shown.locator("#price-figures figure")).to_have_count(2)
 
 
+DRAWN = """(figure, parts) => {
+    const canvas = figure.querySelector('canvas'), over = figure.querySelector('.u-over'), px = devicePixelRatio;
+    const wanted = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+    wanted.fillStyle = figure.querySelector('.legend button[aria-pressed=true] line').getAttribute('stroke');
+    wanted.fillRect(0, 0, 1, 1);
+    const rgb = wanted.getImageData(0, 0, 1, 1).data;
+    const { data, width } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    const range = (from, to) => [...Array(Math.max(0, Math.floor(to) - Math.ceil(from))).keys()].map((n) => n + Math.ceil(from));
+    const rows = range(over.offsetTop * px, (over.offsetTop + over.offsetHeight) * px);
+    const isLine = (x, y) => [0, 1, 2].every((k) => Math.abs(data[4 * (y * width + x) + k] - rgb[k]) < 40);
+    const at = (share) => (over.offsetLeft + share * over.offsetWidth) * px;
+    return parts.map(([from, to]) => range(at(from) + 4, at(to) - 4).map((x) => rows.some((y) => isLine(x, y))));
+}"""
+"""Parts of the plot's width to whether the one line that is not hidden has ink, for each column of pixels."""
+
+
+def test_what_could_not_be_backed_is_dashed_and_what_could_is_not(shown: Page, world: Coverage):
+    _, states = worlds.prices(world, "match_result", most=300)
+    known = states.with_columns(ends_at=pl.coalesce("ends_at", "last_confirmed_at")).with_columns(span=pl.col("ends_at") - pl.col("begins_at"))
+    of_offer = known.group_by("sr_id", "platform").agg(*(pl.col("span").filter(state=s).max().alias(s) for s in ("suspended", "not_observed")))
+    both_long = pl.min_horizontal(pl.col("suspended", "not_observed").fill_null(pl.duration()))
+    sr_id, platform, *_ = of_offer.sort(both_long, "sr_id", "platform").row(-1)
+    begin, end = known.filter(sr_id=sr_id).select(pl.col("begins_at").min(), pl.col("ends_at").max()).row(0)
+    longest = known.filter(sr_id=sr_id, platform=platform).sort("span").group_by("state").last()
+    search(shown, str(sr_id))
+    shown.locator("#tournaments .event button").click()
+    expect(shown.locator("#price-result")).to_contain_text(world.fixtures.filter(sr_id=sr_id)["home_team"].item())
+    figure = shown.locator("#price-figures figure").first
+    for button in figure.locator(".legend button").all():
+        if worlds.PLATFORM_NAMES[platform] not in button.inner_text():
+            button.click()
+    parts = {state: [(at - begin) / (end - begin) for at in span] for state, *span in longest.select("state", "begins_at", "ends_at").iter_rows()}
+    ink = dict(zip(parts, figure.evaluate(DRAWN, list(parts.values())), strict=True))
+    assert all(map(len, ink.values()))
+    assert all(ink["offered"]), "solid"
+    assert 0.3 < sum(ink["suspended"]) / len(ink["suspended"]) < 0.9, "some dashes, with gaps between"
+    assert not any(ink["not_observed"]), "nobody looked"
+
+
 def test_a_fixture_can_be_written_into_the_chart_s_field(shown: Page, world: Coverage):
     rows = upcoming(world).sort("effective_kickoff")
     shown.locator("#price-fixture").fill(rows["home_team"][20])
@@ -308,6 +350,27 @@ def test_a_fixture_can_be_written_into_the_chart_s_field(shown: Page, world: Cov
     shown.locator("#price-fixture").fill(f"anything #{rows['sr_id'][-1]}")
     shown.locator("#price-fixture").press("Enter")
     expect(shown.locator("#price-result")).to_have_text("The page has no prices of this fixture.")
+    expect(shown.locator("#price-figures figure")).to_have_count(0)
+    for choice in ("#price-market", "#price-line"):
+        expect(shown.locator(choice)).to_be_disabled()
+        expect(shown.locator(f"{choice} option")).to_have_count(0)
+
+
+def test_what_is_refused_stays_refused_when_prices_that_were_asked_for_before_come(shown: Page, world: Coverage):
+    home = upcoming(world).sort("effective_kickoff")["home_team"][20]
+    shown.evaluate(
+        """async (home) => {
+            const field = document.getElementById('price-fixture');
+            for (const words of [home, 'no such team']) {
+                field.value = words;
+                field.dispatchEvent(new Event('change', { bubbles: true }));
+            }
+            await new Promise((done) => setTimeout(done, 300));
+        }""",
+        home,
+    )
+    expect(shown.locator("#price-result")).to_have_text("The page has no prices of such a fixture.")
+    expect(shown.locator("#price-figures figure")).to_have_count(0)
 
 
 def test_dark_and_light_follow_the_system_until_somebody_chooses(browser: Browser, file: Path):
@@ -326,11 +389,24 @@ def test_dark_and_light_follow_the_system_until_somebody_chooses(browser: Browse
 
 def test_times_can_be_those_of_the_reader(browser: Browser, file: Path, world: Coverage):
     first = upcoming(world).filter(fixture_class="competitor_only")["effective_kickoff"].min()
+    priced = upcoming(world)["effective_kickoff"].min()
+    since = worlds.AS_OF - timedelta(days=worlds.DAYS)
+
+    def expect_times(shown: Page, ahead: timedelta) -> None:
+        kickoff = f"{priced + ahead:%a %d %b %H:%M}"
+        expect(shown.locator("#missing-list time").first).to_contain_text(f"{first + ahead:%H:%M}")
+        expect(shown.locator("#price-result")).to_contain_text(f"kickoff {kickoff}")
+        expect(shown.locator("#price-room")).to_contain_text(f"Prices since {since + ahead:%a %d %b %H:%M}")
+        expect(shown.locator("#price-fixture")).to_have_value(re.compile(f"· {kickoff} ·"))
+        shown.locator("#price-fixture").focus()
+        expect(shown.locator("#price-fixtures option").first).to_have_attribute("value", re.compile(f"· {kickoff} ·"))
+
     with opened(browser, file, timezone_id="Africa/Lagos") as (shown, _):
-        told = shown.locator("#missing-list time").first
-        expect(told).to_contain_text(f"{first:%H:%M}")
+        expect_times(shown, timedelta(0))
         shown.locator("#zone").select_option("local")
-        expect(told).to_contain_text(f"{first + timedelta(hours=1):%H:%M}")
+        expect_times(shown, timedelta(hours=1))
+        shown.reload()
+        expect_times(shown, timedelta(hours=1))
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, file: Path):

@@ -125,7 +125,7 @@ def test_it_says_when_and_from_what_it_was_made(parts: Parts):
 def test_what_may_be_more_and_what_is_not_known_are_said_so(text: str):
     found = worlds.coverage(40, failed=("betpawa",))
     blind = page(MADE, found, worlds.trends(), worlds.histories(found), worlds.names())
-    assert 'seen</span>' in text
+    assert "seen</span>" in text
     assert re.search(r'<li class="fixture_match_rate"><strong>≥ [\d.]+\u202f%</strong> of its fixtures with a competitor', text)
     assert blind.count('<li class="home_covered_rate"><strong>?</strong> of home') == 4  # two competitors, with started ones and without
     assert "<strong>0.0\u202f%</strong>" not in blind

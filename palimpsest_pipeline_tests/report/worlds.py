@@ -204,9 +204,7 @@ def trends(n_cycles: int = 40, seed: int = 1) -> Trends:
                 ]
         if k < 7:
             for platform in COMPETITORS:
-                gaps += [
-                    (day, platform, hours, 90, 90 * draw.randrange(8, 20), 90 * draw.randrange(20, 40), 90, 180, 45) for hours in (0, 1, 24)
-                ]
+                gaps += [(day, platform, hours, 90, 90 * draw.randrange(8, 20), 90 * draw.randrange(20, 40), 90, 180, 45) for hours in (0, 1, 24)]
     return Trends(
         AS_OF - timedelta(days=DAYS),
         rates=pl.DataFrame(rates, schema=RATES, orient="row"),
@@ -237,7 +235,7 @@ def prices(found: Coverage, market: str, seed: int = 1, *, n_changes: int = 12, 
                 at = AS_OF - timedelta(hours=60 - draw.randrange(20))
                 odds = {outcome: draw.randrange(1300, 5200) for outcome in outcomes}
                 for n in range(n_changes):
-                    until = at + timedelta(minutes=draw.randrange(30, 300))
+                    until = at + timedelta(minutes=draw.randrange(30, 300) * (3 if n in (4, 7) else 1))
                     if n == n_changes - 1 or until >= AS_OF:
                         until = None
                     state = "suspended" if n == 4 else "not_observed" if n == 7 else "offered"

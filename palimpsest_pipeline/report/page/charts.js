@@ -137,7 +137,7 @@ function Chart(spec) {
         { ...axis, size: 54, values: (_, at) => at.map((v) => spec.format(v)) }],
       series: [{}, ...lines.flatMap((line, k) => {
         const common = { stroke: colour(line.colour), width: line.width || 2, paths: path, show: !hidden.has(k), spanGaps: false };
-        return [{ ...common, points: { ...points, fill: colour(line.colour) } }, { ...common, dash: DASH, points: { show: false } }];
+        return [{ ...common, points: { ...points, fill: colour(line.colour) } }, { ...common, dash: DASH, cap: 'butt', points: { show: false } }];
       })],
       hooks: { draw: [endNames(lines, spec.stepped)], setCursor: [(plot_) => tell(plot_.cursor.idx)] },
     }, [x, ...lines.flatMap((line) => [line.values, line.off || x.map(() => null)])], plot);

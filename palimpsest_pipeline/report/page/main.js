@@ -18,6 +18,7 @@ function switches(redraw) {
 
 async function start() {
   const data = await unpacked(text('data'));
+  switches(() => { show(); prices.tell(); }); // first: whatever is told of instants is told in the zone that was chosen
   const prices = Prices(data);
   data.choosePrices = (id) => { prices.choose(id); $('prices').scrollIntoView(); };
   const filters = Filters(data);
@@ -32,7 +33,6 @@ async function start() {
   }
   const age = () => { $('age').textContent = `(${duration(Date.now() / 1000 - data.asOf)} ago)`; };
 
-  switches(show);
   let pending = 0;
   $('filters').addEventListener('input', (event) => {
     clearTimeout(pending);

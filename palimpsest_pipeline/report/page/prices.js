@@ -12,18 +12,43 @@ function Prices(data) {
   const marketsOf = (id) => markets.filter((market) => prices.index[market.key] && id in prices.index[market.key]);
   const has = (id) => markets.some((market) => prices.index[market.key] && id in prices.index[market.key]);
   const label = (i) => `${f.home_team[i]} – ${f.away_team[i]} · ${moment(f.kickoff[i])} · #${f.sr_id[i]}`;
+  const left = markets.filter((market) => prices.leftOut[market.key]).map((market) => `${market.name}: ${plural(prices.leftOut[market.key], 'fixture', 'fixtures')}`);
   let charts = [];
   let fixture = null;
+  let shown = []; // of the fixture as it is drawn: a platform and its instants for each line
   let request = 0;
+  let listed = false; // the field's list is filled when somebody comes to it
 
-  const fillList = () => {
-    if (!$('price-fixtures').childElementCount) $('price-fixtures').append(...f.sr_id.map((id, i) => (has(id) ? make('option', { value: label(i) }) : null)).filter(Boolean));
-  };
+  function fillList() {
+    $('price-fixtures').replaceChildren(...f.sr_id.map((id, i) => (has(id) ? make('option', { value: label(i) }) : null)).filter(Boolean));
+    listed = true;
+  }
   const line = (specifier) => (specifier === '' ? 'only one' : specifier.replaceAll('|', ', ').replaceAll('=', ' '));
 
-  function clear(words) {
+  // Whatever speaks of instants, besides the charts.
+  function tell() {
+    $('price-room').textContent = `Prices since ${moment(prices.since)}${prices.latest === null ? '' : `, the last look was at ${moment(prices.latest)}`}; of markets with lines, those that most platforms price.`
+      + (left.length ? ` There was no room for what kicks off last (${left.join('; ')}).` : '');
+    if (listed) fillList();
+    if (!shown.length) return;
+    const i = place.get(fixture);
+    $('price-fixture').value = label(i);
+    $('price-result').textContent = `${f.home_team[i]} – ${f.away_team[i]}, ${placeOf(tournaments, f.tournament[i])}, kickoff ${moment(f.kickoff[i])}. Last looks: `
+      + shown.map(({ p, at }) => `${platforms[p].name} ${moment(at[at.length - 1])}`).join(', ') + '.';
+  }
+
+  function clear() {
     charts.forEach((chart) => chart.remove());
     charts = [];
+    shown = [];
+  }
+
+  // No fixture: neither the one before comes back, nor one whose prices are still being read.
+  function refuse(words) {
+    request++;
+    fixture = null;
+    clear();
+    [$('price-market'), $('price-line')].forEach((select) => { options(select, []); select.disabled = true; });
     $('price-result').textContent = words;
   }
 
@@ -47,16 +72,15 @@ function Prices(data) {
     const specifiers = [...new Set(offers.map(([specifier]) => specifier))];
     options($('price-line'), specifiers.map((specifier) => [specifier, line(specifier)]));
     $('price-line').disabled = specifiers.length < 2;
-    const shown = offers.filter(([specifier]) => specifier === $('price-line').value).map(([, p, gaps, values]) => {
+    clear();
+    shown = offers.filter(([specifier]) => specifier === $('price-line').value).map(([, p, gaps, values]) => {
       let s = 0;
       const at = gaps.map((gap) => (s += gap));
       // Seen once only: a line of a minute, so that there is something to see.
       return at.length === 1 ? { p, at: [at[0], at[0] + 60], values: values.map(([v]) => [v, v]) } : { p, at, values };
     });
     const x = [...new Set(shown.flatMap(({ at }) => at))].sort((a, b) => a - b);
-    const i = place.get(fixture);
-    clear(`${f.home_team[i]} – ${f.away_team[i]}, ${placeOf(tournaments, f.tournament[i])}, kickoff ${moment(f.kickoff[i])}. Last looks: `
-      + shown.map(({ p, at }) => `${platforms[p].name} ${moment(at[at.length - 1])}`).join(', ') + '.');
+    tell();
     charts = market.outcomes.map((outcome, o) => {
       const lines = shown.map(({ p, at, values }) => {
         const [on, off] = sampled(x, at, values[o]);
@@ -71,36 +95,34 @@ function Prices(data) {
 
   async function choose(id) {
     if (!has(id)) {
-      clear(place.has(id) ? 'The page has no prices of this fixture.' : 'The page has no such fixture.');
+      refuse(place.has(id) ? 'The page has no prices of this fixture.' : 'The page has no such fixture.');
       return;
     }
     fixture = id;
-    $('price-fixture').value = label(place.get(id));
     const there = marketsOf(id);
     options($('price-market'), there.map((market) => [market.key, market.name]));
     $('price-market').disabled = there.length < 2;
     await draw();
   }
 
-  $('price-fixture').addEventListener('focus', fillList);
+  $('price-fixture').addEventListener('focus', () => { if (!listed) fillList(); });
   $('price-fixture').addEventListener('change', (event) => {
     const written = event.target.value.match(/#(\d+)$/);
     const words = folded(event.target.value.trim());
     const first = words && f.sr_id.findIndex((id, i) => has(id) && folded(label(i)).includes(words));
     if (written) choose(Number(written[1]));
     else if (words && first >= 0) choose(f.sr_id[first]);
-    else clear(words ? 'The page has no prices of such a fixture.' : '');
+    else refuse(words ? 'The page has no prices of such a fixture.' : '');
   });
   $('price-market').addEventListener('change', draw);
   $('price-line').addEventListener('change', draw);
 
   const priced = f.sr_id.filter(has);
-  const left = markets.filter((market) => prices.leftOut[market.key]).map((market) => `${market.name}: ${plural(prices.leftOut[market.key], 'fixture', 'fixtures')}`);
-  $('price-room').textContent = `Prices since ${moment(prices.since)}${prices.latest === null ? '' : `, the last look was at ${moment(prices.latest)}`}; of markets with lines, those that most platforms price.`
-    + (left.length ? ` There was no room for what kicks off last (${left.join('; ')}).` : '');
+  tell();
   return {
     has,
     choose,
-    first: () => (priced.length ? choose(priced[0]) : clear('No prices yet: they are derived once an hour, with the lives of fixtures.')),
+    tell,
+    first: () => (priced.length ? choose(priced[0]) : refuse('No prices yet: they are derived once an hour, with the lives of fixtures.')),
   };
 }
