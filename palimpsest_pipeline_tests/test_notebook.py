@@ -248,6 +248,14 @@ def test_an_export_that_lacks_a_day_of_those_asked_for_does_not_answer_as_if_it_
         assert holed.changes(7, DAYS[2], DAYS[2]).height
 
 
+def test_who_has_an_export_alone_is_told_what_he_can_do_when_a_name_is_missing(world: World, tmp_path: Path) -> None:
+    shutil.copytree(world.export, tmp_path / "old")
+    file = tmp_path / "old" / "outcomes.parquet"
+    pl.read_parquet(file).clear().write_parquet(file)
+    with palimpsest_pipeline.connect(tmp_path / "old") as alone, pytest.raises(LookupError, match=r"^outcomes\.parquet has no name .* copy it again"):
+        alone.changes(7)
+
+
 def test_a_day_that_the_catalogue_knows_as_empty_is_no_hole(world: World, tmp_path: Path) -> None:
     empty = DAYS[1] + timedelta(days=1)
     with Database(world.hot).connect(autocommit=True) as conn:

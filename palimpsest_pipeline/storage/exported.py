@@ -21,6 +21,7 @@ class ExportedNames:
     """Names by the files beside the exported days."""
 
     listings_in, markets_in, outcomes_in = "listings.parquet", "lines.parquet", "outcomes.parquet"
+    remedy = "the file is older than the days; copy it again from where the export was made, along with them"
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive

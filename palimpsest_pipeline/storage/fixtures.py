@@ -46,8 +46,8 @@ def write_matching(
 ) -> set[int]:
     """Write what matching found for `identified` (listing_id, fixture_sr_id, match_method, is_primary); the others have their tables' columns.
 
-    Returns the fixtures that a listing left or joined, or that are of another tournament now. Fixtures, links and tournaments that no listing stands behind any more are removed. Rows that
-    stay as they are are not written. In the transaction of `touched_for_matching`, whose lock it needs.
+    Returns the fixtures that a listing left or joined, or that are of another tournament now. Fixtures, links and tournaments that no listing stands
+    behind any more are removed. Rows that stay as they are are not written. In the transaction of `touched_for_matching`, whose lock it needs.
     """
     stage(conn, "identified", "core.event_listings", identified.select("listing_id", "fixture_sr_id", "match_method", "is_primary"))
     changed = conn.execute(

@@ -213,8 +213,8 @@ class Layers:
     def _named(self, rows: pl.DataFrame) -> pl.DataFrame:
         """`rows` (listing_id, line_id) with the names of both. Raises LookupError on what there is no name for."""
         found = self._names.with_markets(rows).join(self._names.listings(rows["listing_id"].unique()), on="listing_id", how="left")
-        _require_names(found, "market_key", self._names.markets_in)
-        _require_names(found, "platform", self._names.listings_in)
+        _require_names(found, "market_key", self._names.markets_in, self._names.remedy)
+        _require_names(found, "platform", self._names.listings_in, self._names.remedy)
         return found
 
     def _markets(self, books: pl.DataFrame) -> pl.DataFrame:
@@ -236,7 +236,7 @@ class Layers:
                 outcome_key=pl.when(pl.col("outcome") == "").then("outcome_key").otherwise("outcome"),
             )
         )
-        _require_names(found, "outcome_key", self._names.outcomes_in)
+        _require_names(found, "outcome_key", self._names.outcomes_in, self._names.remedy)
         return found
 
 
@@ -263,8 +263,8 @@ def _utc(instant: datetime) -> datetime:
     return instant.astimezone(UTC)
 
 
-def _require_names(frame: pl.DataFrame, name: str, table: str) -> None:
+def _require_names(frame: pl.DataFrame, name: str, table: str, remedy: str) -> None:
     lacking = frame.filter(pl.col(name).is_null())
     if lacking.height:
         where = lacking.select("listing_id", "market_key", "specifier", "outcome").row(0, named=True)
-        raise LookupError(f"{table} has no name for {lacking.height} rows, e.g. {where}: run `palimpsest db upgrade`, which writes the vocabulary")
+        raise LookupError(f"{table} has no name for {lacking.height} rows, e.g. {where}: {remedy}")

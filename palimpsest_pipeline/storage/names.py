@@ -58,6 +58,8 @@ class Names(Protocol):
     """Where it looks listings, markets and outcomes up, for messages."""
     markets_in: str
     outcomes_in: str
+    remedy: str
+    """What to do when a name is not there."""
 
     def asked(self, sr_ids: Ids, tournament_keys: Sequence[str] | None, listing_ids: Ids) -> list[int]:
         """Listings of these fixtures, of these tournaments, and among these listings."""
@@ -76,6 +78,7 @@ class StoredNames:
     """By the database that holds the history."""
 
     listings_in, markets_in, outcomes_in = "ops.listing_ids", "core.markets", "core.market_outcomes"
+    remedy = "run `palimpsest db upgrade`, which writes the vocabulary"
 
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self._conn = conn

@@ -45,8 +45,8 @@ def test_every_table_view_and_function_is_in_it_with_what_it_means(found: list[E
     for entry in found:
         assert entry.about, entry.full_name
         assert entry.columns, entry.full_name
-        if entry.kind != "function":
-            assert all(column.meaning for column in entry.columns), entry.full_name
+        told = {column.name: column.meaning for column in entry.columns if column.name}  # of a function that returns one value it has none
+        assert all(told.values()), f"{entry.full_name}: {[name for name, meaning in told.items() if not meaning]}"
 
 
 def test_tables_are_in_it_as_the_models_declare_them(found: list[Entry]):
@@ -67,10 +67,18 @@ def test_a_view_says_by_which_of_its_columns_rows_differ_and_what_it_reads(found
             assert entry.reads, entry.full_name
 
 
-def test_a_function_says_how_it_is_called_and_its_columns_what_those_it_reads_say(found: list[Entry]):
+def test_a_function_says_how_it_is_called_and_what_it_tells_itself_before_what_it_reads_says(found: list[Entry]):
+    said = {entry.full_name: {column.name: column.meaning for column in entry.columns} for entry in found}
     (history,) = [entry for entry in found if entry.name == "fixture_history"]
+    arbitrage, compared = said["palimpsest.arbitrage"], said["palimpsest.price_comparison"]
     assert history.arguments == "fixture bigint, market_key text default null, since timestamptz default null"
-    assert {column.name: column.meaning for column in history.columns}["is_active"] == "The outcome could be backed."
+    assert said["palimpsest.fixture_history"]["is_active"] == "It could be backed."
+    assert said["palimpsest.fixture_history"]["market_key"] == "Market of the vocabulary.", "not what it is to be asked for"
+    assert arbitrage["profit"] == "Return on all stakes together, less 1."
+    assert arbitrage["skew_s"] != compared["skew_s"]
+    assert arbitrage["home_team"] == compared["home_team"]
+    assert said["palimpsest.find_events"]["tournament_home_only"] == said["palimpsest.find_events"]["tournament_total"]
+    assert "of the day" in said["palimpsest.prices_as_of"]["observed_at"]
 
 
 def test_what_guards_a_table_is_named(found: list[Entry]):
@@ -102,6 +110,8 @@ def test_what_guards_a_table_is_named(found: list[Entry]):
         ("margin_reference_pct", "double precision", "%"),
         ("trend_pp", "double precision", "percentage points"),
         ("n_fixtures", "integer", "count"),
+        ("change_ratio", "numeric(12,8)", "share of 1"),
+        ("dup_ratio", "numeric(12,8)", ""),
         ("margin_status", "character varying(24)", ""),
         ("comparable", "boolean", ""),
         ("sr_id", "bigint", ""),

@@ -92,7 +92,8 @@ def test_a_view_stands_before_a_table_of_its_name(analyst: psycopg.Connection) -
 
 
 def test_its_sessions_are_read_only_and_end_what_takes_long(analyst: psycopg.Connection) -> None:
-    shown = [analyst.execute(f"show {name}".encode()).fetchone() for name in ("default_transaction_read_only", "statement_timeout", "idle_session_timeout")]
+    names = ("default_transaction_read_only", "statement_timeout", "idle_session_timeout")
+    shown = [analyst.execute(f"show {name}".encode()).fetchone() for name in names]
     assert shown == [("on",), ("5min",), ("10min",)]
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         analyst.execute("delete from mart.coverage_fixture")

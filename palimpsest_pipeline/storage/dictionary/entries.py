@@ -1,7 +1,7 @@
 """What there is, read from a migrated database: names, keys, columns, types and comments. No wording of its own but units."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -35,8 +35,10 @@ where n.nspname = any(%s)
 """
 KEY_OF_A_VIEW: Final = re.compile(r"\s*Key: ([\w, ]+)\.$")
 """A view says at the end of its comment by which columns its rows differ."""
-OURS: Final = re.compile(r"\d{8}$|^alembic_version$")
-"""Day partitions that stand alone, and Alembic's own table, are left out."""
+LEFT_OUT: Final = re.compile(r"\d{8}$|^alembic_version$")
+"""Day partitions that stand alone, and Alembic's own table."""
+PAIR: Final = re.compile(r"(?:^|[.;] )(\w+(?:(?:, | and )\w+)*): (.+?)(?=[.;](?: |$))")
+"""In the comment of a function: what it takes, or tells, and what that means."""
 UNITS: Final = (
     (r"_milli$", "odds × 1000"),
     (r"(^|_)odds$|^odds_vector$", "decimal odds"),
@@ -48,7 +50,7 @@ UNITS: Final = (
     (r"^hours_|_hours$", "h"),
     (r"_days?(_|$)", "days"),
     (r"(^|_)bytes$", "bytes"),
-    (r"_rate$|_share$|_ratio$|_rel$|_prob$|^profit$|^stakes$", "share of 1"),
+    (r"_rate$|_share$|(?<!^dup)_ratio$|_rel$|_prob$|^profit$|^stakes$", "share of 1"),
     (r"margin(_tw_mean|_p50|_min|_max|_diff)?$|^payout$|^above_cheapest$|_minus_platform_tw_mean$|^confidence$", "share of 1"),
     (r"^n_|^occurrences$", "count"),
 )
@@ -62,7 +64,8 @@ class Column:
     optional: bool
     """May be null; of views always False, since Postgres does not know."""
     meaning: str
-    """Its comment; a function's column has that of the column of its name that it reads, of a view if there is one, else ''."""
+    """Its comment. Of a function's column what the function's own comment says of it, else what the column of its name says that the function
+    reads, of a view if there is one. '' when nothing does."""
 
     @property
     def unit(self) -> str:
@@ -105,7 +108,7 @@ def entries(conn: psycopg.Connection[Any]) -> list[Entry]:
     keys = _listed(conn.execute(KEYS_SQL, schemas).fetchall())
     optional = _listed(conn.execute(OPTIONAL_SQL, schemas).fetchall())
     functions = {name: told for name, *told in conn.execute(FUNCTIONS_SQL, schemas).fetchall()}
-    found = {r.full_name: _entry(r, keys, optional, functions) for r in relations(conn, SCHEMAS) if not OURS.search(r.name)}
+    found = {r.full_name: _entry(r, keys, optional, functions) for r in relations(conn, SCHEMAS) if not LEFT_OUT.search(r.name)}
     for name, (is_set, arguments, result, about) in functions.items():
         if not is_set:
             schema, _, bare = name.partition(".")
@@ -119,10 +122,17 @@ def _entry(relation: Relation, keys: Mapping[str, list[str]], optional: Mapping[
     if relation.kind == "view" and (told := KEY_OF_A_VIEW.search(about)):
         about, key = about[: told.start()], told[1].split(", ")
     nulls = optional.get(relation.full_name, [])
-    columns = tuple(Column(name, _short(kind), name in nulls, meaning) for name, (kind, meaning) in relation.columns.items())
+    said = _told(about, relation.arguments) if relation.kind == "function" else {}
+    columns = tuple(Column(name, _short(kind), name in nulls, meaning or said.get(name, "")) for name, (kind, meaning) in relation.columns.items())
     arguments = _taken(functions[relation.full_name][1]) if relation.kind == "function" else ""
     reads = () if relation.kind == "table" else tables_of(relation.full_name)
     return Entry(relation.schema, relation.name, relation.kind, about, tuple(key), columns, arguments, reads)
+
+
+def _told(about: str, arguments: Collection[str]) -> Mapping[str, str]:
+    """What a function's comment says of names that are no arguments of it, each as a sentence."""
+    pairs = [(re.split(", | and ", names), f"{meaning[0].upper()}{meaning[1:]}.") for names, meaning in PAIR.findall(about)]
+    return {name: meaning for names, meaning in pairs for name in names if name not in arguments}
 
 
 def _with_meanings(entry: Entry, known: Mapping[str, Entry]) -> Entry:
