@@ -97,6 +97,51 @@ def test_every_market_of_every_platform_is_compared_and_nothing_contradicts_itse
             assert present_laws.violations(conn, table).is_empty()
 
 
+BROKEN: Final = {
+    stored.COMPARISON: {
+        "home is no competitor of its own": "home_platform = platform",
+        "nothing is from after the kickoff": "as_of = as_of + interval '1 year'",
+        "answers are no later than as_of": "as_of = as_of - interval '1 year'",
+        "skew is between the two answers": "skew_s = skew_s + 1",
+        "a price is above evens": "home_odds = 1",
+        "what is offered has a price": "home_odds = null",
+        "comparable are two prices that can be backed": "platform_state = 'suspended'",
+        "differences are of what is comparable": "diff_rel = diff_rel + 0.1",
+        "probabilities are ratios": "fair_platform_prob = 1.5",
+        "the best is no worse than any": "best_odds = 1.001",
+        "a tie is no win": "home_is_best = true, home_tied_best = true",
+        "home is first when it is best or as good": "rank_home = null",
+        "margins differ by their difference": "margin_diff = 0.5, home_margin = 0.1, platform_margin = 0.1",
+        "an arbitrage has its sum": "arb = true, cross_book_sum_inverse = null",
+    },
+    stored.GAP: {
+        "home is no competitor of its own": "home_platform = platform",
+        "nothing is from after the kickoff": "as_of = as_of + interval '1 year'",
+        "the type is what the states say": "home_state = 'offered', platform_state = 'offered'",
+        "one of the two lists it": "home_state = 'withdrawn', platform_state = 'event_dropped'",
+        "never offered is never seen": "never_offered_home = home_state is not null",
+        "a state has its begin": "home_state = 'withdrawn', home_state_since = null",
+        "a gap is open since the later of the two": "gap_open_since = gap_open_since - interval '1 hour'",
+        "a gap is as long as it is open": "gap_minutes = gap_minutes + 1",
+        "the kickoff is to come": "minutes_to_kickoff = 0",
+    },
+}
+"""What makes a good row break each law."""
+
+
+@pytest.mark.parametrize("table", stored.TABLES)
+def test_each_law_is_broken_by_a_row_that_breaks_it(world: World, table: str):
+    assert set(BROKEN[table]) == set(present_laws.LAWS[table])
+    good = "comparable and home_margin is not null" if table == stored.COMPARISON else "gap_type <> 'unknown'"
+    with world.pipeline.connect() as conn:
+        assert present_laws.violations(conn, table).is_empty()
+        for law, broken in BROKEN[table].items():
+            with conn.transaction(force_rollback=True):
+                done = conn.execute(f"update {table} set {broken} where ctid = (select ctid from {table} where {good} limit 1)")
+                assert done.rowcount == 1
+                assert law in set(present_laws.violations(conn, table)["law"]), law
+
+
 @pytest.mark.parametrize("table", present_by_sql.TABLES)
 def test_every_row_is_what_sql_makes_of_the_history(world: World, table: str):
     assert present_by_sql.assert_as_by_sql(world.pipeline, table) > 100
