@@ -330,6 +330,8 @@ def test_what_could_not_be_backed_is_dashed_and_what_could_is_not(shown: Page, w
     search(shown, str(sr_id))
     shown.locator("#tournaments .event button").click()
     expect(shown.locator("#price-result")).to_contain_text(world.fixtures.filter(sr_id=sr_id)["home_team"].item())
+    shown.locator("#price-market").select_option("match_result")
+    expect(shown.locator("#price-figures figure")).to_have_count(len(worlds.MARKETS["match_result"][1]))
     figure = shown.locator("#price-figures figure").first
     for button in figure.locator(".legend button").all():
         if worlds.PLATFORM_NAMES[platform] not in button.inner_text():
