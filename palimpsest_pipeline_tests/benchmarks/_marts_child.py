@@ -19,11 +19,13 @@ WORK_MEM: Final = "256MB"
 
 
 class Derive(Order):
-    """`do`: the engine. `folder` holds the files; `write`: where the rows of the last partition shall be written as Parquet, '' nowhere."""
+    """`do`: the engine. `folder` holds the files; `write`: where the rows of the last partition shall be written as Parquet, '' nowhere.
+    `fixtures_at_once`: of ours."""
 
     table: str
     folder: str
     partitions: int
+    fixtures_at_once: int
     url: str = ""
     write: str = ""
 
@@ -56,13 +58,13 @@ class Ours:
     def __init__(self, task: Derive) -> None:
         from . import _marts_ours as ours
 
-        self._folder = Path(task.folder)
-        self._words, self._table = ours.read_words(self._folder), ours.TABLES[task.table]
-        self._read, self._rows = ours.read_partition, None
+        self._folder, self._ours, self._task = Path(task.folder), ours, task
+        self._words = ours.read_words(self._folder)
 
     def derive(self, partition: int) -> int:
         self._rows: Any = None
-        self._rows = self._table(*self._read(self._folder, partition), *self._words)
+        read = self._ours.read_partition(self._folder, partition)
+        self._rows = self._ours.derive(self._task.table, self._task.fixtures_at_once, *read, *self._words)
         return int(self._rows.height)
 
     def write(self, path: str) -> None:

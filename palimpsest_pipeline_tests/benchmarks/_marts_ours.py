@@ -12,11 +12,9 @@ from palimpsest_pipeline.metrics.margins import market_margins, outcomes_of
 
 from ._marts_files import HOME_FIRST, MAIN_MARKETS, MAX_SKEW_S, read_partition, read_words
 
-__all__ = ["TABLES", "read_partition", "read_words"]
+__all__ = ["derive", "read_partition", "read_words"]
 
 MARKET: Final = ("row", "market_id")
-FIXTURES_AT_ONCE: Final = 400
-"""A partition is worked off in batches, as the pipeline does (with fewer fixtures in each): memory is that of a batch and the partition itself."""
 
 
 def comparison(markets: pl.DataFrame, listings: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
@@ -28,8 +26,8 @@ def gaps(markets: pl.DataFrame, listings: pl.DataFrame, _outcomes: pl.DataFrame,
     return availability_gaps(markets, listings, platforms=HOME_FIRST, max_skew_s=MAX_SKEW_S, main_markets=MAIN_MARKETS)
 
 
-def margins(markets: pl.DataFrame, _listings: pl.DataFrame, _outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
-    """Of markets as they stand."""
+def standing_margins(markets: pl.DataFrame, _listings: pl.DataFrame, _outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
+    """Of every market as it stands."""
     ids = sets.select("market_key", "market_id").unique()
     listed = markets.filter(pl.col("outcome") == "", pl.col("state") != MarketState.WITHDRAWN.value).join(ids, on="market_key").with_row_index("row")
     found = market_margins(outcomes_of(listed, MARKET), MARKET, sets)
@@ -37,19 +35,21 @@ def margins(markets: pl.DataFrame, _listings: pl.DataFrame, _outcomes: pl.DataFr
     return pl.concat([names, found.drop(MARKET)], how="horizontal")
 
 
-def in_batches(table: Callable[..., pl.DataFrame]) -> Callable[..., pl.DataFrame]:
-    """The table of a partition, batch by batch. No fixture depends on another one."""
-
-    def derive(markets: pl.DataFrame, listings: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
-        sr_ids = listings["sr_id"].unique().sort()
-        parts = []
-        for begin in range(0, sr_ids.len(), FIXTURES_AT_ONCE):
-            batch = sr_ids[begin : begin + FIXTURES_AT_ONCE]
-            within = pl.col("sr_id").is_between(batch[0], batch[-1])
-            parts.append(table(markets.filter(within), listings.filter(within), outcomes, sets))
-        return pl.concat(parts)
-
-    return derive
+TABLES: Final[dict[str, Callable[..., pl.DataFrame]]] = {
+    "price_comparison": comparison,
+    "standing_margins": standing_margins,
+    "availability_gap": gaps,
+}
 
 
-TABLES: Final = {"price_comparison": in_batches(comparison), "margins": in_batches(margins), "availability_gap": in_batches(gaps)}
+def derive(
+    table: str, fixtures_at_once: int, markets: pl.DataFrame, listings: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame
+) -> pl.DataFrame:
+    """A partition's rows of one of TABLES, batch by batch as the pipeline does: memory is that of a batch, the partition and its rows."""
+    sr_ids = listings["sr_id"].unique().sort()
+    parts = []
+    for begin in range(0, sr_ids.len(), fixtures_at_once):
+        batch = sr_ids[begin : begin + fixtures_at_once]
+        within = pl.col("sr_id").is_between(batch[0], batch[-1])
+        parts.append(TABLES[table](markets.filter(within), listings.filter(within), outcomes, sets))
+    return pl.concat(parts)

@@ -92,7 +92,7 @@ def _judged(books: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def margins(markets: pd.DataFrame, _listings: pd.DataFrame, _outcomes: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
+def standing_margins(markets: pd.DataFrame, _listings: pd.DataFrame, _outcomes: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
     prices = _prices(markets)
     rows = _judged(_books(prices), sets)
     backable = prices[prices["price"].notna() & ~prices["off"]].astype({"ordinal": "int16", "price": "int32"})
@@ -245,6 +245,6 @@ GAPS: Final = [
 
 TABLES: Final[dict[str, Callable[..., pd.DataFrame]]] = {
     "price_comparison": price_comparison,
-    "margins": margins,
+    "standing_margins": standing_margins,
     "availability_gap": availability_gap,
 }

@@ -18,8 +18,8 @@ from palimpsest_pipeline.metrics import outcome_sets, present
 
 PLATFORMS: Final = tuple(platform.value for platform in Platform)
 PARTITION_PRICES: Final = 1_000_000
-MARKETS: Final = 60
-"""Different markets with outcomes of the vocabulary; totals among them on several lines."""
+MARKETS: Final = 200
+"""Different markets with outcomes of the vocabulary; totals among them on several lines. So a fixture has some 3,000 prices, as real ones do."""
 TOTALS: Final = (0.5, 1.5, 2.5, 3.5, 4.5)
 MOST_OUTCOMES: Final = 12
 PLAYER_MARKETS: Final = 2

@@ -1,4 +1,4 @@
-"""What deriving price comparison, margins and gaps costs, partition by partition: our functions beside DuckDB, pandas and Postgres.
+"""What deriving price comparison, margins and gaps as they stand costs, partition by partition: our functions beside DuckDB, pandas and Postgres.
 
 Every engine reads the same rows (files of about a million prices each; Postgres its own tables, loaded beforehand), does the same work by its own
 means, and must come to the same rows, which is checked on the first partition before anything is timed. Each run is a process of its own, so that its
@@ -19,6 +19,7 @@ import typer
 from polars.testing import assert_frame_equal
 from rich.table import Table
 
+from palimpsest_pipeline.defs.mart.present import FIXTURES_AT_ONCE
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.frames import copy_rows
@@ -30,7 +31,7 @@ from ._marts_files import INPUTS, WORDS, partition_file, word_file
 from ._marts_world import PARTITION_PRICES, MartsWorld
 
 ENGINES: Final = ("ours", "duckdb", "pandas", "postgres")
-TABLES: Final = ("price_comparison", "margins", "availability_gap")
+TABLES: Final = ("price_comparison", "standing_margins", "availability_gap")
 OURS: Final = "ours"
 NEVER_LEFT_OUT: Final = (OURS, "duckdb")
 KEYS: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform")
@@ -61,6 +62,8 @@ def measure(
     sizes, engines = sorted(set(size or (1, 10, 30))), (OURS, *(engine or ENGINES[1:]))
     if unknown := sorted({*engines} - {*ENGINES}):
         raise typer.BadParameter(f"{', '.join(unknown)}: engines are {', '.join(ENGINES)}")
+    if again := sorted({name for name in engines if engines.count(name) > 1}):
+        raise typer.BadParameter(f"{', '.join(again)} is there more than once: ours always is, the others are named once")
     with TemporaryDirectory(prefix="palimpsest-marts-") as folder, _server(Path(folder), wanted="postgres" in engines) as url:
         prices = _fill(MartsWorld(seed, partition_prices), Path(folder), url, sizes[-1])
         rows = {table: _agreed(table, engines, Path(folder), url) for table in TABLES}
@@ -78,6 +81,7 @@ def measure(
         "cores": cpu_count(),
         "rounds": rounds,
         "partitions": sizes,
+        "fixtures_at_once": FIXTURES_AT_ONCE,
         "prices_per_partition": round(sum(prices) / len(prices)),
         "rows_of_first_partition": rows,
         "ratio_to_best": {table: {n: figures["ratio_to_best"] for n, figures in by_size.items()} for table, by_size in found.items()},
@@ -134,7 +138,7 @@ def _agreed(table: str, engines: Sequence[str], folder: Path, url: str) -> int:
     told = {}
     for engine in engines:
         path = folder / f"told-{engine}.parquet"
-        run(child, Derive(engine, table, str(folder), 1, url, str(path)), Took)
+        run(child, Derive(engine, table, str(folder), 1, FIXTURES_AT_ONCE, url, str(path)), Took)
         told[engine] = pl.read_parquet(path)
         path.unlink()
     ours = told[OURS]
@@ -179,7 +183,7 @@ def _timed(table: str, n: int, engines: Sequence[str], folder: Path, url: str, r
     for number in range(rounds):
         start = number % len(engines)
         for engine in (*engines[start:], *engines[:start]):
-            took[engine].append(run(child, Derive(engine, table, str(folder), n, url), Took))
+            took[engine].append(run(child, Derive(engine, table, str(folder), n, FIXTURES_AT_ONCE, url), Took))
     counts = {one.n_rows for runs in took.values() for one in runs}
     assert len(counts) == 1, f"{table}, {n} partitions: not every run came to as many rows: {sorted(counts)}"
     return took

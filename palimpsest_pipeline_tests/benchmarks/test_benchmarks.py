@@ -113,7 +113,7 @@ def test_derived_tables_are_measured_beside_engines_that_come_to_the_same_rows()
     ran = CliRunner().invoke(app, ["marts", "--json", *options])
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.output)
-    assert found["ratio_to_best"].keys() == found["tables"].keys() == {"price_comparison", "margins", "availability_gap"}
+    assert found["ratio_to_best"].keys() == found["tables"].keys() == {"price_comparison", "standing_margins", "availability_gap"}
     for name, by_size in found["tables"].items():
         assert all(found["ratio_to_best"][name][size] > 0 for size in ("1", "2"))
         assert by_size["1"]["wall_s"].keys() == {"ours", "duckdb", "pandas", "postgres"}
@@ -122,6 +122,14 @@ def test_derived_tables_are_measured_beside_engines_that_come_to_the_same_rows()
     assert {(one["engine"], one["partitions"]) for one in found["left_out"]} == {("pandas", 2), ("postgres", 2)}, "... and that is said"
     assert all(0 < found["peak_rss_mb"][size] < 500 for size in ("1", "2"))
     assert marts.table(found).row_count == 3 * (4 + 2 + 2)
+
+
+@pytest.mark.parametrize("engines", [["ours"], ["duckdb", "duckdb"]])
+def test_an_engine_that_is_named_twice_is_refused_before_anything_runs(engines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marts, "MartsWorld", None)
+    ran = CliRunner().invoke(app, ["marts", "--json", *(word for name in engines for word in ("--engine", name))])
+    assert ran.exit_code == 2, ran.output
+    assert f"{engines[0]} is there more than once" in ran.output
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "pandas"])
