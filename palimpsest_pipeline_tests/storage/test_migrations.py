@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +14,7 @@ import pytest
 import palimpsest_pipeline
 from palimpsest_pipeline.storage import migrate, partitions, reference
 from palimpsest_pipeline.storage.database import Database, DatabaseUrlError, normalise_url
+from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 
 REPOSITORY = Path(palimpsest_pipeline.__file__).parents[1]
 OBJECTS = """
@@ -244,6 +245,17 @@ def test_what_older_words_cannot_say_of_a_cycle_is_failed_after_a_downgrade(data
         assert conn.execute(STATUSES).fetchone() == (["failed", "running"], ["failed", "running"], ["completed", "failed"])
     migrate.upgrade(database_url)
     assert migrate.check(database_url) == []
+
+
+def test_an_upgrade_has_derived_what_is_to_come_alone(database_url: str) -> None:
+    """What has begun has no present, and its alerts would be of years of history."""
+    migrate.upgrade(database_url, "0010")
+    with Database(database_url).connect() as conn:
+        now = datetime.now(UTC)
+        put_kickoffs(conn, now, {1: now - timedelta(minutes=1), 2: now + timedelta(hours=1)})
+    migrate.upgrade(database_url)
+    with Database(database_url).connect() as conn:
+        assert conn.execute("select product, sr_id from mart.dirty_fixtures order by product").fetchall() == [("odds_alerts", 2), ("prices", 2)]
 
 
 def test_an_upgrade_that_is_repeated_keeps_rows_and_grants(database_url: str, conn: psycopg.Connection) -> None:

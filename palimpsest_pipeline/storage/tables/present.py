@@ -131,6 +131,7 @@ class OddsAlert(Base):
     __table_args__ = (
         sa.Index(None, "sr_id"),
         sa.Index(None, "kickoff_date"),
+        sa.Index("ix_odds_alert_open", "sr_id", postgresql_where=sa.text("closed_at is null")),
         {
             "schema": "mart",
             "comment": "Episodes that traders are told of, in the last PALIMPSEST_ODDS_ALERT_DAYS before kickoff: one row from where a threshold is "

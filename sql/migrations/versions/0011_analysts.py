@@ -14,7 +14,8 @@ PLATFORM = ("betpawa", "sportybet", "bet9ja")
 STATE = ("offered", "suspended", "no_price", "withdrawn", "event_dropped", "closed_at_kickoff", "not_observed")
 TO_DERIVE = (
     """insert into mart.dirty_fixtures (product, sr_id, marked_at)
-    select product, sr_id, clock_timestamp() from core.fixtures cross join (values ('prices'), ('odds_alerts')) as products (product)""",
+    select product, sr_id, clock_timestamp() from core.fixtures cross join (values ('prices'), ('odds_alerts')) as products (product)
+    where effective_kickoff > now()""",
     # No cycle changed anything on these dates: it is the new tables that lack them.
     """insert into mart.dirty_kickoff_dates (kickoff_date, cycle_id, marked_at)
     select kickoff_date, max(last_cycle), clock_timestamp() from mart.availability_interval group by kickoff_date having max(last_cycle) is not null
@@ -493,6 +494,7 @@ def _odds_alert() -> None:
     )
     op.create_index(op.f("ix_odds_alert_kickoff_date"), "odds_alert", ["kickoff_date"], unique=False, schema="mart")
     op.create_index(op.f("ix_odds_alert_sr_id"), "odds_alert", ["sr_id"], unique=False, schema="mart")
+    op.create_index("ix_odds_alert_open", "odds_alert", ["sr_id"], unique=False, schema="mart", postgresql_where=sa.text("closed_at is null"))
 
 
 def _acknowledged_odds_alerts() -> None:
