@@ -103,7 +103,9 @@ def margins_are_of_the_main_markets(pipeline: dg.ResourceParam[Pipeline]) -> dg.
     return dg.AssetCheckResult(
         passed=not told,
         severity=dg.AssetCheckSeverity.WARN,
-        description=" ".join(["Dates from before the setting was changed.", *told, "`palimpsest backfill --stale` derives them anew."]) if told else None,
+        description=" ".join(["Dates from before the setting was changed.", *told, "`palimpsest backfill --stale` derives them anew."])
+        if told
+        else None,
         metadata={"dates": pl.concat([others, lacking])["kickoff_date"].n_unique()},
     )
 
