@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.platforms.registry import adapters
 
-from . import backfill, cadence, marts, scrape, storage
+from . import backfill, cadence, marts, page, scrape, storage
 from . import normalise as benchmark
 from .__main__ import app
 from ._perturbed import CAPTURED, answers
@@ -61,7 +61,7 @@ def as_captured(samples: Path, platform: Platform, name: str, like: Answer) -> A
 
 def test_a_benchmark_is_chosen_by_name_and_names_are_listed_without_one(samples: Path) -> None:
     assert samples.is_dir()
-    assert {"backfill", "cadence", "marts", "normalise", "scrape", "storage"} <= set(CliRunner().invoke(app, []).output.split())
+    assert {"backfill", "cadence", "marts", "normalise", "page", "scrape", "storage"} <= set(CliRunner().invoke(app, []).output.split())
     assert CliRunner().invoke(app, ["nothing"]).exit_code != 0
     ran = CliRunner().invoke(app, ["normalise", "--json", "--bodies", "3", "--repetitions", "1"])
     found = json.loads(ran.output)
@@ -165,3 +165,15 @@ def test_a_backfill_is_measured_beside_the_same_work_without_dagster() -> None:
         assert way["runs"] > 0
         assert 0 < way["connections_per_hour"] < way["events_per_hour"], "an event is no connection"
     assert backfill.table(found).row_count == 2
+
+
+@pytest.mark.browser
+def test_the_coverage_page_is_measured_beside_the_same_file_without_its_script() -> None:
+    ran = CliRunner().invoke(app, ["page", "--json", "--fixtures", "60", "--rounds", "1"])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.stdout.splitlines()[-1])
+    figures = ("usable_ms", "floor_ms", "usable_ratio_to_floor", "choice_ms", "slowest_choice_ms", "key_ms", "slowest_key_ms")
+    assert all(found[name] > 0 for name in figures)
+    assert found["page_mb"] > found["prices_mb"] > 0
+    assert found["priced_fixtures"] == 54, "all that have not begun"
+    assert page.table(found).row_count == len(found)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,10 +11,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from palimpsest_pipeline.report.page import Made, page
 from palimpsest_pipeline.storage.report.coverage import Coverage
+from palimpsest_pipeline_tests.fixtures.chromium import chromium
 from palimpsest_pipeline_tests.report import worlds
 
 pytestmark = pytest.mark.browser
@@ -58,17 +58,12 @@ def file(world: Coverage, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium. Without it a local test is skipped; in CI it fails."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        told = "no chromium on this machine: apt-get install chromium"
-        if os.environ.get("NO_SKIPS"):
-            pytest.fail(told)
-        pytest.skip(told)
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"] if os.geteuid() == 0 else [])
-        yield launched
-        launched.close()
+    """Without Chromium a local test is skipped; in CI it fails."""
+    try:
+        with chromium() as launched:
+            yield launched
+    except FileNotFoundError as missing:
+        (pytest.fail if os.environ.get("NO_SKIPS") else pytest.skip)(str(missing))
 
 
 @contextmanager

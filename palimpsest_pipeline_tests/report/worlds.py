@@ -24,9 +24,18 @@ PLATFORM_NAMES = {"betpawa": "BetPawa", "sportybet": "SportyBet", "bet9ja": "Bet
 COUNTRIES = ("England", "Spain", "Nigeria", "Côte d'Ivoire", "Türkiye", "Brazil", "Norway", "Poland", None)
 STEMS = ("Atlético", "Tromsø", "Łódź", "Beşiktaş", "Enyimba", "São Paulo", "Brøndby", "Málaga", "Kano Pillars", "Real", "Sporting", "Dynamo")
 WORDS = ("City", "United", "Rovers", "FC", "SC", "Athletic", "Rangers", "Wanderers")
-MARKETS = {
+MAIN_MARKETS = {
     "match_result": ("1X2 - FT", ("1", "X", "2")),
     "total_goals": ("Total Goals Over/Under - FT", ("over", "under")),
+    "both_teams_to_score": ("Both Teams To Score - FT", ("yes", "no")),
+    "double_chance": ("Double Chance - FT", ("1X", "12", "X2")),
+    "draw_no_bet": ("Draw No Bet - FT", ("1", "2")),
+    "asian_handicap": ("Asian Handicap - FT", ("1", "2")),
+}
+MARKETS = {key: MAIN_MARKETS[key] for key in ("match_result", "total_goals")}
+LINES = {
+    "total_goals": ("total=1.5", "total=2.5", "total=3.5", "total=4.5"),
+    "asian_handicap": ("hcp=-1.5", "hcp=-0.5", "hcp=0.5", "hcp=1.5"),
 }
 DAYS = 7
 
@@ -215,8 +224,8 @@ def trends(n_cycles: int = 40, seed: int = 1) -> Trends:
     )
 
 
-def names() -> pl.DataFrame:
-    rows = [(key, name, outcome, outcome.capitalize()) for key, (name, outcomes) in MARKETS.items() for outcome in outcomes]
+def names(markets: dict[str, tuple[str, tuple[str, ...]]] = MARKETS) -> pl.DataFrame:
+    rows = [(key, name, outcome, outcome.capitalize()) for key, (name, outcomes) in markets.items() for outcome in outcomes]
     return pl.DataFrame(rows, schema=NAMES, orient="row")
 
 
@@ -225,8 +234,8 @@ def prices(found: Coverage, market: str, seed: int = 1, *, n_changes: int = 12, 
     looked."""
     draw = random.Random(seed)
     stretches, states = [], []
-    lines = [""] if market == "match_result" else ["total=1.5", "total=2.5", "total=3.5", "total=4.5"]
-    outcomes = MARKETS[market][1]
+    lines = LINES.get(market, ("",))
+    outcomes = MAIN_MARKETS[market][1]
     upcoming = found.fixtures.filter(~pl.col("started")).sort("effective_kickoff").select("sr_id", "platforms")
     for sr_id, on in upcoming.head(upcoming.height if most is None else most).iter_rows():
         for line in lines:
@@ -249,12 +258,26 @@ def prices(found: Coverage, market: str, seed: int = 1, *, n_changes: int = 12, 
     return pl.DataFrame(stretches, schema=STRETCHES, orient="row"), pl.DataFrame(states, schema=STATES, orient="row")
 
 
-def histories(found: Coverage, *, budget_bytes: int = 5_000_000, at_once: int = 100, n_changes: int = 12, most: int | None = None) -> Histories:
-    """Price lines of both markets of upcoming fixtures, of all or of the next ones."""
+def histories(
+    found: Coverage,
+    markets: dict[str, tuple[str, tuple[str, ...]]] = MARKETS,
+    *,
+    budget_bytes: int = 5_000_000,
+    at_once: int = 100,
+    n_changes: int = 12,
+    most: int | None = None,
+) -> Histories:
+    """Price lines of markets of upcoming fixtures, of all or of the next ones, until there is no more room."""
     made = Histories(budget_bytes, AS_OF - timedelta(days=DAYS), [HOME, *(str(p) for p in Platform if p != HOME)])
-    for market, (_, outcomes) in MARKETS.items():
+    ids = found.fixtures.filter(~pl.col("started")).sort("effective_kickoff", "sr_id").select("sr_id").head(most or found.fixtures.height)
+    for market, (_, outcomes) in markets.items():
+        if made.is_full:
+            made.refuse(market, ids.height)
+            continue
         stretches, states = prices(found, market, n_changes=n_changes, most=most)
-        ids = stretches["sr_id"].unique().sort()
-        for some in ids.to_frame().iter_slices(at_once):
-            made.add(market, stretches.join(some, on="sr_id", how="semi"), states.join(some, on="sr_id", how="semi"), outcomes)
+        for some in ids.iter_slices(at_once):
+            if made.is_full:
+                made.refuse(market, some.height)
+            else:
+                made.add(market, stretches.join(some, on="sr_id", how="semi"), states.join(some, on="sr_id", how="semi"), outcomes)
     return made
