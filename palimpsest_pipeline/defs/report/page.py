@@ -17,7 +17,8 @@ import psycopg
 from ...report.page import Made, page
 from ...report.price_lines import Histories
 from ...report.statements import platforms_seen
-from ...storage import life, mart_readers
+from ...storage import mart_readers
+from ...storage.alone import alone, snapshot
 from ...storage.report import prices
 from ...storage.report.coverage import Coverage, coverage
 from ...storage.report.trends import trends
@@ -70,7 +71,7 @@ def write_page(pipeline: Pipeline, path: Path | None = None) -> Written:
     """
     began = time.monotonic()
     target = path or pipeline.settings.report_path
-    with pipeline.database.connect(autocommit=True) as conn, life.alone(conn, LOCK):  # what is read is of one moment
+    with pipeline.database.connect(autocommit=True) as conn, alone(conn, LOCK), snapshot(conn):  # what is read is of one moment
         found = coverage(conn, mart_readers.latest_cycle(conn))
         since = found.as_of - timedelta(days=pipeline.settings.report_days)
         over_time = trends(conn, found.home_platform, since, found.as_of)
