@@ -44,7 +44,7 @@ class PlatformSeen:
 class Card:
     """A count, what it is a share of, and that share of 1; `of` None: it is no share, `n` None: it is not known.
 
-    `at_least`: there may be more, where nobody could look; of a rate it is the share that may be higher.
+    `at_least`: there may be more, where nobody could look; of a rate it is the share that may be higher. Of nought it says nothing: not known then.
     """
 
     name: str
@@ -116,7 +116,10 @@ def _cards(union: dict[str, Any], seen: list[PlatformSeen]) -> tuple[Card, ...]:
     is_partial = union["evidence"] == Evidence.PARTIAL
 
     def card(name: str, label: str, n: int, note: str) -> Card:
-        return Card(name, label, n, note, of, n / of if of else None, at_least=is_partial and name != "undetermined")
+        at_least = is_partial and name != "undetermined"
+        if at_least and not n:
+            return Card(name, label, None, note)
+        return Card(name, label, n, note, of, n / of if of else None, at_least)
 
     return (
         Card("all", "Fixtures", of, "on any platform", at_least=is_partial),
