@@ -63,8 +63,8 @@ class Ours:
 
     def derive(self, partition: int) -> int:
         self._rows: Any = None
-        read = self._ours.read_partition(self._folder, partition)
-        self._rows = self._ours.derive(self._task.table, self._task.fixtures_at_once, *read, *self._words)
+        read = self._ours.read_partition(self._folder, self._task.table, partition)
+        self._rows = self._ours.derive(self._task.table, self._task.fixtures_at_once, read, *self._words)
         return int(self._rows.height)
 
     def write(self, path: str) -> None:
@@ -102,14 +102,14 @@ class DuckDB:
     def __init__(self, task: Derive) -> None:
         import duckdb
 
-        self._folder, self._query = Path(task.folder), (SQL / f"{task.table}.sql").read_text()
+        self._folder, self._inputs, self._query = Path(task.folder), INPUTS[task.table], (SQL / f"{task.table}.sql").read_text()
         self._conn = duckdb.connect()
         self._conn.execute("set timezone = 'UTC'")
         for name in WORDS:
             self._conn.execute(f"create view {name} as from read_parquet('{word_file(self._folder, name)}')")
 
     def derive(self, partition: int) -> int:
-        for name in INPUTS:
+        for name in self._inputs:
             self._conn.execute(f"create or replace view {name} as from read_parquet('{partition_file(self._folder, name, partition)}')")
         self._conn.execute(f"create or replace temp table derived as {self._query}")
         return int((self._conn.execute("select count(*) from derived").fetchone() or (0,))[0])

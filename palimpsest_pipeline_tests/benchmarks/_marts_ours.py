@@ -1,20 +1,24 @@
 """The derived tables by the functions of the pipeline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import polars as pl
 
+from palimpsest_pipeline.defs.mart.batches import ROWS_PER_BATCH, batches
 from palimpsest_pipeline.domain.words import MarketState
 from palimpsest_pipeline.metrics.comparison import price_comparison
 from palimpsest_pipeline.metrics.gaps import availability_gaps
+from palimpsest_pipeline.metrics.margin_history import margin_stretches
 from palimpsest_pipeline.metrics.margins import market_margins, outcomes_of
 
-from ._marts_files import HOME_FIRST, MAIN_MARKETS, MAX_SKEW_S, read_partition, read_words
+from ._marts_files import AS_THEY_STAND, HISTORY_AS_OF, HOME_FIRST, INPUTS, MAIN_MARKETS, MAX_SKEW_S, SILENCE_LIMIT, read_partition, read_words
 
 __all__ = ["derive", "read_partition", "read_words"]
 
 MARKET: Final = ("row", "market_id")
+HISTORY_ROWS_AT_ONCE: Final = ROWS_PER_BATCH // 5
+"""The pipeline's batches hold the rows of all markets, of which at most a fifth are of main ones; the partitions here hold no others."""
 
 
 def comparison(markets: pl.DataFrame, listings: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
@@ -35,17 +39,31 @@ def standing_margins(markets: pl.DataFrame, _listings: pl.DataFrame, _outcomes: 
     return pl.concat([names, found.drop(MARKET)], how="horizontal")
 
 
+def market_margin(
+    lives: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFrame, kickoffs: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame
+) -> pl.DataFrame:
+    """Of the main markets over time."""
+    n_rows, tournaments = changes.group_by("listing_id").agg(n_rows=pl.len()), kickoffs.select("sr_id", tournament_key=pl.lit("sr:17"))
+    parts = []
+    for some in batches(lives, n_rows, tournaments, HISTORY_ROWS_AT_ONCE):
+        told = (some, looks.join(some, on="listing_id", how="semi"), changes.join(some, on="listing_id", how="semi"), kickoffs)
+        parts.append(margin_stretches(*told, outcomes, sets, market_keys=MAIN_MARKETS, as_of=HISTORY_AS_OF, silence_limit=SILENCE_LIMIT))
+    return pl.concat(parts)
+
+
 TABLES: Final[dict[str, Callable[..., pl.DataFrame]]] = {
     "price_comparison": comparison,
     "standing_margins": standing_margins,
     "availability_gap": gaps,
+    "market_margin": market_margin,
 }
 
 
-def derive(
-    table: str, fixtures_at_once: int, markets: pl.DataFrame, listings: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame
-) -> pl.DataFrame:
+def derive(table: str, fixtures_at_once: int, frames: Sequence[pl.DataFrame], outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
     """A partition's rows of one of TABLES, batch by batch as the pipeline does: memory is that of a batch, the partition and its rows."""
+    if INPUTS[table] != AS_THEY_STAND:
+        return TABLES[table](*frames, outcomes, sets)
+    markets, listings = frames
     sr_ids = listings["sr_id"].unique().sort()
     parts = []
     for begin in range(0, sr_ids.len(), fixtures_at_once):

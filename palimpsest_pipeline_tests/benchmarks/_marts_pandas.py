@@ -1,4 +1,4 @@
-"""The derived tables in pandas, by the rules that the SQL beside it has: columns at once, no loop over rows."""
+"""The derived tables of what stands in pandas, by the rules that the SQL beside it has: columns at once, no loop over rows."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from ._marts_files import HOME_FIRST, INPUTS, MAIN_MARKETS, MAX_SKEW_S, WORDS, partition_file, word_file
+from ._marts_files import AS_THEY_STAND, HOME_FIRST, MAIN_MARKETS, MAX_SKEW_S, WORDS, partition_file, word_file
 
 MARKET: Final = ["sr_id", "market_key", "specifier"]
 BOOK: Final = [*MARKET, "platform"]
@@ -17,7 +17,7 @@ NOT_LISTED: Final = 3
 
 
 def read_partition(folder: Path, partition: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    markets, listings = (pd.read_parquet(partition_file(folder, name, partition)) for name in INPUTS)
+    markets, listings = (pd.read_parquet(partition_file(folder, name, partition)) for name in AS_THEY_STAND)
     return markets, listings
 
 

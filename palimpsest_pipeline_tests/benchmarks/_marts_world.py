@@ -80,12 +80,8 @@ class MartsWorld:
         )
         self.sets = outcome_sets(words.markets, words.outcomes, words.complete_sets).join(keys, on="market_id")
 
-    def partitions(self, n: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-        """Markets (`present.MARKETS`), fixture by fixture, and listings (`present.LISTINGS`) of each."""
-        for number in range(n):
-            yield self.partition(number)
-
     def partition(self, number: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Markets (`present.MARKETS`), fixture by fixture, and listings (`present.LISTINGS`)."""
         random = np.random.default_rng([self._seed, number])
         listings = self._listings(random, 1 + number * self.fixtures)
         listed = listings.filter(pl.col("answered_at").is_not_null()).select("sr_id", "platform", "answered_at")

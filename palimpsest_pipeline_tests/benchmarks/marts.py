@@ -1,4 +1,5 @@
-"""What deriving price comparison, margins and gaps as they stand costs, partition by partition: our functions beside DuckDB, pandas and Postgres.
+"""What deriving price comparison, gaps, and margins as they stand and over time costs, partition by partition: our functions beside DuckDB, pandas
+and Postgres.
 
 Every engine reads the same rows (files of about a million prices each; Postgres its own tables, loaded beforehand), does the same work by its own
 means, and must come to the same rows, which is checked on the first partition before anything is timed. Each run is a process of its own, so that its
@@ -25,22 +26,30 @@ from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.frames import copy_rows
 
 from ._child import run
+from ._history_world import HistoryWorld
 from ._marts_child import Derive, Took
 from ._marts_child import __name__ as child
-from ._marts_files import INPUTS, WORDS, partition_file, word_file
+from ._marts_files import AS_THEY_STAND, INPUTS, OVER_TIME, WORDS, partition_file, word_file
 from ._marts_world import PARTITION_PRICES, MartsWorld
 
 ENGINES: Final = ("ours", "duckdb", "pandas", "postgres")
-TABLES: Final = ("price_comparison", "standing_margins", "availability_gap")
+TABLES: Final = tuple(INPUTS)
 OURS: Final = "ours"
 NEVER_LEFT_OUT: Final = (OURS, "duckdb")
-KEYS: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform")
+CANNOT: Final = {"market_margin": ("pandas",)}
+"""Engines in which a table was not written."""
+KEYS: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform", "observed_from")
 WITHIN: Final = {"margin_reference_pct": 0.0051}
 """How far figures may differ: ours is rounded to two places. All others agree but for the order in which floats are added."""
 COLUMNS: Final = {
     "markets": "sr_id bigint, platform text, market_key text, specifier text, outcome text, state text, off_mask bigint, odds_milli integer[], "
     "state_since timestamptz",
     "listings": "sr_id bigint, platform text, answered_at timestamptz, dropped_at timestamptz, kickoff_at timestamptz",
+    "lives": "listing_id integer, sr_id bigint, platform text, is_home boolean, first_listed_at timestamptz, last_seen_at timestamptz",
+    "looks": "listing_id integer, cycle_id bigint, at timestamptz, look text, detail text, n_markets_priced integer",
+    "changes": "listing_id integer, observed_at timestamptz, market_key text, specifier text, outcome text, state text, off_mask bigint, "
+    "odds_milli integer[], keyframe boolean",
+    "kickoffs": "sr_id bigint, version smallint, observed_from timestamptz, kickoff_at timestamptz",
     "outcomes": "market_key text, market_id smallint, ordinal smallint, outcome_key text",
     "sets": "market_id smallint, winners_k smallint, n_expected smallint, outcome_mask bigint, market_key text",
 }
@@ -65,24 +74,24 @@ def measure(
     if again := sorted({name for name in engines if engines.count(name) > 1}):
         raise typer.BadParameter(f"{', '.join(again)} is there more than once: ours always is, the others are named once")
     with TemporaryDirectory(prefix="palimpsest-marts-") as folder, _server(Path(folder), wanted="postgres" in engines) as url:
-        prices = _fill(MartsWorld(seed, partition_prices), Path(folder), url, sizes[-1])
-        rows = {table: _agreed(table, engines, Path(folder), url) for table in TABLES}
+        prices = _fill(MartsWorld(seed, partition_prices), HistoryWorld(seed, partition_prices), Path(folder), url, sizes[-1])
+        rows = {table: _agreed(table, _able(table, engines), Path(folder), url) for table in TABLES}
         found: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
         left_out: list[dict[str, Any]] = []
         for name in TABLES:
             a_partition_s: dict[str, float] = {}
             for n in sizes:
-                timed, slow = _worth_it(name, n, engines, a_partition_s, longest_s)
+                timed, slow = _worth_it(name, n, _able(name, engines), a_partition_s, longest_s)
                 left_out += slow
                 took = _timed(name, n, timed, Path(folder), url, rounds)
                 a_partition_s |= {engine: _wall(runs) / n for engine, runs in took.items()}
-                found[name][str(n)] = {"n_prices": sum(prices[:n]), **_figures(took)}
+                found[name][str(n)] = {"n_prices": sum(prices[INPUTS[name]][:n]), **_figures(took)}
     return {
         "cores": cpu_count(),
         "rounds": rounds,
         "partitions": sizes,
         "fixtures_at_once": FIXTURES_AT_ONCE,
-        "prices_per_partition": round(sum(prices) / len(prices)),
+        "prices_per_partition": {table: round(sum(prices[INPUTS[table]]) / sizes[-1]) for table in TABLES},
         "rows_of_first_partition": rows,
         "ratio_to_best": {table: {n: figures["ratio_to_best"] for n, figures in by_size.items()} for table, by_size in found.items()},
         "peak_rss_mb": {str(n): max(found[table][str(n)]["peak_rss_mb"][OURS] for table in TABLES) for n in sizes},
@@ -107,19 +116,24 @@ def _server(folder: Path, *, wanted: bool) -> Iterator[str]:
         server.stop()
 
 
-def _fill(world: MartsWorld, folder: Path, url: str, n: int) -> list[int]:
-    """Write the files, and load them into Postgres; returns the prices of each partition."""
+def _able(table: str, engines: Sequence[str]) -> list[str]:
+    return [engine for engine in engines if engine not in CANNOT.get(table, ())]
+
+
+def _fill(world: MartsWorld, histories: HistoryWorld, folder: Path, url: str, n: int) -> dict[tuple[str, ...], list[int]]:
+    """Write the files, and load them into Postgres; returns the prices of each partition, by the kind of inputs."""
     words = {"outcomes": world.outcomes, "sets": world.sets}
     for name in WORDS:
         words[name].write_parquet(word_file(folder, name))
     _load(url, "words", words)
-    prices = []
-    for number, (markets, listings) in enumerate(world.partitions(n)):
-        frames = {"markets": markets, "listings": listings}
-        for name in INPUTS:
-            frames[name].write_parquet(partition_file(folder, name, number), compression="zstd")
+    prices: dict[tuple[str, ...], list[int]] = {AS_THEY_STAND: [], OVER_TIME: []}
+    for number in range(n):
+        frames = dict(zip(AS_THEY_STAND, world.partition(number), strict=True)) | histories.partition(number)
+        for name, frame in frames.items():
+            frame.write_parquet(partition_file(folder, name, number), compression="zstd")
         _load(url, f"part_{number}", frames)
-        prices.append(int(markets["odds_milli"].list.drop_nulls().list.len().sum()))
+        for kind, name in ((AS_THEY_STAND, "markets"), (OVER_TIME, "changes")):
+            prices[kind].append(int(frames[name]["odds_milli"].list.drop_nulls().list.len().sum()))
     return prices
 
 
@@ -163,8 +177,10 @@ def assert_same(ours: pl.DataFrame, theirs: pl.DataFrame, table: str, engine: st
 
 
 def _comparable(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
-    """With the types of ours. No list is an empty one."""
+    """With the types of ours. No list is an empty one, and a price is written as short as it may be."""
     kinds = {name: pl.col(name).cast(kind) for name, kind in schema.items()}
+    if "odds_vector" in kinds:
+        kinds["odds_vector"] = kinds["odds_vector"].str.replace_all(r"\.0([,}])", "$1")
     return frame.select(told.fill_null([]) if schema[name] == pl.List else told for name, told in kinds.items())
 
 
