@@ -12,7 +12,7 @@ import polars as pl
 import psycopg
 from psycopg.rows import dict_row
 
-from ..domain.words import OddsAlertStatus
+from ..domain.words import FixtureProduct, OddsAlertStatus
 from .frames import INSTANT, Schema, copy_rows, read_frame
 from .life import IN_CORE
 from .marts import frame_schema
@@ -78,9 +78,22 @@ def rows_of(conn: psycopg.Connection[Any], sr_ids: Sequence[int] | None = None) 
     return read_frame(conn, ROWS_SQL, params, frame_schema(TABLE)).sort("alert_id")
 
 
-def begun(conn: psycopg.Connection[Any]) -> pl.DataFrame:
-    """Fixtures with rows in TABLE whose kickoff has been (sr_id)."""
-    return read_frame(conn, BEGUN_SQL, {"known_until": known_until(conn)}, {"sr_id": pl.Int64})
+def rows_since(conn: psycopg.Connection[Any], first: date) -> pl.DataFrame:
+    """Rows of TABLE of fixtures that kick off on that UTC date or later, by id."""
+    return read_frame(conn, "select * from mart.odds_alert where kickoff_date >= %(first)s", {"first": first}, frame_schema(TABLE)).sort("alert_id")
+
+
+def begun(conn: psycopg.Connection[Any], first: date) -> pl.DataFrame:
+    """Fixtures whose kickoff has been, on that UTC date or later (sr_id)."""
+    return read_frame(conn, BEGUN_SQL, {"first": first, "known_until": known_until(conn)}, {"sr_id": pl.Int64})
+
+
+def open_though_begun(conn: psycopg.Connection[Any]) -> pl.DataFrame:
+    """Rows of TABLE that are open, of fixtures that had begun at the last full cycle and that are not due, by id: as one moment has it.
+
+    Kickoffs that have passed since are known by cycles that bore on other fixtures alone.
+    """
+    return read_frame(conn, OPEN_THOUGH_BEGUN_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}, frame_schema(TABLE)).sort("alert_id")
 
 
 def counts(conn: psycopg.Connection[Any]) -> tuple[int, dict[str, int]]:
@@ -145,7 +158,13 @@ from (
 left join core.fixtures f using (sr_id)
 """
 BEGUN_SQL: Final = """
-select distinct sr_id from mart.odds_alert join core.fixtures using (sr_id) where effective_kickoff <= %(known_until)s::timestamptz
+select sr_id from core.fixtures
+where effective_kickoff >= %(first)s::date::timestamp at time zone 'UTC' and effective_kickoff <= %(known_until)s::timestamptz
+"""
+OPEN_THOUGH_BEGUN_SQL: Final = f"""
+select a.* from mart.odds_alert a join core.fixtures f using (sr_id)
+where a.closed_at is null and f.effective_kickoff <= (select max(c.as_of) from core.cycles c where c.scope = 'full' and {IN_CORE})
+    and not exists (select from mart.dirty_fixtures d where d.product = %(product)s and d.sr_id = a.sr_id)
 """
 COUNTS_SQL: Final = "select severity, count(*), count(*) filter (where closed_at is null) from mart.odds_alert group by severity"
 OPENED_SQL: Final = """

@@ -165,19 +165,22 @@ def test_alerts_to_traders_are_what_sql_computes_from_their_definition(world: Wo
 def test_alerts_obey_their_laws_and_what_breaks_one_is_found(world: World, alerts: pl.DataFrame) -> None:
     levels = world[0].settings.odds_alert_levels
     with world[0].connect() as conn:
-        begun = stored_alerts.begun(conn)
-    assert 0 < begun.height < alerts["sr_id"].n_unique()
+        begun = stored_alerts.begun(conn, world[2][0])
+        assert stored_alerts.open_though_begun(conn).is_empty()
+        assert stored_alerts.rows_since(conn, world[2][0]).equals(alerts)
+    assert 0 < alerts.join(begun, on="sr_id").height < alerts.height
     assert odds_alert_laws.episodes_do_not_overlap(alerts).is_empty()
     assert odds_alert_laws.episodes_end_after_they_begin(alerts).is_empty()
     assert odds_alert_laws.peaks_reach_their_level(alerts, levels).is_empty()
-    assert odds_alert_laws.begun_fixtures_are_closed(alerts, begun).is_empty()
     later = alerts.with_columns(pl.col("opened_at") + timedelta(microseconds=1))
     assert odds_alert_laws.episodes_do_not_overlap(pl.concat([alerts, later])).height == alerts.height
     assert odds_alert_laws.episodes_end_after_they_begin(alerts.with_columns(closed_at="opened_at")).height == alerts.height
     assert odds_alert_laws.peaks_reach_their_level(alerts.with_columns(severity=pl.lit("high")), levels).height > 0
     assert odds_alert_laws.peaks_reach_their_level(alerts.with_columns(pl.col("current_odds") + 1), levels).height > 0
-    reopened = alerts.with_columns(closed_at=pl.lit(None, alerts.schema["closed_at"]))
-    assert odds_alert_laws.begun_fixtures_are_closed(reopened, begun).height == alerts.join(begun, on="sr_id").height
+    with world[0].connect() as conn, conn.transaction(force_rollback=True):
+        conn.execute("update mart.odds_alert set closed_at = null")
+        reopened = stored_alerts.open_though_begun(conn)
+    assert odds_alert_laws.begun_fixtures_are_closed(reopened).height == alerts.join(begun, on="sr_id").height
 
 
 def test_when_alerts_are_derived_again_they_are_the_same_and_an_acknowledged_one_stays_so(world: World, alerts: pl.DataFrame) -> None:
