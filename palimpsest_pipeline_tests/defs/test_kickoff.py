@@ -1,7 +1,7 @@
 """A slot of the kickoff cadence: its minutes by a clock of the test's own, the platforms simulated, everything else real."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,17 +16,23 @@ from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
 from palimpsest_pipeline.domain.instants import Clock, hour_of
-from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.words import FixtureProduct, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.scrape.sinks import Watches
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import host_state, ledger, ledger_readers, products
+from palimpsest_pipeline.storage import dirty_fixtures, host_state, ledger, ledger_readers, products
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 
 MINUTE = timedelta(minutes=1)
 ALWAYS = {"kickoff_tiers": {10080: 1}, "kickoff_slot_minutes": 1}
 """Everything of the next week is due at every minute."""
+
+
+LAST_ANSWER_SQL = """
+    select e.fixture_sr_id, max(c.observed_at) from core.captures c join core.event_listings e using (listing_id)
+    where c.cycle_id = %s and e.is_primary group by e.fixture_sr_id
+"""
 
 
 class MovedClock(Clock):
@@ -124,6 +130,13 @@ def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_
         world.run(slot_at, run_id="run-2")
     assert len(world.asked(slot_at)) == 5, "nobody is asked twice for a minute"
     first, *_, before, last = (result.cycle for result in run.results)
+    with world.pipeline.connect() as conn:
+        answered = dict(conn.execute(LAST_ANSWER_SQL, [last.cycle_id]).fetchall())
+        shown = dict(conn.execute("select sr_id, max(as_of) from mart.price_comparison group by sr_id").fetchall())
+        prices_due, alerts_due = (set(dirty_fixtures.marks(conn, product, last.sr_ids)["sr_id"]) for product in FixtureProduct)
+    assert answered.keys() == set(last.sr_ids)
+    assert {sr_id: shown.get(sr_id) for sr_id in compared(world, last.sr_ids)} == {sr_id: answered[sr_id] for sr_id in compared(world, last.sr_ids)}
+    assert (prices_due, alerts_due) == (set(), set(last.sr_ids)), "alerts are told at the end of the slot's run"
     everywhere = next(f["sr_id"] for f in world.simulator.truth()["fixtures"] if f["sr_id"] in last.sr_ids and len(f["platforms"]) == 3)
     with world.pipeline.connect() as conn:
         assert ledger_readers.answered_in(conn, [everywhere], first.cycle_id) == {(everywhere, p): last.cycle_id for p in Platform}
@@ -131,6 +144,12 @@ def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_
         found = ledger_readers.answered_in(conn, [everywhere], first.cycle_id)
         conn.rollback()
     assert found[everywhere, Platform.SPORTYBET] == before.cycle_id, "a host that has not answered since is the one to ask first"
+
+
+def compared(world: World, sr_ids: Sequence[int]) -> set[int]:
+    """Fixtures that home and a competitor list."""
+    listed = {f["sr_id"]: set(f["platforms"]) for f in world.simulator.truth()["fixtures"]}
+    return {sr_id for sr_id in sr_ids if "betpawa" in listed[sr_id] and len(listed[sr_id]) > 1}
 
 
 @pytest.mark.slow
@@ -314,6 +333,6 @@ def test_what_one_cycle_finds_of_a_host_the_next_one_heeds_and_a_good_answer_cle
 
 def test_what_others_found_of_hosts_is_found_out_anew_when_it_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
     nowhere = "postgresql://127.0.0.1:1/away"
-    pipeline = Pipeline(load_settings(database_url=nowhere, dagster_database_url=nowhere))
+    pipeline = Pipeline(load_settings(database_url=nowhere, dagster_database_url=f"{nowhere}_dagster"))
     assert stage._held(pipeline) == {}
     assert "what other scrapes found of the hosts cannot be read: cannot reach" in caplog.text
