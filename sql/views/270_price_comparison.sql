@@ -64,10 +64,10 @@ comment on column palimpsest.price_comparison.home_platform is 'Home platform it
 comment on column palimpsest.price_comparison.platform is 'Competitor compared with home.';
 comment on column palimpsest.price_comparison.home_odds is 'Decimal odds of home; null without a price.';
 comment on column palimpsest.price_comparison.platform_odds is 'Decimal odds of the competitor; null without a price.';
-comment on column palimpsest.price_comparison.comparable is 'Both can be backed, were seen near enough to each other (PALIMPSEST_MAX_SKEW_S), and as many outcomes win.';
+comment on column palimpsest.price_comparison.comparable is 'Both can be backed, their answers are no further apart than PALIMPSEST_MAX_SKEW_S, and nothing makes it doubtful that both listings offer the same bets (suspect_code kickoff_mismatch, home_away_swapped).';
 comment on column palimpsest.price_comparison.diff_abs is 'home_odds - platform_odds; null unless comparable.';
 comment on column palimpsest.price_comparison.diff_rel is 'home_odds / platform_odds - 1; null unless comparable.';
-comment on column palimpsest.price_comparison.best_platform is 'Who offers most, of home and the competitors comparable with it; home, then by trust, where several do; null without one.';
+comment on column palimpsest.price_comparison.best_platform is 'Who offers most, of home and the competitors comparable with it; home, then by trust, where several do; null when home cannot be backed.';
 comment on column palimpsest.price_comparison.best_odds is 'What it offers.';
 comment on column palimpsest.price_comparison.home_is_best is 'Home alone offers most; null when home is comparable with none.';
 comment on column palimpsest.price_comparison.home_tied_best is 'Home offers most together with others; null like home_is_best.';
