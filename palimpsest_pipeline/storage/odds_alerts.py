@@ -72,15 +72,10 @@ def remove_orphans(conn: psycopg.Connection[Any]) -> None:
     conn.execute("delete from mart.odds_alert a where not exists (select from core.fixtures f where f.sr_id = a.sr_id)")
 
 
-def rows_of(conn: psycopg.Connection[Any], sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
-    """Rows of TABLE, of these fixtures or all, by id."""
-    params = {"sr_ids": None if sr_ids is None else list(sr_ids)}
-    return read_frame(conn, ROWS_SQL, params, frame_schema(TABLE)).sort("alert_id")
-
-
-def rows_since(conn: psycopg.Connection[Any], first: date) -> pl.DataFrame:
-    """Rows of TABLE of fixtures that kick off on that UTC date or later, by id."""
-    return read_frame(conn, "select * from mart.odds_alert where kickoff_date >= %(first)s", {"first": first}, frame_schema(TABLE)).sort("alert_id")
+def rows_of(conn: psycopg.Connection[Any], first: date | None = None) -> pl.DataFrame:
+    """Rows of TABLE, of fixtures that kick off on the UTC date `first` or later, or all, by id."""
+    query = "select * from mart.odds_alert" + ("" if first is None else " where kickoff_date >= %(first)s")
+    return read_frame(conn, query, {"first": first}, frame_schema(TABLE)).sort("alert_id")
 
 
 def begun(conn: psycopg.Connection[Any], first: date) -> pl.DataFrame:
@@ -176,7 +171,6 @@ group by h.hour
 order by h.hour
 """
 ACKNOWLEDGED_SQL: Final = "select alert_id, true as is_acknowledged from ops.acknowledged_odds_alerts where alert_id = any(%(ids)s::bigint[])"
-ROWS_SQL: Final = "select * from mart.odds_alert where %(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[])"
 FORGET_SQL: Final = """
 delete from ops.acknowledged_odds_alerts x
 where x.acknowledged_at < %(before)s::date::timestamp at time zone 'UTC'

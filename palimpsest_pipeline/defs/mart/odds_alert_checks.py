@@ -33,7 +33,7 @@ def odds_alerts_are_lawful(context: dg.AssetCheckExecutionContext, pipeline: dg.
     """Laws of the rows of fixtures that are to come or kicked off lately, from one reading of them."""
     first = (pipeline.clock.now() - LOOKED_BACK).date()
     with pipeline.connect() as conn:
-        alerts, begun = stored.rows_since(conn, first), stored.begun(conn, first)
+        alerts, begun = stored.rows_of(conn, first), stored.begun(conn, first)
     # What has begun is not derived any more, so it may still be told by levels that have been changed since.
     to_come = alerts.join(begun, on="sr_id", how="anti")
     found = (
