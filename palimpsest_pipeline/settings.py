@@ -260,10 +260,7 @@ class Settings(BaseSettings):
         if self.database_url is not None and self.dagster_database_url is not None:
             ours, dagsters = (_database_of(url.get_secret_value()) for url in (self.database_url, self.dagster_database_url))
             if ours == dagsters:
-                raise ValueError(
-                    f"PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL both are the database {ours[2]!r} of {ours[0]}:{ours[1]}: "
-                    "make Dagster one of its own"
-                )
+                raise ValueError("PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL name one database: make Dagster one of its own")
         return self
 
     @model_validator(mode="after")
@@ -355,12 +352,15 @@ def mask_url(url: str) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
 
 
-def _database_of(url: str) -> tuple[str, int, str]:
-    """Host, port and name of the database that the URL leads to, as libpq takes them when they are left out."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    host = query.get("host") or parts.hostname or "localhost"
-    return host, int(query.get("port") or parts.port or 5432), query.get("dbname") or unquote(parts.path.removeprefix("/")) or parts.username or ""
+def _database_of(url: str) -> tuple[str, str, str]:
+    """Host, port and name of the database that the URL leads to, as libpq takes them when they are left out. Of what is no URL, itself."""
+    try:
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query))
+        host, port = query.get("host") or parts.hostname or "localhost", query.get("port") or parts.port or 5432
+    except ValueError:  # who connects says what is wrong with it; here it might show a password
+        return "", "", url
+    return host, str(port), query.get("dbname") or unquote(parts.path.removeprefix("/")) or parts.username or ""
 
 
 def load_settings(**overrides: Any) -> Settings:

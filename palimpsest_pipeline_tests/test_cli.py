@@ -38,7 +38,7 @@ def test_settings_are_printed_without_secrets(palimpsest: Command):
 @pytest.mark.parametrize("command", [("coverage",), ("scrape",), ("db", "check"), ("backfill", "2026-06-26-10:00", "2026-06-26-10:00")])
 def test_a_wrong_database_url_is_one_clear_line(command: tuple[str, ...], palimpsest: Command):
     url = f"postgresql://me:hunter2@127.0.0.1:{free_port()}/nowhere"
-    done = palimpsest(*command, PALIMPSEST_DATABASE_URL=url, PALIMPSEST_DAGSTER_DATABASE_URL=url)
+    done = palimpsest(*command, PALIMPSEST_DATABASE_URL=url, PALIMPSEST_DAGSTER_DATABASE_URL=f"{url}_else")
     assert_one_clear_line(done, "cannot reach", "PALIMPSEST_DATABASE_URL")
     assert "hunter2" not in done.stderr
 

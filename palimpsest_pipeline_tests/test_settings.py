@@ -85,10 +85,10 @@ def test_one_database_url_without_the_other_is_refused(monkeypatch):
 def test_dagster_s_database_is_another_than_ours(monkeypatch, dagsters):
     monkeypatch.setenv("PALIMPSEST_DATABASE_URL", "postgresql://u:hunter2@h/db")
     monkeypatch.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", dagsters)
-    with pytest.raises(SettingsError, match="DAGSTER_DATABASE_URL both are the database 'db' of h:5432: make Dagster one of its own") as told:
+    with pytest.raises(SettingsError, match="DAGSTER_DATABASE_URL name one database: make Dagster one of its own") as told:
         load_settings()
     assert "hunter2" not in str(told.value)
-    for other in ("postgresql://u:p@h/dagster", "postgresql://u:p@h:5433/db", "postgresql://u:p@g/db"):
+    for other in ("postgresql://u:p@h/dagster", "postgresql://u:p@h:5433/db", "postgresql://u:p@g/db", "postgresql://u:p@h:port/db"):
         monkeypatch.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", other)
         assert not load_settings().embedded
 
