@@ -16,6 +16,7 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInst
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickData, TickStatus
 from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
+from pydantic import SecretStr
 
 from palimpsest_pipeline.defs.doctor import hosts, orchestration, stores
 from palimpsest_pipeline.defs.doctor.findings import Finding, look_at_all
@@ -94,17 +95,11 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     """A pipeline with a schema, and an instance with tables of its own on the same server."""
     with pipelines(postgres, tmp_path_factory.mktemp("home")) as make, pytest.MonkeyPatch.context() as patched:
         patched.setenv("DAGSTER_HOME", "")
-        for name in ("PALIMPSEST_DATABASE_URL", "PALIMPSEST_DAGSTER_DATABASE_URL"):  # an instance is opened by its address in the environment
-            patched.setenv(name, postgres.url("doctor_dagster"))
+        patched.setenv("PALIMPSEST_DATABASE_URL", postgres.url("ours"))
+        patched.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", postgres.url("doctor_dagster"))  # an instance is opened by its address in the environment
         postgres.create_database("doctor_dagster")
         pipeline = make()
-        settings = pipeline.settings.model_copy(
-            update={
-                "dagster_database_url": load_settings(
-                    database_url=postgres.url("doctor_dagster"), dagster_database_url=postgres.url("doctor_dagster")
-                ).dagster_database_url
-            }
-        )
+        settings = pipeline.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.url("doctor_dagster"))})
         with open_instance(settings) as instance:
             yield replace(pipeline, settings=settings), instance
         postgres.drop_database("doctor_dagster")
@@ -127,7 +122,7 @@ def test_databases_that_are_as_they_should_be_are_fine(world: tuple[Pipeline, dg
 
 def test_a_database_that_nobody_answers_for_is_told_for_both(tmp_path: Path):
     url = f"postgresql://me:hunter2@127.0.0.1:{free_port()}/x"
-    settings = load_settings(home_dir=tmp_path, database_url=url, dagster_database_url=url)
+    settings = load_settings(home_dir=tmp_path, database_url=url, dagster_database_url=f"{url}_dagster")
     found = named([stores.database(settings), stores.clock(settings), *orchestration.dagster(settings)])
     assert {name for name, f in found.items() if not f.ok} == {"database", "dagster"}
     assert "PALIMPSEST_DAGSTER_DATABASE_URL" in found["dagster"].detail
@@ -143,7 +138,7 @@ def test_an_embedded_server_that_does_not_run_is_not_started(tmp_path: Path):
 def test_dagsters_tables_are_not_made_by_looking(world: tuple[Pipeline, dg.DagsterInstance], postgres: EmbeddedPostgres, tmp_path: Path):
     postgres.create_database("doctor_empty")
     url = postgres.url("doctor_empty")
-    found = named(orchestration.dagster(load_settings(home_dir=tmp_path, database_url=url, dagster_database_url=url)))
+    found = named(orchestration.dagster(load_settings(home_dir=tmp_path, database_url=postgres.url("ours"), dagster_database_url=url)))
     assert "holds no tables of Dagster's" in found["dagster"].detail
     with psycopg.connect(postgres.libpq_url("doctor_empty")) as conn:
         assert conn.execute("select count(*) from pg_tables where schemaname = 'public'").fetchone() == (0,)

@@ -31,7 +31,7 @@ def own(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[Settings]:
     with pytest.MonkeyPatch.context() as patched:
         for variable in ("DAGSTER_HOME", "PALIMPSEST_DATABASE_URL", "PALIMPSEST_DAGSTER_DATABASE_URL"):  # opening an instance sets some
             patched.setenv(variable, url)
-        yield load_settings(home_dir=tmp_path, database_url=f"{url}_ours", dagster_database_url=url)
+        yield load_settings(home_dir=tmp_path, database_url=postgres.url("ours"), dagster_database_url=url)
     postgres.drop_database(name)
 
 
