@@ -64,7 +64,7 @@ comment on column palimpsest.odds_alerts.current_odds is 'The outcome''s price a
 comment on column palimpsest.odds_alerts.change_rel is 'What peak_change_rel was when it opened, of the outcome that was furthest off then.';
 comment on column palimpsest.odds_alerts.peak_change_rel is 'current_odds / baseline_odds - 1; of direction_disagreement, where the smaller of both changes counts, home''s.';
 comment on column palimpsest.odds_alerts.window_minutes is 'Window over which prices moved, minutes; null where none is compared over time.';
-comment on column palimpsest.odds_alerts.baseline_at is 'Instant of baseline_odds: a window before peak_at; home_outlier: peak_at; null without a price.';
+comment on column palimpsest.odds_alerts.baseline_at is 'Instant of baseline_odds: a window before peak_at (of direction_disagreement they may be older by PALIMPSEST_MAX_SKEW_S); home_outlier: peak_at; null without a price.';
 comment on column palimpsest.odds_alerts.competitor is 'Competitor that moved the other way; null but for direction_disagreement.';
 comment on column palimpsest.odds_alerts.competitor_odds is 'Its price at the peak.';
 comment on column palimpsest.odds_alerts.competitor_change_rel is 'Its change over the window, at the peak.';

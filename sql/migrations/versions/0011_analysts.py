@@ -304,8 +304,8 @@ def _price_comparison() -> None:
             "comparable",
             sa.Boolean(),
             nullable=False,
-            comment="Both can be backed, their answers are no further apart than PALIMPSEST_MAX_SKEW_S, and nothing makes it doubtful that both listings "
-            "offer the same bets (suspect_code kickoff_mismatch, home_away_swapped).",
+            comment="Both can be backed, their answers are no further apart than PALIMPSEST_MAX_SKEW_S, and nothing makes it doubtful that both "
+            "listings offer the same bets (suspect_code kickoff_mismatch, home_away_swapped).",
         ),
         sa.Column("diff_abs", sa.Double(), nullable=True, comment="home_odds - platform_odds; null unless comparable."),
         sa.Column("diff_rel", sa.Double(), nullable=True, comment="home_odds / platform_odds - 1; null unless comparable."),
@@ -446,8 +446,8 @@ def _odds_alert() -> None:
             "baseline_at",
             INSTANT,
             nullable=True,
-            comment="Instant of baseline_odds: a window before peak_at (of direction_disagreement they may be older by PALIMPSEST_MAX_SKEW_S); home_outlier: "
-            "peak_at; null without a price.",
+            comment="Instant of baseline_odds: a window before peak_at (of direction_disagreement they may be older by PALIMPSEST_MAX_SKEW_S); "
+            "home_outlier: peak_at; null without a price.",
         ),
         sa.Column(
             "baseline_odds",
