@@ -36,7 +36,7 @@ def server(postgres: EmbeddedPostgres) -> Iterator[EmbeddedPostgres]:
 def instance(server: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     for name in [name for name in os.environ if name.startswith(("PALIMPSEST_", "DAGSTER_HOME"))]:
         monkeypatch.delenv(name)
-    urls = {"database_url": SecretStr(server.url("lasting")), "dagster_database_url": SecretStr(server.url("lasting"))}
+    urls = {"database_url": SecretStr(server.url("ours")), "dagster_database_url": SecretStr(server.url("lasting"))}
     with open_instance(load_settings(home_dir=tmp_path, **urls)) as found:
         yield found
 
