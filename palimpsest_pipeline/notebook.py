@@ -172,11 +172,12 @@ class Data:
 
     @contextmanager
     def _session(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection that cannot write."""
+        """A connection that cannot write, with names as the analysts' role has them."""
         if self._database is None:
             raise LookupError(self._no_tables())
         with self._database.connect() as conn:
             conn.execute("set transaction read only")
+            conn.execute("set local search_path = palimpsest, mart")
             yield conn
 
     @contextmanager

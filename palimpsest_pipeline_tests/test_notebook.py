@@ -282,6 +282,10 @@ def test_every_example_query_is_read_as_it_is_written(world: World, file: Path) 
         assert hot.sql(file.read_text()).width
 
 
+def test_names_need_no_schema_as_for_the_analysts_role(data: Data) -> None:
+    assert data.sql("select * from odds_alert").height == data.odds_alert(where="sr_id in (select sr_id from odds_alert)").height == 6
+
+
 def test_a_query_may_end_as_statements_end_or_with_a_comment(data: Data) -> None:
     for end in ("", ";", " ;\n", "\n-- that was all", "; ;\n\n"):
         assert data.sql(f"select ';' as a, 1::int2 as b{end}").rows() == [(";", 1)], end
