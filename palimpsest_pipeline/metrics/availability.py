@@ -93,7 +93,7 @@ def _of_listings(anchors: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFra
         return pl.DataFrame(schema=AVAILABILITY)
     marks = pl.concat([of_markets, _of_whole(looks, of_markets)])
     intervals = _composed(marks, _stretches(news, anchors, as_of, silence_limit), anchors)
-    minutes = (pl.col("kickoff_at") - pl.col("valid_from")).dt.total_microseconds() / 60_000_000
+    minutes = (pl.col("kickoff_at") - pl.col("valid_from")).dt.total_minutes(fractional=True)
     return (
         _confirmed(intervals, news)
         .join(anchors, on="listing_id", maintain_order="left")

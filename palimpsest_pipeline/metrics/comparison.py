@@ -175,7 +175,7 @@ def _compared(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str
 
 
 def _skew_s(home: str, competitor: str) -> pl.Expr:
-    return (pl.col(f"answered_{home}") - pl.col(f"answered_{competitor}")).abs().dt.total_microseconds() / 1e6
+    return (pl.col(f"answered_{home}") - pl.col(f"answered_{competitor}")).abs().dt.total_seconds(fractional=True)
 
 
 def _of_lines(lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.DataFrame, sets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:

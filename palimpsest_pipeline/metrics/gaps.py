@@ -113,17 +113,17 @@ def _between(stands: pl.DataFrame, listings: pl.DataFrame, home: str, competitor
             *((~seen[side]).alias(f"never_offered_{side}") for side in sides),
             gap_type=kind,
             platform=pl.lit(competitor),
-            minutes_to_kickoff=(pl.col("kickoff_at") - pl.col("as_of")).dt.total_microseconds() / 60e6,
+            minutes_to_kickoff=(pl.col("kickoff_at") - pl.col("as_of")).dt.total_minutes(fractional=True),
         )
         .with_columns(gap_open_since=pl.when(pl.col("gap_type") != GapType.UNKNOWN.value).then(since))
-        .with_columns(gap_minutes=(pl.col("as_of") - pl.col("gap_open_since")).dt.total_microseconds() / 60e6)
+        .with_columns(gap_minutes=(pl.col("as_of") - pl.col("gap_open_since")).dt.total_minutes(fractional=True))
         .select(name for name in GAPS if name != "market_priority")
     )
 
 
 def _listed(listings: pl.DataFrame, side: str, platform: str, max_skew_s: float) -> pl.DataFrame:
     """Fixtures that the platform lists or has listed: sr_id, as_of, kickoff_at, since when it is dropped, and whether it is known how it stands."""
-    looked = (pl.col("as_of") - pl.col("answered_at")).dt.total_microseconds() / 1e6 <= max_skew_s
+    looked = (pl.col("as_of") - pl.col("answered_at")).dt.total_seconds(fractional=True) <= max_skew_s
     return listings.filter(pl.col("platform") == platform).select(
         "sr_id",
         "as_of",

@@ -76,7 +76,7 @@ def lead_times(
 
 
 def _days_to_kickoff(column: str) -> pl.Expr:
-    return (pl.col("kickoff_at") - pl.col(column)).dt.total_microseconds() / timedelta(days=1).total_seconds() / 1e6
+    return (pl.col("kickoff_at") - pl.col(column)).dt.total_days(fractional=True)
 
 
 def _claims(anchored: pl.DataFrame, listed_kickoffs: pl.DataFrame) -> pl.DataFrame:

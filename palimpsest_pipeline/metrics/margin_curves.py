@@ -122,7 +122,7 @@ def _figures(pieces: pl.DataFrame) -> pl.DataFrame:
         pieces.group_by(KEY)
         .agg(
             n_fixtures=pl.col("sr_id").n_unique(),
-            n_observed_minutes=pl.col("weight").sum() / _MINUTE,
+            n_observed_minutes=pl.duration(microseconds=pl.col("weight").sum()).dt.total_minutes(fractional=True),
             margin_tw_mean=_mean(),
             margin_min=pl.col("margin").min(),
             margin_max=pl.col("margin").max(),

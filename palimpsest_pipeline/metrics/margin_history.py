@@ -73,7 +73,7 @@ def margin_stretches(
     anchored = with_kickoff(listings, kickoffs, as_of)
     answers, watches = _watches(looks_before_kickoff(looks, anchored), anchored, as_of, silence_limit)
     runs = _runs(changes.filter(pl.col("market_key").is_in(list(market_keys))), anchored, answers)
-    minutes = (pl.col("kickoff_at") - pl.col("observed_from")).dt.total_microseconds() / 60e6
+    minutes = (pl.col("kickoff_at") - pl.col("observed_from")).dt.total_minutes(fractional=True)
     return (
         _pieces(runs, answers, watches)
         .join(_margins(runs, market_keys, outcomes, sets), on="run")

@@ -48,8 +48,8 @@ def margins_reconcile(margins: pl.DataFrame) -> pl.DataFrame:
 def bucket_minutes_add_up(margins: pl.DataFrame, curves: pl.DataFrame) -> pl.DataFrame:
     """margin_ttk_bucket of a date: in each scheme the minutes of all buckets are those in which market_margin has a margin, up to as_of."""
     key = ["platform", "market_key"]
-    stood = pl.min_horizontal("observed_to", "as_of") - pl.col("observed_from")
-    lasted = margins.filter(pl.col("margin").is_not_null()).with_columns(minutes=stood.dt.total_microseconds() / 60e6).filter(pl.col("minutes") > 0)
+    minutes = (pl.min_horizontal("observed_to", "as_of") - pl.col("observed_from")).dt.total_minutes(fractional=True)
+    lasted = margins.filter(pl.col("margin").is_not_null()).with_columns(minutes=minutes).filter(pl.col("minutes") > 0)
     schemes = curves.select("bucket_scheme").unique()
     both = (
         lasted.group_by(key)

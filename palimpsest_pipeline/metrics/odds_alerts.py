@@ -211,7 +211,7 @@ def _rows(told: pl.DataFrame) -> pl.DataFrame:
         closed_at=pl.when(pl.col("to_come")).then("closed_at").otherwise(pl.coalesce("closed_at", "kickoff_at")),
         outcome_key=pl.col("outcome_key").fill_null(""),
         kickoff_date=pl.col("kickoff_at").dt.date(),
-        minutes_to_kickoff=(pl.col("kickoff_at") - pl.col("opened_at")).dt.total_microseconds() / 60e6,
+        minutes_to_kickoff=(pl.col("kickoff_at") - pl.col("opened_at")).dt.total_minutes(fractional=True),
         competitor_change_rel=pl.col("other_change"),
         # Polars divides by a literal through its inverse: 1900 / 1000 is 1.9000000000000001 unless it is rounded.
         **{name: (pl.col(milli) / EVENS_MILLI).round(3) for milli, name in MILLI.items()},

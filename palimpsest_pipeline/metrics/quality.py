@@ -108,7 +108,7 @@ def _staged(answers: pl.DataFrame) -> pl.DataFrame:
     """Attempts with their stage. A request that a host was spared is an error without a duration."""
     usable = pl.col("failure").is_null()
     spared = pl.col("attempt") == 0
-    duration = (pl.col("received_at") - pl.col("requested_at")).dt.total_microseconds() / 1000
+    duration = (pl.col("received_at") - pl.col("requested_at")).dt.total_milliseconds(fractional=True)
     return answers.with_columns(
         stage=pl.when(pl.col("kind") == PayloadKind.DETAIL.value).then(pl.lit(CAPTURE)).otherwise(pl.lit(DISCOVERY)),
         usable=usable,
@@ -138,7 +138,7 @@ def _requests(staged: pl.DataFrame) -> pl.DataFrame:
         pl.col("duration_ms").quantile(0.5, "linear").alias("p50_ms"),
         pl.col("duration_ms").quantile(0.95, "linear").alias("p95_ms"),
         pl.col("bytes").sum(),
-        ((pl.col("received_at").max() - pl.col("requested_at").min()).dt.total_microseconds() / 1e6).alias("wall_s"),
+        (pl.col("received_at").max() - pl.col("requested_at").min()).dt.total_seconds(fractional=True).alias("wall_s"),
     )
     nothing_sent = (pl.lit(None, pl.Float64).alias("p50_ms"), pl.lit(None, pl.Float64).alias("p95_ms"), pl.lit(0.0).alias("wall_s"))
     storage = counted.filter(pl.col("stage") == CAPTURE).with_columns(*nothing_sent, stage=pl.lit(STORAGE), bytes=pl.lit(0, counted.schema["bytes"]))

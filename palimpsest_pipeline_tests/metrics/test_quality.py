@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.words import Scope
 from palimpsest_pipeline.metrics import laws, run_quality
@@ -14,6 +15,8 @@ from palimpsest_pipeline.storage.tables import metadata
 
 from ..matching.world import NOON, PLATFORMS
 from .world import STAMPS
+
+SCHEMAS = {"manifests": MANIFESTS, "discovered": DISCOVERED, "history": HISTORY, "rejects": REJECTS, "medians": MEDIANS}
 
 
 def answer(platform: str, kind: str, external_id: str | None, *, at_s: float = 0, ms: float = 100, **said: Any) -> dict[str, Any]:
@@ -30,8 +33,7 @@ def answer(platform: str, kind: str, external_id: str | None, *, at_s: float = 0
 
 
 def quality(scope: Scope = Scope.FULL, platforms: list[str] = PLATFORMS, **rows: list[Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    schemas = {"manifests": MANIFESTS, "discovered": DISCOVERED, "history": HISTORY, "rejects": REJECTS, "medians": MEDIANS}
-    given = {name: pl.DataFrame(rows.get(name, []), schema=schema, orient="row") for name, schema in schemas.items()}
+    given = {name: pl.DataFrame(rows.get(name, []), schema=schema, orient="row") for name, schema in SCHEMAS.items()}
     answers = pl.DataFrame(rows.get("answers", []), schema=ANSWERS)
     frame = run_quality(answers, as_of=NOON, scope=scope, platforms=platforms, **given)  # type: ignore[arg-type]
     assert dict(frame.schema) == RUN_QUALITY
@@ -80,6 +82,21 @@ def test_times_bytes_and_errors_are_of_every_attempt_of_the_stage() -> None:
     assert row["drop_vs_median"] == 0.25
     storage = quality(platforms=["betpawa"], **GOOD)["betpawa", "storage"]
     assert picked(storage, "p50_ms", "bytes", "wall_s", "errors_by_class", "drop_vs_median") == (None, 0, 0.0, "{}", None)
+
+
+@pytest.mark.parametrize("first", [0, 1, 5])
+def test_times_are_the_same_however_the_answers_lie_in_files(first: int) -> None:
+    """Polars divides by a number through its inverse, but truly where it meets a row alone: 72.064 and 72.06400000000001 of the same microseconds."""
+    answers = pl.DataFrame(
+        [answer("betpawa", "detail", str(n), at_s=n, ms=ms) for n, ms in enumerate([72.064, 51.352, 24.339, 82.043, 93.531])], schema=ANSWERS
+    )
+    none = {name: pl.DataFrame(schema=schema) for name, schema in SCHEMAS.items()}
+
+    def times(lying: pl.DataFrame) -> pl.DataFrame:
+        rows = run_quality(lying, as_of=NOON, scope=Scope.FULL, platforms=["betpawa"], **none)  # type: ignore[arg-type]
+        return rows.select("stage", "p50_ms", "p95_ms", "wall_s")
+
+    assert_frame_equal(times(pl.concat([answers[:first], answers[first:]], rechunk=False)), times(answers.rechunk()), check_exact=True)
 
 
 def test_keyframes_count_neither_as_changed_nor_as_confirmed() -> None:
