@@ -271,6 +271,20 @@ class FixtureClass(StrEnum):
     UNDETERMINED = "undetermined"
 
 
+class SuspectCode(StrEnum):
+    """What is odd about a fixture's listings. The first that holds, in this order."""
+
+    KICKOFF_MISMATCH = "kickoff_mismatch"
+    HOME_AWAY_SWAPPED = "home_away_swapped"
+    DUPLICATE_SR_ID = "duplicate_sr_id"
+    """Another fixture looks like the same match."""
+
+    @property
+    def may_be_two_bets(self) -> bool:
+        """The listings may be two matches, or have the sides the other way round. One match under two ids is one match under each of them."""
+        return self in (SuspectCode.KICKOFF_MISMATCH, SuspectCode.HOME_AWAY_SWAPPED)
+
+
 class Evidence(StrEnum):
     """What a statement about presence rests on: this cycle's complete discovery, an earlier one, or only what happened to be seen."""
 

@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 from rapidfuzz import fuzz
 
-from ..domain.words import Platform
+from ..domain.words import Platform, SuspectCode
 from .identify import id_order
 from .names import fold
 
@@ -65,11 +65,11 @@ def fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Plat
         )
         .with_columns(
             suspect_code=pl.when(pl.col("kickoff_max_delta_s") > KICKOFF_TOLERANCE_S)
-            .then(pl.lit("kickoff_mismatch"))
+            .then(pl.lit(SuspectCode.KICKOFF_MISMATCH.value))
             .when("rotated")
-            .then(pl.lit("home_away_swapped"))
+            .then(pl.lit(SuspectCode.HOME_AWAY_SWAPPED.value))
             .when(pl.col("doubled").is_not_null())
-            .then(pl.lit("duplicate_sr_id"))
+            .then(pl.lit(SuspectCode.DUPLICATE_SR_ID.value))
         )
     )
     return found.sort("sr_id").select(pl.col(name).cast(dtype) for name, dtype in FIXTURES.items())
