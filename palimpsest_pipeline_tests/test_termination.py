@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.instants import hour_key, hour_of
-from palimpsest_pipeline.domain.words import RunStatus
+from palimpsest_pipeline.domain.words import RunStatus, Scope
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger
 from palimpsest_pipeline.storage.database import Database
@@ -69,8 +70,10 @@ def until(holds: Callable[[], Any], process: subprocess.Popen[bytes]) -> Any:
     return found
 
 
-def details_answered(simulator: SimulatorProcess) -> int:
-    return sum(asked.endpoint == "detail" and asked.sent_at is not None for asked in simulator.requests())
+def details_have_arrived(pipeline: Pipeline, simulator: SimulatorProcess) -> bool:
+    """A host is asked for more than may be under way at a time only when an answer of it is kept. That one was sent does not say so."""
+    asked = Counter(asked.platform for asked in simulator.requests() if asked.endpoint == "detail")
+    return any(asked[platform] > budget.max_in_flight for platform, budget in pipeline.budgets(Scope.FULL).items())
 
 
 def check_cancelled(pipeline: Pipeline) -> None:
@@ -94,7 +97,7 @@ def test_a_scrape_that_is_asked_to_end_keeps_what_arrived_and_says_cancelled(
 ):
     pipeline = make_pipeline(slow_world)
     with command(pipeline, postgres, tmp_path, "scrape") as process:
-        until(lambda: details_answered(slow_world), process)
+        until(lambda: details_have_arrived(pipeline, slow_world), process)
         process.send_signal(number)
         process.wait(60)
     assert (process.returncode, "what had arrived is kept" in (tmp_path / "said").read_text()) == (130, True)
@@ -135,7 +138,7 @@ def test_a_run_terminated_in_dagster_keeps_what_arrived_and_says_cancelled(
     dagster = Dagster(port)
     with command(pipeline, postgres, tmp_path, "up", "--port", str(port)) as process:
         run_id = until(lambda: dagster.launch(pipeline), process)
-        until(lambda: details_answered(slow_world), process)
+        until(lambda: details_have_arrived(pipeline, slow_world), process)
         assert dagster.ask(TERMINATE, run=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
         until(lambda: dagster.status(run_id) == "CANCELED", process)
     check_cancelled(pipeline)
@@ -149,7 +152,7 @@ def test_down_in_the_middle_of_a_full_cycle_keeps_what_arrived_and_leaves_nothin
     dagster = Dagster(port)
     with command(pipeline, postgres, tmp_path, "up", "--port", str(port)) as process:
         run_id = until(lambda: dagster.launch(pipeline), process)
-        until(lambda: details_answered(slow_world), process)
+        until(lambda: details_have_arrived(pipeline, slow_world), process)
         done = subprocess.run(
             [*PALIMPSEST, "down", "--now"],
             cwd=tmp_path,
