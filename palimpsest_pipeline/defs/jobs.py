@@ -4,17 +4,14 @@ import dagster as dg
 
 from . import priorities
 from .landing.checks import every_platform_answered
-from .mart.life import TABLES
 from .mart.life_checks import no_kickoff_date_is_dirty_for_long
 from .mart.present_jobs import PRESENT
 from .monitoring.jobs import OF_NOW
 from .report.assets import coverage_report
 
 EVERY_PLATFORM_ANSWERED = dg.AssetSelection.checks(every_platform_answered)
-LIFE = dg.AssetSelection.assets(*(table.split(".") for table in TABLES))
-"""What is derived by kickoff dates, in a job of its own."""
 NO_DATE_IS_FORGOTTEN = dg.AssetSelection.checks(no_kickoff_date_is_dirty_for_long)
-BY_HOURS = dg.AssetSelection.groups("core", "mart") - LIFE - PRESENT - OF_NOW
+BY_HOURS = dg.AssetSelection.groups("core", "mart") - PRESENT - OF_NOW
 """What is derived cycle by cycle, by hours."""
 DERIVED = BY_HOURS | PRESENT - OF_NOW
 """... and what is made of it in the run of a cycle. A replay does that once, at its end: it would be derived as often as there are hours."""

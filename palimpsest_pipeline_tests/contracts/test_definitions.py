@@ -3,15 +3,17 @@
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.execution.asset_backfill import AssetBackfillData
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.partitions import hours
-from palimpsest_pipeline.domain.instants import hour_key
+from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.storage.revisions import view_files, view_name
 
 SNAPSHOT = Path(__file__).parent / "asset_graph.json"
@@ -69,8 +71,26 @@ def test_every_asset_is_described_owned_grouped_and_tagged(specs):
     for spec in specs:
         assert spec.description, spec.key
         assert spec.owners, spec.key
-        assert spec.group_name in {"landing", "core", "mart", "report", "upkeep"}, spec.key
+        assert spec.group_name in {"landing", "core", "mart", "life", "report", "upkeep"}, spec.key
         assert spec.kinds, spec.key
+
+
+def test_a_backfill_of_core_and_mart_of_an_hour_is_of_that_hour_alone(specs):
+    """As the UI launches it from both groups: Dagster takes all partitions along of an asset that depends on every hour."""
+    key = hour_key(hour_of(datetime.now(UTC)) - timedelta(hours=5))
+    chosen = [spec.key for spec in specs if spec.group_name in {"core", "mart"}]
+    with dg.DagsterInstance.ephemeral() as instance:
+        launched = AssetBackfillData.from_asset_partitions(
+            asset_graph=defs.resolve_asset_graph(),
+            partition_names=[key],
+            asset_selection=chosen,
+            dynamic_partitions_store=instance,
+            all_partitions=False,
+            backfill_start_timestamp=time.time(),
+        )
+    asked = {asset: set(subset.get_partition_keys()) for asset, subset in launched.target_subset.partitions_subsets_by_asset_key.items()}
+    assert dg.AssetKey(["core", "odds_snapshots"]) in asked
+    assert set(map(frozenset, asked.values())) == {frozenset([key])}
 
 
 def test_every_table_asset_carries_its_column_schema(specs):
