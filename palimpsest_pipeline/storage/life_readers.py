@@ -10,10 +10,13 @@ from typing import Final
 import polars as pl
 import psycopg
 
+from ..domain.words import Platform
 from .frames import Schema, read_frame
 
 OFFERED: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "hours_before": pl.Int16, "n_offered": pl.Int32}
-MARKETS_OF_DATES: Final[Schema] = {"kickoff_date": pl.Date, "market_key": pl.String}
+OF_OTHER_SETTINGS: Final[Schema] = {"kickoff_date": pl.Date, "why": pl.String, "named": pl.String}
+OTHER_HOME, DROPPED, LACKING = "another home platform", "named no longer", "without margins yet"
+"""What a date says that the settings of now do not."""
 
 
 def offered(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) -> pl.DataFrame:
@@ -21,14 +24,11 @@ def offered(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) ->
     return read_frame(conn, OFFERED_SQL, {"day": day, "hours": list(hours_before)}, OFFERED)
 
 
-def other_markets(conn: psycopg.Connection, main_markets: Sequence[str]) -> pl.DataFrame:
-    """Dates with margins of markets that are not among these (MARKETS_OF_DATES), in order."""
-    return read_frame(conn, OTHER_MARKETS_SQL, [list(main_markets)], MARKETS_OF_DATES).sort("kickoff_date", "market_key")
-
-
-def lacking_markets(conn: psycopg.Connection, main_markets: Sequence[str]) -> pl.DataFrame:
-    """Dates on which one of these markets was offered before kickoff and has no margin (MARKETS_OF_DATES), in order."""
-    return read_frame(conn, LACKING_MARKETS_SQL, [list(main_markets)], MARKETS_OF_DATES).sort("kickoff_date", "market_key")
+def of_other_settings(conn: psycopg.Connection, home: Platform, main_markets: Sequence[str]) -> pl.DataFrame:
+    """Dates derived under other settings than these (OF_OTHER_SETTINGS), in order. `why` is OTHER_HOME, which is `named`; DROPPED: with margins of a
+    market that is not among these; or LACKING: one of these was offered before kickoff and has no margin."""
+    params = {"home": home.value, "markets": list(main_markets), "other_home": OTHER_HOME, "dropped": DROPPED, "lacking": LACKING}
+    return read_frame(conn, OF_OTHER_SETTINGS_SQL, params, OF_OTHER_SETTINGS).sort(*OF_OTHER_SETTINGS)
 
 
 OFFERED_SQL: Final = """
@@ -41,14 +41,15 @@ where i.kickoff_date = %(day)s and i.market_key <> '*' and i.state = 'offered'
     and (i.valid_to is null or i.valid_to >= l.effective_kickoff - make_interval(hours => h.hours))
 group by i.sr_id, i.platform, h.hours
 """
-OTHER_MARKETS_SQL: Final = """
-select distinct kickoff_date, market_key from mart.margin_ttk_bucket where market_key <> all(%s::text[])
-"""
-# Fixture by fixture by the tables' keys, up to the first that has it: the tables are large, and a date nearly always has all.
-LACKING_MARKETS_SQL: Final = """
-select d.kickoff_date, k.market_key
+# What lacks is looked up fixture by fixture by the tables' keys, up to the first that has it: the tables are large, and a date nearly always has all.
+OF_OTHER_SETTINGS_SQL: Final = """
+select distinct kickoff_date, %(other_home)s as why, home_platform as named from mart.gap_count where home_platform <> %(home)s
+union all
+select distinct kickoff_date, %(dropped)s, market_key from mart.margin_ttk_bucket where market_key <> all(%(markets)s::text[])
+union all
+select d.kickoff_date, %(lacking)s, k.market_key
 from (select distinct kickoff_date from mart.listing_lead_time) d
-cross join unnest(%s::text[]) as k (market_key)
+cross join unnest(%(markets)s::text[]) as k (market_key)
 left join lateral (
     select true as there
     from mart.listing_lead_time l

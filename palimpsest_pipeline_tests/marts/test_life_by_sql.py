@@ -10,7 +10,7 @@ import pytest
 
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.mart import life, odds_alerts
-from palimpsest_pipeline.defs.mart.life_checks import margins_are_of_the_main_markets
+from palimpsest_pipeline.defs.mart.life_checks import dates_follow_the_settings
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.words import FixtureProduct, OddsAlertType, Platform
 from palimpsest_pipeline.metrics import margin_laws, odds_alert_laws
@@ -116,8 +116,8 @@ def test_batches_do_not_show_in_the_tables(world: World, monkeypatch: pytest.Mon
 def test_another_setting_replaces_the_margins_of_a_date_and_until_then_it_is_told_of(world: World) -> None:
     pipeline, peak, dates = world
     fewer = Pipeline(pipeline.settings.model_copy(update={"main_markets": ["match_result"]}))
-    assert margins_are_of_the_main_markets(pipeline).passed
-    told = margins_are_of_the_main_markets(fewer)
+    assert dates_follow_the_settings(pipeline).passed
+    told = dates_follow_the_settings(fewer)
     assert not told.passed
     assert told.severity is dg.AssetCheckSeverity.WARN
     assert "double_chance" in (told.description or "")
@@ -130,11 +130,26 @@ def test_another_setting_replaces_the_margins_of_a_date_and_until_then_it_is_tol
         assert peak not in life.due_dates(fewer, at_once=True)
         assert life.due_dates(pipeline, at_once=True) == [peak]
         assert life.due_dates(pipeline, at_once=False) == []
-        told = margins_are_of_the_main_markets(pipeline)
+        told = dates_follow_the_settings(pipeline)
         assert not told.passed
         assert f"Without margins yet: {', '.join(sorted(set(pipeline.main_markets) - {'match_result'}))} on 1 dates" in (told.description or "")
         assert "no longer" not in (told.description or "")
         assert "`palimpsest backfill --stale`" in (told.description or "")
+    finally:
+        life.derive_date(pipeline, peak)
+
+
+def test_dates_of_another_home_platform_are_told_of_and_derived_anew(world: World) -> None:
+    pipeline, peak, dates = world
+    elsewhere = Pipeline(pipeline.settings.model_copy(update={"home_platform": Platform.BET9JA}))
+    told = dates_follow_the_settings(elsewhere)
+    assert not told.passed
+    assert f"Another home platform: betpawa on {len(dates)} dates" in (told.description or "")
+    assert life.due_dates(elsewhere, at_once=True) == dates
+    try:
+        life.derive_date(elsewhere, peak)
+        assert peak not in life.due_dates(elsewhere, at_once=True)
+        assert life.due_dates(pipeline, at_once=True) == [peak]
     finally:
         life.derive_date(pipeline, peak)
 

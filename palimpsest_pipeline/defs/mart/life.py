@@ -137,15 +137,13 @@ def _n(frame: pl.DataFrame, column: str, word: StrEnum) -> int:
 
 
 def due_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
-    """Dirty dates that Dagster has partitions for, in order; those later than NEAR only after FAR_WAIT, or all `at_once`, and then those whose
-    margins are of other markets than the setting's too."""
+    """Dirty dates that Dagster has partitions for, in order; those later than NEAR only after FAR_WAIT, or all `at_once`, and then those
+    that were derived under other settings too."""
     latest = (pipeline.clock.now() + NEAR).date()
     with pipeline.connect() as conn:
         due = {day for day, waits_s in life.waiting(conn).rows() if at_once or day <= latest or waits_s >= FAR_WAIT.total_seconds()}
         if at_once:
-            asked = pipeline.main_markets
-            unlike = (life_readers.other_markets(conn, asked), life_readers.lacking_markets(conn, asked))
-            due.update(*(found["kickoff_date"] for found in unlike))
+            due.update(life_readers.of_other_settings(conn, pipeline.settings.home_platform, pipeline.main_markets)["kickoff_date"])
     return [day for day in sorted(due) if kickoff_dates.has_partition_key(kickoff_date_key(day))]
 
 

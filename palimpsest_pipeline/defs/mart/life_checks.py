@@ -93,26 +93,24 @@ def gap_counts_add_up(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset=life.CURVES.split("."))
-def margins_are_of_the_main_markets(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Every date has margins of the markets that PALIMPSEST_MAIN_MARKETS names, and of no others: a date takes the setting over when it is derived
-    anew."""
+def dates_follow_the_settings(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Every date is of PALIMPSEST_HOME_PLATFORM, and has margins of the markets that PALIMPSEST_MAIN_MARKETS names and of no others: a date takes the
+    settings over when it is derived anew."""
     with pipeline.connect() as conn:
-        others = life_readers.other_markets(conn, pipeline.main_markets)
-        lacking = life_readers.lacking_markets(conn, pipeline.main_markets)
-    told = [f"{what}: {_of_dates(found)}." for what, found in (("Named no longer", others), ("Without margins yet", lacking)) if found.height]
+        found = life_readers.of_other_settings(conn, pipeline.settings.home_platform, pipeline.main_markets)
+    told = [f"{why.capitalize()}: {_of_dates(dates)}." for (why,), dates in found.group_by("why", maintain_order=True)]
+    words = ["Dates from before a setting was changed.", *told, "`palimpsest backfill --stale` derives them anew."]
     return dg.AssetCheckResult(
         passed=not told,
         severity=dg.AssetCheckSeverity.WARN,
-        description=" ".join(["Dates from before the setting was changed.", *told, "`palimpsest backfill --stale` derives them anew."])
-        if told
-        else None,
-        metadata={"dates": pl.concat([others, lacking])["kickoff_date"].n_unique()},
+        description=" ".join(words) if told else None,
+        metadata={"dates": found["kickoff_date"].n_unique()},
     )
 
 
 def _of_dates(found: pl.DataFrame) -> str:
     dates = found["kickoff_date"].unique()
-    return f"{', '.join(found['market_key'].unique().sort())} on {len(dates)} dates from {dates.min()} to {dates.max()}"
+    return f"{', '.join(found['named'].unique().sort())} on {len(dates)} dates from {dates.min()} to {dates.max()}"
 
 
 @dg.asset_check(asset=life.LEAD_TIME.split("."))
