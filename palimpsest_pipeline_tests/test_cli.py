@@ -236,7 +236,7 @@ def test_the_ui_comes_up_on_the_embedded_instance_and_ctrl_c_leaves_nothing_also
             told = json.loads(palimpsest("cadence", *words, "--json").stdout)
             assert {one["name"]: one["on"] for one in told} == {"full_cycle_schedule": on, "kickoff": on}
         serving.send_signal(signal.SIGINT)
-        serving.wait(60)
+        serving.wait(150)  # twice as long as it waits for runs and ends them
     assert_one_clear_line(palimpsest("cadence"), "nothing is up in", "palimpsest up")
     assert ours(folder) == [], (folder / "up.log").read_text()
 

@@ -1,5 +1,6 @@
 """A live cycle in a process of its own, to be killed: `python -m ...faults.live_cycle RUN_ID`, settings from the environment. Says when it begins."""
 
+import os
 import sys
 
 from palimpsest_pipeline.defs.landing import live
@@ -33,5 +34,6 @@ def quick_writer(landing: Landing, cycle: Cycle) -> CycleWriter:
 
 
 if __name__ == "__main__":
+    os.fsync = lambda _: None  # a kill loses nothing that was written, and the disk may be slow
     Landing.writer = quick_writer  # type: ignore[method-assign]
     main(sys.argv[1])

@@ -111,8 +111,8 @@ def test_a_connection_is_broken_off_without_an_answer(start_simulator: Start, mo
 
 
 def test_an_outage_takes_the_answers_under_way_with_it_and_passes(start_simulator: Start) -> None:
-    simulator = start_simulator(10, latency={"bet9ja.detail": (400, 400)})
-    simulator.fault(Platform.BET9JA, "outage", from_request=2, for_s=1.0)
+    simulator = start_simulator(10, latency={"bet9ja.detail": (1500, 1500)})
+    simulator.fault(Platform.BET9JA, "outage", from_request=2, for_s=2.5)
     question = f"GET /bet9ja{detail_path(Platform.BET9JA, '1')} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode()
     with socket.create_connection(("127.0.0.1", simulator.port)) as slow:
         slow.sendall(question)

@@ -96,7 +96,7 @@ def test_the_latency_can_be_set_while_it_runs_and_a_wrong_one_is_refused_by_name
 
 
 def test_an_answer_that_nobody_waited_for_is_not_logged_as_sent(start_simulator: Start) -> None:
-    simulator = start_simulator(10, latency={"bet9ja": (100, 100)})
+    simulator = start_simulator(10, latency={"bet9ja": (1000, 1000)})
     with socket.create_connection(("127.0.0.1", simulator.port)) as impatient:
         impatient.sendall(f"GET /bet9ja{TREES[Platform.BET9JA]} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode())
         while not simulator.log()["requests"]:

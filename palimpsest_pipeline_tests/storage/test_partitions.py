@@ -131,6 +131,7 @@ def test_a_day_that_is_over_is_packed_unless_somebody_holds_it(database: Databas
     """
     with database.connect() as conn, database.connect() as other:
         partitions.ensure(conn, [FIRST])
+        conn.execute("alter table core.market_changes_20260301 set (autovacuum_enabled = false)")  # it would hold it, too
         conn.execute(interleaved)
         conn.commit()
         other.execute("lock table core.market_changes_20260301 in row exclusive mode")

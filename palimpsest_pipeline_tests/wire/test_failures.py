@@ -25,6 +25,8 @@ BLOCK_PAGE = answering(403, b"<html>Access denied</html>", "text/html")
 SOON = format_datetime(datetime.now(UTC) - timedelta(seconds=5), usegmt=True)
 SELF_SIGNED = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost"]
 BOMB = gzip.compress(bytes(5_000_000))
+HASTE = {silence: {"read_timeout_s": 0.05}, drip: {"total_timeout_s": 0.2}}
+"""For those whose time must run out. Others have theirs: a machine that halts for a moment is no verdict."""
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ F = FailureClass
 )
 async def test_what_an_answer_is_worth_is_typed_and_in_words(host: Loopback, responder: Responder, verdict: FailureClass | None, said: str) -> None:
     host.script("/events", responder)
-    async with client(host.base_url, read_timeout_s=0.05, total_timeout_s=0.2) as asking:
+    async with client(host.base_url, **HASTE.get(responder, {})) as asking:
         answer = await ask(asking)
     assert (answer.failure, answer.attempt) == (verdict, 1)
     assert said in answer.failure_detail
