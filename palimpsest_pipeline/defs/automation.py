@@ -58,7 +58,8 @@ class BehindCore(dg.AutomationCondition[dg.AssetKey]):
 
 
 class CoreCheckFailed(dg.AutomationCondition[dg.AssetKey]):
-    """True for the candidates of which a blocking check of core failed when it was last evaluated, in whatever run.
+    """True for the candidates of which a blocking check of core failed when it was last evaluated, in whatever run; for an asset without partitions,
+    when it failed of the hour that it was last evaluated for.
 
     Unlike Dagster's own conditions it is not forgotten when core is materialized once more without its checks, as cycles of single fixtures do.
     """
@@ -71,14 +72,16 @@ class CoreCheckFailed(dg.AutomationCondition[dg.AssetKey]):
         return f"core_check_failed({', '.join(check.name for check in self.checks)})"
 
     def evaluate(self, context: AutomationContext[dg.AssetKey]) -> AutomationResult[dg.AssetKey]:
+        found = context.candidate_subset
+        if not found.partitions_def:
+            return AutomationResult(context, found if self._failed(context) else found.compute_difference(found))
+        keys = found.expensively_compute_partition_keys()
+        return AutomationResult(context, _among(context, [key for key in keys if self._failed(context, PartitionKeyFilter(key=key))]))
+
+    def _failed(self, context: AutomationContext[dg.AssetKey], of: PartitionKeyFilter | None = None) -> bool:
         storage = context.asset_graph_view.instance.event_log_storage
-        failed = []
-        for key in context.candidate_subset.expensively_compute_partition_keys():
-            for check in self.checks:
-                last = storage.get_asset_check_execution_history(check, limit=1, status=COMPLETED, partition_filter=PartitionKeyFilter(key=key))
-                if last and last[0].status is Status.FAILED:
-                    failed.append(key)
-        return AutomationResult(context, _among(context, failed))
+        last = [storage.get_asset_check_execution_history(check, limit=1, status=COMPLETED, partition_filter=of) for check in self.checks]
+        return any(records and records[0].status is Status.FAILED for records in last)
 
 
 def _among(context: AutomationContext[dg.AssetKey], keys: Sequence[str]) -> "dg.EntitySubset[dg.AssetKey]":
@@ -138,6 +141,7 @@ def when_due(product: FixtureProduct) -> dg.AutomationCondition[dg.AssetKey]:
         & due.newly_true().since(dg.AutomationCondition.newly_requested())
         & ~dg.AutomationCondition.in_progress()
         & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~CoreCheckFailed(HISTORY_CHECKS)
     ).with_label("fixtures_due")
 
 

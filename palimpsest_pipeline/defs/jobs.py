@@ -3,6 +3,7 @@
 import dagster as dg
 
 from . import priorities
+from .core.checks import history_equals_current
 from .landing.checks import every_platform_answered
 from .mart.life_checks import no_kickoff_date_is_dirty_for_long
 from .mart.present_jobs import PRESENT
@@ -29,8 +30,12 @@ OF_ALL_FIXTURES = dg.AssetSelection.assets(["mart", "coverage_fixture"], ["mart"
 """What a cycle that asked for given fixtures can say nothing about."""
 
 # Without the checks of the mart, which take as long as the rest: the next full cycle or replay of the hour makes them on these rows too.
-OF_GIVEN_FIXTURES = (dg.AssetSelection.assets(["landing", "odds_payloads"]) | DERIVED - OF_ALL_FIXTURES).without_checks() | EVERY_PLATFORM_ANSWERED
-"""What asks for given fixtures, and what is said of single cycles."""
+OF_GIVEN_FIXTURES = (
+    (dg.AssetSelection.assets(["landing", "odds_payloads"]) | DERIVED - OF_ALL_FIXTURES).without_checks()
+    | EVERY_PLATFORM_ANSWERED
+    | dg.AssetSelection.checks(history_equals_current)
+)
+"""What asks for given fixtures, and what is said of single cycles; no prices are made of a present that contradicts the history."""
 
 refresh = dg.define_asset_job(
     "refresh",

@@ -43,7 +43,9 @@ group by i.sr_id, i.platform, h.hours
 """
 # What lacks is looked up fixture by fixture by the tables' keys, up to the first that has it: the tables are large, and a date nearly always has all.
 OF_OTHER_SETTINGS_SQL: Final = """
-select distinct kickoff_date, %(other_home)s as why, home_platform as named from mart.gap_count where home_platform <> %(home)s
+select kickoff_date, %(other_home)s as why, home_platform as named from mart.gap_count where home_platform <> %(home)s
+union
+select kickoff_date, %(other_home)s, home_platform from mart.margin_ttk_bucket where home_platform <> %(home)s
 union all
 select distinct kickoff_date, %(dropped)s, market_key from mart.margin_ttk_bucket where market_key <> all(%(markets)s::text[])
 union all

@@ -205,4 +205,7 @@ def test_prices_as_they_stand_are_asked_for_once_each_time_fixtures_are_due(pipe
     due("delete from mart.dirty_fixtures")
     assert asked(83) == [False, False]
     due("insert into mart.dirty_fixtures values ('prices', 7, now())")
-    assert asked(98) == [True, True]
+    evaluated(tick.instance, passed=False)
+    assert asked(98) == [False, False], "core contradicts itself"
+    evaluated(tick.instance, passed=True)
+    assert asked(113) == [True, True]

@@ -24,13 +24,13 @@ from palimpsest_pipeline_tests.fixtures.vocabularies import without
 
 from .test_backfill import run
 
-DAY = datetime.now(UTC).date() - timedelta(days=1)
+DAY = datetime.now(UTC).date() - timedelta(days=2)
 HOURS = [datetime.combine(DAY, time(hour), UTC) for hour in (10, 11)]
 
 
 @dataclass(frozen=True)
 class World:
-    """Two hours of yesterday that were derived, and what they came to."""
+    """Two hours of a day that is over, that were derived, and what they came to."""
 
     pipeline: Pipeline
     content: dict[str, tuple[int, str]]

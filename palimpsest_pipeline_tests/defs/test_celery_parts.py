@@ -12,9 +12,8 @@ from palimpsest_pipeline.defs import celery
 from palimpsest_pipeline.defs.celery_launcher import Launcher, application
 from palimpsest_pipeline.defs.instance import prepare_instance
 from palimpsest_pipeline.settings import SettingsError, load_settings
-from palimpsest_pipeline_tests.fixtures.commands import free_port
 
-NOBODY = f"redis://:secret@127.0.0.1:{free_port()}/0"
+NOBODY = "redis://:secret@127.0.0.1:1/0"
 OWN = {"database_url": "postgresql://h/ours", "dagster_database_url": "postgresql://h/theirs"}
 
 

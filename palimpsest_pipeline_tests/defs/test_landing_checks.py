@@ -1,5 +1,6 @@
 """Clocks that are off, kickoffs that are, cycles that are silent: what the checks say of them."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -38,7 +39,7 @@ def test_a_host_whose_clock_and_a_book_whose_kickoffs_are_an_hour_off_are_warned
         "kickoffs_of_the_platforms_agree": False,
     }
     assert said["clocks_of_the_hosts_agree"].severity is dg.AssetCheckSeverity.WARN
-    assert "the clock of bet9ja is +36" in said["clocks_of_the_hosts_agree"].description
+    assert re.search(r"the clock of bet9ja is \+3(599|60\d) s", said["clocks_of_the_hosts_agree"].description), "its Date header has whole seconds"
     assert "sportybet" in said["kickoffs_of_the_platforms_agree"].description
     with pipeline.connect() as conn:
         assert conn.execute("select distinct status from ops.scrape_runs").fetchall() == [("completed",)]

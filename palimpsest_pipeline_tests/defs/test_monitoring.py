@@ -264,7 +264,7 @@ def landed(pipeline: Pipeline, at: datetime) -> int:
 def test_hours_that_are_due_or_refused_are_named_with_the_command_until_they_stand(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     first, second = landed(pipeline, ago(200)), landed(pipeline, ago(100))
-    landed(pipeline, ago(1))  # its run may still be at it
+    landed(pipeline, datetime.now(UTC))  # its run may still be at it
     with dg.DagsterInstance.ephemeral() as instance:
         left = unfinished(instance, pipeline, HOURLY)
         assert set(left.due) == {hour_key(ago(200)), hour_key(ago(100))}
@@ -300,13 +300,14 @@ def test_a_partition_whose_last_run_failed_is_counted_until_it_is_materialized(m
 
 def test_an_hour_whose_run_failed_a_moment_ago_is_due_and_does_not_stand(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = make_pipeline()
-    landed(pipeline, ago(1))
-    (key,) = keys = [hour_key(ago(1))]
+    at = datetime.now(UTC)
+    landed(pipeline, at)
+    (key,) = keys = [hour_key(at)]
     with dg.DagsterInstance.ephemeral() as instance:
         assert not unfinished(instance, pipeline, HOURLY)
         with monkeypatch.context() as broken:
             broken.setattr(listings, "write_discovery", None)
-            assert not run_job(instance, pipeline, "replay", hour_of(ago(1))).success
+            assert not run_job(instance, pipeline, "replay", hour_of(at)).success
         left = unfinished(instance, pipeline, HOURLY)
         assert (list(left.due), list(left.failed)) == (keys, keys)
         assert len(set(left.failed[key])) == len(left.failed[key]), "each asset once"

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -132,8 +133,10 @@ def test_every_number_is_the_truth_at_full_size(start_simulator, make_pipeline: 
 @pytest.fixture(scope="module")
 def two_cycles(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A pipeline after two full cycles ten minutes apart. The tests leave its content as it is."""
-    with SimulatorProcess(40, 5, clock_offset_s=-600) as simulator, pipelines(postgres, tmp_path_factory.mktemp("two_cycles")) as make:
-        for offset_s in (-600, 0):
+    now = datetime.now(UTC)
+    later_s = 0 if (now - timedelta(minutes=10)).date() == now.date() else -900  # of one day: each begins with all prices anew
+    with SimulatorProcess(40, 5, clock_offset_s=later_s - 600) as simulator, pipelines(postgres, tmp_path_factory.mktemp("two_cycles")) as make:
+        for offset_s in (later_s - 600, later_s):
             simulator.set_clock(offset_s)
             pipeline = make(simulator, clock_offset_s=offset_s)
             outcome = run_here(pipeline, "full_cycle")

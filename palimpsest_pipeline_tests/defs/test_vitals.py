@@ -94,6 +94,7 @@ def test_a_tick_of_a_sensor_is_no_run(pipeline: Pipeline, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, value)
     with pipeline.connect() as conn:
         conn.execute("delete from ops.run_heartbeats")
+        conn.execute("truncate ops.scrape_batches cascade")
     with dg.build_sensor_context(instance=instance, resources={"pipeline": PipelineResource()}) as context:
         assert list(dead_runs(context)) == []
     with pipeline.connect() as conn:
