@@ -239,7 +239,11 @@ def cycle(conn: psycopg.Connection, cycle_id: int = 1) -> None:
 
 
 def covered(conn: psycopg.Connection, *fixtures: tuple[int, str, list[str], dict[str, Any]], cycle_id: int = 1) -> None:
-    """Fixtures of a cycle's coverage: (SportRadar id, class, platforms, other columns)."""
+    """Fixtures of a cycle's coverage, of two tournaments: (SportRadar id, class, platforms, other columns)."""
+    for key, name, country in (("sr:17", "Premier League", "England"), ("sr:8", "LaLiga", "España")):
+        named = {"tournament_key": key, "display_name": name, "country": country}
+        for include_started in (False, True):
+            insert(conn, "mart.coverage_tournament", {"cycle_id": cycle_id, "platform": "any", "include_started": include_started, **named})
     told = {"cycle_id": cycle_id, "home_platform": "betpawa", "tournament_key": "sr:17", "tournament_name": "Premier League", "country": "England"}
     for sr_id, kind, platforms, facts in fixtures:
         row = {**told, "sr_id": sr_id, "fixture_class": kind, "platforms": platforms, "effective_kickoff": LATER, **facts}
@@ -296,6 +300,31 @@ def events(conn: psycopg.Connection) -> psycopg.Connection:
 )
 def test_events_are_found_by_all_that_is_asked_for_in_the_order_that_is_asked_for(events: psycopg.Connection, asked: str, found: list[int]) -> None:
     assert [sr_id for (sr_id,) in rows(events, f"select id from palimpsest.find_events({asked})")] == found
+
+
+def test_a_tournament_that_platforms_spell_differently_is_one_and_is_found_by_either_spelling(conn: psycopg.Connection) -> None:
+    cycle(conn)
+    theirs = {"tournament_name": "Barclays Prem.", "country": "Great Britain", "kickoff_source": "sportybet"}
+    liga = {"tournament_key": "sr:8", "tournament_name": "LaLiga", "country": "España"}
+    covered(
+        conn,
+        (1, "matched", ["betpawa", "sportybet"], {"effective_kickoff": LATER + MINUTE}),
+        (2, "competitor_only", ["sportybet"], theirs),
+        (3, "matched", ["betpawa"], liga),
+    )
+    listed(conn, 21, "sportybet", 2)
+
+    def found(asked: str) -> list[tuple[Any, ...]]:
+        return rows(conn, f"select id, tournament, country from palimpsest.find_events({asked})")
+
+    england = [(-2, "Premier League", "England"), (1, "Premier League", "England")]
+    assert found("sort => 'tournament'") == [(3, "LaLiga", "España"), *england]
+    assert found("country => 'england'") == found("search => 'premier league'") == england
+    assert found("country => 'great britain'") == found("search => 'barclays'") == england[:1]
+    assert found("'competitor_only', country => 'England'") == england[:1]
+    assert rows(conn, "select id, tournament, country from palimpsest.competitor_only_events") == england[:1]
+    claimed = "select claimed_tournament, claimed_country from palimpsest.coverage_events where id = -2"
+    assert rows(conn, claimed) == [("Barclays Prem.", "Great Britain")]
 
 
 def test_filters_change_neither_a_class_nor_what_a_tournament_counts(events: psycopg.Connection) -> None:

@@ -6,9 +6,9 @@ select
     f.platforms,
     cardinality(f.platforms) as n_platforms,
     f.sport,
-    f.country,
+    t.country,
     f.tournament_key,
-    f.tournament_name as tournament,
+    t.display_name as tournament,
     f.home_team,
     f.away_team,
     f.effective_kickoff as kickoff,
@@ -18,8 +18,12 @@ select
     f.evidence,
     f.stale_since,
     f.cycle_id,
-    f.as_of
+    f.as_of,
+    f.country as claimed_country,
+    f.tournament_name as claimed_tournament
 from mart.coverage_fixture f
+left join mart.coverage_tournament t
+    on t.cycle_id = f.cycle_id and t.tournament_key = f.tournament_key and t.platform = 'any' and t.include_started
 where f.cycle_id = (
     select c.cycle_id
     from core.cycles c
@@ -35,9 +39,9 @@ comment on column palimpsest.coverage_events.availability is 'matched, home_only
 comment on column palimpsest.coverage_events.platforms is 'Platforms that list it.';
 comment on column palimpsest.coverage_events.n_platforms is 'How many platforms list it.';
 comment on column palimpsest.coverage_events.sport is 'Sport.';
-comment on column palimpsest.coverage_events.country is 'Country of the chosen claim.';
+comment on column palimpsest.coverage_events.country is 'Country; null when nobody gives one.';
 comment on column palimpsest.coverage_events.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.coverage_events.tournament is 'Tournament name of the chosen claim: home''s, else by trust.';
+comment on column palimpsest.coverage_events.tournament is 'Tournament name: home''s, else by trust.';
 comment on column palimpsest.coverage_events.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.coverage_events.away_team is 'Away side of the chosen claim.';
 comment on column palimpsest.coverage_events.kickoff is 'Kickoff: home''s claim, else by trust.';
@@ -48,3 +52,5 @@ comment on column palimpsest.coverage_events.evidence is 'complete, carried (an 
 comment on column palimpsest.coverage_events.stale_since is 'Oldest discovery it rests on, when carried.';
 comment on column palimpsest.coverage_events.cycle_id is 'Cycle.';
 comment on column palimpsest.coverage_events.as_of is 'Instant the row is about.';
+comment on column palimpsest.coverage_events.claimed_country is 'Country as the chosen claim spells it.';
+comment on column palimpsest.coverage_events.claimed_tournament is 'Tournament name as the chosen claim spells it: home''s, else by trust.';

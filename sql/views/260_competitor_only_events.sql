@@ -43,9 +43,9 @@ comment on column palimpsest.competitor_only_events.away_team is 'Away side of t
 comment on column palimpsest.competitor_only_events.kickoff is 'Kickoff of the chosen claim.';
 comment on column palimpsest.competitor_only_events.started is 'The kickoff is not after as_of.';
 comment on column palimpsest.competitor_only_events.sport is 'Sport.';
-comment on column palimpsest.competitor_only_events.country is 'Country of the chosen claim.';
+comment on column palimpsest.competitor_only_events.country is 'Country; null when nobody gives one.';
 comment on column palimpsest.competitor_only_events.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.competitor_only_events.tournament is 'Tournament name of the chosen claim.';
+comment on column palimpsest.competitor_only_events.tournament is 'Tournament name: home''s, else by trust.';
 comment on column palimpsest.competitor_only_events.metadata_source is 'Platform whose claim was chosen: by trust, SportyBet before Bet9ja.';
 comment on column palimpsest.competitor_only_events.platform is 'Platform that lists it.';
 comment on column palimpsest.competitor_only_events.external_id is 'The platform''s own event id (of its primary listing, where it has several).';
