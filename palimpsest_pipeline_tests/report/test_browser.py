@@ -268,6 +268,11 @@ def test_trends_are_drawn_and_can_be_read_as_tables(shown: Page):
     rates.locator("summary").click()
 
 
+def test_the_match_rate_of_all_fixtures_is_said_to_be_of_those_that_home_and_a_competitor_list(shown: Page):
+    figure = shown.locator("#trend-figures figure").first
+    expect(figure).to_contain_text("Of all upcoming fixtures, those that BetPawa and a competitor list; of each competitor's, those that BetPawa lists too.")
+
+
 def test_margins_change_with_what_is_chosen(shown: Page):
     figure = shown.locator("#trend-figures figure").nth(4)
     before = figure.locator("output").all_inner_texts()
