@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import pytest
@@ -171,6 +171,23 @@ def test_what_stands_now_is_told_of_fixtures_that_have_not_begun_alone(conn: psy
     assert [len(rows(conn, f"select from palimpsest.{view}")) for view in NOW_VIEWS] == [1, 1, 1, 1, 1, 2]
     conn.execute("update core.fixtures set effective_kickoff = now() where sr_id = 7")
     assert [len(rows(conn, f"select from palimpsest.{view}")) for view in NOW_VIEWS] == [0] * 6
+
+
+NAMED: Final = (
+    *("fixtures", "upcoming_fixtures", "price_comparison", "best_prices", "gaps", "gaps_by_tournament", "margins_now"),
+    *("margins", "availability", "open_close", "lead_time", "odds_alerts"),
+)
+
+
+def test_a_tournament_that_platforms_spell_differently_has_one_name_and_country_in_all_views(conn: psycopg.Connection) -> None:
+    """The claim that was chosen for fixture 8 is that of a platform that spells otherwise."""
+    conn.execute("update core.fixtures set tournament_name = 'Barclays Prem.', country = 'Great Britain' where sr_id = 8")
+    for sr_id in (7, 8):
+        compare(conn, "1", 2.0, {"sportybet": 2.1}, sr_id=sr_id, home_margin=0.05)
+        for table in ("availability_gap", "market_margin", "availability_interval", "open_close", "listing_lead_time", "odds_alert"):
+            insert(conn, f"mart.{table}", {"sr_id": sr_id, **({"alert_id": sr_id} if table == "odds_alert" else {})})
+    for view in NAMED:
+        assert rows(conn, f"select distinct tournament, country from palimpsest.{view}") == [("Premier League", "England")], view
 
 
 def curve(conn: psycopg.Connection, platform: str, bucket: str, margin: float, minutes: float, **facts: Any) -> None:

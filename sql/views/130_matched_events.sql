@@ -1,17 +1,17 @@
 create view palimpsest.matched_events as
 select
     f.sr_id,
-    f.effective_kickoff as kickoff,
+    f.kickoff,
     f.sport,
     f.country,
-    f.tournament_name as tournament,
+    f.tournament,
     f.home_team,
     f.away_team,
     l.platforms,
     l.n_platforms,
     l.external_ids,
     f.suspect_code
-from core.fixtures f
+from palimpsest.fixtures f
 cross join lateral (
     select
         array_agg(p.platform order by p.platform <> (select palimpsest.home_platform()), k.trust_rank nulls last, p.platform) as platforms,
@@ -32,8 +32,8 @@ comment on view palimpsest.matched_events is 'One row per fixture that the home 
 comment on column palimpsest.matched_events.sr_id is 'SportRadar id.';
 comment on column palimpsest.matched_events.kickoff is 'Kickoff: home''s claim, else by trust.';
 comment on column palimpsest.matched_events.sport is 'Sport.';
-comment on column palimpsest.matched_events.country is 'Country of the claim that was chosen.';
-comment on column palimpsest.matched_events.tournament is 'Tournament name of the claim that was chosen.';
+comment on column palimpsest.matched_events.country is 'Country; null when nobody gives one.';
+comment on column palimpsest.matched_events.tournament is 'Tournament name: home''s, else by trust.';
 comment on column palimpsest.matched_events.home_team is 'Home side of the claim that was chosen.';
 comment on column palimpsest.matched_events.away_team is 'Away side of the claim that was chosen.';
 comment on column palimpsest.matched_events.platforms is 'Platforms that list it, home first.';

@@ -8,9 +8,9 @@ select
     f.home_team,
     f.away_team,
     f.tournament_key,
-    f.tournament_name as tournament,
+    f.tournament,
     f.country,
-    f.effective_kickoff as kickoff,
+    f.kickoff,
     a.platform,
     a.market_key,
     k.name as market,
@@ -36,7 +36,7 @@ select
     a.as_of,
     a.mapping_version
 from mart.odds_alert a
-left join core.fixtures f using (sr_id)
+left join palimpsest.fixtures f using (sr_id)
 left join core.markets k using (market_key)
 left join core.market_outcomes o on o.market_id = k.market_id and o.outcome_key = a.outcome_key
 left join ops.acknowledged_odds_alerts x using (alert_id);
@@ -50,8 +50,8 @@ comment on column palimpsest.odds_alerts.sr_id is 'SportRadar id.';
 comment on column palimpsest.odds_alerts.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.odds_alerts.away_team is 'Away side of the chosen claim.';
 comment on column palimpsest.odds_alerts.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.odds_alerts.tournament is 'Tournament name of the chosen claim.';
-comment on column palimpsest.odds_alerts.country is 'Country of the chosen claim.';
+comment on column palimpsest.odds_alerts.tournament is 'Tournament name: home''s, else by trust.';
+comment on column palimpsest.odds_alerts.country is 'Country; null when nobody gives one.';
 comment on column palimpsest.odds_alerts.kickoff is 'Effective kickoff; null when nobody lists the fixture any more.';
 comment on column palimpsest.odds_alerts.platform is 'Platform it is about.';
 comment on column palimpsest.odds_alerts.market_key is 'Market of the vocabulary; ''*'' for the listing as a whole.';
