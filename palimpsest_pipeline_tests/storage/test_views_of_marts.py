@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.buckets import BUCKETS
+from palimpsest_pipeline.storage.revisions import sql_dir
 
 from .table_rows import insert
 
@@ -191,11 +192,12 @@ def test_a_tournament_that_platforms_spell_differently_has_one_name_and_country_
 
 
 def curve(conn: psycopg.Connection, platform: str, bucket: str, margin: float, minutes: float, **facts: Any) -> None:
-    told = {"tournament_key": "sr:17", "market_key": "match_result", "platform": platform, "ttk_bucket": bucket, "n_fixtures": 2, **facts}
-    insert(conn, "mart.margin_ttk_bucket", {**told, "margin_tw_mean": margin, "n_observed_minutes": minutes})
+    told = {"tournament_key": "sr:17", "market_key": "match_result", "platform": platform, "ttk_bucket": bucket, "n_fixtures": 2}
+    insert(conn, "mart.margin_ttk_bucket", {**told, "home_platform": "betpawa", "margin_tw_mean": margin, "n_observed_minutes": minutes, **facts})
 
 
 def test_the_margin_league_weighs_by_minutes_and_ranks_the_dearest_first(conn: psycopg.Connection) -> None:
+    cycle(conn)
     curve(conn, "betpawa", "<24h", 0.04, 100)
     curve(conn, "betpawa", "<24h", 0.08, 300, kickoff_date=date(2026, 5, 2))
     curve(conn, "betpawa", "24-72h", 0.10, 100, n_fixtures=3)
@@ -212,6 +214,20 @@ def test_the_margin_league_weighs_by_minutes_and_ranks_the_dearest_first(conn: p
         ("<24h", "betpawa", 1, pytest.approx(0.07), pytest.approx(0.01), None, 2, 4, "Premier League", date(2026, 5, 2)),
         ("<24h", "bet9ja", 2, pytest.approx(0.06), 0, pytest.approx(0.025), 2, 6, "Premier League", date(2026, 5, 3)),
     ]
+
+
+def test_dates_that_another_home_was_compared_on_are_left_out_of_what_is_said_of_home(conn: psycopg.Connection) -> None:
+    cycle(conn)
+    before = {"home_platform": "sportybet", "kickoff_date": date(2026, 4, 30)}
+    for platform, then, now in (("betpawa", 0.05, None), ("bet9ja", 0.09, 0.01)):
+        curve(conn, platform, "<24h", 0.06, 100, home_minus_platform_tw_mean=now)
+        curve(conn, platform, "<24h", 0.04, 300, home_minus_platform_tw_mean=then, **before)
+    query = "select platform, margin_tw_mean, home_minus_platform_tw_mean from palimpsest.margin_league order by platform"
+    assert rows(conn, query) == [("bet9ja", pytest.approx(0.045), pytest.approx(0.01)), ("betpawa", pytest.approx(0.045), None)]
+    of_now, of_then = {"home_platform": "betpawa", "n_home_missing": 4}, {"home_platform": "sportybet", "n_home_missing": 90}
+    insert(conn, "mart.gap_count", *({"sr_id": n, "platform": "bet9ja", "hours_before": 24, **facts} for n, facts in enumerate((of_now, of_then), 7)))
+    query = (sql_dir() / "queries" / "gaps_towards_kickoff.sql").read_text()
+    assert [(row[0], row[2], row[4]) for row in rows(conn, query)] == [("bet9ja", 1, 4)]
 
 
 def test_every_bucket_before_kickoff_has_its_place_on_a_curve(conn: psycopg.Connection) -> None:
