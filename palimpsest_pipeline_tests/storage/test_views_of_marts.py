@@ -121,7 +121,7 @@ def test_an_arbitrage_tells_what_to_stake_where_and_what_it_brings(conn: psycopg
 def test_where_two_outcomes_win_the_profit_counts_both(conn: psycopg.Connection) -> None:
     for outcome in ("1x", "12", "x2"):
         compare(conn, outcome, 1.6, {"sportybet": 1.5}, market_key="double_chance", arb=True, cross_book_sum_inverse=1.875)
-    ((profit,),) = rows(conn, "select profit from palimpsest.arbitrage(at => %s)", NOW)
+    ((profit,),) = rows(conn, "select profit from palimpsest.arbitrage(at => %s)", NOW + MINUTE)
     assert profit == pytest.approx(2 / 1.875 - 1)
 
 
@@ -142,6 +142,14 @@ def test_an_arbitrage_is_told_while_its_prices_are_young_together_and_before_kic
 ) -> None:
     arb(conn)
     assert rows(conn, FOUND, max_age, least_profit, max_skew, at) == ([(7,)] if found else [])
+
+
+def test_prices_that_were_answered_after_an_instant_are_no_arbitrage_of_it(conn: psycopg.Connection) -> None:
+    arb(conn)
+    whenever = (timedelta(days=1), 0, 2 * MINUTE)
+    assert rows(conn, FOUND, *whenever, NOW + MINUTE) == [(7,)]
+    assert rows(conn, FOUND, *whenever, NOW + MINUTE / 2) == []  # home had answered, the competitor had not
+    assert rows(conn, FOUND, *whenever, NOW - timedelta(days=30)) == []
 
 
 def test_a_market_without_a_sure_profit_is_no_arbitrage(conn: psycopg.Connection) -> None:
