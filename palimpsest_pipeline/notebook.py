@@ -129,7 +129,10 @@ class Data:
         return rows if all_listings else rows.filter("is_primary")
 
     def export(self, sr_id: Ids | None = None, first_day: date | None = None, last_day: date | None = None) -> pl.LazyFrame:
-        """The exported days, lazily (`storage.archive.named.PRICES`): one row an outcome and change, with names. Of some fixtures, or everything."""
+        """The exported days, lazily (`storage.archive.named.PRICES`): one row an outcome and change, with names. Of some fixtures, or everything.
+
+        Of every listing: `filter("is_primary")` leaves the one that speaks for its platform.
+        """
         return self._archive.prices(None if sr_id is None else _ids(sr_id), first_day, last_day)
 
     def __getitem__(self, name: str) -> "Readable":
