@@ -275,6 +275,18 @@ def test_what_traders_are_told_says_who_has_seen_it(conn: psycopg.Connection) ->
     assert rows(conn, query) == [(1, "Arsenal", "MATCH_RESULT", "X", "Ada"), (2, None, None, "", None)]
 
 
+def test_what_traders_should_look_at_is_of_fixtures_that_have_not_begun(conn: psycopg.Connection) -> None:
+    """Fixture 8 has begun since the last cycle, fixture 9 is none that anybody lists."""
+    conn.execute("update core.fixtures set effective_kickoff = now() where sr_id = 8")
+    facts = {"alert_type": "price_move", "status": "open"}
+    insert(conn, "mart.odds_alert", *({"alert_id": n, "sr_id": n, **facts} for n in (7, 8, 9)))
+    insert(conn, "mart.odds_alert", {"alert_id": 10, "sr_id": 8, "status": "closed", "closed_at": NOW})
+    told = rows(conn, "select alert_id, status, closed_at = kickoff from palimpsest.odds_alerts order by alert_id")
+    assert told == [(7, "open", None), (8, "closed", True), (9, "open", None), (10, "closed", False)]
+    query = (sql_dir() / "queries" / "odds_alerts_that_are_open.sql").read_text()
+    assert [row[3] for row in rows(conn, query)] == ["Arsenal", None]
+
+
 def cycle(conn: psycopg.Connection, cycle_id: int = 1) -> None:
     insert(conn, "core.cycles", {"cycle_id": cycle_id, "scope": "full", "home_platform": "betpawa", "as_of": NOW})
 

@@ -1,7 +1,8 @@
+-- With the kickoff an episode is over, which the table says with the cycle after it only.
 create view palimpsest.odds_alerts as
 select
     a.alert_id,
-    a.status,
+    case when a.closed_at is null and f.kickoff <= now() then 'closed' else a.status end as status,
     a.alert_type,
     a.severity,
     a.sr_id,
@@ -28,7 +29,7 @@ select
     a.competitor_change_rel,
     a.opened_at,
     a.peak_at,
-    a.closed_at,
+    coalesce(a.closed_at, case when f.kickoff <= now() then f.kickoff end) as closed_at,
     a.minutes_to_kickoff,
     x.acknowledged_at,
     x.acknowledged_by,
@@ -43,7 +44,7 @@ left join ops.acknowledged_odds_alerts x using (alert_id);
 
 comment on view palimpsest.odds_alerts is 'What traders are told of: one row an episode, from where a threshold is passed until things have calmed down; of prices one row a market. Key: alert_id.';
 comment on column palimpsest.odds_alerts.alert_id is 'Episode: `palimpsest odds-alerts ack` takes it.';
-comment on column palimpsest.odds_alerts.status is 'open, acknowledged (open, and somebody has seen it), closed.';
+comment on column palimpsest.odds_alerts.status is 'open, acknowledged (open, and somebody has seen it), closed; by the clock, of a fixture that has begun none is open.';
 comment on column palimpsest.odds_alerts.alert_type is 'price_move, direction_disagreement, market_disappeared, market_returned, event_dropped, home_outlier.';
 comment on column palimpsest.odds_alerts.severity is 'How large it was at its peak: low, medium, high (PALIMPSEST_ODDS_ALERT_LEVELS).';
 comment on column palimpsest.odds_alerts.sr_id is 'SportRadar id.';
