@@ -18,8 +18,8 @@ from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.serve import switches
 from palimpsest_pipeline.defs.serve.switches import Switch
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
-from palimpsest_pipeline.domain.words import Platform, Scope, Trigger
+from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
+from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.storage import ledger
 from palimpsest_pipeline.storage.database import Database, DatabaseUnreachable
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -225,6 +225,77 @@ def test_minutes_that_are_over_are_not_asked_for(pipeline: Pipeline, instance: d
     assert request_of(tick(pipeline, instance)).run_key.startswith("kickoff 2026-06-26T12:00:00")
 
 
+def run_of(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> str:
+    return instance.create_run_for_job(defs.resolve_job_def("kickoff_window"), status=status, tags=request.tags).run_id
+
+
+def test_what_is_left_of_a_slot_whose_run_failed_is_asked_for_again_with_a_key_that_names_it(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    set_clock(pipeline, m(0.1))
+    first = tick(pipeline, instance)
+    run_id = run_of(instance, request_of(first), dg.DagsterRunStatus.STARTING)
+    assert "is asked for" in skipped(tick(pipeline, instance, first.cursor))
+    instance.report_run_failed(instance.get_run_by_id(run_id), "the code server was killed")
+    set_clock(pipeline, m(1.2))
+    again = tick(pipeline, instance, first.cursor)
+    request = request_of(again)
+    assert request.run_key == f"kickoff 2026-06-26T12:00:00+00:00 within 120 min after {run_id}"
+    assert (request.partition_key, request.run_config) == ("2026-06-26-12:00", request_of(first).run_config)
+    assert request.tags == {**request_of(first).tags, "palimpsest/follows": run_id}
+    assert again.cursor == first.cursor
+    second = run_of(instance, request, dg.DagsterRunStatus.STARTED)
+    assert "is asked for" in skipped(tick(pipeline, instance, again.cursor)), "while it runs nobody follows it"
+    instance.report_run_failed(instance.get_run_by_id(second), "and again")
+    assert (request_of(tick(pipeline, instance, again.cursor)).run_key or "").endswith(f" after {second}")
+    set_clock(pipeline, m(5))
+    assert (request_of(tick(pipeline, instance, again.cursor)).run_key or "").endswith("12:05:00+00:00 within 120 min"), "none after the slot's end"
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.NOT_STARTED])
+def test_a_slot_whose_newest_run_has_not_failed_is_not_asked_for_again(status: dg.DagsterRunStatus, pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    first = tick(pipeline, instance)
+    run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
+    run_of(instance, request_of(first), status)
+    set_clock(pipeline, m(1.2))
+    assert skipped(tick(pipeline, instance, first.cursor)) == "the slot of 12:00 UTC is asked for"
+
+
+def test_a_failed_slot_comes_before_the_next_one_and_is_left_when_no_minute_of_it_is_due(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    first = tick(pipeline, instance)
+    run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
+    set_clock(pipeline, m(4.2))
+    again = tick(pipeline, instance, first.cursor)
+    assert " after " in (request_of(again).run_key or "")
+    run_of(instance, request_of(again), dg.DagsterRunStatus.STARTED)
+    ahead = tick(pipeline, instance, again.cursor)
+    assert (request_of(ahead).run_key or "").startswith("kickoff 2026-06-26T12:05")
+    late = run_of(instance, request_of(ahead), dg.DagsterRunStatus.FAILURE)
+    after = tick(pipeline, instance, ahead.cursor)
+    assert (request_of(after).run_key or "").endswith(f"12:05:00+00:00 within 120 min after {late}"), "also before it begins"
+    assert after.cursor == ahead.cursor
+    put(pipeline, {1: m(120)}, known_from=m(4.2))  # put off: due at 12:05 again
+    set_clock(pipeline, m(6))
+    assert skipped(tick(pipeline, instance, ahead.cursor)) == "the slot of 12:05 UTC is asked for"
+
+
+def test_a_run_that_follows_a_failed_one_does_not_wait_for_the_cycle_that_died_with_it(pipeline: Pipeline, instance: dg.DagsterInstance):
+    slot_at = hour_of(datetime.now(UTC)) - MINUTE * 60
+    asked(pipeline, slot_at, 1)
+    set_clock(pipeline, slot_at + MINUTE * 6)
+    ran = defs.resolve_job_def("kickoff_window").execute_in_process(
+        instance=instance,
+        partition_key=hour_key(slot_at),
+        run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
+        tags={"palimpsest/follows": "run"},
+        resources={"pipeline": pipeline},
+    )
+    assert ran.success
+    with pipeline.connect() as conn:
+        assert [batch.status for batch in ledger.last_batches(conn)] == [RunStatus.INTERRUPTED]
+
+
 def test_a_slot_waits_while_two_runs_are_unfinished_and_a_failed_one_keeps_nobody(pipeline: Pipeline, instance: dg.DagsterInstance):
     put(pipeline, {1: m(20)})
     cursor = json.dumps({"version": 1, "slot_at": m(-5).isoformat()})
@@ -276,7 +347,7 @@ def test_an_outage_of_the_database_fails_the_tick(instance: dg.DagsterInstance, 
         tick(gone, instance)
 
 
-def test_a_tick_with_five_thousand_fixtures_in_reach_is_one_query_and_one_request(
+def test_a_tick_with_five_thousand_fixtures_in_reach_is_one_query_one_look_at_runs_and_one_request(
     pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ):
     put(pipeline, {sr_id: m(1 + sr_id % 119) for sr_id in range(1, 5001)})
@@ -290,9 +361,15 @@ def test_a_tick_with_five_thousand_fixtures_in_reach_is_one_query_and_one_reques
 
     connect = Database.connect
     monkeypatch.setattr(Database, "connect", counted)
+    asked_dagster: list[object] = []
+    get_run_records = instance.get_run_records
+    monkeypatch.setattr(instance, "get_run_records", lambda *given, **also: (asked_dagster.append(given), get_run_records(*given, **also))[1])
     cursor = json.dumps({"version": 1, "slot_at": m(-60).isoformat()})
-    request_of(tick(pipeline, instance, cursor))
-    assert len(statements) == 1
+    first = tick(pipeline, instance, cursor)
+    assert (len(statements), len(asked_dagster)) == (1, 1)
+    run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
+    assert " after " in (request_of(tick(pipeline, instance, first.cursor)).run_key or "")
+    assert (len(statements), len(asked_dagster)) == (2, 2)
 
 
 def check(pipeline: Pipeline, hour: datetime = NOON) -> tuple[bool, str, dict[str, object]]:
