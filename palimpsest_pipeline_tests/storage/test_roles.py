@@ -107,7 +107,7 @@ def test_its_sessions_are_read_only_and_end_what_takes_long(analyst: psycopg.Con
     [
         "insert into mart.dirty_kickoff_dates values (now(), 1, now())",
         "update mart.coverage_fixture set started = true",
-        "delete from palimpsest.mapping_coverage",
+        "delete from palimpsest.bookmakers",
         "truncate mart.odds_alert",
         "drop view palimpsest.events",
         "create table mart.mine (a int)",
