@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.buckets import BUCKETS
+from palimpsest_pipeline.storage import mart_readers
 from palimpsest_pipeline.storage.revisions import sql_dir
 
 from .table_rows import insert
@@ -287,8 +288,10 @@ def test_what_traders_should_look_at_is_of_fixtures_that_have_not_begun(conn: ps
     assert [row[3] for row in rows(conn, query)] == ["Arsenal", None]
 
 
-def cycle(conn: psycopg.Connection, cycle_id: int = 1) -> None:
-    insert(conn, "core.cycles", {"cycle_id": cycle_id, "scope": "full", "home_platform": "betpawa", "as_of": NOW})
+def cycle(conn: psycopg.Connection, cycle_id: int = 1, scope: str = "full", as_of: datetime = NOW) -> None:
+    """A cycle that coverage was computed as of."""
+    insert(conn, "core.cycles", {"cycle_id": cycle_id, "scope": scope, "home_platform": "betpawa", "as_of": as_of})
+    insert(conn, "mart.match_rate_platform", {"cycle_id": cycle_id, "platform": "all", "as_of": as_of})
 
 
 def covered(conn: psycopg.Connection, *fixtures: tuple[int, str, list[str], dict[str, Any]], cycle_id: int = 1) -> None:
@@ -301,6 +304,34 @@ def covered(conn: psycopg.Connection, *fixtures: tuple[int, str, list[str], dict
     for sr_id, kind, platforms, facts in fixtures:
         row = {**told, "sr_id": sr_id, "fixture_class": kind, "platforms": platforms, "effective_kickoff": LATER, **facts}
         insert(conn, "mart.coverage_fixture", {"home_team": f"Home {sr_id}", "away_team": f"Away {sr_id}", **row})
+
+
+@pytest.mark.parametrize(
+    ("scopes", "latest"),
+    [
+        ({1: "full", 2: "full", 3: "recorded", 4: "kickoff"}, 2),  # what was imported stands for nothing where somebody looks
+        ({1: "recorded", 2: "recorded"}, 2),
+        ({}, None),
+    ],
+)
+def test_coverage_now_is_of_the_same_cycle_at_every_door(conn: psycopg.Connection, scopes: dict[int, str], latest: int | None) -> None:
+    for cycle_id, scope in scopes.items():
+        covered(conn, (7, "matched", ["betpawa"], {}), cycle_id=cycle_id)
+        cycle(conn, cycle_id, scope)
+    insert(conn, "core.cycles", {"cycle_id": 9, "scope": "full"})  # coverage is not computed yet
+    found = [] if latest is None else [(latest,)]
+    for view in ("coverage_statistics", "coverage_events", "coverage_tournaments"):
+        assert rows(conn, f"select distinct cycle_id from palimpsest.{view}") == found, view
+    assert rows(conn, "select count(*) from palimpsest.find_events()") == [(len(found),)]
+    assert mart_readers.latest_cycle(conn) == latest
+    assert mart_readers.latest_rates(conn).select("cycle_id").rows() == found
+
+
+def test_match_rates_over_time_are_those_of_full_cycles(conn: psycopg.Connection) -> None:
+    for hours, scope in enumerate(("recorded", "full", "full"), 1):
+        cycle(conn, hours, scope, NOW + timedelta(hours=hours))
+    query = (sql_dir() / "queries" / "match_rate_over_time.sql").read_text()
+    assert [row[0] for row in rows(conn, query)] == [NOW + timedelta(hours=2), NOW + timedelta(hours=3)]
 
 
 @pytest.fixture
@@ -423,7 +454,7 @@ def test_a_platform_that_could_not_be_looked_at_has_no_number_in_its_column(
     tournament(conn, "any", n_home, 2, min(n_home, 2), n_platform_only=max(0, 2 - n_home))
     for platform in ("sportybet", "bet9ja", "any"):
         tournament(conn, platform, 9, 9, 9, include_started=True)
-    for platform in ("betpawa", "sportybet", "bet9ja", "all"):
+    for platform in ("betpawa", "sportybet", "bet9ja"):
         insert(conn, "mart.match_rate_platform", {"cycle_id": 1, "platform": platform, "evidence": evidence})
     query = "select betpawa, sportybet, bet9ja, not_looked_at from palimpsest.coverage_tournaments"
     assert rows(conn, query) == [told]
@@ -455,7 +486,6 @@ def test_what_only_competitors_list_has_a_row_for_each_of_them(events: psycopg.C
 
 def test_match_rates_for_reconciliation_count_rows_and_are_per_cent(conn: psycopg.Connection) -> None:
     cycle(conn)
-    insert(conn, "mart.match_rate_platform", {"cycle_id": 1, "platform": "all"})
     past = {"kickoff_at": NOW - MINUTE}
     for listing_id, sr_id, facts in ((1, 1, {}), (2, 2, {}), (3, 3, past), (4, None, {})):
         listed(conn, listing_id, "betpawa", sr_id, **facts)

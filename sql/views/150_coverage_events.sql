@@ -24,15 +24,9 @@ select
 from mart.coverage_fixture f
 left join mart.coverage_tournament t
     on t.cycle_id = f.cycle_id and t.tournament_key = f.tournament_key and t.platform = 'any' and t.include_started
-where f.cycle_id = (
-    select c.cycle_id
-    from core.cycles c
-    where c.scope = 'full' and exists (select from mart.coverage_fixture x where x.cycle_id = c.cycle_id)
-    order by c.cycle_id desc
-    limit 1
-);
+where f.cycle_id = (select c.cycle_id from palimpsest.coverage_cycles c where c.is_latest);
 
-comment on view palimpsest.coverage_events is 'Who lists which fixture, as of the latest full cycle. Key: id.';
+comment on view palimpsest.coverage_events is 'Who lists which fixture, as of the latest cycle in coverage_cycles. Key: id.';
 comment on column palimpsest.coverage_events.id is 'SportRadar id; negative when the home platform does not list the fixture.';
 comment on column palimpsest.coverage_events.sportradar_id is 'SportRadar id.';
 comment on column palimpsest.coverage_events.availability is 'matched, home_only, competitor_only, or undetermined: a platform could not be looked at.';

@@ -35,7 +35,7 @@ left join lateral (
 left join mart.listing_lead_time l on l.sr_id = f.sportradar_id and l.platform = e.platform
 where f.availability = 'competitor_only';
 
-comment on view palimpsest.competitor_only_events is 'Fixtures that home is known to lack, one row for each platform that lists them, as of the latest full cycle. Key: sportradar_id, platform.';
+comment on view palimpsest.competitor_only_events is 'Fixtures that home is known to lack, one row for each platform that lists them, as of the latest cycle in coverage_cycles. Key: sportradar_id, platform.';
 comment on column palimpsest.competitor_only_events.id is 'SportRadar id, negative: the home platform does not list the fixture.';
 comment on column palimpsest.competitor_only_events.sportradar_id is 'SportRadar id.';
 comment on column palimpsest.competitor_only_events.home_team is 'Home side of the chosen claim.';
