@@ -21,4 +21,4 @@ comment on column palimpsest.fixtures.tournament_key is 'Tournament across platf
 comment on column palimpsest.fixtures.tournament is 'Tournament name: home''s, else by trust.';
 comment on column palimpsest.fixtures.country is 'Country; null when nobody gives one.';
 comment on column palimpsest.fixtures.kickoff is 'Effective kickoff: home''s claim, else by trust.';
-comment on column palimpsest.fixtures.suspect_code is 'kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd.';
+comment on column palimpsest.fixtures.suspect_code is 'kickoff_mismatch: the listings'' kickoffs are far apart; home_away_swapped: a platform has the sides the other way round; duplicate_sr_id: another fixture looks like the same match; null when nothing is odd.';

@@ -39,4 +39,4 @@ comment on column palimpsest.matched_events.away_team is 'Away side of the claim
 comment on column palimpsest.matched_events.platforms is 'Platforms that list it, home first.';
 comment on column palimpsest.matched_events.n_platforms is 'How many platforms list it.';
 comment on column palimpsest.matched_events.external_ids is 'Each platform''s own event id (of its primary listing).';
-comment on column palimpsest.matched_events.suspect_code is 'kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd.';
+comment on column palimpsest.matched_events.suspect_code is 'kickoff_mismatch: the listings'' kickoffs are far apart; home_away_swapped: a platform has the sides the other way round; duplicate_sr_id: another fixture looks like the same match; null when nothing is odd.';

@@ -41,7 +41,7 @@ comment on column palimpsest.coverage_events.away_team is 'Away side of the chos
 comment on column palimpsest.coverage_events.kickoff is 'Kickoff: home''s claim, else by trust.';
 comment on column palimpsest.coverage_events.metadata_source is 'Platform whose claim was chosen.';
 comment on column palimpsest.coverage_events.started is 'The kickoff is not after as_of.';
-comment on column palimpsest.coverage_events.suspect_code is 'kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd.';
+comment on column palimpsest.coverage_events.suspect_code is 'kickoff_mismatch: the listings'' kickoffs are far apart; home_away_swapped: a platform has the sides the other way round; duplicate_sr_id: another fixture looks like the same match; null when nothing is odd.';
 comment on column palimpsest.coverage_events.evidence is 'complete, carried (an earlier discovery stands in) or partial.';
 comment on column palimpsest.coverage_events.stale_since is 'Oldest discovery it rests on, when carried.';
 comment on column palimpsest.coverage_events.cycle_id is 'Cycle.';
