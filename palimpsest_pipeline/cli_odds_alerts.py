@@ -20,7 +20,7 @@ SHOWN: Final = 40
 @odds_alerts_app.callback(invoke_without_command=True)
 def odds_alerts(
     context: typer.Context,
-    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over, and that nobody has acknowledged; a kickoff ends all.")] = False,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over, and that nobody has acknowledged.")] = False,
     least: Annotated[OddsAlertLevel, typer.Option("--severity", help="Only those at least so severe.")] = OddsAlertLevel.LOW,
     main: Annotated[bool, typer.Option("--main", help="Only markets in PALIMPSEST_MAIN_MARKETS, and whole listings.")] = False,
     sr_id: Annotated[int | None, typer.Option("--fixture", metavar="SR_ID", help="Only this fixture's, by SportRadar id.")] = None,
