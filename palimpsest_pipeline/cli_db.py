@@ -76,26 +76,35 @@ def url(analyst: Annotated[bool, typer.Option("--analyst", help="That of the rea
 
 @db_app.command()
 def roles() -> None:
-    """Make the read-only role of analysts, or bring its rights up to date: it reads the marts and the analysts' views, and nothing else.
+    """Make the read-only role of analysts, or bring its rights up to date: it reads the marts and the analysts' views.
 
-    Nobody may make temporary tables in our database, nor enter Dagster's, but who owns it or was granted it. Exit code 3 when the role may do more
-    than read, which an administrator has to forbid.
+    As far as the pipeline's user may forbid it, nobody makes temporary tables or large objects in our database, nor enters Dagster's, but who owns
+    it or was granted it. Says what the role may do besides reading. Exit code 3 when an administrator has to forbid some of it.
     """
-    from .defs.analysts import admit_thoroughly
+    from .defs.analysts import admit_thoroughly, may_lock
     from .defs.servers import databases, require_schema
     from .storage.roles import ANALYST
 
     chosen = load_settings()
     with databases(chosen) as found:
         require_schema(found)
-        left = admit_thoroughly(found)
+        left, locks = admit_thoroughly(found), may_lock(found)
     out.print(f"{ANALYST} reads the schemas palimpsest and mart; `palimpsest db url --analyst` has its address", highlight=False, soft_wrap=True)
     if not chosen.embedded:
         say(f"its password is yours to set, where the server asks for one: alter role {ANALYST} password '...'")
     for line in left:
         say(f"{ANALYST}: {line}")
+    if locks:
+        say(
+            f"{ANALYST}: it may take advisory locks, and so hold up the pipeline while its session lasts. A superuser can revoke pg_advisory_lock "
+            "and its like from everybody, once he has granted them to the pipeline's user by name"
+        )
     if left:
-        raise fail(f"{ANALYST} may do more than read: let an administrator of the server revoke it", PARTIAL)
+        raise fail(
+            f"{ANALYST} may do more than read: let an administrator of the server revoke it. What everybody may do there a superuser forbids with "
+            "`palimpsest db roles`, his name in PALIMPSEST_DATABASE_URL",
+            PARTIAL,
+        )
 
 
 @db_app.command()

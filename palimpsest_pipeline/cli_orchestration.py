@@ -68,7 +68,8 @@ def slots(
 ) -> None:
     """List the slots of the kickoff cadence at which a fixture was due and not asked, by fixture and stretch.
 
-    Due is what the settings of now ask for, by the kickoffs as they were known at the time. Nothing is due before the cadence was first on.
+    Due is what the settings of now ask for, by the kickoffs as they were known at the time. Nothing is due before the first slot that was
+    asked for in this time or in the 24 hours before it.
     """
     from .defs.servers import databases, require_schema
     from .defs.slots import kept
@@ -87,7 +88,7 @@ def slots(
         out.print(f"the first slot of the kickoff cadence, of {found.begin:%Y-%m-%d %H:%M} UTC, is not over yet", highlight=False, soft_wrap=True)
     elif not found.in_use:
         why = "no fixture was due, or it was off (`palimpsest cadence` says whether it is now)"
-        out.print(f"no slot of the kickoff cadence was asked for {span}: {why}", highlight=False, soft_wrap=True)
+        out.print(f"no slot of the kickoff cadence was asked for {span}, nor in the 24 hours before: {why}", highlight=False, soft_wrap=True)
     elif stretches.is_empty():
         out.print(f"all {found.found.height} slots {span} were kept", highlight=False)
     else:

@@ -129,7 +129,10 @@ class Data:
         return rows if all_listings else rows.filter("is_primary")
 
     def export(self, sr_id: Ids | None = None, first_day: date | None = None, last_day: date | None = None) -> pl.LazyFrame:
-        """The exported days, lazily (`storage.archive.named.PRICES`): one row an outcome and change, with names. Of some fixtures, or everything."""
+        """The exported days, lazily (`storage.archive.named.PRICES`): one row an outcome and change, with names. Of some fixtures, or everything.
+
+        Of every listing: `filter("is_primary")` leaves the one that speaks for its platform.
+        """
         return self._archive.prices(None if sr_id is None else _ids(sr_id), first_day, last_day)
 
     def __getitem__(self, name: str) -> "Readable":
@@ -185,12 +188,18 @@ class Data:
         if self._database is None:
             yield ExportedLayers(self._archive)
             return
+        with self._behind() as conn:
+            if not self._archive_is_ours:
+                self._archive.demand_of(conn)  # names of another database's numbers would be wrong
+                self._archive_is_ours = True
+            yield Layers(conn, self._archive)
+
+    @contextmanager
+    def _behind(self) -> Iterator[psycopg.Connection[Any]]:
+        """A session for what lies behind marts and views. Raises PermissionError for a role that sees these only."""
         try:
             with self._session() as conn:
-                if not self._archive_is_ours:
-                    self._archive.demand_of(conn)  # names of another database's numbers would be wrong
-                    self._archive_is_ours = True
-                yield Layers(conn, self._archive)
+                yield conn
         except psycopg.errors.InsufficientPrivilege as error:
             raise PermissionError(
                 f"this role may not read the history itself ({str(error).splitlines()[0]}): ask the views (prices_as_of, price_changes), open "
@@ -205,7 +214,7 @@ class Data:
         if self._database is None:
             days = self._archive.days()
             return min(days), max(days)
-        with self._session() as conn:
+        with self._behind() as conn:
             seen = seen_between(conn, ids)
         if seen is None:
             raise LookupError(f"no fixture with SportRadar id {', '.join(map(str, ids))} is known: check the id, or run a full cycle first")

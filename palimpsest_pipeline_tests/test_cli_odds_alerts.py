@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.storage.table_rows import AT, insert
 
+TO_COME = datetime(2096, 5, 1, 18, tzinfo=UTC)
 MOVED, OUTLYING, DROPPED, OVER = 10, 11, 12, 13
 PRICES = {"baseline_odds": 2.0, "current_odds": 2.4, "peak_change_rel": 0.2}
 ROWS = [
@@ -43,7 +45,7 @@ def alerts(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Al
     monkeypatch.setattr(console.out, "width", console.PIPE_WIDTH)  # else as wide as the terminal of whoever runs the tests
     with Database(database).connect() as conn:
         conn.execute("truncate mart.odds_alert, ops.acknowledged_odds_alerts, core.fixtures cascade")
-        insert(conn, "core.fixtures", {"sr_id": 1, "home_team": "Norway", "away_team": "France [W]", "effective_kickoff": AT})
+        insert(conn, "core.fixtures", {"sr_id": 1, "home_team": "Norway", "away_team": "France [W]", "effective_kickoff": TO_COME})
         insert(conn, "mart.odds_alert", *({"sr_id": 1, "status": "open", **row} for row in ROWS))
     monkeypatch.chdir(tmp_path)
     for name, value in {"HOME_DIR": str(tmp_path), "DATABASE_URL": database, "DAGSTER_DATABASE_URL": "postgresql://unused/dagster"}.items():
@@ -81,6 +83,16 @@ def test_one_that_is_acknowledged_is_open_no_more_and_says_who_has_seen_it(alert
     assert (row["status"], row["acknowledged_by"], row["peak_change_rel"]) == ("acknowledged", "Ada", 0.2)
     assert alerts("ack", str(OVER), "--by", "Ada").exit_code == 0
     assert ids(alerts, "--severity", "medium")[-1] == OVER
+
+
+def test_with_the_kickoff_none_is_open_though_no_cycle_has_seen_it_yet(alerts: Alerts, database: str):
+    assert alerts("ack", str(MOVED), "--by", "Ada").exit_code == 0
+    with Database(database).connect() as conn:
+        (kickoff,) = conn.execute("update core.fixtures set effective_kickoff = now() returning effective_kickoff").fetchone() or ()
+    assert ids(alerts, "--open") == []
+    told = json.loads(alerts("--json").output)["alerts"]
+    assert {row["status"] for row in told} == {"closed"}
+    assert {datetime.fromisoformat(row["closed_at"]) for row in told if row["alert_id"] != OVER} == {kickoff}
 
 
 def test_what_cannot_be_acknowledged_is_refused_in_words(alerts: Alerts):

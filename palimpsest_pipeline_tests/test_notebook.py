@@ -302,8 +302,9 @@ def test_a_role_for_marts_and_views_sees_these_and_is_told_where_the_history_is(
         assert "odds_alert" in dir(analyst)
         assert "availability_gap" not in dir(analyst)
         assert analyst.odds_alert().height == 6
-        with pytest.raises(PermissionError, match="this role may not read the history itself"):
-            analyst.prices(7, ANSWERED)
+        for ask in (lambda: analyst.prices(7, ANSWERED), lambda: analyst.changes(7), lambda: analyst.changes(7, DAYS[0], DAYS[1])):
+            with pytest.raises(PermissionError, match=r"this role may not read the history itself .* ask the views \(prices_as_of, price_changes\)"):
+                ask()
 
 
 def test_without_a_place_it_is_the_database_of_the_settings(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

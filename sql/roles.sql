@@ -9,7 +9,7 @@ begin
     end if;
     -- Without a password nobody logs in but where the server asks for none, as the embedded one does of its own user.
     create role palimpsest_analyst login connection limit 20;
-    comment on role palimpsest_analyst is 'Reads the marts and the analysts'' views of palimpsest_pipeline, and nothing else.';
+    comment on role palimpsest_analyst is 'Reads the marts and the analysts'' views of palimpsest_pipeline.';
     -- A slip must not write, nor a forgotten session or query stand in the way of the pipeline.
     alter role palimpsest_analyst set default_transaction_read_only = on;
     alter role palimpsest_analyst set statement_timeout = '5min';

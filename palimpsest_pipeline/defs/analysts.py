@@ -31,8 +31,8 @@ def admit(pipeline: Pipeline) -> None:
 
 
 def admit_thoroughly(pipeline: Pipeline) -> list[str]:
-    """As `admit`, and on a server of one's own too nobody may make temporary tables in our database nor enter Dagster's but who was granted it or
-    owns it. Returns what the role may do besides reading, since the pipeline's user may not forbid it. Raises RoleMissing."""
+    """As `admit`, and on a server of one's own too nobody may make temporary tables or large objects in our database nor enter Dagster's but who was
+    granted it or owns it. Returns what the role may do besides reading, since the pipeline's user may not forbid it. Raises RoleMissing."""
     settings = pipeline.settings
     with pipeline.connect() as conn:
         if settings.embedded:
@@ -48,6 +48,12 @@ def admit_thoroughly(pipeline: Pipeline) -> list[str]:
             roles.forbid_entering(conn, [name])
             left += [said for said in roles.beyond_reading(conn, [name]) if said.startswith("it may enter")]
     return left
+
+
+def may_lock(pipeline: Pipeline) -> bool:
+    """The role may take advisory locks in our database (`roles.may_lock`)."""
+    with pipeline.connect() as conn:
+        return roles.may_lock(conn)
 
 
 def address(settings: Settings) -> str:

@@ -3,6 +3,7 @@
 Belongs here: ticks, and why one asks for nothing. Does not: what the jobs select (`jobs.py`), judging slots (`slots.py`).
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,7 +14,7 @@ from ..domain.words import Scope, Trigger
 from ..settings import load_settings
 from ..storage import ledger, upcoming
 from .jobs import full_cycle, kickoff_window
-from .landing.assets import TRIGGER_TAG
+from .landing.assets import FOLLOWS_TAG, TRIGGER_TAG
 from .mart.life_jobs import UNFINISHED
 from .pipeline import Pipeline
 from .slots import CursorUnreadable, Moment, read_cursor, write_cursor
@@ -23,6 +24,8 @@ SLOT_TAG: Final = "palimpsest/slot"
 KICKOFF_EVERY_S: Final = 30
 MOST_UNFINISHED: Final = 2
 """Runs of slots that may be under way or waiting: one derives what its last minute brought while the next one is at its first."""
+MOST_RUNS: Final = 50
+"""Newest runs of slots that a tick looks at: those of hours."""
 
 
 def _cron(minutes: int) -> str:
@@ -60,32 +63,40 @@ def full_cycle_of(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime
     description="A run for each slot in which fixtures are due by the cadence of PALIMPSEST_KICKOFF_TIERS. Off until switched on.",
 )
 def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult | dg.SkipReason:
-    """At most one run: of the slot that holds now or of the next one, each once. The cursor is the last slot asked for."""
+    """At most one run: of the slot that holds now or of the next one, each once, and again of one whose run failed, while minutes of it are left. The
+    cursor is the last slot asked for."""
     moment = Moment(pipeline.cadence, pipeline.clock.now(), _asked_at(context), timedelta(minutes=pipeline.settings.grace_minutes))
-    if not moment.unasked:
-        return dg.SkipReason(f"the slot of {moment.slots[-1]:%H:%M} UTC is asked for")
     with pipeline.connect() as conn:
         fixtures, later = upcoming.kickoffs_and_next(conn, *moment.span)
     kickoffs = [kickoff_at for _, kickoff_at in fixtures]
-    slot_at = next((slot_at for slot_at in moment.unasked if moment.due(slot_at, kickoffs)), None)
+    due = [slot_at for slot_at in moment.slots if moment.due(slot_at, kickoffs)]
+    runs = context.instance.get_run_records(dg.RunsFilter(job_name=kickoff_window.name), limit=MOST_RUNS) if due else []
+    failed = {slot_at: run_id for slot_at in due if slot_at not in moment.unasked and (run_id := _failed(runs, slot_at))}
+    slot_at = next((slot_at for slot_at in due if slot_at in moment.unasked or slot_at in failed), None)
+    if slot_at is None and not moment.unasked:
+        return dg.SkipReason(f"the slot of {moment.slots[-1]:%H:%M} UTC is asked for")
     if slot_at is None:
         following = next((at for at in kickoffs if at > moment.now), later)
         known = "no upcoming fixture is known" if following is None else f"the next fixture kicks off at {following:%Y-%m-%d %H:%M} UTC"
         return dg.SkipReason(f"no fixture is due in the slot of {moment.unasked[-1]:%H:%M} UTC: {known}")
-    if at_it := _unfinished(context.instance, kickoff_window.name, at_least=MOST_UNFINISHED):
-        return dg.SkipReason(f"{at_it}; the slot of {slot_at:%H:%M} UTC is asked for when one of {MOST_UNFINISHED} is over")
+    at_it = [record for record in runs if record.dagster_run.status in UNFINISHED]
+    if len(at_it) >= MOST_UNFINISHED:
+        told = _at_it(at_it[MOST_UNFINISHED - 1])
+        return dg.SkipReason(f"{told}; the slot of {slot_at:%H:%M} UTC is asked for when one of {MOST_UNFINISHED} is over")
     if passed_over := moment.passed_over(kickoffs):
         context.log.warning(
             f"{len(passed_over)} slots in which fixtures were due were never asked for, from {passed_over[0]:%Y-%m-%d %H:%M} to "
             f"{passed_over[-1]:%Y-%m-%d %H:%M} UTC: `palimpsest slots` lists what was lost"
         )
+    follows = failed.get(slot_at)
+    run_key = f"kickoff {slot_at.isoformat()} within {max(moment.cadence.tiers)} min"
     request = dg.RunRequest(
-        run_key=f"kickoff {slot_at.isoformat()} within {max(moment.cadence.tiers)} min",
+        run_key=f"{run_key} after {follows}" if follows else run_key,  # a key is spent for good, also when its run has failed
         partition_key=hour_key(moment.now),
         run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
-        tags={TRIGGER_TAG: Trigger.SENSOR.value, SLOT_TAG: slot_at.isoformat()},
+        tags={TRIGGER_TAG: Trigger.SENSOR.value, SLOT_TAG: slot_at.isoformat()} | ({FOLLOWS_TAG: follows} if follows else {}),
     )
-    return dg.SensorResult(run_requests=[request], cursor=write_cursor(slot_at))
+    return dg.SensorResult(run_requests=[request], cursor=context.cursor if follows else write_cursor(slot_at))
 
 
 def _asked_at(context: dg.SensorEvaluationContext) -> datetime | None:
@@ -97,12 +108,19 @@ def _asked_at(context: dg.SensorEvaluationContext) -> datetime | None:
         return None
 
 
-def _unfinished(instance: dg.DagsterInstance, job: str, at_least: int = 1) -> str | None:
-    """Which run of the job is at it, and since when, the oldest of `at_least`; None when fewer are."""
-    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=at_least)
-    if len(records) < at_least:
-        return None
-    record = records[-1]
+def _failed(runs: Sequence[dg.RunRecord], slot_at: datetime) -> str | None:
+    """The slot's newest run when it has failed: what somebody has cancelled stays so."""
+    newest = next((record.dagster_run for record in runs if record.dagster_run.tags.get(SLOT_TAG) == slot_at.isoformat()), None)
+    return newest.run_id if newest is not None and newest.status is dg.DagsterRunStatus.FAILURE else None
+
+
+def _unfinished(instance: dg.DagsterInstance, job: str) -> str | None:
+    """Which run of the job is at it, and since when; None when none is."""
+    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=1)
+    return _at_it(records[0]) if records else None
+
+
+def _at_it(record: dg.RunRecord) -> str:
     slot = record.dagster_run.tags.get(SLOT_TAG)
     of_slot = "" if slot is None else f" of the slot {slot}"
     return f"run {record.dagster_run.run_id}{of_slot} is at it since {record.create_timestamp:%Y-%m-%d %H:%M:%S} UTC"

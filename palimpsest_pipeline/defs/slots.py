@@ -22,7 +22,9 @@ from .pipeline import Pipeline
 CURSOR_VERSION: Final = 1
 HOUR: Final = timedelta(hours=1)
 LOOKED_BACK: Final = timedelta(hours=24)
-"""How far back slots that nobody asked for are looked for, when the cursor is older."""
+"""How far back slots that nobody asked for are looked for; and how long before that a slot that was asked for shows that the cadence was in use."""
+MOST_TOLD: Final = 5
+"""Outages that a sentence names; of earlier ones the number."""
 AHEAD: Final = timedelta(seconds=60)
 """How long before a slot begins it can be asked for: a run takes seconds to begin, and its first minute is one of only sixty seconds."""
 
@@ -118,7 +120,7 @@ class Moment:
 class Kept:
     """How the slots from `begin` until before `end` were kept. `found`: each slot of each fixture (metrics.slots.SLOTS).
 
-    `in_use`: some cycle of the cadence was begun in this time; where none was, no slot is expected, nor before the first one ever.
+    `in_use`: the cadence was, from `begin` on; no slot is expected before.
     """
 
     begin: datetime
@@ -140,22 +142,31 @@ class Kept:
         lost = self.lost
         if lost.is_empty():
             return ""
-        first, last = (f"{at:%Y-%m-%d %H:%M}" for at in lost.select(first=pl.col("slot_at").min(), last=pl.col("slot_at").max()).row(0))
+        outages = judged.outages(self.found)
+        told = [
+            f"{n_slots} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC" for first, last, n_slots, _ in outages.head(MOST_TOLD).iter_rows()
+        ]
+        if outages.height > MOST_TOLD:
+            told.append(f"the rest in {outages.height - MOST_TOLD} outages before")
         return (
-            f"{lost.height} slots of {lost['sr_id'].n_unique()} fixtures were not asked for, from {first} to {last} UTC: "
+            f"{lost.height} slots of {lost['sr_id'].n_unique()} fixtures were not asked for: {', '.join(told)}. "
             "Dagster's daemon was down, the sensor kickoff was off, or its runs came too late"
         )
 
 
-def kept(pipeline: Pipeline, begin: datetime, end: datetime) -> Kept:
-    """How the slots from `begin` until before `end` were kept, by the cadence of today's settings. Minutes that are not over yet are left out."""
+def kept(pipeline: Pipeline, begin: datetime, end: datetime, on_since: datetime | None = None) -> Kept:
+    """How the slots from `begin` until before `end` were kept, by the cadence of today's settings. Minutes that are not over yet are left out.
+
+    The cadence is in use from the first slot on that was asked for, up to LOOKED_BACK before `begin`; or since `on_since`, when its sensor was
+    switched on, if that is earlier. So an outage is told also when nothing was asked for since.
+    """
     cadence = pipeline.cadence
     with pipeline.connect() as conn:
-        first = stored.first_slot(conn)
-        begin = begin if first is None else max(begin, first)
+        in_use_since = min(filter(None, [stored.first_slot(conn, begin - LOOKED_BACK), on_since]), default=None)
+        begin = begin if in_use_since is None else max(begin, in_use_since)
         end = max(begin, min(end, pipeline.clock.now().replace(second=0, microsecond=0)))
+        if in_use_since is None:
+            return Kept(begin, end, in_use=False, found=pl.DataFrame(schema=judged.SLOTS))
         known = stored.known_kickoffs(conn, begin, end, cadence.reach)
         asked = stored.asked(conn, begin, end)
-    if first is None or asked.is_empty():
-        return Kept(begin, end, in_use=False, found=pl.DataFrame(schema=judged.SLOTS))
     return Kept(begin, end, in_use=True, found=judged.slots(known, asked, cadence.tiers, begin, end))

@@ -176,6 +176,11 @@ class Landing:
         found = [self._manifest_in(cycle) for folder in folders for cycle in self._cycles_in(folder)]
         return sorted((manifest for manifest in found if manifest is not None), key=lambda manifest: manifest.cycle_id)
 
+    def closed(self, hour: datetime, cycle_ids: Collection[int]) -> list[int]:
+        """Those of these cycles of an hour that are closed, in order. The hour is listed once, and no other cycle's manifest is read."""
+        folders = {int(path.name.removeprefix("cycle=")): path for path in self._cycles_in(self._hour_folder(hour))}
+        return sorted(cycle_id for cycle_id in folders.keys() & set(cycle_ids) if self._manifest_in(folders[cycle_id]) is not None)
+
     def hours(self) -> list[datetime]:
         """Hours that have a place in the landing, in order. Whether a closed cycle is in them is not looked at: nothing is read."""
         return sorted(at for at, _ in self._hour_folders())

@@ -21,6 +21,12 @@ STRETCHES: Final[dict[str, pl.DataType]] = {
     "n_slots": pl.UInt32(),
     "kickoff_at": INSTANT,
 }
+OUTAGES: Final[dict[str, pl.DataType]] = {
+    "first_slot_at": INSTANT,
+    "last_slot_at": INSTANT,
+    "n_slots": pl.UInt32(),
+    "n_fixtures": pl.UInt32(),
+}
 MINUTE: Final = pl.duration(minutes=1)
 
 
@@ -80,6 +86,25 @@ def lost_stretches(found: pl.DataFrame) -> pl.DataFrame:
         )
     )
     return stretches.sort("first_slot_at", "sr_id").select(pl.col(name).cast(dtype) for name, dtype in STRETCHES.items())
+
+
+def outages(found: pl.DataFrame) -> pl.DataFrame:
+    """The lost among `found` (all slots, `SLOTS`) of all fixtures together by stretch of time (`OUTAGES`), newest first. Between two stretches lies a
+    minute at which some slot was due and none was lost."""
+    whole = pl.col("asked").all().over("slot_at")
+    stretches = (
+        found.sort("slot_at")
+        .with_columns(stretch=whole.cum_sum())
+        .filter(~pl.col("asked"))
+        .group_by("stretch")
+        .agg(
+            first_slot_at=pl.col("slot_at").min(),
+            last_slot_at=pl.col("slot_at").max(),
+            n_slots=pl.len(),
+            n_fixtures=pl.col("sr_id").n_unique(),
+        )
+    )
+    return stretches.sort("first_slot_at", descending=True).select(pl.col(name).cast(dtype) for name, dtype in OUTAGES.items())
 
 
 def _is_due(tiers: Mapping[int, int]) -> pl.Expr:

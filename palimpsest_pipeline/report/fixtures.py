@@ -80,7 +80,8 @@ def fixtures(found: Coverage, seen: Sequence[PlatformSeen]) -> dict[str, Any]:
     `tournament`: its place among `tournaments`; `kickoff`: seconds since 1970; `class`: its place in CLASSES; `on`: bits of the platforms that list
     it; `unknown`: bits of those of which that cannot be said; `listings`: bits of those that list it more than once; `moved`, `markets`: a list a
     platform, seconds by which its kickoff is later than the fixture's, and markets with a price, null where it does not list it; `home_lacks`,
-    `lacks`: a list a competitor, markets that it offers and home lacks, and the other way round, null without any.
+    `lacks`, `not_compared`: a list a competitor, markets that it offers and home lacks, the other way round, and those of which neither is known,
+    since home and it were not looked at together; null without any.
     """
     order = _named(found).select("tournament_key").with_row_index("tournament")
     bits = {platform.key: 1 << place for place, platform in enumerate(seen)}
@@ -119,6 +120,7 @@ def fixtures(found: Coverage, seen: Sequence[PlatformSeen]) -> dict[str, Any]:
         "markets": [frame["n_markets_priced"].to_list() for frame in each],
         "home_lacks": [frame["n_home_missing"].to_list() for frame in gaps[1:]],
         "lacks": [frame["n_platform_missing"].to_list() for frame in gaps[1:]],
+        "not_compared": [frame["n_unknown"].to_list() for frame in gaps[1:]],
     }
 
 

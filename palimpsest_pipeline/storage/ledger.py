@@ -194,16 +194,17 @@ def claim_dead(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequenc
     )
 
 
-def underived(conn: psycopg.Connection) -> list[Batch]:
-    """Batches that were ended before their answers were derived (interrupted, cancelled, failed), and from which nothing is yet; oldest first."""
+def underived(conn: psycopg.Connection, since: datetime) -> list[Batch]:
+    """Batches of the hours from `since` on that were ended before their answers were derived (interrupted, cancelled, failed), and from which nothing
+    is yet; oldest first. Whether anything of them was landed is not known here."""
     return _batches(
         conn,
         """
-        where status in ('interrupted', 'cancelled', 'failed')
+        where partition_hour >= %s and status in ('interrupted', 'cancelled', 'failed')
             and not exists (select from core.cycle_products p where p.cycle_id = scrape_batches.cycle_id)
         order by cycle_id
         """,
-        [],
+        [since],
     )
 
 

@@ -10,7 +10,7 @@ from psycopg import sql
 from .frames import identifier, read_frame
 from .marts import frame_schema, read
 
-LATEST_SQL: Final = "select max(cycle_id) from mart.match_rate_platform"
+LATEST_SQL: Final = "select cycle_id from palimpsest.coverage_cycles where is_latest"
 TOURNAMENTS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "tournament": pl.String,
     "country": pl.String,
@@ -38,13 +38,13 @@ TOTALS_SQL: Final = """
 
 
 def latest_cycle(conn: psycopg.Connection) -> int | None:
-    """The newest cycle that coverage was computed for."""
+    """The cycle that coverage now is that of, as for whoever asks the views: the newest full one, or the newest recorded one where there is none."""
     row = conn.execute(LATEST_SQL).fetchone()
     return row[0] if row else None
 
 
 def latest_rates(conn: psycopg.Connection) -> pl.DataFrame:
-    """Upcoming fixtures' rows of mart.match_rate_platform of the newest cycle that has them; 'all' comes last."""
+    """Upcoming fixtures' rows of mart.match_rate_platform of the latest cycle; 'all' comes last."""
     cycle_id = latest_cycle(conn)
     rows = read(conn, "mart.match_rate_platform", cycle_id or 0).filter(~pl.col("include_started"))
     return rows.sort(pl.col("platform") == "all", "platform")

@@ -131,8 +131,8 @@ def listed(
     sr_id: int | None,
     limit: int | None,
 ) -> tuple[list[dict[str, Any]], int]:
-    """Episodes with the names of their fixtures, the last opened first: at most `limit` of them, and how many there are. None: all. Open ones are
-    those that are not over and that nobody has acknowledged."""
+    """Episodes with the names of their fixtures, as the view of them has it, the last opened first: at most `limit` of them, and how many there are.
+    None: all. Open ones are those that are not over, of fixtures that have not begun, and that nobody has acknowledged."""
     keys = None if market_keys is None else list(market_keys)
     params = {"only_open": only_open, "severities": list(severities), "market_keys": keys, "sr_id": sr_id, "limit": limit}
     with conn.cursor(row_factory=dict_row) as cursor:
@@ -177,12 +177,10 @@ where x.acknowledged_at < %(before)s::date::timestamp at time zone 'UTC'
     and not exists (select from mart.odds_alert a where a.alert_id = x.alert_id)
 """
 LISTED_SQL: Final = """
-select a.alert_id, a.status, a.severity, a.alert_type, a.platform, a.competitor, a.sr_id, f.home_team, f.away_team, f.effective_kickoff as kickoff_at,
+select a.alert_id, a.status, a.severity, a.alert_type, a.platform, a.competitor, a.sr_id, a.home_team, a.away_team, a.kickoff as kickoff_at,
     a.market_key, a.specifier, a.outcome_key, a.baseline_odds, a.current_odds, a.peak_change_rel, a.competitor_odds, a.competitor_change_rel,
-    a.opened_at, a.peak_at, a.closed_at, x.acknowledged_at, x.acknowledged_by, count(*) over () as n_all
-from mart.odds_alert a
-left join core.fixtures f using (sr_id)
-left join ops.acknowledged_odds_alerts x using (alert_id)
+    a.opened_at, a.peak_at, a.closed_at, a.acknowledged_at, a.acknowledged_by, count(*) over () as n_all
+from palimpsest.odds_alerts a
 where (not %(only_open)s or a.status = 'open') and a.severity = any(%(severities)s)
     and (%(market_keys)s::text[] is null or a.market_key = any(%(market_keys)s::text[])) and (%(sr_id)s::bigint is null or a.sr_id = %(sr_id)s)
 order by a.opened_at desc, a.alert_id

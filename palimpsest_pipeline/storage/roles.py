@@ -24,13 +24,22 @@ OPEN_SQL: Final = """
 WRITABLE_SQL: Final = """
     select datname::text, has_database_privilege('public', oid, 'temporary') and pg_has_role(datdba, 'usage'),
         (select has_schema_privilege('public', n.oid, 'create') and pg_has_role(n.nspowner, 'usage') from pg_namespace n where n.nspname = 'public'),
-        (select rolsuper from pg_roles where rolname = current_user) and has_function_privilege('public', 'pg_catalog.lo_create(oid)', 'execute')
+        (select rolsuper from pg_roles where rolname = current_user)
+            and exists (select from unnest(%(large_objects)s::text[]) made_by where has_function_privilege('public', made_by, 'execute'))
     from pg_database where datname = current_database()
 """
-LARGE_OBJECTS: Final = "pg_catalog.lo_create(oid), pg_catalog.lo_creat(integer), pg_catalog.lo_from_bytea(oid, bytea)"
+LARGE_OBJECTS: Final = ("pg_catalog.lo_create(oid)", "pg_catalog.lo_creat(integer)", "pg_catalog.lo_from_bytea(oid, bytea)")
+"""What makes large objects; who cannot make one has none to write to."""
 ADVISORY_SQL: Final = """
     select oid::regprocedure::text from pg_proc
     where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^pg_(try_)?advisory_' and has_function_privilege('public', oid, 'execute')
+"""
+MAY_LOCK_SQL: Final = """
+    select exists (
+        select from pg_proc
+        where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^pg_(try_)?advisory_(xact_)?lock'
+            and has_function_privilege(%(analyst)s, oid, 'execute')
+    )
 """
 BEYOND_SQL: Final = """
 with analyst as (select oid, rolsuper or rolcreaterole or rolcreatedb or rolbypassrls as powerful from pg_roles where rolname = %(analyst)s)
@@ -48,6 +57,9 @@ where n.nspname in ('ops', 'core', 'mart', 'palimpsest') and c.relkind in ('r', 
 union all
 select 'it may make temporary tables in the database ' || d.datname
 from analyst a cross join pg_database d where d.datname = current_database() and has_database_privilege(a.oid, d.oid, 'temporary')
+union all
+select 'it may make large objects in the database ' || current_database()
+from analyst a where exists (select from unnest(%(large_objects)s::text[]) made_by where has_function_privilege(a.oid, made_by, 'execute'))
 union all
 select 'it may enter the database ' || d.datname
 from analyst a cross join pg_database d where d.datname = any(%(closed)s) and has_database_privilege(a.oid, d.oid, 'connect')
@@ -87,13 +99,13 @@ def grant(conn: psycopg.Connection) -> None:
 def forbid_writing(conn: psycopg.Connection) -> None:
     """Nobody makes temporary tables in this database, tables in its schema `public`, nor large objects, unless he was granted it by name or owns it.
     What the session's user does not own stays as it is: large objects only a superuser can forbid. The caller commits."""
-    for name, temporary, public, large_objects in conn.execute(WRITABLE_SQL).fetchall():
+    for name, temporary, public, large_objects in conn.execute(WRITABLE_SQL, {"large_objects": list(LARGE_OBJECTS)}).fetchall():
         if temporary:
             conn.execute(sql.SQL("revoke temporary on database {} from public").format(sql.Identifier(name)))
         if public:
             conn.execute("revoke create on schema public from public")
         if large_objects:
-            conn.execute(f"revoke execute on function {LARGE_OBJECTS} from public".encode())
+            conn.execute(f"revoke execute on function {', '.join(LARGE_OBJECTS)} from public".encode())
 
 
 def forbid_locking(conn: psycopg.Connection) -> None:
@@ -111,5 +123,17 @@ def forbid_entering(conn: psycopg.Connection, databases: Sequence[str]) -> None:
 
 
 def beyond_reading(conn: psycopg.Connection, closed: Sequence[str] = ()) -> list[str]:
-    """What the role may do besides reading marts and views, as sentences; `closed`: databases of the server that it has no business in."""
-    return [said for (said,) in conn.execute(BEYOND_SQL, {"analyst": ANALYST, "closed": list(closed)})]
+    """What the role may do besides reading marts and views, as sentences; `closed`: databases of the server that it has no business in.
+
+    Not that it may lock (`may_lock`): elsewhere than on our own server everybody may.
+    """
+    return [said for (said,) in conn.execute(BEYOND_SQL, {"analyst": ANALYST, "closed": list(closed), "large_objects": list(LARGE_OBJECTS)})]
+
+
+def may_lock(conn: psycopg.Connection) -> bool:
+    """The role may take advisory locks in this database, and so hold up the pipeline while its session lasts.
+
+    Nothing that must be forbidden: who revokes them from everybody revokes them from a pipeline whose user is no superuser, unless he grants them to
+    it by name.
+    """
+    return conn.execute(MAY_LOCK_SQL, {"analyst": ANALYST}).fetchone() == (True,)

@@ -40,7 +40,7 @@ def asked(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFr
     return read_frame(conn, ASKED_SQL, {"begin": begin, "end": end}, ASKED)
 
 
-def first_slot(conn: psycopg.Connection) -> datetime | None:
-    """The first slot that a cycle was ever begun for: None when the cadence was never on."""
-    row = conn.execute("select min(slot_at) from ops.scrape_batches where slot_at is not null").fetchone()
+def first_slot(conn: psycopg.Connection, since: datetime) -> datetime | None:
+    """The first slot from `since` on that a cycle was begun for: None when there is none."""
+    row = conn.execute("select min(slot_at) from ops.scrape_batches where slot_at >= %s", [since]).fetchone()
     return None if row is None else row[0]

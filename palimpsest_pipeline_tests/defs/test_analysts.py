@@ -2,20 +2,27 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 import psycopg
 import pytest
+from click.testing import Result
 from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
+from sqlalchemy import make_url
+from typer.testing import CliRunner
 
+from palimpsest_pipeline.cli import app
 from palimpsest_pipeline.defs import analysts
 from palimpsest_pipeline.defs.core.derive import ingest_cycle
 from palimpsest_pipeline.defs.mart import life
 from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import roles
+from palimpsest_pipeline.storage import migrate, roles
+from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.dictionary.entries import KEY_OF_A_VIEW
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.revisions import sql_dir
@@ -132,6 +139,20 @@ def dagsters(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
+def owned(world: Pipeline, postgres: EmbeddedPostgres) -> Iterator[tuple[str, str]]:
+    """A migrated database whose owner is no superuser, on a server where the role is: its URL for the owner, and for a superuser."""
+    name = f"owned_{uuid4().hex[:12]}"
+    postgres.create_database(name)
+    with psycopg.connect(postgres.libpq_url("postgres"), autocommit=True) as admin:
+        admin.execute(f"create role {name} login password 'owns'; alter database {name} owner to {name}".encode())
+        as_owner = make_url(postgres.url(name)).set(username=name, password="owns").render_as_string(hide_password=False)
+        migrate.upgrade(as_owner)
+        yield as_owner, postgres.url(name)
+        postgres.drop_database(name)
+        admin.execute(f"drop role {name}".encode())
+
+
+@pytest.fixture
 def analyst(world: Pipeline) -> Iterator[psycopg.Connection]:
     with psycopg.connect(make_conninfo(world.database.conninfo, user=roles.ANALYST), autocommit=True) as conn:
         yield conn
@@ -243,6 +264,41 @@ def test_on_a_server_of_one_s_own_analysts_are_kept_out_of_dagster_s_database_wh
     with psycopg.connect(postgres.libpq_url(dagsters)) as conn:
         conn.execute(f"grant connect on database {dagsters} to {roles.ANALYST}".encode())
     assert analysts.admit_thoroughly(Pipeline(own)) == [f"it may enter the database {dagsters}"]
+
+
+def test_where_the_pipeline_is_no_superuser_it_is_said_what_the_role_may_do_besides_and_a_superuser_can_forbid_it(
+    owned: tuple[str, str], postgres: EmbeddedPostgres, dagsters: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_owner, as_superuser = owned
+    database = Database(as_superuser)
+    locks = f"{roles.ANALYST}: it may take advisory locks, and so hold up the pipeline while its session lasts."
+    makes = f"{roles.ANALYST}: it may make large objects in the database {make_url(as_owner).database}\n"
+
+    def roles_by(url: str) -> Result:
+        own = load_settings(database_url=url, dagster_database_url=postgres.url(dagsters, driver="psycopg2"), home_dir=tmp_path)
+        for name, value in own.environment().items():
+            monkeypatch.setenv(name, value)
+        return CliRunner().invoke(app, ["db", "roles"])
+
+    def as_analyst(statement: str) -> None:
+        with psycopg.connect(make_conninfo(database.conninfo, user=roles.ANALYST), autocommit=True) as conn:
+            conn.execute("set default_transaction_read_only = off")
+            conn.execute(statement.encode())
+
+    done = roles_by(as_owner)
+    assert done.exit_code == 3, done.output
+    assert locks in done.stderr
+    assert makes in done.stderr
+    assert "What everybody may do there a superuser forbids with `palimpsest db roles`" in done.stderr
+    as_analyst("select lo_create(0), pg_advisory_lock(1)")
+    for url in (as_superuser, as_owner):
+        done = roles_by(url)
+        assert done.exit_code == 0, done.output
+        assert locks in done.stderr
+        assert makes not in done.stderr
+        as_analyst("select pg_advisory_lock(1)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            as_analyst("select lo_create(0)")
 
 
 def test_on_a_server_of_one_s_own_an_upgrade_makes_no_role_and_renews_the_grants_of_one_that_is_there(

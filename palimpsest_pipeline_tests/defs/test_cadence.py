@@ -1,25 +1,30 @@
 """When cycles run: the schedule of full cycles and the sensor of those before kickoff, tick by tick; and what they lost."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 from dagster_shared.serdes import deserialize_value, serialize_value
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli import app
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.cadence import full_cycle_of, full_cycle_schedule, kickoff_sensor
-from palimpsest_pipeline.defs.landing.checks import slots_were_kept
+from palimpsest_pipeline.defs.monitoring.checks import kickoff_slots_were_kept
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.serve import switches
 from palimpsest_pipeline.defs.serve.switches import Switch
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
-from palimpsest_pipeline.domain.words import Platform, Scope, Trigger
+from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
+from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.storage import ledger
 from palimpsest_pipeline.storage.database import Database, DatabaseUnreachable
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -225,6 +230,77 @@ def test_minutes_that_are_over_are_not_asked_for(pipeline: Pipeline, instance: d
     assert request_of(tick(pipeline, instance)).run_key.startswith("kickoff 2026-06-26T12:00:00")
 
 
+def run_of(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> str:
+    return instance.create_run_for_job(defs.resolve_job_def("kickoff_window"), status=status, tags=request.tags).run_id
+
+
+def test_what_is_left_of_a_slot_whose_run_failed_is_asked_for_again_with_a_key_that_names_it(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    set_clock(pipeline, m(0.1))
+    first = tick(pipeline, instance)
+    run_id = run_of(instance, request_of(first), dg.DagsterRunStatus.STARTING)
+    assert "is asked for" in skipped(tick(pipeline, instance, first.cursor))
+    instance.report_run_failed(instance.get_run_by_id(run_id), "the code server was killed")
+    set_clock(pipeline, m(1.2))
+    again = tick(pipeline, instance, first.cursor)
+    request = request_of(again)
+    assert request.run_key == f"kickoff 2026-06-26T12:00:00+00:00 within 120 min after {run_id}"
+    assert (request.partition_key, request.run_config) == ("2026-06-26-12:00", request_of(first).run_config)
+    assert request.tags == {**request_of(first).tags, "palimpsest/follows": run_id}
+    assert again.cursor == first.cursor
+    second = run_of(instance, request, dg.DagsterRunStatus.STARTED)
+    assert "is asked for" in skipped(tick(pipeline, instance, again.cursor)), "while it runs nobody follows it"
+    instance.report_run_failed(instance.get_run_by_id(second), "and again")
+    assert (request_of(tick(pipeline, instance, again.cursor)).run_key or "").endswith(f" after {second}")
+    set_clock(pipeline, m(5))
+    assert (request_of(tick(pipeline, instance, again.cursor)).run_key or "").endswith("12:05:00+00:00 within 120 min"), "none after the slot's end"
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.NOT_STARTED])
+def test_a_slot_whose_newest_run_has_not_failed_is_not_asked_for_again(status: dg.DagsterRunStatus, pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    first = tick(pipeline, instance)
+    run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
+    run_of(instance, request_of(first), status)
+    set_clock(pipeline, m(1.2))
+    assert skipped(tick(pipeline, instance, first.cursor)) == "the slot of 12:00 UTC is asked for"
+
+
+def test_a_failed_slot_comes_before_the_next_one_and_is_left_when_no_minute_of_it_is_due(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    first = tick(pipeline, instance)
+    run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
+    set_clock(pipeline, m(4.2))
+    again = tick(pipeline, instance, first.cursor)
+    assert " after " in (request_of(again).run_key or "")
+    run_of(instance, request_of(again), dg.DagsterRunStatus.STARTED)
+    ahead = tick(pipeline, instance, again.cursor)
+    assert (request_of(ahead).run_key or "").startswith("kickoff 2026-06-26T12:05")
+    late = run_of(instance, request_of(ahead), dg.DagsterRunStatus.FAILURE)
+    after = tick(pipeline, instance, ahead.cursor)
+    assert (request_of(after).run_key or "").endswith(f"12:05:00+00:00 within 120 min after {late}"), "also before it begins"
+    assert after.cursor == ahead.cursor
+    put(pipeline, {1: m(120)}, known_from=m(4.2))  # put off: due at 12:05 again
+    set_clock(pipeline, m(6))
+    assert skipped(tick(pipeline, instance, ahead.cursor)) == "the slot of 12:05 UTC is asked for"
+
+
+def test_a_run_that_follows_a_failed_one_does_not_wait_for_the_cycle_that_died_with_it(pipeline: Pipeline, instance: dg.DagsterInstance):
+    slot_at = hour_of(datetime.now(UTC)) - MINUTE * 60
+    asked(pipeline, slot_at, 1)
+    set_clock(pipeline, slot_at + MINUTE * 6)
+    ran = defs.resolve_job_def("kickoff_window").execute_in_process(
+        instance=instance,
+        partition_key=hour_key(slot_at),
+        run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
+        tags={"palimpsest/follows": "run"},
+        resources={"pipeline": pipeline},
+    )
+    assert ran.success
+    with pipeline.connect() as conn:
+        assert [batch.status for batch in ledger.last_batches(conn)] == [RunStatus.INTERRUPTED]
+
+
 def test_a_slot_waits_while_two_runs_are_unfinished_and_a_failed_one_keeps_nobody(pipeline: Pipeline, instance: dg.DagsterInstance):
     put(pipeline, {1: m(20)})
     cursor = json.dumps({"version": 1, "slot_at": m(-5).isoformat()})
@@ -276,7 +352,7 @@ def test_an_outage_of_the_database_fails_the_tick(instance: dg.DagsterInstance, 
         tick(gone, instance)
 
 
-def test_a_tick_with_five_thousand_fixtures_in_reach_is_one_query_and_one_request(
+def test_a_tick_with_five_thousand_fixtures_in_reach_is_one_query_one_look_at_runs_and_one_request(
     pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ):
     put(pipeline, {sr_id: m(1 + sr_id % 119) for sr_id in range(1, 5001)})
@@ -290,33 +366,121 @@ def test_a_tick_with_five_thousand_fixtures_in_reach_is_one_query_and_one_reques
 
     connect = Database.connect
     monkeypatch.setattr(Database, "connect", counted)
+    asked_dagster: list[object] = []
+    get_run_records = instance.get_run_records
+    monkeypatch.setattr(instance, "get_run_records", lambda *given, **also: (asked_dagster.append(given), get_run_records(*given, **also))[1])
     cursor = json.dumps({"version": 1, "slot_at": m(-60).isoformat()})
-    request_of(tick(pipeline, instance, cursor))
-    assert len(statements) == 1
+    first = tick(pipeline, instance, cursor)
+    assert (len(statements), len(asked_dagster)) == (1, 1)
+    run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
+    assert " after " in (request_of(tick(pipeline, instance, first.cursor)).run_key or "")
+    assert (len(statements), len(asked_dagster)) == (2, 2)
 
 
-def check(pipeline: Pipeline, hour: datetime = NOON) -> tuple[bool, str, dict[str, object]]:
-    told = slots_were_kept(pipeline, hour, hour)
+def check(pipeline: Pipeline, instance: dg.DagsterInstance) -> tuple[bool, str, dict[str, object]]:
+    told = kickoff_slots_were_kept(dg.build_asset_check_context(instance=instance), pipeline)
+    assert isinstance(told, dg.AssetCheckResult)
     assert told.severity is dg.AssetCheckSeverity.WARN
     return told.passed, told.description or "", {name: value.value for name, value in told.metadata.items()}
 
 
-def test_the_check_names_what_was_lost_and_passes_when_the_cadence_is_not_in_use(pipeline: Pipeline):
+def switched_on(instance: dg.DagsterInstance, at: datetime) -> InstigatorState:
+    location = RegisteredCodeLocationOrigin("here")
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), "kickoff")
+    data = SensorInstigatorData(last_sensor_start_timestamp=at.timestamp())
+    return instance.add_instigator_state(InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, data))
+
+
+NOT_IN_USE = (True, "", {"in_use": False, "slots_due": 0, "slots_lost": 0, "fixtures_with_lost_slots": 0})
+
+
+def test_the_check_names_what_was_lost_and_passes_when_the_cadence_is_not_in_use(pipeline: Pipeline, instance: dg.DagsterInstance):
     put(pipeline, {1: m(20), 2: m(60)}, known_from=m(-600))
     set_clock(pipeline, m(10))
-    assert check(pipeline) == (True, "", {"in_use": False, "slots_due": 0, "slots_lost": 0, "fixtures_with_lost_slots": 0})
+    assert check(pipeline, instance) == NOT_IN_USE
     asked(pipeline, m(-20), 1, 2)
     for minute in [-15, *range(-10, 5)]:
         asked(pipeline, m(minute), 1, *([2] if minute % 5 == 0 else []))
-    passed, said, figures = check(pipeline)
+    passed, said, figures = check(pipeline, instance)
     assert not passed
-    assert said.startswith("6 slots of 2 fixtures were not asked for")
-    assert "from 2026-06-26 12:05 to 2026-06-26 12:09 UTC" in said
+    assert said.startswith("6 slots of 2 fixtures were not asked for: 6 from 2026-06-26 12:05 to 2026-06-26 12:09 UTC. ")
     assert "`palimpsest slots`" in said
     assert figures == {"in_use": True, "slots_due": 22 + 6, "slots_lost": 6, "fixtures_with_lost_slots": 2}
     set_clock(pipeline, m(5.9))
-    assert check(pipeline)[0], "the minute that runs can still be asked"
-    assert check(pipeline, m(180))[2]["in_use"] is False
+    assert check(pipeline, instance)[0], "the minute that runs can still be asked"
+    set_clock(pipeline, m(49 * 60))
+    assert check(pipeline, instance) == NOT_IN_USE
+
+
+def test_an_outage_of_hours_is_told_when_it_is_over_newest_first_and_for_a_day(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(60), 2: m(300), 3: m(600), 4: m(900)}, known_from=m(-600))
+    asked(pipeline, m(-60), 1)  # then the daemon is down until 17:05
+    for minute in [*range(480, 570, 5), *range(570, 600)]:
+        asked(pipeline, m(minute), 3)
+    set_clock(pipeline, m(330))
+    passed, said, figures = check(pipeline, instance)
+    assert not passed, "also when nothing was asked since"
+    assert said.startswith("95 slots of 2 fixtures were not asked for: 95 from 2026-06-26 11:05 to 2026-06-26 16:59 UTC. ")
+    assert figures["in_use"] is True
+    for minute in range(780, 870, 5):
+        asked(pipeline, m(minute), *([4] if minute != 800 else []))
+    set_clock(pipeline, m(871))
+    said = check(pipeline, instance)[1]
+    assert said.startswith(
+        "97 slots of 3 fixtures were not asked for: 1 from 2026-06-27 02:30 to 2026-06-27 02:30 UTC, "
+        "1 from 2026-06-27 01:20 to 2026-06-27 01:20 UTC, 95 from 2026-06-26 11:05 to 2026-06-26 16:59 UTC. "
+    )
+    set_clock(pipeline, m(300 + 24 * 60))
+    assert check(pipeline, instance)[1].startswith("31 slots of 1 fixtures"), "what is older than a day is told no more"
+
+
+def test_nothing_is_lost_before_the_sensor_was_on_and_everything_since_when_nothing_was_asked(pipeline: Pipeline, tmp_path: Path):
+    put(pipeline, {1: m(60), 2: m(300)}, known_from=m(-600))
+    asked(pipeline, m(-5000), 1)
+    set_clock(pipeline, m(330))
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as keeps_states:
+        assert check(pipeline, keeps_states) == NOT_IN_USE
+        switched_on(keeps_states, m(269.5))
+        assert check(pipeline, keeps_states)[1].startswith(
+            "30 slots of 1 fixtures were not asked for: 30 from 2026-06-26 16:30 to 2026-06-26 16:59 UTC. "
+        )
+        set_clock(pipeline, m(269.8))
+        assert check(pipeline, keeps_states)[0]
+
+
+def test_after_the_sensor_was_switched_off_nothing_is_expected_and_what_was_lost_before_is_still_told(pipeline: Pipeline, tmp_path: Path):
+    put(pipeline, {1: m(60), 2: m(300)}, known_from=m(-600))
+    for minute in (0, 5, 15, 20, 25, *range(30, 40)):
+        asked(pipeline, m(minute), 1)
+    set_clock(pipeline, m(330))
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as keeps_states:
+        on = switched_on(keeps_states, m(-10))
+        assert " to 2026-06-26 16:59 UTC" in check(pipeline, keeps_states)[1]
+        last_tick = SensorInstigatorData(last_tick_timestamp=m(39.5).timestamp(), last_sensor_start_timestamp=m(-10).timestamp())
+        keeps_states.update_instigator_state(on.with_data(last_tick).with_status(InstigatorStatus.STOPPED))
+        assert check(pipeline, keeps_states)[1].startswith(
+            "1 slots of 1 fixtures were not asked for: 1 from 2026-06-26 12:10 to 2026-06-26 12:10 UTC. "
+        )
+        set_clock(pipeline, m(26 * 60))
+        assert check(pipeline, keeps_states)[0]
+
+
+def test_the_check_of_slots_looks_over_a_day_of_five_thousand_fixtures_quickly(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {sr_id: m(-sr_id % 1440) for sr_id in range(1, 5001)}, known_from=m(-600))
+    asked(pipeline, m(-1), *range(1, 5001))
+    set_clock(pipeline, m(1440))
+    begun = time.monotonic()
+    _, _, figures = check(pipeline, instance)
+    assert time.monotonic() - begun < 5
+    assert figures["slots_due"] > 200_000
+
+
+def test_the_check_of_slots_is_made_every_quarter_of_an_hour_and_by_no_run_that_derives_an_hour():
+    def jobs_with(check: str) -> set[str]:
+        jobs = [name for name in defs.get_repository_def().job_names if not name.startswith("__")]
+        return {name for name in jobs if any(key.name == check for key in defs.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys)}
+
+    assert jobs_with("kickoff_slots_were_kept") == {"health"}
 
 
 def test_switching_on_says_that_a_first_full_cycle_comes_first_and_slots_do_not_call_it_off(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):

@@ -20,9 +20,10 @@ from pydantic import SecretStr
 
 from palimpsest_pipeline.defs.doctor import hosts, orchestration, stores
 from palimpsest_pipeline.defs.doctor.findings import Finding, look_at_all
-from palimpsest_pipeline.defs.doctor.here import settings_known, unwritable
+from palimpsest_pipeline.defs.doctor.here import markets, settings_known, unwritable
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.defs.monitoring.checks import nothing_is_stuck
+from palimpsest_pipeline.defs.monitoring.message import Message
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.words import PayloadKind, Platform
@@ -33,6 +34,7 @@ from palimpsest_pipeline_tests.fixtures.loopback import Loopback
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
 SETTINGS = load_settings()
+NO_MARGIN = "match_result_1up"
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,53 @@ def test_a_name_that_is_a_setting_is_fine_however_it_is_written(name: str, tmp_p
 def test_a_misspelt_name_in_the_file_is_told_with_the_file(tmp_path: Path):
     (tmp_path / ".env").write_text("PALIMPSEST_UI_PORT=4000\nPALIMPSEST_UIPORT=4001\n")
     assert "PALIMPSEST_UIPORT (.env) is no setting, but PALIMPSEST_UI_PORT is" in settings_known(SETTINGS, [], tmp_path / ".env").detail
+
+
+@pytest.mark.parametrize(
+    ("main_markets", "says"),
+    [
+        (["1x2"], "the vocabulary has no market 1x2; `palimpsest markets list"),
+        ([NO_MARGIN], f"PALIMPSEST_MAIN_MARKETS: {NO_MARGIN} can have no margin"),
+    ],
+)
+def test_a_main_market_that_every_run_would_fail_of_is_told_before(main_markets: list[str], says: str):
+    found = markets(load_settings(main_markets=main_markets))
+    assert not found.ok
+    assert says in found.detail
+    assert markets(SETTINGS).ok
+
+
+class Pager:
+    name = "pager"
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def send(self, message: Message) -> None:
+        pass
+
+
+class Mute:
+    """It has no name, and cannot send."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+
+def test_every_channel_that_cannot_be_had_is_told_with_what_to_do(world: tuple[Pipeline, dg.DagsterInstance]):
+    def look(*channels: str) -> Finding:
+        return stores.alerts(world[0].settings.model_copy(update={"alert_channels": list(channels)}))
+
+    assert look().detail.startswith("told in Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to have them posted; ")
+    fine = look(f"{__name__}:Pager")
+    assert fine.ok
+    assert fine.detail.startswith("told by pager; ")
+    found = look(f"{__name__}:Pager", f"{__name__}:Pagr", "nowhere.pager:Pager", f"{__name__}:Mute")
+    assert not found.ok
+    assert f"{__name__}:Pagr cannot be made: AttributeError" in found.detail
+    assert "nowhere.pager:Pager cannot be made: ModuleNotFoundError" in found.detail
+    assert f"{__name__}:Mute cannot be made: AttributeError" in found.detail
+    assert found.detail.endswith("name a class that can be imported here, as my_package.pager:Pager; its alerts wait meanwhile")
 
 
 def test_a_folder_that_cannot_be_written_is_told_also_when_it_is_not_there_yet(tmp_path: Path):

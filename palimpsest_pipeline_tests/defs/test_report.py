@@ -116,6 +116,10 @@ def test_trends_go_over_cycles_and_an_earlier_look_is_named(start_simulator, mak
     data, _ = data_of(text)
     assert len(data["cycles"]["at"]) == len(data["skews"]["at"]) == 2
     assert data["cycles"]["carried"] == [0, 1]
+    f = data["fixtures"]
+    apart = [n for n, on in enumerate(f["on"]) if on & 0b101 == 0b101 and not f["started"][n]]
+    assert apart
+    assert all((f["not_compared"][1][n] or 0) > 0 and not f["home_lacks"][1][n] and not f["lacks"][1][n] for n in apart), "no equal books"
     with pipeline.connect() as conn:
         cycles = [c for (c,) in conn.execute("select cycle_id from core.cycles order by 1")]
         medians = [round(float(ledger_readers.skew_ms(conn, cycle).median() or 0), 1) for cycle in cycles]
@@ -173,16 +177,20 @@ def test_gaps_by_kickoff_date_are_the_sums_of_the_mart(world: Pipeline):
     assert all(values == [None, None] for values in bet9ja.values())
 
 
-def test_what_one_lacks_of_a_fixture_is_counted_from_its_gaps(world: Pipeline):
+def test_what_one_lacks_of_a_fixture_and_what_was_not_compared_is_counted_from_its_gaps(world: Pipeline):
+    kinds = ("home_missing", "platform_missing", "unknown")
+    apart = "update mart.availability_gap set gap_type = 'unknown' where sr_id = (select min(sr_id) from mart.availability_gap)"
     with world.connect() as conn:
+        n_apart = conn.execute(apart).rowcount
         found = coverage(conn, mart_readers.latest_cycle(conn)).gaps
         gaps = conn.execute("select sr_id, platform, gap_type from mart.availability_gap").fetchall()
-    counts = Counter((sr_id, platform, gap) for sr_id, platform, gap in gaps if gap in ("home_missing", "platform_missing"))
-    assert counts
+        conn.rollback()
+    counts = Counter((sr_id, platform, gap) for sr_id, platform, gap in gaps if gap in kinds)
+    assert {gap for *_, gap in counts} == set(kinds)
     assert found.height == len({key[:2] for key in counts})
+    assert found["n_unknown"].sum() == n_apart
     for row in found.iter_rows(named=True):
-        missing = [counts[row["sr_id"], row["platform"], gap] for gap in ("home_missing", "platform_missing")]
-        assert [row["n_home_missing"], row["n_platform_missing"]] == missing
+        assert [row[f"n_{kind}"] for kind in kinds] == [counts[row["sr_id"], row["platform"], kind] for kind in kinds]
 
 
 def test_since_when_competitors_list_what_home_lacks_is_their_lead_time(world: Pipeline):

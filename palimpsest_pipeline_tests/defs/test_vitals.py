@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 import psycopg
@@ -17,9 +17,9 @@ from palimpsest_pipeline.defs.monitoring import dead
 from palimpsest_pipeline.defs.monitoring.dead import dead_runs
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.resources import PipelineResource
-from palimpsest_pipeline.domain.cycles import CycleResult
-from palimpsest_pipeline.domain.instants import hour_key, hour_of
-from palimpsest_pipeline.domain.words import RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
+from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
+from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.storage import heartbeats, ledger
 from palimpsest_pipeline.storage.database import DatabaseUnreachable
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -167,6 +167,49 @@ def test_the_sensor_ends_the_run_and_its_cycle_at_once_and_has_what_was_landed_d
         batch = ledger.batch(conn, cycle.cycle_id)
         assert batch is not None
         assert batch.status is RunStatus.INTERRUPTED
+
+
+def test_only_what_was_landed_is_derived_once_for_its_hour_and_not_when_it_is_old(pipeline: Pipeline, instance: dg.DagsterInstance):
+    now = hour_of(pipeline.clock.now())
+    retention = timedelta(days=pipeline.settings.landing_retention_days)
+
+    def ended_early(hour: datetime, minute: int, *, landed: bool) -> int:
+        at = hour + minute * MINUTE
+        cycle = Cycle(cycle_id_at(at), Trigger.SENSOR, Scope.KICKOFF, Platform.BETPAWA, hour, at, "run", (1,), at)
+        with pipeline.connect() as conn:
+            ledger.open_batch(conn, cycle)
+            ledger.close_batch(conn, CycleResult(cycle, RunStatus.FAILED, at, ()))
+        if landed:
+            pipeline.landing.close_interrupted(cycle, at, RunStatus.FAILED)
+        return cycle.cycle_id
+
+    def asked_for() -> dict[str | None, str | None]:
+        with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
+            requests = list(dead_runs(context))
+        assert len({request.partition_key for request in requests}) == len(requests)
+        return {request.partition_key: request.run_key for request in requests}
+
+    hours = [now - timedelta(hours=n) for n in (30, 31, 32)]
+    for minute in range(60):
+        ended_early(hours[0], minute, landed=False)  # the landing refused writes for an hour
+    newest = [ended_early(hours[1], minute, landed=minute < 40) for minute in range(60)][39]
+    ended_early(now - retention - timedelta(hours=1), 0, landed=True)
+    found = asked_for()
+    assert {hour_key(hour): found.get(hour_key(hour)) for hour in hours} == {
+        hour_key(hours[0]): None,
+        hour_key(hours[1]): str(newest),
+        hour_key(hours[2]): None,
+    }
+    assert hour_key(now - retention - timedelta(hours=1)) not in found
+
+    unreadable = pipeline.landing.root / f"date={hours[1]:%Y-%m-%d}" / f"hour={hours[1]:%H}" / f"cycle={newest}" / "manifest.json"
+    kept = unreadable.read_bytes()
+    unreadable.write_bytes(b"torn")
+    later = ended_early(hours[2], 5, landed=True)
+    found = asked_for()
+    assert hour_key(hours[1]) not in found
+    assert found[hour_key(hours[2])] == str(later), "an hour that cannot be read keeps no other"
+    unreadable.write_bytes(kept)
 
 
 def test_who_gives_a_sign_again_after_the_machine_slept_is_not_taken_for_dead(

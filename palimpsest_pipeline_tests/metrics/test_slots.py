@@ -92,6 +92,21 @@ def test_stretches_hold_each_lost_slot_once_and_no_kept_one(versions, asked):
         assert not inside["asked"].any()
 
 
+@settings(max_examples=50)
+@given(worlds, asks)
+def test_outages_hold_each_lost_slot_once_newest_first_and_between_two_of_them_lies_a_minute_without_loss(versions, asked):
+    every = metric.slots(known_frame(versions), asked_frame(asked), TIERS, m(-60), m(60))
+    lost, outages = metric.lost(every), metric.outages(every)
+    assert outages["n_slots"].sum() == lost.height
+    for first, last, n_slots, n_fixtures in outages.iter_rows():
+        inside = lost.filter(pl.col("slot_at").is_between(first, last))
+        assert (inside.height, inside["sr_id"].n_unique()) == (n_slots, n_fixtures)
+        assert set(every.filter(pl.col("slot_at").is_between(first, last))["slot_at"]) == set(inside["slot_at"])
+    begins, ends = outages["first_slot_at"].to_list(), outages["last_slot_at"].to_list()
+    for begin, end_before in zip(begins, ends[1:], strict=False):
+        assert set(every.filter(pl.col("slot_at") > end_before, pl.col("slot_at") < begin)["slot_at"]) - set(lost["slot_at"])
+
+
 def lost_of(versions: Versions, asked: set[tuple[int, datetime]], begin: int = -60, end: int = 60) -> list[datetime]:
     return [slot_at for _, slot_at, _, was_asked in found(versions, asked, m(begin), m(end)) if not was_asked]
 

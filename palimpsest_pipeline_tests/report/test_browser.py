@@ -221,6 +221,19 @@ def test_markets_that_one_lacks_are_counted_at_the_fixture(shown: Page, world: C
     expect(shown.locator("#tournaments .event .who .gap").first).to_have_text("+7 −11")
 
 
+def test_markets_that_were_not_compared_are_a_question_mark_that_says_how_many(shown: Page, world: Coverage):
+    row = upcoming(world).join(world.gaps.filter(pl.col("n_unknown") > 0), on="sr_id").row(0, named=True)
+    search(shown, str(row["sr_id"]))
+    told = f"17 markets not compared: BetPawa and {worlds.PLATFORM_NAMES[row['platform']]} were not looked at together"
+    mark = shown.locator("#tournaments .event .who").get_by_role("img", name=told, exact=True)
+    expect(mark).to_have_text("?")
+    expect(mark).to_have_attribute("title", told)
+    assert told in (mark.locator("xpath=..").get_attribute("title") or "")
+    compared = upcoming(world).join(world.gaps.filter(n_unknown=0), on="sr_id").row(0, named=True)
+    search(shown, str(compared["sr_id"]))
+    expect(shown.locator("#tournaments .event .who")).not_to_contain_text("?")
+
+
 def test_what_home_lacks_is_listed_with_since_when_and_how_much(shown: Page, world: Coverage):
     row = upcoming(world).filter(fixture_class="competitor_only").sort("effective_kickoff").row(0, named=True)
     search(shown, str(row["sr_id"]))
@@ -266,6 +279,13 @@ def test_trends_are_drawn_and_can_be_read_as_tables(shown: Page):
     expect(rates.locator("tbody tr")).to_have_count(40)
     assert rates.locator("tbody tr").nth(20).locator("td").all_inner_texts() == ["–", "–", "–"]  # a platform could not be looked at
     rates.locator("summary").click()
+
+
+def test_the_match_rate_of_all_fixtures_is_said_to_be_of_those_that_home_and_a_competitor_list(shown: Page):
+    figure = shown.locator("#trend-figures figure").first
+    expect(figure).to_contain_text(
+        "Of all upcoming fixtures, those that BetPawa and a competitor list; of each competitor's, those that BetPawa lists too."
+    )
 
 
 def test_margins_change_with_what_is_chosen(shown: Page):

@@ -124,10 +124,19 @@ def test_fixtures_carry_class_platforms_and_kickoffs_as_they_are(lame):
             assert shown["markets"][k][n] == (claim and claim["n_markets_priced"])
             if k:
                 gap = {(r["sr_id"], r["platform"]): r for r in lame.gaps.iter_rows(named=True)}.get((sr_id, key))
-                assert (shown["home_lacks"][k - 1][n], shown["lacks"][k - 1][n]) == (
-                    (gap["n_home_missing"], gap["n_platform_missing"]) if gap else (None, None)
-                )
+                told = tuple(shown[name][k - 1][n] for name in ("home_lacks", "lacks", "not_compared"))
+                assert told == ((gap["n_home_missing"], gap["n_platform_missing"], gap["n_unknown"]) if gap else (None, None, None))
             assert shown["moved"][k][n] == (claim and (claim["kickoff_at"] - row["effective_kickoff"]).total_seconds())
+
+
+def test_markets_that_were_not_compared_are_no_equal_books():
+    carried = worlds.coverage(120, carried=("bet9ja",))
+    shown = fixtures(carried, platforms_seen(carried))
+    sportybet, bet9ja = shown["not_compared"]
+    on_both = [on & 0b101 == 0b101 for on in shown["on"]]
+    assert [n == 17 for n in bet9ja] == on_both
+    assert 0 in sportybet
+    assert 17 in sportybet
 
 
 def test_the_order_of_rows_changes_nothing(whole):

@@ -87,7 +87,8 @@ def coverage(size: int = 60, seed: int = 1, *, names: tuple[str, ...] = (), fail
             }
         )  # fmt: skip
         listings += [(sr_id, p, kickoff + timedelta(seconds=moved if k == len(on) - 1 else 0), draw.randrange(3, 180)) for k, p in enumerate(on)]
-        gaps += [(sr_id, p, 7, 0 if n % 3 else 11) for p in there if at_home]
+        apart = n % 13 == 5  # home and competitors were not looked at together
+        gaps += [(sr_id, p, 0, 0, 17) if apart or p in carried else (sr_id, p, 7, 0 if n % 3 else 11, 0) for p in there if at_home]
         if fixture_class == "competitor_only":
             leads += [(sr_id, p, AS_OF - timedelta(hours=30), p == "bet9ja", (kickoff - AS_OF) / timedelta(days=1) + 1.25) for p in there]
     frame = pl.DataFrame(fixtures, schema=frame_schema("mart.coverage_fixture"))

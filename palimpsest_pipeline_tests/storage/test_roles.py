@@ -107,7 +107,7 @@ def test_its_sessions_are_read_only_and_end_what_takes_long(analyst: psycopg.Con
     [
         "insert into mart.dirty_kickoff_dates values (now(), 1, now())",
         "update mart.coverage_fixture set started = true",
-        "delete from palimpsest.coverage_events",
+        "delete from palimpsest.bookmakers",
         "truncate mart.odds_alert",
         "drop view palimpsest.events",
         "create table mart.mine (a int)",
@@ -178,6 +178,7 @@ def test_it_may_do_nothing_but_read_and_what_is_granted_besides_is_named(owner: 
         "grant usage on schema core to palimpsest_analyst": "it may use the schema core",
         "grant create on schema palimpsest to palimpsest_analyst": "it may make objects in the schema palimpsest",
         f"grant temporary on database {owner.info.dbname} to palimpsest_analyst": f"it may make temporary tables in the database {owner.info.dbname}",
+        "grant execute on function lo_from_bytea to palimpsest_analyst": f"it may make large objects in the database {owner.info.dbname}",
         f"grant connect on database {elsewhere} to palimpsest_analyst": f"it may enter the database {elsewhere}",
     }
     for grant, said in more.items():
@@ -186,6 +187,14 @@ def test_it_may_do_nothing_but_read_and_what_is_granted_besides_is_named(owner: 
             assert roles.beyond_reading(owner, [elsewhere]) == [said]
         finally:
             owner.execute(grant.replace("grant", "revoke", 1).replace(" to ", " from ").encode())
+
+
+@pytest.mark.parametrize("function", ["pg_advisory_lock(bigint)", "pg_try_advisory_xact_lock_shared(integer, integer)"])
+def test_that_it_may_lock_is_known_whichever_lock_it_is(owner: psycopg.Connection, function: str) -> None:
+    assert not roles.may_lock(owner)
+    with owner.transaction(force_rollback=True):
+        owner.execute(f"grant execute on function {function} to palimpsest_analyst".encode())
+        assert roles.may_lock(owner)
 
 
 def test_it_may_enter_by_name_whatever_becomes_of_the_right_of_all(owner: psycopg.Connection, elsewhere: str) -> None:

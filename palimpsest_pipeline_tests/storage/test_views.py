@@ -9,7 +9,7 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.domain.words import Platform, SuspectCode
 from palimpsest_pipeline.storage import lines
 
 from .listing_worlds import KICKOFF, cycle, listing, write
@@ -238,6 +238,17 @@ def test_matched_events_are_those_that_home_and_a_competitor_list(conn: psycopg.
     assert rows(conn, query) == [(7, ["betpawa", "sportybet", "bet9ja"], 3, {"betpawa": "1", "sportybet": "s1", "bet9ja": "b1"})]
     conn.execute("update core.event_listings set deleted_at = now() where external_id = '1'")
     assert rows(conn, query) == []
+
+
+def test_views_say_what_each_code_of_a_suspect_means(conn: psycopg.Connection) -> None:
+    query = """
+        select c.relname::text, col_description(c.oid, a.attnum) from pg_class c join pg_attribute a on a.attrelid = c.oid
+        where c.relnamespace = 'palimpsest'::regnamespace and a.attname = 'suspect_code'
+    """
+    said = rows(conn, query)
+    assert len(said) >= 3
+    for view, about in said:
+        assert [code for code in SuspectCode if f"{code}: " not in str(about)] == [], view
 
 
 def test_coverage_is_that_of_the_latest_full_cycle_and_what_home_lacks_has_a_negative_id(conn: psycopg.Connection) -> None:

@@ -2,12 +2,14 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.buckets import BUCKETS
+from palimpsest_pipeline.storage import mart_readers
+from palimpsest_pipeline.storage.revisions import sql_dir
 
 from .table_rows import insert
 
@@ -120,7 +122,7 @@ def test_an_arbitrage_tells_what_to_stake_where_and_what_it_brings(conn: psycopg
 def test_where_two_outcomes_win_the_profit_counts_both(conn: psycopg.Connection) -> None:
     for outcome in ("1x", "12", "x2"):
         compare(conn, outcome, 1.6, {"sportybet": 1.5}, market_key="double_chance", arb=True, cross_book_sum_inverse=1.875)
-    ((profit,),) = rows(conn, "select profit from palimpsest.arbitrage(at => %s)", NOW)
+    ((profit,),) = rows(conn, "select profit from palimpsest.arbitrage(at => %s)", NOW + MINUTE)
     assert profit == pytest.approx(2 / 1.875 - 1)
 
 
@@ -141,6 +143,14 @@ def test_an_arbitrage_is_told_while_its_prices_are_young_together_and_before_kic
 ) -> None:
     arb(conn)
     assert rows(conn, FOUND, max_age, least_profit, max_skew, at) == ([(7,)] if found else [])
+
+
+def test_prices_that_were_answered_after_an_instant_are_no_arbitrage_of_it(conn: psycopg.Connection) -> None:
+    arb(conn)
+    whenever = (timedelta(days=1), 0, 2 * MINUTE)
+    assert rows(conn, FOUND, *whenever, NOW + MINUTE) == [(7,)]
+    assert rows(conn, FOUND, *whenever, NOW + MINUTE / 2) == []  # home had answered, the competitor had not
+    assert rows(conn, FOUND, *whenever, NOW - timedelta(days=30)) == []
 
 
 def test_a_market_without_a_sure_profit_is_no_arbitrage(conn: psycopg.Connection) -> None:
@@ -173,12 +183,30 @@ def test_what_stands_now_is_told_of_fixtures_that_have_not_begun_alone(conn: psy
     assert [len(rows(conn, f"select from palimpsest.{view}")) for view in NOW_VIEWS] == [0] * 6
 
 
+NAMED: Final = (
+    *("fixtures", "upcoming_fixtures", "price_comparison", "best_prices", "gaps", "gaps_by_tournament", "margins_now"),
+    *("margins", "availability", "open_close", "lead_time", "odds_alerts"),
+)
+
+
+def test_a_tournament_that_platforms_spell_differently_has_one_name_and_country_in_all_views(conn: psycopg.Connection) -> None:
+    """The claim that was chosen for fixture 8 is that of a platform that spells otherwise."""
+    conn.execute("update core.fixtures set tournament_name = 'Barclays Prem.', country = 'Great Britain' where sr_id = 8")
+    for sr_id in (7, 8):
+        compare(conn, "1", 2.0, {"sportybet": 2.1}, sr_id=sr_id, home_margin=0.05)
+        for table in ("availability_gap", "market_margin", "availability_interval", "open_close", "listing_lead_time", "odds_alert"):
+            insert(conn, f"mart.{table}", {"sr_id": sr_id, **({"alert_id": sr_id} if table == "odds_alert" else {})})
+    for view in NAMED:
+        assert rows(conn, f"select distinct tournament, country from palimpsest.{view}") == [("Premier League", "England")], view
+
+
 def curve(conn: psycopg.Connection, platform: str, bucket: str, margin: float, minutes: float, **facts: Any) -> None:
-    told = {"tournament_key": "sr:17", "market_key": "match_result", "platform": platform, "ttk_bucket": bucket, "n_fixtures": 2, **facts}
-    insert(conn, "mart.margin_ttk_bucket", {**told, "margin_tw_mean": margin, "n_observed_minutes": minutes})
+    told = {"tournament_key": "sr:17", "market_key": "match_result", "platform": platform, "ttk_bucket": bucket, "n_fixtures": 2}
+    insert(conn, "mart.margin_ttk_bucket", {**told, "home_platform": "betpawa", "margin_tw_mean": margin, "n_observed_minutes": minutes, **facts})
 
 
 def test_the_margin_league_weighs_by_minutes_and_ranks_the_dearest_first(conn: psycopg.Connection) -> None:
+    cycle(conn)
     curve(conn, "betpawa", "<24h", 0.04, 100)
     curve(conn, "betpawa", "<24h", 0.08, 300, kickoff_date=date(2026, 5, 2))
     curve(conn, "betpawa", "24-72h", 0.10, 100, n_fixtures=3)
@@ -195,6 +223,20 @@ def test_the_margin_league_weighs_by_minutes_and_ranks_the_dearest_first(conn: p
         ("<24h", "betpawa", 1, pytest.approx(0.07), pytest.approx(0.01), None, 2, 4, "Premier League", date(2026, 5, 2)),
         ("<24h", "bet9ja", 2, pytest.approx(0.06), 0, pytest.approx(0.025), 2, 6, "Premier League", date(2026, 5, 3)),
     ]
+
+
+def test_dates_that_another_home_was_compared_on_are_left_out_of_what_is_said_of_home(conn: psycopg.Connection) -> None:
+    cycle(conn)
+    before = {"home_platform": "sportybet", "kickoff_date": date(2026, 4, 30)}
+    for platform, then, now in (("betpawa", 0.05, None), ("bet9ja", 0.09, 0.01)):
+        curve(conn, platform, "<24h", 0.06, 100, home_minus_platform_tw_mean=now)
+        curve(conn, platform, "<24h", 0.04, 300, home_minus_platform_tw_mean=then, **before)
+    query = "select platform, margin_tw_mean, home_minus_platform_tw_mean from palimpsest.margin_league order by platform"
+    assert rows(conn, query) == [("bet9ja", pytest.approx(0.045), pytest.approx(0.01)), ("betpawa", pytest.approx(0.045), None)]
+    of_now, of_then = {"home_platform": "betpawa", "n_home_missing": 4}, {"home_platform": "sportybet", "n_home_missing": 90}
+    insert(conn, "mart.gap_count", *({"sr_id": n, "platform": "bet9ja", "hours_before": 24, **facts} for n, facts in enumerate((of_now, of_then), 7)))
+    query = (sql_dir() / "queries" / "gaps_towards_kickoff.sql").read_text()
+    assert [(row[0], row[2], row[4]) for row in rows(conn, query)] == [("bet9ja", 1, 4)]
 
 
 def test_every_bucket_before_kickoff_has_its_place_on_a_curve(conn: psycopg.Connection) -> None:
@@ -234,16 +276,62 @@ def test_what_traders_are_told_says_who_has_seen_it(conn: psycopg.Connection) ->
     assert rows(conn, query) == [(1, "Arsenal", "MATCH_RESULT", "X", "Ada"), (2, None, None, "", None)]
 
 
-def cycle(conn: psycopg.Connection, cycle_id: int = 1) -> None:
-    insert(conn, "core.cycles", {"cycle_id": cycle_id, "scope": "full", "home_platform": "betpawa", "as_of": NOW})
+def test_what_traders_should_look_at_is_of_fixtures_that_have_not_begun(conn: psycopg.Connection) -> None:
+    """Fixture 8 has begun since the last cycle, fixture 9 is none that anybody lists."""
+    conn.execute("update core.fixtures set effective_kickoff = now() where sr_id = 8")
+    facts = {"alert_type": "price_move", "status": "open"}
+    insert(conn, "mart.odds_alert", *({"alert_id": n, "sr_id": n, **facts} for n in (7, 8, 9)))
+    insert(conn, "mart.odds_alert", {"alert_id": 10, "sr_id": 8, "status": "closed", "closed_at": NOW})
+    told = rows(conn, "select alert_id, status, closed_at = kickoff from palimpsest.odds_alerts order by alert_id")
+    assert told == [(7, "open", None), (8, "closed", True), (9, "open", None), (10, "closed", False)]
+    query = (sql_dir() / "queries" / "odds_alerts_that_are_open.sql").read_text()
+    assert [row[3] for row in rows(conn, query)] == ["Arsenal", None]
+
+
+def cycle(conn: psycopg.Connection, cycle_id: int = 1, scope: str = "full", as_of: datetime = NOW) -> None:
+    """A cycle that coverage was computed as of."""
+    insert(conn, "core.cycles", {"cycle_id": cycle_id, "scope": scope, "home_platform": "betpawa", "as_of": as_of})
+    insert(conn, "mart.match_rate_platform", {"cycle_id": cycle_id, "platform": "all", "as_of": as_of})
 
 
 def covered(conn: psycopg.Connection, *fixtures: tuple[int, str, list[str], dict[str, Any]], cycle_id: int = 1) -> None:
-    """Fixtures of a cycle's coverage: (SportRadar id, class, platforms, other columns)."""
+    """Fixtures of a cycle's coverage, of two tournaments: (SportRadar id, class, platforms, other columns)."""
+    for key, name, country in (("sr:17", "Premier League", "England"), ("sr:8", "LaLiga", "España")):
+        named = {"tournament_key": key, "display_name": name, "country": country}
+        for include_started in (False, True):
+            insert(conn, "mart.coverage_tournament", {"cycle_id": cycle_id, "platform": "any", "include_started": include_started, **named})
     told = {"cycle_id": cycle_id, "home_platform": "betpawa", "tournament_key": "sr:17", "tournament_name": "Premier League", "country": "England"}
     for sr_id, kind, platforms, facts in fixtures:
         row = {**told, "sr_id": sr_id, "fixture_class": kind, "platforms": platforms, "effective_kickoff": LATER, **facts}
         insert(conn, "mart.coverage_fixture", {"home_team": f"Home {sr_id}", "away_team": f"Away {sr_id}", **row})
+
+
+@pytest.mark.parametrize(
+    ("scopes", "latest"),
+    [
+        ({1: "full", 2: "full", 3: "recorded", 4: "kickoff"}, 2),  # what was imported stands for nothing where somebody looks
+        ({1: "recorded", 2: "recorded"}, 2),
+        ({}, None),
+    ],
+)
+def test_coverage_now_is_of_the_same_cycle_at_every_door(conn: psycopg.Connection, scopes: dict[int, str], latest: int | None) -> None:
+    for cycle_id, scope in scopes.items():
+        covered(conn, (7, "matched", ["betpawa"], {}), cycle_id=cycle_id)
+        cycle(conn, cycle_id, scope)
+    insert(conn, "core.cycles", {"cycle_id": 9, "scope": "full"})  # coverage is not computed yet
+    found = [] if latest is None else [(latest,)]
+    for view in ("coverage_statistics", "coverage_events", "coverage_tournaments"):
+        assert rows(conn, f"select distinct cycle_id from palimpsest.{view}") == found, view
+    assert rows(conn, "select count(*) from palimpsest.find_events()") == [(len(found),)]
+    assert mart_readers.latest_cycle(conn) == latest
+    assert mart_readers.latest_rates(conn).select("cycle_id").rows() == found
+
+
+def test_match_rates_over_time_are_those_of_full_cycles(conn: psycopg.Connection) -> None:
+    for hours, scope in enumerate(("recorded", "full", "full"), 1):
+        cycle(conn, hours, scope, NOW + timedelta(hours=hours))
+    query = (sql_dir() / "queries" / "match_rate_over_time.sql").read_text()
+    assert [row[0] for row in rows(conn, query)] == [NOW + timedelta(hours=2), NOW + timedelta(hours=3)]
 
 
 @pytest.fixture
@@ -298,6 +386,31 @@ def test_events_are_found_by_all_that_is_asked_for_in_the_order_that_is_asked_fo
     assert [sr_id for (sr_id,) in rows(events, f"select id from palimpsest.find_events({asked})")] == found
 
 
+def test_a_tournament_that_platforms_spell_differently_is_one_and_is_found_by_either_spelling(conn: psycopg.Connection) -> None:
+    cycle(conn)
+    theirs = {"tournament_name": "Barclays Prem.", "country": "Great Britain", "kickoff_source": "sportybet"}
+    liga = {"tournament_key": "sr:8", "tournament_name": "LaLiga", "country": "España"}
+    covered(
+        conn,
+        (1, "matched", ["betpawa", "sportybet"], {"effective_kickoff": LATER + MINUTE}),
+        (2, "competitor_only", ["sportybet"], theirs),
+        (3, "matched", ["betpawa"], liga),
+    )
+    listed(conn, 21, "sportybet", 2)
+
+    def found(asked: str) -> list[tuple[Any, ...]]:
+        return rows(conn, f"select id, tournament, country from palimpsest.find_events({asked})")
+
+    england = [(-2, "Premier League", "England"), (1, "Premier League", "England")]
+    assert found("sort => 'tournament'") == [(3, "LaLiga", "España"), *england]
+    assert found("country => 'england'") == found("search => 'premier league'") == england
+    assert found("country => 'great britain'") == found("search => 'barclays'") == england[:1]
+    assert found("'competitor_only', country => 'England'") == england[:1]
+    assert rows(conn, "select id, tournament, country from palimpsest.competitor_only_events") == england[:1]
+    claimed = "select claimed_tournament, claimed_country from palimpsest.coverage_events where id = -2"
+    assert rows(conn, claimed) == [("Barclays Prem.", "Great Britain")]
+
+
 def test_filters_change_neither_a_class_nor_what_a_tournament_counts(events: psycopg.Connection) -> None:
     query = """
         select id, availability, tournament_total, tournament_matched, tournament_home_only, tournament_competitor_only, tournament_undetermined
@@ -341,7 +454,7 @@ def test_a_platform_that_could_not_be_looked_at_has_no_number_in_its_column(
     tournament(conn, "any", n_home, 2, min(n_home, 2), n_platform_only=max(0, 2 - n_home))
     for platform in ("sportybet", "bet9ja", "any"):
         tournament(conn, platform, 9, 9, 9, include_started=True)
-    for platform in ("betpawa", "sportybet", "bet9ja", "all"):
+    for platform in ("betpawa", "sportybet", "bet9ja"):
         insert(conn, "mart.match_rate_platform", {"cycle_id": 1, "platform": platform, "evidence": evidence})
     query = "select betpawa, sportybet, bet9ja, not_looked_at from palimpsest.coverage_tournaments"
     assert rows(conn, query) == [told]
@@ -373,7 +486,6 @@ def test_what_only_competitors_list_has_a_row_for_each_of_them(events: psycopg.C
 
 def test_match_rates_for_reconciliation_count_rows_and_are_per_cent(conn: psycopg.Connection) -> None:
     cycle(conn)
-    insert(conn, "mart.match_rate_platform", {"cycle_id": 1, "platform": "all"})
     past = {"kickoff_at": NOW - MINUTE}
     for listing_id, sr_id, facts in ((1, 1, {}), (2, 2, {}), (3, 3, past), (4, None, {})):
         listed(conn, listing_id, "betpawa", sr_id, **facts)

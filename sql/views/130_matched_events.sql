@@ -1,17 +1,17 @@
 create view palimpsest.matched_events as
 select
     f.sr_id,
-    f.effective_kickoff as kickoff,
+    f.kickoff,
     f.sport,
     f.country,
-    f.tournament_name as tournament,
+    f.tournament,
     f.home_team,
     f.away_team,
     l.platforms,
     l.n_platforms,
     l.external_ids,
     f.suspect_code
-from core.fixtures f
+from palimpsest.fixtures f
 cross join lateral (
     select
         array_agg(p.platform order by p.platform <> (select palimpsest.home_platform()), k.trust_rank nulls last, p.platform) as platforms,
@@ -32,11 +32,11 @@ comment on view palimpsest.matched_events is 'One row per fixture that the home 
 comment on column palimpsest.matched_events.sr_id is 'SportRadar id.';
 comment on column palimpsest.matched_events.kickoff is 'Kickoff: home''s claim, else by trust.';
 comment on column palimpsest.matched_events.sport is 'Sport.';
-comment on column palimpsest.matched_events.country is 'Country of the claim that was chosen.';
-comment on column palimpsest.matched_events.tournament is 'Tournament name of the claim that was chosen.';
+comment on column palimpsest.matched_events.country is 'Country; null when nobody gives one.';
+comment on column palimpsest.matched_events.tournament is 'Tournament name: home''s, else by trust.';
 comment on column palimpsest.matched_events.home_team is 'Home side of the claim that was chosen.';
 comment on column palimpsest.matched_events.away_team is 'Away side of the claim that was chosen.';
 comment on column palimpsest.matched_events.platforms is 'Platforms that list it, home first.';
 comment on column palimpsest.matched_events.n_platforms is 'How many platforms list it.';
 comment on column palimpsest.matched_events.external_ids is 'Each platform''s own event id (of its primary listing).';
-comment on column palimpsest.matched_events.suspect_code is 'kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd.';
+comment on column palimpsest.matched_events.suspect_code is 'kickoff_mismatch: the listings'' kickoffs are far apart; home_away_swapped: a platform has the sides the other way round; duplicate_sr_id: another fixture looks like the same match; null when nothing is odd.';

@@ -12,15 +12,9 @@ select
     case when m.platform = 'all' then m.overall_match_rate else m.fixture_match_rate end as match_rate,
     m.evidence
 from mart.match_rate_platform m
-where not m.include_started and m.cycle_id = (
-    select c.cycle_id
-    from core.cycles c
-    where c.scope = 'full' and exists (select from mart.match_rate_platform x where x.cycle_id = c.cycle_id)
-    order by c.cycle_id desc
-    limit 1
-);
+where not m.include_started and m.cycle_id = (select c.cycle_id from palimpsest.coverage_cycles c where c.is_latest);
 
-comment on view palimpsest.coverage_statistics is 'Coverage of upcoming fixtures, overall and per platform, as of the latest full cycle. Key: platform.';
+comment on view palimpsest.coverage_statistics is 'Coverage of upcoming fixtures, overall and per platform, as of the latest cycle in coverage_cycles. Key: platform.';
 comment on column palimpsest.coverage_statistics.cycle_id is 'Cycle.';
 comment on column palimpsest.coverage_statistics.as_of is 'Instant the row is about.';
 comment on column palimpsest.coverage_statistics.platform is 'Platform; ''all'' is all of them together.';

@@ -6,9 +6,9 @@ select
     f.platforms,
     cardinality(f.platforms) as n_platforms,
     f.sport,
-    f.country,
+    t.country,
     f.tournament_key,
-    f.tournament_name as tournament,
+    t.display_name as tournament,
     f.home_team,
     f.away_team,
     f.effective_kickoff as kickoff,
@@ -18,33 +18,33 @@ select
     f.evidence,
     f.stale_since,
     f.cycle_id,
-    f.as_of
+    f.as_of,
+    f.country as claimed_country,
+    f.tournament_name as claimed_tournament
 from mart.coverage_fixture f
-where f.cycle_id = (
-    select c.cycle_id
-    from core.cycles c
-    where c.scope = 'full' and exists (select from mart.coverage_fixture x where x.cycle_id = c.cycle_id)
-    order by c.cycle_id desc
-    limit 1
-);
+left join mart.coverage_tournament t
+    on t.cycle_id = f.cycle_id and t.tournament_key = f.tournament_key and t.platform = 'any' and t.include_started
+where f.cycle_id = (select c.cycle_id from palimpsest.coverage_cycles c where c.is_latest);
 
-comment on view palimpsest.coverage_events is 'Who lists which fixture, as of the latest full cycle. Key: id.';
+comment on view palimpsest.coverage_events is 'Who lists which fixture, as of the latest cycle in coverage_cycles. Key: id.';
 comment on column palimpsest.coverage_events.id is 'SportRadar id; negative when the home platform does not list the fixture.';
 comment on column palimpsest.coverage_events.sportradar_id is 'SportRadar id.';
 comment on column palimpsest.coverage_events.availability is 'matched, home_only, competitor_only, or undetermined: a platform could not be looked at.';
 comment on column palimpsest.coverage_events.platforms is 'Platforms that list it.';
 comment on column palimpsest.coverage_events.n_platforms is 'How many platforms list it.';
 comment on column palimpsest.coverage_events.sport is 'Sport.';
-comment on column palimpsest.coverage_events.country is 'Country of the chosen claim.';
+comment on column palimpsest.coverage_events.country is 'Country; null when nobody gives one.';
 comment on column palimpsest.coverage_events.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.coverage_events.tournament is 'Tournament name of the chosen claim: home''s, else by trust.';
+comment on column palimpsest.coverage_events.tournament is 'Tournament name: home''s, else by trust.';
 comment on column palimpsest.coverage_events.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.coverage_events.away_team is 'Away side of the chosen claim.';
 comment on column palimpsest.coverage_events.kickoff is 'Kickoff: home''s claim, else by trust.';
 comment on column palimpsest.coverage_events.metadata_source is 'Platform whose claim was chosen.';
 comment on column palimpsest.coverage_events.started is 'The kickoff is not after as_of.';
-comment on column palimpsest.coverage_events.suspect_code is 'kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd.';
+comment on column palimpsest.coverage_events.suspect_code is 'kickoff_mismatch: the listings'' kickoffs are far apart; home_away_swapped: a platform has the sides the other way round; duplicate_sr_id: another fixture looks like the same match; null when nothing is odd.';
 comment on column palimpsest.coverage_events.evidence is 'complete, carried (an earlier discovery stands in) or partial.';
 comment on column palimpsest.coverage_events.stale_since is 'Oldest discovery it rests on, when carried.';
 comment on column palimpsest.coverage_events.cycle_id is 'Cycle.';
 comment on column palimpsest.coverage_events.as_of is 'Instant the row is about.';
+comment on column palimpsest.coverage_events.claimed_country is 'Country as the chosen claim spells it.';
+comment on column palimpsest.coverage_events.claimed_tournament is 'Tournament name as the chosen claim spells it: home''s, else by trust.';

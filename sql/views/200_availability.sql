@@ -3,9 +3,9 @@ select
     t.sr_id,
     f.home_team,
     f.away_team,
-    f.tournament_name as tournament,
+    f.tournament,
     f.country,
-    f.effective_kickoff as kickoff,
+    f.kickoff,
     t.platform,
     t.market_key,
     t.specifier,
@@ -24,14 +24,14 @@ select
     t.as_of,
     t.mapping_version
 from mart.availability_interval t
-left join core.fixtures f using (sr_id);
+left join palimpsest.fixtures f using (sr_id);
 
 comment on view palimpsest.availability is 'What each platform offered of each market of a fixture, from when to when; market_key ''*'' is the listing as a whole. Key: sr_id, platform, market_key, specifier, valid_from.';
 comment on column palimpsest.availability.sr_id is 'SportRadar id.';
 comment on column palimpsest.availability.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.availability.away_team is 'Away side of the chosen claim.';
-comment on column palimpsest.availability.tournament is 'Tournament name of the chosen claim.';
-comment on column palimpsest.availability.country is 'Country of the chosen claim.';
+comment on column palimpsest.availability.tournament is 'Tournament name: home''s, else by trust.';
+comment on column palimpsest.availability.country is 'Country; null when nobody gives one.';
 comment on column palimpsest.availability.kickoff is 'Effective kickoff; null when nobody lists the fixture any more.';
 comment on column palimpsest.availability.platform is 'Platform.';
 comment on column palimpsest.availability.market_key is 'Market of the vocabulary; ''*'' for the listing as a whole.';

@@ -3,7 +3,7 @@ select
     t.sr_id,
     f.home_team,
     f.away_team,
-    f.tournament_name as tournament,
+    f.tournament,
     f.country,
     t.effective_kickoff,
     t.platform,
@@ -31,14 +31,14 @@ select
     t.as_of,
     t.mapping_version
 from mart.open_close t
-left join core.fixtures f using (sr_id);
+left join palimpsest.fixtures f using (sr_id);
 
 comment on view palimpsest.open_close is 'First and last price of each outcome before kickoff, each with how far it can be trusted. Key: sr_id, platform, market_key, specifier, outcome_key.';
 comment on column palimpsest.open_close.sr_id is 'SportRadar id.';
 comment on column palimpsest.open_close.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.open_close.away_team is 'Away side of the chosen claim.';
-comment on column palimpsest.open_close.tournament is 'Tournament name of the chosen claim.';
-comment on column palimpsest.open_close.country is 'Country of the chosen claim.';
+comment on column palimpsest.open_close.tournament is 'Tournament name: home''s, else by trust.';
+comment on column palimpsest.open_close.country is 'Country; null when nobody gives one.';
 comment on column palimpsest.open_close.effective_kickoff is 'Kickoff that open and close refer to.';
 comment on column palimpsest.open_close.platform is 'Platform.';
 comment on column palimpsest.open_close.market_key is 'Market of the vocabulary.';

@@ -3,7 +3,7 @@ select
     t.sr_id,
     f.home_team,
     f.away_team,
-    f.tournament_name as tournament,
+    f.tournament,
     f.country,
     t.effective_kickoff,
     t.platform,
@@ -24,14 +24,14 @@ select
     t.as_of,
     t.mapping_version
 from mart.listing_lead_time t
-left join core.fixtures f using (sr_id);
+left join palimpsest.fixtures f using (sr_id);
 
 comment on view palimpsest.lead_time is 'How long before kickoff each platform listed and priced a fixture, and who was first. Key: sr_id, platform.';
 comment on column palimpsest.lead_time.sr_id is 'SportRadar id.';
 comment on column palimpsest.lead_time.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.lead_time.away_team is 'Away side of the chosen claim.';
-comment on column palimpsest.lead_time.tournament is 'Tournament name of the chosen claim.';
-comment on column palimpsest.lead_time.country is 'Country of the chosen claim.';
+comment on column palimpsest.lead_time.tournament is 'Tournament name: home''s, else by trust.';
+comment on column palimpsest.lead_time.country is 'Country; null when nobody gives one.';
 comment on column palimpsest.lead_time.effective_kickoff is 'Kickoff that the lead refers to.';
 comment on column palimpsest.lead_time.platform is 'Platform.';
 comment on column palimpsest.lead_time.first_listed_at is 'First time an answer showed the listing.';

@@ -1,10 +1,6 @@
 create view palimpsest.coverage_tournaments as
 with latest as (
-    select c.cycle_id
-    from core.cycles c
-    where c.scope = 'full' and exists (select from mart.coverage_tournament x where x.cycle_id = c.cycle_id)
-    order by c.cycle_id desc
-    limit 1
+    select c.cycle_id from palimpsest.coverage_cycles c where c.is_latest
 ),
 seen as (
     select
@@ -61,7 +57,7 @@ join latest using (cycle_id)
 join by_platform b using (tournament_key)
 where t.platform = 'any' and not t.include_started;
 
-comment on view palimpsest.coverage_tournaments is 'Coverage of upcoming fixtures by tournament, with a column per platform, as of the latest full cycle. Key: tournament_key.';
+comment on view palimpsest.coverage_tournaments is 'Coverage of upcoming fixtures by tournament, with a column per platform, as of the latest cycle in coverage_cycles. Key: tournament_key.';
 comment on column palimpsest.coverage_tournaments.tournament_key is 'Tournament across platforms.';
 comment on column palimpsest.coverage_tournaments.sport is 'Sport.';
 comment on column palimpsest.coverage_tournaments.country is 'Country; null when nobody gives one.';

@@ -72,10 +72,10 @@ begin
     where asked_availability in ('all', u.availability)
         and (asked_platform is null or asked_platform = any(u.platforms))
         and (asked_sport is null or u.sport = asked_sport)
-        and (asked_country is null or palimpsest.folded(u.country) = asked_country)
+        and (asked_country is null or asked_country in (palimpsest.folded(u.country), palimpsest.folded(u.claimed_country)))
         and (asked_words is null or not exists (
             select from unnest(asked_words) w (word)
-            where strpos(palimpsest.folded(u.home_team || ' ' || u.away_team || ' ' || u.tournament), w.word) = 0
+            where strpos(palimpsest.folded(concat_ws(' ', u.home_team, u.away_team, u.tournament, nullif(u.claimed_tournament, u.tournament))), w.word) = 0
         ))
     order by
         case when asked_sort = 'tournament' then palimpsest.folded(u.tournament) end,
@@ -87,4 +87,4 @@ begin
 end
 $$;
 
-comment on function palimpsest.find_events is 'Fixtures as of the latest full cycle that have all that is asked for. availability: all, matched, home_only, competitor_only, undetermined; platform: it lists them; sport; search: every word is in the name of a team or of the tournament, whatever the case, accents and punctuation; country: its name, in the same way; include_started: those under way too; sort: kickoff, alphabetical (home side first) or tournament. id: SportRadar id, negative when home does not list it; tournament_total, tournament_matched, tournament_home_only, tournament_competitor_only and tournament_undetermined: fixtures of the whole tournament, all of them or of that class, with started ones when they are included, whatever else is asked for. Filters select, and change no class.';
+comment on function palimpsest.find_events is 'Fixtures as of the latest cycle in coverage_cycles that have all that is asked for. availability: all, matched, home_only, competitor_only, undetermined; platform: it lists them; sport; search: every word is in the name of a team or of the tournament, also as the fixture''s own claim spells it, whatever the case, accents and punctuation; country: its name, in the same way; include_started: those under way too; sort: kickoff, alphabetical (home side first) or tournament. id: SportRadar id, negative when home does not list it; tournament_total, tournament_matched, tournament_home_only, tournament_competitor_only and tournament_undetermined: fixtures of the whole tournament, all of them or of that class, with started ones when they are included, whatever else is asked for. Filters select, and change no class.';

@@ -35,7 +35,7 @@ left join lateral (
 left join mart.listing_lead_time l on l.sr_id = f.sportradar_id and l.platform = e.platform
 where f.availability = 'competitor_only';
 
-comment on view palimpsest.competitor_only_events is 'Fixtures that home is known to lack, one row for each platform that lists them, as of the latest full cycle. Key: sportradar_id, platform.';
+comment on view palimpsest.competitor_only_events is 'Fixtures that home is known to lack, one row for each platform that lists them, as of the latest cycle in coverage_cycles. Key: sportradar_id, platform.';
 comment on column palimpsest.competitor_only_events.id is 'SportRadar id, negative: the home platform does not list the fixture.';
 comment on column palimpsest.competitor_only_events.sportradar_id is 'SportRadar id.';
 comment on column palimpsest.competitor_only_events.home_team is 'Home side of the chosen claim.';
@@ -43,9 +43,9 @@ comment on column palimpsest.competitor_only_events.away_team is 'Away side of t
 comment on column palimpsest.competitor_only_events.kickoff is 'Kickoff of the chosen claim.';
 comment on column palimpsest.competitor_only_events.started is 'The kickoff is not after as_of.';
 comment on column palimpsest.competitor_only_events.sport is 'Sport.';
-comment on column palimpsest.competitor_only_events.country is 'Country of the chosen claim.';
+comment on column palimpsest.competitor_only_events.country is 'Country; null when nobody gives one.';
 comment on column palimpsest.competitor_only_events.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.competitor_only_events.tournament is 'Tournament name of the chosen claim.';
+comment on column palimpsest.competitor_only_events.tournament is 'Tournament name: home''s, else by trust.';
 comment on column palimpsest.competitor_only_events.metadata_source is 'Platform whose claim was chosen: by trust, SportyBet before Bet9ja.';
 comment on column palimpsest.competitor_only_events.platform is 'Platform that lists it.';
 comment on column palimpsest.competitor_only_events.external_id is 'The platform''s own event id (of its primary listing, where it has several).';

@@ -5,17 +5,17 @@ select
     f.home_team,
     f.away_team,
     f.tournament_key,
-    f.tournament_name as tournament,
+    f.tournament,
     f.country,
-    f.effective_kickoff as kickoff
-from core.fixtures f
-where f.effective_kickoff > now();
+    f.kickoff
+from palimpsest.fixtures f
+where f.kickoff > now();
 
 comment on view palimpsest.upcoming_fixtures is 'Fixtures that have not begun, by the clock: those that the views of what stands now speak of. Key: sr_id.';
 comment on column palimpsest.upcoming_fixtures.sr_id is 'SportRadar id.';
 comment on column palimpsest.upcoming_fixtures.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.upcoming_fixtures.away_team is 'Away side of the chosen claim.';
 comment on column palimpsest.upcoming_fixtures.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.upcoming_fixtures.tournament is 'Tournament name of the chosen claim.';
-comment on column palimpsest.upcoming_fixtures.country is 'Country of the chosen claim.';
+comment on column palimpsest.upcoming_fixtures.tournament is 'Tournament name: home''s, else by trust.';
+comment on column palimpsest.upcoming_fixtures.country is 'Country; null when nobody gives one.';
 comment on column palimpsest.upcoming_fixtures.kickoff is 'Effective kickoff.';

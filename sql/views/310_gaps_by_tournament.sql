@@ -2,8 +2,8 @@ create view palimpsest.gaps_by_tournament as
 select
     g.platform,
     f.tournament_key,
-    min(t.display_name) as tournament,
-    min(t.country) as country,
+    min(f.tournament) as tournament,
+    min(f.country) as country,
     count(distinct g.sr_id)::integer as n_fixtures,
     count(*) filter (where g.gap_type = 'home_missing')::integer as n_home_missing,
     count(*) filter (where g.gap_type = 'home_missing' and g.market_priority is not null)::integer as n_home_missing_main,
@@ -17,7 +17,6 @@ select
     max(g.as_of) as as_of
 from mart.availability_gap g
 join palimpsest.upcoming_fixtures f using (sr_id)
-left join core.tournaments t using (tournament_key)
 group by g.platform, f.tournament_key;
 
 comment on view palimpsest.gaps_by_tournament is 'How many markets home and a competitor do not both offer, by competitor and tournament, as things stand, of fixtures that have not begun; each line of a market and each fixture counts. Key: platform, tournament_key.';

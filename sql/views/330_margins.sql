@@ -4,9 +4,9 @@ select
     f.home_team,
     f.away_team,
     f.tournament_key,
-    f.tournament_name as tournament,
+    f.tournament,
     f.country,
-    f.effective_kickoff as kickoff,
+    f.kickoff,
     m.platform,
     m.market_key,
     k.name as market,
@@ -29,7 +29,7 @@ select
     m.as_of,
     m.mapping_version
 from mart.market_margin m
-left join core.fixtures f using (sr_id)
+left join palimpsest.fixtures f using (sr_id)
 left join core.markets k using (market_key);
 
 comment on view palimpsest.margins is 'Margins over time, up to kickoff, of the markets in PALIMPSEST_MAIN_MARKETS: one row for each stretch in which a market''s prices stood still on a platform. Key: sr_id, platform, market_key, specifier, observed_from.';
@@ -37,8 +37,8 @@ comment on column palimpsest.margins.sr_id is 'SportRadar id.';
 comment on column palimpsest.margins.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.margins.away_team is 'Away side of the chosen claim.';
 comment on column palimpsest.margins.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.margins.tournament is 'Tournament name of the chosen claim.';
-comment on column palimpsest.margins.country is 'Country of the chosen claim.';
+comment on column palimpsest.margins.tournament is 'Tournament name: home''s, else by trust.';
+comment on column palimpsest.margins.country is 'Country; null when nobody gives one.';
 comment on column palimpsest.margins.kickoff is 'Effective kickoff; null when nobody lists the fixture any more.';
 comment on column palimpsest.margins.platform is 'Platform.';
 comment on column palimpsest.margins.market_key is 'Market of the vocabulary.';

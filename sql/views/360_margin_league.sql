@@ -7,13 +7,16 @@ with league as (
         b.bucket_scheme,
         b.ttk_bucket,
         sum(b.margin_tw_mean * b.n_observed_minutes) / sum(b.n_observed_minutes) as margin_tw_mean,
-        sum(b.home_minus_platform_tw_mean * b.n_observed_minutes)
-            / sum(b.n_observed_minutes) filter (where b.home_minus_platform_tw_mean is not null) as home_minus_platform_tw_mean,
+        sum(h.home_minus * b.n_observed_minutes) / sum(b.n_observed_minutes) filter (where h.home_minus is not null) as home_minus_platform_tw_mean,
         sum(b.n_fixtures)::integer as n_fixtures,
         sum(b.n_observed_minutes) as n_observed_minutes,
         min(b.kickoff_date) as first_kickoff_date,
         max(b.kickoff_date) as last_kickoff_date
     from mart.margin_ttk_bucket b
+    -- Dates that another home was compared on say nothing of the home of now.
+    cross join lateral (
+        select case when b.home_platform = (select palimpsest.home_platform()) then b.home_minus_platform_tw_mean end as home_minus
+    ) h
     where b.n_observed_minutes > 0
     group by b.tournament_key, b.platform, b.market_key, b.bucket_scheme, b.ttk_bucket
 )
@@ -53,7 +56,7 @@ comment on column palimpsest.margin_league.rank_dearest is 'Place among the plat
 comment on column palimpsest.margin_league.margin_tw_mean is 'Mean margin, weighted by the minutes in which the platform had one.';
 comment on column palimpsest.margin_league.above_cheapest is 'margin_tw_mean less that of the cheapest platform.';
 comment on column palimpsest.margin_league.n_platforms is 'Platforms with a margin here.';
-comment on column palimpsest.margin_league.home_minus_platform_tw_mean is 'Home''s margin less the platform''s, like for like: by the minutes in which both stood on the same line, then over kickoff dates by the platform''s minutes; null for home, and without such minutes.';
+comment on column palimpsest.margin_league.home_minus_platform_tw_mean is 'Home''s margin less the platform''s, like for like: by the minutes in which both stood on the same line, then over kickoff dates by the platform''s minutes; only of dates that were computed for the home platform of now; null for home, and without such minutes.';
 comment on column palimpsest.margin_league.n_fixtures is 'Fixtures with a margin here.';
 comment on column palimpsest.margin_league.n_observed_minutes is 'Minutes in which a margin stood, over all fixtures and lines.';
 comment on column palimpsest.margin_league.first_kickoff_date is 'First UTC date of kickoff among them.';

@@ -1,16 +1,17 @@
+-- With the kickoff an episode is over, which the table says with the cycle after it only.
 create view palimpsest.odds_alerts as
 select
     a.alert_id,
-    a.status,
+    case when a.closed_at is null and f.kickoff <= now() then 'closed' else a.status end as status,
     a.alert_type,
     a.severity,
     a.sr_id,
     f.home_team,
     f.away_team,
     f.tournament_key,
-    f.tournament_name as tournament,
+    f.tournament,
     f.country,
-    f.effective_kickoff as kickoff,
+    f.kickoff,
     a.platform,
     a.market_key,
     k.name as market,
@@ -28,7 +29,7 @@ select
     a.competitor_change_rel,
     a.opened_at,
     a.peak_at,
-    a.closed_at,
+    coalesce(a.closed_at, case when f.kickoff <= now() then f.kickoff end) as closed_at,
     a.minutes_to_kickoff,
     x.acknowledged_at,
     x.acknowledged_by,
@@ -36,22 +37,22 @@ select
     a.as_of,
     a.mapping_version
 from mart.odds_alert a
-left join core.fixtures f using (sr_id)
+left join palimpsest.fixtures f using (sr_id)
 left join core.markets k using (market_key)
 left join core.market_outcomes o on o.market_id = k.market_id and o.outcome_key = a.outcome_key
 left join ops.acknowledged_odds_alerts x using (alert_id);
 
 comment on view palimpsest.odds_alerts is 'What traders are told of: one row an episode, from where a threshold is passed until things have calmed down; of prices one row a market. Key: alert_id.';
 comment on column palimpsest.odds_alerts.alert_id is 'Episode: `palimpsest odds-alerts ack` takes it.';
-comment on column palimpsest.odds_alerts.status is 'open, acknowledged (open, and somebody has seen it), closed.';
+comment on column palimpsest.odds_alerts.status is 'open, acknowledged (open, and somebody has seen it), closed; by the clock, of a fixture that has begun none is open.';
 comment on column palimpsest.odds_alerts.alert_type is 'price_move, direction_disagreement, market_disappeared, market_returned, event_dropped, home_outlier.';
 comment on column palimpsest.odds_alerts.severity is 'How large it was at its peak: low, medium, high (PALIMPSEST_ODDS_ALERT_LEVELS).';
 comment on column palimpsest.odds_alerts.sr_id is 'SportRadar id.';
 comment on column palimpsest.odds_alerts.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.odds_alerts.away_team is 'Away side of the chosen claim.';
 comment on column palimpsest.odds_alerts.tournament_key is 'Tournament across platforms.';
-comment on column palimpsest.odds_alerts.tournament is 'Tournament name of the chosen claim.';
-comment on column palimpsest.odds_alerts.country is 'Country of the chosen claim.';
+comment on column palimpsest.odds_alerts.tournament is 'Tournament name: home''s, else by trust.';
+comment on column palimpsest.odds_alerts.country is 'Country; null when nobody gives one.';
 comment on column palimpsest.odds_alerts.kickoff is 'Effective kickoff; null when nobody lists the fixture any more.';
 comment on column palimpsest.odds_alerts.platform is 'Platform it is about.';
 comment on column palimpsest.odds_alerts.market_key is 'Market of the vocabulary; ''*'' for the listing as a whole.';

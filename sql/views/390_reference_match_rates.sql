@@ -2,11 +2,7 @@
 -- counts too. Links are found by a join, so that none is lost to the order of arrival; that alone is not as it was.
 create view palimpsest.reference_match_rates as
 with latest as (
-    select c.as_of
-    from core.cycles c
-    where c.scope = 'full' and exists (select from mart.match_rate_platform x where x.cycle_id = c.cycle_id)
-    order by c.cycle_id desc
-    limit 1
+    select c.as_of from palimpsest.coverage_cycles c where c.is_latest
 ),
 home as (
     select distinct on (e.fixture_sr_id) e.fixture_sr_id as sr_id, e.kickoff_at
@@ -83,4 +79,4 @@ comment on column palimpsest.reference_match_rates.home_only is 'Home events, by
 comment on column palimpsest.reference_match_rates.competitor_only is 'Different SportRadar ids of rows without a link whose own kickoff is after as_of.';
 comment on column palimpsest.reference_match_rates.total is 'Sum of these three.';
 comment on column palimpsest.reference_match_rates.overall_match_rate_pct is '100 x matched / total, two decimals.';
-comment on column palimpsest.reference_match_rates.as_of is 'Instant after which a kickoff is upcoming: that of the latest full cycle.';
+comment on column palimpsest.reference_match_rates.as_of is 'Instant after which a kickoff is upcoming: that of the latest coverage (coverage_cycles).';

@@ -6,7 +6,7 @@ command closes.
 
 from ...settings import Settings
 from .findings import Finding, Look, look_at_all
-from .here import celery, disk, export, home, memory, settings_known, ui_port
+from .here import celery, disk, export, home, markets, memory, settings_known, ui_port
 from .hosts import platforms_reachable
 from .orchestration import dagster, definitions, load_definitions
 from .stores import alerts, clock, cycles, database, landing
@@ -15,6 +15,7 @@ __all__ = ["Finding", "alerts", "clock", "cycles", "database", "examine", "expor
 
 LOOKS: dict[str, Look] = {
     "settings": settings_known,
+    "markets": markets,
     "home": home,
     "database": database,
     "dagster": dagster,

@@ -13,10 +13,10 @@ from pydantic import BaseModel
 from rapidfuzz import fuzz, process
 from upath import UPath
 
-from ...settings import Settings
+from ...settings import Settings, SettingsError
 from ...storage.embedded.privilege import USER_VARIABLE
 from ..celery import broker_state
-from ..pipeline import embedded_server
+from ..pipeline import Pipeline, embedded_server
 from ..serve import record
 from ..serve.record import ServeError, check_port, recall
 from ..sharing import is_left
@@ -56,6 +56,15 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     own = {one.removeprefix(PREFIX): one for one in sorted(known)}
     found = process.extractOne(name.removeprefix(PREFIX), own.keys(), scorer=fuzz.ratio, score_cutoff=ALIKE)
     return f", but {own[found[0]]} is" if found else ""
+
+
+def markets(settings: Settings) -> Finding:
+    """Markets that the settings name and the vocabulary lacks fail every run that tells of margins, and nothing before."""
+    try:
+        named = Pipeline(settings).main_markets
+    except SettingsError as error:
+        return Finding("markets", False, str(error))
+    return Finding("markets", True, f"{len(named)} main markets: {', '.join(named)}" if named else "no main market: no margin is kept over time")
 
 
 def home(settings: Settings) -> Finding:

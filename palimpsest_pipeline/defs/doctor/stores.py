@@ -1,5 +1,6 @@
 """Looks at what the pipeline keeps: its database, whose clock it goes by, its cycles, the landing, and where alerts go. Knows no Dagster."""
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -13,6 +14,7 @@ from ...storage import alerts as stored_alerts
 from ...storage import ledger, migrate
 from ...storage.database import Database, DatabaseUnreachable, DatabaseUrlError
 from ..landing.recover import close_dead, closed_words
+from ..monitoring.channels import Log, Missing, channels
 from ..pipeline import DATABASES, Pipeline, embedded_server
 from .findings import Finding
 from .here import unwritable
@@ -23,6 +25,7 @@ OLDEST_SERVER: Final = 150000
 CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 NOT_RUNNING: Final = "not looked at while the embedded Postgres does not run"
 SEE_DATABASE: Final = "not looked at: see the database"
+log = logging.getLogger(__name__)
 
 
 def database(settings: Settings) -> Finding:
@@ -113,8 +116,13 @@ def landing(settings: Settings) -> Finding:
 
 def alerts(settings: Settings) -> Finding:
     """Where alerts go, and which last now."""
-    channels = [name for name, used in (("webhook", settings.alert_webhook_url is not None), *((c, True) for c in settings.alert_channels)) if used]
-    told = f"told by {', '.join(channels)}" if channels else "told in Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to have them posted"
+    found = channels(settings, log)
+    if missing := [channel.why for channel in found if isinstance(channel, Missing)]:
+        return Finding(
+            "alerts", False, f"{'; '.join(missing)}: name a class that can be imported here, as my_package.pager:Pager; its alerts wait meanwhile"
+        )
+    named = [channel.name for channel in found if not isinstance(channel, Log)]
+    told = f"told by {', '.join(named)}" if named else "told in Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to have them posted"
     url = database_url(settings)
     if url is None:
         return Finding("alerts", True, told)

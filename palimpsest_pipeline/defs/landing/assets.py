@@ -18,6 +18,9 @@ from .figures import scrape_plots, slot_figures, stage_figures
 TRIGGER_TAG = "palimpsest/trigger"
 """Run tag that says what started the cycle; without it a run from the launchpad is manual."""
 
+FOLLOWS_TAG = "palimpsest/follows"
+"""Run tag that names the run, which is over, whose work this one takes up."""
+
 SKIPPED_TAG = "palimpsest/skipped"
 """Run tag that says why a run had nothing to do."""
 
@@ -35,7 +38,8 @@ class CaptureConfig(dg.Config):
 def _begun(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> live.Begun:
     trigger = Trigger(context.run.tags.get(TRIGGER_TAG, Trigger.MANUAL))
     # Of several hours at most the last can be live; the first one refuses with what to do instead.
-    repeats = tuple(dict.fromkeys(run_id for run_id in (context.run.parent_run_id, context.run.root_run_id) if run_id))
+    before = (context.run.parent_run_id, context.run.root_run_id, context.run.tags.get(FOLLOWS_TAG))
+    repeats = tuple(dict.fromkeys(run_id for run_id in before if run_id))
     return live.Begun(parse_hour_key(min(context.partition_keys)), trigger, context.run.run_id, sr_ids, repeats=repeats)
 
 

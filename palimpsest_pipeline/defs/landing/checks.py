@@ -1,6 +1,5 @@
 """Checks of the landing."""
 
-from datetime import datetime, timedelta
 from typing import Final
 
 import dagster as dg
@@ -9,7 +8,6 @@ from ...domain.instants import parse_hour_key
 from ...storage import ledger_readers
 from ..partitions import hours
 from ..pipeline import Pipeline
-from ..slots import kept
 
 LARGEST_OFFSET_S: Final = 30.0
 """Of a host's clock to ours. What a host says of time (when to ask again, since when an answer is cached) is wrong by so much."""
@@ -43,30 +41,4 @@ def clocks_of_the_hosts_agree(context: dg.AssetCheckExecutionContext, pipeline: 
         if not far
         else "; ".join(far) + ". No instant is corrected by it: ours are landed as they were. Look at this machine's clock.",
         metadata={"hosts": len(offsets), "largest_offset_s": max((abs(offset_s) for _, offset_s in offsets), default=0.0)},
-    )
-
-
-@dg.asset_check(asset=["landing", "odds_payloads"], partitions_def=hours)
-def kickoff_slots_were_kept(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """In the hour and the one before, whose end no run of its own sees, each fixture was asked at every slot that was due for it."""
-    return slots_were_kept(pipeline, parse_hour_key(min(context.partition_keys)), parse_hour_key(max(context.partition_keys)))
-
-
-def slots_were_kept(pipeline: Pipeline, first: datetime, last: datetime) -> dg.AssetCheckResult:
-    """What the check says of the hours from `first` to `last`, both included. Where no cycle of the cadence was begun, it is not in use."""
-    hour = timedelta(hours=1)
-    found = kept(pipeline, first - hour, last + hour)
-    lost, sentence = found.lost, found.sentence()
-    return dg.AssetCheckResult(
-        passed=not sentence,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{sentence}. They cannot be had again. `palimpsest slots` lists them; see that `palimpsest up` runs and the sensor is on."
-        if sentence
-        else None,
-        metadata={
-            "in_use": found.in_use,
-            "slots_due": found.found.height,
-            "slots_lost": lost.height,
-            "fixtures_with_lost_slots": lost["sr_id"].n_unique(),
-        },
     )

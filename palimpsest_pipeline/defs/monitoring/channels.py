@@ -65,10 +65,10 @@ class Missing:
 
     def __init__(self, name: str, why: str) -> None:
         self.name = name
-        self._why = why
+        self.why = f"PALIMPSEST_ALERT_CHANNELS: {why}"
 
     def send(self, message: Message) -> None:
-        raise ChannelFailed(f"PALIMPSEST_ALERT_CHANNELS: {self._why}")
+        raise ChannelFailed(self.why)
 
 
 def channels(settings: Settings, log: logging.Logger) -> list[Channel]:
@@ -83,6 +83,7 @@ def _named(name: str, settings: Settings) -> Channel:
     module, _, attribute = name.partition(":")
     try:
         channel: Channel = getattr(importlib.import_module(module), attribute)(settings)
+        _ = channel.name, channel.send  # what lacks them would keep the other channels from telling
     except Exception as error:  # noqa: BLE001 - a stranger's code: whatever it raises, the other channels are told
         return Missing(name, f"{name} cannot be made: {type(error).__name__}: {error}")
     return channel

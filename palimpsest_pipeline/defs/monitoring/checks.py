@@ -5,10 +5,11 @@ They look at now, whatever partition was run last. What cannot be looked at rais
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 
 from ...domain.words import Family, Platform
 from ...storage import drift
@@ -17,11 +18,13 @@ from ..mart import assets as mart
 from ..mart import life_assets, odds_alert_assets, present_assets
 from ..partitions import hours
 from ..pipeline import Pipeline
+from ..slots import LOOKED_BACK, kept
 from .freshness import Age, ages
 from .stuck import failing_ticks, silent_cycles, stuck_runs
 from .unfinished import unfinished
 
 CADENCE: Final = "full_cycle_schedule"
+KICKOFF: Final = "kickoff"
 
 LANDING, ODDS = dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["core", "odds_snapshots"])
 DERIVED: Final[tuple[dg.AssetSpec, ...]] = tuple(
@@ -118,11 +121,50 @@ def _mend(family: Family, cadence_on: bool) -> str:
 
 
 def cadence_is_on(instance: dg.DagsterInstance) -> bool:
-    """Whether full cycles are begun by their schedule. An instance that keeps no schedules has none on."""
+    """Whether full cycles are begun by their schedule."""
+    state = _state(instance, CADENCE)
+    return state is not None and state.status is InstigatorStatus.RUNNING
+
+
+def _state(instance: dg.DagsterInstance, name: str) -> InstigatorState | None:
+    """How a schedule or sensor is switched; None when it never was. An instance that keeps no schedules has none on."""
     if instance.schedule_storage is None:
-        return False
-    running = InstigatorStatus.RUNNING
-    return any(state.instigator_name == CADENCE for state in instance.all_instigator_state(instigator_statuses={running}))
+        return None
+    return next((state for state in instance.all_instigator_state() if state.instigator_name == name), None)
+
+
+def _kickoff_on(instance: dg.DagsterInstance) -> tuple[datetime | None, datetime | None]:
+    """Since when the sensor kickoff is on, and until when it was: its last tick before it was switched off. None for what is not known."""
+    state = _state(instance, KICKOFF)
+    if state is None or not isinstance(state.instigator_data, SensorInstigatorData):
+        return None, None
+    data, is_on = state.instigator_data, state.status is InstigatorStatus.RUNNING
+    at_s = data.last_sensor_start_timestamp if is_on else data.last_tick_timestamp
+    at = None if at_s is None else datetime.fromtimestamp(at_s, UTC)
+    return (at, None) if is_on else (None, at)
+
+
+@dg.asset_check(asset=LANDING)
+def kickoff_slots_were_kept(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """In the last 24 hours each fixture was asked at every slot that was due for it, from when the kickoff cadence was in use until it was switched
+    off."""
+    now = pipeline.clock.now()
+    on_since, on_until = _kickoff_on(context.instance)
+    found = kept(pipeline, now - LOOKED_BACK, on_until or now, on_since)
+    lost, sentence = found.lost, found.sentence()
+    return dg.AssetCheckResult(
+        passed=not sentence,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{sentence}. They cannot be had again. `palimpsest slots` lists them; see that `palimpsest up` runs and the sensor is on."
+        if sentence
+        else None,
+        metadata={
+            "in_use": found.in_use,
+            "slots_due": found.found.height,
+            "slots_lost": lost.height,
+            "fixtures_with_lost_slots": lost["sr_id"].n_unique(),
+        },
+    )
 
 
 @dg.asset_check(asset=LANDING)

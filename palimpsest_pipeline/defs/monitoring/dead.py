@@ -1,12 +1,16 @@
 """The sensor that finds what died: runs and cycles of which nothing is heard any more, and cycles that were ended before anything was derived."""
 
+import logging
 import time
+from collections import defaultdict
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
 from ...domain.instants import hour_key
+from ...landing import LandingError
 from ...storage import ledger
 from .. import vitals
 from ..jobs import replay
@@ -28,16 +32,34 @@ LONGEST_WAIT_S: Final = 20.0
     ),
 )
 def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest]:
-    """One replay of the hour for each cycle that was ended early and nothing is derived from, whoever closed it; never a second one for the same."""
+    """One replay of each hour that has cycles which were ended early and from which nothing is derived, whoever closed them; never a second one for
+    the same."""
     if vitals.silent(context.instance, pipeline) or _silent_cycles(pipeline):
         # This machine may have slept, or the database been away: who lives gives a sign with its next heartbeat.
         time.sleep(min(2 * pipeline.settings.heartbeat_s, LONGEST_WAIT_S))
     dead = [silent.run.run_id for silent in vitals.report_dead(context.instance, pipeline)]
     close_dead(pipeline, dead)
+    for hour, cycle_id in _to_derive(pipeline, context.log).items():
+        yield dg.RunRequest(run_key=str(cycle_id), partition_key=hour_key(hour), tags=DERIVING)
+
+
+def _to_derive(pipeline: Pipeline, log: logging.Logger) -> dict[datetime, int]:
+    """Hours that have such cycles, with the newest one's id. A cycle of which the landing holds nothing, since it refused writes or has let go of it,
+    cannot be derived, however often that is asked for."""
+    left: defaultdict[datetime, set[int]] = defaultdict(set)
     with pipeline.connect() as conn:
-        left = [batch.cycle for batch in ledger.underived(conn)]
-    for cycle in left:
-        yield dg.RunRequest(run_key=str(cycle.cycle_id), partition_key=hour_key(cycle.partition_hour), tags=DERIVING)
+        for batch in ledger.underived(conn, pipeline.clock.now() - timedelta(days=pipeline.settings.landing_retention_days)):
+            left[batch.cycle.partition_hour].add(batch.cycle.cycle_id)
+    newest = {}
+    for hour, cycle_ids in left.items():
+        try:
+            landed = pipeline.landing.closed(hour, cycle_ids)
+        except LandingError as error:
+            log.warning(f"{hour_key(hour)} cannot be looked at, and nothing of it is asked for: {error}")
+            continue
+        if landed:
+            newest[hour] = landed[-1]
+    return newest
 
 
 def _silent_cycles(pipeline: Pipeline) -> list[ledger.Batch]:

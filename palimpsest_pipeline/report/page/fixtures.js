@@ -17,11 +17,13 @@ function eventRow(data, i, { tournament, said, showPrices }) {
     const bit = 1 << p;
     if (f.on[i] & bit) {
       const markets = f.markets[p][i];
-      const [more, fewer] = p ? [f.home_lacks[p - 1][i], f.lacks[p - 1][i]] : [null, null];
+      const [more, fewer, unknown] = p ? [f.home_lacks, f.lacks, f.not_compared].map((of) => of[p - 1][i]) : [];
+      const untold = unknown && `${plural(unknown, 'market', 'markets')} not compared: ${platforms[0].name} and ${platform.name} were not looked at together`;
       const words = [markets === null ? 'not asked yet' : `${count(markets)} markets with a price`, more && `${count(more)} of them ${platforms[0].name} lacks`,
-        fewer && `${count(fewer)} that ${platforms[0].name} has are lacking`, f.listings[i] & bit ? 'listed more than once' : ''].filter(Boolean);
+        fewer && `${count(fewer)} that ${platforms[0].name} has are lacking`, untold, f.listings[i] & bit ? 'listed more than once' : ''].filter(Boolean);
       return make('span', { title: words.join('; ') }, `✓ ${platform.name}${markets === null ? '' : ' ' + count(markets)}`,
         more || fewer ? make('span', { class: 'gap' }, `${more ? ` +${count(more)}` : ''}${fewer ? ` −${count(fewer)}` : ''}`) : null,
+        untold ? make('b', { class: 'gap', title: untold, role: 'img', 'aria-label': untold }, ' ?') : null,
         f.listings[i] & bit ? ' ×2' : null);
     }
     const unknown = f.unknown[i] & bit;

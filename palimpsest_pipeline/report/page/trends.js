@@ -13,7 +13,7 @@ function Trends(data) {
   const carried = cycles.carried.filter(Boolean).length;
   add({
     title: 'Match rate', x: cycles.at, format: (v) => percent(v), empty: 'No cycle in these days.',
-    says: `Of all upcoming fixtures, and of each competitor's, those that ${home} lists too; by cycle.`
+    says: `Of all upcoming fixtures, those that ${home} and a competitor list; of each competitor's, those that ${home} lists too. By cycle.`
       + (carried ? ` In ${plural(carried, 'cycle', 'cycles')} of ${count(cycles.at.length)} an earlier look had to do for some platform.` : ''),
     lines: [{ name: 'all fixtures', short: 'all', colour: '--s0', values: cycles.overall, width: 3 }, ...cycles.rate.map((values, k) => ({ ...ofPlatform(k + 1), values }))],
   });

@@ -35,12 +35,14 @@ PRICES: Final[Schema] = {
     "keyframe": pl.Boolean,
     "listing_id": pl.Int32,
     "external_id": pl.String,
+    "is_primary": pl.Boolean,
     "line_id": pl.Int32,
     "ordinal": pl.Int16,
     "cycle_id": pl.Int64,
 }
 """`date`: UTC day. `odds`: decimal, null without a price. `is_active`: it could be backed. `keyframe`: written because the day begins, not because it
-changed. A price holds until the outcome's next row; the captures in between confirm it."""
+changed. `is_primary`: its listing speaks for the platform, as of several listings of one fixture one does; false where that is not known. A price
+holds until the outcome's next row; the captures in between confirm it."""
 
 
 def prices(store: Store, numbers: Numbers, days: Sequence[date], sr_ids: Sequence[int] | None) -> pl.LazyFrame:
@@ -61,6 +63,7 @@ def prices(store: Store, numbers: Numbers, days: Sequence[date], sr_ids: Sequenc
     can = pl.col("odds_milli").is_not_null() & (pl.col("state") == MarketState.OFFERED.value) & ~pl.col("off")
     outcome = pl.when(pl.col("outcome") != "").then("outcome")
     decimal = (pl.col("odds_milli") / 1000).round(3)  # Polars divides by a literal through its inverse
-    return rows.with_columns(outcome_key=pl.coalesce("outcome_key", outcome), odds=decimal, is_active=can).select(
+    speaks = pl.col("is_primary").fill_null(value=False)
+    return rows.with_columns(outcome_key=pl.coalesce("outcome_key", outcome), odds=decimal, is_active=can, is_primary=speaks).select(
         pl.col(name).cast(kind) for name, kind in PRICES.items()
     )

@@ -21,14 +21,15 @@ select o.date, o.listing_id, o.line_id, o.ordinal, c.observed_at, o.odds_milli, 
 from read_parquet('{quoted}/odds/*/odds.parquet', hive_partitioning = true) o
 join captures c using (date, listing_id, answer);
 
--- The same with names. odds: decimal, null without a price. is_active: it could be backed. A price holds until the outcome's next row; the captures
--- in between confirm it.
+-- The same with names. odds: decimal, null without a price. is_active: it could be backed. is_primary: its listing speaks for the platform, as of
+-- several listings of one fixture one does; false where that is not known. A price holds until the outcome's next row; the captures in between
+-- confirm it.
 create or replace view prices as
 select o.date, o.observed_at, l.platform, l.sr_id, l.home_team, l.away_team, l.kickoff_at, l.tournament_name, l.country, n.market_key, n.specifier,
     coalesce(u.outcome_key, nullif(n.outcome, '')) as outcome_key,
     (o.odds_milli / 1000)::decimal(9, 3) as odds, o.state,
     o.odds_milli is not null and o.state = 'offered' and not o.off as is_active,
-    o.keyframe, o.listing_id, l.external_id, o.line_id, o.ordinal, o.cycle_id
+    o.keyframe, o.listing_id, l.external_id, coalesce(l.is_primary, false) as is_primary, o.line_id, o.ordinal, o.cycle_id
 from odds o
 join listings l using (listing_id)
 join lines n using (line_id)

@@ -57,12 +57,14 @@ LEADS_SQL: Final = """
     where f.cycle_id = %s and f.fixture_class = 'competitor_only'
 """
 
-GAPS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "n_home_missing": pl.Int32, "n_platform_missing": pl.Int32}
+GAPS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "n_home_missing": pl.Int32, "n_platform_missing": pl.Int32, "n_unknown": pl.Int32}
+"""`n_unknown`: markets that were not compared, since home and the platform were not looked at together."""
 GAPS_SQL: Final = """
     select sr_id, platform, count(*) filter (where gap_type = 'home_missing') as n_home_missing,
-        count(*) filter (where gap_type = 'platform_missing') as n_platform_missing
+        count(*) filter (where gap_type = 'platform_missing') as n_platform_missing,
+        count(*) filter (where gap_type = 'unknown') as n_unknown
     from mart.availability_gap
-    where home_platform = %s and gap_type in ('home_missing', 'platform_missing')
+    where home_platform = %s and gap_type in ('home_missing', 'platform_missing', 'unknown')
     group by sr_id, platform
 """
 

@@ -119,6 +119,17 @@ def test_the_views_name_every_price(conn: psycopg.Connection, archive: Archive) 
     assert set(found) == set(expected)
 
 
+def test_named_prices_say_which_listing_speaks_for_its_platform(conn: psycopg.Connection, archive: Archive) -> None:
+    """Of bet9ja's two listings of one fixture one does; of a listing of which nothing but its number is known, nobody can say that it does."""
+    conn.execute("delete from core.event_listings where listing_id = 5")
+    exported(archive, conn)
+    asked = duckdb.connect()
+    asked.execute(Path(archive.address, "open.sql").read_text())
+    theirs = asked.execute("select distinct listing_id, is_primary from prices order by 1").fetchall()
+    assert theirs == [(1, True), (2, True), (3, True), (4, False), (5, False), (6, False)]
+    assert archive.prices().select("listing_id", "is_primary").unique().sort("listing_id").collect().rows() == theirs
+
+
 def test_a_day_comes_back_as_it_was(conn: psycopg.Connection, archive: Archive) -> None:
     entry = exported(archive, conn)
     before = {table: stored(conn, table) for table in partitions.PARTITIONED}
