@@ -31,9 +31,9 @@ from palimpsest_pipeline.storage import ledger, ledger_readers
 from palimpsest_pipeline.storage.database import DatabaseUnreachable
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
+from palimpsest_pipeline_tests.fixtures.truth import check_against_truth
 
 from .cycles import answered, every_listing, lines_of
-from .test_simulated_world import check_against_truth
 
 Start = Callable[..., SimulatorProcess]
 TOTALS_SQL = """
