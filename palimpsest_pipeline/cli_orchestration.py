@@ -87,7 +87,7 @@ def slots(
     if found.begin == found.end:
         out.print(f"the first slot of the kickoff cadence, of {found.begin:%Y-%m-%d %H:%M} UTC, is not over yet", highlight=False, soft_wrap=True)
     elif not found.in_use:
-        why = "no fixture was due, or it was off (`palimpsest cadence` says whether it is now)"
+        why = "it was off or nothing ran (`palimpsest cadence` says how it stands), or no fixture was due"
         out.print(f"no slot of the kickoff cadence was asked for {span}, nor in the 24 hours before: {why}", highlight=False, soft_wrap=True)
     elif stretches.is_empty():
         out.print(f"all {found.found.height} slots {span} were kept", highlight=False)

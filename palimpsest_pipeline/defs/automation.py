@@ -14,9 +14,7 @@ from typing import Final
 
 import dagster as dg
 from dagster import AutomationContext, AutomationResult
-from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES as COMPLETED
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
-from dagster._core.storage.event_log.base import PartitionKeyFilter
 
 from ..domain.instants import hour_of
 from ..domain.words import FixtureProduct
@@ -26,6 +24,7 @@ from . import priorities
 from .mart.late import late_hours
 from .partitions import hours
 from .pipeline import Pipeline
+from .verdicts import last_verdict
 
 LOOK_BACK: Final = timedelta(hours=48)
 """Older hours are a backfill's matter: somebody asks for it, and says of what."""
@@ -76,12 +75,11 @@ class CoreCheckFailed(dg.AutomationCondition[dg.AssetKey]):
         if not found.partitions_def:
             return AutomationResult(context, found if self._failed(context) else found.compute_difference(found))
         keys = found.expensively_compute_partition_keys()
-        return AutomationResult(context, _among(context, [key for key in keys if self._failed(context, PartitionKeyFilter(key=key))]))
+        return AutomationResult(context, _among(context, [key for key in keys if self._failed(context, key)]))
 
-    def _failed(self, context: AutomationContext[dg.AssetKey], of: PartitionKeyFilter | None = None) -> bool:
-        storage = context.asset_graph_view.instance.event_log_storage
-        last = [storage.get_asset_check_execution_history(check, limit=1, status=COMPLETED, partition_filter=of) for check in self.checks]
-        return any(records and records[0].status is Status.FAILED for records in last)
+    def _failed(self, context: AutomationContext[dg.AssetKey], partition_key: str | None = None) -> bool:
+        said = [last_verdict(context.asset_graph_view.instance, check, partition_key) for check in self.checks]
+        return any(record is not None and record.status is Status.FAILED for record in said)
 
 
 def _among(context: AutomationContext[dg.AssetKey], keys: Sequence[str]) -> "dg.EntitySubset[dg.AssetKey]":

@@ -35,7 +35,8 @@ OF_GIVEN_FIXTURES = (
     | EVERY_PLATFORM_ANSWERED
     | dg.AssetSelection.checks(history_equals_current)
 )
-"""What asks for given fixtures, and what is said of single cycles; no prices are made of a present that contradicts the history."""
+"""What asks for given fixtures, and what is said of single cycles. Where core contradicts itself in the hour nothing more is made of it; prices of
+the minutes before a kickoff are there by then."""
 
 refresh = dg.define_asset_job(
     "refresh",

@@ -147,7 +147,7 @@ def _kickoff_on(instance: dg.DagsterInstance) -> tuple[datetime | None, datetime
 @dg.asset_check(asset=LANDING)
 def kickoff_slots_were_kept(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """In the last 24 hours each fixture was asked at every slot that was due for it, from when the kickoff cadence was in use until it was switched
-    off."""
+    off. One that is on again was down meanwhile, as far as this can tell: Dagster does not keep since when it had been off."""
     now = pipeline.clock.now()
     on_since, on_until = _kickoff_on(context.instance)
     found = kept(pipeline, now - LOOKED_BACK, on_until or now, on_since)

@@ -39,18 +39,19 @@ def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pi
         time.sleep(min(2 * pipeline.settings.heartbeat_s, LONGEST_WAIT_S))
     dead = [silent.run.run_id for silent in vitals.report_dead(context.instance, pipeline)]
     close_dead(pipeline, dead)
-    for hour, cycle_id in _to_derive(pipeline, context.log).items():
-        yield dg.RunRequest(run_key=str(cycle_id), partition_key=hour_key(hour), tags=DERIVING)
+    for hour, cycle_ids in _to_derive(pipeline, context.log).items():
+        # Of all of them: one that dies after a newer one has been asked for is asked for too.
+        yield dg.RunRequest(run_key=" ".join(map(str, cycle_ids)), partition_key=hour_key(hour), tags=DERIVING)
 
 
-def _to_derive(pipeline: Pipeline, log: logging.Logger) -> dict[datetime, int]:
-    """Hours that have such cycles, with the newest one's id. A cycle of which the landing holds nothing, since it refused writes or has let go of it,
+def _to_derive(pipeline: Pipeline, log: logging.Logger) -> dict[datetime, list[int]]:
+    """Hours that have such cycles, with their ids. A cycle of which the landing holds nothing, since it refused writes or has let go of it,
     cannot be derived, however often that is asked for."""
     left: defaultdict[datetime, set[int]] = defaultdict(set)
     with pipeline.connect() as conn:
         for batch in ledger.underived(conn, pipeline.clock.now() - timedelta(days=pipeline.settings.landing_retention_days)):
             left[batch.cycle.partition_hour].add(batch.cycle.cycle_id)
-    newest = {}
+    found = {}
     for hour, cycle_ids in left.items():
         try:
             landed = pipeline.landing.closed(hour, cycle_ids)
@@ -58,8 +59,8 @@ def _to_derive(pipeline: Pipeline, log: logging.Logger) -> dict[datetime, int]:
             log.warning(f"{hour_key(hour)} cannot be looked at, and nothing of it is asked for: {error}")
             continue
         if landed:
-            newest[hour] = landed[-1]
-    return newest
+            found[hour] = landed
+    return found
 
 
 def _silent_cycles(pipeline: Pipeline) -> list[ledger.Batch]:

@@ -5,20 +5,18 @@ from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES as COMPLETED
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
-from dagster._core.storage.event_log.base import PartitionKeyFilter
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG, PARTITION_NAME_TAG
 
 from ...domain.alerts import Alert, Kind, Occurrence, Recovery, is_of_hours
 from ...domain.words import Severity
 from ..failures import CHECK_FAILED, innermost, partition_of
+from ..landing.assets import SKIPPED_TAG
 from ..replay.runs import JOB as REPLAY
+from ..verdicts import last_verdict
 
 MOST_RUNS: Final = 1000
 """Runs that one look takes in, oldest first."""
-MOST_AT_ONCE: Final = 4
-"""Runs that may be at the same check at the same time."""
 ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 ASSETS_JOB: Final = "__ASSET_JOB"
 """Job of runs that materialize assets by hand, by a backfill or by a condition: its parts fail and recover one by one."""
@@ -49,7 +47,7 @@ def run_events(instance: dg.DagsterInstance, since: datetime) -> tuple[Events, d
 def check_events(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert] = ()) -> Iterator[Occurrence | Recovery]:
     """How each check stands by its last evaluation, and by the last one of each date that has an alert of `known`; a check that was never evaluated
     says nothing."""
-    latest = [record for key in keys if (record := _last(instance, key)) is not None]
+    latest = [record for key in keys if (record := last_verdict(instance, key)) is not None]
     for record in (*latest, *_of_dates(instance, keys, known)):
         if record.event is None:
             continue
@@ -58,24 +56,14 @@ def check_events(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey],
             yield _evaluated(event.asset_check_evaluation_data, record.event.timestamp)
 
 
-def _last(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> AssetCheckExecutionRecord | None:
-    """The newest evaluation. Dagster sorts by when a run planned to make it, and a run of minutes is planned before a short one, evaluated after."""
-    found = instance.event_log_storage.get_asset_check_execution_history(key, limit=MOST_AT_ONCE, status=COMPLETED)
-    return max((record for record in found if record.event is not None), key=_made_at, default=None)
-
-
-def _made_at(record: AssetCheckExecutionRecord) -> float:
-    return 0.0 if record.event is None else record.event.timestamp
-
-
 def _of_dates(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]) -> Iterator[AssetCheckExecutionRecord]:
     by_subject = {subject_of(key): key for key in keys}
     for alert in known:
         check = by_subject.get(alert.subject)
         dates = [key for key in alert.partition_keys if not is_of_hours(key)]
         for date in dates if alert.kind is Kind.CHECK and alert.closed_at is None and check is not None else ():
-            only = PartitionKeyFilter(key=date)
-            yield from instance.event_log_storage.get_asset_check_execution_history(check, limit=1, status=COMPLETED, partition_filter=only)
+            if record := last_verdict(instance, check, date):
+                yield record
 
 
 def subject_of(key: dg.AssetCheckKey) -> str:
@@ -107,7 +95,10 @@ def _is_derived(step_key: str) -> bool:
 
 
 def _succeeded(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> Events:
-    """Of its job, as of a cadence; and of each of its steps, whatever the job: an hour that failed by hand may be derived by the next cycle in it."""
+    """Of its job, as of a cadence; and of each of its steps, whatever the job: an hour that failed by hand may be derived by the next cycle in it. A
+    run that had nothing to do shows nothing."""
+    if SKIPPED_TAG in run.tags:
+        return []
     last = _partition(run)
     first = run.tags.get(ASSET_PARTITION_RANGE_START_TAG)
     keys = [step.step_key for step in instance.get_run_step_stats(run.run_id)]
