@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli import app
 from palimpsest_pipeline.defs.failures import of_partition
+from palimpsest_pipeline.defs.landing.assets import SKIPPED_TAG
 from palimpsest_pipeline.defs.launch import span
 from palimpsest_pipeline.defs.monitoring import alerts as monitoring
 from palimpsest_pipeline.defs.monitoring.channels import Message, channels
@@ -128,10 +129,11 @@ class World:
         self.cursor: str | None = None
         self.log = logging.getLogger("palimpsest.tests.tick")
 
-    def run(self, job: str = "derive", partition: str = "2026-06-27", **fails: Any) -> None:
+    def run(self, job: str = "derive", partition: str = "2026-06-27", tags: dict[str, str] | None = None, **fails: Any) -> None:
         FAILS.clear()
         FAILS.update(fails)
-        DEFS.resolve_job_def(job).execute_in_process(instance=self.instance, partition_key=partition, raise_on_error=False, run_config=QUIET)
+        given = {"run_config": QUIET, "tags": tags or {}}
+        DEFS.resolve_job_def(job).execute_in_process(instance=self.instance, partition_key=partition, raise_on_error=False, **given)
         FAILS.clear()
 
     def look(self, later: timedelta = timedelta(0), pipeline: Pipeline | None = None) -> str:
@@ -194,6 +196,13 @@ def test_an_end_is_told_and_what_fails_again_after_it_is_told_again(world: World
         assert [a.n_seen for a in stored.recent(conn, datetime(2026, 1, 1, tzinfo=UTC))] == [1, 1]
         view = conn.execute("select alert_key, closed_at is null, lasted > '0'::interval from palimpsest.alerts order by opened_at").fetchall()
     assert view == [("run/derive/LandingIncomplete", False, True), ("run/derive/LandingIncomplete", True, True)]
+
+
+def test_a_run_that_had_nothing_to_do_is_no_recovery(world: World):
+    world.run(error=INCOMPLETE)
+    world.run(tags={SKIPPED_TAG: "no fixture was due that had not been asked"})
+    world.look()
+    assert world.open() == {"run/derive/LandingIncomplete"}
 
 
 def test_a_date_that_fails_is_ended_by_its_own_success_alone(world: World):
