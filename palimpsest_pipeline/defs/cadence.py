@@ -16,6 +16,7 @@ from ..storage import ledger, upcoming
 from .jobs import full_cycle, kickoff_window
 from .landing.assets import FOLLOWS_TAG, TRIGGER_TAG
 from .mart.life_jobs import UNFINISHED
+from .monitoring.checks import KICKOFF
 from .pipeline import Pipeline
 from .slots import CursorUnreadable, Moment, read_cursor, write_cursor
 
@@ -56,7 +57,7 @@ def full_cycle_of(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime
 
 
 @dg.sensor(
-    name="kickoff",
+    name=KICKOFF,
     job=kickoff_window,
     minimum_interval_seconds=KICKOFF_EVERY_S,
     default_status=dg.DefaultSensorStatus.STOPPED,
