@@ -81,14 +81,16 @@ def roles() -> None:
     As far as the pipeline's user may forbid it, nobody makes temporary tables or large objects in our database, nor enters Dagster's, but who owns
     it or was granted it. Says what the role may do besides reading. Exit code 3 when an administrator has to forbid some of it.
     """
-    from .defs.analysts import admit_thoroughly, may_lock
+    from .defs.analysts import admit_thoroughly
     from .defs.servers import databases, require_schema
-    from .storage.roles import ANALYST
+    from .storage.roles import ANALYST, may_lock
 
     chosen = load_settings()
     with databases(chosen) as found:
         require_schema(found)
-        left, locks = admit_thoroughly(found), may_lock(found)
+        left = admit_thoroughly(found)
+        with found.connect() as conn:
+            locks = may_lock(conn)
     out.print(f"{ANALYST} reads the schemas palimpsest and mart; `palimpsest db url --analyst` has its address", highlight=False, soft_wrap=True)
     if not chosen.embedded:
         say(f"its password is yours to set, where the server asks for one: alter role {ANALYST} password '...'")

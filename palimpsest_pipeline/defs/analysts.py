@@ -50,12 +50,6 @@ def admit_thoroughly(pipeline: Pipeline) -> list[str]:
     return left
 
 
-def may_lock(pipeline: Pipeline) -> bool:
-    """The role may take advisory locks in our database (`roles.may_lock`)."""
-    with pipeline.connect() as conn:
-        return roles.may_lock(conn)
-
-
 def address(settings: Settings) -> str:
     """URL at which analysts log in, for psql and other clients; without a password on a server of one's own. Raises EmbeddedPostgresError when the
     embedded server is not running."""
