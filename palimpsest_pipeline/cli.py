@@ -5,11 +5,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part (some platform faile
 """
 
 import json
+import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -27,10 +29,11 @@ from .cli_orchestration import orchestration_app
 from .cli_prices import prices_app
 from .cli_report import report_app
 from .cli_storage import storage_app
-from .console import CANCELLED, PARTIAL, Json, err, escaped, fail, out, parse_hour, print_frame, print_table, say
+from .console import CANCELLED, PARTIAL, Json, err, escaped, fail, out, parse_hour, pasteable, print_frame, print_table, say
+from .setting_names import find_unknown_settings
 from .settings import Settings, SettingsError, load_settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Scrape, match and compare three bookmakers.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(landing_app, name="landing")
 app.add_typer(db_app, name="db")
 app.add_typer(markets_app, name="markets")
@@ -40,6 +43,18 @@ app.add_typer(orchestration_app)
 app.add_typer(prices_app)
 app.add_typer(report_app)
 app.add_typer(storage_app)
+
+
+@app.callback()
+def begin(context: typer.Context) -> None:
+    """Scrape, match and compare three bookmakers."""
+    if context.invoked_subcommand != "doctor":  # it tells of them itself
+        for unknown in find_unknown_settings():
+            if not unknown.is_service_variable:
+                say(f"warning: {unknown.sentence}")
+    with suppress(SettingsError):  # the command itself says what is wrong with them
+        os.umask(int(load_settings().umask, 8))
+
 
 SHOWN = (
     ("platform", "platform"),
@@ -72,12 +87,23 @@ def pipeline(settings: Settings | None = None) -> Iterator[Any]:
 @app.command()
 def settings(as_json: Json = False) -> None:
     """Print every setting in force, secrets masked."""
-    values = load_settings().masked()
+    chosen = load_settings()
+    values = chosen.masked()
+    warn_of_other_source(chosen)
     if as_json:
         out.print_json(json.dumps(values, default=str))
         return
     for name, value in values.items():
         out.print(f"{name}={'' if value is None else value}", highlight=False, markup=False, soft_wrap=True)
+
+
+def warn_of_other_source(chosen: Settings) -> None:
+    """Say so when the platforms set are not those whose answers are in the home folder: asking them is refused."""
+    from .defs.data_source import describe_conflict, noted_source
+
+    source = noted_source(chosen.home)
+    if source is not None and (conflict := describe_conflict(chosen, source)):
+        say(f"warning: {conflict}")
 
 
 @app.command()
@@ -107,7 +133,7 @@ def demo(
         if ui:
             # Nothing of the user's own settings, nor of a `.env` beside them, may reach the demo's UI.
             serve_until_stopped(demo_settings, demo_settings.environment(), demo_settings.home)
-    say(f"The demo's data stay in {world.demo_home(chosen)}; look again with PALIMPSEST_HOME_DIR={world.demo_home(chosen)} palimpsest coverage")
+    say(f"The demo's data stay in {world.demo_home(chosen)}; look again with: {pasteable('coverage', world.demo_home(chosen))}")
 
 
 def say_of_the_dead(found: Any) -> None:
@@ -128,7 +154,7 @@ def serve_until_stopped(chosen: Settings, environment: dict[str, str], cwd: Path
         err.print(f"Dagster's UI: [bold]{supervisor.url}[/]  (stop with Ctrl-C or `palimpsest down`)", soft_wrap=True)
         say(f"definitions loaded, daemon alive after {supervisor.took_s:.1f} s")
         if off := [switch.name for switch in switches(chosen.home) if not switch.on]:
-            say(f"off, so that no platform is asked: {', '.join(off)}; `palimpsest cadence on` switches them on")
+            say(f"off, so that no platform is asked: {', '.join(off)}. To switch them on: {pasteable('cadence on', chosen.home)}")
         supervisor.wait()
 
 
@@ -141,6 +167,7 @@ def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None)
     chosen = load_settings(**({} if port is None else {"ui_port": port}))
     check_not_serving(chosen.home)
     check_port(chosen.ui_port)
+    warn_of_other_source(chosen)
     say("making sure that the databases are there, and their tables up to date")
     with databases(chosen) as found:
         prepare(found)
@@ -195,6 +222,7 @@ def run_watched(found: Any, job: str, hour: datetime | None, trigger: str, sr_id
     from .domain.words import Trigger
 
     upgrade(found)
+    require_same_source_here(found)
     say_of_the_dead(found)
     board = Board()
     with open_instance(found.settings) as instance, terminal() as console, bars(board, console):
@@ -204,6 +232,15 @@ def run_watched(found: Any, job: str, hour: datetime | None, trigger: str, sr_id
     if outcome.success:
         say(f"start-up {outcome.startup_s:.1f} s, scrape {outcome.scrape_s:.1f} s, derivation {outcome.derive_s:.1f} s")
     return outcome
+
+
+def require_same_source_here(found: Any) -> None:
+    """Raise SettingsError before a run is begun that would mix simulated data with real ones."""
+    from .defs.data_source import require_same_source
+    from .storage import ledger
+
+    with found.connect() as conn:
+        require_same_source(found.settings, found.landing, has_cycles=ledger.has_cycles(conn))
 
 
 def report(outcome: Any, title: str, platforms: list[dict[str, Any]], *, complete: bool, as_json: bool, **also: Any) -> None:
@@ -373,16 +410,36 @@ def _plain(value: Any) -> Any:
 def simulate(
     size: Annotated[int, typer.Option(min=10, help="Fixtures in the simulated world.")] = 120,
     seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 7,
-    port: Annotated[int, typer.Option(help="Port on loopback; 0: any free one.")] = 8400,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0: any free one.")] = 8400,
+    failures: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail",
+            metavar="PLATFORM=MODE",
+            help="A failure from the start, e.g. bet9ja=down or sportybet=error,share=0.3,endpoint=detail; may be repeated. "
+            "Modes: outage, reset, hang, down, block, html, error, empty202, ratelimit, challenge503, redirect, bomb, huge, truncate, cut_json, "
+            "latency, clock, kickoffs, page_missing, tournament_gone.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the simulated platforms on loopback until Ctrl-C, and print the settings that point at them."""
     import psutil
 
+    from .simulator.faults import parse_fault
     from .simulator.launch import SimulatorProcess
 
+    try:
+        faults = [parse_fault(text) for text in failures or []]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--fail") from None
     with SimulatorProcess(size=size, seed=seed, port=port) as simulator:
+        for platform, fault in faults:
+            simulator.fault(platform, **asdict(fault))
+        out.print(f"export PALIMPSEST_HOME_DIR={shlex.quote(str(load_settings().home / 'simulated'))}", highlight=False, soft_wrap=True)
         for platform, url in simulator.base_urls.items():
             out.print(f"export PALIMPSEST_{platform.value.upper()}__BASE_URL={url}", highlight=False)
+        say("paste these lines into another terminal; commands there ask the simulator")
+        say(f'switch a failure on: curl -d \'{{"platform": "bet9ja", "mode": "down"}}\' {simulator.url}/_sim/faults; mode none switches all off')
         psutil.Process(simulator.pid).wait()
 
 

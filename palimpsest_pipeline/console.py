@@ -1,9 +1,11 @@
 """How every command speaks and is spoken to: results on standard output, all else on standard error, tables for people, JSON for scripts."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -32,6 +34,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 def say(message: str) -> None:
     """A line of progress: on standard error, so that standard output stays what a script reads."""
     err.print(message, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
+def pasteable(words: str, home: Path) -> str:
+    """Return a `palimpsest` command that works on this home folder when pasted into another terminal in the same folder."""
+    command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"  # uv names itself to what it runs; its environment is on no other PATH
+    return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {command} {words}"
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:

@@ -5,12 +5,15 @@ Rooms take plain values; translating settings into them is the business of `defs
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
+import pydantic_settings
+from dotenv import dotenv_values
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -37,6 +40,9 @@ def _broker_url(url: SecretStr) -> SecretStr:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
+
+PREFIX: Final = "PALIMPSEST_"
+DOTENV: Final = ".env"
 
 STALE_AFTER_MINUTES: Final[dict[Family, tuple[int, int]]] = {
     Family.DISCOVERY: (100, 190),
@@ -103,7 +109,7 @@ class Bet9jaSettings(PlatformSettings):
 class Settings(BaseSettings):
     """All settings. Construct with `load_settings()`, which turns a bad value into one clear line."""
 
-    model_config = SettingsConfigDict(env_prefix="PALIMPSEST_", env_nested_delimiter="__", env_file=".env", extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", env_file=DOTENV, extra="ignore", env_ignore_empty=True)
 
     home_dir: Path = Field(default=Path(".palimpsest"), description="Where the embedded Postgres, the landing and Dagster's instance live")
     database_url: SecretStr | None = Field(default=None, description="Your own Postgres 15 or newer; unset: the embedded one")
@@ -183,6 +189,11 @@ class Settings(BaseSettings):
     alert_settle_minutes: float = Field(default=5, ge=0, description="What begins again so soon after its end goes on as one alert, minutes")
     report_days: int = Field(default=7, ge=1, description="How far back the coverage page looks: trends, prices, days")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's UI, on loopback")
+    umask: str = Field(
+        default="077",
+        pattern="^0?[0-7]{3}$",
+        description="Permissions that new files and folders lack, octal. 027 lets your group read an export outside the home folder",
+    )
     clock_offset_s: float = Field(default=0, description="Shifts the pipeline's clock; for simulated worlds only")
     embedded_durable: bool = Field(default=True, description="False trades crash safety of the embedded Postgres for speed; for demo and tests")
 
@@ -364,13 +375,35 @@ def _database_of(url: str) -> tuple[str, str, str]:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Settings from the environment. Raises SettingsError that names each bad setting."""
+    """Return the settings of the environment and `.env`. Raises SettingsError that names each bad setting."""
     try:
         return Settings(**overrides)
     except ValidationError as error:
         lines = []
         for item in error.errors(include_url=False, include_input=False):
             parts = [str(part).upper() for part in item["loc"] if part != "[key]"]  # pydantic's word for a key that is wrong itself
-            name = "PALIMPSEST_" + "__".join(parts) if parts else "settings"
+            name = PREFIX + "__".join(parts) if parts else "settings"
             lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
         raise SettingsError("; ".join(lines)) from error
+    except pydantic_settings.SettingsError as error:
+        # Its message names the field, not the variable, and its cause shows the value, which may be secret.
+        raise SettingsError("; ".join(_variables_that_are_not_json()) or f"settings that cannot be read: {error}") from None
+
+
+def _variables_that_are_not_json() -> list[str]:
+    """Name the variables that must hold JSON and do not, each with an example."""
+    unset = Settings.model_construct()
+    whole_platforms: dict[str, Any] = {f"{PREFIX}{name.upper()}": {} for name in Settings.model_fields if isinstance(getattr(unset, name), BaseModel)}
+    defaults = whole_platforms | dict(_flatten("PALIMPSEST", unset))
+    values = {**dotenv_values(DOTENV), **os.environ}
+    lines = []
+    for name, value in values.items():
+        default = defaults.get(name.upper())
+        if not value or not isinstance(default, dict | list | tuple):
+            continue
+        try:
+            json.loads(value)
+        except ValueError:
+            example = json.dumps(default) if default else '["first", "second"]' if isinstance(default, list) else '{"name": "value"}'
+            lines.append(f"{name}: not JSON; write it like {example}")
+    return lines

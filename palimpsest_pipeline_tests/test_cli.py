@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -105,6 +106,63 @@ def test_the_databases_address_is_printed_for_psql(palimpsest: Command):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "example"),
+    [
+        ("PALIMPSEST_KICKOFF_TIERS", "often", '{"120": 5, "30": 1}'),
+        ("PALIMPSEST_MAIN_MARKETS", "1x2", '["match_result", '),
+        ("PALIMPSEST_BETPAWA__HEADERS", "x-token: hunter2", '{"name": "value"}'),
+        ("PALIMPSEST_BETPAWA", "foo", '{"name": "value"}'),
+    ],
+)
+def test_a_setting_that_must_be_json_and_is_not_is_one_clear_line(palimpsest: Command, name: str, value: str, example: str):
+    done = palimpsest("settings", **{name: value})
+    assert_one_clear_line(done, f"{name}: not JSON; write it like {example}")
+    assert "hunter2" not in done.stderr
+
+
+def test_a_name_that_is_no_setting_is_told_once_with_the_nearest_one_and_refuses_nothing(palimpsest: Command):
+    done = palimpsest("settings", PALIMPSEST_UIPORT="4000", PALIMPSEST_PORT="tcp://10.0.0.1:80", PALIMPSEST_WEB_SERVICE_HOST="10.0.0.1")
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == ["warning: PALIMPSEST_UIPORT (environment) is no setting, but PALIMPSEST_UI_PORT is"]
+
+
+def test_a_simulator_on_a_busy_port_is_one_clear_line(palimpsest: Command):
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = str(busy.getsockname()[1])
+        assert_one_clear_line(palimpsest("simulate", "--port", port, "--size", "10"), f"port {port} of 127.0.0.1 cannot be used", "--port")
+
+
+def test_a_failure_that_the_simulator_does_not_know_is_wrong_usage_and_names_those_it_knows(palimpsest: Command):
+    done = palimpsest("simulate", "--fail", "bet9ja=sulking")
+    assert done.returncode == 2
+    assert "unknown mode 'sulking'" in done.stderr
+    assert "down" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_simulator_fails_from_the_start_as_told_and_prints_settings_that_point_at_it(folder: Path):
+    command = [*PALIMPSEST, "simulate", "--port", "0", "--size", "10", "--fail", "bet9ja=down", "--fail", "sportybet=error,share=0,endpoint=detail"]
+    with subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        try:
+            printed = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(4))
+            groups = "desktop/feapi/PalimpsestAjax/GetSports?DISP=0&v_cache_version=1"
+            statuses = {name: status_of(f"{url}/{groups}") for name, url in printed.items() if name.endswith("BASE_URL")}
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert printed["PALIMPSEST_HOME_DIR"] == str(folder / "home" / "simulated")
+    assert statuses == {"PALIMPSEST_BETPAWA__BASE_URL": 404, "PALIMPSEST_SPORTYBET__BASE_URL": 404, "PALIMPSEST_BET9JA__BASE_URL": 503}
+
+
+def status_of(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
 def test_a_bad_setting_is_one_clear_line(palimpsest: Command):
     assert_one_clear_line(palimpsest("settings", PALIMPSEST_BETPAWA__BASE_URL="nonsense"), "PALIMPSEST_BETPAWA__BASE_URL", "is not an http(s) URL")
 
@@ -141,21 +199,6 @@ def test_recorded_payloads_are_imported_and_backfilled_from_the_command_line(pal
     assert json.loads(palimpsest("backfill", *hour, "--json").stdout)["up_to_date"] == ["2026-06-26-10:00"]
     again = json.loads(palimpsest("backfill", *hour, "--again", "--json").stdout)
     assert (again["done"], again["up_to_date"]) == (["2026-06-26-10:00"], [])
-
-
-@pytest.mark.slow
-def test_the_demo_prints_its_summary_and_leaves_no_process_behind(palimpsest: Command, folder: Path):
-    done = palimpsest("demo", "--no-ui", "--json", "--size", "30")
-    assert done.returncode == 0, done.stderr
-    summary = json.loads(done.stdout)
-    assert set(summary) == {
-        *("fixtures", "matched", "home_only", "competitor_only", "overall_match_rate", "listings", "prices", "cycles"),
-        *("skew_ms_p50", "skew_ms_p95", "wall_s"),
-    }
-    assert summary["cycles"] == 2
-    assert summary["matched"] + summary["home_only"] + summary["competitor_only"] == summary["fixtures"] > 0
-    assert summary["prices"] > 1000
-    assert ours(folder) == []
 
 
 @pytest.mark.slow

@@ -13,12 +13,13 @@ from ..domain.words import Platform, Trigger
 from ..settings import Settings, load_settings
 from ..simulator.launch import SimulatorProcess
 from ..storage import ledger_readers, mart_readers
+from .data_source import DataSource, note_source
 from .instance import open_instance
 from .launch import run_job
 from .mart.life import rebuild_dirty
-from .pipeline import Pipeline, embedded_server, make_home
+from .pipeline import Pipeline, embedded_server
 from .report.page import write_page
-from .servers import databases, upgrade
+from .servers import databases, prepare
 from .sharing import is_in_use
 
 MINUTES_BETWEEN_CYCLES: Final = 10
@@ -86,7 +87,7 @@ def demo_world(settings: Settings, *, size: int, seed: int, say: Say) -> Iterato
         second = demo_settings(home, simulator.base_urls, 0, settings.ui_port)
         say("Embedded Postgres and its schema")
         with databases(first) as found:
-            upgrade(found)
+            prepare(found)
             instance = open_instance(first)
             for number, cycle_settings in enumerate((first, second), start=1):
                 simulator.set_clock(cycle_settings.clock_offset_s)
@@ -111,7 +112,7 @@ def fresh(settings: Settings) -> None:
     if home.exists():
         embedded_server(settings).remove()
         shutil.rmtree(home)
-    make_home(settings)
+    note_source(settings, DataSource.SIMULATED)
 
 
 def summary(pipeline: Pipeline, began: float) -> DemoSummary:

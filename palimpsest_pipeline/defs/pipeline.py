@@ -1,5 +1,6 @@
 """The pipeline as one plain object: settings translated into the rooms' own terms. No Dagster types here."""
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -25,20 +26,28 @@ from ..storage.archive import Archive
 from ..storage.database import Database
 from ..storage.embedded import EmbeddedPostgres
 from ..wire import HostConfig
+from .sharing import LOCK
 
 DATABASES = ("palimpsest", "dagster")
 """Ours, and Dagster's storage."""
 
 
 def make_home(settings: Settings) -> Path:
-    """The home folder, made if need be. Raises SettingsError when it cannot be."""
+    """Return the home folder, made if need be, closed to other users. Raises SettingsError when it cannot be made.
+
+    Root runs the embedded server as another user, who must be able to pass through; what lies in the folder is closed to that user too.
+    """
+    home, mode = settings.home, 0o711 if os.geteuid() == 0 and settings.embedded else 0o700
     try:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        missing = [folder for folder in (home, *home.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)
+        if (home / LOCK).exists() and home.stat().st_uid == os.geteuid():
+            home.chmod(mode)  # an earlier version left it open
     except OSError as error:
-        raise SettingsError(
-            f"cannot make the folder {settings.home}: {error.strerror}; choose one that you can write (PALIMPSEST_HOME_DIR)"
-        ) from error
-    return settings.home
+        raise SettingsError(f"cannot make the folder {home}: {error.strerror}; choose one that you can write (PALIMPSEST_HOME_DIR)") from error
+    return home
 
 
 def embedded_server(settings: Settings) -> EmbeddedPostgres:

@@ -100,7 +100,12 @@ def main() -> None:
         )
     except ValueError as wrong:
         raise SystemExit(str(wrong)) from None
-    bound = socket.create_server((asked.host, asked.port), backlog=512)
+    try:
+        bound = socket.create_server((asked.host, asked.port), backlog=512)
+    except OSError as error:
+        raise SystemExit(
+            f"port {asked.port} of {asked.host} cannot be used ({error.strerror}): choose another one with --port, or 0 for any free one"
+        ) from None
     config = uvicorn.Config(
         build_app(simulator),
         http=simulator.board.connections.protocol(),

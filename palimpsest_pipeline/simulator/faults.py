@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
+import msgspec
+
+from ..domain.words import Platform
 from .latency import drawn
 
 BREAKING: Final = ("outage", "reset", "hang")
@@ -76,6 +79,20 @@ class Fault:
         if not 0 <= fault.share <= 1:
             raise ValueError(f"share must be between 0 and 1, not {fault.share}")
         return fault
+
+
+def parse_fault(text: str) -> tuple[Platform, Fault]:
+    """Return the platform and the failure that `PLATFORM=MODE[,SETTING=VALUE...]` asks for, e.g. `bet9ja=error,share=0.3`. Raises ValueError."""
+    platform, separator, asked = text.partition("=")
+    mode, *settings = asked.split(",")
+    if platform not in list(Platform) or not separator or not mode:
+        raise ValueError(f"{text!r} names no failure: write PLATFORM=MODE, e.g. bet9ja=down; platforms are {', '.join(Platform)}")
+    named = {"mode": mode, **dict(setting.partition("=")[::2] for setting in settings)}
+    try:
+        converted = msgspec.convert(named, Fault, strict=False)
+        return Platform(platform), Fault.from_json({name: getattr(converted, name, value) for name, value in named.items()})
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ValueError(f"{text!r}: {error}") from None
 
 
 @dataclass(slots=True)

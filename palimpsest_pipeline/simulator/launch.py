@@ -106,6 +106,8 @@ class SimulatorProcess:
         except (Empty, ValueError):
             code = self._process.poll()
             self.stop()
+            if len(self._stderr) == 1:  # its own error message
+                raise SimulatorError(f"the simulator cannot start: {self._stderr[0].strip()}") from None
             state = f"ended with code {code}" if code is not None else f"said nothing for {START_TIMEOUT_S:.0f} s"
             raise SimulatorError(f"the simulator {state}\n{''.join(self._stderr)}") from None
         return ready

@@ -140,6 +140,13 @@ def last_batches(conn: psycopg.Connection, limit: int = 20) -> list[Batch]:
     return _batches(conn, "order by cycle_id desc limit %s", [limit])
 
 
+def has_cycles(conn: psycopg.Connection) -> bool:
+    """Return whether any platform was ever asked. Imported payloads are not counted."""
+    row = conn.execute("select exists (select from ops.scrape_batches where trigger <> 'import')").fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
 def running_batches(conn: psycopg.Connection, alive_within_s: float | None = None) -> list[Batch]:
     """Batches that run and have given a sign of life within so many seconds (None: whenever, so also those of a dead process), oldest first."""
     return _batches(

@@ -27,9 +27,11 @@ from palimpsest_pipeline.defs.monitoring.message import Message
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.words import PayloadKind, Platform
+from palimpsest_pipeline.setting_names import SERVER_USER
 from palimpsest_pipeline.settings import Settings, load_settings
 from palimpsest_pipeline.storage import heartbeats
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.storage.embedded.privilege import USER_VARIABLE
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
@@ -46,19 +48,32 @@ NO_MARGIN = "match_result_1up"
     ],
 )
 def test_a_name_that_is_no_setting_is_told_with_the_one_that_it_is_like(name: str, says: str, tmp_path: Path):
-    found = settings_known(SETTINGS, [name], tmp_path / ".env")
+    found = settings_known(SETTINGS, {name: "x"}, tmp_path / ".env")
     assert not found.ok
     assert says in found.detail
 
 
 @pytest.mark.parametrize("name", ["PALIMPSEST_BETPAWA__HEADERS__X", "palimpsest_home_dir", "PALIMPSEST_BETPAWA", "PALIMPSEST_PG_USER", "HOME"])
 def test_a_name_that_is_a_setting_is_fine_however_it_is_written(name: str, tmp_path: Path):
-    assert settings_known(SETTINGS, [name], tmp_path / ".env").ok
+    assert settings_known(SETTINGS, {name: "x"}, tmp_path / ".env").ok
+
+
+def test_what_kubernetes_sets_for_a_service_is_named_and_no_fault(tmp_path: Path):
+    set_by_it = {"PALIMPSEST_PORT": "tcp://10.0.0.1:80", "PALIMPSEST_UI_SERVICE_HOST": "10.0.0.1", "PALIMPSEST_PORT_80_TCP_ADDR": "10.0.0.1"}
+    found = settings_known(SETTINGS, set_by_it, tmp_path / ".env")
+    assert found.ok
+    assert found.detail.startswith("warning: ")
+    assert all(f"{name} (environment) is set by Kubernetes" in found.detail for name in set_by_it)
+    assert not settings_known(SETTINGS, {"PALIMPSEST_PORT": "3000"}, tmp_path / ".env").ok, "somebody meant PALIMPSEST_UI_PORT"
+
+
+def test_the_variable_of_the_servers_user_is_known():
+    assert SERVER_USER == USER_VARIABLE
 
 
 def test_a_misspelt_name_in_the_file_is_told_with_the_file(tmp_path: Path):
     (tmp_path / ".env").write_text("PALIMPSEST_UI_PORT=4000\nPALIMPSEST_UIPORT=4001\n")
-    assert "PALIMPSEST_UIPORT (.env) is no setting, but PALIMPSEST_UI_PORT is" in settings_known(SETTINGS, [], tmp_path / ".env").detail
+    assert "PALIMPSEST_UIPORT (.env) is no setting, but PALIMPSEST_UI_PORT is" in settings_known(SETTINGS, {}, tmp_path / ".env").detail
 
 
 @pytest.mark.parametrize(

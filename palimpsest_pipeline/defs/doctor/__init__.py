@@ -9,7 +9,7 @@ from .findings import Finding, Look, look_at_all
 from .here import celery, disk, export, home, markets, memory, settings_known, ui_port
 from .hosts import platforms_reachable
 from .orchestration import dagster, definitions, load_definitions
-from .stores import alerts, clock, cycles, database, landing
+from .stores import alerts, clock, cycles, data_source, database, landing
 
 __all__ = ["Finding", "alerts", "clock", "cycles", "database", "examine", "export", "landing", "settings_known"]
 
@@ -22,6 +22,7 @@ LOOKS: dict[str, Look] = {
     "definitions": definitions,
     "cycles": cycles,
     "clock": clock,
+    "data source": data_source,
     "landing": landing,
     "export": export,
     "disk": disk,

@@ -2,19 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 import psutil
-from dotenv import dotenv_values
-from pydantic import BaseModel
-from rapidfuzz import fuzz, process
 from upath import UPath
 
+from ...setting_names import find_unknown_settings
 from ...settings import Settings, SettingsError
-from ...storage.embedded.privilege import USER_VARIABLE
 from ..celery import broker_state
 from ..pipeline import Pipeline, embedded_server
 from ..serve import record
@@ -22,40 +19,18 @@ from ..serve.record import ServeError, check_port, recall
 from ..sharing import is_left
 from .findings import Finding
 
-PREFIX: Final = "PALIMPSEST_"
-DOTENV: Final = ".env"
 LEAST_FREE_BYTES: Final = 5 * 2**30
 LEAST_FREE_MEMORY_BYTES: Final = 2**30
 """Code server, web server, daemon and one full cycle need about so much."""
-ALIKE: Final = 60
-"""How alike two names are, of 100, for one to be offered for the other."""
 
 
-def settings_known(settings: Settings, environment: Iterable[str] | None = None, dotenv: Path | None = None) -> Finding:
-    """Names that begin like a setting and are none: nobody reads them, and nothing else would say so."""
-    file = dotenv or Path(DOTENV)
-    places = {"environment": list(os.environ if environment is None else environment), file.name: list(dotenv_values(file)) if file.exists() else []}
-    known = set(settings.masked()) | {USER_VARIABLE}
-    fields = {f"{PREFIX}{name.upper()}": getattr(settings, name) for name in type(settings).model_fields}
-    whole = {name for name, value in fields.items() if isinstance(value, BaseModel)}
-    mappings = {name for name, value in fields.items() if isinstance(value, dict)} | {name for name in known if name.endswith("__HEADERS")}
-    of_mappings = tuple(f"{name}__" for name in mappings)
-    unknown = [
-        f"{name} ({place}) is no setting{_nearest(name.upper(), known)}"
-        for place, names in places.items()
-        for name in names
-        if name.upper().startswith(PREFIX) and name.upper() not in known | whole and not name.upper().startswith(of_mappings)
-    ]
-    if unknown:
-        return Finding("settings", False, f"{'; '.join(unknown)}. `palimpsest settings` prints them all")
-    n_set = sum(name.upper().startswith(PREFIX) for names in places.values() for name in names)
-    return Finding("settings", True, f"{n_set} set, all of them known")
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    own = {one.removeprefix(PREFIX): one for one in sorted(known)}
-    found = process.extractOne(name.removeprefix(PREFIX), own.keys(), scorer=fuzz.ratio, score_cutoff=ALIKE)
-    return f", but {own[found[0]]} is" if found else ""
+def settings_known(settings: Settings, environment: Mapping[str, str | None] | None = None, dotenv: Path | None = None) -> Finding:
+    """Names that begin like a setting and are none. Variables that Kubernetes sets by itself are named and are no fault."""
+    unknown = find_unknown_settings(environment, dotenv)
+    told = "; ".join(one.sentence for one in unknown)
+    if any(not one.is_service_variable for one in unknown):
+        return Finding("settings", False, f"{told}. `palimpsest settings` prints them all")
+    return Finding("settings", True, f"warning: {told}" if told else "every name that is set is known")
 
 
 def markets(settings: Settings) -> Finding:

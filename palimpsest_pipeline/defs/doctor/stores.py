@@ -9,10 +9,11 @@ import psycopg
 
 from ...domain.words import Scope
 from ...landing import Landing, LandingError
-from ...settings import Settings
+from ...settings import Settings, SettingsError
 from ...storage import alerts as stored_alerts
 from ...storage import ledger, migrate
 from ...storage.database import Database, DatabaseUnreachable, DatabaseUrlError
+from ..data_source import FILE, describe_conflict, known_source
 from ..landing.recover import close_dead, closed_words
 from ..monitoring.channels import Log, Missing, channels
 from ..pipeline import DATABASES, Pipeline, embedded_server
@@ -112,6 +113,29 @@ def landing(settings: Settings) -> Finding:
         True,
         f"{settings.landing_root}: {seen}; {of_what} would fill about {forecast:.1f} GiB in {settings.landing_retention_days} days",
     )
+
+
+def data_source(settings: Settings) -> Finding:
+    """Whether the platforms that are set are those whose answers are kept: simulated data never mix with real ones."""
+    try:
+        source = known_source(settings, Landing(settings.landing_root))
+    except (LandingError, SettingsError) as error:
+        return Finding("data source", False, str(error))
+    if source is not None:
+        conflict = describe_conflict(settings, source)
+        return Finding("data source", conflict is None, conflict or f"{source} data in {settings.home}")
+    url = database_url(settings)
+    if url is None:
+        return Finding("data source", True, NOT_RUNNING)
+    try:
+        with Database(url).connect() as conn:
+            has_cycles = ledger.has_cycles(conn)
+    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
+        return Finding("data source", True, SEE_DATABASE)
+    if has_cycles:
+        note = settings.home / FILE
+        return Finding("data source", False, f"nothing shows whether the data are real or simulated: write the word real or simulated into {note}")
+    return Finding("data source", True, "no platform was asked yet")
 
 
 def alerts(settings: Settings) -> Finding:

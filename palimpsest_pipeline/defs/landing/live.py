@@ -14,6 +14,7 @@ from ...scrape.sinks import Watch
 from ...storage import ledger
 from ...storage.known import current_listings
 from ..core.readings import discoveries
+from ..data_source import require_same_source
 from ..pipeline import Pipeline
 from . import recover, stage
 from .stage import Stage
@@ -79,7 +80,8 @@ def begin(pipeline: Pipeline, begun: Begun, scope: Scope) -> Cycle:
 
 
 def _open(pipeline: Pipeline, conn: psycopg.Connection, cycle: Cycle) -> None:
-    """Have the ledger say that the cycle runs. Raises Overlaps."""
+    """Have the ledger say that the cycle runs. Raises Overlaps, and SettingsError where simulated data would mix with real ones."""
+    require_same_source(pipeline.settings, pipeline.landing, has_cycles=ledger.has_cycles(conn))
     other = ledger.open_alone(conn, cycle, pipeline.settings.silent_after_s)
     if other is not None:
         who, run_id = other.cycle, other.cycle.run_id

@@ -32,7 +32,8 @@ def partitions_are_ahead(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckR
     with pipeline.connect() as conn:
         missing = partitions.missing(conn, [today + timedelta(days=n) for n in range(LEAST_DAYS_AHEAD + 1)])
     lacking = sorted({str(day) for _, day in missing})
-    words = f"no place for {', '.join(lacking)}: materialize core/history_partitions, and switch the schedule nightly_upkeep on" if lacking else None
+    mend = "materialize core/history_partitions; while `palimpsest up` runs, the schedule nightly_upkeep does it every night"
+    words = f"the odds history has no partition for {', '.join(lacking)}: {mend}" if lacking else None
     return dg.AssetCheckResult(passed=not lacking, description=words, metadata={"days_missing": len(lacking)})
 
 
