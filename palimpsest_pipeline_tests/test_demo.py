@@ -29,6 +29,8 @@ class Demo:
     folder: Path
     done: subprocess.CompletedProcess[str]
     left_running: list[str]
+    open_to_others: dict[str, str]
+    """Files and folders of the home folder that other users may read, write or enter, with their modes."""
 
     @property
     def home(self) -> Path:
@@ -45,7 +47,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     command = [*PALIMPSEST, "demo", "--no-ui", "--json", "--size", "30"]
     done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300, check=False)
-    yield Demo(folder, done, ours(folder))
+    yield Demo(folder, done, ours(folder), open_to_others(folder / "home" / "demo"))
     if ours(folder):
         subprocess.run([*PALIMPSEST, "down"], cwd=folder, env=environment(folder), capture_output=True, timeout=60, check=False)
 
@@ -86,7 +88,7 @@ def test_all_checks_of_health_pass_after_a_demo(demo: Demo, monkeypatch: pytest.
     settings = load_settings(home_dir=demo.home, embedded_durable=False)
     monkeypatch.setenv("DAGSTER_HOME", "")
     with databases(settings) as pipeline, open_instance(settings) as instance:
-        job = defs.get_job_def("health")
+        job = defs.resolve_job_def("health")
         result = job.execute_in_process(instance=instance, resources={"pipeline": pipeline}, raise_on_error=False)
         evaluated = result.get_asset_check_evaluations()
     failed = {one.check_name: one.description for one in evaluated if not one.passed and one.severity is dg.AssetCheckSeverity.ERROR}
@@ -94,16 +96,18 @@ def test_all_checks_of_health_pass_after_a_demo(demo: Demo, monkeypatch: pytest.
     assert failed == {}
 
 
+def open_to_others(home: Path) -> dict[str, str]:
+    found = {}
+    for folder, folders, files in os.walk(home):
+        if Path(folder) == home:
+            folders.remove("postgres")  # Postgres sees to its own
+        for path in (Path(folder) / name for name in (*folders, *files)):
+            if (mode := stat.S_IMODE(path.lstat().st_mode)) & 0o077:
+                found[str(path)] = oct(mode)
+    return found
+
+
 def test_the_home_folder_is_closed_to_other_users(demo: Demo):
     passable = 0o711 if os.geteuid() == 0 else 0o700  # root's server runs as another user, who passes through
-    open_to_others = {}
     assert stat.S_IMODE(demo.home.stat().st_mode) == passable
-    for folder, folders, files in os.walk(demo.home):
-        if Path(folder) == demo.home:
-            folders.remove("postgres")  # Postgres sees to its own
-        for name in (*folders, *files):
-            path = Path(folder) / name
-            mode = stat.S_IMODE(path.lstat().st_mode)
-            if mode & 0o077:
-                open_to_others[str(path)] = oct(mode)
-    assert open_to_others == {}
+    assert demo.open_to_others == {}
