@@ -7,7 +7,6 @@ from math import inf
 from ..wire.rules import Bears
 from .budget import BreakerRule
 
-
 MAX_DETAIL = 120
 """Characters of one answer's failure that a reason repeats."""
 
