@@ -14,9 +14,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import pydantic_settings
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from .domain.proxy import Proxy
+from .domain.secrets import PLAIN_PARAMETERS, address_secrets, header_secrets, link_secrets, redact, store_secrets
 from .domain.words import Family, Platform, Severity, Sport
 
 
@@ -24,26 +26,64 @@ class SettingsError(Exception):
     """Settings that cannot be used. The message says which, and what to do."""
 
 
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read here for its error
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def _http_url(url: str) -> str:
+    if not _is_http(url):
+        raise ValueError(f"{redact(url)!r} is not an http(s) URL, e.g. https://www.betpawa.ng")
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is not an http(s) URL, e.g. https://www.betpawa.ng")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        # The address is shown in many places, and kept with what is known of the host.
+        raise ValueError("write scheme and host only, e.g. https://www.betpawa.ng; what the site wants to know of you goes into __HEADERS")
     return url.rstrip("/")
+
+
+def _proxy_url(url: SecretStr) -> SecretStr:
+    Proxy.from_url(url.get_secret_value())
+    return url
+
+
+def _store_url(url: str) -> str:
+    scheme, found, rest = url.partition("://")
+    info = rest.partition("/")[0].rpartition("@")[0]
+    if found and (":" in info or "?" in rest or (info and not scheme.lower().startswith(("abfs", "az", "sftp", "ssh")))):
+        raise ValueError(
+            "write no password, key or query into this URL, which is shown in many places: give them in the environment, as the store's package "
+            "reads them (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://; for any other FSSPEC_<SCHEME>_<ARGUMENT>, e.g. FSSPEC_SFTP_PASSWORD)"
+        )
+    return url
 
 
 def _broker_url(url: SecretStr) -> SecretStr:
     scheme, found, _ = url.get_secret_value().partition("://")
+    try:
+        _ = urlsplit(url.get_secret_value()).port  # read here for its error
+    except ValueError:
+        found = ""
     if not found or scheme not in ("redis", "rediss", "amqp", "amqps"):
-        raise ValueError("not the URL of a broker: write redis://:PASSWORD@HOST:6379/0 or amqp://USER:PASSWORD@HOST:5672//")
+        raise ValueError(
+            "not the URL of a broker: write redis://:PASSWORD@HOST:6379/0 or amqp://USER:PASSWORD@HOST:5672//, with @ : / ? # % in USER and PASSWORD "
+            "percent-encoded (@ is %40)"
+        )
     return url
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+StoreUrl = Annotated[str, AfterValidator(_store_url)]
 
 
 PREFIX: Final = "PALIMPSEST_"
 DOTENV: Final = ".env"
 
+OWN_WORDS: Final = frozenset({"dagster", "guest", "palimpsest", "password", "postgres", "redis"})
+"""Words of our own messages: hiding a password that is one of them would blot out the messages, and hide nothing."""
 STALE_AFTER_MINUTES: Final[dict[Family, tuple[int, int]]] = {
     Family.DISCOVERY: (100, 190),
     Family.ODDS: (100, 190),
@@ -57,10 +97,14 @@ STALE_AFTER_MINUTES: Final[dict[Family, tuple[int, int]]] = {
 class PlatformSettings(BaseModel):
     """How to reach one platform, and how politely."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     base_url: HttpUrl
-    headers: dict[str, str] = Field(default={}, description="Headers added to the platform's own, or replacing them")
+    headers: dict[str, SecretStr] = Field(default={}, description="Headers added to the platform's own, or replacing them")
     user_agent: str | None = Field(default=None, description="How we name ourselves to the platform; unset: the platform's own default")
-    proxy: SecretStr | None = Field(default=None, description="Proxy URL: the sites block data-centre addresses")
+    proxy: Annotated[SecretStr, AfterValidator(_proxy_url)] | None = Field(
+        default=None, description="Proxy URL: the sites block data-centre addresses"
+    )
     max_in_flight: int = Field(ge=1, description="Requests at the same time")
     min_gap_s: float = Field(ge=0, description="Least time between two starts, seconds")
     jitter_s: float = Field(default=0, ge=0, description="Drawn from 0 up to this on top of each gap, seconds")
@@ -109,7 +153,14 @@ class Bet9jaSettings(PlatformSettings):
 class Settings(BaseSettings):
     """All settings. Construct with `load_settings()`, which turns a bad value into one clear line."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", env_file=DOTENV, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=DOTENV,
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,  # it may be a secret, and a traceback shows it
+    )
 
     home_dir: Path = Field(default=Path(".palimpsest"), description="Where the embedded Postgres, the landing and Dagster's instance live")
     database_url: SecretStr | None = Field(default=None, description="Your own Postgres 15 or newer; unset: the embedded one")
@@ -118,8 +169,8 @@ class Settings(BaseSettings):
         default=None, description="Broker (Redis, RabbitMQ) that hands runs to `palimpsest worker`; unset: runs are executed on this machine"
     )
     max_concurrent_runs: int = Field(default=4, ge=1, description="Runs at the same time, of which one may be a backfill's; others wait in the queue")
-    landing_url: str | None = Field(default=None, description="Folder or object-store URL of the landing; unset: <home_dir>/landing")
-    export_url: str | None = Field(default=None, description="Folder or object-store URL of the exported odds history; unset: <home_dir>/export")
+    landing_url: StoreUrl | None = Field(default=None, description="Folder or object-store URL of the landing; unset: <home_dir>/landing")
+    export_url: StoreUrl | None = Field(default=None, description="Folder or object-store URL of the exported odds history; unset: <home_dir>/export")
     home_platform: Platform = Platform.BETPAWA
     sport: Sport = Sport.FOOTBALL
     betpawa: BetpawaSettings = BetpawaSettings()
@@ -248,10 +299,8 @@ class Settings(BaseSettings):
     @field_validator("alert_webhook_url")
     @classmethod
     def _webhook_is_a_url(cls, url: SecretStr | None) -> SecretStr | None:
-        try:
-            _http_url("http://none" if url is None else url.get_secret_value())
-        except ValueError:  # it would show the secret
-            raise ValueError("is not an http(s) URL, e.g. https://hooks.example.com/services/...") from None
+        if url is not None and not _is_http(url.get_secret_value()):
+            raise ValueError("is not an http(s) URL, e.g. https://hooks.example.com/services/...")
         return url
 
     @field_validator("alert_channels")
@@ -315,6 +364,19 @@ class Settings(BaseSettings):
         """Every setting as a flat `{environment name: value}`, with passwords and proxies hidden."""
         return {name: _masked(name, value) for name, value in _flatten("PALIMPSEST", self)}
 
+    def secrets(self) -> list[str]:
+        """All that no text for people may show: of these settings, and what packages of object stores read from the environment."""
+        databases = [url.get_secret_value() for url in (self.database_url, self.dagster_database_url) if url is not None]
+        brokers = [url.get_secret_value() for url in (self.celery_broker_url,) if url is not None]
+        links = [url.get_secret_value() for url in (self.alert_webhook_url,) if url is not None]
+        found = [secret for url in databases for secret in address_secrets(url, user_is_secret=False)]
+        found += [secret for url in brokers for secret in address_secrets(url)]
+        found += [secret for url in links for secret in link_secrets(url)]
+        for platform in map(self.platform, Platform):
+            found += Proxy.from_url(platform.proxy.get_secret_value()).secrets if platform.proxy else ()
+            found += header_secrets({name: value.get_secret_value() for name, value in platform.headers.items()})
+        return [secret for secret in found + store_secrets(os.environ) if secret.lower() not in OWN_WORDS]
+
     def environment(self) -> dict[str, str]:
         """Every setting as an environment variable, secrets included, for a process of our own that shall see these settings and no others."""
         return {name: _exported(value) for name, value in _flatten("PALIMPSEST", self)}
@@ -333,7 +395,7 @@ def _flatten(prefix: str, model: BaseModel, separator: str = "_") -> Iterator[tu
 def _masked(name: str, value: Any) -> Any:
     if isinstance(value, SecretStr):
         # Who knows the path of a webhook may post to it.
-        return "***" if name.endswith("WEBHOOK_URL") else mask_url(value.get_secret_value())
+        return "***" if name.endswith("WEBHOOK_URL") else mask_url(value.get_secret_value(), user=not name.endswith("PROXY"))
     if isinstance(value, list | tuple):
         return json.dumps(value)
     if isinstance(value, dict):
@@ -345,22 +407,26 @@ def _exported(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, dict | list | tuple):
-        return json.dumps(value)
+        return json.dumps(value, default=_exported)
     return "" if value is None else str(value)
 
 
-def mask_url(url: str) -> str:
-    """`url` with its password hidden, in the authority and in the query; what is no URL is hidden whole."""
+def mask_url(url: str, *, user: bool = True) -> str:
+    """`url` with its password hidden, in the authority and in the query, and with `user=False` the user's name too; what is no URL is hidden whole.
+
+    A name without a password is hidden as well: it may be a token.
+    """
     try:
         parts = urlsplit(url)
-        password = parts.password
     except ValueError:
         return "***"
-    if not parts.scheme:
+    if not parts.scheme or "@" in parts.path:  # an unescaped / in the password: what would be shown as host and path is part of it
         return "***"
-    netloc = parts.netloc.replace(f":{password}@", ":***@") if password else parts.netloc
-    query = "&".join(f"{k}={'***' if 'pass' in k.lower() else v}" for k, _, v in (p.partition("=") for p in parts.query.split("&") if p))
-    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+    info, at, place = parts.netloc.rpartition("@")
+    name, colon, _ = info.partition(":")
+    shown = f"{name}:***" if user and colon else "***"
+    query = "&".join(f"{k}={v if k.lower() in PLAIN_PARAMETERS else '***'}" for k, _, v in (p.partition("=") for p in parts.query.split("&") if p))
+    return urlunsplit((parts.scheme, f"{shown}{at}{place}" if at else place, parts.path, query, ""))
 
 
 def _database_of(url: str) -> tuple[str, str, str]:
@@ -384,7 +450,7 @@ def load_settings(**overrides: Any) -> Settings:
             parts = [str(part).upper() for part in item["loc"] if part != "[key]"]  # pydantic's word for a key that is wrong itself
             name = PREFIX + "__".join(parts) if parts else "settings"
             lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
-        raise SettingsError("; ".join(lines)) from error
+        raise SettingsError("; ".join(lines)) from None  # the cause holds the values
     except pydantic_settings.SettingsError as error:
         # Its message names the field, not the variable, and its cause shows the value, which may be secret.
         raise SettingsError("; ".join(_variables_that_are_not_json()) or f"settings that cannot be read: {error}") from None

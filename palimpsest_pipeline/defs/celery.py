@@ -11,6 +11,7 @@ import time
 from importlib.util import find_spec
 from typing import Any, Final
 
+from ..domain.secrets import address_secrets, redact
 from ..settings import Settings, SettingsError, mask_url
 
 BROKER_VARIABLE: Final = "PALIMPSEST_CELERY_BROKER_URL"
@@ -43,7 +44,8 @@ def reach(settings: Settings) -> Any:
         with app.connection_for_read(connect_timeout=CONNECT_TIMEOUT_S) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_TIMEOUT_S)
     except (OSError, KombuError, OperationalError) as error:
-        raise SettingsError(f"cannot reach the broker {mask_url(url)}: {error}. Check {BROKER_VARIABLE} and that the broker runs.") from error
+        reason = redact(str(error), *address_secrets(url))
+        raise SettingsError(f"cannot reach the broker {mask_url(url)}: {reason}. Check {BROKER_VARIABLE} and that the broker runs.") from None
     return app
 
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from ..settings import Settings, SettingsError
+from ..storage.database import DatabaseUrlError, parse_url, reason_of, shown_url
 from ..storage.revisions import MigrationRefused
 from .celery import BROKER_VARIABLE, broker_url
 from .pipeline import DATABASES, embedded_server, make_home
@@ -87,9 +88,14 @@ def storage_url(settings: Settings) -> str:
     """URL of Dagster's storage. Always psycopg 2: under SQLAlchemy 2.1 a bare postgresql:// means psycopg 3, which Dagster's NOTIFY cannot use."""
     if settings.dagster_database_url is None:
         return embedded_server(settings).url(DATABASES[1], driver="psycopg2")
-    scheme, found, rest = settings.dagster_database_url.get_secret_value().partition("://")
+    url = settings.dagster_database_url.get_secret_value()
+    scheme, found, rest = url.partition("://")
     if not found or scheme.partition("+")[0] not in ("postgresql", "postgres"):
         raise SettingsError(f"{STORAGE_URL_VARIABLE}: not a PostgreSQL URL; write postgresql+psycopg2://USER:PASSWORD@HOST:5432/dagster")
+    try:
+        parse_url(url)
+    except DatabaseUrlError as error:
+        raise SettingsError(f"{STORAGE_URL_VARIABLE}: {error}") from None
     return f"postgresql+psycopg2://{rest}"
 
 
@@ -129,14 +135,14 @@ def _alone_with(settings: Settings) -> Iterator[None]:
     """Nobody else makes or upgrades Dagster's tables inside the block."""
     url = make_url(storage_url(settings))
     engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
-    shown = url.render_as_string(hide_password=True)
+    shown = shown_url(url)
     try:
         connection = engine.connect()  # Dagster itself tries for minutes before it says that it cannot
-    except sa.exc.OperationalError as error:
-        reason = str(error.orig).strip().partition("\n")[0]
+    except sa.exc.DBAPIError as error:
+        reason = reason_of(error.orig or error, url)
         raise SettingsError(
             f"cannot reach Dagster's storage {shown}: {reason}. Check {STORAGE_URL_VARIABLE} and that the database exists."
-        ) from error
+        ) from None  # its own text may show a secret of the address
     with connection:
         connection.execute(sa.text(f"set lock_timeout = '{LOCK_TIMEOUT_S}s'"))
         try:

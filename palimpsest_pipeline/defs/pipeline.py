@@ -11,6 +11,8 @@ from pathlib import Path
 import psycopg
 
 from ..domain.instants import Clock
+from ..domain.proxy import Proxy
+from ..domain.secrets import header_secrets
 from ..domain.words import Platform, Scope
 from ..landing import Landing
 from ..markets import Vocabulary, vocabulary
@@ -179,13 +181,15 @@ class Pipeline:
         """How a platform's host is reached."""
         s = self.settings.platform(platform)
         ours = {"user-agent": s.user_agent} if s.user_agent else {}
+        users = {name: value.get_secret_value() for name, value in s.headers.items()}
         return HostConfig(
             platform=platform,
             base_url=s.base_url,
-            headers={**self.adapters[platform].headers(), **ours, **s.headers},
-            proxy=s.proxy.get_secret_value() if s.proxy else None,
+            headers={**self.adapters[platform].headers(), **ours, **users},
+            proxy=Proxy.from_url(s.proxy.get_secret_value()) if s.proxy else None,
             connect_timeout_s=s.connect_timeout_s,
             read_timeout_s=s.read_timeout_s,
             total_timeout_s=s.total_timeout_s,
             max_body_bytes=s.max_body_bytes,
+            secrets=tuple(header_secrets(users)),
         )

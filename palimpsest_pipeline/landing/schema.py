@@ -8,6 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from ..domain.exchange import Answer, Request
+from ..domain.secrets import redact
 from ..domain.words import FailureClass, PayloadKind, Platform
 
 INSTANT: Final = pl.Datetime("us", "UTC")
@@ -83,6 +84,11 @@ def frame_of(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
     return pl.DataFrame({name: pl.Series(name, columns[name], dtype) for name, dtype in SCHEMA.items()})
 
 
+def shown_detail(failure_detail: str) -> str:
+    """A landed `failure_detail` without the credentials of a proxy, which older versions wrote into it: no replay brings them back."""
+    return redact(failure_detail) if "://" in failure_detail else failure_detail
+
+
 def request_of(row: dict[str, Any]) -> Request:
     """The request of one row of a landed frame (the body is not needed)."""
     return Request(
@@ -111,5 +117,5 @@ def answers_of(frame: pl.DataFrame) -> Iterator[Answer]:
             headers=json.loads(row["headers"]),
             body=row["body"],
             failure=None if row["failure"] is None else FailureClass(row["failure"]),
-            failure_detail=row["failure_detail"],
+            failure_detail=shown_detail(row["failure_detail"]),
         )

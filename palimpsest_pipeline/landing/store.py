@@ -29,12 +29,13 @@ from upath import UPath
 from ..domain.cycles import Cycle
 from ..domain.exchange import Answer
 from ..domain.instants import hour_of
+from ..domain.secrets import redact, store_secrets
 from ..domain.words import PayloadKind, Platform, RunStatus
 from . import hours
 from .copies import Copies, NotAsWritten
 from .hours import HourIndex, Span
 from .manifest import Manifest, Segment, decode, encode, manifest_of
-from .schema import INSTANT, LISTINGS, SCHEMA, answers_of, frame_of
+from .schema import INSTANT, LISTINGS, SCHEMA, answers_of, frame_of, shown_detail
 
 FLUSH_ANSWERS: Final = 64
 FLUSH_BYTES: Final = 8 * 1024 * 1024
@@ -64,7 +65,10 @@ log = logging.getLogger(__name__)
 
 
 class LandingError(Exception):
-    """The landing cannot be used as asked. The message says what to do."""
+    """The landing cannot be used as asked. The message says what to do, and shows no credentials of the store."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message, *store_secrets(os.environ)))
 
 
 class LandingIncomplete(LandingError):
@@ -331,7 +335,8 @@ class Landing:
                     frames += self._held(folder, cycle_id, [name], columns)
                 elif (frame := self._columns(folder / name, content, columns)) is not None:
                     frames.append(frame)
-        return pl.concat(frames).select(pl.col(source).alias(column) for column, source in LISTINGS.items())
+        listings = pl.concat(frames).select(pl.col(source).alias(column) for column, source in LISTINGS.items())
+        return listings.with_columns(pl.col("failure_detail").map_elements(shown_detail, return_dtype=pl.String))
 
     @staticmethod
     def answers(frame: pl.DataFrame) -> Iterator[Answer]:

@@ -1,6 +1,7 @@
 """What makes an answer no answer on any platform: what the wire reads outside the JSON, whether it comes live or from the landing, and JSON that does
 not decode. Platform envelopes are judged by their own dialects."""
 
+import re
 from typing import Final, TypeVar
 
 import msgspec
@@ -15,6 +16,9 @@ __all__ = ["Verdict", "challenge", "decoded", "excerpt", "http_verdict", "is_htm
 T = TypeVar("T")
 
 _START: Final = 256
+_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|["{}\[\]]', re.DOTALL)
+"""Whole strings and brackets; a quote alone begins a string that has no end."""
+_AT_BYTE: Final = re.compile(r"\(byte (\d+)\)$")
 
 
 def http_verdict(answer: Answer) -> Verdict | None:
@@ -36,11 +40,27 @@ def decoded(answer: Answer, decoder: msgspec.json.Decoder[T]) -> T | None:
         return None
 
 
-def json_verdict(error: Exception) -> Verdict:
-    """Verdict on JSON that does not decode: of another shape, or cut off on the way (then worth another try)."""
+def json_verdict(error: Exception, body: bytes) -> Verdict:
+    """Verdict on a body whose JSON does not decode: cut off on the way (then worth another try), of another shape, or malformed. Asked again, the
+    platform would send what is malformed (half of a surrogate pair in a name) once more."""
     if isinstance(error, msgspec.ValidationError):
         return FailureClass.CONTRACT_BROKEN, str(error)
-    return FailureClass.TRANSIENT, f"broken JSON: {error}"
+    if isinstance(error, msgspec.DecodeError) and _is_cut_off(str(error), body):
+        return FailureClass.TRANSIENT, f"broken JSON: {error}"
+    what = "half of a surrogate pair" if "truncated" in str(error) else str(error)  # in a whole body the decoder means an escape
+    return FailureClass.CONTRACT_BROKEN, f"malformed JSON: {what}"
+
+
+def _is_cut_off(message: str, body: bytes) -> bool:
+    """Whether a body ends before its JSON does. The decoder says so of half of a surrogate pair too, and calls a number malformed that is cut off."""
+    depth = 0
+    for token in _TOKENS.finditer(body):
+        if token[0] == b'"':
+            depth = 1
+            break
+        depth += (token[0] in b"[{") - (token[0] in b"]}")
+    at = _AT_BYTE.search(message)
+    return depth > 0 and (at is None or int(at[1]) >= len(body.rstrip()))
 
 
 def start_of(raw: msgspec.Raw) -> bytes:

@@ -7,6 +7,9 @@ from math import inf
 from ..wire.rules import Bears
 from .budget import BreakerRule
 
+MAX_DETAIL = 120
+"""Characters of one answer's failure that a reason repeats."""
+
 
 class State(StrEnum):
     """How a host is asked."""
@@ -38,7 +41,9 @@ class Breaker:
     def _close(self) -> None:
         self.state = State.CLOSED
         self.reason = ""
-        """Why it is not closed."""
+        """Why it is not closed: what the host did. Other scrapes are told of it."""
+        self._ending = ""
+        """Why this scrape asks no more, besides the reason."""
         self.blocked = False
         """Open because of blocks, or because of what others found."""
         self.opened_at: float | None = None
@@ -50,6 +55,11 @@ class Breaker:
         self._blocks = 0
         self._probe: int | None = None
         self._bad_probes = 0
+
+    @property
+    def words(self) -> str:
+        """Why nothing more is asked, in full: the reason, and why this scrape waits no longer."""
+        return f"{self.reason}; {self._ending}" if self._ending else self.reason
 
     @property
     def wants_probe(self) -> bool:
@@ -65,8 +75,8 @@ class Breaker:
         if self.wants_probe:
             self._probe = key
 
-    def answered(self, key: int, bears: Bears, told_s: float | None, now: float) -> None:
-        """It is answered; `told_s` is the host's Retry-After."""
+    def answered(self, key: int, bears: Bears, told_s: float | None, now: float, detail: str = "") -> None:
+        """It is answered; `told_s` is the host's Retry-After, `detail` what was wrong with the answer, in words."""
         self._under_way.pop(key, None)
         self._heard_at = now
         self._failed.append(bears is Bears.ERROR)
@@ -82,34 +92,34 @@ class Breaker:
                 if self.state is not State.CLOSED and now >= self._held_until:
                     self._close()
             case Bears.BLOCK:
-                self._blocked(probe, now)
+                self._blocked(probe, now, detail)
             case Bears.PAUSE:
                 self._asked_to_pause(probe, told_s, now)
             case Bears.ERROR if probe:
-                self._probed_in_vain(now)
+                self._probed_in_vain(now, detail)
             case Bears.ERROR:
-                self._failed_once_more(key, now)
+                self._failed_once_more(key, now, detail)
 
-    def _failed_once_more(self, key: int, now: float) -> None:
+    def _failed_once_more(self, key: int, now: float, detail: str) -> None:
         again = key in self._failed_since_good
         self._failed_since_good.add(key)
         if self.state is not State.CLOSED:
             return
         if (n := sum(self._failed)) >= self._rule.failed_of_window:
-            self._open(f"{n} of the last {len(self._failed)} answers failed", self._pause_s, now)
+            self._open(f"{n} of the last {len(self._failed)} answers failed{_last(detail)}", self._pause_s, now)
         elif again:
             # Where little is asked at a time, the share would be noticed too late: the first requests would have used up their tries.
-            self._open("failed twice for one request, and answered no other meanwhile", self._pause_s, now)
+            self._open(f"failed twice for one request, and answered no other meanwhile{_last(detail)}", self._pause_s, now)
 
-    def _blocked(self, probe: bool, now: float) -> None:
+    def _blocked(self, probe: bool, now: float, detail: str) -> None:
         self._blocks += 1
         if probe and self.blocked:
-            self.shut("blocked, and still so when asked again", now + self._rule.block_pause_s)
+            self.shut(f"blocked, and still so when asked again{_last(detail)}", now + self._rule.block_pause_s)
         elif self._blocks >= self._rule.blocks_in_a_row and not self.blocked:
             self.blocked = True
-            self._open(f"blocked {self._blocks} times in a row", self._rule.block_pause_s, now)
+            self._open(f"blocked {self._blocks} times in a row{_last(detail)}", self._rule.block_pause_s, now)
         elif probe:
-            self._probed_in_vain(now)
+            self._probed_in_vain(now, detail)
 
     def _asked_to_pause(self, probe: bool, told_s: float | None, now: float) -> None:
         if told_s and told_s > self._rule.longest_told_s:
@@ -119,18 +129,19 @@ class Breaker:
             self._open(f"asked to wait {told_s:g} s" if told_s else "asked too often", told_s or self._pause_s, now)
             self._held_until = self.until
 
-    def _probed_in_vain(self, now: float) -> None:
+    def _probed_in_vain(self, now: float, detail: str = "") -> None:
         self._bad_probes += 1
-        self._open(self.reason, self._pause_s, now)
+        known = not detail or detail[:MAX_DETAIL] in self.reason
+        self._open(self.reason if known else f"failed when asked again{_last(detail)}", self._pause_s, now)
 
     def _open(self, reason: str, pause_s: float, now: float) -> None:
         self.opened_at = now if self.opened_at is None else self.opened_at
         self.state, self.reason, self._probe = State.OPEN, reason, None
         self.until = max(self.until, now + pause_s)
 
-    def shut(self, reason: str, until: float = -inf) -> None:
-        """For good, as far as this scrape goes."""
-        self.state, self.reason, self._probe = State.SHUT, reason, None
+    def shut(self, reason: str, until: float = -inf, *, ending: str = "") -> None:
+        """For good, as far as this scrape goes. `ending`: why it waits no longer, which says nothing of the host."""
+        self.state, self.reason, self._ending, self._probe = State.SHUT, reason, ending, None
         self.until = max(self.until, until)
 
     def hold(self, reason: str, until: float, now: float) -> None:
@@ -149,7 +160,7 @@ class Breaker:
             else:
                 self._open(f"no answer for {self._rule.stall_s:g} s", self._pause_s, now)
         if (gives_up_at := self._gives_up_at()) is not None and gives_up_at <= now:
-            self.shut(f"{self.reason}; nothing better for {self._rule.give_up_s:g} s", now + self._rule.pause_max_s)
+            self.shut(self.reason, now + self._rule.pause_max_s, ending=f"nothing better for {self._rule.give_up_s:g} s")
         elif self.state is State.OPEN and self.until <= now:
             self.state = State.PROBING
 
@@ -169,3 +180,7 @@ class Breaker:
         # Never before a probe has failed, however long the first pause: who is asked to wait is asked again once.
         waits = self.state in (State.OPEN, State.PROBING) and self._probe is None and self._bad_probes
         return self.opened_at + self._rule.give_up_s if waits and self.opened_at is not None else None
+
+
+def _last(detail: str) -> str:
+    return f", the last one with: {detail[:MAX_DETAIL]}" if detail else ""

@@ -290,7 +290,8 @@ class Engine:
         self._note(question, answer, self._questions[key][1])
         if answer.failure is not None and RULES[answer.failure].bears in _AGAINST_HOST:
             self._last_failure[answer.request.platform] = answer.failure
-        self._scheduler.answered(key, answer.failure, retry_after_s(answer.headers, answer.received_at), self._loop.time())
+        told_s = retry_after_s(answer.headers, answer.received_at)
+        self._scheduler.answered(key, answer.failure, told_s, self._loop.time(), answer.failure_detail)
 
     def _note(self, question: _Question, answer: Answer, job: int) -> EventOutcome:
         question.first_at = question.first_at or answer.requested_at

@@ -182,9 +182,9 @@ class Scheduler:
             for ask in [ask for ask in known.asks.values() if ask.key not in self._under_way]:
                 self._give_up(ask, reason)
 
-    def answered(self, ask: int, failure: FailureClass | None, told_s: float | None, now: float) -> None:
-        """The attempt is over and its slot free; `failure` None is a usable answer, `told_s` the host's Retry-After in seconds. The next `due`
-        says Over if that was the last attempt. Raises ValueError for an ask that is not under way."""
+    def answered(self, ask: int, failure: FailureClass | None, told_s: float | None, now: float, detail: str = "") -> None:
+        """The attempt is over and its slot free; `failure` None is a usable answer, `told_s` the host's Retry-After in seconds, `detail` the
+        failure in words. The next `due` says Over if that was the last attempt. Raises ValueError for an ask that is not under way."""
         if ask not in self._under_way:
             raise ValueError(f"ask {ask} is not under way")
         self._now = now
@@ -192,7 +192,7 @@ class Scheduler:
         rule = self._rules[failure] if failure else None
         known.host.in_flight -= 1
         in_time = now < self._ends_at
-        known.host.breaker.answered(ask, rule.bears if rule and in_time else Bears.NOTHING if rule else Bears.GOOD, told_s, now)
+        known.host.breaker.answered(ask, rule.bears if rule and in_time else Bears.NOTHING if rule else Bears.GOOD, told_s, now, detail)
         if rule and rule.tried_again and in_time and not known.job.withdrawn and known.attempts < known.host.budget.max_attempts:
             told = told_s if rule.wait is Wait.AS_TOLD else None
             known.not_before = now + (told or known.host.back_off_s(known.attempts, self._rng))
@@ -270,7 +270,7 @@ class Scheduler:
                 self._place(ask.job)
         if host.breaker.state is State.SHUT:
             for ask in list(host.waiting.values()):
-                self._give_up(ask, host.breaker.reason)
+                self._give_up(ask, host.breaker.words)
 
     def _probe(self, host: _Host) -> None:
         due = [ask for ask in host.waiting.values() if ask.not_before <= self._now]
@@ -285,7 +285,7 @@ class Scheduler:
         waited_for = [host for host in self._hosts.values() if host.waiting or host.following]
         if all(host.breaker.blocked and host.breaker.state is State.OPEN for host in waited_for):
             for host in waited_for:
-                host.breaker.shut(f"{host.breaker.reason}; nothing else was left to do")
+                host.breaker.shut(host.breaker.reason, ending="nothing else was left to do")
                 self._look_at(host)
 
     def _end(self) -> None:

@@ -12,6 +12,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from ..domain.secrets import HIDDEN, PLAIN_PARAMETERS, address_secrets, redact
+
 SCHEME: Final = "postgresql+psycopg"
 APPLICATION_NAME: Final = "palimpsest"
 CONNECT_TIMEOUT_S: Final = 10
@@ -23,16 +25,40 @@ class DatabaseUrlError(ValueError):
     """An address that is no Postgres address for psycopg 3. The message says what to write instead and never holds the password."""
 
 
-def normalise_url(url: str) -> str:
-    """`postgresql+psycopg://...` of a Postgres address; a plain `postgresql://` gets the driver's name. Raises DatabaseUrlError on any other."""
+def parse_url(url: str) -> URL:
+    """The parts of a Postgres address, whatever its driver. Raises DatabaseUrlError."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise DatabaseUrlError("not a database address: write postgresql+psycopg://user:password@host:5432/database") from None
+        conninfo_to_dict(parsed.set(drivername="postgresql").render_as_string(hide_password=False))
+    except (ArgumentError, ValueError, psycopg.ProgrammingError):  # their messages may show a part of the password
+        raise DatabaseUrlError(
+            "not a database address: write postgresql+psycopg://user:password@host:5432/database, with @ : / ? # % in the password percent-encoded "
+            "(@ is %40), and after a ? only parameters that libpq knows"
+        ) from None
+    if "@" in (parsed.host or "") or "@" in (parsed.database or ""):
+        raise DatabaseUrlError("the address holds more than one @: in the password, write %40 for it")
+    return parsed
+
+
+def shown_url(parsed: URL) -> str:
+    """The address as people may see it: without its password, and without what of its query is not known as plain."""
+    query = {name: value if name in PLAIN_PARAMETERS else HIDDEN for name, value in parsed.query.items()}
+    return parsed.set(query=query).render_as_string(hide_password=True)
+
+
+def reason_of(error: Exception, parsed: URL) -> str:
+    """First line of what libpq says of a connection to `parsed`, without any secret of the address."""
+    line = str(error).strip().partition("\n")[0].strip()
+    return redact(line, *address_secrets(parsed.render_as_string(hide_password=False), user_is_secret=False))
+
+
+def normalise_url(url: str) -> str:
+    """`postgresql+psycopg://...` of a Postgres address; a plain `postgresql://` gets the driver's name. Raises DatabaseUrlError on any other."""
+    parsed = parse_url(url)
     if parsed.drivername not in {"postgresql", SCHEME}:
         raise DatabaseUrlError(f"{parsed.drivername}:// is not supported: write postgresql+psycopg://user:password@host:5432/database")
     if not parsed.database:
-        raise DatabaseUrlError(f"the address names no database: {parsed.render_as_string(hide_password=True)}")
+        raise DatabaseUrlError(f"the address names no database: {shown_url(parsed)}")
     return parsed.set(drivername=SCHEME).render_as_string(hide_password=False)
 
 
@@ -50,7 +76,7 @@ class Database:
         object.__setattr__(self, "url", normalise_url(self.url))
 
     def __repr__(self) -> str:
-        return f"Database({self._parsed.render_as_string(hide_password=True)!r})"
+        return f"Database({shown_url(self._parsed)!r})"
 
     @property
     def _parsed(self) -> URL:
@@ -77,11 +103,10 @@ class Database:
                 connect_timeout=CONNECT_TIMEOUT_S,
             )
         except psycopg.OperationalError as error:
-            reason = str(error).strip().splitlines()[0].strip()
-            shown = self._parsed.render_as_string(hide_password=True)
             raise DatabaseUnreachable(
-                f"cannot reach {shown}: {reason}. Check the address (PALIMPSEST_DATABASE_URL) and that the server runs."
-            ) from error
+                f"cannot reach {shown_url(self._parsed)}: {reason_of(error, self._parsed)}. Check the address (PALIMPSEST_DATABASE_URL) and that the "
+                "server runs."
+            ) from None  # its own text may show a secret of the address
 
     def sqlalchemy_engine(self) -> sa.Engine:
         """An engine without a pool, for migrations and small things. Prices never go this way."""

@@ -1,4 +1,7 @@
-"""What scrapes tell each other of a host that is in trouble. By the pipeline's clock, which a simulated world shifts. Callers commit."""
+"""What scrapes tell each other of a host that is in trouble. By the pipeline's clock, which a simulated world shifts. Callers commit.
+
+Each cycle has a row of its own for a host: what one finds never shortens or ends what another was told.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,26 +16,33 @@ LONGEST_S: Final = 3600.0
 
 
 def troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime) -> dict[str, tuple[str, float]]:
-    """Of each host in trouble why, and for how many more seconds it is to be left alone: 0 when that is just over."""
+    """Of each host in trouble why, and for how many more seconds it is to be left alone: 0 when that is just over. The longest order counts."""
     rows = conn.execute(
-        "select host, reason, blocked_until from ops.host_state where host = any(%s) and blocked_until > %s",
+        """
+        select distinct on (host) host, reason, blocked_until from ops.host_state
+        where host = any(%s) and blocked_until > %s
+        order by host, blocked_until desc, cycle_id
+        """,
         [list(hosts), now - timedelta(seconds=REMEMBERED_S)],
     ).fetchall()
     return {host: (reason, max(0.0, (until - now).total_seconds())) for host, reason, until in rows}
 
 
-def block(conn: psycopg.Connection, host: str, reason: str, now: datetime, for_s: float) -> None:
-    """Nobody asks the host for so many seconds from `now`."""
+def block(conn: psycopg.Connection, host: str, cycle_id: int, reason: str, now: datetime, for_s: float) -> None:
+    """This cycle found that nobody should ask the host for so many seconds from `now`. The later end of its own orders stands."""
     conn.execute(
         """
-        insert into ops.host_state (host, blocked_until, reason, updated_at)
-        values (%s, %s, %s, %s)
-        on conflict (host) do update set blocked_until = excluded.blocked_until, reason = excluded.reason, updated_at = excluded.updated_at
+        insert into ops.host_state (host, cycle_id, blocked_until, reason, updated_at)
+        values (%s, %s, %s, %s, %s)
+        on conflict (host, cycle_id) do update
+            set blocked_until = excluded.blocked_until, reason = excluded.reason, updated_at = excluded.updated_at
+            where excluded.blocked_until >= host_state.blocked_until
         """,
-        [host, now + timedelta(seconds=min(for_s, LONGEST_S)), reason, now],
+        [host, cycle_id, now + timedelta(seconds=min(for_s, LONGEST_S)), reason, now],
     )
+    conn.execute("delete from ops.host_state where blocked_until <= %s", [now - timedelta(seconds=REMEMBERED_S)])
 
 
-def clear(conn: psycopg.Connection, host: str, now: datetime) -> None:
-    """The host answers as usual."""
-    conn.execute("update ops.host_state set blocked_until = null, reason = '', updated_at = %s where host = %s", [now, host])
+def clear(conn: psycopg.Connection, host: str, cycle_id: int, now: datetime) -> None:
+    """The host answers this cycle as usual: what it wrote itself is over, and so is what others wrote, where their time has passed."""
+    conn.execute("delete from ops.host_state where host = %s and (cycle_id = %s or blocked_until <= %s)", [host, cycle_id, now])

@@ -15,6 +15,7 @@ import httpx
 
 from ..domain.exchange import Answer, Request
 from ..domain.instants import Clock
+from ..domain.secrets import bytes_redactor, redactor
 from ..domain.words import FailureClass, Platform
 from . import errors, failures
 from .body import BodyError, read_body
@@ -53,6 +54,8 @@ class PlatformClient:
         self._headers = _headers(config.headers)
         self._headers_with_json = _headers({**config.headers, "content-type": "application/json"})
         self._transport: httpx.AsyncBaseTransport | None = None
+        secrets = [*config.secrets, *(config.proxy.secrets if config.proxy else ())]
+        self._redact, self._redact_body = redactor(secrets), bytes_redactor(secrets)
 
     @property
     def platform(self) -> Platform:
@@ -92,9 +95,12 @@ class PlatformClient:
             unread = errors.of_error(error)
         received_at = self._clock.now()
         observed_at = received_at - timedelta(seconds=failures.age_s(headers.get("age")))
+        if status is not None and not (failures.is_good(status) and failures.is_json(body)):
+            # A page of errors may repeat the headers that were sent. JSON stays as it came: it is data.
+            headers, body = {name: self._redact(value) for name, value in headers.items()}, body and self._redact_body(body)
         answer = Answer(request, attempt, requested_at, received_at, observed_at, status, headers, body)
         verdict = _verdict(answer, unread, judge)
-        return answer if verdict is None else replace(answer, failure=verdict[0], failure_detail=verdict[1])
+        return answer if verdict is None else replace(answer, failure=verdict[0], failure_detail=self._redact(verdict[1]))
 
     def _open(self) -> httpx.AsyncBaseTransport:
         if self._transport is None:

@@ -3,22 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..domain.proxy import Proxy
 from ..domain.words import Platform
 
 
 @dataclass(frozen=True, slots=True)
 class HostConfig:
-    """One platform's host. `base_url` is scheme and host, with a path prefix where there is one; `proxy` a proxy's URL.
+    """One platform's host. `base_url` is scheme and host, with a path prefix where there is one.
 
     How often it may be asked is not known here. Raises ValueError on values with which no answer could ever be had.
     """
 
     platform: Platform
     base_url: str
-    headers: Mapping[str, str]
-    """Of every request; they replace what the library sends by itself, the user agent included."""
-    proxy: str | None = field(default=None, repr=False)
-    """Not shown in logs: it may carry a password."""
+    headers: Mapping[str, str] = field(repr=False)
+    """Of every request; they replace what the library sends by itself, the user agent included. They may carry a cookie or a token."""
+    proxy: Proxy | None = None
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 20.0
     """Longest silence between two pieces of an answer."""
@@ -26,6 +26,8 @@ class HostConfig:
     """One attempt from its start to its last byte."""
     max_body_bytes: int = 8 * 2**20
     """Largest body taken, after decompression."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What no text that comes from this host may show, besides the proxy's credentials: values of headers that the user set."""
 
     def __post_init__(self) -> None:
         if min(self.connect_timeout_s, self.read_timeout_s, self.total_timeout_s) <= 0:

@@ -86,6 +86,11 @@ def is_html(body: bytes) -> bool:
     return body[:_PAGE_START].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
 
 
+def is_json(body: bytes | None) -> bool:
+    """Whether the body begins like a JSON object or list, as every answer of a platform does."""
+    return body is not None and body[:_EXCERPT].lstrip()[:1] in (b"{", b"[")
+
+
 def excerpt(body: bytes) -> str:
     """The beginning of a body for an error message, on one line. A NUL is shown as what cannot be decoded: no table of texts takes it."""
     return " ".join(body[: _EXCERPT * 2].decode("utf-8", "replace").replace("\0", "\ufffd").split())[:_EXCERPT]

@@ -5,12 +5,13 @@ The address is a secret: it stands in no error, and httpx's own client, which lo
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
+from ..domain.secrets import bytes_redactor, link_secrets, redact
 from . import errors, failures
 from .body import BodyError, read_body
 from .transport import Transport
@@ -31,7 +32,7 @@ def post_json(url: str, payload: Mapping[str, Any], *, timeout_s: float) -> None
     except httpx.InvalidURL:
         raise PostFailed(f"{_host(url)}: the address cannot be asked") from None
     except errors.REQUEST_ERRORS as error:
-        raise PostFailed(f"{_host(url)}: {_without(url, errors.of_error(error)[1])}") from None
+        raise PostFailed(f"{_host(url)}: {redact(errors.of_error(error)[1], *link_secrets(url))}") from None
 
 
 async def _post(url: str, body: bytes, timeout_s: float) -> None:
@@ -42,18 +43,19 @@ async def _post(url: str, body: bytes, timeout_s: float) -> None:
             response = await transport.handle_async_request(question)
             try:
                 if not failures.is_good(response.status_code):
-                    raise PostFailed(f"{_host(url)} answered HTTP {response.status_code}{_without(url, await _said(response))}")
+                    said = await _said(response, bytes_redactor(link_secrets(url)))  # before it is cut: half a secret would not be found
+                    raise PostFailed(f"{_host(url)} answered HTTP {response.status_code}{redact(said, *link_secrets(url))}")
             finally:
                 await response.aclose()
     finally:
         await transport.aclose()
 
 
-async def _said(response: httpx.Response) -> str:
+async def _said(response: httpx.Response, hide: Callable[[bytes], bytes]) -> str:
     if response.is_redirect:
         return ": redirects are not followed, give the address that it is now at"
     try:
-        said = failures.excerpt(await read_body(response, MAX_ANSWER_BYTES))
+        said = failures.excerpt(hide(await read_body(response, MAX_ANSWER_BYTES)))
     except (BodyError, *errors.REQUEST_ERRORS):
         said = ""
     return f": {said}" if said else ""
@@ -61,12 +63,3 @@ async def _said(response: httpx.Response) -> str:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or "no host"
-
-
-def _without(url: str, text: str) -> str:
-    """`text` without what is secret of the address, in one piece or its parts."""
-    parts = urlsplit(url)
-    for secret in (url, f"{parts.path}?{parts.query}", parts.path, parts.query, parts.username, parts.password):
-        if secret and secret != "/":
-            text = text.replace(secret, "***")
-    return text

@@ -9,6 +9,8 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from ..domain.proxy import Proxy
+
 KEEPALIVE_S: Final = 30.0
 
 _AS_HTTPX: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...]] = (
@@ -32,15 +34,17 @@ def usual_tls() -> ssl.SSLContext:
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """httpx's own pool is quadratic in its connections, and its client costs more than the question. `proxy` is a proxy's URL.
+    """httpx's own pool is quadratic in its connections, and its client costs more than the question. A proxy's credentials go to it in a
+    header and never in its URL, which the library's errors show.
 
     A request is asked once: no redirect is followed, no cookie kept, nothing unpacked. The number of connections has no bound here: whoever asks
     bounds what is in flight.
     """
 
-    def __init__(self, connect_timeout_s: float, read_timeout_s: float, proxy: str | None) -> None:
+    def __init__(self, connect_timeout_s: float, read_timeout_s: float, proxy: Proxy | None) -> None:
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=read_timeout_s)
-        self._proxy = proxy
+        self._proxy = None if proxy is None else proxy.url
+        self._proxy_headers = {} if proxy is None or proxy.authorization is None else {"proxy-authorization": proxy.authorization}
         # Certificates that the environment names are for whoever goes through a proxy.
         self._tls = httpx.create_ssl_context() if proxy else usual_tls()
         self._session: aiohttp.ClientSession | None = None
@@ -55,15 +59,19 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answers as soon as the headers are there. Raises httpx's errors, OSError, and what aiohttp raises on an answer that is no HTTP."""
+        headers = request.headers
+        if self._proxy_headers and request.url.scheme == "http":  # without a tunnel the proxy reads the request itself
+            headers = httpx.Headers({**headers, **self._proxy_headers})
         try:
             response = await self._open().request(
                 request.method,
                 URL(str(request.url), encoded=True),
-                headers=request.headers,
+                headers=headers,
                 data=request.content or None,
                 allow_redirects=False,
                 timeout=self._timeout,
                 proxy=self._proxy,
+                proxy_headers=self._proxy_headers or None,
             )
         except (aiohttp.ClientError, TimeoutError) as error:
             _raise_as_httpx(error)

@@ -1,6 +1,10 @@
 """What no platform's answer may be: refused, empty, HTML, another format, cut off."""
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import PayloadRejected
@@ -119,3 +123,31 @@ def test_a_reason_shows_no_nul(platform: Platform) -> None:
         verdict = ADAPTERS[platform].judge(answer(platform, PayloadKind.TREE, body, status))
         assert verdict is not None
         assert "\0" not in verdict[1]
+
+
+WHOLE = {
+    Platform.BETPAWA: b'{"id": "1", "startTime": "2026-06-26T19:00:00Z", "odds": [1.5e3, -2, true, null], "name": "%s"}',
+    Platform.SPORTYBET: b'{"bizCode": 10000, "data": {"eventId": "sr:match:1", "odds": [1.5e3, -2, true, null], "homeTeamName": "%s"}}',
+    Platform.BET9JA: b'{"R": "OK", "D": {"ID": 1, "odds": [1.5e3, -2, true, null], "DS": "%s"}}',
+}
+
+
+@pytest.mark.parametrize("platform", Platform)
+@pytest.mark.parametrize("name", [b"\\ud83d", b"\\ud83d x", b"\\ude00", b"\\ud83d\\u0041", b"\\ud83d\\n", b'say "hello" to', b"tab\there", b"\\x41"])
+def test_a_name_that_is_malformed_for_good_is_not_asked_for_again(platform: Platform, name: bytes) -> None:
+    """Half of a surrogate pair, an escape that JSON does not have: the same answer would come again, and the host is not at fault."""
+    verdict = ADAPTERS[platform].judge(answer(platform, PayloadKind.DETAIL, WHOLE[platform] % name))
+    assert verdict is not None
+    assert verdict[0] is FailureClass.CONTRACT_BROKEN
+    assert verdict[1].startswith("malformed JSON: ")
+
+
+@pytest.mark.parametrize("platform", Platform)
+@given(data=st.data())
+def test_an_answer_that_is_cut_off_anywhere_is_worth_another_try(platform: Platform, data: st.DataObject) -> None:
+    names = st.text(st.characters(codec="utf-8"), max_size=6)
+    body = WHOLE[platform] % json.dumps(data.draw(names), ensure_ascii=data.draw(st.booleans()))[1:-1].encode()
+    cut = body[: data.draw(st.integers(1, len(body) - 1))]
+    verdict = ADAPTERS[platform].judge(answer(platform, PayloadKind.DETAIL, cut))
+    assert verdict is not None
+    assert verdict[0] is FailureClass.TRANSIENT, verdict

@@ -221,7 +221,8 @@ def test_open_for_too_long_it_is_shut_with_its_reason() -> None:
         assert wakes_at is not None and wakes_at > now
         now = wakes_at
     assert now == 60.0
-    assert host.breaker.reason == "12 of the last 12 answers failed; nothing better for 60 s"
+    assert host.breaker.words == "12 of the last 12 answers failed; nothing better for 60 s"
+    assert host.breaker.reason == "12 of the last 12 answers failed"
 
 
 def test_a_first_pause_as_long_as_the_patience_still_ends_in_a_probe() -> None:

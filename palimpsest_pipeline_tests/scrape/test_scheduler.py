@@ -522,3 +522,43 @@ def test_a_host_that_is_held_for_longer_than_one_waits_is_not_asked_at_all() -> 
     it.add(job(1, A, B), 0.0)
     assert it.due(0.0) == [Over(11, "not asked: asked to wait 600 s"), Start(10, 1)]
     assert it.host(B).rest_s == 600.0
+
+
+def test_what_cycle_after_cycle_finds_of_a_host_names_its_failure_and_never_grows() -> None:
+    reasons, told = [], set()
+    for cycle in range(4):
+        it = scheduler(budgets={A: Budget(1), B: Budget(1, max_attempts=1)})
+        if cycle:
+            it.hold(B, reasons[-1], 0.0, 0.0)
+        it.add(job(1, B), 0.0)
+        it.add(job(2, B), 0.0)
+        now = 0.0
+        while not it.idle:
+            for action in it.due(now):
+                if isinstance(action, Start):
+                    it.answered(action.ask, BLOCKED, None, now, "HTTP 503: a challenge page")
+                else:
+                    told.add(action.reason)
+            now += 0.5
+        reasons.append(it.host(B).reason)
+    assert len(set(reasons[1:])) == 1, reasons
+    assert all("HTTP 503" in reason for reason in reasons[1:])
+    assert not [reason for reason in told if reason.count("nothing else") > 1]
+
+
+def test_a_host_that_fails_is_held_for_its_failure_and_not_for_what_this_cycle_had_left_to_do() -> None:
+    it = scheduler()
+    it.hold(B, "failed twice for one request", 5.0, 0.0)
+    it.add(job(1, B), 0.0)
+    assert it.due(0.0) == [Over(10, "not asked: failed twice for one request; nothing else was left to do")]
+    assert it.host(B) == HostView(0, 0, "shut", "failed twice for one request", 5.0), "what the next cycle is told"
+
+
+def test_why_a_host_was_left_alone_says_what_its_last_answer_was() -> None:
+    it = scheduler(budgets={B: Budget(1, backoff_initial_s=0, backoff_max_s=0)})
+    it.add(job(1, B), 0.0)
+    for now in (0.0, 1.0):
+        assert it.due(now)[0] == Start(10, 1 + int(now))
+        it.answered(10, TRANSIENT, None, now, "HTTP 503")
+    it.due(1.0)
+    assert it.host(B).reason == "failed twice for one request, and answered no other meanwhile, the last one with: HTTP 503"

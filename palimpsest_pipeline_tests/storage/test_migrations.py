@@ -259,7 +259,7 @@ def test_an_upgrade_has_derived_what_is_to_come_alone(database_url: str) -> None
 
 
 def test_an_upgrade_that_is_repeated_keeps_rows_and_grants(database_url: str, conn: psycopg.Connection) -> None:
-    conn.execute("insert into ops.host_state values ('host', null, '', now())")
+    conn.execute("insert into ops.host_state (host, cycle_id, blocked_until, reason, updated_at) values ('host', 1, now(), '', now())")
     role = f"analyst_{conn.info.dbname}"
     conn.execute(f"create role {role}".encode())
     try:
@@ -381,3 +381,41 @@ def test_a_plain_postgres_address_gets_the_driver_and_another_is_refused_without
             normalise_url(url)
         assert "secret" not in str(refused.value)
     assert "secret" not in repr(Database("postgresql://me:secret@host/db"))
+
+
+LEAKED = "ProxyError: 407, message='Proxy Authentication Required', url='http://marker:m%40rker@127.0.0.1:8080'"
+HIDDEN = "ProxyError: 407, message='Proxy Authentication Required', url='http://***@127.0.0.1:8080'"
+
+
+def test_an_upgrade_takes_credentials_out_of_every_message_and_keeps_the_rest(database_url: str) -> None:
+    migrate.upgrade(database_url, "0011")
+    with Database(database_url).connect() as conn:
+        conn.execute(
+            """
+            insert into ops.scrape_batches (cycle_id, trigger, scope, home_platform, partition_hour, status, started_at, heartbeat_at)
+            values (1, 'manual', 'full', 'betpawa', '2026-05-01Z', 'failed', '2026-05-01Z', '2026-05-01Z')
+            """
+        )
+        runs = {"betpawa": f"twice {LEAKED}; {LEAKED}", "bet9ja": "https://example.com answers, write to me@example.com"}
+        for platform, message in runs.items():
+            conn.execute(
+                """
+                insert into ops.scrape_runs
+                    (cycle_id, platform, status, started_at, finished_at, discovered, targets, fetched, requests, bytes, errors_by_class, message)
+                values (1, %s, 'failed', now(), now(), 0, 0, 0, 1, 0, '{}', %s)
+                """,
+                [platform, message],
+            )
+        for host in ("sportybet", "me:marker@host"):
+            conn.execute("insert into ops.host_state values (%s, now(), %s, now())", [host, LEAKED])
+        conn.execute("insert into core.discovery_manifest values (1, 'bet9ja', '*', null, 0, 'failed', %s)", [f"tree: transient: {LEAKED}"])
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+    with Database(database_url).connect() as conn:
+        messages = dict(conn.execute("select platform, message from ops.scrape_runs").fetchall())
+        assert messages == {**runs, "betpawa": f"twice {HIDDEN}; {HIDDEN}"}
+        assert conn.execute("select host, cycle_id, reason from ops.host_state").fetchall() == [("sportybet", 0, HIDDEN)]
+        assert conn.execute("select missing from core.discovery_manifest").fetchone() == (f"tree: transient: {HIDDEN}",)
+    migrate.downgrade(database_url, "0011")
+    with Database(database_url).connect() as conn:
+        assert conn.execute("select host, reason from ops.host_state").fetchall() == [("sportybet", HIDDEN)]

@@ -2,6 +2,7 @@
 
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
+from palimpsest_pipeline.domain.proxy import Proxy
 from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
@@ -18,7 +19,7 @@ def html_is_a_block(answer: Answer) -> tuple[FailureClass, str] | None:
 
 def client(base_url: str, *, proxy: str | None = None, read_timeout_s: float = 2, total_timeout_s: float = 5, **headers: str) -> PlatformClient:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    config = HostConfig(Platform.BETPAWA, base_url, named, proxy, 2, read_timeout_s, total_timeout_s, 100_000)
+    config = HostConfig(Platform.BETPAWA, base_url, named, Proxy.from_url(proxy) if proxy else None, 2, read_timeout_s, total_timeout_s, 100_000)
     return PlatformClient(config, Clock())
 
 

@@ -3,10 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
+from ...domain.secrets import redactor
 from ...settings import Settings
 
 LIMIT_S: Final = 11.0
@@ -29,7 +30,9 @@ Look = Callable[[Settings], Finding | list[Finding]]
 
 
 def look_at_all(settings: Settings, looks: Mapping[str, Look], limit_s: float = LIMIT_S) -> list[Finding]:
-    """The findings of all looks, in their order. A look that fails, or is not over in time, is a finding under its name that is not ok."""
+    """The findings of all looks, in their order, without any secret of the settings. A look that fails, or is not over in time, is a finding of its
+    own that is not ok."""
+    hide = redactor(settings.secrets())
     done: SimpleQueue[tuple[str, list[Finding]]] = SimpleQueue()
 
     def run(name: str, look: Look) -> None:
@@ -37,7 +40,7 @@ def look_at_all(settings: Settings, looks: Mapping[str, Look], limit_s: float = 
             found = look(settings)
         except Exception as error:  # noqa: BLE001 - a look that fails says nothing of the others
             found = Finding(name, False, f"could not be looked at: {type(error).__name__}: {_line(error)}")
-        done.put((name, found if isinstance(found, list) else [found]))
+        done.put((name, [replace(each, detail=hide(each.detail)) for each in (found if isinstance(found, list) else [found])]))
 
     for name, look in looks.items():
         threading.Thread(target=run, args=(name, look), daemon=True).start()  # nobody waits for one that hangs

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from ...settings import Settings
 from ...storage import heartbeats
-from ...storage.database import Database, DatabaseUnreachable, DatabaseUrlError
+from ...storage.database import Database, DatabaseUnreachable, DatabaseUrlError, reason_of, shown_url
 from ..instance import CONNECT_TIMEOUT_S, STORAGE_URL_VARIABLE, prepare_instance, storage_url
 from ..monitoring.stuck import failing_ticks
 from ..pipeline import embedded_server
@@ -72,10 +72,11 @@ def dagster(settings: Settings) -> list[Finding]:
                 else Finding("dagster", False, f"{state}, this Dagster wants {newest}: run `palimpsest db upgrade`")
             )
             return [storage, daemons(settings, instance), schedules(instance), ticks(instance), runs(settings, instance)]
-    except sa.exc.OperationalError as error:
-        shown = make_url(storage_url(settings)).render_as_string(hide_password=True)
-        reason = str(error.orig).strip().partition("\n")[0]
-        unreachable = f"cannot reach {shown}: {reason}. Check {STORAGE_URL_VARIABLE} and that the database exists"
+    except sa.exc.DBAPIError as error:
+        url = make_url(storage_url(settings))
+        unreachable = (
+            f"cannot reach {shown_url(url)}: {reason_of(error.orig or error, url)}. Check {STORAGE_URL_VARIABLE} and that the database exists"
+        )
         return [Finding("dagster", False, unreachable), *(Finding(name, True, "not looked at: see dagster") for name in NAMES)]
 
 

@@ -94,9 +94,10 @@ class Keeper(Watch):
             with conn.transaction():
                 for host, (view, since) in news.items():
                     if view.state == "closed":
-                        host_state.clear(conn, host, self._clock.now())
+                        host_state.clear(conn, host, self._cycle_id, self._clock.now())
                     else:
-                        host_state.block(conn, host, view.reason, self._clock.now(), max(0.0, view.rest_s - (time.monotonic() - since)))
+                        left_s = max(0.0, view.rest_s - (time.monotonic() - since))
+                        host_state.block(conn, host, self._cycle_id, view.reason, self._clock.now(), left_s)
         except psycopg.Error:
             with self._lock:
                 self._news = news | self._news

@@ -12,6 +12,7 @@ import dagster as dg
 import psycopg
 
 from ...domain.alerts import Alert, Due, Kind, Occurrence, Recovery, due, fold, told
+from ...domain.secrets import redact
 from ...domain.words import Severity
 from ...storage import alerts as stored
 from ...storage.database import DatabaseUnreachable
@@ -124,7 +125,7 @@ def look(
     except (DatabaseUnreachable, psycopg.OperationalError) as error:
         away = before.away or _away(str(error).partition("\n")[0], now)
         for channel in to:
-            if channel.name not in away.told_by and _sent(channel, Due(begun=(away,)), log):
+            if channel.name not in away.told_by and _sent(channel, Due(begun=(away,)), pipeline, log):
                 away = told(away, channel.name, [c.name for c in to], now, ended=False)
         return f"our database cannot be reached: {away.message}", replace(before, away=away).dumps()
     sentence = f"told {n_told} beginnings and ends" if n_told else "nothing new"
@@ -159,7 +160,7 @@ def _tell(conn: psycopg.Connection, pipeline: Pipeline, to: Sequence[Channel], n
         wanted = due(stored.untold(conn), channel.name, now, _settle(pipeline), pipeline.settings.alert_least_severity)
         if not wanted:
             continue
-        if not _sent(channel, wanted, log):
+        if not _sent(channel, wanted, pipeline, log):
             n_left += len(wanted.begun) + len(wanted.over)
             continue
         n_told += len(wanted.begun) + len(wanted.over)
@@ -169,12 +170,11 @@ def _tell(conn: psycopg.Connection, pipeline: Pipeline, to: Sequence[Channel], n
     return n_told, n_left
 
 
-def _sent(channel: Channel, wanted: Due, log: logging.Logger) -> bool:
+def _sent(channel: Channel, wanted: Due, pipeline: Pipeline, log: logging.Logger) -> bool:
     try:
         channel.send(compose(wanted))
     except Exception as error:  # noqa: BLE001 - a channel may be a stranger's: one that breaks silences no other
-        log.warning(
-            "channel %s could not tell %d alerts, tried again at the next tick: %s", channel.name, len(wanted.begun) + len(wanted.over), error
-        )
+        why = redact(str(error), *pipeline.settings.secrets())  # whoever wrote the channel was given the settings
+        log.warning("channel %s could not tell %d alerts, tried again at the next tick: %s", channel.name, len(wanted.begun) + len(wanted.over), why)
         return False
     return True

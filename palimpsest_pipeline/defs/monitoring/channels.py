@@ -8,6 +8,7 @@ import importlib
 import logging
 from typing import Final, Protocol
 
+from ...domain.secrets import redact
 from ...settings import Settings
 from .message import Message
 
@@ -85,5 +86,5 @@ def _named(name: str, settings: Settings) -> Channel:
         channel: Channel = getattr(importlib.import_module(module), attribute)(settings)
         _ = channel.name, channel.send  # what lacks them would keep the other channels from telling
     except Exception as error:  # noqa: BLE001 - a stranger's code: whatever it raises, the other channels are told
-        return Missing(name, f"{name} cannot be made: {type(error).__name__}: {error}")
+        return Missing(name, redact(f"{name} cannot be made: {type(error).__name__}: {error}", *settings.secrets()))
     return channel

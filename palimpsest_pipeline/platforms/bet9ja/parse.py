@@ -66,7 +66,7 @@ def judge(answer: Answer) -> judging.Verdict | None:
             # A list without `R` is taken when it holds events: they speak for themselves, an empty one does not.
             good = _is_list(envelope.R, data)
     except BROKEN_JSON as error:
-        return judging.json_verdict(error)
+        return judging.json_verdict(error, body)
     return None if good else (FailureClass.CONTRACT_BROKEN, f"no {answer.request.kind}: R {envelope.R!r}, D {judging.excerpt(data)}")
 
 

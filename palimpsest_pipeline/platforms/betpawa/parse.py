@@ -50,7 +50,7 @@ def judge(answer: Answer) -> judging.Verdict | None:
     try:
         envelope = _ENVELOPE.decode(body)
     except BROKEN_JSON as error:
-        return judging.json_verdict(error)
+        return judging.json_verdict(error, body)
     kind = answer.request.kind
     if kind is PayloadKind.DETAIL:
         good = text(envelope.id) is not None

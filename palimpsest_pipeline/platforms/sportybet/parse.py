@@ -62,7 +62,7 @@ def judge(answer: Answer) -> judging.Verdict | None:
     try:
         envelope = ENVELOPE.decode(json_of(answer))
     except BROKEN_JSON as error:
-        return judging.json_verdict(error)
+        return judging.json_verdict(error, json_of(answer))
     code = integer(envelope.biz_code)
     if code is None:
         return FailureClass.CONTRACT_BROKEN, f"no bizCode: {judging.excerpt(json_of(answer))}"

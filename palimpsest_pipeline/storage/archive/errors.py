@@ -1,11 +1,17 @@
 """What can be wrong with an archive, in words that say what to do."""
 
+import os
 from collections.abc import Sequence
 from datetime import date
 
+from ...domain.secrets import redact, store_secrets
+
 
 class ArchiveError(Exception):
-    """The archive cannot be used as asked. The message says what to do."""
+    """The archive cannot be used as asked. The message says what to do, and shows no credentials of the store."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message, *store_secrets(os.environ)))
 
 
 class ArchiveDamaged(ArchiveError):

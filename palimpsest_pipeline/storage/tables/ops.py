@@ -136,10 +136,16 @@ class StorageSample(Base):
 
 class HostState(Base):
     __tablename__ = "host_state"
-    __table_args__ = ({"schema": "ops", "comment": "What runs at the same time tell each other about a host."},)
+    __table_args__ = (
+        {
+            "schema": "ops",
+            "comment": "What runs at the same time tell each other about a host: one row per host in trouble and cycle that found it so.",
+        },
+    )
 
     host: Mapped[Text] = key("Host name.")
-    blocked_until: Mapped[Instant | None] = column("Nobody asks this host before then; null when open.")
+    cycle_id: Mapped[BigInt] = key("Cycle that found it.")
+    blocked_until: Mapped[Instant] = column("Nobody asks this host before then.")
     reason: Mapped[Text] = column("Why, in words.")
     updated_at: Mapped[Instant] = column("When this was last written.")
 

@@ -1,0 +1,103 @@
+"""Hiding secrets in text: credentials that stand inside URLs, and secrets that the caller knows.
+
+Belongs here: the patterns, and the forms in which a secret may come back. Does not: which settings are secret (`settings`), where a text comes from.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+
+HIDDEN: Final = "***"
+MIN_CHARACTERS: Final = 4
+"""A shorter secret is hidden only inside URLs: elsewhere it would blot out half of every text."""
+ANYWHERE_CHARACTERS: Final = 8
+"""From this length on a secret is hidden wherever it stands; a shorter one only as a word of its own."""
+# In abfs:// and az:// the part before the @ is the name of a container.
+URL_CREDENTIALS: Final = re.compile(r"\b(?!(?:abfss?|az)://)([a-z][a-z0-9+.-]*://)[^\s/?#'\"<>\\]*@", re.IGNORECASE)
+PLAIN_PARAMETERS: Final = frozenset(
+    {"application_name", "connect_timeout", "dbname", "host", "hostaddr", "options", "port", "sslcert", "sslmode", "sslrootcert", "user"}
+)
+"""Parameters of an address's query that are no secret. Any other may be one."""
+STORE_CREDENTIALS: Final = re.compile(
+    r"(AWS|AZURE|GOOGLE|GCS|FSSPEC)_.*(KEY|SECRET|TOKEN|PASSWORD|PASSPHRASE|CREDENTIAL|CONNECTION_STRING)", re.IGNORECASE
+)
+PLAIN_HEADERS: Final = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "origin", "referer", "user-agent"})
+"""Headers that are no secret."""
+
+
+def redact(text: str, *secrets: str) -> str:
+    """Return `text` without the credentials of any URL in it, and without `secrets`."""
+    return redactor(secrets)(text)
+
+
+def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that hides the credentials of every URL in a text, and `secrets` as they are, percent-encoded and percent-decoded."""
+    pattern = _pattern(secrets, MIN_CHARACTERS)
+
+    def hide(text: str) -> str:
+        text = URL_CREDENTIALS.sub(rf"\1{HIDDEN}@", text)
+        return text if pattern is None else pattern.sub(HIDDEN, text)
+
+    return hide
+
+
+def bytes_redactor(secrets: Iterable[str]) -> Callable[[bytes], bytes]:
+    """Return a function that hides `secrets` of `ANYWHERE_CHARACTERS` or more in a body."""
+    pattern = _pattern(secrets, ANYWHERE_CHARACTERS)
+    if pattern is None:
+        return lambda body: body
+    raw = re.compile(pattern.pattern.encode(), re.IGNORECASE)
+    return lambda body: raw.sub(HIDDEN.encode(), body)
+
+
+def _pattern(secrets: Iterable[str], shortest: int) -> re.Pattern[str] | None:
+    forms = {form for secret in secrets for form in (secret, unquote(secret), quote(secret, safe=""), quote(secret)) if len(form) >= shortest}
+    if not forms:
+        return None
+    by_length = sorted(forms, key=lambda form: (-len(form), form))
+    return re.compile(
+        "|".join(re.escape(form) if len(form) >= ANYWHERE_CHARACTERS else rf"(?<!\w){re.escape(form)}(?!\w)" for form in by_length), re.IGNORECASE
+    )
+
+
+def address_secrets(url: str, *, user_is_secret: bool = True) -> list[str]:
+    """Secrets of an address that people may otherwise see: its user info, whole and in parts, and the query's values that are not known as plain.
+
+    An unescaped `/` or `@` in the password moves the border of the host; all that comes before the last `@` counts.
+    """
+    rest = url.partition("://")[2].partition("?")[0]
+    info = rest.rpartition("@")[0]
+    user, _, password = info.partition(":")
+    parts = [info, password, *re.split(r"[:@/?#]", password)]
+    return [*parts, *([user] if user_is_secret else []), *(value for name, value in _query(url) if name.lower() not in PLAIN_PARAMETERS)]
+
+
+def link_secrets(url: str) -> list[str]:
+    """Secrets of an address of which only the host may be seen: whole, its user info, path and query, and each part of them."""
+    parts = _split(url)
+    info = parts.netloc.rpartition("@")[0]
+    pieces = [url, info, *info.split(":", 1), f"{parts.path}?{parts.query}", parts.path, parts.query, parts.fragment]
+    return [piece for piece in [*pieces, *parts.path.split("/"), *(value for _, value in _query(url))] if piece.strip("/?")]
+
+
+def store_secrets(environment: Mapping[str, str]) -> list[str]:
+    """Credentials that packages of object stores read from the environment, some of which repeat them in errors."""
+    return [value for name, value in environment.items() if STORE_CREDENTIALS.match(name)]
+
+
+def header_secrets(headers: Mapping[str, str]) -> list[str]:
+    """Secrets of request headers: each value but those of `PLAIN_HEADERS`, and its long parts (a cookie's value, the token after `Bearer`)."""
+    values = [value for name, value in headers.items() if name.lower() not in PLAIN_HEADERS]
+    return values + [part for value in values for part in re.split(r"[\s;,=]+", value) if len(part) >= ANYWHERE_CHARACTERS]
+
+
+def _query(url: str) -> list[tuple[str, str]]:
+    return parse_qsl(_split(url).query)
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # a host in brackets that is no address
+        return urlsplit("")
