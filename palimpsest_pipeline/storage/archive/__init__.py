@@ -20,9 +20,11 @@ from .catalogue import ExportedDay
 from .dimensions import Numbers
 from .errors import ArchiveDamaged, ArchiveError, CyclesMissing, ExportMismatch
 from .export_record import RecordedDay, forget_days, record_days, recorded_day_of, recorded_days
+from .root_marker import NAME as MARKER_NAME
 from .version import day_version
 
 __all__ = [
+    "MARKER_NAME",
     "Archive",
     "ArchiveDamaged",
     "ArchiveError",

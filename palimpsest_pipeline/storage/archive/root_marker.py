@@ -10,8 +10,7 @@ from .errors import ArchiveError
 from .store import Store
 
 NAME: Final = "palimpsest-export.txt"
-CONTENT: Final = b"The odds history is exported to this place. Keep this file: where it is missing, the place counts as not mounted.
-"
+CONTENT: Final = b"The odds history is exported here. Keep this file: where it is missing, the place counts as not mounted.\n"
 
 
 def is_marked(store: Store) -> bool:
