@@ -4,13 +4,16 @@ Nested settings use a double underscore: `PALIMPSEST_BETPAWA__BASE_URL`. Secrets
 Rooms take plain values; translating settings into them is the business of `defs` and `cli`.
 """
 
+import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
+import pydantic_settings
+from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -100,10 +103,17 @@ class Bet9jaSettings(PlatformSettings):
     jitter_s: float = Field(default=0.005, ge=0)
 
 
+DOTENV: Final = ".env"
+DOTENV_ENCODING: Final = "utf-8-sig"
+"""UTF-8, with or without the mark that some editors begin a file with."""
+
+
 class Settings(BaseSettings):
     """All settings. Construct with `load_settings()`, which turns a bad value into one clear line."""
 
-    model_config = SettingsConfigDict(env_prefix="PALIMPSEST_", env_nested_delimiter="__", env_file=".env", extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PALIMPSEST_", env_nested_delimiter="__", env_file=DOTENV, env_file_encoding=DOTENV_ENCODING, extra="ignore", env_ignore_empty=True
+    )
 
     home_dir: Path = Field(default=Path(".palimpsest"), description="Where the embedded Postgres, the landing and Dagster's instance live")
     database_url: SecretStr | None = Field(default=None, description="Your own Postgres 15 or newer; unset: the embedded one")
@@ -364,9 +374,12 @@ def _database_of(url: str) -> tuple[str, str, str]:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Settings from the environment. Raises SettingsError that names each bad setting."""
+    """Settings from the environment and `.env`. Raises SettingsError that names each bad setting, or the line of the file that cannot be read."""
+    dotenv = _dotenv_bindings(Path(DOTENV))
     try:
         return Settings(**overrides)
+    except pydantic_settings.SettingsError as error:  # JSON that cannot be read
+        raise SettingsError(_json_message(error, dotenv)) from error
     except ValidationError as error:
         lines = []
         for item in error.errors(include_url=False, include_input=False):
@@ -374,3 +387,35 @@ def load_settings(**overrides: Any) -> Settings:
             name = "PALIMPSEST_" + "__".join(parts) if parts else "settings"
             lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
         raise SettingsError("; ".join(lines)) from error
+
+
+def _dotenv_bindings(file: Path) -> list[Binding]:
+    """Return the statements of the file; none without a file. Raises SettingsError that names the line of the first one that cannot be read."""
+    if not file.is_file():
+        return []
+    try:
+        content = file.read_bytes()
+        text = content.decode(DOTENV_ENCODING)
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror or error}. Make it readable, or move it away.") from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{file}, line {line}: this is not UTF-8. Save the file as UTF-8.") from error
+    bindings = list(parse_stream(io.StringIO(text)))
+    for binding in bindings:
+        if binding.error:
+            # A statement begins with the blank lines before it.
+            blank = binding.original.string[: -len(binding.original.string.lstrip()) or None].count("\n")
+            raise SettingsError(f"{file}, line {binding.original.line + blank}: this is not NAME=value. Is a quote not closed?")
+    return bindings
+
+
+def _json_message(error: pydantic_settings.SettingsError, dotenv: Sequence[Binding]) -> str:
+    """Return one line that says which setting is no JSON, and its line where it stands in the file."""
+    cause = error.__cause__
+    if not isinstance(cause, json.JSONDecodeError):
+        return str(error)
+    named = [binding for binding in dotenv if binding.key and binding.key.upper().startswith("PALIMPSEST_") and binding.value == cause.doc]
+    if not named:
+        return f"{error}: not JSON ({cause})"
+    return f"{DOTENV}, line {named[-1].original.line}: {named[-1].key} is not JSON ({cause})"

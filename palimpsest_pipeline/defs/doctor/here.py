@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from rapidfuzz import fuzz, process
 from upath import UPath
 
-from ...settings import Settings, SettingsError
+from ...settings import DOTENV, DOTENV_ENCODING, Settings, SettingsError
 from ...storage.embedded.privilege import USER_VARIABLE
 from ..celery import broker_state
 from ..pipeline import Pipeline, embedded_server
@@ -23,7 +23,6 @@ from ..sharing import is_left
 from .findings import Finding
 
 PREFIX: Final = "PALIMPSEST_"
-DOTENV: Final = ".env"
 LEAST_FREE_BYTES: Final = 5 * 2**30
 LEAST_FREE_MEMORY_BYTES: Final = 2**30
 """Code server, web server, daemon and one full cycle need about so much."""
@@ -34,7 +33,10 @@ ALIKE: Final = 60
 def settings_known(settings: Settings, environment: Iterable[str] | None = None, dotenv: Path | None = None) -> Finding:
     """Names that begin like a setting and are none: nobody reads them, and nothing else would say so."""
     file = dotenv or Path(DOTENV)
-    places = {"environment": list(os.environ if environment is None else environment), file.name: list(dotenv_values(file)) if file.exists() else []}
+    places = {
+        "environment": list(os.environ if environment is None else environment),
+        file.name: list(dotenv_values(file, encoding=DOTENV_ENCODING)) if file.exists() else [],
+    }
     known = set(settings.masked()) | {USER_VARIABLE}
     fields = {f"{PREFIX}{name.upper()}": getattr(settings, name) for name in type(settings).model_fields}
     whole = {name for name, value in fields.items() if isinstance(value, BaseModel)}
