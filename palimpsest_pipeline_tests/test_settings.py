@@ -1,5 +1,7 @@
 """Settings: from the environment, clear when wrong, silent about secrets."""
 
+from pathlib import Path
+
 import pytest
 
 from palimpsest_pipeline.domain.words import Family, Platform

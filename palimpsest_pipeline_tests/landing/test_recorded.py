@@ -133,11 +133,8 @@ DEEP = "[" * 100_000
 def test_json_that_is_nested_too_deeply_is_one_line_that_names_the_file(tmp_path: Path, place: str) -> None:
     directory = folder(tmp_path / "in", DETAIL)
     manifest, body = directory / "manifest.json", directory / "a.json"
-    deep = {
-        "manifest": (manifest, DEEP),
-        "entry": (manifest, f'[{json.dumps(DETAIL)[:-1]}, "headers": {DEEP}{"]" * 100_000}}}]'),
-        "body": (body, DEEP),
-    }
+    entry = f'[{json.dumps(DETAIL)[:-1]}, "headers": {DEEP}{"]" * len(DEEP)}}}]'
+    deep = {"manifest": (manifest, DEEP), "entry": (manifest, entry), "body": (body, DEEP)}
     file, content = deep[place]
     file.write_text(content)
     with pytest.raises(RecordedPayloadError, match=re.escape(file.name)) as raised:

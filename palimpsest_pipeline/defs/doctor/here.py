@@ -33,10 +33,8 @@ ALIKE: Final = 60
 def settings_known(settings: Settings, environment: Iterable[str] | None = None, dotenv: Path | None = None) -> Finding:
     """Names that begin like a setting and are none: nobody reads them, and nothing else would say so."""
     file = dotenv or Path(DOTENV)
-    places = {
-        "environment": list(os.environ if environment is None else environment),
-        file.name: list(dotenv_values(file, encoding=DOTENV_ENCODING)) if file.exists() else [],
-    }
+    in_file = list(dotenv_values(file, encoding=DOTENV_ENCODING)) if file.exists() else []
+    places = {"environment": list(os.environ if environment is None else environment), file.name: in_file}
     known = set(settings.masked()) | {USER_VARIABLE}
     fields = {f"{PREFIX}{name.upper()}": getattr(settings, name) for name in type(settings).model_fields}
     whole = {name for name, value in fields.items() if isinstance(value, BaseModel)}
