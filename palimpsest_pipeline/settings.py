@@ -404,10 +404,14 @@ def _dotenv_bindings(file: Path) -> list[Binding]:
     bindings = list(parse_stream(io.StringIO(text)))
     for binding in bindings:
         if binding.error:
-            # A statement begins with the blank lines before it.
-            blank = binding.original.string[: -len(binding.original.string.lstrip()) or None].count("\n")
-            raise SettingsError(f"{file}, line {binding.original.line + blank}: this is not NAME=value. Is a quote not closed?")
+            raise SettingsError(f"{file}, line {_line_of(binding)}: this is not NAME=value. Is a quote not closed?")
     return bindings
+
+
+def _line_of(binding: Binding) -> int:
+    """Return the line of a statement, which begins with the blank lines before it for the parser."""
+    statement = binding.original.string
+    return binding.original.line + statement[: len(statement) - len(statement.lstrip())].count("\n")
 
 
 def _json_message(error: pydantic_settings.SettingsError, dotenv: Sequence[Binding]) -> str:
@@ -418,4 +422,4 @@ def _json_message(error: pydantic_settings.SettingsError, dotenv: Sequence[Bindi
     named = [binding for binding in dotenv if binding.key and binding.key.upper().startswith("PALIMPSEST_") and binding.value == cause.doc]
     if not named:
         return f"{error}: not JSON ({cause})"
-    return f"{DOTENV}, line {named[-1].original.line}: {named[-1].key} is not JSON ({cause})"
+    return f"{DOTENV}, line {_line_of(named[-1])}: {named[-1].key} is not JSON ({cause})"
