@@ -10,7 +10,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import groupby
@@ -48,12 +48,15 @@ app.add_typer(storage_app)
 @app.callback()
 def begin(context: typer.Context) -> None:
     """Scrape, match and compare three bookmakers."""
+    try:
+        chosen = load_settings()
+    except SettingsError:  # the command itself says what is wrong with them
+        return
+    os.umask(int(chosen.umask, 8))
     if context.invoked_subcommand != "doctor":  # it tells of them itself
         for unknown in find_unknown_settings():
             if not unknown.is_service_variable:
                 say(f"warning: {unknown.sentence}")
-    with suppress(SettingsError):  # the command itself says what is wrong with them
-        os.umask(int(load_settings().umask, 8))
 
 
 SHOWN = (

@@ -15,6 +15,7 @@ from .settings import load_settings
 if TYPE_CHECKING:
     import polars as pl
 
+    from .defs.pipeline import Pipeline
     from .storage.sizes import Sizes
 
 storage_app = typer.Typer()
@@ -32,6 +33,10 @@ def parse_day(text: str) -> date:
 def export(
     start: Annotated[str | None, typer.Argument(metavar="FROM", help="First UTC day, e.g. 2026-06-26.")] = None,
     end: Annotated[str | None, typer.Argument(metavar="TO", help="Last UTC day, included. Default: FROM.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace exported days also when Postgres lacks cycles of them; name the days.")] = False,
+    adopt_root: Annotated[
+        bool, typer.Option("--adopt-root", help="Take the export's folder as it is; exported days that it lacks count as never exported.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write days of the odds history as Parquet. Without days: those in Postgres that are over and not exported, or changed since.
@@ -44,8 +49,12 @@ def export(
     chosen = None if start is None else (parse_day(start), parse_day(end or start))
     if chosen is not None and chosen[1] < chosen[0]:
         raise typer.BadParameter("TO lies before FROM")
+    if force and chosen is None:
+        raise typer.BadParameter("--force needs the days: palimpsest export --force 2026-06-26")
     with databases(load_settings()) as found:
-        report = export_days(found, chosen, say)
+        if adopt_root:
+            _adopt_root(found)
+        report = export_days(found, chosen, say, force=force)
         address = found.archive.address
     if as_json:
         out.print_json(json.dumps(report.as_dict()))
@@ -60,6 +69,17 @@ def export(
     if report.failed:
         told = (why if why.startswith(day) else f"{day}: {why}" for day, why in report.failed.items())
         raise fail("; ".join(told), PARTIAL if report.exported else 1)
+
+
+def _adopt_root(pipeline: "Pipeline") -> None:
+    from .defs.servers import upgrade
+    from .defs.upkeep import export_root
+
+    upgrade(pipeline)
+    adopted = export_root.adopt_root(pipeline)
+    say(f"{pipeline.archive.address} is the export's place now; it has {len(adopted.days)} days")
+    if adopted.lost:
+        say(f"counted as never exported from now on: {', '.join(map(str, adopted.lost))}")
 
 
 @storage_app.command()

@@ -13,7 +13,7 @@ from typing import Final
 from dotenv import dotenv_values
 from pydantic import BaseModel
 
-from .settings import DOTENV, PREFIX, Settings
+from .settings import DOTENV, DOTENV_ENCODING, PREFIX, Settings
 
 SERVER_USER: Final = "PALIMPSEST_PG_USER"
 """Read by the embedded Postgres itself, so it is no field of the settings."""
@@ -46,7 +46,7 @@ def find_unknown_settings(environment: Mapping[str, str | None] | None = None, d
     file = dotenv or Path(DOTENV)
     places: dict[str, Mapping[str, str | None]] = {
         "environment": os.environ if environment is None else environment,
-        file.name: dotenv_values(file) if file.exists() else {},
+        file.name: dotenv_values(file, encoding=DOTENV_ENCODING) if file.exists() else {},
     }
     is_known = _KnownNames()
     return [

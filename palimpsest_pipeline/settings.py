@@ -4,16 +4,17 @@ Nested settings use a double underscore: `PALIMPSEST_BETPAWA__BASE_URL`. Secrets
 Rooms take plain values; translating settings into them is the business of `defs` and `cli`.
 """
 
+import io
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import pydantic_settings
-from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -150,6 +151,10 @@ class Bet9jaSettings(PlatformSettings):
     jitter_s: float = Field(default=0.005, ge=0)
 
 
+DOTENV_ENCODING: Final = "utf-8-sig"
+"""UTF-8, with or without the mark that some editors begin a file with."""
+
+
 class Settings(BaseSettings):
     """All settings. Construct with `load_settings()`, which turns a bad value into one clear line."""
 
@@ -157,6 +162,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX,
         env_nested_delimiter="__",
         env_file=DOTENV,
+        env_file_encoding=DOTENV_ENCODING,
         extra="ignore",
         env_ignore_empty=True,
         hide_input_in_errors=True,  # it may be a secret, and a traceback shows it
@@ -441,7 +447,8 @@ def _database_of(url: str) -> tuple[str, str, str]:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Return the settings of the environment and `.env`. Raises SettingsError that names each bad setting."""
+    """Return the settings of the environment and `.env`. Raises SettingsError that names each bad setting, or a line of the file that is wrong."""
+    dotenv = _dotenv_bindings(Path(DOTENV))
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -453,17 +460,18 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError("; ".join(lines)) from None  # the cause holds the values
     except pydantic_settings.SettingsError as error:
         # Its message names the field, not the variable, and its cause shows the value, which may be secret.
-        raise SettingsError("; ".join(_variables_that_are_not_json()) or f"settings that cannot be read: {error}") from None
+        raise SettingsError("; ".join(_settings_that_are_not_json(dotenv)) or f"settings that cannot be read: {error}") from None
 
 
-def _variables_that_are_not_json() -> list[str]:
-    """Name the variables that must hold JSON and do not, each with an example."""
+def _settings_that_are_not_json(dotenv: Sequence[Binding]) -> list[str]:
+    """Name the settings that must hold JSON and do not, each with its line in the file, and an example."""
     unset = Settings.model_construct()
     whole_platforms: dict[str, Any] = {f"{PREFIX}{name.upper()}": {} for name in Settings.model_fields if isinstance(getattr(unset, name), BaseModel)}
     defaults = whole_platforms | dict(_flatten("PALIMPSEST", unset))
-    values = {**dotenv_values(DOTENV), **os.environ}
+    in_file = {binding.key: (f"{DOTENV}, line {_line_of(binding)}: ", binding.value) for binding in dotenv if binding.key}
+    places = {**in_file, **{name: ("", value) for name, value in os.environ.items()}}
     lines = []
-    for name, value in values.items():
+    for name, (place, value) in places.items():
         default = defaults.get(name.upper())
         if not value or not isinstance(default, dict | list | tuple):
             continue
@@ -471,5 +479,30 @@ def _variables_that_are_not_json() -> list[str]:
             json.loads(value)
         except ValueError:
             example = json.dumps(default) if default else '["first", "second"]' if isinstance(default, list) else '{"name": "value"}'
-            lines.append(f"{name}: not JSON; write it like {example}")
+            lines.append(f"{place}{name} is not JSON; write it like {example}")
     return lines
+
+
+def _dotenv_bindings(file: Path) -> list[Binding]:
+    """Return the statements of the file; none without a file. Raises SettingsError that names the line of the first one that cannot be read."""
+    if not file.is_file():
+        return []
+    try:
+        content = file.read_bytes()
+        text = content.decode(DOTENV_ENCODING)
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror or error}. Make it readable, or move it away.") from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{file}, line {line}: this is not UTF-8. Save the file as UTF-8.") from error
+    bindings = list(parse_stream(io.StringIO(text)))
+    for binding in bindings:
+        if binding.error:
+            raise SettingsError(f"{file}, line {_line_of(binding)}: this is not NAME=value. Is a quote not closed?")
+    return bindings
+
+
+def _line_of(binding: Binding) -> int:
+    """Return the line of a statement, which begins with the blank lines before it for the parser."""
+    statement = binding.original.string
+    return binding.original.line + statement[: len(statement) - len(statement.lstrip())].count("\n")

@@ -117,7 +117,7 @@ def test_the_databases_address_is_printed_for_psql(palimpsest: Command):
 )
 def test_a_setting_that_must_be_json_and_is_not_is_one_clear_line(palimpsest: Command, name: str, value: str, example: str):
     done = palimpsest("settings", **{name: value})
-    assert_one_clear_line(done, f"{name}: not JSON; write it like {example}")
+    assert_one_clear_line(done, f"{name} is not JSON; write it like {example}")
     assert "hunter2" not in done.stderr
 
 

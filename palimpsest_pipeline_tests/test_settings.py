@@ -1,5 +1,7 @@
 """Settings: from the environment, clear when wrong, silent about secrets."""
 
+from pathlib import Path
+
 import pytest
 
 from palimpsest_pipeline.domain.words import Family, Platform
@@ -118,3 +120,28 @@ def test_settings_handed_to_another_process_arrive_whole(monkeypatch):
     for name, value in handed.environment().items():
         monkeypatch.setenv(name, value)
     assert load_settings() == handed
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("PALIMPSEST_SPORT=football\n".encode("utf-16"), r"^\.env, line 1: this is not UTF-8\. Save the file as UTF-8\.$"),
+        (b"PALIMPSEST_SPORT=football\nA=\xff\n", r"^\.env, line 2: this is not UTF-8"),
+        (b'# ours\n\nPALIMPSEST_HOME_DIR="abc\nPALIMPSEST_SPORT=football\n', r"^\.env, line 3: this is not NAME=value\. Is a quote not closed\?$"),
+        (b'A=1\nPALIMPSEST_BETPAWA={"base_url": \n', r"^\.env, line 2: PALIMPSEST_BETPAWA is not JSON; write it like"),
+        (b"PALIMPSEST_KICKOFF_TIERS=often\n", r"^\.env, line 1: PALIMPSEST_KICKOFF_TIERS is not JSON"),
+        (b"\nPALIMPSEST_BETPAWA__HEADERS={\n", r"^\.env, line 2: PALIMPSEST_BETPAWA__HEADERS is not JSON"),
+    ],
+)
+def test_a_broken_dotenv_is_one_line_that_names_file_and_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(SettingsError, match=message) as raised:
+        load_settings()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_dotenv_with_a_byte_order_mark_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("PALIMPSEST_UI_PORT=3456\nPALIMPSEST_REPORT_DAYS=9\n", encoding="utf-8-sig")
+    assert (load_settings().ui_port, load_settings().report_days) == (3456, 9)

@@ -1,7 +1,7 @@
 """Runs started from the command line: the same jobs on the same instance, so that all of it shows in the UI."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -80,7 +80,7 @@ def run_job(
         keys,
         group=group,
         trigger=trigger,
-        capture={"sr_ids": list(sr_ids)} if sr_ids else {"slot_at": slot_at.isoformat()} if slot_at else None,
+        op_config={SCRAPING[1]: {"sr_ids": list(sr_ids)} if sr_ids else {"slot_at": slot_at.isoformat()}} if sr_ids or slot_at else None,
     )
 
 
@@ -94,12 +94,14 @@ def run_dates(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, first:
     return _execute(instance, pipeline, job, keys)
 
 
-def run_day(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, day: date) -> RunOutcome:
-    """Execute `job` for a UTC day of the odds history in this process, as `run_job` does for an hour."""
+def run_day(
+    instance: dg.DagsterInstance, pipeline: Pipeline, job: str, day: date, *, op_config: Mapping[str, Mapping[str, object]] | None = None
+) -> RunOutcome:
+    """Execute `job` for a UTC day of the odds history in this process, as `run_job` does for an hour. `op_config`: of an asset, by its op's name."""
     key = str(day)
     if not days.has_partition_key(key):
         return RunOutcome("", key, False, f"{key} is no day of this pipeline that is over: these are those from {FIRST_HOUR:%Y-%m-%d} to yesterday")
-    return _execute(instance, pipeline, job, (key, key))
+    return _execute(instance, pipeline, job, (key, key), op_config=op_config)
 
 
 def run_whole(instance: dg.DagsterInstance, pipeline: Pipeline, job: str) -> RunOutcome:
@@ -115,7 +117,7 @@ def _execute(
     *,
     group: str | None = None,
     trigger: Trigger = Trigger.MANUAL,
-    capture: dict[str, object] | None = None,
+    op_config: Mapping[str, Mapping[str, object]] | None = None,
 ) -> RunOutcome:
     """One run for all partitions from the first to the last of `keys`; None: of assets without partitions."""
     from ..definitions import defs  # noqa: PLC0415 - the definitions import this package
@@ -124,8 +126,8 @@ def _execute(
     config: dict[str, object] = {
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
     }  # the instance keeps the log; a terminal shows progress
-    if capture:
-        config["ops"] = {SCRAPING[1]: {"config": capture}}
+    if op_config:
+        config["ops"] = {op: {"config": dict(values)} for op, values in op_config.items()}
     resolved = defs.resolve_job_def(job)
     if group is not None:
         resolved = resolved.get_subset(asset_selection=_of_group(resolved, group))

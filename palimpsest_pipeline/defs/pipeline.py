@@ -84,7 +84,7 @@ class Pipeline:
 
     @cached_property
     def archive(self) -> Archive:
-        return Archive(self.settings.export_root)
+        return Archive(self.settings.export_root, requires_marker=True)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

@@ -13,6 +13,7 @@ from . import analysts
 from .interrupts import Deferred
 from .pipeline import Pipeline, embedded_server, make_home
 from .sharing import in_use
+from .upkeep.export_root import mark_complete_root
 
 PLATFORM_NAMES = {Platform.BETPAWA: "BetPawa", Platform.SPORTYBET: "SportyBet", Platform.BET9JA: "Bet9ja"}
 
@@ -42,7 +43,7 @@ def databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pip
 
 
 def upgrade(pipeline: Pipeline) -> None:
-    """Bring the schema to the newest version, views, reference rows and the analysts' role included. Idempotent."""
+    """Bring the schema to the newest version, views, reference rows and the analysts' role included, and mark the root of the export. Idempotent."""
     words = vocabulary()
     migrate.upgrade(
         pipeline.database.url,
@@ -60,6 +61,7 @@ def upgrade(pipeline: Pipeline) -> None:
         ),
     )
     analysts.admit(pipeline)
+    mark_complete_root(pipeline)
 
 
 def prepare(pipeline: Pipeline) -> None:

@@ -1,13 +1,18 @@
 """The manifest of a cycle: which segments it was written as. What has no manifest is not there for readers. No file access here."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
 from ..domain.cycles import Cycle
 from ..domain.words import Platform, RunStatus, Scope, Trigger
+
+WRITER_TAG: Final = re.compile(r"-[0-9a-f]+(?=\.parquet$)")
+"""The writer's tag in the name of a segment. Segments of earlier versions have none."""
 
 
 class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,8 +46,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """Identity of the landed content: changes with the segments' names, rows or bytes, and with nothing else."""
-        lines = sorted(f"{segment.name} {segment.rows} {segment.sha}" for segment in self.segments)
+        """Identity of the landed content: changes with the segments' numbers, rows or bytes, and with nothing else: not with who wrote them."""
+        lines = sorted(f"{WRITER_TAG.sub('', segment.name)} {segment.rows} {segment.sha}" for segment in self.segments)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     @property

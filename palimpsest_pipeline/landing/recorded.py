@@ -26,6 +26,9 @@ from .store import Landing
 
 STAGE = "recorded"
 
+BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises: broken or of another shape, text that is not UTF-8, nested too deeply."""
+
 Identity = tuple[str, datetime, str | None]
 """What makes an answer the same: question, instant, hash of the body."""
 
@@ -71,7 +74,7 @@ def _entries(directory: Path) -> list[msgspec.Raw]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise RecordedPayloadError(f"{path}: cannot be read ({reason}). Put a manifest.json into the folder that describes each file.") from error
-    except msgspec.DecodeError as error:
+    except BROKEN_JSON as error:
         raise RecordedPayloadError(f"{path}: not a JSON list of entries ({error}). Correct it.") from error
 
 
@@ -79,7 +82,7 @@ def _answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime) -> An
     where = f"{directory / 'manifest.json'}, entry {number}"
     try:
         entry = msgspec.json.decode(raw, type=_Entry)
-    except msgspec.DecodeError as error:
+    except BROKEN_JSON as error:
         name = _named_file(raw)
         raise RecordedPayloadError(f"{where}{f' ({name})' if name else ''}: {error}. Correct the entry.") from error
     where = f"{where} ({entry.file})"
@@ -112,7 +115,10 @@ def _answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime) -> An
 
 def _named_file(raw: msgspec.Raw) -> str | None:
     """The file that a faulty entry speaks of, if it says so."""
-    entry = msgspec.json.decode(raw)
+    try:
+        entry = msgspec.json.decode(raw)
+    except BROKEN_JSON:
+        return None
     return str(entry["file"]) if isinstance(entry, dict) and "file" in entry else None
 
 
@@ -124,7 +130,7 @@ def _body(where: str, path: Path) -> bytes:
         raise RecordedPayloadError(f"{where}: {path} cannot be read ({reason}). Add the file or remove the entry.") from error
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
-    except msgspec.DecodeError as error:
+    except BROKEN_JSON as error:
         raise RecordedPayloadError(f"{where}: {path} is not JSON ({error}). Record the answer again or remove the entry.") from error
     return body
 

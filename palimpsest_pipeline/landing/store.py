@@ -1,8 +1,9 @@
 """The raw store: writes the answers of a cycle as immutable Parquet segments and reads them back by manifest.
 
-Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN.parquet`, with `manifest.json` in the cycle's folder. Once the hour is
-compacted, `{root}/date=YYYY-MM-DD/hour=HH/platform=<slug>/hour-<sha>.parquet` has all answers of a platform, and `compacted.json` beside it says
-where each segment's are. The root is a local folder or any URL that fsspec knows. No parsing of bodies here, and no database; compacting
+Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN-<writer>.parquet`, with `manifest.json` in the cycle's folder. Segments of
+earlier versions lack the writer's tag. Once the hour is compacted, `{root}/date=YYYY-MM-DD/hour=HH/platform=<slug>/hour-<sha>.parquet` has all
+answers of a platform, and `compacted.json` beside it says where each segment's are. The root is a local folder or any URL that fsspec knows.
+No parsing of bodies here, and no database; compacting
 (`compact`) and removing hours (`expire`) are beside it.
 """
 
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import msgspec
 import polars as pl
@@ -46,7 +48,7 @@ PENDING_SEGMENTS: Final = 2
 ZSTD_LEVEL: Final = 3
 """Level 1 takes a fifth less time, but does not see that one answer is like the next: up to three times the size."""
 MANIFEST: Final = "manifest.json"
-SEGMENT_NAME: Final = re.compile(r"seg-(\d+)\.parquet")
+SEGMENT_NAME: Final = re.compile(r"seg-(\d+)(?:-[0-9a-f]+)?\.parquet")
 INDEX: Final = "compacted.json"
 EXPIRING: Final = "expiring"
 """Name of an empty file: an hour that has it is no longer there for readers, and what is left of it is being removed."""
@@ -92,10 +94,14 @@ class Landing:
     def writer(self, cycle: Cycle) -> "CycleWriter":
         """A writer for the cycle. If the cycle has segments already (an earlier stage, or a writer that died), the new ones are added to them.
 
-        Raises LandingError while the cycle's hour is being removed.
+        Raises LandingError while the cycle's hour is being removed, and when nothing can be written to the cycle's folder: a scrape learns it before
+        it asks any platform.
         """
         if self._is_expiring(hour := self._hour_folder(cycle.partition_hour)):
             raise LandingError(f"{hour} is being removed: run `palimpsest landing expire` to the end, then this again")
+        probe = self._folder(cycle.partition_hour, cycle.cycle_id) / f".probe-{uuid4().hex}"
+        self._create(probe, b"probe")
+        self._remove(probe)
         return CycleWriter(self, cycle)
 
     def close_interrupted(self, cycle: Cycle, finished_at: datetime, status: RunStatus = RunStatus.INTERRUPTED) -> Manifest:
@@ -104,6 +110,17 @@ class Landing:
 
     def _close(self, cycle: Cycle, status: RunStatus, finished_at: datetime, stages: Sequence[str], written: dict[str, Segment]) -> Manifest:
         folder = self._folder(cycle.partition_hour, cycle.cycle_id)
+        while True:
+            manifest = self._write_manifest(folder, cycle, status, finished_at, stages, written)
+            named = {*(segment.name for segment in manifest.segments), *manifest.torn}
+            if named.issuperset(name for _, name in self._segments_in(folder)):
+                return manifest
+            # Another writer of the cycle has written meanwhile, and its manifest may have been replaced by this one.
+
+    def _write_manifest(
+        self, folder: UPath, cycle: Cycle, status: RunStatus, finished_at: datetime, stages: Sequence[str], written: dict[str, Segment]
+    ) -> Manifest:
+        """Write the manifest of what is in the folder, of what the manifest there names, and of `written`."""
         before = self._manifest_in(folder)
         known = {segment.name: segment for segment in before.segments} if before else {}
         known |= written
@@ -128,13 +145,37 @@ class Landing:
                 path.write_bytes(content)
                 return
             target = Path(path.path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-            with unfinished.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_unfinished(target, content).replace(target)
+            _sync_folder(target.parent)
+
+    def _create(self, path: UPath, content: bytes) -> None:
+        """Write a file that is not there yet, so that readers see all of it or nothing. Raises LandingError when another writer has made it.
+
+        Of a local landing a process that dies between two calls of the system can leave an empty file, which counts as torn.
+        """
+        with self._writing(path):
+            if not self._local:
+                self._create_object(path, content)
+                return
+            target = Path(path.path)
+            unfinished = _write_unfinished(target, content)
+            try:
+                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            except OSError:
+                unfinished.unlink()
+                raise
             unfinished.replace(target)
+            _sync_folder(target.parent)
+
+    @staticmethod
+    def _create_object(path: UPath, content: bytes) -> None:
+        """As `_create`, on an object store, which refuses a name that is taken (S3: `If-None-Match: *`)."""
+        try:
+            path.fs.pipe_file(path.path, content, mode="create")
+        except FileExistsError:
+            # A request that was sent again because its answer was lost finds what it has written itself.
+            if path.read_bytes() != content:
+                raise
 
     def _publish(self, source: Path, path: UPath) -> None:
         """As `_put`, of a finished local file; of a local root it must lie on the same file system, and is gone afterwards."""
@@ -143,10 +184,11 @@ class Landing:
                 path.fs.put_file(str(source), path.path)
                 return
             target = Path(path.path)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(target.parent)
             with source.open("rb") as file:
                 os.fsync(file.fileno())
             source.replace(target)
+            _sync_folder(target.parent)
 
     def _remove(self, path: UPath, *, folder: bool = False) -> None:
         """Removes a file, or a folder with all that is in it; there may be none."""
@@ -436,6 +478,34 @@ class Landing:
             return None
 
 
+def _write_unfinished(target: Path, content: bytes) -> Path:
+    """Write a file of its own beside `target`, durably, and return its path. Its folder is made if need be."""
+    _make_folder(target.parent)
+    unfinished = target.with_name(f".{target.name}.{uuid4().hex[:8]}.tmp")
+    with unfinished.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return unfinished
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that their names outlive a power cut."""
+    missing = list(itertools.takewhile(lambda path: not path.exists(), (folder, *folder.parents)))
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in the folder on the disk: a file whose name is lost in a power cut is lost."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 def _rows(file: io.BufferedReader, span: Span, columns: list[str]) -> Iterator[pl.DataFrame]:
     """The span's rows; with their bodies a row group at a time, so that each group is unpacked once."""
     scan = pl.scan_parquet(file, hive_partitioning=False).select(columns)
@@ -473,6 +543,7 @@ class CycleWriter:
         self._flush_bytes = flush_bytes
         self._flush_age_s = flush_age_s
         self._next = self._first_free_numbers()
+        self._tag = uuid4().hex[:8]
         self._written: dict[str, Segment] = {}
         # Shared with the thread, under the condition.
         self._changed = threading.Condition()
@@ -484,7 +555,10 @@ class CycleWriter:
         self._thread: threading.Thread | None = None
 
     def _first_free_numbers(self) -> dict[Platform, int]:
-        """Segments are immutable: numbers go on after what is there and after what a manifest names."""
+        """Numbers go on after what is there and after what a manifest names, so that answers are read in the order in which they came.
+
+        Another writer of the cycle may count on from the same: the tag in the name keeps the two apart.
+        """
         manifest = self._landing._manifest_in(self._folder)
         names = [*self._landing._segments_in(self._folder), *((s.platform, s.name) for s in (manifest.segments if manifest else ()))]
         free: dict[Platform, int] = {}
@@ -577,10 +651,10 @@ class CycleWriter:
     def _write(self, platform: Platform, answers: Sequence[Answer]) -> Segment:
         number = self._next.get(platform, 0)
         self._next[platform] = number + 1
-        name = f"platform={platform.value}/seg-{number:04d}.parquet"
+        name = f"platform={platform.value}/seg-{number:04d}-{self._tag}.parquet"
         buffer = io.BytesIO()
         frame = frame_of(self._cycle.cycle_id, answers)
         frame.write_parquet(buffer, compression="zstd", compression_level=ZSTD_LEVEL, statistics=False)
         content = buffer.getvalue()
-        self._landing._put(self._folder / name, content)
+        self._landing._create(self._folder / name, content)
         return Segment(name=name, platform=platform, rows=len(answers), bytes=len(content), sha=hashlib.sha256(content).hexdigest())

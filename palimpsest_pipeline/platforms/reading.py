@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -25,6 +25,8 @@ NO_RAW: Final = msgspec.Raw(b"")
 BROKEN_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises: broken or of another shape, text that is not UTF-8, nested without end."""
 
+_DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+"""How a price is written. `Decimal` takes more: exponents, underscores between digits, digits of other scripts."""
 _MAX_DIGITS: Final = 18
 _MAX_MILLI: Final = 2**31 - 1
 _MAX_COUNT: Final = 2**31 - 1
@@ -102,12 +104,10 @@ def odds_milli(value: Any) -> int | None:
 
 
 def _milli_of_text(value: str) -> int | None:
-    try:
-        number = Decimal(value.strip())
-        # Compared first: a number like 1e999999 cannot be scaled.
-        return _price_or_none(int(number.scaleb(3).to_integral_value(ROUND_HALF_EVEN))) if 1 < number < _MAX_MILLI else None
-    except (InvalidOperation, ValueError):
+    if not _DECIMAL.fullmatch(written_price := value.strip()):
         return None
+    number = Decimal(written_price)
+    return _price_or_none(int(number.scaleb(3).to_integral_value(ROUND_HALF_EVEN))) if 1 < number < _MAX_MILLI else None
 
 
 def _price_or_none(milli: int) -> int | None:

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from . import current, life, odds_alerts, partitions
-from .archive import Archive, ArchiveDamaged, day_version
+from .archive import Archive, ArchiveDamaged, day_version, record_days, recorded_day_of
 from .frames import identifier
 
 PATIENCE_S: Final = 30.0
@@ -130,6 +130,8 @@ def _retire_day(conn: psycopg.Connection[Any], archive: Archive, day: date, pati
             done.kept[day] = mend(day, found)
             return
     listings = _listings(conn, day)
+    if found is Standing.EXPORTED and (entry := archive.day(day)) is not None:
+        record_days(conn, [recorded_day_of(entry)])  # from here on only this tells that the day is missing where the archive cannot be seen
     partitions.drop(conn, day)
     n_forgotten = current.forget(conn, listings, datetime.combine(day + timedelta(days=1), time(), UTC))
     conn.commit()

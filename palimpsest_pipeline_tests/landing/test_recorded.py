@@ -124,3 +124,20 @@ def test_captured_answers_import_byte_for_byte(tmp_path: Path, samples: Path) ->
     [answer] = landing.answers(landing.read(manifest))
     assert answer.body == capture.read_bytes()
     assert manifest.bytes < len(answer.body) / 4
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize("place", ["manifest", "entry", "body"])
+def test_json_that_is_nested_too_deeply_is_one_line_that_names_the_file(tmp_path: Path, place: str) -> None:
+    directory = folder(tmp_path / "in", DETAIL)
+    manifest, body = directory / "manifest.json", directory / "a.json"
+    entry = f'[{json.dumps(DETAIL)[:-1]}, "headers": {DEEP}{"]" * len(DEEP)}}}]'
+    deep = {"manifest": (manifest, DEEP), "entry": (manifest, entry), "body": (body, DEEP)}
+    file, content = deep[place]
+    file.write_text(content)
+    with pytest.raises(RecordedPayloadError, match=re.escape(file.name)) as raised:
+        imported(Landing(tmp_path / "landing"), directory)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "landing").exists()

@@ -1,10 +1,12 @@
 """The raw store: what is appended comes back byte for byte, and readers see a cycle whole or not at all."""
 
+import os
 import random
 import threading
 import tracemalloc
 import uuid
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +22,7 @@ from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.landing import SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete
 from palimpsest_pipeline.landing.schema import LISTINGS, answers_of, frame_of
 from palimpsest_pipeline.landing.store import PENDING_SEGMENTS
+from palimpsest_pipeline_tests.fixtures.object_store import s3_bucket
 
 HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
 RECEIVED = datetime(2026, 6, 26, 10, 25, 3, 123456, tzinfo=UTC)
@@ -141,11 +144,11 @@ def test_readers_see_nothing_of_a_cycle_before_its_manifest(tmp_path: Path) -> N
 def test_an_interrupted_cycle_keeps_the_segments_that_were_written(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     kill(landing, range(5), flush_answers=2)
-    unfinished = next(tmp_path.rglob("platform=betpawa")) / ".seg-0002.parquet.99.tmp"
+    unfinished = next(tmp_path.rglob("platform=betpawa")) / ".seg-0002-0a.parquet.99.tmp"
     unfinished.write_bytes(b"half")
     manifest = landing.close_interrupted(cycle(), RECEIVED)
     assert manifest.status is RunStatus.INTERRUPTED
-    assert [segment.name for segment in manifest.segments] == ["platform=betpawa/seg-0000.parquet", "platform=betpawa/seg-0001.parquet"]
+    assert [segment.name.rpartition("-")[0] for segment in manifest.segments] == ["platform=betpawa/seg-0000", "platform=betpawa/seg-0001"]
     assert landing.read(landing.manifest(manifest.cycle_id))["external_id"].to_list() == ["0", "1", "2", "3"]
 
 
@@ -190,13 +193,13 @@ def test_an_interrupted_cycle_without_segments_closes_empty(tmp_path: Path) -> N
 def test_a_torn_segment_is_named_and_takes_no_other_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture, left: float) -> None:
     landing = Landing(tmp_path)
     kill(landing, range(3), flush_answers=1)
-    path = next(tmp_path.rglob("seg-0001.parquet"))
+    path = next(tmp_path.rglob("seg-0001-*.parquet"))
     content = path.read_bytes()
     path.write_bytes(content[: left if isinstance(left, int) else int(left * len(content))])
     assert landing.landed_listings(cycle().cycle_id)["external_id"].to_list() == ["0", "2"]
-    assert "seg-0001.parquet cannot be read" in caplog.text
+    assert f"{path.name} cannot be read" in caplog.text
     manifest = landing.close_interrupted(cycle(), RECEIVED)
-    assert manifest.torn == ("platform=betpawa/seg-0001.parquet",)
+    assert manifest.torn == (f"platform=betpawa/{path.name}",)
     assert landing.manifest(manifest.cycle_id) == manifest
     assert landing.read(manifest)["external_id"].to_list() == ["0", "2"]
 
@@ -226,14 +229,14 @@ def test_what_is_landed_is_listed_without_bodies_while_the_cycle_runs(tmp_path: 
 
 def test_an_answer_that_has_waited_long_enough_is_written_though_no_other_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     landing = Landing(tmp_path)
-    written, threads, put = threading.Event(), [], landing._put
+    written, threads, put = threading.Event(), [], landing._create
 
     def noted(path: UPath, content: bytes) -> None:
         put(path, content)
         threads.append(threading.current_thread().name)
         written.set()
 
-    monkeypatch.setattr(landing, "_put", noted)
+    monkeypatch.setattr(landing, "_create", noted)
     writer = CycleWriter(landing, cycle(), flush_age_s=0.01)
     writer.append(answer(1))
     assert written.wait(PATIENCE_S)
@@ -245,7 +248,7 @@ def test_an_answer_that_has_waited_long_enough_is_written_though_no_other_comes(
 def test_on_a_slow_store_append_waits_and_no_more_than_two_segments_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     landing = Landing(tmp_path)
     writer = CycleWriter(landing, cycle(), flush_answers=1)
-    total, put = 10, landing._put
+    total, put = 10, landing._create
     appended, kept, pending = [0], [0], []
 
     def slow(path: UPath, content: bytes) -> None:
@@ -257,26 +260,26 @@ def test_on_a_slow_store_append_waits_and_no_more_than_two_segments_do(tmp_path:
         put(path, content)
         kept[0] += 1
 
-    monkeypatch.setattr(landing, "_put", slow)
+    monkeypatch.setattr(landing, "_create", slow)
     for number in range(total):
         writer.append(answer(number))
         appended[0] += 1
     writer.flush()
     assert pending == [2] * 8 + [1, 0]
-    monkeypatch.setattr(landing, "_put", put)
+    monkeypatch.setattr(landing, "_create", put)
     assert writer.close(RunStatus.COMPLETED, RECEIVED).rows == total
 
 
 def test_a_segment_that_cannot_be_written_ends_the_scrape_and_leaves_the_others_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     landing = Landing(tmp_path)
-    put = landing._put
+    put = landing._create
 
     def full(path: UPath, content: bytes) -> None:
-        if path.name == "seg-0001.parquet":
+        if path.name.startswith("seg-0001"):
             raise LandingError("no space left on device")
         put(path, content)
 
-    monkeypatch.setattr(landing, "_put", full)
+    monkeypatch.setattr(landing, "_create", full)
     writer = CycleWriter(landing, cycle(), flush_answers=1)
     for number in range(2):
         writer.append(answer(number))
@@ -373,8 +376,8 @@ def test_a_missing_segment_is_named_and_nothing_is_read(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     land(landing, answer(1), answer(2, Platform.SPORTYBET), answer(3, Platform.BET9JA))
     [manifest] = landing.cycles()
-    next(tmp_path.rglob("platform=sportybet/seg-0000.parquet")).unlink()
-    with pytest.raises(LandingIncomplete, match=r"missing .*platform=sportybet/seg-0000\.parquet$"):
+    next(tmp_path.rglob("platform=sportybet/seg-0000-*.parquet")).unlink()
+    with pytest.raises(LandingIncomplete, match=r"missing .*platform=sportybet/seg-0000-[0-9a-f]{8}\.parquet$"):
         landing.read_segments(manifest)
     with pytest.raises(LandingIncomplete):
         landing.read(manifest)
@@ -384,9 +387,9 @@ def test_a_missing_segment_is_named_and_nothing_is_read(tmp_path: Path) -> None:
 def test_a_segment_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     land(landing, answer(1))
-    path = next(tmp_path.rglob("seg-0000.parquet"))
+    path = next(tmp_path.rglob("seg-0000-*.parquet"))
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(LandingIncomplete, match=r"seg-0000\.parquet .* not as it was written"):
+    with pytest.raises(LandingIncomplete, match=rf"{path.name} .* not as it was written"):
         landing.read(landing.manifest(cycle().cycle_id))
 
 
@@ -422,17 +425,104 @@ def test_an_object_store_url_serves_as_well_as_a_folder() -> None:
     [manifest] = landing.cycles()
     assert manifest.stages == ("discovery", "capture")
     assert sorted(a.request.external_id or "" for a in landing.answers(landing.read(manifest))) == ["1", "2"]
-    (landing.root / "date=2026-06-26" / "hour=10" / f"cycle={manifest.cycle_id}" / "platform=betpawa" / "seg-0000.parquet").unlink()
+    (landing.root / "date=2026-06-26" / "hour=10" / f"cycle={manifest.cycle_id}" / manifest.segments[0].name).unlink()
     with pytest.raises(LandingIncomplete, match="platform=betpawa/seg-0000"):
         landing.read(manifest)
 
 
-def test_a_landing_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+def test_a_landing_that_cannot_be_written_says_what_to_do_before_an_answer_comes(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    writer = Landing(tmp_path / "file" / "landing").writer(cycle())
-    writer.append(answer(1))
     with pytest.raises(LandingError, match=r"cannot write to the landing at .*: Not a directory .*another folder or URL"):
-        writer.close(RunStatus.COMPLETED, RECEIVED)
+        Landing(tmp_path / "file" / "landing").writer(cycle())
+
+
+def write_beside_each_other(landing: Landing) -> list[str]:
+    """Two writers of one cycle write several segments of one platform by turns, and close; returns the ids of all answers."""
+    writers = [CycleWriter(landing, cycle(), flush_answers=1) for _ in range(2)]
+    for number in range(6):
+        writers[number % 2].append(answer(number))
+        writers[number % 2].flush()
+    for writer in writers:
+        writer.close(RunStatus.COMPLETED, RECEIVED, ("capture",))
+    return [str(number) for number in range(6)]
+
+
+def test_two_writers_of_one_cycle_lose_no_answer(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    wanted = write_beside_each_other(landing)
+    assert sorted(landing.read(landing.manifest(cycle().cycle_id))["external_id"]) == wanted
+
+
+def test_two_writers_of_one_cycle_lose_no_answer_on_an_object_store() -> None:
+    with s3_bucket("two-writers") as url:
+        landing = Landing(f"{url}/landing")
+        wanted = write_beside_each_other(landing)
+        assert sorted(landing.read(landing.manifest(cycle().cycle_id))["external_id"]) == wanted
+
+
+@pytest.mark.parametrize("store", ["folder", "object store"])
+def test_a_segment_is_never_replaced(tmp_path: Path, store: str) -> None:
+    with ExitStack() as stack:
+        landing = Landing(tmp_path if store == "folder" else f"{stack.enter_context(s3_bucket('exclusive'))}/landing")
+        writers = [CycleWriter(landing, cycle(), flush_answers=1) for _ in range(2)]
+        writers[1]._tag = writers[0]._tag
+        writers[0].append(answer(1))
+        writers[0].flush()
+        writers[1].append(answer(2))
+        with pytest.raises(LandingError, match="cannot write to the landing"):
+            writers[1].flush()
+        manifest = writers[0].close(RunStatus.COMPLETED, RECEIVED, ("capture",))
+        assert landing.read(manifest)["external_id"].to_list() == ["1"]
+
+
+def test_a_manifest_written_meanwhile_loses_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another writer lands and closes between the moment in which the first one lists the folder and the one in which it writes its manifest."""
+    landing = Landing(tmp_path)
+    first, second = (CycleWriter(landing, cycle(), flush_answers=1) for _ in range(2))
+    first.append(answer(1))
+    first.flush()
+    put, closed = landing._put, []
+
+    def put_late(path: UPath, content: bytes) -> None:
+        if not closed:
+            closed.append(True)
+            second.append(answer(2))
+            second.close(RunStatus.COMPLETED, RECEIVED, ("capture",))
+        put(path, content)
+
+    monkeypatch.setattr(landing, "_put", put_late)
+    manifest = first.close(RunStatus.COMPLETED, RECEIVED, ("capture",))
+    assert sorted(landing.read(landing.reread(manifest))["external_id"]) == ["1", "2"]
+
+
+def test_names_of_segments_outlive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every folder that has a new name in it is synced after the name was given."""
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def noted(opened: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{opened}").readlink())
+        fsync(opened)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    landing = Landing(tmp_path / "landing")
+    land(landing, answer(1))
+    folders = {path.parent for path in (tmp_path / "landing").rglob("*")} | {tmp_path}
+    assert folders <= set(synced)
+
+
+def test_segments_named_without_a_writer_stay_readable_and_are_counted_on_from(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    kill(landing, range(2), flush_answers=1)
+    for path in tmp_path.rglob("seg-*.parquet"):
+        path.rename(path.with_name(f"{path.name.rpartition('-')[0]}.parquet"))
+    before = landing.close_interrupted(cycle(), RECEIVED)
+    assert [segment.name for segment in before.segments] == ["platform=betpawa/seg-0000.parquet", "platform=betpawa/seg-0001.parquet"]
+    land(landing, answer(2))
+    after = landing.manifest(cycle().cycle_id)
+    assert after.segments[2].name.startswith("platform=betpawa/seg-0002-")
+    assert landing.read(after)["external_id"].to_list() == ["0", "1", "2"]
+    assert landing.landed_listings(cycle().cycle_id)["external_id"].to_list() == ["0", "1", "2"]
 
 
 def test_a_broken_manifest_is_named(tmp_path: Path) -> None:

@@ -39,6 +39,16 @@ from .support import answer
         ("", None),
         ("-", None),
         ("-2.5", None),
+        ("+2.5", None),
+        ("2_4", None),
+        ("1_000.5", None),
+        ("2.4_0", None),
+        ("2.5e0", None),
+        ("2,5", None),
+        ("2.5.1", None),
+        (".5", None),
+        ("\u0662.\u0665", None),
+        ("2.", 2000),
         ("evens", None),
         ("NaN", None),
         ("Infinity", None),
@@ -51,6 +61,13 @@ from .support import answer
 )
 def test_odds_are_exact_and_what_is_no_price_is_none(value: object, milli: int | None) -> None:
     assert reading.odds_milli(value) == milli
+
+
+@given(st.text(alphabet="0123456789._-+eE \u0662", max_size=8))
+def test_text_with_anything_but_digits_and_one_point_is_no_price(text: str) -> None:
+    digits = text.strip().replace(".", "", 1)
+    if not (digits.isascii() and digits.isdigit()):
+        assert reading.odds_milli(text) is None
 
 
 @given(st.integers(min_value=101, max_value=100_000))

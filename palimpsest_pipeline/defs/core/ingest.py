@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import date
 from itertools import islice
 from typing import Final
 
@@ -17,6 +18,7 @@ from ...markets import Normalised, market_rows, normalise, raw_books
 from ...matching import crosswalk, fixtures, identify, player_links
 from ...storage import dirty_fixtures, history, known, life, listings, marts, partitions, players, rejects, upcoming
 from ...storage import fixtures as matched
+from ...storage.archive import ArchiveError, recorded_days
 from ..hourly import Derive
 from ..pipeline import Pipeline
 from . import ledger, readings
@@ -110,10 +112,23 @@ def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform)
     past = {day for day in days if day < pipeline.clock.now().date()}
     with pipeline.connect() as own:
         for day in sorted(past.difference(partitions.written(own, past))):
-            if (exported := pipeline.archive.day(day)) is not None and exported.n_captures:
+            exported = pipeline.archive.day(day)
+            if exported is None:
+                _demand_never_exported(pipeline, own, day)
+            elif exported.n_captures:
                 pipeline.archive.restore(own, day)
                 own.commit()
         partitions.ensure(own, days)
+
+
+def _demand_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
+    """Raise ArchiveError when a day that the archive does not have was exported: what is written to it now would be taken for all of it."""
+    recorded = recorded_days(conn).get(day)
+    if recorded is not None and recorded.n_captures:
+        raise ArchiveError(
+            f"{day} was exported at {recorded.exported_at:%Y-%m-%d %H:%M} UTC with {recorded.n_captures} answers, and the export at "
+            f"{pipeline.archive.address} does not have it: nothing is written to the day. `palimpsest doctor` says what to do."
+        )
 
 
 def _write_books(

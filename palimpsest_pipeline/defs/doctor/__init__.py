@@ -6,10 +6,10 @@ command closes.
 
 from ...settings import Settings
 from .findings import Finding, Look, look_at_all
-from .here import celery, disk, export, home, markets, memory, settings_known, ui_port
+from .here import celery, disk, home, markets, memory, settings_known, ui_port
 from .hosts import platforms_reachable
 from .orchestration import dagster, definitions, load_definitions
-from .stores import alerts, clock, cycles, data_source, database, landing
+from .stores import alerts, clock, cycles, data_source, database, export, landing
 
 __all__ = ["Finding", "alerts", "clock", "cycles", "database", "examine", "export", "landing", "settings_known"]
 

@@ -48,11 +48,6 @@ def home(settings: Settings) -> Finding:
     return Finding("home", ok, str(settings.home) if ok else f"{existing} cannot be written: choose another folder with PALIMPSEST_HOME_DIR")
 
 
-def export(settings: Settings) -> Finding:
-    trouble = unwritable(settings.export_root)
-    return Finding("export", trouble is None, trouble or f"{settings.export_root} can be written")
-
-
 def unwritable(root: str) -> str | None:
     """Why a folder or an object store cannot be written to, and what to do; None when it can. Tried with a file, where the folder exists."""
     try:

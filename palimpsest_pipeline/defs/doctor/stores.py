@@ -12,6 +12,7 @@ from ...landing import Landing, LandingError
 from ...settings import Settings, SettingsError
 from ...storage import alerts as stored_alerts
 from ...storage import ledger, migrate
+from ...storage.archive import MARKER_NAME, Archive, recorded_days
 from ...storage.database import Database, DatabaseUnreachable, DatabaseUrlError
 from ..data_source import FILE, describe_conflict, known_source
 from ..landing.recover import close_dead, closed_words
@@ -136,6 +137,35 @@ def data_source(settings: Settings) -> Finding:
         note = settings.home / FILE
         return Finding("data source", False, f"nothing shows whether the data are real or simulated: write the word real or simulated into {note}")
     return Finding("data source", True, "no platform was asked yet")
+
+
+def export(settings: Settings) -> Finding:
+    """Whether the root of the export can be written, and is the one that has the exported days."""
+    root = settings.export_root
+    if trouble := unwritable(root):
+        return Finding("export", False, trouble)
+    archive = Archive(root)
+    days = set(archive.catalogued_days())
+    url = database_url(settings)
+    if url is None:
+        return Finding("export", True, f"{root} can be written and has {len(days)} days; whether these are all is {NOT_RUNNING}")
+    try:
+        with Database(url).connect() as conn:
+            recorded = set(recorded_days(conn))
+    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
+        return Finding("export", True, f"{root} can be written and has {len(days)} days; whether these are all is {SEE_DATABASE}")
+    marked, missing = archive.is_marked(), recorded - days
+    if missing or (not marked and days != recorded):
+        newest = f", the newest {max(recorded)}" if recorded else ""
+        told = f"{len(recorded)} days were exported{newest}; {root} has {len(days & recorded)} of them and {len(days - recorded)} others"
+        return Finding(
+            "export",
+            False,
+            f"{told}{'' if marked else f', and lacks its marker {MARKER_NAME}'}. If that folder is not mounted, or PALIMPSEST_EXPORT_URL names "
+            "another place than before, mend that. If it is the right place now, run `palimpsest export --adopt-root`: days that are not there "
+            "then count as never exported",
+        )
+    return Finding("export", True, f"{root} can be written and has {len(days)} days{'' if marked else '; the next export or scrape marks it'}")
 
 
 def alerts(settings: Settings) -> Finding:

@@ -33,6 +33,13 @@ def history_partitions(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     )
 
 
+class ExportConfig(dg.Config):
+    """How days are exported."""
+
+    force: bool = False
+    """Replace an exported day also when Postgres lacks cycles that it has."""
+
+
 @dg.asset(
     key_prefix="report",
     group_name="report",
@@ -42,10 +49,10 @@ def history_partitions(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     deps=[odds_snapshots],
     metadata=table_metadata("core.market_changes", also=["core.captures"]),
 )
-def odds_history_export(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+def odds_history_export(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline], config: ExportConfig) -> dg.MaterializeResult:
     """Days of the odds history that are over, as Parquet that was read back and compared; the catalogue then names them."""
     for key in context.partition_keys:
-        done = export.export_day(pipeline, date.fromisoformat(key))
+        done = export.export_day(pipeline, date.fromisoformat(key), force=config.force)
         entry = done.entry
         told = {"found": done.found.value, "seconds": done.seconds, "bytes_per_price": done.bytes_per_price}
         if entry is not None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Final
 
 from ...storage import retention
 from ..instance import open_instance
@@ -12,6 +12,8 @@ from ..launch import run_day
 from ..pipeline import Pipeline
 from ..servers import upgrade
 from .export import DayIsOpen, due_days, require_closed
+
+EXPORT_OP: Final = "report__odds_history_export"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,11 @@ class ExportReport:
         return asdict(self)
 
 
-def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Callable[[str], None]) -> ExportReport:
-    """Export the UTC days from the first to the last of `chosen`; None: those in Postgres that are over and not exported, or changed since."""
+def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Callable[[str], None], *, force: bool = False) -> ExportReport:
+    """Export the UTC days from the first to the last of `chosen`; None: those in Postgres that are over and not exported, or changed since.
+
+    `force`: also days that lack cycles which the exported day has.
+    """
     upgrade(pipeline)
     report = ExportReport()
     if chosen is None:
@@ -53,7 +58,7 @@ def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Calla
     instance = open_instance(pipeline.settings)
     for day in wanted:
         began = time.monotonic()
-        outcome = run_day(instance, pipeline, "export", day)
+        outcome = run_day(instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": force}} if force else None)
         took_s = time.monotonic() - began
         entry = pipeline.archive.day(day) if outcome.success else None
         if entry is None:

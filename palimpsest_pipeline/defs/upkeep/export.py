@@ -42,8 +42,11 @@ class DueDays:
     open: dict[date, str]
 
 
-def export_day(pipeline: Pipeline, day: date) -> DayExported:
-    """Export a UTC day unless the archive has it as Postgres has it, or nothing was observed on it. Raises DayIsOpen when it may still change."""
+def export_day(pipeline: Pipeline, day: date, *, force: bool = False) -> DayExported:
+    """Export a UTC day unless the archive has it as Postgres has it, or nothing was observed on it.
+
+    Raises DayIsOpen when it may still change, CyclesMissing when the exported day has cycles that Postgres lacks, unless `force`.
+    """
     with pipeline.connect() as conn:
         require_closed(pipeline, conn, day)
         found = retention.standing(conn, pipeline.archive, day)
@@ -51,7 +54,7 @@ def export_day(pipeline: Pipeline, day: date) -> DayExported:
         if not found.to_export:
             return DayExported(found, pipeline.archive.day(day), None)
         began = time.monotonic()
-        entry = pipeline.archive.export(conn, day, exported_at=pipeline.clock.now())
+        entry = pipeline.archive.export(conn, day, exported_at=pipeline.clock.now(), force=force)
         return DayExported(found, entry, time.monotonic() - began)
 
 

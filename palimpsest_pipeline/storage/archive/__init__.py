@@ -18,7 +18,24 @@ Belongs here: the files, their catalogue, and moving whole days between them and
 from .archive import Archive
 from .catalogue import ExportedDay
 from .dimensions import Numbers
-from .errors import ArchiveDamaged, ArchiveError, ExportMismatch
+from .errors import ArchiveDamaged, ArchiveError, CyclesMissing, ExportMismatch
+from .export_record import RecordedDay, forget_days, record_days, recorded_day_of, recorded_days
+from .root_marker import NAME as MARKER_NAME
 from .version import day_version
 
-__all__ = ["Archive", "ArchiveDamaged", "ArchiveError", "ExportMismatch", "ExportedDay", "Numbers", "day_version"]
+__all__ = [
+    "MARKER_NAME",
+    "Archive",
+    "ArchiveDamaged",
+    "ArchiveError",
+    "CyclesMissing",
+    "ExportMismatch",
+    "ExportedDay",
+    "Numbers",
+    "RecordedDay",
+    "day_version",
+    "forget_days",
+    "record_days",
+    "recorded_day_of",
+    "recorded_days",
+]

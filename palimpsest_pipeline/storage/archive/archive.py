@@ -1,10 +1,10 @@
 """The archive as one object: what others call. How each thing is done is in the modules beside it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import polars as pl
@@ -13,25 +13,32 @@ from polars.io.plugins import register_io_source
 
 from .. import partitions
 from ..change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
-from . import catalogue, dimensions, named
+from . import catalogue, dimensions, named, root_marker
 from .catalogue import ExportedDay
 from .dimensions import Numbers
 from .errors import ArchiveError
 from .export import day_alone, export_day
-from .reading import Read, captures_in, changes_in, check_files, demanded, read_days
+from .export_record import record_days, recorded_day_of, recorded_days
+from .reading import MAX_READS, READ_ERRORS, Read, captures_in, changes_in, check_files, demanded, read_days, read_failure
 from .restore import lock_day, restore_day
 from .shapes import Schema
 from .store import Store
+
+PART_PRICES: Final = 20_000_000
+"""Prices whose rows are in memory together while named prices are read."""
 
 
 class Archive:
     """Exported days of the odds history under one root: a local folder, or an object-store URL such as `s3://bucket/export`.
 
-    Raises ArchiveError when the store is unknown, or its package is not installed.
+    With `requires_marker` a root without its marker file is one that cannot be seen, for example a folder that is not mounted: the archive then
+    raises ArchiveError where it would else say that a day is not there, and where it would write. Raises ArchiveError when the store is unknown, or
+    its package is not installed.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, requires_marker: bool = False) -> None:
         self._store = Store(root)
+        self._requires_marker = requires_marker
 
     @property
     def address(self) -> str:
@@ -41,25 +48,49 @@ class Archive:
     def days(self) -> dict[date, ExportedDay]:
         """The catalogue, by day in order. Empty when nothing was exported yet; ArchiveError when it cannot be read."""
         found = [self._entry(name, content) for name, content in self._store.read_all(catalogue.FOLDER, ".json").items()]
+        if not found:
+            self._demand_marker()
         return {entry.day: entry for entry in found}
 
     def day(self, day: date) -> ExportedDay | None:
         """The day's entry of the catalogue; None when it was not exported."""
         name = catalogue.name_of(day)
         content = self._store.read(name)
-        return None if content is None else self._entry(name, content)
+        if content is None:
+            self._demand_marker()
+            return None
+        return self._entry(name, content)
 
-    def export(self, conn: psycopg.Connection[Any], day: date, *, exported_at: datetime) -> ExportedDay:
+    def is_marked(self) -> bool:
+        """Return whether the root has the marker file. Raises ArchiveError when it cannot be looked at."""
+        return root_marker.is_marked(self._store)
+
+    def mark(self) -> None:
+        """Mark the root as the place of the export. Raises ArchiveError when it cannot be written."""
+        root_marker.write_marker(self._store)
+
+    def catalogued_days(self) -> list[date]:
+        """Return the days that the root's catalogue names, in order, whether the root is marked or not. No entry is read."""
+        return sorted(catalogue.day_of(name) for name in self._store.names(catalogue.FOLDER, ".json"))
+
+    def export(self, conn: psycopg.Connection[Any], day: date, *, exported_at: datetime, force: bool = False) -> ExportedDay:
         """Write a UTC day anew from Postgres, read it back, verify it, and only then let readers see it in place of what was there.
 
         `conn` must be outside a transaction: all is read from one snapshot of its own, together with the day's version. Another export or restore
         of the same day is waited for. Raises ExportMismatch when what was written does not say what Postgres says, MissingPartitionError
-        when Postgres does not hold the day, ArchiveError when the store cannot be used, is another database's, or would lose what it has.
+        when Postgres does not hold the day, ArchiveError when the store cannot be used, is another database's, or would lose what it has:
+        CyclesMissing when the exported day has cycles that Postgres lacks, unless `force`.
         """
         with day_alone(conn, day):
+            self._demand_marker()
             dimensions.demand_same_numbers(conn, self._store)
+            if self._requires_marker:
+                self._demand_recorded(conn, day)
             conn.rollback()
-            return export_day(conn, self._store, day, self.day(day), exported_at)
+            entry = export_day(conn, self._store, day, self.day(day), exported_at, force=force)
+            record_days(conn, [recorded_day_of(entry)])
+            conn.commit()
+            return entry
 
     def restore(self, conn: psycopg.Connection[Any], day: date) -> int:
         """Bring an exported day back into Postgres; others see it when the caller's transaction commits. Empty partitions of it are filled.
@@ -92,8 +123,38 @@ class Archive:
     def prices(self, sr_ids: Iterable[int] | None = None, first_day: date | None = None, last_day: date | None = None) -> pl.LazyFrame:
         """All exported days as `named.PRICES`: one row an outcome and change, with names; as the view `prices` of open.sql, of fixtures and UTC days
         (both included) if they are given. Collected, it reads the files as they are then. Raises ArchiveError when nothing was exported."""
-        days = [day for day in self.days() if (first_day is None or day >= first_day) and (last_day is None or day <= last_day)]
-        return named.prices(self._store, self.numbers(), days, None if sr_ids is None else sorted(set(sr_ids)))
+        wanted = None if sr_ids is None else sorted(set(sr_ids))
+        self.numbers()
+
+        def source(columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch: int | None) -> Iterator[pl.DataFrame]:
+            within = [
+                entry for day, entry in self.days().items() if (first_day is None or day >= first_day) and (last_day is None or day <= last_day)
+            ]
+            left = n_rows
+            for days in _parts(within):
+                if left is None:
+                    yield self._read_prices(days, wanted, lambda rows: _selected(rows, predicate, columns))
+                elif left > 0:
+                    head = partial(pl.LazyFrame.head, n=left)
+                    rows = self._read_prices(days, wanted, head)  # the first rows are counted before the filter
+                    left -= rows.height
+                    yield _selected(rows.lazy(), predicate, columns).collect()
+
+        return register_io_source(source, schema=named.PRICES)
+
+    def _read_prices(self, days: Sequence[date], sr_ids: Sequence[int] | None, wanted: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
+        """Return what is wanted of the rows of these days (`named.PRICES`). Read again when an export replaces a file meanwhile."""
+        attempt = 1
+        while True:
+            entries = [demanded(self._store, self.day, day) for day in days]
+            try:
+                return wanted(named.prices(self._store, self.numbers(), entries, sr_ids)).collect()
+            except READ_ERRORS as error:
+                if attempt == MAX_READS:
+                    for entry in entries:
+                        check_files(self._store, entry)  # names the file where one is missing or cut
+                    raise read_failure(self._store, entries[0], error) from error
+            attempt += 1
 
     def changes(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
         """Rows of market_changes (change_rows.CHANGE_SCHEMA) of exported days, of all listings or those given.
@@ -124,6 +185,18 @@ class Archive:
 
         return register_io_source(source, schema=schema)
 
+    def _demand_marker(self) -> None:
+        if self._requires_marker:
+            root_marker.demand_marker(self._store)
+
+    def _demand_recorded(self, conn: psycopg.Connection[Any], day: date) -> None:
+        """Raise ArchiveError when a day that the database remembers as exported, other than `day`, is not in the catalogue."""
+        if lacking := sorted(recorded_days(conn).keys() - {*self.catalogued_days(), day}):
+            raise ArchiveError(
+                f"the export at {self.address} lacks {len(lacking)} days that were exported, e.g. {lacking[-1]}: it is not the place they were "
+                "exported to. `palimpsest doctor` says what to do."
+            )
+
     def _entry(self, name: str, content: bytes) -> ExportedDay:
         try:
             return catalogue.decode(content)
@@ -131,6 +204,25 @@ class Archive:
             raise ArchiveError(
                 f"{self.address}/{name} is no entry of the catalogue: {error}. Bring it back from a copy, or export that day again."
             ) from error
+
+
+def _parts(entries: Iterable[ExportedDay]) -> Iterator[list[date]]:
+    """Cut days into parts that are read together, each of about PART_PRICES prices."""
+    days: list[date] = []
+    n_prices = 0
+    for entry in entries:
+        days.append(entry.day)
+        n_prices += entry.n_prices
+        if n_prices >= PART_PRICES:
+            yield days
+            days, n_prices = [], 0
+    if days:
+        yield days
+
+
+def _selected(rows: pl.LazyFrame, predicate: pl.Expr | None, columns: list[str] | None) -> pl.LazyFrame:
+    filtered = rows if predicate is None else rows.filter(predicate)
+    return filtered if columns is None else filtered.select(columns)
 
 
 def _ids(listing_ids: Iterable[int] | None) -> list[int] | None:

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import PurePosixPath
 from typing import Final
 
 import msgspec
 
 FOLDER: Final = "catalogue"
+STAGED: Final = "staged"
+"""Folder of files that replace those of an exported day, until they have the fixed names too. Outside of what globs over odds and captures see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,25 @@ class ExportedDay:
     """Over the checksums of all listings, captures and changes: equal digests are equal facts."""
     exported_at: datetime
     files: dict[str, int]
-    """Path below the root to size in bytes."""
+    """Path below the root to size in bytes: of the fixed names, or, while an export puts new files there, of the same files under STAGED."""
+
+    @property
+    def odds_path(self) -> str:
+        """Path of the day's prices below the root."""
+        return self._path_like(odds_file(self.day))
+
+    @property
+    def captures_path(self) -> str:
+        """Path of the day's answers below the root."""
+        return self._path_like(captures_file(self.day))
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether the files do not have their fixed names yet: an export is under way, or broke off."""
+        return set(self.files) != {odds_file(self.day), captures_file(self.day)}
+
+    def _path_like(self, fixed: str) -> str:
+        return next((path for path in self.files if PurePosixPath(path).name == PurePosixPath(fixed).name), fixed)
 
 
 def odds_file(day: date) -> str:
@@ -40,6 +61,11 @@ def captures_file(day: date) -> str:
     return f"captures/date={day.isoformat()}/captures.parquet"
 
 
+def staged_folder(day: date) -> str:
+    """Path of the folder, below the root, in which the day's new files wait."""
+    return f"{STAGED}/date={day.isoformat()}"
+
+
 def encode(entry: ExportedDay) -> bytes:
     return msgspec.json.format(msgspec.json.encode(entry), indent=2) + b"\n"
 
@@ -47,6 +73,11 @@ def encode(entry: ExportedDay) -> bytes:
 def decode(content: bytes) -> ExportedDay:
     """Raises msgspec.DecodeError (ValidationError included) on what is no entry."""
     return msgspec.json.decode(content, type=ExportedDay)
+
+
+def day_of(name: str) -> date:
+    """Return the day of an entry's path."""
+    return date.fromisoformat(PurePosixPath(name).stem)
 
 
 def name_of(day: date) -> str:

@@ -25,6 +25,23 @@ class ArchiveDamaged(ArchiveError):
         )
 
 
+class CyclesMissing(ArchiveError):
+    """The day in Postgres lacks cycles that the exported day has; nothing was switched."""
+
+    SHOWN = 3
+
+    def __init__(self, day: date, cycle_ids: Sequence[int]) -> None:
+        self.day = day
+        self.cycle_ids = tuple(sorted(cycle_ids))
+        more = len(self.cycle_ids) - self.SHOWN
+        named = ", ".join(map(str, self.cycle_ids[: self.SHOWN])) + (f" and {more} more" if more > 0 else "")
+        super().__init__(
+            f"export of {day}: Postgres lacks {len(self.cycle_ids)} cycles that the exported day has ({named}). Nothing was switched, what was "
+            f"exported before stands. Derive these cycles again while they are landed (palimpsest backfill {day} {day}); where they rightly have no "
+            f"answer any more, replace the exported day with `palimpsest export --force {day}`"
+        )
+
+
 class ExportMismatch(ArchiveError):
     """What was written does not say what Postgres says; nothing was switched. `listing_ids` are the listings that differ."""
 

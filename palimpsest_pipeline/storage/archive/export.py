@@ -1,10 +1,13 @@
 """Writing a day: from Postgres to files, read back, compared with Postgres, and then put in place of what was there."""
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
+from uuid import uuid4
 
 import polars as pl
 import psycopg
@@ -12,10 +15,10 @@ from polars.io.plugins import register_io_source
 
 from ..frames import read_frame
 from . import catalogue, dimensions, opening
-from .catalogue import ExportedDay, captures_file, odds_file
+from .catalogue import ExportedDay, captures_file, odds_file, staged_folder
 from .checksums import CAPTURES_TABLE, CHANGES_TABLE, CHECKSUMS, DAY_AND_LISTINGS, Table, digest, in_frame, in_postgres, of_day, selected
-from .errors import ArchiveError, ExportMismatch
-from .reading import captures_in, changes_in, last_numbers, ranges
+from .errors import ArchiveError, CyclesMissing, ExportMismatch
+from .reading import archived_cycles, captures_in, changes_in, last_numbers, ranges
 from .shapes import NUMBERS, ODDS_FILE, Schema, numbered, odds_rows
 from .store import Store
 from .version import day_version
@@ -31,25 +34,72 @@ where observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::t
 """
 
 
-def export_day(conn: psycopg.Connection[Any], store: Store, day: date, before: ExportedDay | None, exported_at: datetime) -> ExportedDay:
-    """Export a day that stands in the archive as `before` says, or does not stand there yet (None). Holds the day's lock for its session."""
+CYCLES_SQL: Final = """
+select distinct cycle_id from core.captures where observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::timestamptz
+"""
+
+
+def export_day(
+    conn: psycopg.Connection[Any], store: Store, day: date, before: ExportedDay | None, exported_at: datetime, *, force: bool = False
+) -> ExportedDay:
+    """Export a day whose present entry in the archive is `before`; None: it has none. The caller holds the day's lock.
+
+    Raises CyclesMissing when the exported day has cycles that Postgres lacks, unless `force`.
+    """
     with store.workspace(day.isoformat()) as workspace:
         with _one_snapshot(conn):
             version = day_version(conn, day)
-            entry = _write(conn, store, day, workspace, version, exported_at)
+            cycle_ids = {cycle_id for (cycle_id,) in conn.execute(CYCLES_SQL, of_day(day)).fetchall()}
+            last_captures = captures_file(day) if before is None else before.captures_path
+            entry = _write(conn, day, workspace, version, exported_at, last_numbers(store, last_captures))
         if before is not None and before.n_captures and not entry.n_captures:
             raise ArchiveError(
                 f"Postgres holds no answer of {day}, and the export at {store.address} has {before.n_captures}: left as it is. If the day shall "
                 f"be empty, remove {catalogue.name_of(day)} there first."
             )
+        if before is not None and not force:
+            _demand_cycles(store, before, entry, cycle_ids)
         dimensions.write(conn, store, workspace)
+        if before is not None:
+            _stage(store, workspace, entry)
         # Answers before odds: what a reader of the old odds needs of the answers is in the new ones too.
-        for file in (captures_file(day), odds_file(day)):
+        for file in (entry.captures_path, entry.odds_path):
             store.publish(workspace / Path(file).name, file)
-        for file, content in {opening.FILE: opening.open_sql(store.address), catalogue.name_of(day): catalogue.encode(entry)}.items():
-            (workspace / "text").write_bytes(content)
-            store.publish(workspace / "text", file)
+        _publish_bytes(store, workspace, opening.FILE, opening.open_sql(store.address))
+        _publish_bytes(store, workspace, catalogue.name_of(day), catalogue.encode(entry))
+        store.remove(staged_folder(day))
     return entry
+
+
+def _demand_cycles(store: Store, before: ExportedDay, entry: ExportedDay, cycle_ids: set[int]) -> None:
+    """Raise when the new export of a day would lose cycles: it may have been derived from a part of what was landed."""
+    archived = archived_cycles(store, before.captures_path)
+    if archived is None and entry.n_captures < before.n_captures:
+        raise ArchiveError(
+            f"export of {entry.day}: Postgres has {entry.n_captures} answers of the day, {before.n_captures} were exported, and the file of these "
+            f"cannot be read. Nothing was switched. Bring {before.captures_path} back from a copy, or replace the exported day with "
+            f"`palimpsest export --force {entry.day}`"
+        )
+    if missing := (archived or frozenset()) - cycle_ids:
+        raise CyclesMissing(entry.day, sorted(missing))
+
+
+def _stage(store: Store, workspace: Path, entry: ExportedDay) -> None:
+    """Switch readers of the catalogue to the new files with one entry: a process that dies while the fixed names are replaced leaves a whole day."""
+    folder = f"{staged_folder(entry.day)}/{uuid4().hex[:8]}"
+    staged = replace(entry, files={f"{folder}/{PurePosixPath(file).name}": size for file, size in entry.files.items()})
+    for file in staged.files:
+        source = workspace / PurePosixPath(file).name
+        copy = workspace / f"{source.name}.copy"
+        shutil.copyfile(source, copy)  # the file itself is published under its fixed name afterwards
+        store.publish(copy, file)
+    _publish_bytes(store, workspace, catalogue.name_of(entry.day), catalogue.encode(staged))
+
+
+def _publish_bytes(store: Store, workspace: Path, name: str, content: bytes) -> None:
+    file = workspace / "text"
+    file.write_bytes(content)
+    store.publish(file, name)
 
 
 @contextmanager
@@ -81,10 +131,13 @@ def read_rows(conn: psycopg.Connection[Any], table: Table, day: date, first: int
     return read_frame(conn, query, {**of_day(day), "first": first, "last": last}, table.schema)
 
 
-def _write(conn: psycopg.Connection[Any], store: Store, day: date, workspace: Path, version: str, exported_at: datetime) -> ExportedDay:
-    """Both files in the workspace, and the entry that speaks of them. Raises ExportMismatch when they do not say what Postgres says."""
+def _write(conn: psycopg.Connection[Any], day: date, workspace: Path, version: str, exported_at: datetime, last_answers: pl.DataFrame) -> ExportedDay:
+    """Write both files in the workspace and return their entry. Raises ExportMismatch when they differ from Postgres.
+
+    `last_answers` (NUMBERS): the numbers that answers of the day have in the archive; they keep them.
+    """
     parts = ranges(read_frame(conn, WEIGHTS_SQL, of_day(day), {"listing_id": pl.Int32, "n": pl.Int64}))
-    captures = numbered(pl.concat(read_rows(conn, CAPTURES_TABLE, day, *part) for part in parts), last_numbers(store, day))
+    captures = numbered(pl.concat(read_rows(conn, CAPTURES_TABLE, day, *part) for part in parts), last_answers)
     files = {file: workspace / Path(file).name for file in (captures_file(day), odds_file(day))}
     captures.write_parquet(files[captures_file(day)], compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS)
     numbers = captures.select(list(NUMBERS))

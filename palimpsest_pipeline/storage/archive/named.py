@@ -4,14 +4,13 @@ Belongs here: joining the files. Does not: folding changes to a state at an inst
 """
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Final
 
 import polars as pl
 
 from ...domain.words import MarketState
 from ..change_rows import INSTANT
-from .catalogue import captures_file, odds_file
+from .catalogue import ExportedDay
 from .dimensions import Numbers
 from .shapes import Schema
 from .store import Store
@@ -45,14 +44,12 @@ changed. `is_primary`: its listing speaks for the platform, as of several listin
 holds until the outcome's next row; the captures in between confirm it."""
 
 
-def prices(store: Store, numbers: Numbers, days: Sequence[date], sr_ids: Sequence[int] | None) -> pl.LazyFrame:
+def prices(store: Store, numbers: Numbers, days: Sequence[ExportedDay], sr_ids: Sequence[int] | None) -> pl.LazyFrame:
     """Rows of these exported days (PRICES), of the fixtures that are given or of everything. Filters on date and listing_id reach the files."""
     listings = numbers.listings if sr_ids is None else numbers.listings.filter(pl.col("sr_id").is_in(sr_ids))
-    if not days:
-        return pl.LazyFrame(schema=PRICES)
     wanted = pl.lit(value=True) if sr_ids is None else pl.col("listing_id").is_in(listings["listing_id"].to_list())
-    answers = store.scan_days([captures_file(day) for day in days]).filter(wanted)
-    filed = store.scan_days([odds_file(day) for day in days]).filter(wanted)
+    answers = store.scan_days([day.captures_path for day in days]).filter(wanted)
+    filed = store.scan_days([day.odds_path for day in days]).filter(wanted)
     known = numbers.outcomes.lazy().select("market_id", "ordinal", "outcome_key", outcome=pl.lit(""))
     rows = (
         filed.join(answers.select("date", "listing_id", "answer", "observed_at", "keyframe", "cycle_id"), on=["date", "listing_id", "answer"])

@@ -1,6 +1,5 @@
 """Reading days from their files: rows of history, as they stood in Postgres. A file that is not as the catalogue says is an error, never no rows."""
 
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -10,16 +9,18 @@ from typing import Final
 import polars as pl
 
 from ..change_rows import CAPTURE_SCHEMA
-from .catalogue import ExportedDay, captures_file, odds_file
+from .catalogue import ExportedDay
 from .errors import ArchiveDamaged, ArchiveError
 from .shapes import NUMBERS, change_rows_of
 from .store import Store
 
 CHUNK_ROWS: Final = 100_000
 """Rows of market_changes that are in memory together, besides the answers of a day."""
-SWITCH_S: Final = {True: 2.0, False: 30.0}
-"""How long an export may take to put a day's files in place, one after the other: by whether the store is local."""
-TICK_S: Final = 0.05
+MAX_READS: Final = 5
+"""How often a day is begun to be read. Each time its entry is read anew: it fails again only if one more export has replaced the files meanwhile,
+or if they are damaged."""
+READ_ERRORS: Final = (ArchiveError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What reading raises when a file is replaced or removed under it. Polars' panic is a BaseException."""
 
 Entry = Callable[[date], ExportedDay | None]
 Read = Callable[[pl.LazyFrame, pl.LazyFrame], Iterator[pl.DataFrame]]
@@ -68,26 +69,31 @@ def read_days(store: Store, entry: Entry, days: Sequence[date], read: Read) -> I
 
 
 def _read_day(store: Store, entry: Entry, day: date, read: Read) -> Iterator[pl.DataFrame]:
-    """Once the files are those of one entry. While an export puts them in place one by one they are not: then the reader waits."""
-    give_up_at_s = time.monotonic() + SWITCH_S[store.local]
-    begun = False
-    while True:
-        named = demanded(store, entry, day)
+    """Yield the frames of the two files that one entry names. An export that replaces them switches the entry first: then the new ones are read."""
+    has_yielded = False
+    for attempt in range(1, MAX_READS + 1):
+        current = demanded(store, entry, day)
         try:
-            with _opened(store, named, captures_file(day)) as captures, _opened(store, named, odds_file(day)) as odds:
+            with _opened(store, current, current.captures_path) as captures, _opened(store, current, current.odds_path) as odds:
+                if demanded(store, entry, day) != current:
+                    continue  # a file of the next export may have been opened
                 for frame in read(captures, odds):
-                    begun = True
+                    has_yielded = True
                     yield frame
                 return
-        except ArchiveDamaged as damaged:
-            found: ArchiveError = damaged
-        except pl.exceptions.PolarsError as error:
-            found = ArchiveDamaged(day, f"{captures_file(day)} or {odds_file(day)}", f"cannot be read ({_first_line(error)})")
-        except OSError as error:
-            found = ArchiveError(f"cannot read {day} of the export at {store.address}: {_first_line(error)}")
-        if begun or time.monotonic() > give_up_at_s:
-            raise found
-        time.sleep(TICK_S)
+        except READ_ERRORS as error:
+            if has_yielded or attempt == MAX_READS:
+                raise read_failure(store, current, error) from error
+    raise ArchiveError(f"{day} of the export at {store.address} is replaced again and again: read it when the exports are over")
+
+
+def read_failure(store: Store, entry: ExportedDay, error: BaseException) -> ArchiveError:
+    """The error that says why a day cannot be read."""
+    if isinstance(error, ArchiveError):
+        return error
+    if isinstance(error, OSError):
+        return ArchiveError(f"cannot read {entry.day} of the export at {store.address}: {_first_line(error)}")
+    return ArchiveDamaged(entry.day, f"{entry.captures_path} or {entry.odds_path}", f"cannot be read ({_first_line(error)})")
 
 
 def demanded(store: Store, entry: Entry, day: date) -> ExportedDay:
@@ -99,7 +105,9 @@ def demanded(store: Store, entry: Entry, day: date) -> ExportedDay:
 
 
 def check_files(store: Store, entry: ExportedDay) -> None:
-    """Raises ArchiveDamaged when a file of the day is missing or of another size than the catalogue says."""
+    """Raises ArchiveDamaged when a file of the day is missing, of another size than the catalogue says, or does not have its fixed name."""
+    if entry.is_staged:
+        raise ArchiveDamaged(entry.day, entry.odds_path, "has not got its fixed name: an export is under way, or broke off")
     for file, size in entry.files.items():
         _demand_size(entry, file, store.size_bytes(file), size)
 
@@ -117,21 +125,36 @@ def _opened(store: Store, entry: ExportedDay, file: str) -> Iterator[pl.LazyFram
     try:
         with store.scan(file) as (size, rows):
             _demand_size(entry, file, size, entry.files[file])
-            rows.collect_schema()
+            _demand_readable(rows)
             yield rows
     except FileNotFoundError:
         raise ArchiveDamaged(entry.day, file, "is missing") from None
 
 
-def last_numbers(store: Store, day: date) -> pl.DataFrame:
-    """Which number each answer of the day has in the file that stands (NUMBERS); none when there is none, or it cannot be read."""
-    empty = pl.DataFrame(schema=NUMBERS)
+def _demand_readable(rows: pl.LazyFrame) -> None:
+    """Raise Polars' errors when the file has no footer that can be read."""
+    rows.collect_schema()
+
+
+def last_numbers(store: Store, captures_path: str) -> pl.DataFrame:
+    """The number of each answer in the file of a day's answers (NUMBERS); none when there is no such file, or it cannot be read."""
+    found = _columns_of(store, captures_path, list(NUMBERS))
+    return pl.DataFrame(schema=NUMBERS) if found is None else found
+
+
+def archived_cycles(store: Store, captures_path: str) -> frozenset[int] | None:
+    """Ids of the cycles in the file of a day's answers; None when there is no such file, or it cannot be read."""
+    found = _columns_of(store, captures_path, ["cycle_id"])
+    return None if found is None else frozenset(found["cycle_id"])
+
+
+def _columns_of(store: Store, path: str, columns: list[str]) -> pl.DataFrame | None:
     try:
-        with store.scan(captures_file(day)) as (_, rows):
-            return pl.concat([empty, rows.select(list(NUMBERS)).collect()])
-    except (FileNotFoundError, pl.exceptions.PolarsError):
-        return empty
+        with store.scan(path) as (_, rows):
+            return rows.select(columns).collect()
+    except (FileNotFoundError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return None
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0]

@@ -6,7 +6,7 @@ Belongs here: bytes and paths. Does not: what a file holds.
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,14 +57,9 @@ class Store:
 
     def read_all(self, folder: str, suffix: str) -> dict[str, bytes]:
         """Content of the files of a folder that end in `suffix`, by their path below the root, in order. No folder: none."""
+        paths = [self._at(name) for name in self.names(folder, suffix)]
         with self._using("read"):
-            self._fs.invalidate_cache()  # fsspec caches listings; other processes write here too
-            try:
-                found = [path for path in self._fs.ls(self._at(folder), detail=False) if path.endswith(suffix)]
-            except (FileNotFoundError, NotADirectoryError):
-                self._demand_root()
-                return {}
-            contents = self._fs.cat(found, on_error="omit") if found else {}
+            contents = self._fs.cat(paths, on_error="omit") if paths else {}
         return {f"{folder}/{path.rpartition('/')[2]}": contents[path] for path in sorted(contents)}
 
     def size_bytes(self, name: str) -> int | None:
@@ -92,7 +87,7 @@ class Store:
         yield size, pl.scan_parquet(f"{self.address}/{name}", hive_partitioning=False, storage_options=self._polars_options())
 
     def scan_days(self, files: Sequence[str]) -> pl.LazyFrame:
-        """Rows of Parquet files as they will be when they are read, with the `date` that is in their paths."""
+        """Return the rows of Parquet files, opened when they are collected, with the `date` that is in their paths."""
         options = None if self.local else self._polars_options()
         return pl.scan_parquet([f"{self.address}/{file}" for file in files], glob=False, hive_partitioning=True, storage_options=options)
 
@@ -125,6 +120,23 @@ class Store:
                 os.fsync(folder)  # a day leaves Postgres on the word of these files: their names must outlive a power cut too
             finally:
                 os.close(folder)
+
+    def remove(self, folder: str) -> None:
+        """Remove a folder with all that is in it; there may be none."""
+        with self._using("write to"), suppress(FileNotFoundError, NotADirectoryError):
+            self._fs.invalidate_cache()
+            self._fs.rm(self._at(folder), recursive=True)
+
+    def names(self, folder: str, suffix: str) -> list[str]:
+        """Paths below the root of the files of a folder that end in `suffix`, in order. No folder: none."""
+        with self._using("read"):
+            self._fs.invalidate_cache()  # fsspec caches listings; other processes write here too
+            try:
+                found = self._fs.ls(self._at(folder), detail=False)
+            except (FileNotFoundError, NotADirectoryError):
+                self._demand_root()
+                return []
+        return sorted(f"{folder}/{path.rpartition('/')[2]}" for path in found if path.endswith(suffix))
 
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}"

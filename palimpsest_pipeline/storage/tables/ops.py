@@ -134,6 +134,15 @@ class StorageSample(Base):
     index_bytes: Mapped[BigInt] = column("Bytes of the indexes.")
 
 
+class RecordedExport(Base):
+    __tablename__ = "exported_days"
+    __table_args__ = ({"schema": "ops", "comment": "UTC days of the odds history that were exported: the archive must have each of them."},)
+
+    day: Mapped[date] = key("UTC day.")
+    exported_at: Mapped[Instant] = column("When it was last exported.")
+    n_captures: Mapped[BigInt] = column("Answers of the day in the archive.")
+
+
 class HostState(Base):
     __tablename__ = "host_state"
     __table_args__ = (

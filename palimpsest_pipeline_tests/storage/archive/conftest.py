@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from palimpsest_pipeline.storage import migrate, partitions
-from palimpsest_pipeline.storage.archive import Archive, reading
+from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.storage import layer_worlds
@@ -49,9 +49,3 @@ def conn(database: Database) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
     return Archive(tmp_path / "export")
-
-
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Readers do not wait for an export to put its files in place."""
-    monkeypatch.setattr(reading, "SWITCH_S", {True: 0.0, False: 0.0})

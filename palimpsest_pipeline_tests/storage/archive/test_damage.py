@@ -14,7 +14,6 @@ ODDS = "odds/date=2026-03-01/odds.parquet"
 CAPTURES = "captures/date=2026-03-01/captures.parquet"
 
 
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("file", [ODDS, CAPTURES])
 @pytest.mark.parametrize("harm", ["gone", "cut", "garbled"])
 def test_a_damaged_file_is_named_with_its_day(conn: psycopg.Connection, archive: Archive, file: str, harm: str) -> None:

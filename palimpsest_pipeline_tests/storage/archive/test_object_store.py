@@ -20,7 +20,6 @@ def store() -> Iterator[str]:
         yield f"{url}/some/export"
 
 
-@pytest.mark.usefixtures("hasty")
 def test_an_object_store_is_as_good_as_a_folder(conn: psycopg.Connection, store: str) -> None:
     archive = Archive(store)
     assert archive.days() == {}

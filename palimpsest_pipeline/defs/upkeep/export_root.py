@@ -1,0 +1,101 @@
+"""The root of the export: marking it where it has every day that was exported, and taking another root over on purpose.
+
+Belongs here: comparing the root with the days that the database remembers. Does not: the marker file itself (`storage.archive`).
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Final
+
+import dagster as dg
+import psycopg
+
+from ...settings import SettingsError
+from ...storage.archive import ArchiveError, RecordedDay, forget_days, record_days, recorded_day_of, recorded_days
+from ..instance import open_instance
+from ..pipeline import Pipeline
+
+EXPORT_ASSET: Final = dg.AssetKey(["report", "odds_history_export"])
+PAGE_ROWS: Final = 1000
+"""Materializations that are read from Dagster's storage at a time."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedRoot:
+    """The days that an adopted root has, and those that were exported elsewhere and are not there."""
+
+    days: list[date]
+    lost: list[date]
+
+
+def mark_complete_root(pipeline: Pipeline) -> None:
+    """Mark the root unless it is marked, where its days are the days that the database remembers as exported.
+
+    A root that cannot be looked at, or has other days, stays as it is: `palimpsest doctor` says so, and nothing is exported to it.
+    """
+    try:
+        archive = pipeline.archive
+        if archive.is_marked():
+            return
+        with pipeline.connect() as conn:
+            recorded = _remembered_days(pipeline, conn)
+            archive.demand_of(conn)
+        if set(archive.catalogued_days()) == recorded:
+            archive.mark()
+        else:
+            log.warning("the export at %s does not have the days that were exported: `palimpsest doctor` says what to do", archive.address)
+    except (ArchiveError, SettingsError) as error:
+        log.warning("the export is not marked: %s", error)
+
+
+def adopt_root(pipeline: Pipeline) -> AdoptedRoot:
+    """Mark the root as it is, and remember its days as the exported ones.
+
+    Raises ArchiveError when the root cannot be written, or holds the export of another database.
+    """
+    archive = pipeline.archive
+    with pipeline.connect() as conn:
+        archive.demand_of(conn)
+        archive.mark()
+        entries = archive.days()
+        lost = sorted(recorded_days(conn).keys() - entries.keys())
+        forget_days(conn, lost)
+        record_days(conn, map(recorded_day_of, entries.values()))
+        conn.commit()
+    return AdoptedRoot(list(entries), lost)
+
+
+def _remembered_days(pipeline: Pipeline, conn: psycopg.Connection) -> set[date]:
+    """Return the days that were exported. A database that has no record of them yet takes it from Dagster's log of materializations."""
+    days = recorded_days(conn)
+    row = conn.execute("select exists (select from ops.listing_ids)").fetchone()
+    assert row is not None
+    if not days and row[0]:  # without a listing nothing was ever exported, and Dagster need not be asked
+        with open_instance(pipeline.settings) as instance:
+            record_days(conn, _days_in_dagster(instance))
+        conn.commit()
+        days = recorded_days(conn)
+    return set(days)
+
+
+def _days_in_dagster(instance: dg.DagsterInstance) -> Iterator[RecordedDay]:
+    """Yield the days that the asset of the export has written, each as it was written last. Days without an answer have no file, and are left out."""
+    seen: set[str] = set()
+    cursor: str | None = None
+    while True:
+        page = instance.fetch_materializations(EXPORT_ASSET, limit=PAGE_ROWS, cursor=cursor)
+        for record in page.records:
+            event = record.asset_materialization
+            if event is None or event.partition is None or event.partition in seen:
+                continue
+            seen.add(event.partition)
+            if "path" in event.metadata:
+                n_captures = event.metadata["captures"].value
+                assert isinstance(n_captures, int)
+                yield RecordedDay(date.fromisoformat(event.partition), datetime.fromtimestamp(record.timestamp, UTC), n_captures)
+        if not page.has_more:
+            return
+        cursor = page.cursor
