@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain, repeat
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from .words import Completeness, ListingKind, Platform, Sport
 
 T = TypeVar("T")
+
+MAX_KICKOFF_DISTANCE: Final = timedelta(days=3 * 365)
+"""A kickoff further than this from the answer that states it is a placeholder or an error: no match is listed so long before it is played."""
 
 
 class PayloadRejected(Exception):
@@ -33,7 +36,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One platform's claim about one match. Ids are text as the platform writes them; `kickoff_at` is aware UTC."""
+    """One platform's claim about one match. Ids are text as the platform writes them; `kickoff_at` is aware UTC, and may be absurd."""
 
     platform: Platform
     external_id: str
@@ -52,6 +55,10 @@ class Listing:
     n_markets_declared: int | None
     in_play: bool = False
     """The answer shows the match in play: out of scope for a prematch pipeline."""
+
+    def has_credible_kickoff(self, observed_at: datetime) -> bool:
+        """Return whether the kickoff is near enough to the answer of `observed_at` to be taken as a claim."""
+        return abs(self.kickoff_at - observed_at) <= MAX_KICKOFF_DISTANCE
 
 
 @dataclass(frozen=True, slots=True)

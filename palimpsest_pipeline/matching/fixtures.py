@@ -21,7 +21,7 @@ FIXTURES: Final[dict[str, pl.DataType]] = {
     "away_team": pl.String(),
     "metadata_source": pl.String(),
     "effective_kickoff": pl.Datetime("us", "UTC"),
-    "kickoff_max_delta_s": pl.Int32(),
+    "kickoff_max_delta_s": pl.Int64(),
     "platforms": pl.List(pl.String()),
     "n_platforms": pl.Int16(),
     "n_listings_by_platform": pl.String(),
@@ -37,7 +37,8 @@ ROTATION_MARGIN: Final = 40.0
 def fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
     """Fixtures of `identified` listings (columns `FIXTURES`, those of core.fixtures), sorted by SportRadar id.
 
-    Only primary listings speak of teams and kickoff, so that further listings of a platform change nothing but their own count.
+    Only primary listings speak of teams and kickoff, so that further listings of a platform change nothing but their own count. Those without a
+    kickoff are counted and never chosen.
     `n_listings_by_platform` is JSON text. Raises ValueError when a listing's platform is not in `trust`.
     """
     ranks = pl.DataFrame(
@@ -48,7 +49,8 @@ def fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Plat
     if strangers:
         raise ValueError(f"listings of platforms without a place in the order of trust: {', '.join(strangers)}")
     claims = _folded(listed.filter("is_primary").sort("fixture_sr_id", "trust_rank"))
-    chosen = claims.unique(subset="fixture_sr_id", keep="first", maintain_order=True)
+    dated = claims.filter(pl.col("kickoff_at").is_not_null())
+    chosen = dated.unique(subset="fixture_sr_id", keep="first", maintain_order=True)
     found = (
         chosen.drop("tournament_external_id", "tournament_name", "country_raw")
         .join(_tournament(listed, links), on="fixture_sr_id", how="left")
@@ -143,7 +145,7 @@ def _doubled(claims: pl.DataFrame) -> pl.DataFrame:
     """Fixtures that one platform lists twice, by teams and kickoff, under different SportRadar ids."""
     pair = ["platform", "sport", "kickoff_at", "one", "other"]
     return (
-        claims.filter(pl.col("home_folded") != "", pl.col("away_folded") != "")
+        claims.filter(pl.col("home_folded") != "", pl.col("away_folded") != "", pl.col("kickoff_at").is_not_null())
         .with_columns(one=pl.min_horizontal("home_folded", "away_folded"), other=pl.max_horizontal("home_folded", "away_folded"))
         .filter(pl.col("fixture_sr_id").n_unique().over(pair) > 1)
         .select("fixture_sr_id", doubled=pl.lit(True))

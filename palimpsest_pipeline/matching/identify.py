@@ -32,7 +32,8 @@ def identify(listings: pl.DataFrame) -> pl.DataFrame:
     """`listings` (columns `LISTINGS`) with `fixture_sr_id` Int64, `match_method` String and `is_primary` Boolean, sorted by platform and external id.
 
     A listing's own SportRadar id comes first. Without one, its Genius id leads to a fixture when every listing that carries that Genius id
-    and a SportRadar id agrees on one. Only matches are identified; other kinds, and listings that nothing leads anywhere, keep null.
+    and a SportRadar id agrees on one. Only matches are identified; other kinds, listings that nothing leads anywhere, and those of a match of which
+    no listing has a kickoff (null: it was refused) keep null. A listing with a kickoff goes before one without.
     Raises ValueError when a listing is there twice.
     """
     twice = listings.filter(listings.select("platform", "external_id").is_duplicated())
@@ -59,9 +60,16 @@ def identify(listings: pl.DataFrame) -> pl.DataFrame:
         )
         .drop("bridge_sr_id")
     )
+    is_dated = pl.col("kickoff_at").is_not_null().any().over("fixture_sr_id")
+    identified = identified.with_columns(pl.when(is_dated).then(pl.col("fixture_sr_id", "match_method")))
     primary = (
         identified.filter(pl.col("fixture_sr_id").is_not_null())
-        .sort(pl.col("n_markets").fill_null(-1), *id_order("external_id"), descending=[True, False, False, False])
+        .sort(
+            pl.col("kickoff_at").is_null(),
+            pl.col("n_markets").fill_null(-1),
+            *id_order("external_id"),
+            descending=[False, True, False, False, False],
+        )
         .unique(subset=["platform", "fixture_sr_id"], keep="first", maintain_order=True)
         .select("platform", "external_id", is_primary=pl.lit(True))
     )

@@ -24,7 +24,7 @@ COVERAGE_FIXTURE: Final[dict[str, pl.DataType]] = {
     "n_listings_by_platform": pl.String(),
     "fixture_class": pl.String(),
     "n_competitors": pl.Int16(),
-    "kickoff_max_delta_s": pl.Int32(),
+    "kickoff_max_delta_s": pl.Int64(),
     "rotated": pl.Boolean(),
     "suspect_code": pl.String(),
     "evidence": pl.String(),

@@ -40,7 +40,7 @@ def lead_times(
     when there was none, and when `as_of` has not come so far. A listing has ended when the last look at it before kickoff that says anything is a
     complete discovery that lacks it (dropped), or when its kickoff has come: by kickoff when the last look before showed it, else nobody knows.
 
-    Raises ValueError when a listing has no kickoff of its own, and like `with_kickoff`.
+    Raises like `with_kickoff`.
     """
     anchored = with_kickoff(listings, kickoffs, as_of)
     seen = looks.unique().join(anchored.select("listing_id", "kickoff_at", "first_listed_at"), on="listing_id")
@@ -48,7 +48,7 @@ def lead_times(
     absent = seen.filter(pl.col("look") == Look.ABSENT.value, pl.col("at") < pl.col("first_listed_at"))
     rows = (
         anchored.with_columns(listed_censored=~pl.col("listing_id").is_in(absent["listing_id"].implode()))
-        .join(_claims(anchored, listed_kickoffs), on="listing_id")
+        .join(_claims(anchored, listed_kickoffs), on="listing_id", how="left")
         .join(_first_prices(answers), on="listing_id", how="left")
         .join(_ends(looks_before_kickoff(looks, anchored)), on="listing_id", how="left")
     )
@@ -80,14 +80,11 @@ def _days_to_kickoff(column: str) -> pl.Expr:
 
 
 def _claims(anchored: pl.DataFrame, listed_kickoffs: pl.DataFrame) -> pl.DataFrame:
-    """The kickoff that each listing claimed when it was first listed: of the last version up to then, else of the first one."""
+    """The kickoff that each listing claimed when it was first listed: of the last version up to then, else of the first one. A listing whose kickoffs
+    were all refused has no row."""
     versions = listed_kickoffs.join(anchored.select("listing_id", "first_listed_at"), on="listing_id").sort("observed_from", "kickoff_at")
     then = pl.col("kickoff_at").filter(pl.col("observed_from") <= pl.col("first_listed_at")).last()
-    claims = versions.group_by("listing_id").agg(kickoff_at_first_listing=pl.coalesce(then, pl.col("kickoff_at").first()))
-    silent = anchored.join(claims, on="listing_id", how="anti")
-    if silent.height:
-        raise ValueError(f"{silent.height} listings have no kickoff of their own, first listing {silent['listing_id'][0]}: give all their versions")
-    return claims
+    return versions.group_by("listing_id").agg(kickoff_at_first_listing=pl.coalesce(then, pl.col("kickoff_at").first()))
 
 
 def _first_prices(answers: pl.DataFrame) -> pl.DataFrame:

@@ -117,7 +117,8 @@ def _order(home: Platform | str, platforms: Sequence[Platform | str]) -> tuple[P
 
 
 def _with_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """A listing of a fixture stands and falls with the fixture's kickoff and tournament; an unidentified one has only its own."""
+    """A listing of a fixture stands and falls with the fixture's kickoff and tournament; an unidentified one has only its own. One without a kickoff
+    has not started."""
     keys = links.select("platform", tournament_external_id="external_id", own_key="tournament_key")
     alone = pl.col("platform") + ":" + pl.col("tournament_external_id")
     return (
@@ -125,7 +126,7 @@ def _with_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataF
         .join(keys, on=["platform", "tournament_external_id"], how="left")
         .with_columns(
             pl.coalesce("tournament_key", "own_key", alone).alias("tournament_key"),
-            pl.coalesce("started", pl.col("kickoff_at") <= pl.lit(as_of, INSTANT)).alias("started"),
+            pl.coalesce("started", pl.col("kickoff_at") <= pl.lit(as_of, INSTANT), pl.lit(value=False)).alias("started"),
         )
         .drop("own_key")
     )

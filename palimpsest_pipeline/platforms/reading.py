@@ -11,6 +11,7 @@ import msgspec
 from ..domain.exchange import Answer
 from ..domain.observations import PayloadRejected
 from ..domain.prices import EVENS_MILLI
+from ..domain.texts import MAX_KEY_CHARS
 from ..domain.words import Platform
 
 T = TypeVar("T")
@@ -18,8 +19,6 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
-LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
 NO_RAW: Final = msgspec.Raw(b"")
 
 BROKEN_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -29,7 +28,8 @@ _DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 """How a price is written. `Decimal` takes more: exponents, underscores between digits, digits of other scripts."""
 _MAX_DIGITS: Final = 18
 _MAX_MILLI: Final = 2**31 - 1
-_MAX_COUNT: Final = 2**31 - 1
+_MAX_COUNT: Final = 100_000
+"""Counts are added up in 32 bits. Above what any sport or event has by far; such a number says nothing, so the count is unknown."""
 _ERROR_PATH: Final = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
@@ -61,6 +61,16 @@ def text(value: Any) -> str | None:
     return None
 
 
+def key_text(value: Any, path: str) -> str:
+    """Text of an id under which something is stored. Raises UnreadableError when there is none, and when it is longer than a key can be."""
+    found = text(value)
+    if found is None:
+        raise UnreadableError(path, "no id")
+    if len(found) > MAX_KEY_CHARS:
+        raise UnreadableError(path, f"an id of {len(found)} characters, {found[:20]!r}...: at most {MAX_KEY_CHARS} are read")
+    return found
+
+
 def written(value: Any) -> str | None:
     """Text of an id or a name inside a book, as it is written; None for nothing and for anything but text and whole numbers."""
     return value or None if isinstance(value, str) else text(value)
@@ -83,7 +93,7 @@ def integer(value: Any) -> int | None:
 
 
 def count(value: Any) -> int | None:
-    """A whole number of at least nought, as far as a count can go; None for anything else."""
+    """A whole number of at least nought, as far as a count can go; None for anything else: what is not counted is unknown."""
     number = integer(value)
     return number if number is not None and 0 <= number <= _MAX_COUNT else None
 
@@ -131,7 +141,16 @@ class Memo(dict[K, V]):
 Odds = str | float | None
 """A price as the platforms write it: text, a number, or none."""
 
-NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+OutcomeId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARS)]
+"""An outcome may be stored under its id, so that it is bounded like any key."""
+
+
+def outcome_damage(outcome: str | None) -> str:
+    """What makes the id of an outcome unusable, in words; '' when nothing does."""
+    if outcome is None:
+        return "no outcome id"
+    return f"an outcome id of {len(outcome)} characters: at most {MAX_KEY_CHARS} are read" if len(outcome) > MAX_KEY_CHARS else ""
+
 
 MILLI: Final[Memo[Odds, int | None]] = Memo(odds_milli, 1 << 16)
 """`odds_milli` of any odds: a book of thousands of prices holds some hundreds of different ones."""
@@ -143,7 +162,7 @@ def odds_or_none(value: Any) -> Odds:
 
 
 def iso_instant(value: Any, zone_if_missing: Any = None) -> datetime | None:
-    """An ISO instant in UTC; None when it is none, or has no zone and `zone_if_missing` gives none, or lies outside this century."""
+    """An ISO instant in UTC; None when it is none, or has no zone and `zone_if_missing` gives none. Whether to believe it is decided elsewhere."""
     if not isinstance(value, str):
         return None
     try:
@@ -154,19 +173,21 @@ def iso_instant(value: Any, zone_if_missing: Any = None) -> datetime | None:
         if zone_if_missing is None:
             return None
         instant = instant.replace(tzinfo=zone_if_missing)
-    return _in_range(instant.astimezone(UTC)) if 2 < instant.year < 9998 else None
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:  # the last hours of year 9999, west of Greenwich
+        return None
 
 
 def epoch_ms_instant(value: Any) -> datetime | None:
-    """Unix milliseconds in UTC; None when it is no number or lies outside this century (seconds in place of milliseconds do)."""
+    """Unix milliseconds in UTC; None when it is no number, or in no year that a date can have. Whether to believe it is decided elsewhere."""
     number = integer(value)
-    if number is None or not 0 <= number < 10**14:
+    if number is None:
         return None
-    return _in_range(EPOCH + timedelta(milliseconds=number))
-
-
-def _in_range(instant: datetime) -> datetime | None:
-    return instant if EARLIEST <= instant < LATEST else None
+    try:
+        return EPOCH + timedelta(milliseconds=number)
+    except OverflowError:
+        return None
 
 
 def items_of(collection: Any) -> Iterator[tuple[str, Any]]:

@@ -18,7 +18,8 @@ def targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[
 
     Only matches, never those in play. A fixture is what shares a SportRadar id; a listing without one belongs to the fixture that its Genius id
     leads to, or stands alone. Kickoff is the claim of the most trusted platform (home, then Platform's order), of several listings there the
-    one with most markets. The order of `listings` and repetitions among them change nothing.
+    one with most markets. A kickoff that is not credible is no claim, and a fixture without any other is no target. The order of `listings` and
+    repetitions among them change nothing.
     """
     matches = [listing for listing in _once(listings) if listing.kind is ListingKind.MATCH and not listing.in_play]
     fixture_of_genius = _fixture_of_genius(matches)
@@ -26,7 +27,8 @@ def targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[
     for listing in matches:
         sr_id = listing.sr_id if listing.sr_id is not None else fixture_of_genius.get(listing.genius_id)
         groups[sr_id, "" if sr_id is not None else f"{listing.platform} {listing.external_id}"].append(listing)
-    return ordered((_target(sr_id, group, home) for (sr_id, _), group in groups.items()), home, now)
+    found = (_target(sr_id, group, home, now) for (sr_id, _), group in groups.items())
+    return ordered((target for target in found if target is not None), home, now)
 
 
 def ordered(found: Iterable[Target], home: Platform, now: datetime) -> list[Target]:
@@ -70,14 +72,16 @@ def _fixture_of_genius(matches: Iterable[Listing]) -> dict[int | None, int]:
     return {genius_id: min(sr_ids) for genius_id, sr_ids in claims.items() if len(sr_ids) == 1}
 
 
-def _target(sr_id: int | None, group: Sequence[Listing], home: Platform) -> Target:
+def _target(sr_id: int | None, group: Sequence[Listing], home: Platform, now: datetime) -> Target | None:
     by_platform: dict[Platform, list[Listing]] = defaultdict(list)
     for listing in group:
         by_platform[listing.platform].append(listing)
     trust = [home, *(p for p in Platform if p is not home)]
     ids = {p: tuple(sorted((x.external_id for x in by_platform[p]), key=_id_order)) for p in trust if p in by_platform}
-    claims = by_platform[next(iter(ids))]
-    leading = min(claims, key=lambda x: (-(x.n_markets_declared or 0), _id_order(x.external_id)))
+    claims = [listing for listing in group if listing.has_credible_kickoff(now)]
+    if not claims:
+        return None
+    leading = min(claims, key=lambda x: (trust.index(x.platform), -(x.n_markets_declared or 0), _id_order(x.external_id)))
     return Target(sr_id, leading.kickoff_at, ids)
 
 

@@ -10,18 +10,19 @@ from ..domain.observations import Listing
 from ..domain.words import ListingKind, Platform, Sport
 
 KNOWN_SQL: Final = """
-    select platform, external_id, kind, sport, tournament_external_id, tournament_name, country_raw, home_team, away_team, kickoff_at,
-           fixture_sr_id, genius_id, sr_tournament_id, n_markets_priced
-    from core.event_listings
-    where kind = 'match' and deleted_at is null and kickoff_at > %s and (%s or fixture_sr_id = any(%s))
-    order by platform, external_id
+    select e.platform, e.external_id, e.kind, e.sport, e.tournament_external_id, e.tournament_name, e.country_raw, e.home_team, e.away_team,
+           coalesce(e.kickoff_at, f.effective_kickoff), e.fixture_sr_id, e.genius_id, e.sr_tournament_id, e.n_markets_priced
+    from core.event_listings e
+    left join core.fixtures f on f.sr_id = e.fixture_sr_id
+    where e.kind = 'match' and e.deleted_at is null and coalesce(e.kickoff_at, f.effective_kickoff) > %s and (%s or e.fixture_sr_id = any(%s))
+    order by e.platform, e.external_id
 """
 OF_CYCLE_SQL: Final = """
     select listing_id from core.listing_observations where cycle_id = %(cycle_id)s
     union
     select e.listing_id
     from core.cycles c
-    join core.event_listings e on e.last_seen_at < c.as_of and e.kickoff_at > c.as_of
+    join core.event_listings e on e.last_seen_at < c.as_of and (e.kickoff_at > c.as_of or e.kickoff_at is null and e.deleted_at is null)
     where c.cycle_id = %(cycle_id)s and c.scope = 'full'
 """
 
@@ -32,7 +33,8 @@ def listings_of_cycle(conn: psycopg.Connection, cycle_id: int) -> list[int]:
 
 
 def current_listings(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] = ()) -> list[Listing]:
-    """Match listings that have not kicked off at `now`: those of the fixtures given, or all. `sr_id` is the fixture each belongs to."""
+    """Match listings that have not kicked off at `now`: those of the fixtures given, or all. `sr_id` is the fixture each belongs to, whose kickoff
+    stands in for one that was refused."""
     rows = conn.execute(KNOWN_SQL, [now, not sr_ids, list(sr_ids)]).fetchall()
     return [
         Listing(

@@ -61,7 +61,7 @@ TOURNAMENT_SCHEMA: Final[Types] = {
 }
 """Input of `write_discovery`: tournaments that the cycle's answers show, and when."""
 
-NULLABLE: Final = ("country_raw", "sr_tournament_id", "sr_id", "genius_id")
+NULLABLE: Final = ("country_raw", "sr_tournament_id", "kickoff_at", "sr_id", "genius_id")
 """Parts of a claim that an answer may leave out. Within a cycle the last answer that gives one counts: silence is no claim."""
 LISTINGS_LOCK: Final = 7_201_905_115
 """Advisory lock of everything that derives rows from observations, so that two cycles written at once see each other's."""
@@ -328,6 +328,7 @@ def _derive_kickoffs(conn: psycopg.Connection) -> None:
             from touched t
             join core.listing_observations o using (listing_id)
             join core.listing_claims c using (listing_id, claim_hash)
+            where c.kickoff_at is not null
             order by o.listing_id, o.observed_at, o.cycle_id desc
         ),
         compared as (
@@ -366,14 +367,14 @@ FIRST_LACKING_SQL: Final = """
     join core.discovery_manifest d on d.cycle_id = c.cycle_id and d.platform = l.platform and d.external_id = '*'
     left join core.discovery_manifest t
         on t.cycle_id = c.cycle_id and t.platform = l.platform and t.external_id = l.tournament_external_id
-    where c.scope = 'full' and c.as_of > l.last_seen_at and c.as_of < l.kickoff_at
+    where c.scope = 'full' and c.as_of > l.last_seen_at and (l.kickoff_at is null or c.as_of < l.kickoff_at)
         -- a tournament that the discovery does not know at all is gone only if the whole discovery is complete
         and coalesce(t.completeness, d.completeness) = 'complete'
         and not exists (select from core.listing_observations o where o.cycle_id = c.cycle_id and o.listing_id = l.listing_id)
     order by c.as_of
     limit 1
 """
-"""Of a listing `l`: the first complete discovery after it was seen last, before its kickoff, that lacks it."""
+"""Of a listing `l`: the first complete discovery after it was seen last, before its kickoff if it has one, that lacks it."""
 EVENTS_DELETED_SQL: Final = f"""
     update core.event_listings e set deleted_at = n.deleted_at
     from (
@@ -381,6 +382,7 @@ EVENTS_DELETED_SQL: Final = f"""
         from core.event_listings l
         where l.platform = any(%(platforms)s) and (
             l.kickoff_at > (select as_of from core.cycles where cycle_id = %(cycle_id)s)
+            or l.kickoff_at is null
             or l.listing_id in (select listing_id from touched)
         )
     ) n

@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 import psycopg
 
+from ..domain.texts import cut_key
 from .frames import Schema, copy_rows, read_frame, stage
 from .listings import LISTINGS_LOCK
 
@@ -77,8 +78,12 @@ def write_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], links: 
 
 
 def _with_hash(players: pl.DataFrame) -> pl.DataFrame:
-    """Distinct rows in the order of core.player_lists, with `list_hash` Int64 of each listing's list: the same in every process, in any order."""
-    rows = players.with_columns(pl.col("team").fill_null("")).unique().sort(pl.all())
+    """Distinct rows in the order of core.player_lists, with `list_hash` Int64 of each listing's list: the same in every process, in any order.
+
+    Names and teams are part of the table's key, and cut as one.
+    """
+    cut = (pl.Series(name, map(cut_key, players[name].fill_null("")), pl.String) for name in ("name", "team"))
+    rows = players.with_columns(cut).unique().sort(pl.all())
     text = pl.concat_str("external_player_id", "name", "team", separator="\x1f")
     lists = rows.group_by("listing_id", maintain_order=True).agg(text.str.join("\x1e"))
     hashes = [int.from_bytes(blake2b(content.encode(), digest_size=8).digest(), "big", signed=True) for content in lists["external_player_id"]]

@@ -77,7 +77,8 @@ def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[
     if found.is_empty():
         return Standing(_named(conn, pl.DataFrame(schema=dict(BOOKS))), pl.DataFrame(schema=dict(LISTINGS)))
     trust = pl.col("platform").cast(pl.Enum([platform.value for platform in trust_order(home)]))
-    in_force = found.sort("sr_id", ~pl.col("is_source"), trust).unique("sr_id", keep="first").select("sr_id", "kickoff_at")
+    claimed = found.filter(pl.col("kickoff_at").is_not_null())
+    in_force = claimed.sort("sr_id", ~pl.col("is_source"), trust).unique("sr_id", keep="first").select("sr_id", "kickoff_at")
     ids, first = found["listing_id"].to_list(), found["first_seen_at"].min()
     assert isinstance(first, datetime)
     days = (first.date(), instant.date())
@@ -203,10 +204,10 @@ from (
             select min(observed_at) as first_seen_at, max(observed_at) as last_seen_at from core.listing_observations
             where listing_id = e.listing_id and observed_at <= %(instant)s
         ) s
-        cross join lateral (
+        left join lateral (
             select kickoff_at from core.kickoff_versions
             where listing_id = e.listing_id and observed_from <= %(instant)s order by version desc limit 1
-        ) k
+        ) k on true
         where f.sr_id = any(%(sr_ids)s::bigint[]) and s.first_seen_at is not null
     ) l
 ) seen

@@ -70,7 +70,7 @@ SHIFTS_SQL: Final = """
     with seen as (
         select distinct on (k.platform, k.sr_id) k.platform, k.sr_id, k.kickoff_at
         from core.listing_observations o join core.listing_claims k using (listing_id, claim_hash)
-        where o.cycle_id = %(cycle_id)s and k.sr_id is not null and k.kind = 'match'
+        where o.cycle_id = %(cycle_id)s and k.sr_id is not null and k.kickoff_at is not null and k.kind = 'match'
         order by k.platform, k.sr_id, o.listing_id
     )
     select c.home_platform, s.platform, s.sr_id, s.kickoff_at, h.kickoff_at as home_kickoff

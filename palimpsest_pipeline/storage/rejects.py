@@ -6,6 +6,7 @@ import polars as pl
 import psycopg
 
 from ..domain.observations import Reject
+from ..domain.texts import cut_key
 from ..domain.words import PayloadKind, Platform
 from .frames import copy_rows, read_frame
 
@@ -34,12 +35,18 @@ def replace_rejects(
     rejects: Sequence[tuple[PayloadKind, Reject, bool]],
     platforms: Sequence[Platform] = tuple(Platform),
 ) -> int:
-    """Make `rejects` (kind, what, was the whole answer refused) those of the cycle's answers of `kinds` from `platforms`; returns how many rows."""
+    """Make `rejects` (kind, what, was the whole answer refused) those of the cycle's answers of `kinds` from `platforms`; returns how many rows.
+
+    Texts longer than a key are cut.
+    """
     conn.execute(
         "delete from core.rejects where cycle_id = %s and kind = any(%s) and platform = any(%s)",
         [cycle_id, [str(k) for k in kinds], [str(p) for p in platforms]],
     )
-    rows = [(cycle_id, str(r.platform), str(kind), r.external_id or "", r.path, r.reason, whole, 1) for kind, r, whole in rejects]
+    rows = [
+        (cycle_id, str(r.platform), str(kind), cut_key(r.external_id or ""), cut_key(r.path), cut_key(r.reason), whole, 1)
+        for kind, r, whole in rejects
+    ]
     frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     return copy_rows(conn, "core.rejects", frame.group_by(pl.exclude("occurrences")).agg(pl.col("occurrences").sum()).select(SCHEMA.keys()))
 

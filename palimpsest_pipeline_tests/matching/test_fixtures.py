@@ -1,6 +1,7 @@
 """One row per real match: whose claim is shown, and what is flagged."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -155,3 +156,56 @@ def test_a_fixtures_tournament_does_not_move_with_the_number_of_markets_priced(m
         listing("bet9ja", "200", 1, tournament_external_id="second", n_markets=markets_of_the_second),
     ]
     assert fixtures_of(rows)[1]["tournament_key"] == "bet9ja:league"
+
+
+PLACEHOLDERS = [
+    None,
+    datetime(1, 1, 1, tzinfo=UTC),
+    datetime(1970, 1, 1, tzinfo=UTC),
+    datetime(2099, 12, 31, tzinfo=UTC),
+    datetime(9999, 12, 31, tzinfo=UTC),
+]
+KICKOFFS = st.sampled_from(PLACEHOLDERS) | st.datetimes(timezones=st.just(UTC))
+CORRUPT = {
+    "kickoff_at": KICKOFFS,
+    "home_team": st.text(max_size=8) | st.just("x" * 10_000),
+    "away_team": st.text(max_size=8) | st.just("y" * 10_000),
+    "n_markets": st.sampled_from([None, -(2**31), 2**31 - 1]),
+    "kind": st.sampled_from(["simulated", "antepost"]),
+}
+"""What one claim may say in place of what is true. Its ids are left alone: with another id it speaks of another fixture."""
+
+
+@random_worlds
+@given(rows=random_listings(min_size=2), which=st.integers(0, 23), field=st.sampled_from(sorted(CORRUPT)), data=st.data())
+def test_any_single_corrupted_claim_leaves_all_other_fixtures_rows_as_they_were(rows: Rows, which: int, field: str, data: st.DataObject) -> None:
+    place = which % len(rows)
+    # Two listings whose Genius ids alone join them, and tournaments that one match links, rest on the claim that they share.
+    apart = [row | {"genius_id": None, "sr_tournament_id": int(row["tournament_external_id"])} for row in rows]
+    corrupted = [row | {field: data.draw(CORRUPT[field])} if n == place else row for n, row in enumerate(apart)]
+    before, after = fixtures_of(apart), fixtures_of(corrupted)
+    concerned = apart[place]["sr_id"]
+    names = {key: value for key, value in before.items() if key != concerned}
+    assert {key: value for key, value in after.items() if key != concerned} == names
+
+
+@pytest.mark.parametrize("absurd", PLACEHOLDERS[1:])
+def test_kickoffs_thousands_of_years_apart_are_told_in_seconds(absurd: datetime) -> None:
+    rows = [listing("betpawa", "p", 1), listing("bet9ja", "b", 1, kickoff_at=absurd), listing("betpawa", "q", 2)]
+    found = fixtures_of(rows)
+    assert found[1]["kickoff_max_delta_s"] == int(abs(rows[0]["kickoff_at"] - absurd).total_seconds())
+    assert found[1]["suspect_code"] == "kickoff_mismatch"
+    assert found[2] == fixtures_of(rows[2:])[2]
+
+
+def test_a_listing_without_a_kickoff_is_counted_and_another_platform_speaks() -> None:
+    rows = [listing("betpawa", "p", 1, kickoff_at=None, home_team="Placeholder"), listing("bet9ja", "b", 1, home_team="Nine")]
+    found = fixtures_of(rows)[1]
+    assert (found["metadata_source"], found["home_team"], found["kickoff_max_delta_s"]) == ("bet9ja", "Nine", 0)
+    assert found["platforms"] == ["betpawa", "bet9ja"]
+    assert fixtures_of(rows[:1]) == {}, "nobody knows when it is played"
+
+
+def test_of_two_listings_of_a_platform_the_one_with_a_kickoff_speaks() -> None:
+    rows = [listing("betpawa", "1", 1, kickoff_at=None, n_markets=90), listing("betpawa", "2", 1, n_markets=0)]
+    assert identify(frame(rows)).filter("is_primary")["external_id"].to_list() == ["2"]

@@ -188,10 +188,15 @@ def test_leads_refer_to_the_kickoff_in_force() -> None:
     assert advanced["ended_by"].to_list() == ["unknown"]
 
 
+def test_a_listing_whose_kickoffs_were_all_refused_has_its_leads_and_no_first_kickoff() -> None:
+    life = Life([answered(1, at(6, 18), ONE)], {1: [(at(6, 18), KICKOFF)]})
+    columns = ("lead_days_listed", "lead_days_priced", "effective_kickoff")
+    assert lead(life, {})["kickoff_at_first_listing"].to_list() == [None]
+    assert lead(life, {}).select(columns).row(0) == lead(life, {11: [(at(6, 18), KICKOFF)]}).select(columns).row(0)
+
+
 def test_what_cannot_be_told_is_refused() -> None:
     life = Life([listed(1, at(6, 18))], {1: [(at(6, 18), KICKOFF)]})
-    with pytest.raises(ValueError, match="1 listings have no kickoff of their own, first listing 11"):
-        lead(life, {})
     with pytest.raises(ValueError, match="1 fixtures have no kickoff, first sr_id 1"):
         lead(Life(life.looks, {}), {11: [(at(6, 18), KICKOFF)]})
     with pytest.raises(ValueError, match="naive datetime"):

@@ -13,7 +13,7 @@ def test_every_platform_has_a_dialect_in_the_platforms_own_order() -> None:
 
 
 def test_the_parser_version_names_every_platform() -> None:
-    assert parser_version() == "betpawa2.sportybet2.bet9ja2"
+    assert parser_version() == "betpawa3.sportybet3.bet9ja3"
 
 
 def test_configuration_reaches_the_requests() -> None:

@@ -64,6 +64,11 @@ def test_the_home_platform_is_believed_about_the_kickoff_then_the_listing_with_m
     (target,) = targets([listing(S, "1", 7, **early), listing(P, "1", 7, **postponed)], P, NOW)
     assert target.kickoff_at == postponed["kickoff_at"]
     assert targets([listing(S, "1", 7, **early), listing(P, "1", 7, **postponed)], S, NOW) == []
+    for absurd in (NOW - timedelta(days=20_000), NOW + timedelta(days=20_000)):
+        placeholder = listing(P, "1", 7, kickoff_at=absurd, n_markets_declared=90)
+        (target,) = targets([placeholder, listing(S, "1", 7, **postponed)], P, NOW)
+        assert (target.kickoff_at, dict(target.listings)) == (postponed["kickoff_at"], {P: ("1",), S: ("1",)}), "an absurd kickoff is no claim"
+        assert targets([placeholder], P, NOW) == []
     small, big = listing(P, "1", 7, n_markets_declared=3, **early), listing(P, "2", 7, n_markets_declared=90, **postponed)
     assert targets([small, big], P, NOW)[0].kickoff_at == postponed["kickoff_at"]
 

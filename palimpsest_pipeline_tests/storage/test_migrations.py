@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 import psycopg
@@ -258,6 +259,37 @@ def test_an_upgrade_has_derived_what_is_to_come_alone(database_url: str) -> None
         assert conn.execute("select product, sr_id from mart.dirty_fixtures order by product").fetchall() == [("odds_alerts", 2), ("prices", 2)]
 
 
+REFUSED_KICKOFF: Final = """
+    insert into core.cycles values (1, '2026-05-01Z', 'manual', 'full', 'betpawa', '2026-05-01 00:01Z');
+    insert into core.listing_claims (listing_id, claim_hash, platform, sport, kind, tournament_external_id, tournament_name, home_team, away_team,
+        kickoff_at) select listing_id, 5, 'betpawa', 'football', 'match', 't', 'T', 'A', 'B', null from core.event_listings;
+    insert into core.listing_observations (cycle_id, listing_id, claim_hash, observed_at, seen_in)
+        select 1, listing_id, 5, '2026-05-01Z', 'listing' from core.event_listings;
+    update core.event_listings set kickoff_at = null;
+    update core.fixtures set kickoff_max_delta_s = 5000000000;
+"""
+KICKOFFS: Final = """
+    select c.kickoff_at, e.kickoff_at, f.kickoff_max_delta_s
+    from core.listing_claims c join core.event_listings e using (listing_id) cross join core.fixtures f
+"""
+
+
+def test_a_refused_kickoff_and_a_great_difference_survive_and_the_step_down_gives_the_older_code_what_it_needs(database_url: str) -> None:
+    migrate.upgrade(database_url, "0011")
+    with Database(database_url).connect() as conn:
+        put_kickoffs(conn, datetime(2026, 5, 1, tzinfo=UTC), {7: datetime(2026, 5, 2, tzinfo=UTC)})
+    migrate.upgrade(database_url)
+    with Database(database_url).connect() as conn:
+        conn.execute(REFUSED_KICKOFF)
+        assert conn.execute(KICKOFFS).fetchall() == [(None, None, 5_000_000_000)]
+    migrate.downgrade(database_url, "0011")
+    with Database(database_url).connect() as conn:
+        midnight = datetime(2026, 5, 1, tzinfo=UTC)
+        assert conn.execute(KICKOFFS).fetchall() == [(midnight, midnight, 2**31 - 1)]
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+
+
 def test_an_upgrade_that_is_repeated_keeps_rows_and_grants(database_url: str, conn: psycopg.Connection) -> None:
     conn.execute("insert into ops.host_state (host, cycle_id, blocked_until, reason, updated_at) values ('host', 1, now(), '', now())")
     role = f"analyst_{conn.info.dbname}"
@@ -292,7 +324,7 @@ def test_the_alembic_command_does_the_same_from_the_checkout(database_url: str) 
     ("change", "told"),
     [
         ("alter table core.fixtures alter column home_team drop not null", "core.fixtures.home_team"),
-        ("alter table core.fixtures alter column kickoff_max_delta_s type bigint", "core.fixtures.kickoff_max_delta_s"),
+        ("alter table core.fixtures alter column kickoff_max_delta_s type integer", "core.fixtures.kickoff_max_delta_s"),
         ("comment on column core.fixtures.sr_id is 'other'", "core.fixtures.sr_id"),
         ("comment on table core.fixtures is 'other'", "core.fixtures"),
         ("alter table core.fixtures add column extra text", "core.fixtures.extra"),

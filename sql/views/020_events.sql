@@ -18,7 +18,7 @@ comment on column palimpsest.events.tournament_id is 'Its tournament: tournament
 comment on column palimpsest.events.name is 'Both sides, home side first.';
 comment on column palimpsest.events.home_team is 'Home side as the home platform writes it.';
 comment on column palimpsest.events.away_team is 'Away side as the home platform writes it.';
-comment on column palimpsest.events.kickoff is 'Kickoff the home platform claims now.';
+comment on column palimpsest.events.kickoff is 'Kickoff the home platform claims now; null when it was refused as absurd.';
 comment on column palimpsest.events.sportradar_id is 'SportRadar id of the fixture; null when unidentified.';
 comment on column palimpsest.events.created_at is 'First time an answer showed it.';
 comment on column palimpsest.events.updated_at is 'Last time an answer showed it.';

@@ -36,7 +36,7 @@ comment on column palimpsest.competitor_events.tournament_id is 'Its tournament:
 comment on column palimpsest.competitor_events.name is 'Both sides, home side first.';
 comment on column palimpsest.competitor_events.home_team is 'Home side as the platform writes it.';
 comment on column palimpsest.competitor_events.away_team is 'Away side as the platform writes it.';
-comment on column palimpsest.competitor_events.kickoff is 'Kickoff the platform claims now.';
+comment on column palimpsest.competitor_events.kickoff is 'Kickoff the platform claims now; null when it was refused as absurd.';
 comment on column palimpsest.competitor_events.deleted_at is 'Since when complete discoveries lack it before its kickoff; null while listed.';
 comment on column palimpsest.competitor_events.created_at is 'First time an answer showed it.';
 comment on column palimpsest.competitor_events.updated_at is 'Last time an answer showed it.';

@@ -41,7 +41,7 @@ comment on column palimpsest.lead_time.first_market_depth is 'Markets priced in 
 comment on column palimpsest.lead_time.lead_days_listed is 'From first_listed_at to the effective kickoff, days.';
 comment on column palimpsest.lead_time.lead_days_priced is 'From first_priced_at to the effective kickoff, days.';
 comment on column palimpsest.lead_time.home_lead_diff_days is 'lead_days_listed less that of the home platform: positive when this platform was earlier; null when home does not list it.';
-comment on column palimpsest.lead_time.kickoff_at_first_listing is 'Kickoff the platform claimed then.';
+comment on column palimpsest.lead_time.kickoff_at_first_listing is 'Kickoff the platform claimed then; null when all it claimed were refused as absurd.';
 comment on column palimpsest.lead_time.n_markets_at_72h is 'Markets priced in the last answer up to 72 h before kickoff; null without one.';
 comment on column palimpsest.lead_time.n_markets_at_24h is 'Markets priced in the last answer up to 24 h before kickoff; null without one.';
 comment on column palimpsest.lead_time.n_markets_at_1h is 'Markets priced in the last answer up to 1 h before kickoff; null without one.';

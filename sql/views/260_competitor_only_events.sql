@@ -50,7 +50,7 @@ comment on column palimpsest.competitor_only_events.metadata_source is 'Platform
 comment on column palimpsest.competitor_only_events.platform is 'Platform that lists it.';
 comment on column palimpsest.competitor_only_events.external_id is 'The platform''s own event id (of its primary listing, where it has several).';
 comment on column palimpsest.competitor_only_events.platform_name is 'Both sides as the platform writes them, home side first.';
-comment on column palimpsest.competitor_only_events.platform_kickoff is 'Kickoff the platform claims now.';
+comment on column palimpsest.competitor_only_events.platform_kickoff is 'Kickoff the platform claims now; null when it was refused as absurd.';
 comment on column palimpsest.competitor_only_events.n_markets_priced is 'Markets with a price in its latest answer; null before the first.';
 comment on column palimpsest.competitor_only_events.n_prices is 'Priced outcomes in its latest answer; null when none is in Postgres.';
 comment on column palimpsest.competitor_only_events.last_confirmed_at is 'Its latest answer; null like n_prices.';

@@ -43,11 +43,13 @@ class Written:
 def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
     """The cycle's own row, what its discovery was promised and got, and the platforms' tournaments."""
     found = readings.discoveries(pipeline, manifest, pipeline.platforms)
-    seen = readings.seen_in_discovery(found) + readings.listings_of_details(pipeline, manifest, pipeline.platforms)
+    discovered = readings.seen_in_discovery(found)
+    seen = discovered + readings.listings_of_details(pipeline, manifest, pipeline.platforms)
     tournaments = readings.tournaments_frame(found, seen)
     facts = readings.cycle_facts(pipeline, manifest)
     listings.write_discovery(conn, facts, readings.manifest_frame(found), tournaments, pipeline.platforms)
-    refused = [(PayloadKind.LISTING, entry, False) for discovery, _ in found.values() for entry in discovery.rejects]
+    unread = [entry for discovery, _ in found.values() for entry in discovery.rejects]
+    refused = [(PayloadKind.LISTING, entry, False) for entry in (*unread, *readings.refused_kickoffs(discovered))]
     rejects.replace_rejects(conn, manifest.cycle_id, readings.DISCOVERY, refused)
     return tournaments.height
 

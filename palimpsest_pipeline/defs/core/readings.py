@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from ...domain.exchange import Answer
-from ...domain.observations import Detail, Discovery, Listing, PayloadRejected, Reject
+from ...domain.observations import MAX_KICKOFF_DISTANCE, Detail, Discovery, Listing, PayloadRejected, Reject
 from ...domain.words import PayloadKind, Platform, Scope
 from ...landing import Manifest
 from ...matching import country_iso
@@ -18,6 +18,7 @@ from ..pipeline import Pipeline
 DISCOVERY: Final = (PayloadKind.TREE, PayloadKind.LISTING)
 IN_PLAY: Final = "in play: out of scope for prematch odds"
 WHOLE_TREE: Final = "*"
+NOT_CREDIBLE: Final = f"kickoff {{}}: not taken as a claim, since it is more than {MAX_KICKOFF_DISTANCE.days // 365} years from the answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def books(
         if detail.listing.in_play:
             refused.append((PayloadKind.DETAIL, Reject(platform, detail.listing.external_id, "$", IN_PLAY), True))
             continue
-        refused += [(PayloadKind.DETAIL, entry, False) for entry in detail.rejects]
+        kickoffs = refused_kickoffs([Seen(detail.listing, answer.observed_at, PayloadKind.DETAIL)])
+        refused += [(PayloadKind.DETAIL, entry, False) for entry in (*detail.rejects, *kickoffs)]
         yield answer, detail
 
 
@@ -98,8 +100,17 @@ def seen_in_discovery(found: dict[Platform, tuple[Discovery, datetime]]) -> list
     return [Seen(x, at, PayloadKind.LISTING) for discovery, at in found.values() for x in discovery.listings if not x.in_play]
 
 
+def refused_kickoffs(seen: Iterable[Seen]) -> list[Reject]:
+    """Kickoffs that are not taken as claims. Their listings are, so that they do not count as absent."""
+    return [
+        Reject(s.listing.platform, s.listing.external_id, "$", NOT_CREDIBLE.format(s.listing.kickoff_at.isoformat()))
+        for s in seen
+        if not s.listing.has_credible_kickoff(s.observed_at)
+    ]
+
+
 def listings_frame(seen: Iterable[Seen]) -> pl.DataFrame:
-    """Rows of `storage.listings.LISTING_SCHEMA`."""
+    """Rows of `storage.listings.LISTING_SCHEMA`. A kickoff that is not credible is null."""
     rows = [
         (
             x.platform,
@@ -112,7 +123,7 @@ def listings_frame(seen: Iterable[Seen]) -> pl.DataFrame:
             x.sr_tournament_id,
             x.home_team,
             x.away_team,
-            x.kickoff_at,
+            x.kickoff_at if x.has_credible_kickoff(s.observed_at) else None,
             x.sr_id,
             x.genius_id,
             x.n_markets_declared,

@@ -13,7 +13,7 @@ class Bet9jaAdapter:
     """`cache_version` is the client build number that every call carries."""
 
     platform: Platform = Platform.BET9JA
-    parser_version: int = 2
+    parser_version: int = 3
 
     def __init__(self, cache_version: str = endpoints.CACHE_VERSION) -> None:
         self._cache_version = cache_version

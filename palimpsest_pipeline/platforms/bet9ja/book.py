@@ -13,9 +13,10 @@ import msgspec
 
 from ...domain.exchange import Answer
 from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+from ...domain.texts import MAX_KEY_CHARS
 from ...domain.words import Platform
 from .. import judging
-from ..reading import BROKEN_JSON, MILLI, Memo, Odds, UnreadableError, body_of, decode, items_of, object_of, odds_or_none, text
+from ..reading import BROKEN_JSON, MILLI, Memo, Odds, UnreadableError, body_of, decode, items_of, object_of, odds_or_none, outcome_damage, text
 from . import shapes
 from .parse import DETAIL_KIND, ENVELOPE, EVENT, GOOD, judge, listing_of
 
@@ -25,7 +26,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=shapes.Head)
 
 NO_KEY: Final = ("", "")
-_NOT_A_KEY: Final = "no price key: prefix, market and outcome between two underscores"
+_NOT_A_KEY: Final = f"no price key: prefix, market and outcome between two underscores, the outcome of at most {MAX_KEY_CHARS} characters"
 
 _BOOK = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Book])
 _HEAD = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Head])
@@ -107,7 +108,7 @@ def _parts(key: str) -> tuple[str, str]:
     """`S_OU@2.5_O` is outcome `O` of the market row `S_OU@2.5`; NO_KEY for a key of another form."""
     prefix, _, rest = key.partition("_")
     named_line, _, outcome = rest.partition("_")
-    return (f"{prefix}_{named_line}", outcome) if prefix and named_line.partition("@")[0] and outcome else NO_KEY
+    return (f"{prefix}_{named_line}", outcome) if prefix and named_line.partition("@")[0] and not outcome_damage(outcome or None) else NO_KEY
 
 
 PARTS: Final = Memo(_parts, 1 << 16)

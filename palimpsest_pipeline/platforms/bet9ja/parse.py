@@ -20,6 +20,7 @@ from ..reading import (
     iso_instant,
     items_of,
     json_of,
+    key_text,
     positive_id,
     text,
 )
@@ -98,9 +99,7 @@ def _judge_detail(result: Any, data: bytes) -> judging.Verdict | None:
 
 def listing_of(event: shapes.Event, path: str, group: str | None = None, asked_sport: Sport | None = None) -> Listing:
     """The listing that an event claims to be. `group` and `asked_sport` stand in where it is silent. Raises UnreadableError."""
-    external_id, tournament = text(event.ID), text(event.GID) or group
-    if external_id is None or tournament is None:
-        raise UnreadableError(f"{path}.ID" if external_id is None else f"{path}.GID", "no id")
+    external_id, tournament = key_text(event.ID, f"{path}.ID"), key_text(text(event.GID) or group, f"{path}.GID")
     sport_id = integer(event.SID)
     if sport_id is not None and sport_id >= LIVE_SPORTS_FROM:
         raise UnreadableError(f"{path}.SID", "in play: an event of the in-play feed")
@@ -185,6 +184,7 @@ def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
         for group, raw in items_of(country.G):
             try:
                 entry = decode(_GROUP, raw, f'{path}.G["{group}"]')
+                key_text(group, f"{path}.G")
             except UnreadableError as error:
                 tree.reject(BET9JA, error.path, error.reason)
                 continue

@@ -13,7 +13,7 @@ class BetpawaAdapter:
     """`api_version` is the wire generation asked for (v3 or v4; both are read); `brand` the header value that belongs to the host."""
 
     platform: Platform = Platform.BETPAWA
-    parser_version: int = 2
+    parser_version: int = 3
 
     def __init__(self, api_version: str = "v4", brand: str = endpoints.BRANDS["ng"].header) -> None:
         if api_version not in endpoints.API_VERSIONS:

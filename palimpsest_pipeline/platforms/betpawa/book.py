@@ -14,7 +14,7 @@ from ...domain.exchange import Answer
 from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 from ...domain.words import Platform
 from .. import judging
-from ..reading import MILLI, UnreadableError, body_of, decode, integer, odds_or_none, text, written
+from ..reading import MILLI, UnreadableError, body_of, decode, integer, odds_or_none, outcome_damage, text, written
 from . import shapes
 from .parse import EVENT, judge, listing_of
 
@@ -90,8 +90,8 @@ def _row(loose: shapes.LooseRow, path: str, damage: list[tuple[str, str]]) -> sh
     for p, price in enumerate(loose.prices or ()):
         name = written(price.name)
         outcome = written(price.type_id) or name
-        if outcome is None:
-            damage.append((f"{path}.prices[{p}]", "neither typeId nor name"))
+        if outcome is None or outcome_damage(outcome):
+            damage.append((f"{path}.prices[{p}]", outcome_damage(outcome)))
             continue
         odds = odds_or_none(price.odds if price.odds is not None else price.price)
         prices.append(shapes.Price(outcome, name, odds, suspended=price.suspended is True))

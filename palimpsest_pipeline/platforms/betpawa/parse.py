@@ -18,6 +18,7 @@ from ..reading import (
     is_simulated,
     iso_instant,
     json_of,
+    key_text,
     object_of,
     positive_id,
     text,
@@ -77,10 +78,8 @@ def _is_page_of_the_site(answer: Answer, body: bytes) -> bool:
 
 def listing_of(event: shapes.Event, path: str) -> Listing:
     """The listing that an event claims to be. Raises UnreadableError."""
-    external_id, category = text(event.id), text(event.category.id)
-    tournament = text(event.competition.id)
-    if external_id is None or tournament is None:
-        raise UnreadableError(f"{path}.id" if external_id is None else f"{path}.competition.id", "empty id")
+    external_id, tournament = key_text(event.id, f"{path}.id"), key_text(event.competition.id, f"{path}.competition.id")
+    category = text(event.category.id)
     sport = Sport.FOOTBALL if category == EFOOTBALL_ID else SPORTS.get(category or "")
     if sport is None:
         raise UnreadableError(f"{path}.category.id", f"sport {category} is not covered")
@@ -188,10 +187,11 @@ def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
         for c, raw in enumerate(region.competitions or ()):
             try:
                 entry = decode(_COMPETITION, raw, f"{path}.competitions[{c}]")
+                key = key_text(entry.competition.id, f"{path}.competitions[{c}].competition.id")
             except UnreadableError as error:
                 tree.reject(BETPAWA, error.path, error.reason)
                 continue
-            key, name = str(entry.competition.id), (entry.competition.name or "").strip()
+            name = (entry.competition.name or "").strip()
             tree.tournaments[key] = collecting.Declared(key, name, country, None, _upcoming(entry.event_counts))
     return tree.checked(at)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ..reading import NO_RAW, NonEmpty, Odds
+from ..reading import NO_RAW, Odds, OutcomeId
 
 
 class Envelope(msgspec.Struct, gc=False, rename="camel"):
@@ -90,7 +90,7 @@ class EventWithMarkets(Event, rename="camel"):
 class Price(msgspec.Struct, gc=False, rename="camel"):
     """An outcome as the platform sends it; anything else is a `LoosePrice`."""
 
-    type_id: NonEmpty
+    type_id: OutcomeId
     name: str | None = None
     odds: Odds = None
     """v4"""

@@ -13,7 +13,7 @@ class SportybetAdapter:
     """`country` is the country code in the path."""
 
     platform: Platform = Platform.SPORTYBET
-    parser_version: int = 2
+    parser_version: int = 3
 
     def __init__(self, country: str = "ng") -> None:
         self._country = country

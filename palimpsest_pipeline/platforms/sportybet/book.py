@@ -14,7 +14,7 @@ from ...domain.exchange import Answer
 from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 from ...domain.words import Platform
 from .. import judging
-from ..reading import MILLI, UnreadableError, body_of, decode, integer, odds_or_none, written
+from ..reading import MILLI, UnreadableError, body_of, decode, integer, odds_or_none, outcome_damage, written
 from . import shapes
 from .endpoints import LIVE
 from .parse import ENVELOPE, EVENT, MATCH, OK, judge, listing_of, products_of
@@ -82,8 +82,8 @@ def _market(loose: shapes.LooseMarket, path: str, damage: list[tuple[str, str]])
     outcomes = []
     for o, outcome in enumerate(loose.outcomes or ()):
         outcome_id = written(outcome.id)
-        if outcome_id is None:
-            damage.append((f"{path}.outcomes[{o}].id", "no outcome id"))
+        if outcome_id is None or outcome_damage(outcome_id):
+            damage.append((f"{path}.outcomes[{o}].id", outcome_damage(outcome_id)))
             continue
         outcomes.append(shapes.Outcome(outcome_id, odds_or_none(outcome.odds), integer(outcome.is_active) or 0, written(outcome.desc)))
     return shapes.Market(

@@ -21,6 +21,7 @@ from ..reading import (
     is_empty_json,
     is_simulated,
     json_of,
+    key_text,
     object_of,
     positive_id,
     text,
@@ -94,28 +95,26 @@ def listing_of(event: shapes.Event, path: str, products: Iterable[Any], live_pro
     sport_node = object_of(event.sport)
     category = object_of(sport_node.get("category"))
     tournament = object_of(category.get("tournament"))
-    sport_id, tournament_id = text(sport_node.get("id")), text(tournament.get("id"))
+    sport_id = text(sport_node.get("id"))
     sport = Sport.FOOTBALL if sport_id in VIRTUAL_FOOTBALL_IDS else SPORTS.get(sport_id or "")
     if sport is None:
         raise UnreadableError(f"{path}.sport.id", f"sport {sport_id} is not covered")
-    if tournament_id is None:
-        raise UnreadableError(f"{path}.sport.category.tournament.id", "no tournament id")
-    if not event.event_id.strip():
-        raise UnreadableError(f"{path}.eventId", "empty id")
+    tournament_id = key_text(tournament.get("id"), f"{path}.sport.category.tournament.id")
+    event_id = key_text(event.event_id, f"{path}.eventId")
     kickoff_at = epoch_ms_instant(event.estimate_start_time)
     if kickoff_at is None:
         raise UnreadableError(f"{path}.estimateStartTime", f"{event.estimate_start_time!r} is no instant in milliseconds")
     home, away = (event.home_team_name or "").strip(), (event.away_team_name or "").strip()
     country, name = text(category.get("name")), text(tournament.get("name")) or ""
-    kind = ListingKind.MATCH if event.event_id.startswith(MATCH) else ListingKind.ANTEPOST
+    kind = ListingKind.MATCH if event_id.startswith(MATCH) else ListingKind.ANTEPOST
     if sport_id in VIRTUAL_FOOTBALL_IDS or category.get("id") in SIMULATED_CATEGORY_IDS or is_simulated(country, name, home, away):
         kind = ListingKind.SIMULATED
     if kind is ListingKind.MATCH and not (home and away):
         raise UnreadableError(f"{path}.homeTeamName", "a match without two team names")
-    sr_id, genius_id = match_ids(event.event_id, event.event_source)
+    sr_id, genius_id = match_ids(event_id, event.event_source)
     return Listing(
         platform=SPORTYBET,
-        external_id=event.event_id,
+        external_id=event_id,
         kind=kind,
         sport=sport,
         tournament_external_id=tournament_id,
@@ -242,11 +241,12 @@ def read_tree(answer: Answer, sport: Sport) -> collecting.Tree:
         for t, raw in enumerate(category.tournaments or ()):
             try:
                 entry = decode(_TOURNAMENT, raw, f"{path}.tournaments[{t}]")
+                key = key_text(entry.id, f"{path}.tournaments[{t}].id")
             except UnreadableError as error:
                 tree.reject(SPORTYBET, error.path, error.reason)
                 continue
             name = (entry.name or "").strip()
-            tree.tournaments[entry.id] = collecting.Declared(entry.id, name, category.name, sr_tournament_id(entry.id), count(entry.event_size))
+            tree.tournaments[key] = collecting.Declared(key, name, category.name, sr_tournament_id(key), count(entry.event_size))
     return tree.checked(at)
 
 

@@ -4,7 +4,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ..reading import NO_RAW, NonEmpty, Odds
+from ..reading import NO_RAW, Odds, OutcomeId
 
 E = TypeVar("E")
 
@@ -87,7 +87,7 @@ class MarketProduct(msgspec.Struct, gc=False):
 class Outcome(msgspec.Struct, gc=False, rename="camel"):
     """An outcome as the platform sends it; anything else is a `LooseOutcome`."""
 
-    id: NonEmpty
+    id: OutcomeId
     odds: Odds = None
     is_active: int = 0
     desc: str | None = None

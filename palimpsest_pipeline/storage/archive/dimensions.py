@@ -99,7 +99,7 @@ def write(conn: psycopg.Connection[Any], store: Store, workspace: Path) -> None:
         listings = read_frame(conn, LISTINGS_SQL, None, LISTINGS)
         before = _stored(store, LISTINGS_FILE)
         if before is not None:
-            known = listings.filter(pl.col("kickoff_at").is_not_null())
+            known = listings.filter(pl.col("home_team").is_not_null())
             remembered = before.join(known, on="listing_id", how="anti")
             nameless = listings.join(known, on="listing_id", how="anti").join(remembered, on="listing_id", how="anti")
             listings = pl.concat([known, remembered, nameless]).sort("listing_id")

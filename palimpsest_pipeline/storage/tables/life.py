@@ -109,7 +109,7 @@ class ListingLeadTime(Base):
     first_priced_at: Mapped[Instant | None] = column("First answer with a price; null without one.")
     first_market_depth: Mapped[int | None] = column("Markets priced in that answer.")
     listed_censored: Mapped[bool] = column("No complete discovery before first_listed_at proves that it was not listed: it may be older.")
-    kickoff_at_first_listing: Mapped[Instant] = column("Kickoff the platform claimed then.")
+    kickoff_at_first_listing: Mapped[Instant | None] = column("Kickoff the platform claimed then; null when all it claimed were refused as absurd.")
     effective_kickoff: Mapped[Instant] = column("Kickoff that the lead refers to.")
     lead_days_listed: Mapped[float] = column("From first_listed_at to the effective kickoff, days.", type_=sa.Double)
     lead_days_priced: Mapped[float | None] = column("From first_priced_at to the effective kickoff, days.", type_=sa.Double)

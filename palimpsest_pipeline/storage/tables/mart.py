@@ -47,7 +47,7 @@ class CoverageFixture(Base):
         "matched: home and a competitor; home_only; competitor_only; undetermined: a platform could not be looked at.", type_=one_of(FixtureClass)
     )
     n_competitors: Mapped[SmallInt] = column("Competitors that list it.")
-    kickoff_max_delta_s: Mapped[int] = column("Largest difference between the platforms' kickoffs, seconds.")
+    kickoff_max_delta_s: Mapped[BigInt] = column("Largest difference between the platforms' kickoffs, seconds.")
     rotated: Mapped[bool] = column("Some platform has home and away swapped.")
     suspect_code: Mapped[Text | None] = column("kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd.")
     evidence: Mapped[Evidence] = column(

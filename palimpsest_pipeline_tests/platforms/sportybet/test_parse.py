@@ -229,7 +229,7 @@ def test_market_names_fall_back_on_the_description(samples: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "path"),
     [
-        ({"estimateStartTime": 1782500400}, "$.data.estimateStartTime"),
+        ({"estimateStartTime": "tomorrow"}, "$.data.estimateStartTime"),
         ({"estimateStartTime": None}, "$.data.estimateStartTime"),
         ({"sport": {"id": "sr:sport:23", "category": {}}}, "$.data.sport.id"),
         ({"sport": {"id": "sr:sport:1", "category": {"id": "sr:category:1"}}}, "$.data.sport.category.tournament.id"),
