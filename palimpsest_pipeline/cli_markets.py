@@ -63,9 +63,8 @@ def _print_market(market: "Market") -> None:
     for platform in Platform:
         feeds = sorted((k.feed, k.external_market_id) for k in market.keys if k.platform == platform and k.feed is not None)
         if feeds:
-            out.print(
-                f"{platform.value} has it from several feeds; the first that is listed counts: {', '.join(x for _, x in feeds)}", highlight=False
-            )
+            in_order = ", ".join(market_id for _, market_id in feeds)
+            out.print(f"{platform.value} has it from several feeds; the first that an answer lists counts: {in_order}", highlight=False)
     keys = [(k.platform, k.external_market_id, "\n".join(k.specifier) or "none", k.open_outcomes) for k in market.keys]
     opened = any(k.open_outcomes for k in market.keys)
     headings = ["platform", "market id", "specifier", *(["open outcome ids"] if opened else [])]

@@ -119,10 +119,9 @@ def _other_feeds(batch: Batch, target: pl.Series, places: pl.DataFrame, choices:
     Feeds disagree, so a market has all its lines from one of them. The first feed that lists the market is taken, priced or not: if a suspended
     price gave way to another feed's, the price would seem to jump, and back again.
     """
-    fed = pl.DataFrame([batch.outcomes["capture"], target.alias("target"), choices["feed"].gather(batch.outcomes["distinct"])]).with_row_index(
-        "position"
-    )
-    fed = fed.filter(pl.col("feed").is_not_null())
+    feed = choices["feed"].gather(batch.outcomes["distinct"])
+    told = pl.DataFrame([batch.outcomes["capture"], target.alias("target"), feed]).with_row_index("position")
+    fed = told.filter(pl.col("feed").is_not_null())
     markets = fed.with_columns(places["market_id"].gather(fed["target"]))
     return markets.filter(pl.col("feed") > pl.col("feed").min().over("capture", "market_id"))["position"]
 

@@ -94,8 +94,8 @@ class VocabularyError(Exception):
 class Vocabulary:
     """The vocabulary as frames.
 
-    markets: market_id Int16, market_key, sport, period, family, name, line_kind, fair_sum (null: unknown), note (null: none), betpawa_market_id (null:
-        not sold there).
+    markets: market_id Int16, market_key, sport, period, family, name, line_kind, fair_sum (null: unknown), note (null: none),
+        betpawa_market_id (null: not sold there).
     outcomes: market_id, ordinal Int16, outcome_key, name.
     keys: key_id UInt32 (order of preference), platform, sport, external_market_id, market_id, open_outcomes, open_pattern, ladder Boolean.
         open_outcomes: template of the outcome ids that are not listed, '' when there are none; open_pattern: the same as an anchored regex with some

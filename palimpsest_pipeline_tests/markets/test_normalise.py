@@ -268,9 +268,7 @@ def test_a_market_has_all_its_lines_from_the_first_feed_that_lists_it() -> None:
 
 
 def test_a_ladder_of_two_teams_gives_way_for_the_team_that_another_feed_lists() -> None:
-    ladder = raw(
-        ("sportybet", "800160", "", "800160:00000009", "Norway 9+", 1500), ("sportybet", "800160", "", "800160:00000111", "France 11+", 1600)
-    )
+    ladder = raw(("sportybet", "800160", "", "800160:00000009", "", 1500), ("sportybet", "800160", "", "800160:00000111", "", 1600))
     home = raw(("sportybet", "900552", "total=7.5", "12", "Over 7.5", 1420), off=True)
     assert facts(normal(*ladder, *home)) == {("home_total_shots", "total=7.5", "over", 1420), ("away_total_shots", "total=10.5", "over", 1600)}
 

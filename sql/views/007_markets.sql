@@ -24,4 +24,4 @@ comment on column palimpsest.markets.winners_k is 'Outcomes that win; null when 
 comment on column palimpsest.markets.outcome_keys is 'Its outcomes; empty where they are open, as players are.';
 comment on column palimpsest.markets.outcomes is 'Their names for people, in the same order.';
 comment on column palimpsest.markets.betpawa_market_id is 'BetPawa''s market type id; null where it does not sell the market.';
-comment on column palimpsest.markets.note is 'What is worth knowing before its prices are compared, such as rules that differ between platforms; null when nothing.';
+comment on column palimpsest.markets.note is 'What to know before its prices are compared, such as rules that differ between platforms; null when nothing.';

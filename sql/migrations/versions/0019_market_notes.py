@@ -1,4 +1,4 @@
-"""What is worth knowing of a market before its prices are compared: the note that the vocabulary has for it."""
+"""A note per market: what to know before its prices are compared."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,10 +8,8 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-NOTE = "What is worth knowing before its prices are compared: rules that differ between platforms; null when nothing."
-MERGED = (
-    "Priced outcomes left out since another market of the answer has the bet, or another feed the market; null: written before these were counted."
-)
+NOTE = "What to know before its prices are compared: rules that differ between platforms; null when nothing."
+MERGED = "Priced outcomes left out: another market of the answer has the bet, or another feed the market; null: written before these were counted."
 MERGED_BEFORE = "Priced outcomes left out since another market of the answer prices the same bet; null: written before these were counted."
 
 
