@@ -49,8 +49,8 @@ class Market(Base):
     name: Mapped[Text] = column("Name for people: the home vocabulary's where it sells the market.")
     line_kind: Mapped[Text] = column("What its line is: none, total, handicap, ...")
     fair_sum: Mapped[Text | None] = column("Sum of fair probabilities over the outcomes (1, 2, overlap(x)); null when unknown: then no margin.")
-    note: Mapped[Text | None] = column("What to know before its prices are compared: rules that differ between platforms; null when nothing.")
     betpawa_market_id: Mapped[Text | None] = column("BetPawa's market type id, where it sells the market.")
+    note: Mapped[Text | None] = column("What to know before its prices are compared: rules that differ between platforms; null when nothing.")
 
 
 class MarketOutcome(Base):
