@@ -56,8 +56,15 @@ def _print_market(market: "Market") -> None:
     out.print(f"\n[bold]{market.market_key}[/]  {escaped(market.name)}", highlight=False)
     out.print(f"family {market.family}, sport {market.sport}, period {market.period}, line: {line}{parts}", highlight=False)
     out.print(f"fair sum {market.fair_sum or '?'}: {market.margin}", highlight=False)
+    if market.note:
+        out.print(f"note: {escaped(market.note)}", highlight=False)
     if market.complete_sets:
         out.print(f"complete sets: {', '.join(f'{name} ({n} outcomes)' for name, n in market.complete_sets.items())}", highlight=False)
+    for platform in Platform:
+        feeds = sorted((k.feed, k.external_market_id) for k in market.keys if k.platform == platform and k.feed is not None)
+        if feeds:
+            in_order = ", ".join(market_id for _, market_id in feeds)
+            out.print(f"{platform.value} has it from several feeds; the first that an answer lists counts: {in_order}", highlight=False)
     keys = [(k.platform, k.external_market_id, "\n".join(k.specifier) or "none", k.open_outcomes) for k in market.keys]
     opened = any(k.open_outcomes for k in market.keys)
     headings = ["platform", "market id", "specifier", *(["open outcome ids"] if opened else [])]

@@ -42,6 +42,16 @@ def test_a_market_sold_in_several_grids_says_which_sets_are_complete(palimpsest:
     }
 
 
+def test_what_to_know_of_a_market_and_the_order_of_its_feeds_are_shown(palimpsest: Command):
+    shown = words(palimpsest("markets", "show", "anytime_goalscorer").stdout)
+    assert "note: Rules for players who do not start differ" in shown
+    shown = words(palimpsest("markets", "show", "home_total_shots").stdout)
+    assert "sportybet has it from several feeds; the first that an answer lists counts: 900552, 800160" in shown
+    (market,) = json.loads(palimpsest("markets", "show", "home_total_shots", "--json").stdout)["markets"]
+    assert {key["external_market_id"]: key["feed"] for key in market["keys"] if key["platform"] == "sportybet"} == {"900552": 1, "800160": 2}
+    assert {key["feed"] for key in market["keys"] if key["platform"] != "sportybet"} <= {None}
+
+
 @pytest.mark.parametrize(
     ("asked", "leads_to"),
     [

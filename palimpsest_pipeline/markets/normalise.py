@@ -39,7 +39,7 @@ class Normalised:
         open outcome's text (ordinal 1). state: offered; suspended, when the platform holds it off (it keeps its odds); no_price.
     unmapped: one row per occurrence that is not mapped.
     coverage: occurrences per capture, family ('' when the market is unknown) and error_class ('' when mapped).
-    merged: priced outcomes per capture that are not in `prices`, because the answer names the same bet once more.
+    merged: priced outcomes per capture that are not in `prices`, because the answer names the same bet once more or has the market from another feed.
     players: one row per capture and player among the outcomes of `prices`.
     """
 
@@ -60,7 +60,7 @@ def normalise(raw: RawBooks, vocabulary: Vocabulary) -> Normalised:
     target = choices["target"].gather(batch.outcomes["distinct"])
     missed = batch.outcomes.select("capture", "instance", "distinct").with_row_index("position").filter(target.is_null())
     occurrences = unmapped.judged(batch, verdicts, missed)
-    prices, merged = _prices(batch, target, places, choices)
+    prices, merged = _prices(batch, target, places, choices.with_columns(feed=_feed_places(choices["key_id"], vocabulary)))
     return Normalised(
         prices=prices,
         unmapped=unmapped.report(raw, batch, occurrences, missed, given),
@@ -73,12 +73,20 @@ def normalise(raw: RawBooks, vocabulary: Vocabulary) -> Normalised:
 def _prices(batch: Batch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The frames `prices` and `merged`."""
     order = _order(batch.outcomes["capture"], target, places.height)
+    other_feeds = _other_feeds(batch, target, places, choices)
+    order = order.filter(~order["position"].is_in(other_feeds.implode()))
     repeated = order["bet"] == order["bet"].shift(1)
-    merged = pl.DataFrame(schema=MERGED)
-    if repeated.any():
-        left_out = _left_out(order.filter(repeated | repeated.shift(-1)), batch, choices)
-        merged = left_out.filter(pl.col("odds_milli").is_not_null()).group_by("capture").agg(n_prices=pl.len().cast(pl.Int32)).sort("capture")
-        order = order.filter(~order["position"].is_in(left_out["position"].implode()))
+    contested = order.filter(repeated | repeated.shift(-1))
+    left_out = pl.concat([other_feeds, _given_way(contested, batch, choices)])
+    order = order.filter(~order["position"].is_in(left_out.implode()))
+    merged = (
+        batch.outcomes.select("capture", "odds_milli")[left_out]
+        .drop_nulls("odds_milli")
+        .group_by("capture")
+        .agg(n_prices=pl.len().cast(pl.Int32))
+        .sort("capture")
+        .select(*MERGED)
+    )
     outcomes = batch.outcomes.select("capture", "odds_milli", "state")[order["position"]]
     places = places.select(pl.exclude("target"))[target.gather(order["position"])]
     prices = places.hstack(outcomes.select("capture", "odds_milli", STATES.gather(outcomes["state"])))
@@ -99,10 +107,30 @@ def _order(captures: pl.Series, target: pl.Series, n_targets: int) -> pl.DataFra
     return pl.DataFrame({"position": (order % 2**position_bits).cast(pl.UInt32), "bet": order // 2**position_bits})
 
 
-def _left_out(contested: pl.DataFrame, batch: Batch, choices: pl.DataFrame) -> pl.DataFrame:
-    """position, capture and odds_milli of the outcomes that give way to another of the same bet.
+def _feed_places(key_ids: pl.Series, vocabulary: Vocabulary) -> pl.Series:
+    """The place of each key among the feeds of its market; null where the market has one feed."""
+    feeds = vocabulary.feeds
+    return key_ids.replace_strict(feeds["key_id"], feeds["place"], default=None, return_dtype=pl.Int16)
 
-    A price goes before none, what can be backed before what cannot; then by the order of keys.csv, by the platform's ids, and by the odds.
+
+def _other_feeds(batch: Batch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame) -> pl.Series:
+    """Positions of the outcomes that come from another feed than their market's first one in this answer.
+
+    Feeds disagree, so a market has all its lines from one of them. The first feed that lists the market is taken, priced or not: if a suspended
+    price gave way to another feed's, the price would seem to jump, and back again.
+    """
+    feed = choices["feed"].gather(batch.outcomes["distinct"])
+    told = pl.DataFrame([batch.outcomes["capture"], target.alias("target"), feed]).with_row_index("position")
+    fed = told.filter(pl.col("feed").is_not_null())
+    markets = fed.with_columns(places["market_id"].gather(fed["target"]))
+    return markets.filter(pl.col("feed") > pl.col("feed").min().over("capture", "market_id"))["position"]
+
+
+def _given_way(contested: pl.DataFrame, batch: Batch, choices: pl.DataFrame) -> pl.Series:
+    """Positions of the outcomes that give way to another of the same bet.
+
+    The order of keys.csv decides: which of two platform markets tells a bet must not depend on which of them can be backed. Within one platform
+    market a price goes before none, what can be backed before what cannot; then the platform's ids and the odds decide.
     """
     ids = ("market_id", "specifier", "outcome_id")
     return (
@@ -110,7 +138,6 @@ def _left_out(contested: pl.DataFrame, batch: Batch, choices: pl.DataFrame) -> p
         .join(batch.distinct.select("distinct", "code", choices["key_id"]), on="distinct", how="left")
         .join(batch.ids, on="code", how="left")
         .join(batch.instances.select("instance", "market_id", "specifier"), on="instance", how="left")
-        .sort("bet", pl.col("odds_milli").is_null(), pl.col("state") == SUSPENDED, "key_id", *ids, "odds_milli", "position")
-        .filter(~pl.col("bet").is_first_distinct())
-        .select("position", "capture", "odds_milli")
+        .sort("bet", "key_id", pl.col("odds_milli").is_null(), pl.col("state") == SUSPENDED, *ids, "odds_milli", "position")
+        .filter(~pl.col("bet").is_first_distinct())["position"]
     )

@@ -13,7 +13,7 @@ NEAREST: Final = 5
 LEAST_ALIKE: Final = 50
 """Percent of likeness below which a key is no suggestion."""
 
-EXAMPLES: Final = {"quarters": ("10", "2.5"), "score": ("0:1", "-1"), "text": ("2:1", "2:1")}
+EXAMPLES: Final = {"quarters": ("10", "2.5"), "score": ("0:1", "-1"), "text": ("2:1", "2:1"), "top": ("sr:exact_goals:6+", "6")}
 HALVES: Final = {"total", "hcp"}
 """Canonical parts whose numbers are usually halves; the others count things."""
 
@@ -25,12 +25,13 @@ class UnknownMarket(Exception):
 @dataclass(frozen=True, slots=True)
 class PlatformKey:
     """One way a platform sells the market. `specifier`: what each part of its specifier must be or gives, in words; `open_outcomes`: template of
-    the outcome ids that are not listed, '' when all are."""
+    the outcome ids that are not listed, '' when all are; `feed`: its place, from 1, where the platform has the market from several feeds."""
 
     platform: str
     external_market_id: str
     specifier: list[str]
     open_outcomes: str
+    feed: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """A canonical market. fair_sum as in the vocabulary (None: unknown), `margin` what it means; specifier: its canonical parts; complete_sets: name
-    and number of outcomes of each set that is complete, empty when it takes all outcomes."""
+    """A canonical market. fair_sum and note as in the vocabulary (None: unknown, none), `margin` what fair_sum means; specifier: its canonical parts;
+    complete_sets: name and number of outcomes of each set that is complete, empty when it takes all outcomes."""
 
     market_key: str
     name: str
@@ -57,6 +58,7 @@ class Market:
     specifier: list[str]
     fair_sum: str | None
     margin: str
+    note: str | None
     complete_sets: dict[str, int]
     keys: list[PlatformKey]
     outcomes: list[Outcome]
@@ -120,13 +122,20 @@ def _words(key: str) -> str:
 
 def _market(row: dict[str, Any], vocabulary: Vocabulary) -> Market:
     mine = vocabulary.keys.filter(pl.col("market_id") == row["market_id"])
+    feeds = {key_id: place + 1 for key_id, place in vocabulary.feeds.iter_rows()}
     keys = [
-        PlatformKey(k["platform"], k["external_market_id"], _specifier(k["key_id"], k["open_outcomes"], vocabulary), k["open_outcomes"])
+        PlatformKey(
+            k["platform"],
+            k["external_market_id"],
+            _specifier(k["key_id"], k["open_outcomes"], vocabulary),
+            k["open_outcomes"],
+            feeds.get(k["key_id"]),
+        )
         for k in mine.iter_rows(named=True)
     ]
     sets = vocabulary.complete_sets.filter(pl.col("market_id") == row["market_id"])
     return Market(
-        **{name: row[name] for name in ("market_key", "name", "family", "sport", "period", "line_kind", "fair_sum")},
+        **{name: row[name] for name in ("market_key", "name", "family", "sport", "period", "line_kind", "fair_sum", "note")},
         specifier=sorted(SPECIFIER_PARTS[row["line_kind"]]),
         margin=_margin(row["fair_sum"]),
         complete_sets=dict(sets.group_by("set", maintain_order=True).len().iter_rows()),

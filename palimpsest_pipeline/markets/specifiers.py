@@ -20,6 +20,8 @@ NUMBER: Final = r"-?[0-9]{1,7}(?:\.[0-9]{1,2})?"
 """Numbers that a line can hold. Digits are ASCII: a regex takes those of all scripts for digits, and nothing else does."""
 TEXT: Final = r"^[^\x00|]{1,64}$"
 """What is taken over as it is: scores and the like."""
+TOP: Final = r"^sr:[a-z_]+:([0-9]{1,3})\+$"
+"""SportyBet's name of a list of outcomes that ends with "n or more": `sr:exact_goals:6+`."""
 REFUSED: Final = -1000
 _PAIR: Final = ("instance", "key_id")
 
@@ -105,7 +107,14 @@ def _converted() -> pl.Expr:
     """Canonical text of `value` by `conversion`; null when the value is not what the conversion expects, or no line can hold it."""
     value, conversion = pl.col("value"), pl.col("conversion")
     number = pl.when(conversion == "number").then(_number(value)).when(conversion == "quarters").then(_quarters(value)).otherwise(_score(value))
-    return pl.when(conversion == "text").then(value.str.extract(TEXT, 0)).when(conversion != "ladder").then(number.str.extract(f"^{NUMBER}$", 0))
+    return (
+        pl.when(conversion == "text")
+        .then(value.str.extract(TEXT, 0))
+        .when(conversion == "top")
+        .then(_number(value.str.extract(TOP)))
+        .when(conversion != "ladder")
+        .then(number.str.extract(f"^{NUMBER}$", 0))
+    )
 
 
 def _number(value: pl.Expr) -> pl.Expr:

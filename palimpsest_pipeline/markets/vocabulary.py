@@ -25,8 +25,13 @@ COLUMNS: Final = {
     "keys.csv": ("platform", "sport", "external_market_id", "requires", "reads", "adds", "ignores", "market_key", "open_outcomes"),
     "outcome_keys.csv": ("platform", "sport", "external_market_id", "external_outcome_id", "market_key", "outcome_key"),
     "complete_sets.csv": ("market_key", "set", "outcome_keys"),
+    "feeds.csv": ("platform", "sport", "market_key", "external_market_id"),
+    "notes.csv": ("market_key", "note"),
     "triage.csv": ("platform", "sport", "external_market_id", "status", "reason"),
 }
+
+WITHOUT_VERSION: Final = frozenset({"notes.csv", "triage.csv"})
+"""Files that change no price, so history need not be derived anew for them."""
 
 FAMILIES: Final = (
     "result",
@@ -58,6 +63,7 @@ SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
     "goal_number": frozenset({"goalnr"}),
     "goals": frozenset({"goals"}),
     "score": frozenset({"score"}),
+    "top": frozenset({"top"}),
     "player": frozenset(),
     "player+goal_number": frozenset({"goalnr"}),
     "player+total": frozenset({"total"}),
@@ -70,7 +76,7 @@ SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
 }
 """Canonical specifier parts of each kind of line."""
 
-CONVERSIONS: Final = frozenset({"number", "quarters", "score", "text", "ladder"})
+CONVERSIONS: Final = frozenset({"number", "quarters", "score", "text", "top", "ladder"})
 READ: Final = re.compile(r"(?P<canonical>\w+)=(?P<conversion>\w+)\((?P<raw>\w+)\)")
 PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 GROUPS: Final = {"outcome": r"(?P<outcome>.+)", "player": r"(?P<player>[0-9]{1,18})", "at_least": r"(?P<at_least>\d+)", "_": r"[^:]*"}
@@ -88,7 +94,8 @@ class VocabularyError(Exception):
 class Vocabulary:
     """The vocabulary as frames.
 
-    markets: market_id Int16, market_key, sport, period, family, name, line_kind, fair_sum (null: unknown), betpawa_market_id (null: not sold there).
+    markets: market_id Int16, market_key, sport, period, family, name, line_kind, fair_sum (null: unknown), note (null: none),
+        betpawa_market_id (null: not sold there).
     outcomes: market_id, ordinal Int16, outcome_key, name.
     keys: key_id UInt32 (order of preference), platform, sport, external_market_id, market_id, open_outcomes, open_pattern, ladder Boolean.
         open_outcomes: template of the outcome ids that are not listed, '' when there are none; open_pattern: the same as an anchored regex with some
@@ -98,6 +105,7 @@ class Vocabulary:
     outcome_keys: key_id, external_outcome_id, ordinal Int16.
     complete_sets: market_id, set (its name), ordinal Int16: sets of outcomes that are complete though the market has more, for one bet may be sold in
         several grids. Of a market that is not in it the only complete set is all its outcomes.
+    feeds: key_id, place Int16 (from 0) of a key among the feeds from which its platform has the market; keys of markets with one feed are not in it.
     triage: platform, sport, external_market_id, status (acknowledged, ignored), reason: platform markets that are knowingly not mapped.
     """
 
@@ -108,6 +116,7 @@ class Vocabulary:
     added: pl.DataFrame
     outcome_keys: pl.DataFrame
     complete_sets: pl.DataFrame
+    feeds: pl.DataFrame
     triage: pl.DataFrame
     version: str
 
@@ -126,11 +135,12 @@ def load(folder: Path) -> Vocabulary:
     outcome_keys = _outcome_keys(folder, keys, outcomes)
     _refuse_ambiguous(keys, outcome_keys)
     sets = _complete_sets(folder, outcomes)
+    feeds = _feeds(folder, keys)
+    notes = _notes(folder, markets)
     triage = _triage(folder, keys)
-    # Triage changes no price, so history need not be derived anew for it.
-    content = b"".join((folder / name).read_bytes() for name in COLUMNS if name != "triage.csv")
+    content = b"".join((folder / name).read_bytes() for name in COLUMNS if name not in WITHOUT_VERSION)
     version = f"{(folder / 'VERSION').read_text().strip()}+{hashlib.sha256(content).hexdigest()[:8]}"
-    return _frames(markets, outcomes, keys, outcome_keys, sets, triage, version)
+    return _frames(markets, outcomes, keys, outcome_keys, sets, feeds, notes, triage, version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +371,37 @@ def _complete_sets(folder: Path, outcomes: dict[tuple[str, str], tuple[int, str]
     return found
 
 
+def _feeds(folder: Path, keys: list[_Key]) -> list[tuple[int, int]]:
+    """(key_id, place): the feeds of a platform's market in the order of the rows. All keys of such a market are feeds of it."""
+    name = "feeds.csv"
+    key_ids: dict[tuple[str, str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for key in keys:
+        key_ids[key.platform, key.sport, key.market.market_key][key.external_market_id].append(key.key_id)
+    lines: dict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
+    for line, row in _rows(folder, name):
+        market, feed = (row["platform"], row["sport"], row["market_key"]), row["external_market_id"]
+        _check(feed in key_ids.get(market, {}), name, line, f"{market[0]} {market[1]} {feed} {market[2]} is not in keys.csv")
+        _check(feed not in lines[market], name, line, f"feed {feed} of {' '.join(market)} is there twice")
+        lines[market][feed] = line
+    for market, feeds in lines.items():
+        missing = sorted(key_ids[market].keys() - feeds.keys())
+        _check(not missing, name, max(feeds.values()), f"{' '.join(market)} has the feed {', '.join(missing)} in keys.csv too: give its place")
+        _check(len(feeds) > 1, name, max(feeds.values()), f"{' '.join(market)} has one feed only: it needs no order")
+    return [(key_id, place) for market, feeds in lines.items() for place, feed in enumerate(feeds) for key_id in key_ids[market][feed]]
+
+
+def _notes(folder: Path, markets: dict[str, _Market]) -> dict[str, str]:
+    """Market key to note."""
+    name = "notes.csv"
+    notes: dict[str, str] = {}
+    for line, row in _rows(folder, name):
+        market_key = row["market_key"]
+        _check(market_key in markets, name, line, f"market_key {market_key!r} is not in markets.csv")
+        _check(bool(row["note"]) and market_key not in notes, name, line, f"the note of {market_key} is empty or there twice")
+        notes[market_key] = row["note"]
+    return notes
+
+
 def _triage(folder: Path, keys: list[_Key]) -> list[tuple[str, ...]]:
     name = "triage.csv"
     mapped = {(key.platform, key.sport, key.external_market_id) for key in keys}
@@ -383,6 +424,8 @@ def _frames(
     keys: list[_Key],
     outcome_keys: list[tuple[int, int, str, int]],
     sets: list[tuple[str, str, int]],
+    feeds: list[tuple[int, int]],
+    notes: dict[str, str],
     triage: list[tuple[str, ...]],
     version: str,
 ) -> Vocabulary:
@@ -398,12 +441,15 @@ def _frames(
     return Vocabulary(
         markets=pl.DataFrame(
             [
-                (m.market_id, m.market_key, m.sport, m.period, m.family, m.name, m.line_kind, m.fair_sum or None, betpawa.get(m.market_key))
+                (
+                    *(m.market_id, m.market_key, m.sport, m.period, m.family, m.name, m.line_kind),
+                    *(m.fair_sum or None, notes.get(m.market_key), betpawa.get(m.market_key)),
+                )
                 for m in markets.values()
             ],
             schema={
                 "market_id": pl.Int16,
-                **dict.fromkeys(("market_key", "sport", "period", "family", "name", "line_kind", "fair_sum", "betpawa_market_id"), text),
+                **dict.fromkeys(("market_key", "sport", "period", "family", "name", "line_kind", "fair_sum", "note", "betpawa_market_id"), text),
             },
             orient="row",
         ),
@@ -442,6 +488,7 @@ def _frames(
             schema={"market_id": pl.Int16, "set": text, "ordinal": pl.Int16},
             orient="row",
         ),
+        feeds=pl.DataFrame(feeds, schema={"key_id": pl.UInt32, "place": pl.Int16}, orient="row"),
         triage=pl.DataFrame(triage, schema=dict.fromkeys(COLUMNS["triage.csv"], text), orient="row"),
         version=version,
     )

@@ -139,6 +139,7 @@ def ground_of(key: str, line: str) -> tuple[Ground, str, float]:
     elif key.endswith("_2h"):
         period, share, base = "2h", 1 - FIRST_HALF_SHARE, key[:-3]
     if "sending_off" in base:
+        base = base.removesuffix("_incl_et")
         base = base.replace("sending_off", "to_score") if base != "sending_off" else "any_to_score"
         return Ground("sending_off", share, period), base, number
     for statistic in STATISTICS:

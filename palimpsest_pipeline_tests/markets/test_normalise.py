@@ -226,6 +226,7 @@ def test_odds_of_one_or_less_and_what_is_held_off_are_states_and_no_prices(odds:
         (("bet9ja", "S_1X21ST15MIN", "", "1", "", 1500), "minute=15", "15"),
         (("bet9ja", "S_1X2MULTI1-2", "", "X", "", 1500), "goals=1-2", None),
         (("sportybet", "41", "score=0:0", "110", "", 1500), "score=0:0", None),
+        (("betpawa", "4926", "", "1096818", "", 1500), "top=6", "6"),
         (("betpawa", "3743", "", "3744", "", 1500), "", None),
     ],
 )
@@ -235,20 +236,136 @@ def test_the_line_is_the_number_of_the_specifier(row: tuple[str, str, str, str, 
     assert prices["line"].to_list() == [line and Decimal(line)]
 
 
-def test_an_outcome_named_twice_keeps_its_price_then_what_can_be_backed_then_the_preferred_key() -> None:
-    main, ladder = ("sportybet", "139", "total=3.5", "12", "Over 3.5"), ("sportybet", "800063", "", "800063:00000004", "4+")
-    line = ("total_bookings", "total=3.5", "over")
-    assert facts(normal(*raw((*main, 1900), (*ladder, 1800)))) == {(*line, 1900)}
-    assert facts(normal(*raw((*main, None), (*ladder, 1800)))) == {(*line, 1800)}
-    suspended = [*raw((*main, 1900), off=True), *raw((*ladder, 1800))]
-    assert facts(normal(*suspended)) == {(*line, 1800)}
+FEED = ("sportybet", "139", "total=3.5", "12", "Over 3.5")
+OTHER_FEED = ("sportybet", "800063", "", "800063:00000004", "4+")
+BOOKINGS = ("total_bookings", "total=3.5", "over")
+
+
+@pytest.mark.parametrize(
+    ("odds", "off", "state"), [(1900, False, "offered"), (1900, True, "suspended"), (None, True, "suspended"), (None, False, "no_price")]
+)
+def test_a_bet_of_two_feeds_is_as_the_first_feed_has_it_whether_it_can_be_backed_or_not(odds: int | None, off: bool, state: str) -> None:
+    first, second = raw((*FEED, odds), off=off), raw((*OTHER_FEED, 1800))
+    for rows in (first + second, second + first):
+        result = normal(*rows)
+        assert facts(result) == {(*BOOKINGS, odds)}
+        assert result.prices["state"].to_list() == [state]
+        assert result.merged.rows() == [(0, 1)]
+    assert facts(normal(*second)) == {(*BOOKINGS, 1800)}
+
+
+def test_a_market_has_all_its_lines_from_the_first_feed_that_lists_it() -> None:
+    """The lines of the other feed go on at other prices: together the two are no ladder."""
+    further = raw(("sportybet", "800063", "", "800063:00000005", "5+", 1950), ("sportybet", "800063", "", "800063:00000006", "6+", 2400))
+    result = normal(*raw((*FEED, None), off=True), *further)
+    assert facts(result) == {(*BOOKINGS, None)}
+    assert result.merged.rows() == [(0, 2)]
+    # Another answer decides for itself.
+    alone = [replace(row, capture=1) for row in further]
+    both = normal(*raw((*FEED, None), off=True), *further, *alone)
+    assert both.prices.filter(capture=1)["specifier"].to_list() == ["total=4.5", "total=5.5"]
+    assert both.merged.rows() == [(0, 2)]
+
+
+def test_a_ladder_of_two_teams_gives_way_for_the_team_that_another_feed_lists() -> None:
+    ladder = raw(("sportybet", "800160", "", "800160:00000009", "", 1500), ("sportybet", "800160", "", "800160:00000111", "", 1600))
+    home = raw(("sportybet", "900552", "total=7.5", "12", "Over 7.5", 1420), off=True)
+    assert facts(normal(*ladder, *home)) == {("home_total_shots", "total=7.5", "over", 1420), ("away_total_shots", "total=10.5", "over", 1600)}
+
+
+def test_every_market_that_a_platform_has_as_a_ladder_and_otherwise_has_its_feeds_in_order() -> None:
+    package = vocabulary()
+    ladders = package.keys.filter("ladder").select("platform", "market_id")
+    otherwise = package.keys.filter(~pl.col("ladder")).join(ladders, on=("platform", "market_id"), how="semi").select("platform", "market_id")
+    fed = package.keys.join(package.feeds, on="key_id")
+    assert set(fed.select("platform", "market_id").iter_rows()) == set(otherwise.iter_rows())
+    assert otherwise.height == 30
+    assert fed.filter("ladder")["place"].to_list() == [1] * 30
+
+
+def test_a_captured_suspended_price_does_not_give_way_to_another_feeds(captured: Normalised) -> None:
+    """SportyBet holds off more than 29.5 shots at 3.60; its other feed offers 30 or more at 1.82."""
+    shots = named(captured).filter((pl.col("capture") == INDEX["sportybet_norway_france"]) & (pl.col("market_key") == "total_shots"))
+    over = {line: (odds, state) for line, odds, state in shots.filter(outcome_key="over").select("line", "odds_milli", "state").iter_rows()}
+    assert over[Decimal("29.5")] == (3600, "suspended")
+    assert Decimal("30.5") not in over
+
+
+def test_of_two_platform_markets_the_preferred_one_has_the_bet_whether_it_can_be_backed_or_not() -> None:
+    first, second = ("bet9ja", "S_OU", "2.5", "O", "Over"), ("bet9ja", "S_OUA", "2.5", "O", "Over")
+    line = ("total_goals", "total=2.5", "over")
+    assert facts(normal(*raw((*first, 1900), (*second, 1800)))) == {(*line, 1900)}
+    assert facts(normal(*raw((*second, 1800)), *raw((*first, 1900), off=True))) == {(*line, 1900)}
+    assert facts(normal(*raw((*second, 1800), (*first, None)))) == {(*line, None)}
+
+
+def test_within_one_platform_market_a_bet_named_twice_keeps_its_price_then_what_can_be_backed() -> None:
+    bet = ("bet9ja", "S_OU", "2.5", "O", "Over")
+    line = ("total_goals", "total=2.5", "over")
+    assert facts(normal(*raw((*bet, None), (*bet, 1800)))) == {(*line, 1800)}
+    assert facts(normal(*raw((*bet, 1900), off=True), *raw((*bet, 1800)))) == {(*line, 1800)}
 
 
 def test_what_is_left_out_because_the_answer_names_the_bet_twice_is_counted() -> None:
-    main, ladder = ("sportybet", "139", "total=3.5", "12", "Over 3.5"), ("sportybet", "800063", "", "800063:00000004", "4+")
-    assert normal(*raw((*main, 1900), (*ladder, 1800))).merged.rows() == [(0, 1)]
-    assert normal(*raw((*main, 1900), (*ladder, None))).merged.is_empty()
-    assert normal(*raw((*main, 1900), (*main, 1900), (*main, 1950))).merged.rows() == [(0, 2)]
+    assert normal(*raw((*FEED, 1900), (*OTHER_FEED, 1800))).merged.rows() == [(0, 1)]
+    assert normal(*raw((*FEED, 1900), (*OTHER_FEED, None))).merged.is_empty()
+    assert normal(*raw((*FEED, 1900), (*FEED, 1900), (*FEED, 1950))).merged.rows() == [(0, 2)]
+
+
+# --- lists that end with "n or more" ---------------------------------------------------------------------------------------------------
+
+LISTS = {
+    "sr:exact_goals:2+": dict(zip(range(85, 88), ["0", "1", "2_plus"], strict=True)),
+    "sr:exact_goals:3+": dict(zip(range(88, 92), ["0", "1", "2", "3_plus"], strict=True)),
+    "sr:exact_goals:5+": dict(zip(range(1336, 1342), ["0", "1", "2", "3", "4", "5_plus"], strict=True)),
+    "sr:exact_goals:6+": dict(zip(range(68, 75), ["0", "1", "2", "3", "4", "5", "6_plus"], strict=True)),
+    "sr:goal_range:7+": dict(zip(range(1342, 1346), ["0_1", "2_3", "4_6", "7_plus"], strict=True)),
+    "sr:point_range:6+": dict(zip(range(1121, 1125), ["0_1", "2_3", "4_5", "6_plus"], strict=True)),
+}
+"""Of SportRadar's catalogue, whichever market they are used in: the number at an outcome's end to the outcome."""
+
+
+@pytest.mark.parametrize(
+    ("market", "market_key", "variants"),
+    [
+        ("21", "exact_goals", ["sr:exact_goals:5+", "sr:exact_goals:6+"]),
+        ("71", "exact_goals_1h", ["sr:exact_goals:2+", "sr:exact_goals:3+"]),
+        ("93", "exact_goals_2h", ["sr:exact_goals:2+", "sr:exact_goals:3+"]),
+        ("23", "home_exact_goals", ["sr:exact_goals:2+", "sr:exact_goals:3+"]),
+        ("24", "away_exact_goals", ["sr:exact_goals:2+", "sr:exact_goals:3+"]),
+        ("25", "goal_range", ["sr:goal_range:7+", "sr:point_range:6+"]),
+    ],
+)
+def test_each_list_of_one_answer_is_a_line_of_its_own_by_where_it_ends(market: str, market_key: str, variants: list[str]) -> None:
+    """The recorded answer of a platform that takes the same feed lists goals of the first half up to 2+ and up to 3+, at different prices."""
+    rows, expected = [], set()
+    for n, variant in enumerate(variants):
+        top = variant.rpartition(":")[2].removesuffix("+")
+        for number, outcome in LISTS[variant].items():
+            rows.append(("sportybet", market, f"variant={variant}", f"{variant}:{number}", outcome, 1500 + 100 * n))
+            expected.add((market_key, f"top={top}", outcome, 1500 + 100 * n))
+    result = normal(*raw(*rows))
+    assert facts(result) == expected
+    assert result.unmapped.is_empty()
+    assert result.merged.is_empty()
+    complete = vocabulary().complete_sets.join(vocabulary().markets.filter(market_key=market_key), on="market_id", how="semi")
+    sizes = complete.group_by("set").len()["len"].to_list()
+    assert {len(LISTS[variant]) for variant in variants} <= set(sizes)
+
+
+def test_a_list_that_ends_elsewhere_is_its_own_line_of_which_nothing_is_known() -> None:
+    result = normal(*raw(("sportybet", "15", "variant=sr:winning_margin:9+", "sr:winning_margin:9+:1", "Home by 1", 3000)))
+    assert result.prices.is_empty()
+    assert result.unmapped["error_class"].to_list() == ["no_matching_outcomes"]
+
+
+@pytest.mark.parametrize(
+    "variant", ["sr:exact_goals:6", "sr:exact_goals:+", "sr:point_range:7+_2", "sr:exact_goals:6+:1", "6+", "sr:exact_goals:\u0666+"]
+)
+def test_a_list_whose_end_cannot_be_read_is_an_unknown_parameter(variant: str) -> None:
+    result = normal(*raw(("sportybet", "21", f"variant={variant}", "sr:exact_goals:6+:68", "0", 9900)))
+    assert result.prices.is_empty()
+    assert result.unmapped["error_class"].to_list() == ["unknown_param"]
 
 
 # --- nothing disappears --------------------------------------------------------------------------------------------------------------

@@ -91,9 +91,9 @@ def test_a_market_of_which_a_book_sells_a_part_has_no_margin(margins: pl.DataFra
 
 
 def test_the_same_exact_goals_are_complete_where_all_are_sold(margins: pl.DataFrame) -> None:
-    for market_key in ("exact_goals", "exact_goals_1h", "exact_goals_2h"):
-        for capture in ("betpawa_norway_france", "sportybet_norway_france"):
-            assert 0.05 < margin(margins, capture, market_key) < 0.25
+    for capture, of_first_half in (("betpawa_norway_france", "top=2"), ("sportybet_norway_france", "top=3")):
+        for market_key, specifier in (("exact_goals", "top=6"), ("exact_goals_1h", of_first_half), ("exact_goals_2h", "top=2")):
+            assert 0.05 < margin(margins, capture, market_key, specifier) < 0.25
 
 
 def test_markets_of_overlapping_outcomes_have_no_margin(margins: pl.DataFrame) -> None:

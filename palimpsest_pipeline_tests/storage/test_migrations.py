@@ -93,6 +93,24 @@ def test_an_upgrade_forgets_the_old_ledger_which_replay_writes_anew_and_keeps_th
         assert conn.execute("select product from core.cycle_products").fetchall() == [("tournaments",)]
 
 
+def test_an_upgrade_brings_notes_to_markets_that_are_there_and_a_downgrade_keeps_the_markets(database_url: str) -> None:
+    seeded = reference.Reference(markets=markets())
+    migrate.upgrade(database_url, "0011", reference=seeded)
+    note = "Rules differ."
+    migrate.upgrade(database_url, reference=reference.Reference(markets=markets(note=note)))
+    query = "select market_key, fair_sum, betpawa_market_id from core.markets"
+    with Database(database_url).connect() as conn:
+        assert conn.execute("select note from palimpsest.markets").fetchall() == [(note,)]
+        stood = conn.execute(query).fetchall()
+    migrate.downgrade(database_url, "0011")
+    with Database(database_url).connect() as conn:
+        assert conn.execute(query).fetchall() == stood == [("match_result", "1", "3743")]
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+    with Database(database_url).connect() as conn:
+        assert conn.execute("select note from core.markets").fetchall() == [(None,)]
+
+
 HISTORY = """
     create table core.market_changes_20260501 partition of core.market_changes for values from ('2026-05-01Z') to ('2026-05-02Z');
     create table core.market_changes_20260502 partition of core.market_changes for values from ('2026-05-02Z') to ('2026-05-03Z');

@@ -9,7 +9,8 @@ select
     case when k.fair_sum ~ '^\d+$' then k.fair_sum::smallint end as winners_k,
     array(select x.outcome_key from core.market_outcomes x where x.market_id = k.market_id order by x.ordinal) as outcome_keys,
     array(select x.name from core.market_outcomes x where x.market_id = k.market_id order by x.ordinal) as outcomes,
-    k.betpawa_market_id
+    k.betpawa_market_id,
+    k.note
 from core.markets k;
 
 comment on view palimpsest.markets is 'The market vocabulary: what market_key and outcome_key mean in all other views. Key: market_key.';
@@ -23,3 +24,4 @@ comment on column palimpsest.markets.winners_k is 'Outcomes that win; null when 
 comment on column palimpsest.markets.outcome_keys is 'Its outcomes; empty where they are open, as players are.';
 comment on column palimpsest.markets.outcomes is 'Their names for people, in the same order.';
 comment on column palimpsest.markets.betpawa_market_id is 'BetPawa''s market type id; null where it does not sell the market.';
+comment on column palimpsest.markets.note is 'What to know before its prices are compared, such as rules that differ between platforms; null when nothing.';

@@ -50,6 +50,7 @@ class Market(Base):
     line_kind: Mapped[Text] = column("What its line is: none, total, handicap, ...")
     fair_sum: Mapped[Text | None] = column("Sum of fair probabilities over the outcomes (1, 2, overlap(x)); null when unknown: then no margin.")
     betpawa_market_id: Mapped[Text | None] = column("BetPawa's market type id, where it sells the market.")
+    note: Mapped[Text | None] = column("What to know before its prices are compared: rules that differ between platforms; null when nothing.")
 
 
 class MarketOutcome(Base):
@@ -289,7 +290,7 @@ class Capture(Base):
     )
     n_prices: Mapped[int] = column("Outcomes with a price, in mapped markets.")
     n_prices_merged: Mapped[int | None] = column(
-        "Priced outcomes left out since another market of the answer prices the same bet; null: written before these were counted."
+        "Priced outcomes left out: another market of the answer has the bet, or another feed the market; null: written before these were counted."
     )
     n_changed: Mapped[int] = column("Rows of market_changes it wrote: what differs from the answer before on the same day, everything on a keyframe.")
     keyframe: Mapped[bool] = column("First answer of the listing's UTC day: all its markets are written.")

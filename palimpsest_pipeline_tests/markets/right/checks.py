@@ -39,19 +39,7 @@ LOADED: Final = {
     ("bet9ja_qatar_sudan", "winning_margin"): "40 % of overround on the seven margins, nearly all on the outsider's",
 }
 """Markets whose prices say something else than their parts, once margins are taken out in proportion."""
-TWO_FEEDS: Final = {
-    ("sportybet_norway_france", market): "the two-way market's last line is followed by the first of the ladder `n+`, from another feed"
-    for market in (
-        "away_total_fouls",
-        "away_total_shots",
-        "away_total_shots_on_target",
-        "home_total_fouls",
-        "total_fouls",
-        "total_offsides",
-        "total_shots",
-        "total_shots_on_target_1h",
-    )
-} | {("bet9ja_norway_france", "total_goals"): "half lines and quarter lines are two markets of the book"}
+TWO_FEEDS: Final = {("bet9ja_norway_france", "total_goals"): "half lines and quarter lines are two markets of the book"}
 """Markets with lines that are not in order."""
 FEED_ERROR: Final = {
     ("betpawa_norway_france", "double_chance_and_total_goals", "total=3.5"): "all six prices are near half of the other books'",
@@ -62,8 +50,8 @@ FEED_ERROR: Final = {
 PLAYERS: Final = {
     f"{capture} {market}": 40
     for capture in ("betpawa_norway_france", "sportybet_norway_france")
-    for market in ("anytime_goalscorer", "last_goalscorer", "nth_goalscorer", "player_to_score_or_assist", "player_booked")
-}
+    for market in ("anytime_goalscorer", "last_goalscorer", "nth_goalscorer", "player_to_score_or_assist")
+} | {"betpawa_norway_france player_booked": 40, "sportybet_norway_france player_yellow_card_only": 40}
 """Least number of players."""
 
 
@@ -175,7 +163,8 @@ def what_is_sold_twice_costs_the_same(reading: Reading) -> list[str]:
     """Where one book names a bet twice, one of the prices is left out. With the order of preference reversed it is the other one."""
     key = ["capture", "market_key", "specifier", "outcome"]
     other = canonical(reading.samples, reversed_preference(reading.words)).select(*key, "backable", other_odds="odds_milli")
-    feeds = reading.words.keys.filter("ladder").join(reading.words.markets, on="market_id").select("platform", "market_key").unique()
+    fed = reading.words.keys.join(reading.words.feeds, on="key_id", how="semi")
+    feeds = fed.join(reading.words.markets, on="market_id").select("platform", "market_key").unique()
     twice = reading.prices.join(other, on=[*key, "backable"]).filter(pl.col("backable") & (pl.col("odds_milli") != pl.col("other_odds")))
     factor = pl.max_horizontal(pl.col("odds_milli") / pl.col("other_odds"), pl.col("other_odds") / pl.col("odds_milli"))
     one_feed = twice.join(feeds, on=["platform", "market_key"], how="anti").filter(factor > SAME_FEED)
@@ -184,9 +173,10 @@ def what_is_sold_twice_costs_the_same(reading: Reading) -> list[str]:
 
 
 def reversed_preference(words: Vocabulary) -> Vocabulary:
-    """The vocabulary with the rows of keys.csv from last to first."""
+    """The vocabulary with the rows of keys.csv and of feeds.csv from last to first."""
     last = words.keys["key_id"].max()
-    frames = {"keys": words.keys, "parts": words.parts, "added": words.added, "outcome_keys": words.outcome_keys}
+    feeds = words.feeds.with_columns(-pl.col("place"))
+    frames = {"keys": words.keys, "parts": words.parts, "added": words.added, "outcome_keys": words.outcome_keys, "feeds": feeds}
     turned = {
         name: frame.with_columns((pl.lit(last) - pl.col("key_id")).cast(pl.UInt32).alias("key_id")).sort("key_id", maintain_order=True)
         for name, frame in frames.items()

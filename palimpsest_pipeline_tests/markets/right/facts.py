@@ -119,9 +119,9 @@ FACTS: Final[dict[str, list[Fact]]] = {
     "correct score of the first half": [Fact(SPORTYBET, "81", "", "correct_score_1h", "", HALF_SCORES)],
     "correct score of the second half": [Fact(SPORTYBET, "98", "", "correct_score_2h", "", HALF_SCORES)],
     "exactly two goals are not two or more": [
-        Fact(BET9JA, "S_GOALS2T", "", "exact_goals_2h", "", {"1": "1", "2": "2"}),
-        Fact(BETPAWA, "4912", "", "exact_goals_2h", "", {"0": "0", "1": "1", "2+": "2_plus"}),
-        Fact(SPORTYBET, "93", "variant=sr:exact_goals:2+", "exact_goals_2h", "", {"0": "0", "1": "1", "2+": "2_plus"}),
+        Fact(BET9JA, "S_GOALS2T", "", "exact_goals_2h", "top=3", {"1": "1", "2": "2"}),
+        Fact(BETPAWA, "4912", "", "exact_goals_2h", "top=2", {"0": "0", "1": "1", "2+": "2_plus"}),
+        Fact(SPORTYBET, "93", "variant=sr:exact_goals:2+", "exact_goals_2h", "top=2", {"0": "0", "1": "1", "2+": "2_plus"}),
     ],
     "every other score, of different grids": [
         Fact(BETPAWA, "4429", "", "correct_score", "", _same("0-0", "0-6", "6-0", "4-2") | {"Other": "other_beyond_28_grid"}),

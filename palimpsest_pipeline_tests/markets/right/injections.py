@@ -236,7 +236,7 @@ BY_PLACE: Final[dict[str, tuple[Mistake, tuple[str, ...]]]] = {
 """Outcomes taken in the order of a list, and the checks that all must notice."""
 
 OTHER_BET: Final[dict[str, tuple[Mistake, tuple[str, ...]]]] = {
-    "exactly two goals as two or more": (renamed({"2": "2_plus"}, "S_GOALS2T"), (PRICE, SUM, WITHIN)),
+    "exactly two goals as two or more": (renamed({"2": "2_plus"}, "S_GOALS2T"), (SUM, WITHIN)),
     "any other score, of the smaller grid": (renamed({"other_beyond_28_grid": "other_beyond_4_4"}, "4429"), (SWAP, SUM)),
     "result after N minutes, N dropped": (keyed("900069", reads="", adds="minute=5", ignores="minute"), (PRICE, STILL, ORDER)),
     "1UP as a lead by one, yes or no": (led_to("home_lead_by_1", {"home": "yes", "away": "no"}, "60200"), (STILL, TWICE)),
