@@ -146,22 +146,27 @@ def _kickoff_on(instance: dg.DagsterInstance) -> tuple[datetime | None, datetime
 
 @dg.asset_check(asset=LANDING)
 def kickoff_slots_were_kept(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """In the last 24 hours each fixture was asked at every slot that was due for it, from when the kickoff cadence was in use until it was switched
-    off. One that is on again was down meanwhile, as far as this can tell: Dagster does not keep since when it had been off."""
+    """In the last 24 hours each fixture was asked, and answered by at least one platform, at every slot that was due for it.
+
+    Slots count from when the kickoff cadence was in use until it was switched off. A cadence that is on again was down meanwhile, as far as this can
+    tell: Dagster does not keep since when it had been off.
+    """
     now = pipeline.clock.now()
     on_since, on_until = _kickoff_on(context.instance)
     found = kept(pipeline, now - LOOKED_BACK, on_until or now, on_since)
-    lost, sentence = found.lost, found.sentence()
+    lost, sentence, silence = found.lost, found.sentence(), found.silence_sentence()
     return dg.AssetCheckResult(
         passed=not sentence,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{sentence}. They cannot be had again. `palimpsest slots` lists them; see that `palimpsest up` runs and the sensor is on."
         if sentence
-        else None,
+        else silence or None,
         metadata={
             "in_use": found.in_use,
             "slots_due": found.found.height,
             "slots_lost": lost.height,
+            "slots_unanswered": lost["asked"].sum(),
+            "silent_platforms": silence or "none",
             "fixtures_with_lost_slots": lost["sr_id"].n_unique(),
         },
     )
