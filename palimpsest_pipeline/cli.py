@@ -48,6 +48,7 @@ SHOWN = (
     ("targets", "targets"),
     ("listings", "listings"),
     ("fetched", "fetched"),
+    ("refused", "refused"),
     ("requests", "requests"),
     ("p95 ms", "p95_ms"),
     ("took s", "capture_s"),

@@ -165,6 +165,9 @@ class Settings(BaseSettings):
         default=0.1, gt=0, le=1, description="A check warns when a match rate is further from the median of earlier full cycles, share of 1"
     )
     min_mapped_rate: float = Field(default=0.95, ge=0, le=1, description="A check warns when a platform's mapped markets are fewer, share of 1")
+    max_refused_share: float = Field(
+        default=0.05, ge=0, lt=1, description="A platform's part of a cycle is partial when more of its answers cannot be read, share of 1"
+    )
     main_markets: list[str] = Field(
         default=["match_result", "total_goals", "both_teams_to_score", "double_chance", "draw_no_bet", "asian_handicap"],
         min_length=1,
