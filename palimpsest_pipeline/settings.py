@@ -111,7 +111,11 @@ class Settings(BaseSettings):
     celery_broker_url: Annotated[SecretStr, AfterValidator(_broker_url)] | None = Field(
         default=None, description="Broker (Redis, RabbitMQ) that hands runs to `palimpsest worker`; unset: runs are executed on this machine"
     )
-    max_concurrent_runs: int = Field(default=4, ge=1, description="Runs at the same time, of which one may be a backfill's; others wait in the queue")
+    max_concurrent_runs: int = Field(
+        default=4,
+        ge=1,
+        description="Runs at the same time: one of a backfill, two or more for scrapes, the rest for derivations; others wait in the queue",
+    )
     landing_url: str | None = Field(default=None, description="Folder or object-store URL of the landing; unset: <home_dir>/landing")
     export_url: str | None = Field(default=None, description="Folder or object-store URL of the exported odds history; unset: <home_dir>/export")
     home_platform: Platform = Platform.BETPAWA

@@ -1,65 +1,24 @@
 """Cycles that fetch nothing that can be used: no platform answers, or the answers are about something else."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import dagster as dg
 import pytest
 
 from palimpsest_pipeline import cli
-from palimpsest_pipeline.defs import instance as instances
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.verdicts import last_verdict
 from palimpsest_pipeline.domain.instants import hour_key
 from palimpsest_pipeline.domain.words import Platform, RunStatus
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline_tests.fixtures.in_process import CommandHere
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.fixtures.proxies import repeating_proxy
 
 Start = Callable[..., SimulatorProcess]
-Command = Callable[..., "Ended"]
 READABLE = dg.AssetCheckKey(dg.AssetKey(["core", "odds_snapshots"]), "answers_are_readable")
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    exit_code: object
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
-
-
-@pytest.fixture
-def command(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """Runs a `palimpsest` command on a pipeline and the instance in memory."""
-
-    def run(pipeline: Pipeline, *words: str) -> Ended:
-        @contextmanager
-        def of_test(*_: object) -> Iterator[object]:
-            yield pipeline
-
-        @contextmanager
-        def in_memory(_: object) -> Iterator[dg.DagsterInstance]:
-            yield instance
-
-        monkeypatch.setattr(cli, "pipeline", of_test)
-        monkeypatch.setattr(instances, "open_instance", in_memory)
-        with pytest.raises(SystemExit) as ended:
-            cli.app(list(words))
-        told = capfd.readouterr()
-        return Ended(ended.value.code, told.out, told.err)
-
-    return run
 
 
 def newest_batch(pipeline: Pipeline) -> ledger.Batch:
@@ -69,13 +28,13 @@ def newest_batch(pipeline: Pipeline) -> ledger.Batch:
 
 @pytest.mark.parametrize("endpoint", ["*", "detail"])
 def test_a_cycle_that_no_platform_answered_fails_its_run_and_is_closed_as_failed(
-    endpoint: str, start_simulator: Start, make_pipeline: MakePipeline, command: Command, instance: dg.DagsterInstance
+    endpoint: str, start_simulator: Start, make_pipeline: MakePipeline, command_here: CommandHere, instance: dg.DagsterInstance
 ) -> None:
     simulator = start_simulator(10, 3)
-    pipeline = make_pipeline(simulator)
+    pipeline = make_pipeline(simulator, **{platform.value: {"give_up_s": 0.5} for platform in Platform})
     for platform in Platform:
         simulator.fault(platform, "down", endpoint=endpoint)
-    scraped = command(pipeline, "scrape")
+    scraped = command_here(pipeline, "scrape")
     assert scraped.exit_code == 1
     batch = newest_batch(pipeline)
     assert batch.status is RunStatus.FAILED
@@ -85,12 +44,12 @@ def test_a_cycle_that_no_platform_answered_fails_its_run_and_is_closed_as_failed
 
 
 def test_a_cycle_whose_answers_are_nearly_all_refused_is_no_success(
-    start_simulator: Start, make_pipeline: MakePipeline, command: Command, instance: dg.DagsterInstance
+    start_simulator: Start, make_pipeline: MakePipeline, command_here: CommandHere, instance: dg.DagsterInstance
 ) -> None:
     simulator = start_simulator(30, 3)
     with repeating_proxy(simulator.base_urls[Platform.BETPAWA]) as url:
         pipeline = make_pipeline(simulator, betpawa={"base_url": url})
-        scraped = command(pipeline, "scrape", "--json")
+        scraped = command_here(pipeline, "scrape", "--json")
     assert scraped.exit_code == cli.PARTIAL, scraped.stderr
     runs = {run["platform"]: run for run in json.loads(scraped.stdout)["platforms"]}
     betpawa = runs.pop("betpawa")
