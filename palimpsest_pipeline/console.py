@@ -10,8 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .domain.instants import hour_key
-
 PARTIAL = 3
 """Exit code of what was done in part."""
 CANCELLED = 130
@@ -68,7 +66,7 @@ def parse_hours(first: str, last: str, now: datetime) -> tuple[datetime, datetim
     if end < begin:
         raise typer.BadParameter("TO lies before FROM")
     if end > current:
-        raise typer.BadParameter(f"{hour_key(end)} has not begun: the current hour is {hour_key(current)}, in UTC")
+        raise typer.BadParameter(f"{end:%Y-%m-%d-%H:%M} has not begun: the current hour is {current:%Y-%m-%d-%H:%M}, in UTC")
     return begin, end
 
 

@@ -11,6 +11,7 @@ import typer
 from palimpsest_pipeline.console import PARTIAL, parse_hours
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.jobs import BY_HOURS
+from palimpsest_pipeline.defs.landing.assets import SKIPPED_TAG
 from palimpsest_pipeline.defs.launch import first_error, run_job
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.instants import hour_key
@@ -65,6 +66,31 @@ def test_a_run_over_three_hours_gives_each_hour_its_own_figures_and_again_the_sa
         for hour in (hours[0], hours[2]):
             assert (asset, hour) not in first
             assert seen[0][asset, hour]["skipped"].value == "nothing is landed"
+
+
+def test_a_run_from_the_command_line_is_found_by_its_repository_while_it_executes_and_after(
+    recorded: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    label = {".dagster/repository": "__repository__@palimpsest_pipeline"}
+    seen: list[tuple[str, str, dg.DagsterRunStatus]] = []
+
+    def look() -> None:
+        """As the UI does: the runs of a job by the label of its repository, and where each comes from."""
+        for run in instance.get_runs(dg.RunsFilter(job_name="replay", tags=label)):
+            assert run.remote_job_origin is not None
+            origin = run.remote_job_origin.repository_origin
+            assert origin.code_location_origin.location_name == run.remote_job_origin.location_name
+            seen.append((origin.repository_name, run.remote_job_origin.location_name, run.status))
+
+    has_cycles = recorded.landing.has_cycles
+    monkeypatch.setattr(recorded.landing, "has_cycles", lambda hour: (look(), has_cycles(hour))[1])
+    skipped = run_job(instance, recorded, "replay", HOUR + timedelta(hours=1), group="core")
+    look()
+    ours = ("__repository__", "palimpsest_pipeline")
+    assert seen == [(*ours, dg.DagsterRunStatus.STARTED), (*ours, dg.DagsterRunStatus.SUCCESS)]
+    run = instance.get_run_by_id(skipped.run_id)
+    assert run is not None
+    assert run.tags[SKIPPED_TAG] == skipped.error, "tags that the run got later stay"
 
 
 @pytest.mark.parametrize("n_hours", [1, 3])
