@@ -29,7 +29,7 @@ from .cli_orchestration import orchestration_app
 from .cli_prices import prices_app
 from .cli_report import report_app
 from .cli_storage import storage_app
-from .console import CANCELLED, PARTIAL, Json, err, escaped, fail, out, parse_hour, pasteable, print_frame, print_table, say
+from .console import CANCELLED, PARTIAL, Json, err, escaped, fail, out, parse_hour, parse_hours, pasteable, print_frame, print_table, say
 from .setting_names import find_unknown_settings
 from .settings import Settings, SettingsError, load_settings
 
@@ -66,6 +66,7 @@ SHOWN = (
     ("targets", "targets"),
     ("listings", "listings"),
     ("fetched", "fetched"),
+    ("refused", "refused"),
     ("requests", "requests"),
     ("p95 ms", "p95_ms"),
     ("took s", "capture_s"),
@@ -309,8 +310,8 @@ def refresh(sr_ids: Annotated[list[int], typer.Argument(help="SportRadar ids.")]
 
 @app.command()
 def backfill(
-    start: Annotated[str | None, typer.Argument(metavar="FROM", help="First UTC hour, e.g. 2026-06-26-10:00.")] = None,
-    end: Annotated[str | None, typer.Argument(metavar="TO", help="Last UTC hour, included.")] = None,
+    start: Annotated[str | None, typer.Argument(metavar="FROM", help="First UTC hour, e.g. 2026-06-26-10:00, or day.")] = None,
+    end: Annotated[str | None, typer.Argument(metavar="TO", help="Last UTC hour, or day, included.")] = None,
     stale: Annotated[bool, typer.Option("--stale", help="Name what is due and why, then derive it; without FROM and TO in every hour.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Derive anew what is up to date, too: rows were changed by somebody, or are wrong.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only name what is due.")] = False,
@@ -323,14 +324,13 @@ def backfill(
     from .defs.replay import backfill as replay
     from .defs.replay.plan import plan
     from .defs.servers import upgrade
+    from .domain.instants import Clock
 
     if (start is None) != (end is None) or (start is None and not stale):
         raise typer.BadParameter("give FROM and TO, or --stale for all hours")
     if again and (stale or dry_run):
         raise typer.BadParameter("--again goes without --stale and --dry-run")
-    first, last = (None if text is None else parse_hour(text) for text in (start, end))
-    if first and last and last < first:
-        raise typer.BadParameter("TO lies before FROM")
+    first, last = (None, None) if start is None or end is None else parse_hours(start, end, Clock(load_settings().clock_offset_s).now())
     with pipeline() as found, terminal() as console:
         upgrade(found)
         say_of_the_dead(found)
@@ -349,6 +349,8 @@ def backfill(
         out.print(report.sentence(), highlight=False, soft_wrap=True)
     if not report.whole:
         raise fail(report.trouble(), 1 if report.nothing else PARTIAL)
+    if report.empty and not stale:
+        raise fail(report.emptiness(), PARTIAL)
 
 
 def say_what_is_due(hours: Iterable[Any], *, stale_only: bool, as_json: bool, on: Console) -> None:

@@ -66,7 +66,7 @@ def slots(
     hours: Annotated[float, typer.Option(min=0.1, max=24 * 30, help="How far to look back, hours.")] = 24,
     as_json: Json = False,
 ) -> None:
-    """List the slots of the kickoff cadence at which a fixture was due and not asked, by fixture and stretch.
+    """List the slots of the kickoff cadence at which a fixture was due and not asked, or no platform answered, by fixture and stretch.
 
     Due is what the settings of now ask for, by the kickoffs as they were known at the time. Nothing is due before the first slot that was
     asked for in this time or in the 24 hours before it.
@@ -81,6 +81,7 @@ def slots(
     stretches = found.stretches
     if as_json:
         told = {"begin": found.begin, "end": found.end, "in_use": found.in_use, "slots_due": found.found.height, "slots_lost": found.lost.height}
+        told |= {"slots_kept_without": found.silences}
         out.print_json(json.dumps({**told, "lost": stretches.to_dicts()}, default=datetime.isoformat))
         return
     span = f"from {found.begin:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC"
@@ -92,9 +93,20 @@ def slots(
     elif stretches.is_empty():
         out.print(f"all {found.found.height} slots {span} were kept", highlight=False)
     else:
-        columns = [("SR_ID", True), ("from", False), ("to", False), ("slots", True), ("kickoff", False)]
-        print_table(f"{found.lost.height} of {found.found.height} slots {span} were lost", columns, stretches.iter_rows())
+        columns = [
+            ("SR_ID", True),
+            ("from", False),
+            ("to", False),
+            ("slots", True),
+            ("kickoff", False),
+            ("asked, not answered", True),
+            ("did not answer", False),
+        ]
+        rows = ([*row, ", ".join(silent)] for *row, silent in stretches.iter_rows())
+        print_table(f"{found.lost.height} of {found.found.height} slots {span} were lost", columns, rows)
         out.print(found.sentence(), highlight=False, soft_wrap=True)
+    if silence := found.silence_sentence():
+        out.print(silence, highlight=False, soft_wrap=True)
 
 
 @orchestration_app.command()

@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -61,6 +61,21 @@ def parse_hour(text: str) -> datetime:
         except ValueError:
             continue
     raise typer.BadParameter(f"{text!r} is no UTC hour; write it as 2026-06-26-19:00")
+
+
+def parse_hours(first: str, last: str, now: datetime) -> tuple[datetime, datetime]:
+    """Return the first and the last UTC hour of a range, both included, each given as for `parse_hour`.
+
+    A day as `last` means all of its hours, of today those that have begun. Raises typer.BadParameter for a range that is not in order or not over.
+    """
+    begin, end, current = parse_hour(first), parse_hour(last), now.replace(minute=0, second=0, microsecond=0)
+    if ":" not in last and end <= current:
+        end = min(end + timedelta(hours=23), current)
+    if end < begin:
+        raise typer.BadParameter("TO lies before FROM")
+    if end > current:
+        raise typer.BadParameter(f"{end:%Y-%m-%d-%H:%M} has not begun: the current hour is {current:%Y-%m-%d-%H:%M}, in UTC")
+    return begin, end
 
 
 def parse_instant(text: str) -> datetime:

@@ -174,7 +174,11 @@ class Settings(BaseSettings):
     celery_broker_url: Annotated[SecretStr, AfterValidator(_broker_url)] | None = Field(
         default=None, description="Broker (Redis, RabbitMQ) that hands runs to `palimpsest worker`; unset: runs are executed on this machine"
     )
-    max_concurrent_runs: int = Field(default=4, ge=1, description="Runs at the same time, of which one may be a backfill's; others wait in the queue")
+    max_concurrent_runs: int = Field(
+        default=4,
+        ge=1,
+        description="Runs at the same time: one of a backfill, two or more for scrapes, the rest for derivations; others wait in the queue",
+    )
     landing_url: StoreUrl | None = Field(default=None, description="Folder or object-store URL of the landing; unset: <home_dir>/landing")
     export_url: StoreUrl | None = Field(default=None, description="Folder or object-store URL of the exported odds history; unset: <home_dir>/export")
     home_platform: Platform = Platform.BETPAWA
@@ -228,6 +232,9 @@ class Settings(BaseSettings):
         default=0.1, gt=0, le=1, description="A check warns when a match rate is further from the median of earlier full cycles, share of 1"
     )
     min_mapped_rate: float = Field(default=0.95, ge=0, le=1, description="A check warns when a platform's mapped markets are fewer, share of 1")
+    max_refused_share: float = Field(
+        default=0.05, ge=0, lt=1, description="A platform's part of a cycle is partial when more of its answers cannot be read, share of 1"
+    )
     main_markets: list[str] = Field(
         default=["match_result", "total_goals", "both_teams_to_score", "double_chance", "draw_no_bet", "asian_handicap"],
         min_length=1,

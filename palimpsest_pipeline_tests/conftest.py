@@ -8,6 +8,7 @@ pytest_plugins = [
     "palimpsest_pipeline_tests.fixtures.simulator",
     "palimpsest_pipeline_tests.fixtures.pipeline",
     "palimpsest_pipeline_tests.fixtures.commands",
+    "palimpsest_pipeline_tests.fixtures.in_process",
 ]
 
 # Cores are shared with other tests: how long an example takes says nothing of what is tested.

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import dagster as dg
+import sqlalchemy as sa
 from dagster._utils.error import SerializableErrorInfo
 
 INTERRUPTIONS: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
@@ -33,6 +34,12 @@ def partition_of(step_failure: dg.DagsterEvent) -> str | None:
     said = {} if found is None else found.metadata
     key = said[FAILED_PARTITION].value if FAILED_PARTITION in said else None
     return key if isinstance(key, str) else None
+
+
+def raise_if_storage_failed(error: Exception) -> None:
+    """Raise `error` when Dagster's storage caused it: then no single record is at fault, and whoever read it must look again later."""
+    if isinstance(error, sa.exc.SQLAlchemyError) or isinstance(error.__cause__, sa.exc.SQLAlchemyError):
+        raise error
 
 
 def innermost(error: SerializableErrorInfo) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 from ..settings import Settings, SettingsError
 from ..storage.database import DatabaseUrlError, parse_url, reason_of, shown_url
 from ..storage.revisions import MigrationRefused
+from . import priorities
 from .celery import BROKER_VARIABLE, broker_url
 from .pipeline import DATABASES, embedded_server, make_home
 
@@ -46,7 +47,9 @@ run_coordinator:
     max_concurrent_runs: {max_concurrent_runs}
     tag_concurrency_limits:
       # The runs of a backfill go one after another, in order: coverage of a cycle that comes late makes that of the day after it due again.
-      - {{key: "dagster/backfill", limit: 1}}
+      - {{key: "dagster/backfill", limit: {backfill_runs}}}
+      # The rest of the slots is for runs that ask platforms: a minute before a kickoff cannot be had again.
+      - {{key: "{work_tag}", value: "{derivation}", limit: {max_derivations}}}
 run_monitoring: {{enabled: true, start_timeout_seconds: {start_timeout_s}, cancel_timeout_seconds: 60, poll_interval_seconds: 15}}
 run_retries: {{enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}}
 # Else one slow sensor holds all others up.
@@ -80,6 +83,10 @@ def instance_yaml(url: str | None, *, celery: bool, max_concurrent_runs: int) ->
         url=f"{{env: {STORAGE_URL_VARIABLE}}}" if url is None else f'"{url}"',
         launcher=LAUNCHER.format(broker=BROKER_VARIABLE) if celery else "",
         max_concurrent_runs=max_concurrent_runs,
+        backfill_runs=priorities.BACKFILL_RUNS,
+        work_tag=priorities.WORK_TAG,
+        derivation=priorities.DERIVATION,
+        max_derivations=priorities.max_derivations(max_concurrent_runs),
         start_timeout_s=900 if celery else 120,
     )
 

@@ -55,5 +55,6 @@ kickoff_window = dg.define_asset_job(
 replay = dg.define_asset_job(
     "replay",
     selection=BY_HOURS,
+    tags=priorities.DERIVES,
     description="Derive core and mart of past hours from what was landed. Never asks a platform.",
 )

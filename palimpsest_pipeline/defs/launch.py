@@ -17,6 +17,7 @@ from ..storage import ledger_readers
 from . import vitals
 from .failures import CHECK_FAILED, INTERRUPTIONS, innermost
 from .landing.assets import SKIPPED_TAG, TRIGGER_TAG
+from .origins import REPOSITORY_TAGS, assign_repository
 from .partitions import FIRST_HOUR, days, hours, kickoff_date_key, kickoff_dates
 from .pipeline import Pipeline
 from .priorities import ONCE
@@ -131,15 +132,23 @@ def _execute(
     resolved = defs.resolve_job_def(job)
     if group is not None:
         resolved = resolved.get_subset(asset_selection=_of_group(resolved, group))
+
+    @dg.resource
+    def given(context: dg.InitResourceContext) -> Pipeline:
+        """The pipeline. Made before the first step, when nobody else writes to the run."""
+        if context.instance is not None and context.run is not None:
+            assign_repository(context.instance, context.run)
+        return pipeline
+
     startup_s, began, run_id = time.time() - psutil.Process().create_time(), time.monotonic(), str(uuid4())
     with vitals.alive(pipeline, run_id, job):
         result = resolved.execute_in_process(
             instance=instance,
             run_id=run_id,
             partition_key=keys[0] if keys and not several else None,
-            tags={TRIGGER_TAG: trigger.value, **ONCE, **(span(*keys) if keys and several else {})},
+            tags={TRIGGER_TAG: trigger.value, **REPOSITORY_TAGS, **ONCE, **(span(*keys) if keys and several else {})},
             run_config=config,
-            resources={"pipeline": pipeline},
+            resources={"pipeline": given},
             raise_on_error=False,
         )
     took_s, scrape_s = time.monotonic() - began, scraping_s(result)

@@ -148,10 +148,23 @@ class Kept:
         ]
         if outages.height > MOST_TOLD:
             told.append(f"the rest in {outages.height - MOST_TOLD} outages before")
-        return (
-            f"{lost.height} slots of {lost['sr_id'].n_unique()} fixtures were not asked for: {', '.join(told)}. "
-            "Dagster's daemon was down, the sensor kickoff was off, or its runs came too late"
-        )
+        unanswered = lost.filter("asked")
+        causes = []
+        if unanswered.height < lost.height:
+            causes.append("Of those not asked for, Dagster's daemon was down, the sensor kickoff was off, or its runs came too late")
+        if unanswered.height:
+            platforms = unanswered["silent"].explode(empty_as_null=False).unique().sort().to_list()
+            causes.append(f"{unanswered.height} were asked for and no platform answered ({', '.join(platforms) or 'the cycle was broken off'})")
+        return f"{lost.height} slots of {lost['sr_id'].n_unique()} fixtures were not kept: {', '.join(told)}. {'. '.join(causes)}"
+
+    @property
+    def silences(self) -> dict[str, int]:
+        """Platforms that did not answer at slots that were kept, and at how many."""
+        return judged.silences(self.found)
+
+    def silence_sentence(self) -> str:
+        """Return which platforms did not answer at slots that others answered; empty when all did."""
+        return ", ".join(f"{platform} did not answer at {n_slots} of the kept slots" for platform, n_slots in self.silences.items())
 
 
 def kept(pipeline: Pipeline, begin: datetime, end: datetime, on_since: datetime | None = None) -> Kept:

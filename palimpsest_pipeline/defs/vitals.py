@@ -3,6 +3,7 @@
 Belongs here: giving the signs, and reporting runs whose process died to the instance. Does not: what the dead run was at (its cycle, its rows).
 """
 
+import logging
 import os
 import socket
 from contextlib import AbstractContextManager
@@ -13,8 +14,10 @@ import psycopg
 
 from ..storage import heartbeats
 from .beating import Beating
+from .failures import raise_if_storage_failed
 from .pipeline import Pipeline
 
+log = logging.getLogger(__name__)
 UNDER_WAY: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
 
@@ -46,15 +49,24 @@ def silent(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[heartbeats.
 
 
 def report_dead(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[heartbeats.Silent]:
-    """Have the instance know of runs that are `silent`: they failed, or, where somebody was ending them, are canceled. Returns them. One that lives
-    after all goes on, and its own end is written over that. Raises DatabaseUnreachable."""
+    """Mark runs that are `silent` as failed, or as canceled where somebody was ending them. Return those marked.
+
+    If a run turns out to be alive, it continues and later overwrites this status with its own. A run that cannot be marked is logged, and the others
+    are marked all the same. Raises DatabaseUnreachable.
+    """
     reported = []
     for dead in silent(instance, pipeline):
-        run = instance.get_run_by_id(dead.run.run_id)  # once more: it may have ended since
-        if run is not None and run.status in UNDER_WAY:
+        try:
+            run = instance.get_run_by_id(dead.run.run_id)  # once more: it may have ended since
+            if run is None or run.status not in UNDER_WAY:
+                continue
             report = instance.report_run_canceled if run.status is dg.DagsterRunStatus.CANCELING else instance.report_run_failed
             report(run, dead_words(dead))
-            reported.append(dead)
+        except Exception as error:
+            raise_if_storage_failed(error)
+            log.exception("the process of run %s died, and the run cannot be marked as ended", dead.run.run_id)
+            continue
+        reported.append(dead)
     return reported
 
 

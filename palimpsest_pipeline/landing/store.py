@@ -222,6 +222,10 @@ class Landing:
         found = [self._manifest_in(cycle) for folder in folders for cycle in self._cycles_in(folder)]
         return sorted((manifest for manifest in found if manifest is not None), key=lambda manifest: manifest.cycle_id)
 
+    def has_cycles(self, hour: datetime) -> bool:
+        """Return whether the hour has a closed cycle. At most one manifest is read where it has."""
+        return any(self._manifest_in(cycle) is not None for cycle in self._cycles_in(self._hour_folder(hour)))
+
     def closed(self, hour: datetime, cycle_ids: Collection[int]) -> list[int]:
         """Those of these cycles of an hour that are closed, in order. The hour is listed once, and no other cycle's manifest is read."""
         folders = {int(path.name.removeprefix("cycle=")): path for path in self._cycles_in(self._hour_folder(hour))}

@@ -12,15 +12,26 @@ import polars as pl
 INSTANT: Final = pl.Datetime("us", "UTC")
 KNOWN: Final[dict[str, pl.DataType]] = {"sr_id": pl.Int64(), "known_from": INSTANT, "known_until": INSTANT, "kickoff_at": INSTANT}
 """Kickoffs as they were known, one row per fixture and stretch of time; `known_until` is null for what is known still."""
-ASKED: Final[dict[str, pl.DataType]] = {"sr_id": pl.Int64(), "slot_at": INSTANT}
-SLOTS: Final[dict[str, pl.DataType]] = {"sr_id": pl.Int64(), "slot_at": INSTANT, "kickoff_at": INSTANT, "asked": pl.Boolean()}
+ASKED: Final[dict[str, pl.DataType]] = {"sr_id": pl.Int64(), "slot_at": INSTANT, "answered": pl.Boolean(), "silent": pl.List(pl.String())}
+"""Fixtures at the slots at which they were asked: whether some platform answered, and the platforms that did not."""
+SLOTS: Final[dict[str, pl.DataType]] = {
+    "sr_id": pl.Int64(),
+    "slot_at": INSTANT,
+    "kickoff_at": INSTANT,
+    "asked": pl.Boolean(),
+    "answered": pl.Boolean(),
+    "silent": pl.List(pl.String()),
+}
 STRETCHES: Final[dict[str, pl.DataType]] = {
     "sr_id": pl.Int64(),
     "first_slot_at": INSTANT,
     "last_slot_at": INSTANT,
     "n_slots": pl.UInt32(),
     "kickoff_at": INSTANT,
+    "n_asked": pl.UInt32(),
+    "silent": pl.List(pl.String()),
 }
+"""Lost slots of one fixture that follow each other. `n_asked`: those of them that were asked and that no platform answered; `silent`: who did not."""
 OUTAGES: Final[dict[str, pl.DataType]] = {
     "first_slot_at": INSTANT,
     "last_slot_at": INSTANT,
@@ -31,7 +42,9 @@ MINUTE: Final = pl.duration(minutes=1)
 
 
 def slots(known: pl.DataFrame, asked: pl.DataFrame, tiers: Mapping[int, int], begin: datetime, end: datetime) -> pl.DataFrame:
-    """Every slot (a whole minute) from `begin` until before `end` that was due for a fixture of `known`, and whether it was `asked`: `SLOTS`.
+    """Every slot (a whole minute) from `begin` until before `end` that was due for a fixture of `known`: `SLOTS`.
+
+    It was kept when it was asked and at least one platform answered.
 
     `tiers`: minutes before kickoff, to every how many minutes from then on. A slot counts when it was due by what was known at the begin of its
     minute, and still was by what was known at the minute's end: so what was first seen too late is not expected, nor what was put off or taken
@@ -61,28 +74,38 @@ def slots(known: pl.DataFrame, asked: pl.DataFrame, tiers: Mapping[int, int], be
         )
         .filter("at_begin", "at_end")
     )
-    had = asked.select(*ASKED, asked=pl.lit(value=True)).unique()
-    found = expected.join(had, on=["sr_id", "slot_at"], how="left").with_columns(pl.col("asked").fill_null(value=False))
+    had = asked.select(*ASKED, asked=pl.lit(value=True))
+    found = expected.join(had, on=["sr_id", "slot_at"], how="left").with_columns(
+        pl.col("asked", "answered").fill_null(value=False), pl.col("silent").fill_null([])
+    )
     return found.sort("sr_id", "slot_at").select(pl.col(name).cast(dtype) for name, dtype in SLOTS.items())
 
 
 def lost(found: pl.DataFrame) -> pl.DataFrame:
-    """The slots (`SLOTS`) at which a fixture was not asked."""
-    return found.filter(~pl.col("asked"))
+    """Return the slots (`SLOTS`) at which a fixture was not asked, or no platform answered."""
+    return found.filter(~pl.col("answered"))
+
+
+def silences(found: pl.DataFrame) -> dict[str, int]:
+    """Return the platforms that did not answer at slots that were kept, and at how many."""
+    counts = found.filter("answered").select(pl.col("silent").explode(empty_as_null=False)).group_by("silent").len().sort("silent")
+    return dict(counts.iter_rows())
 
 
 def lost_stretches(found: pl.DataFrame) -> pl.DataFrame:
     """The lost among `found` (all slots, `SLOTS`) by fixture and stretch without one that was kept (`STRETCHES`), sorted by begin and fixture."""
-    kept_before = pl.col("asked").cum_sum().over("sr_id", order_by="slot_at")
+    kept_before = pl.col("answered").cum_sum().over("sr_id", order_by="slot_at")
     stretches = (
         found.with_columns(stretch=kept_before)
-        .filter(~pl.col("asked"))
+        .filter(~pl.col("answered"))
         .group_by("sr_id", "stretch")
         .agg(
             first_slot_at=pl.col("slot_at").min(),
             last_slot_at=pl.col("slot_at").max(),
             n_slots=pl.len(),
             kickoff_at=pl.col("kickoff_at").sort_by("slot_at").last(),
+            n_asked=pl.col("asked").sum(),
+            silent=pl.col("silent").list.explode(empty_as_null=False).unique().sort(),
         )
     )
     return stretches.sort("first_slot_at", "sr_id").select(pl.col(name).cast(dtype) for name, dtype in STRETCHES.items())
@@ -91,11 +114,11 @@ def lost_stretches(found: pl.DataFrame) -> pl.DataFrame:
 def outages(found: pl.DataFrame) -> pl.DataFrame:
     """The lost among `found` (all slots, `SLOTS`) of all fixtures together by stretch of time (`OUTAGES`), newest first. Between two stretches lies a
     minute at which some slot was due and none was lost."""
-    whole = pl.col("asked").all().over("slot_at")
+    whole = pl.col("answered").all().over("slot_at")
     stretches = (
         found.sort("slot_at")
         .with_columns(stretch=whole.cum_sum())
-        .filter(~pl.col("asked"))
+        .filter(~pl.col("answered"))
         .group_by("stretch")
         .agg(
             first_slot_at=pl.col("slot_at").min(),

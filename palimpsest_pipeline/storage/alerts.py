@@ -50,10 +50,17 @@ def recent(conn: psycopg.Connection, since: datetime) -> list[Alert]:
 
 def write(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
     """Write these alerts, new or changed. Those that are over are written first, since one of a key may be open."""
-    rows = [[list(value) if isinstance(value, tuple) else value for value in astuple(a)] for a in sorted(alerts, key=lambda a: a.closed_at is None)]
+    rows = [[_storable(value) for value in astuple(alert)] for alert in sorted(alerts, key=lambda alert: alert.closed_at is None)]
     if rows:
         with conn.cursor() as cursor:
             cursor.executemany(WRITE_SQL, rows)
+
+
+def _storable(value: object) -> object:
+    """Return `value` as Postgres takes it. Its text holds neither NUL nor lone surrogates: an error's message that has them shows them as escapes."""
+    if isinstance(value, str):
+        return value.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def forget(conn: psycopg.Connection, now: datetime) -> int:

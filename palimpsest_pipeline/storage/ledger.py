@@ -97,6 +97,54 @@ def close_batch(conn: psycopg.Connection, result: CycleResult) -> None:
     _end_runs(conn, cycle_id, RunStatus.CANCELLED if result.status is RunStatus.CANCELLED else RunStatus.FAILED)
 
 
+MIN_READ_SHARE: Final = 0.05
+"""Share of a platform's answers that core must be able to read: with fewer, the platform's part of the cycle has failed."""
+
+
+def note_refusals(
+    conn: psycopg.Connection, cycle_id: int, platform: Platform, *, n_read: int, n_refused: int, example: str, max_refused_share: float
+) -> None:
+    """Write how many answers of a platform core refused, and let the status of its run and of the batch follow.
+
+    A run that came to its end is `partial` when more than `max_refused_share` of its answers were refused, and `failed` when next to none could be
+    read. `example` is the reason of one refusal. Called again with other numbers, as by a replay with a better parser, it takes back what it said
+    before. Does nothing for a cycle that is not in the ledger.
+    """
+    row = conn.execute(
+        "select status, message, refused, refusal from ops.scrape_runs where cycle_id = %s and platform = %s for update", [cycle_id, platform]
+    ).fetchone()
+    if row is None:
+        return
+    before = status, message, _, refusal = row
+    if refusal and message.endswith(refusal):
+        message = message.removesuffix(refusal).removesuffix("; ")
+        status = RunStatus.PARTIAL if message else RunStatus.COMPLETED
+    refusal = ""
+    n_answers = n_read + n_refused
+    if status in (RunStatus.COMPLETED, RunStatus.PARTIAL) and n_refused > max_refused_share * n_answers:
+        refusal = _text(f"{n_refused} of {n_answers} answers were refused, e.g. {example}")
+        message = f"{message}; {refusal}" if message else refusal
+        status = RunStatus.FAILED if n_read < MIN_READ_SHARE * n_answers else RunStatus.PARTIAL
+    after = (str(status), message, n_refused, refusal)
+    if after == before:
+        return
+    conn.execute(
+        "update ops.scrape_runs set status = %s, message = %s, refused = %s, refusal = %s where cycle_id = %s and platform = %s",
+        [*after, cycle_id, platform],
+    )
+    if after[0] != before[0]:
+        conn.execute(
+            """
+            update ops.scrape_batches set status = (
+                select case when bool_and(status = 'completed') then 'completed' when bool_and(status = 'failed') then 'failed' else 'partial' end
+                from ops.scrape_runs where cycle_id = %(cycle_id)s
+            )
+            where cycle_id = %(cycle_id)s and status in ('completed', 'partial', 'failed')
+            """,
+            {"cycle_id": cycle_id},
+        )
+
+
 def interrupt(conn: psycopg.Connection, cycle_id: int, result: CycleResult) -> bool:
     """Close a running batch whose process is gone, with what the landing proves of it (`result`), at its last sign of life.
 

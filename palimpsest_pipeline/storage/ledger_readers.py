@@ -19,7 +19,7 @@ RUNS_SQL: Final = """
     from ops.scrape_runs where cycle_id = %s order by platform
 """
 RUNS_OF_DAGSTER_RUN_SQL: Final = """
-    select r.cycle_id, r.platform, r.status, r.discovered, r.targets, r.fetched, r.requests, r.bytes, r.p50_ms, r.p95_ms,
+    select r.cycle_id, r.platform, r.status, r.discovered, r.targets, r.fetched, r.refused, r.requests, r.bytes, r.p50_ms, r.p95_ms,
            r.capture_s, r.message
     from ops.scrape_batches b join ops.scrape_runs r using (cycle_id) where b.run_id = %s order by r.cycle_id, r.platform
 """
@@ -30,6 +30,7 @@ RUNS_OF_DAGSTER_RUN: Final = {
     "discovered": pl.Int32,
     "targets": pl.Int32,
     "fetched": pl.Int32,
+    "refused": pl.Int32,
     "requests": pl.Int32,
     "bytes": pl.Int64,
     "p50_ms": pl.Float64,
@@ -37,6 +38,12 @@ RUNS_OF_DAGSTER_RUN: Final = {
     "capture_s": pl.Float64,
     "message": pl.String,
 }
+REFUSALS_SQL: Final = """
+    select r.cycle_id, r.platform, r.fetched, r.refused, r.refusal
+    from ops.scrape_batches b join ops.scrape_runs r using (cycle_id)
+    where b.partition_hour = %s and r.refused > 0 order by r.cycle_id, r.platform
+"""
+REFUSALS: Final = {"cycle_id": pl.Int64, "platform": pl.String, "fetched": pl.Int32, "refused": pl.Int32, "refusal": pl.String}
 FIXTURES_OF_DAGSTER_RUN_SQL: Final = """
     select distinct s.sr_id from ops.scrape_batches b join ops.event_scrape_status s using (cycle_id)
     where b.run_id = %s and s.sr_id is not null order by s.sr_id
@@ -108,6 +115,11 @@ def fixtures_of_dagster_run(conn: psycopg.Connection, run_id: str) -> list[int]:
 def failed_platforms(conn: psycopg.Connection, hour: datetime) -> list[str]:
     """A line for each platform that came to nothing in the hour's last cycle that came to its own end."""
     return [f"{platform} failed: {message}" for platform, message in conn.execute(FAILED_SQL, [hour]).fetchall()]
+
+
+def refusals(conn: psycopg.Connection, hour: datetime) -> pl.DataFrame:
+    """Return the platforms' parts of the hour's cycles of which core refused answers (columns `REFUSALS`)."""
+    return read_frame(conn, REFUSALS_SQL, [hour], REFUSALS)
 
 
 def clock_offsets_s(conn: psycopg.Connection, hour: datetime) -> dict[Platform, float]:

@@ -12,7 +12,7 @@ import psycopg
 from .frames import INSTANT, Schema, read_frame
 
 KNOWN: Final[Schema] = {"sr_id": pl.Int64, "known_from": INSTANT, "known_until": INSTANT, "kickoff_at": INSTANT}
-ASKED: Final[Schema] = {"sr_id": pl.Int64, "slot_at": INSTANT}
+ASKED: Final[Schema] = {"sr_id": pl.Int64, "slot_at": INSTANT, "answered": pl.Boolean, "silent": pl.List(pl.String)}
 
 KNOWN_SQL: Final = """
     select sr_id, known_from, known_until, kickoff_at
@@ -24,8 +24,18 @@ KNOWN_SQL: Final = """
     where kickoff_at > %(begin)s and kickoff_at <= %(last)s and known_from < %(end)s and (known_until is null or known_until > %(begin)s)
 """
 ASKED_SQL: Final = """
-    select distinct unnest(sr_ids) as sr_id, slot_at from ops.scrape_batches
-    where slot_at >= %(begin)s and slot_at < %(end)s and scope = 'kickoff'
+    with asked as (
+        select unnest(sr_ids) as sr_id, slot_at, cycle_id, status from ops.scrape_batches
+        where slot_at >= %(begin)s and slot_at < %(end)s and scope = 'kickoff'
+    ), answers as (
+        select asked.sr_id, asked.slot_at, asked.status, line.platform,
+               coalesce(bool_or(line.status = 'completed' or line.error_class = 'not_found'), false) as answered
+        from asked left join ops.event_scrape_status line on line.cycle_id = asked.cycle_id and line.sr_id = asked.sr_id
+        group by asked.sr_id, asked.slot_at, asked.status, line.platform
+    )
+    select sr_id, slot_at, bool_or(answered or status = 'running') as answered,
+           coalesce(array_agg(distinct platform order by platform) filter (where not answered and platform is not null), '{}') as silent
+    from answers group by sr_id, slot_at
 """
 
 
@@ -36,7 +46,11 @@ def known_kickoffs(conn: psycopg.Connection, begin: datetime, end: datetime, rea
 
 
 def asked(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFrame:
-    """Each fixture at each slot from `begin` until before `end` that a cycle asked it for (`ASKED`), whatever came of it; in no order."""
+    """Each fixture at each slot from `begin` until before `end` that a cycle asked it for (`ASKED`), in no order.
+
+    `answered`: at least one platform gave a good answer about the fixture, or said that its listing is gone; also true while the cycle runs.
+    `silent`: the platforms that were asked and did neither.
+    """
     return read_frame(conn, ASKED_SQL, {"begin": begin, "end": end}, ASKED)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli import app
@@ -19,6 +20,7 @@ from palimpsest_pipeline.defs.failures import of_partition
 from palimpsest_pipeline.defs.landing.assets import SKIPPED_TAG
 from palimpsest_pipeline.defs.launch import span
 from palimpsest_pipeline.defs.monitoring import alerts as monitoring
+from palimpsest_pipeline.defs.monitoring import troubles
 from palimpsest_pipeline.defs.monitoring.channels import Message, channels
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.alerts import Alert, Kind, Occurrence
@@ -203,6 +205,81 @@ def test_a_run_that_had_nothing_to_do_is_no_recovery(world: World):
     world.run(tags={SKIPPED_TAG: "no fixture was due that had not been asked"})
     world.look()
     assert world.open() == {"run/derive/LandingIncomplete"}
+
+
+def marked_failed(world: World, job: str = "derive") -> str:
+    """A run that somebody else marks as failed, as when its process was killed. Returns its id."""
+    run = world.instance.create_run_for_job(DEFS.resolve_job_def(job), status=dg.DagsterRunStatus.STARTED)
+    world.instance.report_run_failed(run, "The process of this run died")
+    return run.run_id
+
+
+def test_a_run_that_was_marked_as_failed_from_outside_is_told_and_so_is_every_later_one(world: World, hook: Hook):
+    marked_failed(world)
+    world.look()
+    assert hook.texts == ["ERROR: 1 job failed of RunFailure: derive\n  derive: The process of this run died"]
+    world.run("refresh", error=INCOMPLETE)
+    world.look()
+    assert world.open() == {"run/derive/RunFailure", "run/refresh/LandingIncomplete"}
+
+
+def test_a_run_whose_record_cannot_be_read_is_told_and_the_others_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    run_id, read = marked_failed(world), world.instance.get_records_for_run
+
+    def unreadable(of: str, *args: Any, **given: Any) -> object:
+        if of == run_id:
+            raise AttributeError("an event of another version")
+        return read(of, *args, **given)
+
+    monkeypatch.setattr(world.instance, "get_records_for_run", unreadable)
+    world.run("refresh", error=INCOMPLETE)
+    world.look()
+    assert world.open() == {"run/derive/UnreadableRecord", "run/refresh/LandingIncomplete"}
+    assert f"run {run_id} of derive ended, and its record cannot be read" in caplog.text
+    with world.pipeline.connect() as conn:
+        (message,) = [alert.message for alert in stored.latest(conn) if alert.error_class == "UnreadableRecord"]
+    assert message.startswith(f"run {run_id} cannot be read (AttributeError: an event of another version)")
+
+
+def test_a_check_whose_evaluation_cannot_be_read_is_told_and_the_others_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch):
+    world.run(check=dg.AssetCheckSeverity.WARN, blocking=True)
+    last_verdict = troubles.last_verdict
+
+    def unreadable(instance: dg.DagsterInstance, key: dg.AssetCheckKey, date: str | None = None) -> object:
+        if key.name == "adds_up":
+            raise TypeError("no such field")
+        return last_verdict(instance, key, date)
+
+    monkeypatch.setattr(troubles, "last_verdict", unreadable)
+    world.look()
+    assert {"check/odds:adds_up/UnreadableRecord", "check/odds:looks_right/CheckFailed"} <= world.open()
+    monkeypatch.undo()
+    world.run()
+    world.look()
+    assert world.open() == set()
+
+
+def test_a_storage_of_dagster_that_fails_is_no_unreadable_record(world: World, monkeypatch: pytest.MonkeyPatch):
+    def gone(*_: object, **__: object) -> object:
+        raise sa.exc.OperationalError("select", {}, Exception("server closed the connection"))
+
+    world.run(error=INCOMPLETE)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.instance, "get_records_for_run", gone)
+        with pytest.raises(sa.exc.OperationalError):
+            world.look()
+    world.look()
+    assert world.open() == {"run/derive/LandingIncomplete"}
+
+
+def test_text_that_postgres_does_not_take_is_told_with_escapes(world: World, hook: Hook):
+    world.run(error=ValueError("a\0b \ud800"))
+    world.run("refresh", error=INCOMPLETE)
+    world.look()
+    assert world.open() == {"run/derive/ValueError", "run/refresh/LandingIncomplete"}
+    assert "derive 2026-06-27: a\\x00b \\ud800" in hook.texts[0]
 
 
 def test_a_date_that_fails_is_ended_by_its_own_success_alone(world: World):

@@ -22,9 +22,9 @@ from palimpsest_pipeline.defs.monitoring.checks import kickoff_slots_were_kept
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.serve import switches
 from palimpsest_pipeline.defs.serve.switches import Switch
-from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
-from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.storage import ledger
 from palimpsest_pipeline.storage.database import Database, DatabaseUnreachable
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -391,7 +391,8 @@ def switched_on(instance: dg.DagsterInstance, at: datetime) -> InstigatorState:
     return instance.add_instigator_state(InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, data))
 
 
-NOT_IN_USE = (True, "", {"in_use": False, "slots_due": 0, "slots_lost": 0, "fixtures_with_lost_slots": 0})
+NO_SILENCE = {"slots_unanswered": 0, "silent_platforms": "none"}
+NOT_IN_USE = (True, "", {"in_use": False, "slots_due": 0, "slots_lost": 0, "fixtures_with_lost_slots": 0} | NO_SILENCE)
 
 
 def test_the_check_names_what_was_lost_and_passes_when_the_cadence_is_not_in_use(pipeline: Pipeline, instance: dg.DagsterInstance):
@@ -403,13 +404,49 @@ def test_the_check_names_what_was_lost_and_passes_when_the_cadence_is_not_in_use
         asked(pipeline, m(minute), 1, *([2] if minute % 5 == 0 else []))
     passed, said, figures = check(pipeline, instance)
     assert not passed
-    assert said.startswith("6 slots of 2 fixtures were not asked for: 6 from 2026-06-26 12:05 to 2026-06-26 12:09 UTC. ")
+    assert said.startswith("6 slots of 2 fixtures were not kept: 6 from 2026-06-26 12:05 to 2026-06-26 12:09 UTC. ")
     assert "`palimpsest slots`" in said
-    assert figures == {"in_use": True, "slots_due": 22 + 6, "slots_lost": 6, "fixtures_with_lost_slots": 2}
+    assert figures == {"in_use": True, "slots_due": 22 + 6, "slots_lost": 6, "fixtures_with_lost_slots": 2} | NO_SILENCE
     set_clock(pipeline, m(5.9))
     assert check(pipeline, instance)[0], "the minute that runs can still be asked"
     set_clock(pipeline, m(49 * 60))
     assert check(pipeline, instance) == NOT_IN_USE
+
+
+def line(platform: Platform, sr_id: int, at: datetime, failure: FailureClass | None = None) -> EventOutcome:
+    """How the request for a listing of the fixture went."""
+    status = RunStatus.COMPLETED if failure is None else RunStatus.FAILED
+    return EventOutcome(
+        platform, f"{platform}-{sr_id}", sr_id, status, 1, failure, str(failure or ""), 200, at, at, 0, 1.0, at if failure is None else None
+    )
+
+
+def test_a_slot_is_kept_when_one_platform_answered_and_lost_when_none_did(
+    pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    put(pipeline, {1: m(10), 2: m(10), 3: m(10)}, known_from=m(-600))
+    transient, gone = FailureClass.TRANSIENT, FailureClass.NOT_FOUND
+    home, other = Platform.BETPAWA, Platform.BET9JA
+    minutes = {
+        m(0): [line(home, 1, m(0), transient), line(other, 1, m(0)), line(home, 2, m(0), gone), line(home, 3, m(0))],
+        m(1): [line(p, sr_id, m(1), transient) for p in (home, other) for sr_id in (1, 2, 3)],
+        m(2): [line(home, sr_id, m(2)) for sr_id in (1, 2)],  # broken off before the third
+    }
+    for at, lines in minutes.items():
+        asked(pipeline, at, 1, 2, 3)
+        with pipeline.connect() as conn:
+            cycle = ledger.batch(conn, cycle_id_at(at))
+            assert cycle is not None
+            ledger.close_batch(conn, CycleResult(cycle.cycle, RunStatus.PARTIAL, at, [], lines))
+    set_clock(pipeline, m(3))
+    passed, said, figures = check(pipeline, instance)
+    assert not passed
+    assert said.startswith(
+        "4 slots of 3 fixtures were not kept: 4 from 2026-06-26 12:01 to 2026-06-26 12:02 UTC. "
+        "4 were asked for and no platform answered (bet9ja, betpawa)."
+    )
+    wanted = {"slots_due": 9, "slots_lost": 4, "slots_unanswered": 4, "silent_platforms": "betpawa did not answer at 1 of the kept slots"}
+    assert wanted.items() <= figures.items()
 
 
 def test_an_outage_of_hours_is_told_when_it_is_over_newest_first_and_for_a_day(pipeline: Pipeline, instance: dg.DagsterInstance):
@@ -420,14 +457,14 @@ def test_an_outage_of_hours_is_told_when_it_is_over_newest_first_and_for_a_day(p
     set_clock(pipeline, m(330))
     passed, said, figures = check(pipeline, instance)
     assert not passed, "also when nothing was asked since"
-    assert said.startswith("95 slots of 2 fixtures were not asked for: 95 from 2026-06-26 11:05 to 2026-06-26 16:59 UTC. ")
+    assert said.startswith("95 slots of 2 fixtures were not kept: 95 from 2026-06-26 11:05 to 2026-06-26 16:59 UTC. ")
     assert figures["in_use"] is True
     for minute in range(780, 870, 5):
         asked(pipeline, m(minute), *([4] if minute != 800 else []))
     set_clock(pipeline, m(871))
     said = check(pipeline, instance)[1]
     assert said.startswith(
-        "97 slots of 3 fixtures were not asked for: 1 from 2026-06-27 02:30 to 2026-06-27 02:30 UTC, "
+        "97 slots of 3 fixtures were not kept: 1 from 2026-06-27 02:30 to 2026-06-27 02:30 UTC, "
         "1 from 2026-06-27 01:20 to 2026-06-27 01:20 UTC, 95 from 2026-06-26 11:05 to 2026-06-26 16:59 UTC. "
     )
     set_clock(pipeline, m(300 + 24 * 60))
@@ -441,9 +478,7 @@ def test_nothing_is_lost_before_the_sensor_was_on_and_everything_since_when_noth
     with dg.DagsterInstance.local_temp(str(tmp_path)) as keeps_states:
         assert check(pipeline, keeps_states) == NOT_IN_USE
         switched_on(keeps_states, m(269.5))
-        assert check(pipeline, keeps_states)[1].startswith(
-            "30 slots of 1 fixtures were not asked for: 30 from 2026-06-26 16:30 to 2026-06-26 16:59 UTC. "
-        )
+        assert check(pipeline, keeps_states)[1].startswith("30 slots of 1 fixtures were not kept: 30 from 2026-06-26 16:30 to 2026-06-26 16:59 UTC. ")
         set_clock(pipeline, m(269.8))
         assert check(pipeline, keeps_states)[0]
 
@@ -458,9 +493,7 @@ def test_after_the_sensor_was_switched_off_nothing_is_expected_and_what_was_lost
         assert " to 2026-06-26 16:59 UTC" in check(pipeline, keeps_states)[1]
         last_tick = SensorInstigatorData(last_tick_timestamp=m(39.5).timestamp(), last_sensor_start_timestamp=m(-10).timestamp())
         keeps_states.update_instigator_state(on.with_data(last_tick).with_status(InstigatorStatus.STOPPED))
-        assert check(pipeline, keeps_states)[1].startswith(
-            "1 slots of 1 fixtures were not asked for: 1 from 2026-06-26 12:10 to 2026-06-26 12:10 UTC. "
-        )
+        assert check(pipeline, keeps_states)[1].startswith("1 slots of 1 fixtures were not kept: 1 from 2026-06-26 12:10 to 2026-06-26 12:10 UTC. ")
         set_clock(pipeline, m(26 * 60))
         assert check(pipeline, keeps_states)[0]
 
@@ -523,4 +556,4 @@ def test_the_command_lists_what_was_lost_by_fixture_and_stretch(pipeline: Pipeli
     told = CliRunner().invoke(app, ["slots"])
     assert told.exit_code == 0
     assert "were lost" in told.stdout
-    assert "slots of 1 fixtures were not asked for" in told.stdout
+    assert "slots of 1 fixtures were not kept" in told.stdout

@@ -22,7 +22,7 @@ from palimpsest_pipeline.defs.doctor import hosts, orchestration, stores
 from palimpsest_pipeline.defs.doctor.findings import Finding, look_at_all
 from palimpsest_pipeline.defs.doctor.here import markets, settings_known, unwritable
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.defs.monitoring.checks import nothing_is_stuck
+from palimpsest_pipeline.defs.monitoring.checks import last_ticks_succeeded
 from palimpsest_pipeline.defs.monitoring.message import Message
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.exchange import Answer, Request
@@ -247,9 +247,14 @@ def test_a_sensor_that_should_be_on_and_is_off_is_told_and_so_is_a_tick_that_fai
     assert orchestration.schedules(instance).ok
     failing = "the last tick of the sensor dead_runs, at 2023-11-14 22:13:20 UTC, failed: no luck"
     assert orchestration.ticks(instance) == Finding("ticks", False, failing)
-    told = nothing_is_stuck(dg.build_asset_check_context(instance=instance), pipeline)
+    under_way = tick._replace(status=TickStatus.STARTED, timestamp=tick.timestamp + 60, error=None)
+    instance.create_tick(under_way)
+    told = last_ticks_succeeded(dg.build_asset_check_context(instance=instance))
     assert isinstance(told, dg.AssetCheckResult)
-    assert (told.passed, told.severity, told.description) == (False, dg.AssetCheckSeverity.ERROR, failing)
+    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert str(told.description).startswith(failing), "a tick under way does not hide the one that failed before it"
+    instance.create_tick(under_way._replace(status=TickStatus.SKIPPED, timestamp=tick.timestamp + 120))
+    assert last_ticks_succeeded(dg.build_asset_check_context(instance=instance)).passed
 
 
 def test_daemons_that_are_silent_or_failed_are_told(world: tuple[Pipeline, dg.DagsterInstance]):

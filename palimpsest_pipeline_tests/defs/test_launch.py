@@ -1,16 +1,22 @@
 """A run's failure in the words that a user can act on; and a backfill's run over several hours, which tells each hour's own figures."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+import typer
 
+from palimpsest_pipeline.console import PARTIAL, parse_hours
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.launch import first_error
+from palimpsest_pipeline.defs.jobs import BY_HOURS
+from palimpsest_pipeline.defs.landing.assets import SKIPPED_TAG
+from palimpsest_pipeline.defs.launch import first_error, run_job
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.instants import hour_key
 from palimpsest_pipeline.landing import import_payloads
+from palimpsest_pipeline_tests.fixtures.in_process import CommandHere
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 
@@ -52,10 +58,82 @@ def test_a_run_over_three_hours_gives_each_hour_its_own_figures_and_again_the_sa
             result = job.execute_in_process(instance=instance, tags=span, resources={"pipeline": recorded}, raise_on_error=False)
             assert result.success, first_error(result)
             told = [event.materialization for event in result.get_asset_materialization_events()]
-            seen.append({(m.asset_key.to_user_string(), m.partition): m.metadata["dagster/row_count"].value for m in told})
-    first, again = seen
+            seen.append({(m.asset_key.to_user_string(), m.partition): m.metadata for m in told})
+    first, again = ({key: rows.value for key, m in told.items() if (rows := m.get("dagster/row_count")) is not None} for told in seen)
     assert again == first
     for asset in ("core/home_events", "core/odds_snapshots", "mart/coverage_fixture", "mart/run_quality"):
-        before, at, after = (first[asset, hour] for hour in hours)
-        assert (before, after) == (0, 0), asset
-        assert at > 0, asset
+        assert first[asset, hours[1]] > 0, asset
+        for hour in (hours[0], hours[2]):
+            assert (asset, hour) not in first
+            assert seen[0][asset, hour]["skipped"].value == "nothing is landed"
+
+
+def test_a_run_from_the_command_line_is_found_by_its_repository_while_it_executes_and_after(
+    recorded: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    label = {".dagster/repository": "__repository__@palimpsest_pipeline"}
+    seen: list[tuple[str, str, dg.DagsterRunStatus]] = []
+
+    def look() -> None:
+        """As the UI does: the runs of a job by the label of its repository, and where each comes from."""
+        for run in instance.get_runs(dg.RunsFilter(job_name="replay", tags=label)):
+            assert run.remote_job_origin is not None
+            origin = run.remote_job_origin.repository_origin
+            assert origin.code_location_origin.location_name == run.remote_job_origin.location_name
+            seen.append((origin.repository_name, run.remote_job_origin.location_name, run.status))
+
+    has_cycles = recorded.landing.has_cycles
+    monkeypatch.setattr(recorded.landing, "has_cycles", lambda hour: (look(), has_cycles(hour))[1])
+    skipped = run_job(instance, recorded, "replay", HOUR + timedelta(hours=1), group="core")
+    look()
+    ours = ("__repository__", "palimpsest_pipeline")
+    assert seen == [(*ours, dg.DagsterRunStatus.STARTED), (*ours, dg.DagsterRunStatus.SUCCESS)]
+    run = instance.get_run_by_id(skipped.run_id)
+    assert run is not None
+    assert run.tags[SKIPPED_TAG] == skipped.error, "tags that the run got later stay"
+
+
+@pytest.mark.parametrize("n_hours", [1, 3])
+def test_hours_of_which_nothing_is_landed_are_not_materialized_and_the_run_says_so(n_hours: int, recorded: Pipeline, instance: dg.DagsterInstance):
+    first, last = HOUR + timedelta(hours=1), HOUR + timedelta(hours=n_hours)
+    outcome = run_job(instance, recorded, "replay", first, last=last if n_hours > 1 else None)
+    named = hour_key(first) if n_hours == 1 else f"3 hours, {hour_key(first)} to {hour_key(last)}"
+    assert (outcome.success, outcome.error) == (False, f"nothing is landed of {named}: never scraped, or its raw answers have expired")
+    every = BY_HOURS.resolve(defs.resolve_asset_graph())
+    assert instance.get_latest_materialization_events(list(every)) == {}
+    (run,) = instance.get_runs()
+    assert run.status is dg.DagsterRunStatus.SUCCESS
+
+
+def test_a_backfill_of_hours_of_which_nothing_is_landed_is_done_in_part(recorded: Pipeline, command_here: CommandHere):
+    never = command_here(recorded, "backfill", "2026-06-26-12:00", "2026-06-26-13:00")
+    assert never.exit_code == PARTIAL
+    assert "nothing is landed of 2026-06-26-12:00 to 2026-06-26-13:00: never scraped" in " ".join(never.stderr.split())
+    whole_day = command_here(recorded, "backfill", "2026-06-26", "2026-06-26", "--json")
+    report = json.loads(whole_day.stdout)
+    assert whole_day.exit_code == PARTIAL
+    assert (report["done"], len(report["empty"])) == ([hour_key(HOUR)], 23)
+    assert command_here(recorded, "backfill", "2026-06-26-10:00", "2026-06-26-10:00").exit_code == 0
+    assert command_here(recorded, "backfill", "2026-06-26", "2026-06-26", "--stale").exit_code == 0, "of what is stale nothing is missing"
+
+
+def test_a_backfill_of_hours_to_come_is_wrong_usage(recorded: Pipeline, command_here: CommandHere):
+    ahead = recorded.clock.now() + timedelta(hours=2)
+    for last in (f"{ahead:%Y-%m-%d-%H:00}", f"{ahead + timedelta(days=1):%Y-%m-%d}"):
+        refused = command_here(recorded, "backfill", "2026-06-26-10:00", last)
+        assert refused.exit_code == 2
+        assert "has not begun" in refused.stderr
+
+
+def test_a_day_as_the_end_of_a_range_means_all_of_its_hours_that_have_begun():
+    now = datetime(2026, 11, 22, 14, 40, tzinfo=UTC)
+
+    def hours(first: str, last: str) -> list[str]:
+        return [hour_key(hour) for hour in parse_hours(first, last, now)]
+
+    assert hours("2026-11-21", "2026-11-21") == ["2026-11-21-00:00", "2026-11-21-23:00"]
+    assert hours("2026-11-22", "2026-11-22") == ["2026-11-22-00:00", "2026-11-22-14:00"]
+    assert hours("2026-11-20-07:00", "2026-11-22-00:00") == ["2026-11-20-07:00", "2026-11-22-00:00"]
+    for first, last in (("2026-11-22", "2026-11-22-15:00"), ("2026-11-23", "2026-11-23"), ("2026-11-22", "2026-11-21")):
+        with pytest.raises(typer.BadParameter):
+            hours(first, last)

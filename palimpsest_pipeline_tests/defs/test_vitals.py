@@ -12,7 +12,7 @@ import pytest
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs import vitals
 from palimpsest_pipeline.defs.beating import Beating
-from palimpsest_pipeline.defs.landing import live
+from palimpsest_pipeline.defs.landing import live, recover
 from palimpsest_pipeline.defs.monitoring import dead
 from palimpsest_pipeline.defs.monitoring.dead import dead_runs
 from palimpsest_pipeline.defs.pipeline import Pipeline
@@ -129,6 +129,41 @@ def test_a_silent_run_that_counts_as_under_way_has_ended_and_no_other(
     assert status_of(instance, run_id) is becomes
     assert [dead.run.run_id for dead in reported] == [run_id] * (becomes is not status)
     assert vitals.report_dead(instance, pipeline) == [], "told once"
+
+
+def test_a_dead_run_or_cycle_that_cannot_be_ended_keeps_no_other_from_it(
+    pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    run_ids = [under_way(instance) for _ in range(2)]
+    hour = hour_of(pipeline.clock.now())
+    broken, other = (live.begin(pipeline, live.Begun(hour, Trigger.MANUAL, None, (sr_id,)), Scope.EVENTS) for sr_id in (1, 2))
+    with pipeline.connect() as conn:
+        conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 minute' where status = 'running'")
+    for run_id in run_ids:
+        heard(pipeline, run_id, MINUTE)
+    report, close = instance.report_run_failed, pipeline.landing.close_interrupted
+
+    def report_but_one(run: dg.DagsterRun, *args: object) -> object:
+        if run.run_id == run_ids[0]:
+            raise AttributeError("no such field")
+        return report(run, *args)
+
+    def close_but_one(cycle: Cycle, *args: object) -> object:
+        if cycle.cycle_id == broken.cycle_id:
+            raise ValueError("no such platform")
+        return close(cycle, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(instance, "report_run_failed", report_but_one)
+        patched.setattr(pipeline.landing, "close_interrupted", close_but_one)
+        reported = vitals.report_dead(instance, pipeline)
+        closed = recover.close_dead(pipeline)
+    assert ([dead.run.run_id for dead in reported], [cycle.cycle_id for cycle in closed]) == (run_ids[1:], [other.cycle_id])
+    assert "no such field" in caplog.text
+    assert f"cycle {broken.cycle_id}: its process died, and it cannot be closed: no such platform" in caplog.text
+    assert [cycle.cycle_id for cycle in recover.close_dead(pipeline)] == [broken.cycle_id]
+    with pipeline.connect() as conn:  # else another test's sensor would ask for them
+        conn.execute("delete from ops.scrape_batches where cycle_id = any(%s)", [[broken.cycle_id, other.cycle_id]])
 
 
 def test_what_is_said_of_a_dead_run_names_its_process_and_its_last_sign_of_life(pipeline: Pipeline, instance: dg.DagsterInstance):

@@ -12,6 +12,8 @@ from palimpsest_pipeline.scrape.cadence import Cadence
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 TIERS = {40: 5, 12: 1}
+Asked = dict[tuple[int, datetime], bool]
+"""Fixtures at the slots at which they were asked, and whether some platform answered. Bet9ja never does."""
 Versions = dict[int, list[tuple[datetime, datetime | None]]]
 
 
@@ -28,15 +30,16 @@ def known_frame(versions: Versions) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=metric.KNOWN, orient="row")
 
 
-def asked_frame(asked: set[tuple[int, datetime]]) -> pl.DataFrame:
-    return pl.DataFrame(sorted(asked), schema=metric.ASKED, orient="row")
+def asked_frame(asked: Asked) -> pl.DataFrame:
+    rows = [(*key, answered, ["bet9ja"] if answered else ["bet9ja", "betpawa"]) for key, answered in sorted(asked.items())]
+    return pl.DataFrame(rows, schema=metric.ASKED, orient="row")
 
 
-def found(versions: Versions, asked: set[tuple[int, datetime]], begin: datetime, end: datetime) -> list[tuple[int, datetime, datetime, bool]]:
+def found(versions: Versions, asked: Asked, begin: datetime, end: datetime) -> list[tuple[object, ...]]:
     return metric.slots(known_frame(versions), asked_frame(asked), TIERS, begin, end).rows()
 
 
-def oracle(versions: Versions, asked: set[tuple[int, datetime]], begin: datetime, end: datetime) -> list[tuple[int, datetime, datetime, bool]]:
+def oracle(versions: Versions, asked: Asked, begin: datetime, end: datetime) -> list[tuple[object, ...]]:
     """Minute by minute: due by what was known as it began, and as it ended."""
     cadence, rows = Cadence(TIERS, 5), []
 
@@ -49,7 +52,9 @@ def oracle(versions: Versions, asked: set[tuple[int, datetime]], begin: datetime
         while at < end:
             kickoffs = [known_at(steps, at), known_at(steps, at + MINUTE - timedelta(microseconds=1))]
             if all(kickoff_at is not None and cadence.is_due(kickoff_at, at) for kickoff_at in kickoffs):
-                rows.append((sr_id, at, kickoffs[-1], (sr_id, at) in asked))
+                answered = asked.get((sr_id, at))
+                silent = [] if answered is None else ["bet9ja"] if answered else ["bet9ja", "betpawa"]
+                rows.append((sr_id, at, kickoffs[-1], answered is not None, bool(answered), silent))
             at += MINUTE
     return rows
 
@@ -63,7 +68,7 @@ def by_time(found: list[tuple[datetime, datetime | None]]) -> list[tuple[datetim
 
 steps = st.lists(st.tuples(seconds, st.none() | seconds), min_size=1, max_size=4, unique_by=lambda step: step[0]).map(by_time)
 worlds = st.dictionaries(st.integers(1, 3), steps, max_size=3)
-asks = st.sets(st.tuples(st.integers(1, 3), st.integers(-60, 60).map(m)), max_size=40)
+asks = st.dictionaries(st.tuples(st.integers(1, 3), st.integers(-60, 60).map(m)), st.booleans(), max_size=40)
 
 
 @settings(max_examples=50)
@@ -86,10 +91,12 @@ def test_stretches_hold_each_lost_slot_once_and_no_kept_one(versions, asked):
     every = metric.slots(known_frame(versions), asked_frame(asked), TIERS, m(-60), m(60))
     lost, stretches = metric.lost(every), metric.lost_stretches(every)
     assert stretches["n_slots"].sum() == lost.height
-    for sr_id, first, last, n_slots, _ in stretches.iter_rows():
+    for sr_id, first, last, n_slots, _, n_asked, silent in stretches.iter_rows():
         inside = every.filter(pl.col("sr_id") == sr_id, pl.col("slot_at").is_between(first, last))
         assert inside.height == n_slots
-        assert not inside["asked"].any()
+        assert not inside["answered"].any()
+        assert inside["asked"].sum() == n_asked
+        assert silent == (["bet9ja", "betpawa"] if n_asked else [])
 
 
 @settings(max_examples=50)
@@ -107,28 +114,38 @@ def test_outages_hold_each_lost_slot_once_newest_first_and_between_two_of_them_l
         assert set(every.filter(pl.col("slot_at") > end_before, pl.col("slot_at") < begin)["slot_at"]) - set(lost["slot_at"])
 
 
-def lost_of(versions: Versions, asked: set[tuple[int, datetime]], begin: int = -60, end: int = 60) -> list[datetime]:
-    return [slot_at for _, slot_at, _, was_asked in found(versions, asked, m(begin), m(end)) if not was_asked]
+def lost_of(versions: Versions, asked: Asked, begin: int = -60, end: int = 60) -> list[datetime]:
+    every = metric.slots(known_frame(versions), asked_frame(asked), TIERS, m(begin), m(end))
+    return metric.lost(every)["slot_at"].to_list()
 
 
 def test_an_outage_at_the_begin_of_the_window_is_lost():
-    kept = {(1, m(minutes)) for minutes in range(-11, 0)}
+    kept = {(1, m(minutes)): True for minutes in range(-11, 0)}
     assert lost_of({1: [(m(-600), m(0))]}, kept, begin=-30) == [m(-30), m(-25), m(-20), m(-15), m(-12)]
 
 
+def test_a_slot_that_was_asked_and_that_no_platform_answered_is_lost_and_one_platform_is_enough_to_keep_it():
+    asked = {(1, m(minutes)): minutes != -2 for minutes in range(-4, 0)}
+    versions = {1: [(m(-600), m(0))]}
+    assert lost_of(versions, asked, begin=-4) == [m(-2)]
+    every = metric.slots(known_frame(versions), asked_frame(asked), TIERS, m(-4), m(0))
+    assert metric.silences(every) == {"bet9ja": 3}
+    assert metric.lost_stretches(every).rows() == [(1, m(-2), m(-2), 1, m(0), 1, ["bet9ja", "betpawa"])]
+
+
 def test_a_fixture_first_seen_late_is_not_expected_before_it_was_known():
-    assert lost_of({1: [(m(-4.5), m(0))]}, set()) == [m(-4), m(-3), m(-2), m(-1)]
+    assert lost_of({1: [(m(-4.5), m(0))]}, {}) == [m(-4), m(-3), m(-2), m(-1)]
 
 
 def test_a_postponed_fixture_is_expected_at_the_old_slots_until_then_and_at_the_new_ones_after():
     versions = {1: [(m(-600), m(0)), (m(-2.5), m(30))]}
-    assert lost_of(versions, {(1, m(minutes)) for minutes in range(-12, -3)}, begin=-12, end=15) == [m(0), m(5), m(10)]
-    assert lost_of(versions, set(), begin=-4, end=1) == [m(-4), m(0)]  # -3 was put off while it could still be asked
+    assert lost_of(versions, {(1, m(minutes)): True for minutes in range(-12, -3)}, begin=-12, end=15) == [m(0), m(5), m(10)]
+    assert lost_of(versions, {}, begin=-4, end=1) == [m(-4), m(0)]  # -3 was put off while it could still be asked
 
 
 def test_a_fixture_moved_to_earlier_is_expected_by_the_later_kickoff_until_that_was_known():
-    assert lost_of({1: [(m(-600), m(45)), (m(-3.5), m(1))]}, set(), begin=-12) == [m(minutes) for minutes in (-3, -2, -1, 0)]
+    assert lost_of({1: [(m(-600), m(45)), (m(-3.5), m(1))]}, {}, begin=-12) == [m(minutes) for minutes in (-3, -2, -1, 0)]
 
 
 def test_what_nobody_lists_is_not_expected():
-    assert lost_of({1: [(m(-600), m(0)), (m(-20), None), (m(-2), m(0))]}, set(), begin=-30) == [m(-30), m(-25), m(-2), m(-1)]
+    assert lost_of({1: [(m(-600), m(0)), (m(-20), None), (m(-2), m(0))]}, {}, begin=-30) == [m(-30), m(-25), m(-2), m(-1)]

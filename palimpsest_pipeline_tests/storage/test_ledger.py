@@ -65,6 +65,50 @@ def test_a_batch_is_found_by_its_run_and_reads_as_it_was_opened(conn: psycopg.Co
     assert ledger.batch(conn, 1) is None
 
 
+def refused(conn: psycopg.Connection, platform: Platform, n_read: int, n_refused: int, reason: str = "$.id: another's") -> None:
+    ledger.note_refusals(conn, CYCLE.cycle_id, platform, n_read=n_read, n_refused=n_refused, example=reason, max_refused_share=0.05)
+
+
+def batch_status(conn: psycopg.Connection) -> str:
+    ((status,),) = conn.execute("select status from ops.scrape_batches").fetchall()
+    return str(status)
+
+
+@pytest.mark.parametrize(
+    ("n_read", "n_refused", "status"),
+    [(100, 0, "completed"), (95, 5, "completed"), (94, 6, "partial"), (5, 95, "partial"), (4, 96, "failed"), (3, 144, "failed"), (0, 1, "failed")],
+)
+def test_a_platform_is_as_good_as_the_share_of_its_answers_that_could_be_read_and_a_later_reading_counts(
+    n_read: int, n_refused: int, status: str, conn: psycopg.Connection
+) -> None:
+    ledger.open_batch(conn, CYCLE)
+    ledger.close_batch(conn, result(status=RunStatus.COMPLETED, runs=[run(Platform.BETPAWA, RunStatus.COMPLETED)]))
+    message = "" if status == "completed" else f"{n_refused} of {n_read + n_refused} answers were refused, e.g. $.id: another's"
+    for _ in range(2):
+        refused(conn, Platform.BETPAWA, n_read, n_refused)
+        assert conn.execute(RUNS).fetchall() == [("betpawa", status, 2, message)]
+        assert batch_status(conn) == status
+    assert conn.execute("select refused from palimpsest.scrape_runs").fetchall() == [(n_refused,)]
+    refused(conn, Platform.BETPAWA, n_read + n_refused, 0)
+    assert conn.execute(RUNS).fetchall() == [("betpawa", "completed", 2, "")]
+    assert batch_status(conn) == "completed"
+
+
+def test_refused_answers_are_told_beside_what_else_was_wrong_and_change_no_platform_that_did_not_come_to_its_end(conn: psycopg.Connection) -> None:
+    runs = [run(Platform.BET9JA, RunStatus.PARTIAL, "1 of 3 fetched"), run(Platform.BETPAWA, RunStatus.CANCELLED, "capture cancelled")]
+    ledger.open_batch(conn, CYCLE)
+    ledger.close_batch(conn, result(runs=runs))
+    before = conn.execute(RUNS).fetchall()
+    for platform in (Platform.BET9JA, Platform.BETPAWA, Platform.SPORTYBET):
+        refused(conn, platform, 0, 9, "$: NUL \0")
+    assert conn.execute(RUNS).fetchall() == [
+        ("bet9ja", "failed", 2, "1 of 3 fetched; 9 of 9 answers were refused, e.g. $: NUL \N{REPLACEMENT CHARACTER}"),
+        ("betpawa", "cancelled", 2, "capture cancelled"),
+    ]
+    refused(conn, Platform.BET9JA, 9, 0)
+    assert conn.execute(RUNS).fetchall() == before
+
+
 def test_closing_twice_leaves_what_closing_once_left(conn: psycopg.Connection) -> None:
     ledger.open_batch(conn, CYCLE)
     for _ in range(2):

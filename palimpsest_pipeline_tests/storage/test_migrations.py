@@ -13,7 +13,8 @@ import psycopg
 import pytest
 
 import palimpsest_pipeline
-from palimpsest_pipeline.storage import migrate, partitions, reference
+from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.storage import ledger, migrate, partitions, reference
 from palimpsest_pipeline.storage.database import Database, DatabaseUrlError, normalise_url
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 
@@ -262,6 +263,20 @@ def test_what_older_words_cannot_say_of_a_cycle_is_failed_after_a_downgrade(data
     migrate.downgrade(database_url, "0006")
     with Database(database_url).connect() as conn:
         assert conn.execute(STATUSES).fetchone() == (["failed", "running"], ["failed", "running"], ["completed", "failed"])
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+
+
+def test_what_is_said_of_refused_answers_stays_in_the_message_after_a_downgrade(database_url: str) -> None:
+    migrate.upgrade(database_url)
+    with Database(database_url).connect() as conn:
+        conn.execute(LEDGER)
+        assert conn.execute("select distinct refused, refusal from ops.scrape_runs").fetchall() == [(0, "")]
+        ledger.note_refusals(conn, 1, Platform.BETPAWA, n_read=1, n_refused=1, example="$.id", max_refused_share=0.05)
+    migrate.downgrade(database_url, "0011")
+    with Database(database_url).connect() as conn:
+        row = conn.execute("select status, message from ops.scrape_runs where cycle_id = 1").fetchone()
+        assert row == ("partial", "1 of 2 answers were refused, e.g. $.id")
     migrate.upgrade(database_url)
     assert migrate.check(database_url) == []
 

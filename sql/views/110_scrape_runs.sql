@@ -9,6 +9,7 @@ select
     r.discovered,
     r.targets,
     r.fetched,
+    r.refused,
     r.requests,
     r.bytes,
     r.errors_by_class,
@@ -30,6 +31,8 @@ comment on column palimpsest.scrape_runs.finished_at is 'Last answer; while it r
 comment on column palimpsest.scrape_runs.discovered is 'Match listings that discovery found.';
 comment on column palimpsest.scrape_runs.targets is 'Listings that capture asked for.';
 comment on column palimpsest.scrape_runs.fetched is 'Listings with a usable answer.';
+comment on column palimpsest.scrape_runs.refused is
+    'Answers that core refused, of those that can be had (matches in play left out); 0 before the batch is derived, or before this was kept.';
 comment on column palimpsest.scrape_runs.requests is 'Requests sent, retries included.';
 comment on column palimpsest.scrape_runs.bytes is 'Body bytes received, after decompression.';
 comment on column palimpsest.scrape_runs.errors_by_class is 'Failed attempts by failure class.';

@@ -3,9 +3,10 @@
 from typing import Final
 
 import dagster as dg
+import polars as pl
 
 from ...domain.instants import parse_hour_key
-from ...storage import current, quality
+from ...storage import current, ledger, ledger_readers, quality
 from ..partition_checks import partition_check
 from ..partitions import hours
 from ..pipeline import Pipeline
@@ -29,6 +30,29 @@ def history_equals_current(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
         f" wrong: please report it. Run `palimpsest backfill {key} {key} --again`; should it stay, delete the rows of the listings concerned from"
         " core.current_markets: their next answer brings them back.",
         metadata={"violations": found.violations, "listings": found.n_listings, "markets": found.n_markets},
+    )
+
+
+@partition_check(asset=["core", "odds_snapshots"], partitions_def=hours)
+def answers_are_readable(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
+    """Of each cycle of the hour and each platform at most PALIMPSEST_MAX_REFUSED_SHARE of the answers were refused."""
+    with pipeline.connect() as conn:
+        found = ledger_readers.refusals(conn, parse_hour_key(key))
+    many = found.filter(pl.col("refused") > pipeline.settings.max_refused_share * pl.col("fetched"))
+    nearly_all = many.filter(pl.col("fetched") - pl.col("refused") < ledger.MIN_READ_SHARE * pl.col("fetched"))
+    lines = [
+        f"cycle {row['cycle_id']}, {row['platform']}: {row['refusal'] or '{refused} of {fetched} answers were refused'.format(**row)}"
+        for row in many.head(MOST_NAMED).iter_rows(named=True)
+    ]
+    lines += [f"and {many.height - MOST_NAMED} more"] if many.height > MOST_NAMED else []
+    return dg.AssetCheckResult(
+        passed=many.is_empty(),
+        severity=dg.AssetCheckSeverity.WARN if nearly_all.is_empty() else dg.AssetCheckSeverity.ERROR,
+        description=None
+        if many.is_empty()
+        else f"{'; '.join(lines)}. core.rejects has every reason. If a proxy or cache gives wrong answers, mend that and scrape again; if"
+        f" the platform has changed its answers, mend its parser and run `palimpsest backfill {key} {key}`.",
+        metadata={"refused": found["refused"].sum(), "platforms_with_refusals": many.height},
     )
 
 

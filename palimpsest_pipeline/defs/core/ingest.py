@@ -18,6 +18,7 @@ from ...markets import Normalised, market_rows, normalise, raw_books
 from ...matching import crosswalk, fixtures, identify, player_links
 from ...storage import dirty_fixtures, history, known, life, listings, marts, partitions, players, rejects, upcoming
 from ...storage import fixtures as matched
+from ...storage import ledger as batches
 from ...storage.archive import ArchiveError, recorded_days
 from ..hourly import Derive
 from ..pipeline import Pipeline
@@ -94,6 +95,16 @@ def derive_odds(platform: Platform) -> Derive:
         gone = stale.join(books.answers, on=list(ANSWER), how="anti")
         history.remove(conn, gone, lock_key)
         rejects.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], refused, [platform])
+        unread = [entry for _, entry, whole_answer in refused if whole_answer and entry.reason != readings.IN_PLAY]
+        batches.note_refusals(
+            conn,
+            cycle_id,
+            platform,
+            n_read=books.answers.height,
+            n_refused=len(unread),
+            example=f"{unread[0].path}: {unread[0].reason}" if unread else "",
+            max_refused_share=pipeline.settings.max_refused_share,
+        )
         for table, frame in books.ledgers.items():
             marts.replace(conn, table, cycle_id, frame, platform)
         # From here on other platforms and cycles wait: what all of them write to comes last.

@@ -75,6 +75,7 @@ def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     with _or_skipped(context), _watched(context, pipeline) as (board, watch):
         cycle = live.begin(pipeline, _begun(context), Scope.FULL)
         result = live.run_discovery(pipeline, cycle, watch, goes_on=odds_payloads.key in context.job_def.asset_layer.executable_asset_keys)
+        live.require_answers(result)
         n_listed = sum(run.discovered for run in result.runs)
         yield dg.MaterializeResult(metadata=stage_figures(n_listed, result, board.phase(Phase.DISCOVERY), pipeline.budgets(cycle.scope)))
 
@@ -90,7 +91,7 @@ def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipe
             context.log.info(run.sentence())
             last, numbers = run.results[-1], slot_figures(run, board.phase(Phase.CAPTURE))
         else:
-            last = live.run_capture(pipeline, begun, watch)
+            last = live.require_answers(live.run_capture(pipeline, begun, watch))
             n_fetched = sum(run.fetched for run in last.runs)
             numbers = stage_figures(n_fetched, last, board.phase(Phase.CAPTURE), pipeline.budgets(last.cycle.scope))
         yield dg.MaterializeResult(metadata=numbers | scrape_plots(pipeline, last.cycle.cycle_id))

@@ -83,7 +83,7 @@ def run_slot(pipeline: Pipeline, begun: Begun, slot_at: datetime, watch: Watch, 
     Who is due is read at each minute, so a kickoff that moves takes its minutes with it. No fixture is asked twice for one minute, by whatever run.
     A minute waits for another cycle that asks for the same; one that is over when its turn comes is left out. Neither a platform that fails, nor a
     cycle, nor its ingest stops the next minute: what was not ingested stays due. Raises Skipped when nothing was asked, NotLive when the hour is
-    past, and at the end what kept a minute from being asked.
+    past, and at the end what kept a minute from being asked, or NoPlatformAnswered for a minute in which that was so.
     """
     came, errors = SlotRun(), list[Exception]()
     recover.close_dead(pipeline, begun.repeats)
@@ -99,6 +99,8 @@ def run_slot(pipeline: Pipeline, begun: Begun, slot_at: datetime, watch: Watch, 
             errors.append(error)
     if errors:
         raise errors[0]
+    for result in came.results:
+        live.require_answers(result)
     if not came.results:
         raise live.Skipped(came.sentence())
     return came

@@ -8,7 +8,7 @@ import psycopg
 
 from ...domain.cycles import Cycle, CycleResult, Target
 from ...domain.instants import cycle_id_at, hour_key, hour_of
-from ...domain.words import Scope, Trigger
+from ...domain.words import FailureClass, RunStatus, Scope, Trigger
 from ...scrape import Engine, capture, discover, discovery_result, tallies_of_landed, targets
 from ...scrape.sinks import Watch
 from ...storage import ledger
@@ -28,6 +28,10 @@ class NotLive(Exception):
 
 class UnknownFixture(Exception):
     """A fixture was asked for that no platform is known to list. The message names it."""
+
+
+class NoPlatformAnswered(Exception):
+    """No platform gave an answer that can be used. The message says what each of them gave instead."""
 
 
 class Skipped(Exception):
@@ -89,6 +93,17 @@ def _open(pipeline: Pipeline, conn: psycopg.Connection, cycle: Cycle) -> None:
             f"cycle {who.cycle_id} of scope {who.scope} asks for the same since {who.started_at:%Y-%m-%d %H:%M:%S} UTC"
             f"{f' (run {run_id})' if run_id else ''}: wait until it is over, or end its run first"
         )
+
+
+def require_answers(result: CycleResult) -> CycleResult:
+    """Return `result`. Raises NoPlatformAnswered when no platform gave a list, a book, or the answer that a listing is gone."""
+    answered = any(line.status is RunStatus.COMPLETED or line.failure is FailureClass.NOT_FOUND for line in result.outcomes)
+    if result.status is not RunStatus.FAILED or answered:
+        return result
+    told = "; ".join(f"{run.platform}: {run.message or 'no answer'}" for run in result.runs)
+    raise NoPlatformAnswered(
+        f"no platform answered in cycle {result.cycle.cycle_id} ({told}). See that this machine reaches the platforms: `palimpsest doctor`"
+    )
 
 
 def run_discovery(pipeline: Pipeline, cycle: Cycle, progress: Watch, *, goes_on: bool = False) -> CycleResult:

@@ -30,9 +30,14 @@ def close_dead(pipeline: Pipeline, run_ids: Sequence[str] = ()) -> list[Cycle]:
     with pipeline.connect() as conn:
         for batch in ledger.claim_dead(conn, pipeline.settings.silent_after_s, run_ids):
             try:
-                _close(pipeline, conn, batch)
-            except LandingError as error:
-                log.warning("cycle %d: %s, and it cannot be closed: %s", batch.cycle.cycle_id, DIED, error)
+                with conn.transaction():
+                    _close(pipeline, conn, batch)
+            except Exception as error:  # whatever is wrong with one cycle, the others are closed
+                if conn.closed:
+                    raise
+                log.warning(
+                    "cycle %d: %s, and it cannot be closed: %s", batch.cycle.cycle_id, DIED, error, exc_info=not isinstance(error, LandingError)
+                )
                 continue
             closed.append(batch.cycle)
     return closed

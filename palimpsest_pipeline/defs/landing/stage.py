@@ -37,7 +37,10 @@ class Stage:
     ends_at: datetime | None = None
     """When it is over at the latest: what has no answer then has failed."""
     goes_on: bool = False
-    """Another stage of the same cycle follows in this run: until then it is running, so that it is found when that stage never comes."""
+    """Another stage of the same cycle follows in this run, unless this one fails on every platform.
+
+    Until then the cycle is running, so that it is found when that stage never comes.
+    """
     engine: Engine | None = None
     again: dict[tuple[Platform, str], EventOutcome] = field(default_factory=dict)
     """Lines of the listings that a process that died had asked for, and that are asked for once more."""
@@ -115,7 +118,7 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
         result = stage.whole(result)
         try:
             with pipeline.connect() as conn:
-                if stage.goes_on and error is None:
+                if stage.goes_on and error is None and result.status is not RunStatus.FAILED:
                     ledger.record(conn, cycle.cycle_id, [replace(each, status=RunStatus.RUNNING) for each in result.runs], result.outcomes)
                 else:
                     ledger.close_batch(conn, result)

@@ -1,5 +1,7 @@
 """Mart: what is derived from core, as of each cycle of the hour."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from ...domain.instants import parse_hour_key
@@ -8,6 +10,7 @@ from ...storage import mapping, mart_readers, products, trends
 from ..automation import when_late
 from ..core.assets import matched_events, odds_snapshots
 from ..hourly import derive_hour
+from ..landed_hours import landed_hours
 from ..metadata import figures, plain, table_metadata
 from ..partitions import HOURS_PER_RUN, hours
 from ..pipeline import Pipeline
@@ -20,7 +23,13 @@ MART = {"group_name": "mart", "kinds": {"polars", "postgres"}}
 def _spec(name: str, description: str) -> dg.AssetSpec:
     late = when_late(derive.COVERAGE)
     return dg.AssetSpec(
-        ["mart", name], description=description, deps=[matched_events], metadata=table_metadata(f"mart.{name}"), automation_condition=late, **MART
+        ["mart", name],
+        description=description,
+        deps=[matched_events],
+        metadata=table_metadata(f"mart.{name}"),
+        automation_condition=late,
+        skippable=True,
+        **MART,
     )
 
 
@@ -36,7 +45,8 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
 )
 def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
     """Coverage and match rates from one reading of the universe, so that the three tables add up."""
-    for key in context.partition_keys:
+    landed = landed_hours(context, pipeline)
+    for key in landed:
         hour = parse_hour_key(key)
         done = derive_hour(pipeline, hour, "mart", derive.COVERAGE, derive.derive_coverage, derive.COVERAGE_SCOPES, needs=["matched_events"])
         with pipeline.connect() as conn:
@@ -51,7 +61,7 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
                 asset_key=["mart", table],
                 partition_key=key,
             )
-    for table in derive.COVERAGE_TABLES:
+    for table in derive.COVERAGE_TABLES if landed else ():
         yield dg.MaterializeResult(asset_key=["mart", table])
 
 
@@ -59,14 +69,16 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
     key=["mart", "run_quality"],
     partitions_def=hours,
     backfill_policy=HOURS_PER_RUN,
+    output_required=False,
     deps=[odds_snapshots],
     metadata=table_metadata("mart.run_quality"),
     automation_condition=when_late(derive.RUN_QUALITY),
     **MART,
 )
-def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """How complete and how fast each stage of each platform's part of a cycle was."""
-    for key in context.partition_keys:
+    landed = landed_hours(context, pipeline)
+    for key in landed:
         done = derive_hour(
             pipeline,
             parse_hour_key(key),
@@ -77,21 +89,24 @@ def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pi
         )
         numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date)
         context.add_asset_metadata(numbers, partition_key=key)
-    return dg.MaterializeResult()
+    if landed:
+        yield dg.MaterializeResult()
 
 
 @dg.asset(
     key=["mart", "mapping_coverage"],
     partitions_def=hours,
     backfill_policy=HOURS_PER_RUN,
+    output_required=False,
     deps=[odds_snapshots],
     metadata=table_metadata("mart.mapping_coverage"),
     automation_condition=when_late(derive.MAPPING_COVERAGE),
     **MART,
 )
-def mapping_coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+def mapping_coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """How much of what each platform showed the market vocabulary knows, by market family, as of each cycle."""
-    for key in context.partition_keys:
+    landed = landed_hours(context, pipeline)
+    for key in landed:
         hour = parse_hour_key(key)
         done = derive_hour(
             pipeline,
@@ -106,23 +121,28 @@ def mapping_coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourcePar
             plots = plotted(mapped_rate=trends.mapped_rates(conn, hour))
         numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date, **rates, **plots)
         context.add_asset_metadata(numbers, partition_key=key)
-    return dg.MaterializeResult()
+    if landed:
+        yield dg.MaterializeResult()
 
 
 @dg.asset(
     key=["mart", "unmapped_market"],
     partitions_def=hours,
     backfill_policy=HOURS_PER_RUN,
+    output_required=False,
     deps=[odds_snapshots, matched_events],  # it counts matches: what matching knows of the listings is part of the rows
     metadata=table_metadata("mart.unmapped_market"),
     automation_condition=when_late(derive.MAPPING_COVERAGE),  # it has no marks of its own, and is made of the same
     **MART,
 )
-def unmapped_market(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
+def unmapped_market(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """Markets that the vocabulary does not know, over all cycles, ranked by the matches that carry them. Every hour replaces the whole of it."""
+    landed = landed_hours(context, pipeline)
+    if not landed:
+        return
     with pipeline.connect() as conn:
         rows = derive.refresh_unmapped_market(pipeline, conn)
         statuses = dict(mapping.ranking(conn)["status"].value_counts().sort("status").iter_rows())
-    for key in context.partition_keys:
+    for key in landed:
         context.add_asset_metadata(figures(rows, **{f"n_{status}": statuses.get(status, 0) for status in Triage}), partition_key=key)
-    return dg.MaterializeResult()
+    yield dg.MaterializeResult()

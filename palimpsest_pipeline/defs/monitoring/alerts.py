@@ -119,7 +119,7 @@ def look(
     before = Cursor.loads(cursor, now)
     try:
         with pipeline.connect() as conn:
-            until = _take_in(conn, pipeline, instance, subjects, before, now)
+            until = _take_in(conn, pipeline, instance, subjects, before, now, log)
             conn.commit()  # what was seen is kept, whatever becomes of telling it
             n_told, n_left = _tell(conn, pipeline, to, now, log)
     except (DatabaseUnreachable, psycopg.OperationalError) as error:
@@ -133,13 +133,19 @@ def look(
 
 
 def _take_in(
-    conn: psycopg.Connection, pipeline: Pipeline, instance: dg.DagsterInstance, subjects: Subjects, before: Cursor, now: datetime
+    conn: psycopg.Connection,
+    pipeline: Pipeline,
+    instance: dg.DagsterInstance,
+    subjects: Subjects,
+    before: Cursor,
+    now: datetime,
+    log: logging.Logger,
 ) -> datetime:
     """Write what is new of troubles and recoveries; returns until when it was looked."""
     stored.lock(conn)
     known = stored.latest(conn)
-    events, stopped_at = run_events(instance, before.looked_until - OVERLAP)
-    events += [*check_events(instance, subjects.checks, known), *subjects.gone(known, now)]
+    events, stopped_at = run_events(instance, before.looked_until - OVERLAP, log)
+    events += [*check_events(instance, subjects.checks, known, now, log), *subjects.gone(known, now)]
     settle = _settle(pipeline)
     stored.write(conn, fold(known, events, settle))
     if before.away is not None:  # now it can be kept, and is over

@@ -146,22 +146,27 @@ def _kickoff_on(instance: dg.DagsterInstance) -> tuple[datetime | None, datetime
 
 @dg.asset_check(asset=LANDING)
 def kickoff_slots_were_kept(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """In the last 24 hours each fixture was asked at every slot that was due for it, from when the kickoff cadence was in use until it was switched
-    off. One that is on again was down meanwhile, as far as this can tell: Dagster does not keep since when it had been off."""
+    """In the last 24 hours each fixture was asked, and answered by at least one platform, at every slot that was due for it.
+
+    Slots count from when the kickoff cadence was in use until it was switched off. A cadence that is on again was down meanwhile, as far as this can
+    tell: Dagster does not keep since when it had been off.
+    """
     now = pipeline.clock.now()
     on_since, on_until = _kickoff_on(context.instance)
     found = kept(pipeline, now - LOOKED_BACK, on_until or now, on_since)
-    lost, sentence = found.lost, found.sentence()
+    lost, sentence, silence = found.lost, found.sentence(), found.silence_sentence()
     return dg.AssetCheckResult(
         passed=not sentence,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{sentence}. They cannot be had again. `palimpsest slots` lists them; see that `palimpsest up` runs and the sensor is on."
         if sentence
-        else None,
+        else silence or None,
         metadata={
             "in_use": found.in_use,
             "slots_due": found.found.height,
             "slots_lost": lost.height,
+            "slots_unanswered": lost["asked"].sum(),
+            "silent_platforms": silence or "none",
             "fixtures_with_lost_slots": lost["sr_id"].n_unique(),
         },
     )
@@ -169,15 +174,26 @@ def kickoff_slots_were_kept(context: dg.AssetCheckExecutionContext, pipeline: dg
 
 @dg.asset_check(asset=LANDING)
 def nothing_is_stuck(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Every run and every cycle under way gives signs of life, runs that wait do so because others are at work, and no schedule or sensor that is on
-    failed at its last tick."""
-    runs, cycles, ticks = stuck_runs(context.instance, pipeline), silent_cycles(pipeline), failing_ticks(context.instance)
-    said = [*runs, *cycles, *ticks]
+    """Every run and every cycle under way gives signs of life, and runs that wait do so because others are at work."""
+    runs, cycles = stuck_runs(context.instance, pipeline), silent_cycles(pipeline)
+    said = [*runs, *cycles]
     return dg.AssetCheckResult(
         passed=not said,
         severity=dg.AssetCheckSeverity.ERROR,
         description="; ".join(said) or None,
-        metadata={"stuck_runs": len(runs), "silent_cycles": len(cycles), "failing_ticks": len(ticks)},
+        metadata={"stuck_runs": len(runs), "silent_cycles": len(cycles)},
+    )
+
+
+@dg.asset_check(asset=LANDING)
+def last_ticks_succeeded(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """The last tick of every schedule and sensor that is on succeeded. One that fails at every tick, like the sensor that sends alerts, is silent."""
+    failing = failing_ticks(context.instance)
+    return dg.AssetCheckResult(
+        passed=not failing,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{'; '.join(failing)}. The ticks and their tracebacks are in the UI under Automation." if failing else None,
+        metadata={"failing_ticks": len(failing)},
     )
 
 

@@ -15,6 +15,7 @@ from ...storage import ledger
 from .. import vitals
 from ..jobs import replay
 from ..landing.recover import close_dead
+from ..partitions import hours
 from ..pipeline import Pipeline
 from ..priorities import DERIVING
 
@@ -55,10 +56,12 @@ def _to_derive(pipeline: Pipeline, log: logging.Logger) -> dict[datetime, list[i
     for hour, cycle_ids in left.items():
         try:
             landed = pipeline.landing.closed(hour, cycle_ids)
-        except LandingError as error:
+        except (LandingError, ValueError) as error:
             log.warning(f"{hour_key(hour)} cannot be looked at, and nothing of it is asked for: {error}")
             continue
-        if landed:
+        if landed and not hours.has_partition_key(hour_key(hour)):
+            log.warning(f"{hour_key(hour)} is no partition, and nothing of it is asked for: see that this machine's clock is right")
+        elif landed:
             found[hour] = landed
     return found
 

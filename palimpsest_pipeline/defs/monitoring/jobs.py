@@ -5,10 +5,23 @@ import dagster as dg
 from .. import priorities
 from ..mart.present_checks import no_fixture_is_due_for_long
 from ..upkeep.checks import partitions_are_ahead, storage_is_within_its_limit
-from .checks import columns_are_as_declared, freshness_checks, kickoff_slots_were_kept, nothing_is_left_undone, nothing_is_stuck
+from .checks import (
+    columns_are_as_declared,
+    freshness_checks,
+    kickoff_slots_were_kept,
+    last_ticks_succeeded,
+    nothing_is_left_undone,
+    nothing_is_stuck,
+)
 
 OF_NOW = dg.AssetSelection.checks(
-    freshness_checks, nothing_is_stuck, nothing_is_left_undone, kickoff_slots_were_kept, columns_are_as_declared, no_fixture_is_due_for_long
+    freshness_checks,
+    nothing_is_stuck,
+    last_ticks_succeeded,
+    nothing_is_left_undone,
+    kickoff_slots_were_kept,
+    columns_are_as_declared,
+    no_fixture_is_due_for_long,
 )
 """Checks that say how things stand now: of no partition, and no part of a run that derives one."""
 

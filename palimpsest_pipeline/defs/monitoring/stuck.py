@@ -17,6 +17,7 @@ SILENCES: Final = 4
 """A run that is silent for so many times PALIMPSEST_SILENT_AFTER_S has not been ended by the sensor that does so."""
 MOST_RUNS: Final = 1_000
 
+FINISHED: Final = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
 WAITING: Final = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
 
 
@@ -69,13 +70,15 @@ def silent_cycles(pipeline: Pipeline) -> list[str]:
 
 
 def failing_ticks(instance: dg.DagsterInstance) -> list[str]:
-    """A line for each schedule and sensor whose last tick failed, and why. Those that somebody switched off say nothing, nor does an instance that
-    keeps no schedules."""
+    """Return a line for each schedule and sensor whose last finished tick failed, and why.
+
+    Those that are switched off are left out. An instance that keeps no schedules has none. A tick under way says nothing yet: the one before counts.
+    """
     if instance.schedule_storage is None:
         return []
     said = []
     for state in instance.all_instigator_state():
-        last = next(iter(instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)), None)
+        last = next(iter(instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=FINISHED)), None)
         if last is None or last.status is not TickStatus.FAILURE or state.status is InstigatorStatus.STOPPED:
             continue
         kind = "schedule" if state.instigator_type is InstigatorType.SCHEDULE else "sensor"

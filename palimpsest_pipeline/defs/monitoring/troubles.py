@@ -1,16 +1,16 @@
 """What Dagster's instance knows of failures and recoveries: runs that ended, and how each check stands. Reads only."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG, PARTITION_NAME_TAG
 
 from ...domain.alerts import Alert, Kind, Occurrence, Recovery, is_of_hours
 from ...domain.words import Severity
-from ..failures import CHECK_FAILED, innermost, partition_of
+from ..failures import CHECK_FAILED, innermost, partition_of, raise_if_storage_failed
 from ..landing.assets import SKIPPED_TAG
 from ..replay.runs import JOB as REPLAY
 from ..verdicts import last_verdict
@@ -25,45 +25,72 @@ LANDING_STEPS: Final = "landing__"
 CHECK_CLASS: Final = "CheckFailed"
 RUN_CLASS: Final = "RunFailure"
 """Class of a run that failed outside its steps: it could not start, or its process died."""
+UNREADABLE_CLASS: Final = "UnreadableRecord"
+"""Class of a run or an evaluation that Dagster keeps and that this version cannot read."""
 
 Events = list[Occurrence | Recovery]
 
 
-def run_events(instance: dg.DagsterInstance, since: datetime) -> tuple[Events, datetime | None]:
-    """What the runs that changed after `since` and are over say; and how far it was looked when there were more than one look takes in."""
+def run_events(instance: dg.DagsterInstance, since: datetime, log: logging.Logger) -> tuple[Events, datetime | None]:
+    """Return the events of the runs that ended and changed after `since`; and the instant reached, when one look cannot take in all of them.
+
+    A run that cannot be read is an occurrence of its own, and the others are read all the same.
+    """
     records = instance.get_run_records(
         dg.RunsFilter(statuses=ENDED, updated_after=since), limit=MOST_RUNS, order_by="update_timestamp", ascending=True
     )
     events: Events = []
     for record in records:
         at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time is not None else record.update_timestamp.astimezone(UTC)
-        if record.dagster_run.status is dg.DagsterRunStatus.SUCCESS:
-            events += _succeeded(instance, record.dagster_run, at)
-        else:
-            events += _failed(instance, record.dagster_run, at)
+        run = record.dagster_run
+        read = _succeeded if run.status is dg.DagsterRunStatus.SUCCESS else _failed
+        try:
+            events += read(instance, run, at)
+        except Exception as error:
+            raise_if_storage_failed(error)
+            log.warning("run %s of %s ended, and its record cannot be read", run.run_id, run.job_name, exc_info=True)
+            events.append(_unreadable(Kind.RUN, run.job_name, f"run {run.run_id}", error, at, _partition(run)))
     return events, records[-1].update_timestamp.astimezone(UTC) if len(records) == MOST_RUNS else None
 
 
-def check_events(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert] = ()) -> Iterator[Occurrence | Recovery]:
-    """How each check stands by its last evaluation, and by the last one of each date that has an alert of `known`; a check that was never evaluated
-    says nothing."""
-    latest = [record for key in keys if (record := last_verdict(instance, key)) is not None]
-    for record in (*latest, *_of_dates(instance, keys, known)):
-        if record.event is None:
-            continue
-        event = record.event.dagster_event
-        if event is not None and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            yield _evaluated(event.asset_check_evaluation_data, record.event.timestamp)
+def check_events(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert], now: datetime, log: logging.Logger
+) -> Iterator[Occurrence | Recovery]:
+    """Yield the state of each check: of its last evaluation, and of the last one of each date that has an alert of `known`.
+
+    A check that was never evaluated yields nothing. One whose evaluation cannot be read is an occurrence of its own, and the others are read all the
+    same.
+    """
+    for key, date in (*((key, None) for key in keys), *_dates_of_alerts(keys, known)):
+        try:
+            found = _state_of_check(instance, key, date)
+        except Exception as error:
+            raise_if_storage_failed(error)
+            log.warning("the last evaluation of the check %s cannot be read", subject_of(key), exc_info=True)
+            found = _unreadable(Kind.CHECK, subject_of(key), "its last evaluation", error, now, date)
+        if found is not None:
+            yield found
 
 
-def _of_dates(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]) -> Iterator[AssetCheckExecutionRecord]:
+def _dates_of_alerts(keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]) -> Iterator[tuple[dg.AssetCheckKey, str]]:
     by_subject = {subject_of(key): key for key in keys}
     for alert in known:
         check = by_subject.get(alert.subject)
-        dates = [key for key in alert.partition_keys if not is_of_hours(key)]
-        for date in dates if alert.kind is Kind.CHECK and alert.closed_at is None and check is not None else ():
-            if record := last_verdict(instance, check, date):
-                yield record
+        if alert.kind is Kind.CHECK and alert.closed_at is None and check is not None:
+            yield from ((check, key) for key in alert.partition_keys if not is_of_hours(key))
+
+
+def _state_of_check(instance: dg.DagsterInstance, key: dg.AssetCheckKey, date: str | None) -> Occurrence | Recovery | None:
+    record = last_verdict(instance, key, date)
+    event = None if record is None or record.event is None else record.event.dagster_event
+    if record is None or record.event is None or event is None or event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        return None
+    return _evaluated(event.asset_check_evaluation_data, record.event.timestamp)
+
+
+def _unreadable(kind: Kind, subject: str, record: str, error: Exception, at: datetime, partition_key: str | None) -> Occurrence:
+    message = f"{record} cannot be read ({type(error).__name__}: {error}): look at it in Dagster's UI"
+    return Occurrence(kind, subject, UNREADABLE_CLASS, Severity.ERROR, message, at, partition_key)
 
 
 def subject_of(key: dg.AssetCheckKey) -> str:
@@ -120,8 +147,10 @@ def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> E
         subject = run.job_name
     else:
         end = _first(instance, run, dg.DagsterEventType.RUN_FAILURE)
-        error = None if end is None or end.dagster_event is None else end.dagster_event.job_failure_data.error
-        said = "" if end is None or end.dagster_event is None else end.dagster_event.message or end.user_message
+        ended = None if end is None else end.dagster_event
+        # A run that somebody else marked as failed, like one whose process was killed, carries a message and no failure data.
+        error = None if ended is None or ended.event_specific_data is None else ended.job_failure_data.error
+        said = "" if end is None or ended is None else ended.message or end.user_message
         subject, (error_class, message) = run.job_name, innermost(error) if error is not None else (RUN_CLASS, said or "it says no more")
     return [Occurrence(Kind.RUN, subject, error_class, Severity.ERROR, message, at, _partition(run))]
 

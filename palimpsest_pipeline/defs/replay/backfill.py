@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ...domain.instants import hour_key
 from ...storage import products
+from ..landed_hours import stretches
 from ..mart.life import rebuild_dirty
 from ..mart.present_jobs import refresh_due
 from ..partitions import HOURS_IN_A_RUN
@@ -62,6 +63,10 @@ class Report:
         told = ((self.refused, "hours cannot be derived"), (self.failed, "hours failed"), (self.failed_dates, "kickoff dates failed"))
         said = [f"{len(found)} {what}: " + ", ".join(f"{key} ({why})" for key, why in found.items()) for found, what in told if found]
         return "; ".join([*said, *([f"prices as they stand failed: {self.failed_present}"] if self.failed_present else [])])
+
+    def emptiness(self) -> str:
+        """Return which hours have nothing landed, in words."""
+        return f"nothing is landed of {', '.join(stretches(self.empty))}: never scraped, or the raw answers have expired"
 
     def sentence(self) -> str:
         counted = (

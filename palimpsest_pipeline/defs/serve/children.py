@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ..origins import LOCATION
 from ..processes import Known
 from .record import CODE, DAEMON, WEB, ServeError
 
-LOCATION: Final = "palimpsest_pipeline"
-"""Part of a schedule's identity: the same name, however Dagster is started."""
 DEFINITIONS: Final = "palimpsest_pipeline.definitions"
 WORKSPACE: Final = """\
 load_from:

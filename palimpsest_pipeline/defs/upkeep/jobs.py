@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from .. import priorities
 from ..monitoring.jobs import OF_NOW
 from ..pipeline import Pipeline
 from . import export as exporting
@@ -11,12 +12,14 @@ from . import export as exporting
 export = dg.define_asset_job(
     "export",
     selection=dg.AssetSelection.assets(["report", "odds_history_export"]) - OF_NOW,
+    tags=priorities.DERIVES,
     description="Write days of the odds history that are over as Parquet.",
 )
 
 upkeep = dg.define_asset_job(
     "upkeep",
     selection=dg.AssetSelection.groups("upkeep"),
+    tags=priorities.DERIVES,
     description="Make days of history ahead, drop those that are exported and old, measure what everything takes.",
 )
 

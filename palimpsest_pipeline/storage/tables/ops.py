@@ -63,6 +63,11 @@ class ScrapeRun(Base):
     floor_s: Mapped[float | None] = column(
         "Least seconds in which the host's budget allows requests of the durations measured; null like capture_s.", type_=sa.Double
     )
+    refused: Mapped[int] = column(
+        "Answers that core refused, of those that can be had (matches in play left out); 0 before the cycle is derived, or before this was kept.",
+        server_default="0",
+    )
+    refusal: Mapped[Text] = column("What message says of refused answers, at its end; empty while few were refused.", server_default="")
 
 
 class EventScrapeStatus(Base):

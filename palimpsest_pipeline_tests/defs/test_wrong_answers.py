@@ -1,0 +1,69 @@
+"""Cycles that fetch nothing that can be used: no platform answers, or the answers are about something else."""
+
+import json
+from collections.abc import Callable
+
+import dagster as dg
+import pytest
+
+from palimpsest_pipeline import cli
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.verdicts import last_verdict
+from palimpsest_pipeline.domain.instants import hour_key
+from palimpsest_pipeline.domain.words import Platform, RunStatus
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline_tests.fixtures.in_process import CommandHere
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.fixtures.proxies import repeating_proxy
+
+Start = Callable[..., SimulatorProcess]
+READABLE = dg.AssetCheckKey(dg.AssetKey(["core", "odds_snapshots"]), "answers_are_readable")
+
+
+def newest_batch(pipeline: Pipeline) -> ledger.Batch:
+    with pipeline.connect() as conn:
+        return ledger.last_batches(conn)[0]
+
+
+@pytest.mark.parametrize("endpoint", ["*", "detail"])
+def test_a_cycle_that_no_platform_answered_fails_its_run_and_is_closed_as_failed(
+    endpoint: str, start_simulator: Start, make_pipeline: MakePipeline, command_here: CommandHere, instance: dg.DagsterInstance
+) -> None:
+    simulator = start_simulator(10, 3)
+    pipeline = make_pipeline(simulator, **{platform.value: {"give_up_s": 0.5} for platform in Platform})
+    for platform in Platform:
+        simulator.fault(platform, "down", endpoint=endpoint)
+    scraped = command_here(pipeline, "scrape")
+    assert scraped.exit_code == 1
+    batch = newest_batch(pipeline)
+    assert batch.status is RunStatus.FAILED
+    assert f"no platform answered in cycle {batch.cycle.cycle_id} (betpawa: " in scraped.stderr
+    assert "HTTP 503" in scraped.stderr
+    assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
+
+
+def test_a_cycle_whose_answers_are_nearly_all_refused_is_no_success(
+    start_simulator: Start, make_pipeline: MakePipeline, command_here: CommandHere, instance: dg.DagsterInstance
+) -> None:
+    simulator = start_simulator(30, 3)
+    with repeating_proxy(simulator.base_urls[Platform.BETPAWA]) as url:
+        pipeline = make_pipeline(simulator, betpawa={"base_url": url})
+        scraped = command_here(pipeline, "scrape", "--json")
+    assert scraped.exit_code == cli.PARTIAL, scraped.stderr
+    runs = {run["platform"]: run for run in json.loads(scraped.stdout)["platforms"]}
+    betpawa = runs.pop("betpawa")
+    assert {run["status"] for run in runs.values()} == {"completed"}
+    assert (betpawa["status"], betpawa["refused"]) == ("failed", betpawa["fetched"] - 1)
+    refusal = f"{betpawa['refused']} of {betpawa['fetched']} answers were refused, e.g. $.id: the answer is about "
+    assert betpawa["message"].startswith(refusal)
+    batch = newest_batch(pipeline)
+    assert batch.status is RunStatus.PARTIAL
+    verdict = last_verdict(instance, READABLE, hour_key(batch.cycle.partition_hour))
+    assert verdict is not None
+    assert verdict.event is not None
+    assert verdict.event.dagster_event is not None
+    evaluation = verdict.event.dagster_event.asset_check_evaluation_data
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert f"cycle {batch.cycle.cycle_id}, betpawa: {refusal}" in str(evaluation.description)
+    assert next(iter(instance.get_runs())).status is dg.DagsterRunStatus.SUCCESS, "the other platforms' answers are derived"
