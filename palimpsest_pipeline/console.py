@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
+
+from .domain.printable import printable
 
 PARTIAL = 3
 """Exit code of what was done in part."""
@@ -25,8 +28,16 @@ def _width(stream: TextIO) -> int | None:
     return None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
 
 
-out = Console(width=_width(sys.stdout))
-err = Console(stderr=True, width=_width(sys.stderr))
+class PrintableConsole(Console):
+    """A console on which no text clears the screen or sets a title, whatever names it holds: only the console's own styles steer the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text, keep="\n\t"), segment.style)
+
+
+out = PrintableConsole(width=_width(sys.stdout))
+err = PrintableConsole(stderr=True, width=_width(sys.stderr))
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 
@@ -44,13 +55,14 @@ def pasteable(words: str, home: Path) -> str:
 
 def fail(message: str, code: int = 1) -> typer.Exit:
     """One clear line, then the exit code."""
-    err.print(f"[bold red]error:[/] {escaped(message)}", soft_wrap=True, highlight=False)
+    shown = escaped(message, keep="\n")
+    err.print(f"[bold red]error:[/] {shown}", soft_wrap=True, highlight=False)
     return typer.Exit(code)
 
 
-def escaped(text: str) -> str:
-    """Text that rich prints as it is."""
-    return text.replace("[", "\\[")
+def escaped(text: str, keep: str = "") -> str:
+    """Text that rich prints as it is, control characters but those of `keep` as escapes: a newline in a name must not begin a line of ours."""
+    return printable(text, keep).replace("[", "\\[")
 
 
 def parse_hour(text: str) -> datetime:

@@ -118,6 +118,9 @@ class PlatformSettings(BaseModel):
     backoff_max_s: float = Field(default=10, ge=0, description="... up to this. Each wait is drawn at random up to its bound, seconds")
     stall_s: float = Field(default=10, gt=0, description="A request under way for so long, and nothing answered: the host is left alone for a while")
     give_up_s: float = Field(default=60, gt=0, description="Left alone for so long without one good answer: not asked any more in this scrape")
+    max_discovery_lists: int = Field(
+        default=200, ge=1, description="Lists (pages; of Bet9ja competitions) that a discovery asks for at most; reached, it is partial"
+    )
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Largest body taken, after decompression")
 
 
@@ -146,6 +149,7 @@ class Bet9jaSettings(PlatformSettings):
 
     base_url: HttpUrl = "https://sports.bet9ja.com"
     cache_version: str = "1.301.2.225"
+    max_discovery_lists: int = Field(default=1_200, ge=1)
     max_in_flight: int = Field(default=12, ge=1)
     min_gap_s: float = Field(default=0.025, ge=0)
     jitter_s: float = Field(default=0.005, ge=0)

@@ -115,6 +115,7 @@ class Pipeline:
             betpawa_brand=s.betpawa.brand,
             sportybet_country=s.sportybet.country,
             bet9ja_cache_version=s.bet9ja.cache_version,
+            max_lists={platform: s.platform(platform).max_discovery_lists for platform in Platform},
         )
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ..domain.exchange import Answer, Request
 from ..domain.observations import Discovery, Listing, Reject, TournamentManifest
+from ..domain.printable import printable
 from ..domain.words import Completeness, FailureClass, PayloadKind, Platform, Sport
 from ..wire.rules import RULES
 from .judging import Verdict
@@ -200,7 +201,7 @@ def assemble(
         tournaments=tournaments,
         listings=sorted(listings, key=lambda listing: listing.external_id),
         rejects=sorted({*found.rejects, *(tree.rejects if tree else [])}, key=lambda r: (r.external_id or "", r.path, r.reason)),
-        reason="; ".join(reasons),
+        reason=printable("; ".join(reasons)),  # it names tournaments, and is logged
     )
 
 

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from ..domain.words import Platform
 from .base import PlatformAdapter
 from .bet9ja import Bet9jaAdapter
+from .bet9ja import discovery as bet9ja_discovery
 from .bet9ja.endpoints import CACHE_VERSION
 from .betpawa import BetpawaAdapter
+from .betpawa import discovery as betpawa_discovery
 from .betpawa.endpoints import BRANDS
 from .sportybet import SportybetAdapter
+from .sportybet import discovery as sportybet_discovery
 
 
 def adapters(
@@ -17,12 +20,20 @@ def adapters(
     betpawa_brand: str = BRANDS["ng"].header,
     sportybet_country: str = "ng",
     bet9ja_cache_version: str = CACHE_VERSION,
+    max_lists: Mapping[Platform, int] | None = None,
 ) -> Mapping[Platform, PlatformAdapter]:
-    """Every platform's dialect, in the platforms' own order. Raises ValueError on an unknown BetPawa API version."""
+    """Every platform's dialect, in the platforms' own order. `max_lists`: how many lists (pages, competitions) a discovery asks for at most, where
+    not the dialect's own number. Raises ValueError on an unknown BetPawa API version."""
+    most = {
+        Platform.BETPAWA: betpawa_discovery.MAX_LISTS,
+        Platform.SPORTYBET: sportybet_discovery.MAX_LISTS,
+        Platform.BET9JA: bet9ja_discovery.MAX_LISTS,
+        **(max_lists or {}),
+    }
     return {
-        Platform.BETPAWA: BetpawaAdapter(betpawa_api_version, betpawa_brand),
-        Platform.SPORTYBET: SportybetAdapter(sportybet_country),
-        Platform.BET9JA: Bet9jaAdapter(bet9ja_cache_version),
+        Platform.BETPAWA: BetpawaAdapter(betpawa_api_version, betpawa_brand, most[Platform.BETPAWA]),
+        Platform.SPORTYBET: SportybetAdapter(sportybet_country, most[Platform.SPORTYBET]),
+        Platform.BET9JA: Bet9jaAdapter(bet9ja_cache_version, most[Platform.BET9JA]),
     }
 
 

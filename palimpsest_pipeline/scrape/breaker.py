@@ -132,7 +132,7 @@ class Breaker:
     def _probed_in_vain(self, now: float, detail: str = "") -> None:
         self._bad_probes += 1
         known = not detail or detail[:MAX_DETAIL] in self.reason
-        self._open(self.reason if known else f"failed when asked again{_last(detail)}", self._pause_s, now)
+        self._open(self.reason if known else f"failed when asked again: {detail[:MAX_DETAIL]}", self._pause_s, now)
 
     def _open(self, reason: str, pause_s: float, now: float) -> None:
         self.opened_at = now if self.opened_at is None else self.opened_at

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from ..domain.exchange import Answer
+from ..domain.printable import printable
 from ..domain.words import FailureClass
 from ..platforms.base import PlatformAdapter
 
@@ -12,7 +13,7 @@ log = logging.getLogger(__name__)
 
 def words(error: BaseException) -> str:
     """An exception as one line."""
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+    return printable(f"{type(error).__name__}: {error}".rstrip(": "), keep="\n")
 
 
 def guarded_judge(adapter: PlatformAdapter) -> Callable[[Answer], tuple[FailureClass, str] | None]:

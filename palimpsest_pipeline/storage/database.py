@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from ..domain.secrets import HIDDEN, PLAIN_PARAMETERS, address_secrets, redact
+from ..domain.secrets import PLAIN_PARAMETERS, address_secrets, redact
 
 SCHEME: Final = "postgresql+psycopg"
 APPLICATION_NAME: Final = "palimpsest"
@@ -42,7 +42,7 @@ def parse_url(url: str) -> URL:
 
 def shown_url(parsed: URL) -> str:
     """The address as people may see it: without its password, and without what of its query is not known as plain."""
-    query = {name: value if name in PLAIN_PARAMETERS else HIDDEN for name, value in parsed.query.items()}
+    query = {name: value for name, value in parsed.query.items() if name in PLAIN_PARAMETERS}
     return parsed.set(query=query).render_as_string(hide_password=True)
 
 

@@ -15,6 +15,7 @@ import httpx
 
 from ..domain.exchange import Answer, Request
 from ..domain.instants import Clock
+from ..domain.printable import printable
 from ..domain.secrets import bytes_redactor, redactor
 from ..domain.words import FailureClass, Platform
 from . import errors, failures
@@ -100,7 +101,7 @@ class PlatformClient:
             headers, body = {name: self._redact(value) for name, value in headers.items()}, body and self._redact_body(body)
         answer = Answer(request, attempt, requested_at, received_at, observed_at, status, headers, body)
         verdict = _verdict(answer, unread, judge)
-        return answer if verdict is None else replace(answer, failure=verdict[0], failure_detail=self._redact(verdict[1]))
+        return answer if verdict is None else replace(answer, failure=verdict[0], failure_detail=printable(self._redact(verdict[1])))
 
     def _open(self) -> httpx.AsyncBaseTransport:
         if self._transport is None:

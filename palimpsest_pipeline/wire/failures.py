@@ -6,6 +6,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
 
+from ..domain.printable import printable
 from ..domain.words import FailureClass, PayloadKind
 
 Verdict = tuple[FailureClass, str]
@@ -92,8 +93,9 @@ def is_json(body: bytes | None) -> bool:
 
 
 def excerpt(body: bytes) -> str:
-    """The beginning of a body for an error message, on one line. A NUL is shown as what cannot be decoded: no table of texts takes it."""
-    return " ".join(body[: _EXCERPT * 2].decode("utf-8", "replace").replace("\0", "\ufffd").split())[:_EXCERPT]
+    """The beginning of a body for an error message, on one line, control characters as escapes. A NUL is shown as what cannot be decoded: no table
+    of texts takes it."""
+    return printable(" ".join(body[: _EXCERPT * 2].decode("utf-8", "replace").replace("\0", "\ufffd").split())[:_EXCERPT])
 
 
 def retry_after_s(headers: Mapping[str, str], received_at: datetime) -> float | None:

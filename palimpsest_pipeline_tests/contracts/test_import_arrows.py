@@ -54,7 +54,7 @@ ALLOWED = {
     "cli_prices": {"domain", "settings", "defs", "markets", "storage", "console"},
     "cli_report": {"settings", "defs", "console"},
     "cli_storage": {"domain", "settings", "defs", "storage", "console"},
-    "console": set(),
+    "console": {"domain"},
     "__init__": {"notebook", "settings"},
     "notebook": {"domain", "settings", "defs", "storage"},
     "definitions": {"defs", "domain", "settings"},

@@ -10,19 +10,20 @@ from . import book, discovery, endpoints, parse
 
 
 class Bet9jaAdapter:
-    """`cache_version` is the client build number that every call carries."""
+    """`cache_version` is the client build number that every call carries, `max_lists` how many competitions a discovery asks for at most."""
 
     platform: Platform = Platform.BET9JA
     parser_version: int = 3
 
-    def __init__(self, cache_version: str = endpoints.CACHE_VERSION) -> None:
+    def __init__(self, cache_version: str = endpoints.CACHE_VERSION, max_lists: int = discovery.MAX_LISTS) -> None:
         self._cache_version = cache_version
+        self._max_lists = max_lists
 
     def headers(self) -> dict[str, str]:
         return endpoints.headers()
 
     def discover(self, sport: Sport) -> Crawl:
-        return discovery.crawl(self._cache_version, sport)
+        return discovery.crawl(self._cache_version, sport, self._max_lists)
 
     def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
         return discovery.read([answer for answer in answers if answer.request.platform is self.platform], sport)

@@ -10,9 +10,14 @@ from ..collecting import Collected, Judgement, Tree, assemble, is_barred, last_t
 from . import parse
 from .endpoints import group_of, group_request, tree_request
 
+MAX_LISTS = 1_200
+"""More than three times as many competitions as were ever in a tree: the end of one that invents them."""
 
-def crawl(cache_version: str, sport: Sport) -> Crawl:
+
+def crawl(cache_version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
     """Tree; then all its competitions at once, those without events left out; then, once, those again that failed or came short of their count.
+
+    Of a tree with more than `max_lists` competitions the first ones are asked for, and none again.
 
     Without a tree there is nothing to ask, so that one is asked again before all else when it failed or contradicts itself.
     """
@@ -24,7 +29,9 @@ def crawl(cache_version: str, sport: Sport) -> Crawl:
     groups = [key for key, node in tree.tournaments.items() if node.declared != 0] if tree is not None else []
     if not groups:
         return
-    answers += yield [group_request(cache_version, sport, group) for group in groups]
+    answers += yield [group_request(cache_version, sport, group) for group in groups[:max_lists]]
+    if len(groups) > max_lists:
+        return
     again = {request.key: request for request in [*once_more(answers), *_short(answers, sport)] if group_of(request) in groups}
     if again and not is_barred(answers):
         yield list(again.values())
@@ -54,6 +61,7 @@ def read(answers: Sequence[Answer], sport: Sport) -> Discovery:
     found = Collected(parse.BET9JA)
     seen: dict[str, set[str]] = {}
     failed: dict[str, str] = {}
+    with_events = {key for key, node in tree.tournaments.items() if node.declared != 0} if tree else set()
     for question in questions(answers, PayloadKind.LISTING, parse.judge):
         group = group_of(question.answer.request)
         if question.failure is None:
@@ -73,4 +81,6 @@ def read(answers: Sequence[Answer], sport: Sport) -> Discovery:
             return Completeness.COMPLETE, ""
         return (Completeness.PARTIAL if received else Completeness.FAILED), failed.get(group, "not asked for")
 
-    return assemble(parse.BET9JA, sport, tree=tree, tree_reason=tree_reason, found=found, gaps=[], judgement=judgement)
+    asked = with_events & (seen.keys() | failed.keys())
+    gaps = [f"the tree has {len(with_events)} competitions with events, and {len(asked)} were asked for"] if asked < with_events else []
+    return assemble(parse.BET9JA, sport, tree=tree, tree_reason=tree_reason, found=found, gaps=gaps, judgement=judgement)

@@ -15,17 +15,18 @@ class BetpawaAdapter:
     platform: Platform = Platform.BETPAWA
     parser_version: int = 3
 
-    def __init__(self, api_version: str = "v4", brand: str = endpoints.BRANDS["ng"].header) -> None:
+    def __init__(self, api_version: str = "v4", brand: str = endpoints.BRANDS["ng"].header, max_lists: int = discovery.MAX_LISTS) -> None:
         if api_version not in endpoints.API_VERSIONS:
             raise ValueError(f"BetPawa API version {api_version!r}: one of {', '.join(endpoints.API_VERSIONS)}")
         self._version = api_version
         self._brand = brand
+        self._max_lists = max_lists
 
     def headers(self) -> dict[str, str]:
         return endpoints.headers(self._brand)
 
     def discover(self, sport: Sport) -> Crawl:
-        return discovery.crawl(self._version, sport)
+        return discovery.crawl(self._version, sport, self._max_lists)
 
     def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
         return discovery.read([answer for answer in answers if answer.request.platform is self.platform], sport)

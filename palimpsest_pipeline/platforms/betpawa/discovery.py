@@ -12,7 +12,7 @@ from ..reading import UnreadableError
 from . import parse
 from .endpoints import PAGE_SIZE, page_of, page_request, tree_request
 
-MAX_PAGES = 200
+MAX_LISTS = 200
 """More than ten times what was ever listed: the end of a sweep that finds no end."""
 
 
@@ -20,16 +20,16 @@ CACHED_S = 5.0
 """The edge keeps a tree so long, and a list for 3 s: asked again before, it sends the same body."""
 
 
-def crawl(version: str, sport: Sport) -> Crawl:
+def crawl(version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
     """Tree; then as many pages at once as its total promises; then on, page by page, until a short one; then, once, what failed or fell short."""
     answers = list((yield [tree_request(version, sport)]))
     if is_barred(answers):
         return
     total = _total(answers[-1], sport) if answers else 0
-    pages = min(max(-(-total // PAGE_SIZE), 1), MAX_PAGES)
+    pages = min(max(-(-total // PAGE_SIZE), 1), max_lists)
     latest = yield [page_request(version, sport, page * PAGE_SIZE) for page in range(pages)]
     answers += latest
-    while latest and _is_full(latest[-1]) and pages < MAX_PAGES:
+    while latest and _is_full(latest[-1]) and pages < max_lists:
         latest = yield [page_request(version, sport, pages * PAGE_SIZE)]
         answers += latest
         pages += 1

@@ -15,14 +15,15 @@ class SportybetAdapter:
     platform: Platform = Platform.SPORTYBET
     parser_version: int = 3
 
-    def __init__(self, country: str = "ng") -> None:
+    def __init__(self, country: str = "ng", max_lists: int = discovery.MAX_LISTS) -> None:
         self._country = country
+        self._max_lists = max_lists
 
     def headers(self) -> dict[str, str]:
         return endpoints.headers(self._country)
 
     def discover(self, sport: Sport) -> Crawl:
-        return discovery.crawl(self._country, sport)
+        return discovery.crawl(self._country, sport, self._max_lists)
 
     def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
         return discovery.read([answer for answer in answers if answer.request.platform is self.platform], sport)

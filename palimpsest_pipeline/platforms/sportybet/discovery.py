@@ -10,7 +10,8 @@ from ..collecting import Collected, Judgement, Question, assemble, is_barred, la
 from . import parse
 from .endpoints import PAGE_SIZE, page_of, page_request, tree_request
 
-MAX_PAGES = 200
+MAX_LISTS = 200
+"""Pages of a sweep that finds no end: more than ten times what was ever listed."""
 EMPTY_PAGES_AT_END = 2
 """One empty page can be a passing hole; so many in a row are the end."""
 
@@ -21,7 +22,8 @@ LEAST_SHARE_OF_TREE = 0.5
 class _Sweep:
     """What the pages have shown so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_lists: int) -> None:
+        self.max_lists = max_lists
         self.ids: set[str] = set()
         self.total: int | None = None
         self.empty: list[int] = []
@@ -51,10 +53,10 @@ class _Sweep:
     @property
     def ended(self) -> bool:
         last = range(self.next_page - EMPTY_PAGES_AT_END, self.next_page)
-        return self.next_page > MAX_PAGES or set(last) <= set(self.empty)
+        return self.next_page > self.max_lists or set(last) <= set(self.empty)
 
 
-def crawl(country: str, sport: Sport) -> Crawl:
+def crawl(country: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
     """Tree and first page; then as many pages at once as are still missing at their fullest, until all are seen or nothing more comes; then, once,
     what failed or fell short.
 
@@ -64,10 +66,10 @@ def crawl(country: str, sport: Sport) -> Crawl:
     answers = list((yield first))
     if len(answers) < len(first) or is_barred(answers):
         return
-    sweep = _Sweep()
+    sweep = _Sweep(max_lists)
     sweep.take(answers[1:])
     while sweep.missing and not sweep.ended:
-        n = min(max(-(-sweep.missing // PAGE_SIZE), 1), MAX_PAGES + 1 - sweep.next_page)
+        n = min(max(-(-sweep.missing // PAGE_SIZE), 1), max_lists + 1 - sweep.next_page)
         latest = yield [page_request(country, sport, sweep.next_page + i) for i in range(n)]
         answers += latest
         sweep.take(latest)
@@ -89,7 +91,7 @@ def _short(answers: Sequence[Answer], sweep: _Sweep, country: str, sport: Sport)
     failed = {request.key for request in once_more(answers)}
     pages = [page_request(country, sport, page) for page in range(1, filled + 1)]
     holes = [page for n, page in enumerate(pages, start=1) if n in sweep.empty or page.key in failed]
-    return again + (holes or [*pages, page_request(country, sport, filled + 1)])
+    return again + (holes or [*pages, page_request(country, sport, filled + 1)][: sweep.max_lists])
 
 
 def read(answers: Sequence[Answer], sport: Sport) -> Discovery:

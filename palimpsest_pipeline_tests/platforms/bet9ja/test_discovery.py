@@ -280,3 +280,22 @@ def test_a_country_with_events_and_without_competitions_makes_the_platform_parti
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, site)[0])
     assert discovery.completeness is Completeness.PARTIAL
     assert [r.path for r in discovery.rejects] == ['$.D.PAL["1"].SG["77"].G']
+
+
+def test_a_tree_that_invents_competitions_is_asked_up_to_the_cap_and_the_discovery_is_partial_and_says_so(template: dict[str, Any]) -> None:
+    site = Site(template, {"1": 2}, declared={str(number): 1 for number in range(2, 3002)})
+    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
+    assert len(answers) <= 1_300
+    assert sum(map(len, batches)) == len(answers)
+    found = read(answers)
+    assert found.completeness is Completeness.PARTIAL
+    assert "the tree has 3001 competitions with events, and 1200 were asked for" in found.reason
+    assert [listing.tournament_external_id for listing in found.listings] == ["1", "1"]
+
+
+def test_the_cap_on_competitions_is_a_setting(template: dict[str, Any]) -> None:
+    site = Site(template, {"1": 2, "2": 2, "3": 2})
+    answers, _ = crawl(Bet9jaAdapter(max_lists=2), Sport.FOOTBALL, site)
+    assert len(answers) == 3
+    assert "the tree has 3 competitions with events, and 2 were asked for" in read(answers).reason
+    assert read(crawl(Bet9jaAdapter(max_lists=3), Sport.FOOTBALL, site)[0]).completeness is Completeness.COMPLETE

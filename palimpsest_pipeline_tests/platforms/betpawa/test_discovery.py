@@ -343,3 +343,11 @@ def test_a_captured_answer_to_many_queries_gives_the_sports_own_listings(samples
         listings = read([answer(BETPAWA, PayloadKind.LISTING, body)], sport).listings
         assert {x.external_id for x in listings if x.in_play} == {x.external_id for x in listings} & live
         assert all(x.sr_id for x in listings)
+
+
+def test_the_cap_on_pages_is_a_setting_and_a_discovery_that_reaches_it_is_partial(template: dict[str, Any]) -> None:
+    answers, _ = crawl(BetpawaAdapter(max_lists=2), Sport.FOOTBALL, Site(template, {"1": 400}))
+    assert len({answer.request.key for answer in answers if answer.request.kind is PayloadKind.LISTING}) == 2
+    discovery = read(answers)
+    assert discovery.completeness is Completeness.PARTIAL
+    assert "the sweep stopped after a full page" in discovery.reason

@@ -307,3 +307,13 @@ def test_the_known_tree_is_read_whole(samples: Path) -> None:
         ("sr:simple_tournament:191116", "K3/K4 Championship", "Republic of Korea", 1, None),
         ("sr:tournament:36225", "K-League 1 SRL", "Simulated Reality League", 5, 36225),
     }
+
+
+def test_the_cap_on_pages_is_a_setting_and_a_discovery_that_reaches_it_is_partial(template: dict[str, Any]) -> None:
+    answers, _ = crawl(
+        SportybetAdapter(max_lists=2), Sport.FOOTBALL, Site(template, {A: 90, B: 90, C: 90, "sr:tournament:99": 90, "sr:tournament:98": 90})
+    )
+    assert len({answer.request.key for answer in answers if answer.request.kind is PayloadKind.LISTING}) == 2
+    discovery = read(answers)
+    assert discovery.completeness is Completeness.PARTIAL
+    assert "listed events received" in discovery.reason
