@@ -6,9 +6,12 @@ which are players under each platform's own ids, are left out.
 
 Two prices are comparable when both can be backed, the answers that show them are near each other in time, and nothing makes it doubtful that both
 listings offer the same bets. A market's key says how many of its outcomes win, so that is the same on both sides.
+
+Best prices, their sum and an arbitrage combine the prices of several platforms: all their answers are near each other, not only near home's.
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Final
 
 import polars as pl
@@ -151,31 +154,48 @@ def _at(lines: pl.DataFrame, platform: str, *columns: str) -> pl.Expr:
 
 
 def _compared(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int]) -> pl.DataFrame:
-    """`prices` with, of each competitor, whether it is comparable with home (`comparable_`), and who is best: best_platform, best (thousandths),
-    home_is_best, home_tied_best, rank_home."""
+    """`prices` with, of each competitor, whether it is comparable with home (`comparable_`); who is best of those near each other: best_platform,
+    best (thousandths); and how home compares with each: home_is_best, home_tied_best, rank_home."""
     home, *competitors = platforms
     can = {platform: pl.col(f"price_{platform}").is_not_null() & ~pl.col(f"off_{platform}") for platform in platforms}
     same_bets = ~pl.col("sr_id").is_in(list(suspects))
     near = lines.select((same_bets & _skew_s(home, c).le(max_skew_s).fill_null(value=False)).alias(c) for c in competitors)
-    comparable = {c: can[home] & can[c] & pl.lit(near[c]).gather(pl.col("line")) for c in competitors}
+    comparable = {f"comparable_{c}": can[home] & can[c] & pl.lit(near[c]).gather(pl.col("line")) for c in competitors}
+    legs = _legs(lines, near, home, competitors, max_skew_s)
+    # What is near home's answer is almost always near each other's: then a leg is what is comparable, and nothing is worked out twice.
+    leg = "comparable" if legs is near else "leg"
+    of_legs = {} if legs is near else {f"leg_{c}": can[home] & can[c] & pl.lit(legs[c]).gather(pl.col("line")) for c in competitors}
     price = {home: pl.when(can[home]).then(f"price_{home}"), **{c: pl.when(f"comparable_{c}").then(f"price_{c}") for c in competitors}}
-    best = pl.max_horizontal(price.values())
+    offers = {home: price[home], **{c: pl.when(f"{leg}_{c}").then(f"price_{c}") for c in competitors}}
+    best = pl.max_horizontal(offers.values())
     n_more, n_same = (
         pl.sum_horizontal(told.fill_null(value=False) for told in tellings)
         for tellings in ([price[c] > price[home] for c in competitors], [price[c] == price[home] for c in competitors])
     )
     is_compared = pl.when(pl.any_horizontal(f"comparable_{c}" for c in competitors))
-    return prices.with_columns(told.alias(f"comparable_{c}") for c, told in comparable.items()).with_columns(
+    return prices.with_columns(**comparable, **of_legs).with_columns(
         best=best,
-        best_platform=pl.coalesce(pl.when(price[p] == best).then(pl.lit(p)) for p in platforms),
+        best_platform=pl.coalesce(pl.when(offers[p] == best).then(pl.lit(p)) for p in platforms),
         home_is_best=is_compared.then((n_more == 0) & (n_same == 0)),
         home_tied_best=is_compared.then((n_more == 0) & (n_same > 0)),
         rank_home=is_compared.then(1 + n_more),
     )
 
 
-def _skew_s(home: str, competitor: str) -> pl.Expr:
-    return (pl.col(f"answered_{home}") - pl.col(f"answered_{competitor}")).abs().dt.total_seconds(fractional=True)
+def _legs(lines: pl.DataFrame, near: pl.DataFrame, home: str, competitors: Sequence[str], max_skew_s: float) -> pl.DataFrame:
+    """`near`, less those that list the market too long before or after another one that lists it: of two, the one nearer to home stays, then the one
+    more trusted. `near` itself when there are none."""
+    for one, other in combinations(competitors, 2):
+        both = pl.lit(near[one]) & pl.lit(near[other]) & pl.col(f"listed_{one}") & pl.col(f"listed_{other}")
+        far = lines.select((both & (_skew_s(one, other) > max_skew_s)).fill_null(value=False)).to_series()
+        if far.any():
+            one_stays = lines.select(_skew_s(home, one) <= _skew_s(home, other)).to_series()
+            near = near.with_columns((pl.col(one) & ~(far & ~one_stays)).alias(one), (pl.col(other) & ~(far & one_stays)).alias(other))
+    return near
+
+
+def _skew_s(one: str, other: str) -> pl.Expr:
+    return (pl.col(f"answered_{one}") - pl.col(f"answered_{other}")).abs().dt.total_seconds(fractional=True)
 
 
 def _of_lines(lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.DataFrame, sets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:

@@ -32,8 +32,9 @@ LAWS: Final[Mapping[str, Mapping[str, str]]] = {
             " and coalesce(abs(diff_abs - (home_odds - platform_odds)) < 1e-6 and abs(diff_rel - (home_odds / platform_odds - 1)) < 1e-6, true)"
         ),
         "probabilities are ratios": "coalesce(fair_home_prob between 0 and 1, true) and coalesce(fair_platform_prob between 0 and 1, true)",
-        "the best is no worse than any": (
-            "(home_state <> 'offered' or coalesce(best_odds >= home_odds, false)) and (not comparable or coalesce(best_odds >= platform_odds, false))"
+        "the best is no worse than home, and somebody's": (
+            "(home_state <> 'offered' or coalesce(best_odds >= home_odds, false))"
+            " and (best_platform is distinct from platform or coalesce(comparable and best_odds = platform_odds, false))"
             " and (best_odds is null) = (best_platform is null)"
         ),
         "a tie is no win": "not (coalesce(home_is_best, false) and coalesce(home_tied_best, false))",

@@ -126,7 +126,12 @@ def price_comparison(markets: pd.DataFrame, listings: pd.DataFrame, outcomes: pd
     skew_s = {p: (rows[f"at_{HOME}"] - rows[f"at_{p}"]).abs().dt.total_seconds() for p in COMPETITORS}
     comparable = {p: can[HOME] & can[p] & (skew_s[p] <= MAX_SKEW_S) for p in COMPETITORS}
     counted = {HOME: price[HOME].where(can[HOME]), **{p: price[p].where(comparable[p]) for p in COMPETITORS}}
-    best = pd.concat(counted, axis=1).max(axis=1)
+    first, second = COMPETITORS
+    far = (rows[f"at_{first}"] - rows[f"at_{second}"]).abs().dt.total_seconds() > MAX_SKEW_S
+    far &= (skew_s[first] <= MAX_SKEW_S) & (skew_s[second] <= MAX_SKEW_S) & rows[f"lists_{first}"].notna() & rows[f"lists_{second}"].notna()
+    first_stays = skew_s[first] <= skew_s[second]
+    offers = {HOME: counted[HOME], first: counted[first].where(~far | first_stays), second: counted[second].where(~far | ~first_stays)}
+    best = pd.concat(offers, axis=1).max(axis=1)
     n_more, n_same = (sum(compare(p) for p in COMPETITORS) for compare in (lambda p: counted[p] > price[HOME], lambda p: counted[p] == price[HOME]))
     is_compared = comparable[COMPETITORS[0]] | comparable[COMPETITORS[1]]
     crossed = (
@@ -147,7 +152,7 @@ def price_comparison(markets: pd.DataFrame, listings: pd.DataFrame, outcomes: pd
         home_last_confirmed_at=rows[f"at_{HOME}"],
         home_state=state(HOME),
         fair_home_prob=1000 / price[HOME] * rows[f"share_{HOME}"].astype(float),
-        best_platform=np.select([counted[p] == best for p in HOME_FIRST], HOME_FIRST, None),
+        best_platform=np.select([offers[p] == best for p in HOME_FIRST], HOME_FIRST, None),
         best_odds=best / 1000,
         home_is_best=((n_more == 0) & (n_same == 0)).astype("boolean").where(is_compared),
         home_tied_best=((n_more == 0) & (n_same > 0)).astype("boolean").where(is_compared),

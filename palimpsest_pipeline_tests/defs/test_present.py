@@ -108,7 +108,7 @@ BROKEN: Final = {
         "comparable are two prices that can be backed": "platform_state = 'suspended'",
         "differences are of what is comparable": "diff_rel = diff_rel + 0.1",
         "probabilities are ratios": "fair_platform_prob = 1.5",
-        "the best is no worse than any": "best_odds = 1.001",
+        "the best is no worse than home, and somebody's": "best_odds = 1.001",
         "a tie is no win": "home_is_best = true, home_tied_best = true",
         "home is first when it is best or as good": "rank_home = null",
         "margins differ by their difference": "margin_diff = 0.5, home_margin = 0.1, platform_margin = 0.1",

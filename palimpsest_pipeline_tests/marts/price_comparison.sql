@@ -86,14 +86,23 @@ compared as (
         and coalesce(f.suspect_code, '') not in ('kickoff_mismatch', 'home_away_swapped') as comparable
     from side s join core.fixtures f using (sr_id)
 ),
+-- Of two competitors that list the market near home's answer but not near each other's, the one nearer to home can be a leg, then the more trusted.
 offer as (
-    select distinct sr_id, market_id, specifier, outcome, ordinal, %(home)s::text as platform, 1 as trust, home_milli as milli
+    select distinct sr_id, market_id, specifier, outcome, ordinal, %(home)s::text as platform, 1 as trust, home_milli as milli, true as is_leg
     from compared where home_state = 'offered'
     union all
-    select sr_id, market_id, specifier, outcome, ordinal, platform, trust, platform_milli from compared where comparable
+    select sr_id, market_id, specifier, outcome, ordinal, platform, trust, platform_milli,
+        not exists (
+            select from pair o
+            join lists x on (x.sr_id, x.platform) = (o.sr_id, o.platform)
+            where (x.sr_id, x.market_id, x.specifier) = (c.sr_id, c.market_id, c.specifier) and o.skew_s <= %(max_skew_s)s
+                and abs(extract(epoch from o.platform_at - c.platform_at)) > %(max_skew_s)s and (o.skew_s, o.trust) < (c.skew_s, c.trust)
+        )
+    from compared c where comparable
 ),
 best as (
-    select sr_id, market_id, specifier, outcome, ordinal, max(milli) as milli, (array_agg(platform order by milli desc, trust))[1] as platform,
+    select sr_id, market_id, specifier, outcome, ordinal, max(milli) filter (where is_leg) as milli,
+        (array_agg(platform order by milli desc, trust) filter (where is_leg))[1] as platform,
         count(*) - 1 as n_compared, max(milli) filter (where platform = %(home)s) as home_milli,
         array_agg(milli) filter (where platform <> %(home)s) as others
     from offer group by 1, 2, 3, 4, 5

@@ -24,6 +24,7 @@ from .standing_worlds import (
     SKEW_S,
     TOTAL,
     Listing,
+    Market,
     World,
     ago,
     disordered,
@@ -160,6 +161,42 @@ def test_answers_too_far_apart_compare_with_nothing_and_make_nobody_best():
     assert row(compare(world, max_skew_s=121), "over", market="total_goals")["comparable"]
 
 
+def apart(first_s: float, second_s: float, **second: Market) -> World:
+    """SportyBet and Bet9ja so many seconds after BetPawa (before it, when negative), each the best on one outcome."""
+    late = max(first_s, second_s, 0)
+    ours = {TOTAL: offered(1600, 1600), RESULT: offered(2000, 3000, 4000)}
+    theirs = {TOTAL: offered(2500, 1500)}
+    others = {TOTAL: second.get("total", offered(1500, 2500)), RESULT: offered(2100, 3100, 3900)}
+    return {
+        (1, HOME): Listing(ours, age_s=late),
+        (1, "sportybet"): Listing(theirs, age_s=late - first_s),
+        (1, "bet9ja"): Listing(others, age_s=late - second_s),
+    }
+
+
+def test_no_arbitrage_of_answers_that_are_each_near_home_and_far_from_each_other():
+    together = compare(apart(-60, 60)).filter(market_key="total_goals")
+    assert set(together["arb"]) == {True}
+    assert together["cross_book_sum_inverse"].unique().to_list() == [pytest.approx(2 / 2.5)]
+    found = compare(apart(-61, 60)).filter(market_key="total_goals")
+    assert set(found["comparable"]) == {True}, "each is near home"
+    assert set(found["arb"]) == {False}
+    assert found["cross_book_sum_inverse"].unique().to_list() == [pytest.approx(1 / 1.6 + 1 / 2.5)]
+    assert dict(found.select("outcome_key", "best_platform").unique().iter_rows()) == {"over": HOME, "under": "bet9ja"}, "the nearer to home stays"
+    over = row(found, "over", market="total_goals")
+    assert (over["home_is_best"], over["rank_home"]) == (False, 2), "two answers near each other are compared"
+
+
+def test_of_two_as_near_to_home_the_more_trusted_stays():
+    found = compare(apart(-100, 100)).filter(market_key="total_goals")
+    assert dict(found.select("outcome_key", "best_platform").unique().iter_rows()) == {"over": "sportybet", "under": HOME}
+
+
+def test_who_does_not_list_a_market_keeps_nobody_from_it():
+    found = compare(apart(-50, 100)).filter(market_key="match_result", platform="bet9ja")
+    assert dict(found.select("outcome_key", "best_platform").iter_rows()) == {"home": "bet9ja", "draw": "bet9ja", "away": HOME}
+
+
 def test_evens_are_no_price():
     world = {(1, HOME): Listing({TOTAL: offered(1000, 1900)}), (1, "sportybet"): Listing({TOTAL: offered(1000, 1500)})}
     assert compare(world)["outcome_key"].to_list() == ["under"]
@@ -247,7 +284,8 @@ def test_what_must_hold_of_any_rows(world: World):
     comparable = found.filter("comparable")
     assert comparable.select("home_odds", "platform_odds", "diff_abs", "best_odds", "rank_home").null_count().sum_horizontal().item() == 0
     assert (comparable["best_odds"] >= comparable["home_odds"]).all()
-    assert (comparable["best_odds"] >= comparable["platform_odds"]).all()
+    best = comparable.filter(pl.col("best_platform") == pl.col("platform"))
+    assert (best["best_odds"] == best["platform_odds"]).all()
     assert not (found["home_is_best"].fill_null(value=False) & found["home_tied_best"].fill_null(value=False)).any()
     first = found.filter(pl.col("rank_home").is_not_null())
     assert ((first["rank_home"] == 1) == (first["home_is_best"] | first["home_tied_best"])).all()
@@ -256,6 +294,15 @@ def test_what_must_hold_of_any_rows(world: World):
         probabilities = found[f"fair_{side}_prob"].drop_nulls()
         assert probabilities.is_between(0, 1, closed="none").all()
         assert found.filter(pl.col(f"{side}_state") == "suspended")[f"{side}_margin"].null_count() == (found[f"{side}_state"] == "suspended").sum()
+
+
+@given(first_s=st.integers(-150, 150), second_s=st.integers(-150, 150))
+def test_all_legs_of_a_market_are_within_the_limit_of_each_other(first_s: int, second_s: int):
+    world = apart(first_s, second_s)
+    at = {platform: ago(listing.age_s) for (_, platform), listing in world.items()}
+    for _, market in compare(world).group_by("market_key"):
+        answered = [at[platform] for platform in market["best_platform"].unique()]
+        assert (max(answered) - min(answered)).total_seconds() <= SKEW_S
 
 
 def test_nothing_comes_of_nothing():

@@ -67,7 +67,7 @@ comment on column palimpsest.price_comparison.platform_odds is 'Decimal odds of 
 comment on column palimpsest.price_comparison.comparable is 'Both can be backed, their answers are no further apart than PALIMPSEST_MAX_SKEW_S, and nothing makes it doubtful that both listings offer the same bets (suspect_code kickoff_mismatch, home_away_swapped).';
 comment on column palimpsest.price_comparison.diff_abs is 'home_odds - platform_odds; null unless comparable.';
 comment on column palimpsest.price_comparison.diff_rel is 'home_odds / platform_odds - 1; null unless comparable.';
-comment on column palimpsest.price_comparison.best_platform is 'Who offers most, of home and the competitors comparable with it; home, then by trust, where several do; null when home cannot be backed.';
+comment on column palimpsest.price_comparison.best_platform is 'Who offers most, of home and competitors whose answers are near its and each other''s; home, then by trust, where several do; null when home cannot be backed.';
 comment on column palimpsest.price_comparison.best_odds is 'What it offers.';
 comment on column palimpsest.price_comparison.home_is_best is 'Home alone offers most; null when home is comparable with none.';
 comment on column palimpsest.price_comparison.home_tied_best is 'Home offers most together with others; null like home_is_best.';
@@ -78,7 +78,7 @@ comment on column palimpsest.price_comparison.home_margin is 'Margin of the mark
 comment on column palimpsest.price_comparison.platform_margin is 'Margin of the market on the competitor; null when it cannot be computed.';
 comment on column palimpsest.price_comparison.margin_diff is 'home_margin - platform_margin: positive when home is dearer.';
 comment on column palimpsest.price_comparison.winners_k is 'Outcomes of the market that win; null when unknown.';
-comment on column palimpsest.price_comparison.cross_book_sum_inverse is 'Sum of the inverse best odds over the market''s outcomes; null unless every outcome of a complete set has one.';
+comment on column palimpsest.price_comparison.cross_book_sum_inverse is 'Sum of the inverse best odds over the market''s outcomes, of answers near each other; null unless every outcome of a complete set has one.';
 comment on column palimpsest.price_comparison.arb is 'That sum is below winners_k: backing each outcome at its best price wins; null without the sum. See the function arbitrage.';
 comment on column palimpsest.price_comparison.home_state is 'State on home.';
 comment on column palimpsest.price_comparison.platform_state is 'State on the competitor.';

@@ -76,7 +76,7 @@ comment on column palimpsest.best_prices.specifier is 'Canonical specifier; ''''
 comment on column palimpsest.best_prices.outcome_key is 'Outcome of the vocabulary, or the outcome''s own name where a market has open outcomes.';
 comment on column palimpsest.best_prices.outcome is 'Its name for people.';
 comment on column palimpsest.best_prices.outcome_order is 'Its place in the vocabulary, to sort by; null for an open outcome.';
-comment on column palimpsest.best_prices.best_platform is 'Who offers most, of home and the competitors comparable with it; home, then by trust, where several do.';
+comment on column palimpsest.best_prices.best_platform is 'Who offers most, of home and competitors whose answers are near its and each other''s; home, then by trust, where several do.';
 comment on column palimpsest.best_prices.best_odds is 'What it offers, decimal odds.';
 comment on column palimpsest.best_prices.best_confirmed_at is 'Its last answer on the fixture: how old the best price may be.';
 comment on column palimpsest.best_prices.betpawa_odds is 'Decimal odds on BetPawa; null: it cannot be backed there, or not be compared with home.';
@@ -88,6 +88,6 @@ comment on column palimpsest.best_prices.home_tied_best is 'Home offers most tog
 comment on column palimpsest.best_prices.rank_home is '1 + how many comparable competitors offer more; null like home_is_best.';
 comment on column palimpsest.best_prices.n_compared is 'Competitors whose price is comparable with home''s.';
 comment on column palimpsest.best_prices.winners_k is 'Outcomes of the market that win; null when unknown.';
-comment on column palimpsest.best_prices.cross_book_sum_inverse is 'Sum of the inverse best odds over the market''s outcomes; null unless every outcome of a complete set has one.';
+comment on column palimpsest.best_prices.cross_book_sum_inverse is 'Sum of the inverse best odds over the market''s outcomes, of answers near each other; null unless every outcome of a complete set has one.';
 comment on column palimpsest.best_prices.arb is 'That sum is below winners_k: backing each outcome at its best price wins; null without the sum. See the function arbitrage.';
 comment on column palimpsest.best_prices.as_of is 'Latest answer of any platform on the fixture: nothing later was known.';

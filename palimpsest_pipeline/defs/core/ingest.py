@@ -220,8 +220,11 @@ def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, pl
 
 def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
     """Fixtures and tournaments joined anew from all listings that bear on the cycle's, and the players of the fixtures touched: order of arrival
-    cannot matter. Fixtures that the cycle looked at, and their kickoff dates, are due to be derived anew."""
-    trust = trusted(pipeline, manifest)
+    cannot matter. Fixtures that the cycle looked at, and their kickoff dates, are due to be derived anew.
+
+    These tables show the present, so the home platform of the settings is trusted first, whichever was home when the cycle was scraped.
+    """
+    trust = trust_order(pipeline.settings.home_platform, pipeline.platforms)
     of_cycle = known.listings_of_cycle(conn, manifest.cycle_id)
     identified = identify(matched.touched_for_matching(conn, of_cycle))
     tournaments, links = crosswalk(identified, trust)

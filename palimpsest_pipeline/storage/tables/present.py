@@ -65,7 +65,8 @@ class PriceComparison(Base):
     )
     fair_platform_prob: Mapped[float | None] = column("The same of the competitor's prices.", type_=sa.Double)
     best_platform: Mapped[Platform | None] = column(
-        "Who offers most, of home and the competitors comparable with it; home, then by trust, where several do; null when home cannot be backed.",
+        "Who offers most, of home and competitors whose answers are near its and each other's; home, then by trust, where several do; "
+        "null when home cannot be backed.",
         type_=one_of(Platform, "best_platform"),
     )
     best_odds: Mapped[Odds | None] = column("What it offers.")
@@ -76,7 +77,8 @@ class PriceComparison(Base):
     platform_margin: Mapped[float | None] = column("Margin of the market on the competitor.", type_=sa.Double)
     margin_diff: Mapped[float | None] = column("home_margin - platform_margin.", type_=sa.Double)
     cross_book_sum_inverse: Mapped[float | None] = column(
-        "Sum of the inverse best odds over the market's outcomes; null unless every outcome of a complete set has one.", type_=sa.Double
+        "Sum of the inverse best odds over the market's outcomes, of answers near each other; null unless every outcome of a complete set has one.",
+        type_=sa.Double,
     )
     arb: Mapped[bool | None] = column("That sum is below the number of outcomes that win: backing each at its best price wins; null without it.")
     mapping_version: Mapped[Text] = column(VERSION)

@@ -86,7 +86,13 @@ compared as (
         coalesce(
             w.home_price is not null and not w.home_off and w.second_price is not null and not w.second_off
                 and abs(extract(epoch from f.home_at - f.second_at)) <= 120, false
-        ) as second_comparable
+        ) as second_comparable,
+        -- Of two competitors near home that are not near each other, the one nearer to home can be a leg, then the more trusted.
+        coalesce(
+            l.first_lists and l.second_lists and abs(extract(epoch from f.first_at - f.second_at)) > 120
+                and abs(extract(epoch from f.home_at - f.first_at)) <= 120 and abs(extract(epoch from f.home_at - f.second_at)) <= 120, false
+        ) as are_apart,
+        abs(extract(epoch from f.home_at - f.first_at)) <= abs(extract(epoch from f.home_at - f.second_at)) as first_stays
     from wide w
     join lines l on l.sr_id = w.sr_id and l.market_key = w.market_key and l.specifier = w.specifier
     join fixtures f on f.sr_id = w.sr_id
@@ -96,7 +102,9 @@ ranked as (
     select
         c.*,
         greatest(
-            case when home_can then home_price end, case when first_comparable then first_price end, case when second_comparable then second_price end
+            case when home_can then home_price end,
+            case when first_comparable and not (are_apart and not first_stays) then first_price end,
+            case when second_comparable and not (are_apart and first_stays) then second_price end
         ) as best,
         cast(first_comparable and first_price > home_price as integer) + cast(second_comparable and second_price > home_price as integer) as n_more,
         cast(first_comparable and first_price = home_price as integer) + cast(second_comparable and second_price = home_price as integer) as n_same
@@ -118,8 +126,8 @@ told as (
         r.*, o.outcome_key, x.cross_book_sum_inverse, x.arb,
         case
             when home_can and home_price = best then 'betpawa'
-            when first_comparable and first_price = best then 'sportybet'
-            when second_comparable and second_price = best then 'bet9ja'
+            when first_comparable and not (are_apart and not first_stays) and first_price = best then 'sportybet'
+            when second_comparable and not (are_apart and first_stays) and second_price = best then 'bet9ja'
         end as best_platform,
         first_comparable or second_comparable as is_compared,
         case when home_off then 'suspended' when home_price is not null then 'offered' else 'no_price' end as home_state

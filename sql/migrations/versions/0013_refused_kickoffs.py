@@ -1,4 +1,4 @@
-"""Kickoffs that are refused as claims, and differences between kickoffs of any size."""
+"""Kickoffs that are refused as claims, differences between kickoffs of any size, and best prices of answers that are near each other."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -36,6 +36,25 @@ STAND_INS = (
     "update mart.listing_lead_time set kickoff_at_first_listing = first_listed_at where kickoff_at_first_listing is null",
 )
 MAX_INTEGER = 2**31 - 1
+BEST = (
+    (
+        "best_platform",
+        "Who offers most, of home and the competitors comparable with it; home, then by trust, where several do; null when home cannot be backed.",
+        "Who offers most, of home and competitors whose answers are near its and each other's; home, then by trust, where several do; "
+        "null when home cannot be backed.",
+    ),
+    (
+        "cross_book_sum_inverse",
+        "Sum of the inverse best odds over the market's outcomes; null unless every outcome of a complete set has one.",
+        "Sum of the inverse best odds over the market's outcomes, of answers near each other; null unless every outcome of a complete set has one.",
+    ),
+)
+# Best prices are of another rule now: they are derived anew for what is to come.
+TO_DERIVE = """
+    insert into mart.dirty_fixtures (product, sr_id, marked_at)
+    select 'prices', sr_id, clock_timestamp() from core.fixtures where effective_kickoff > now()
+    on conflict do nothing
+"""
 
 
 def upgrade() -> None:
@@ -43,9 +62,14 @@ def upgrade() -> None:
         op.alter_column(table, "kickoff_max_delta_s", type_=sa.BigInteger(), schema=schema)
     for table, schema, column, _, comment in REFUSABLE:
         op.alter_column(table, column, existing_type=INSTANT, nullable=True, comment=comment, schema=schema)
+    for column, _, comment in BEST:
+        op.alter_column("price_comparison", column, comment=comment, schema="mart")
+    op.execute(TO_DERIVE)
 
 
 def downgrade() -> None:
+    for column, comment, _ in BEST:
+        op.alter_column("price_comparison", column, comment=comment, schema="mart")
     for statement in STAND_INS:
         op.execute(statement)
     for table, schema, column, comment, _ in REFUSABLE:

@@ -1,0 +1,22 @@
+"""Another platform is home by now: what shows the present follows the settings, what is as of a cycle the cycle."""
+
+from palimpsest_pipeline.defs.core.derive import ingest_cycle
+from palimpsest_pipeline.defs.mart.derive import derive_coverage
+from palimpsest_pipeline_tests.fixtures.landed import land_cycle
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+
+PRESENT = "select distinct metadata_source from core.fixtures where 'betpawa' = any(platforms) and 'sportybet' = any(platforms)"
+AS_OF = """
+    select distinct home_platform, kickoff_source from mart.coverage_fixture where 'betpawa' = any(platforms) and 'sportybet' = any(platforms)
+"""
+
+
+def test_a_replay_matches_with_the_home_platform_of_the_settings(start_simulator, make_pipeline: MakePipeline) -> None:
+    simulator = start_simulator(12, 3)
+    cycle_id = land_cycle(make_pipeline(simulator, home_platform="betpawa"))
+    pipeline = make_pipeline(simulator, home_platform="sportybet")
+    ingest_cycle(pipeline, cycle_id)
+    with pipeline.connect() as conn:
+        derive_coverage(pipeline, conn, pipeline.landing.manifest(cycle_id))
+        assert conn.execute(PRESENT).fetchall() == [("sportybet",)]
+        assert conn.execute(AS_OF).fetchall() == [("betpawa", "betpawa")]
