@@ -381,3 +381,13 @@ def test_a_plain_postgres_address_gets_the_driver_and_another_is_refused_without
             normalise_url(url)
         assert "secret" not in str(refused.value)
     assert "secret" not in repr(Database("postgresql://me:secret@host/db"))
+
+
+def test_the_record_of_exported_days_comes_and_goes_with_its_rows(conn: psycopg.Connection, database_url: str) -> None:
+    conn.execute("insert into ops.exported_days values ('2026-05-01', '2026-05-02 01:10Z', 7)")
+    conn.close()
+    migrate.downgrade(database_url, "0011")
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+    with Database(database_url).connect() as again:
+        assert again.execute("select count(*) from ops.exported_days").fetchone() == (0,)
