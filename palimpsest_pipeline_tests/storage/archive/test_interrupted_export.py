@@ -13,7 +13,7 @@ from palimpsest_pipeline.storage import partitions, retention
 from palimpsest_pipeline.storage.archive import Archive, ArchiveDamaged, ArchiveError, CyclesMissing, named, reading
 from palimpsest_pipeline.storage.archive.export_record import recorded_days
 from palimpsest_pipeline.storage.archive.store import Store
-from palimpsest_pipeline_tests.storage.archive.rows import DAY, EXPORTED_AT, LATE, answer_late, export, stored
+from palimpsest_pipeline_tests.storage.archive.rows import DAY, LATE, answer_late, export, stored
 from palimpsest_pipeline_tests.storage.history_worlds import CYCLE_ID, DAYS, RESULT, Said, offered, take_in
 
 OTHER_CYCLE = CYCLE_ID + 1
@@ -152,7 +152,7 @@ def test_an_export_without_cycles_that_were_exported_is_refused(conn: psycopg.Co
     assert raised.value.cycle_ids == (OTHER_CYCLE,)
     assert archive.check(DAY) == entry
     conn.rollback()
-    forced = archive.export(conn, DAY, exported_at=EXPORTED_AT, force=True)
+    forced = export(archive, conn, force=True)
     assert archive.check(DAY) == forced
     assert forced.n_captures == entry.n_captures - 1
 
