@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from dagster._utils.error import SerializableErrorInfo
 
 INTERRUPTIONS: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
+OWN_PACKAGE: Final = "palimpsest_pipeline."
+"""How the message of an error of ours begins: with its module."""
 CHECK_FAILED: Final = "DagsterAssetCheckFailedError"  # its class is not public
 
 
@@ -43,9 +45,14 @@ def raise_if_storage_failed(error: Exception) -> None:
 
 
 def innermost(error: SerializableErrorInfo) -> tuple[str, str]:
-    """Class and message, without class and traceback, of what began it all."""
-    while error.cause is not None:
-        error = error.cause
+    """Return class and message, without class and traceback, of the innermost error of ours; where there is none, of the innermost error.
+
+    Ours says what to do; the error of a library that it was raised from does not.
+    """
+    chain = [error]
+    while chain[-1].cause is not None:
+        chain.append(chain[-1].cause)
+    error = next((each for each in reversed(chain) if each.message.startswith(OWN_PACKAGE)), chain[-1])
     name = str(error.cls_name or "Error")
     told = error.message.strip().partition("\n")[0]
     return name, re.sub(rf"^(\w+\.)*{re.escape(name)}: ", "", told) or name

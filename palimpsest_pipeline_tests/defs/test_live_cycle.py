@@ -269,3 +269,14 @@ def test_checks_of_an_hour_leave_a_cycle_alone_that_another_run_is_just_landing(
             op_selection=["mart__coverage_fixture_kickoffs_of_the_platforms_agree", "mart__mapping_coverage_markets_are_mapped"],
         )
     assert len(checked.get_asset_check_evaluations()) == 2
+
+
+def test_a_landing_that_cannot_be_written_is_noticed_before_the_first_request(
+    make_pipeline: MakePipeline, start_simulator: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    simulator = start_simulator(size=3)
+    outcome = run_here(make_pipeline(simulator, landing_url=str(tmp_path / "file" / "landing")), "full_cycle")
+    assert not outcome.success
+    assert "cannot write to the landing at" in (outcome.error or "")
+    assert simulator.requests() == []

@@ -484,3 +484,13 @@ def test_an_upgrade_takes_credentials_out_of_every_message_and_keeps_the_rest(da
     migrate.downgrade(database_url, "0011")
     with Database(database_url).connect() as conn:
         assert conn.execute("select host, reason from ops.host_state").fetchall() == [("sportybet", HIDDEN)]
+
+
+def test_the_record_of_exported_days_comes_and_goes_with_its_rows(conn: psycopg.Connection, database_url: str) -> None:
+    conn.execute("insert into ops.exported_days values ('2026-05-01', '2026-05-02 01:10Z', 7)")
+    conn.close()
+    migrate.downgrade(database_url, "0011")
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+    with Database(database_url).connect() as again:
+        assert again.execute("select count(*) from ops.exported_days").fetchone() == (0,)

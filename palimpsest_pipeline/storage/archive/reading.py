@@ -125,15 +125,10 @@ def _opened(store: Store, entry: ExportedDay, file: str) -> Iterator[pl.LazyFram
     try:
         with store.scan(file) as (size, rows):
             _demand_size(entry, file, size, entry.files[file])
-            _demand_readable(rows)
+            rows.collect_schema()
             yield rows
     except FileNotFoundError:
         raise ArchiveDamaged(entry.day, file, "is missing") from None
-
-
-def _demand_readable(rows: pl.LazyFrame) -> None:
-    """Raise Polars' errors when the file has no footer that can be read."""
-    rows.collect_schema()
 
 
 def last_numbers(store: Store, captures_path: str) -> pl.DataFrame:

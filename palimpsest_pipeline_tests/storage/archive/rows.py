@@ -14,9 +14,9 @@ LATE = datetime(2026, 3, 1, 0, 0, 0, 1, tzinfo=UTC)
 """Before every answer of the day."""
 
 
-def export(archive: Archive, conn: psycopg.Connection[Any], day: date = DAY) -> ExportedDay:
+def export(archive: Archive, conn: psycopg.Connection[Any], day: date = DAY, *, force: bool = False) -> ExportedDay:
     conn.commit()
-    return archive.export(conn, day, exported_at=EXPORTED_AT)
+    return archive.export(conn, day, exported_at=EXPORTED_AT, force=force)
 
 
 def stored(conn: psycopg.Connection[Any], table: str, day: date | None = None) -> list[tuple[Any, ...]]:

@@ -1,7 +1,9 @@
 """An export that dies at any moment leaves every day readable, and one that would lose cycles switches nothing."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import psycopg
@@ -11,7 +13,7 @@ from palimpsest_pipeline.storage import partitions, retention
 from palimpsest_pipeline.storage.archive import Archive, ArchiveDamaged, ArchiveError, CyclesMissing, named, reading
 from palimpsest_pipeline.storage.archive.export_record import recorded_days
 from palimpsest_pipeline.storage.archive.store import Store
-from palimpsest_pipeline_tests.storage.archive.rows import DAY, EXPORTED_AT, LATE, answer_late, export, stored
+from palimpsest_pipeline_tests.storage.archive.rows import DAY, LATE, answer_late, export, stored
 from palimpsest_pipeline_tests.storage.history_worlds import CYCLE_ID, DAYS, RESULT, Said, offered, take_in
 
 OTHER_CYCLE = CYCLE_ID + 1
@@ -88,18 +90,18 @@ def test_a_day_restored_from_a_broken_off_export_is_whole(conn: psycopg.Connecti
 
 def test_a_panic_of_polars_while_a_day_is_read_is_read_again(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = export(archive, conn)
-    schema, n_panics = pl.LazyFrame.collect_schema, 0
+    changes_in, n_reads = reading.changes_in, 0
 
-    def panic_once(rows: pl.LazyFrame) -> pl.Schema:
-        nonlocal n_panics
-        n_panics += 1
-        if n_panics == 1:
+    def panic_once(captures: pl.LazyFrame, odds: pl.LazyFrame, **given: Any) -> Iterator[pl.DataFrame]:
+        nonlocal n_reads
+        n_reads += 1
+        if n_reads == 1:
             raise pl.exceptions.PanicException("the file was replaced under the scan")
-        return schema(rows)
+        yield from changes_in(captures, odds, **given)
 
-    monkeypatch.setattr(reading, "_demand_readable", panic_once)
+    monkeypatch.setattr("palimpsest_pipeline.storage.archive.archive.changes_in", panic_once)
     assert archive.changes([DAY]).collect().height == entry.n_rows
-    assert n_panics > 1
+    assert n_reads == 2
 
 
 def test_a_panic_of_polars_while_prices_are_read_is_read_again(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +152,7 @@ def test_an_export_without_cycles_that_were_exported_is_refused(conn: psycopg.Co
     assert raised.value.cycle_ids == (OTHER_CYCLE,)
     assert archive.check(DAY) == entry
     conn.rollback()
-    forced = archive.export(conn, DAY, exported_at=EXPORTED_AT, force=True)
+    forced = export(archive, conn, force=True)
     assert archive.check(DAY) == forced
     assert forced.n_captures == entry.n_captures - 1
 

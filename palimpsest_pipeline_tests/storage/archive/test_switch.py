@@ -34,7 +34,7 @@ def test_a_reader_never_sees_a_day_twice_or_not_at_all(conn: psycopg.Connection,
             conn.execute("create temporary table rows as select * from core.market_changes where observed_at = %s", [LATE])
             conn.execute("delete from core.captures where observed_at = %s", [LATE])
             conn.execute("delete from core.market_changes where observed_at = %s", [LATE])
-            removed = export(archive, conn)
+            removed = export(archive, conn, force=True)
             conn.execute("insert into core.captures select * from kept")
             conn.execute("insert into core.market_changes select * from rows")
             conn.execute("drop table kept, rows")
