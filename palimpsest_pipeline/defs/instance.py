@@ -24,6 +24,18 @@ LOCK_KEY: Final = 7_201_905_115
 """Advisory lock in Dagster's own database, of whoever makes or upgrades its tables."""
 LOCK_TIMEOUT_S: Final = 120
 
+CREDENTIALS_HIDDEN: Final = "palimpsest/credentials_hidden"
+"""Dagster's storage has this key once its texts hold no credentials."""
+CREDENTIALS_IN_URL: Final = r"\m(?!abfss?://|az://)([a-z][a-z0-9+.-]*://)[^\s/'\"<>\\]*@"
+TEXTS_OF_ERRORS: Final = (
+    ("event_logs", "event"),
+    ("asset_check_executions", "evaluation_event"),
+    ("job_ticks", "tick_body"),
+    ("jobs", "job_body"),
+    ("daemon_heartbeats", "body"),
+)
+"""Columns of Dagster's storage, JSON as text, in which the message of an error may stand."""
+
 TEMPLATE: Final = """\
 # Written by palimpsest from its settings at every start; changes here are overwritten.
 storage:
@@ -131,15 +143,16 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The instance of these settings, its storage as this version of Dagster wants it. Raises SettingsError when its database cannot be reached, or
     is newer than this Dagster."""
     home = prepare_instance(settings)
-    with _alone_with(settings):  # tables are made when the instance is, and two processes that do so at once collide
+    with _alone_with(settings) as connection:  # tables are made when the instance is, and two processes that do so at once collide
         instance = dg.DagsterInstance.from_config(str(home))
         _upgrade_storage(instance)
+        _hide_credentials(instance, connection)
     return instance
 
 
 @contextmanager
-def _alone_with(settings: Settings) -> Iterator[None]:
-    """Nobody else makes or upgrades Dagster's tables inside the block."""
+def _alone_with(settings: Settings) -> Iterator[sa.Connection]:
+    """A connection to Dagster's storage; nobody else makes or upgrades its tables inside the block."""
     url = make_url(storage_url(settings))
     engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
     shown = shown_url(url)
@@ -158,7 +171,7 @@ def _alone_with(settings: Settings) -> Iterator[None]:
             raise SettingsError(
                 f"another process has been making or upgrading the tables of Dagster's storage {shown} for {LOCK_TIMEOUT_S} s: try again later"
             ) from error
-        yield
+        yield connection
 
 
 def _upgrade_storage(instance: dg.DagsterInstance) -> None:
@@ -173,3 +186,15 @@ def _upgrade_storage(instance: dg.DagsterInstance) -> None:
             f"the tables of Dagster's storage are at revision {found}, which Dagster {dg.__version__} cannot upgrade to its own, {newest}: "
             "a newer Dagster made them. Install palimpsest-pipeline with that version, or give Dagster another database"
         ) from error
+
+
+def _hide_credentials(instance: dg.DagsterInstance, connection: sa.Connection) -> None:
+    """Once: take the user info of URLs out of logs, checks and ticks. Older versions wrote a proxy's address, password included, into errors."""
+    if instance.daemon_cursor_storage.get_cursor_values({CREDENTIALS_HIDDEN}):
+        return
+    for table, column in TEXTS_OF_ERRORS:
+        connection.execute(
+            sa.text(f"update {table} set {column} = regexp_replace({column}, :urls, '\\1***@', 'gi') where {column} ~* :urls"),
+            {"urls": CREDENTIALS_IN_URL},
+        )
+    instance.daemon_cursor_storage.set_cursor_values({CREDENTIALS_HIDDEN: "1"})
