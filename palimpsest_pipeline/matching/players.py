@@ -28,7 +28,7 @@ PLAYER_LINKS: Final[dict[str, pl.DataType]] = {
     "n_candidates": pl.Int32(),
 }
 
-SPORTRADAR_PLAYER: Final = r"^sr:player:(\d{1,18})$"
+SPORTRADAR_PLAYER: Final = r"^sr:player:([0-9]{1,18})$"
 WORDS_NEEDED: Final = 2
 """Words that a contained name must have: one alone, a given name or a surname, says too little."""
 _PLAYER: Final = ["fixture_sr_id", "platform", "external_player_id"]

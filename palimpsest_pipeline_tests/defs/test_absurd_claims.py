@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import pytest
 
+from palimpsest_pipeline.defs.core.derive import ingest_cycle
+from palimpsest_pipeline.defs.mart.derive import derive_coverage
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing
@@ -17,7 +19,7 @@ from palimpsest_pipeline.storage import known
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
-from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
 ABSURD: Final = (
     datetime(1, 1, 1, tzinfo=UTC),
@@ -66,6 +68,13 @@ def rows_by_fixture(pipeline: Pipeline, table: str) -> Rows:
     return {sr_id: (row,) for sr_id, row in found}
 
 
+def derive(pipeline: Pipeline, cycle_id: int) -> None:
+    """Everything in core, and coverage."""
+    ingest_cycle(pipeline, cycle_id)
+    with pipeline.connect() as conn:
+        derive_coverage(pipeline, conn, pipeline.landing.manifest(cycle_id))
+
+
 @dataclass(frozen=True)
 class World:
     """A cycle derived twice: as it was answered (`before`), then with the absurd kickoffs of `absurd` (fixture by platform and listing id)."""
@@ -81,9 +90,8 @@ class World:
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with SimulatorProcess(24, 3) as simulator, pipelines(postgres, tmp_path_factory.mktemp("absurd")) as make:
         pipeline = make(simulator)
-        land_cycle(pipeline)
-        (manifest,) = pipeline.landing.cycles()
-        assert run_here(pipeline, "replay", manifest.partition_hour).success
+        cycle_id = land_cycle(pipeline)
+        derive(pipeline, cycle_id)
         before = {table: rows_by_fixture(pipeline, table) for table in TABLES}
         once = "n_listings_by_platform->>platforms[1] = '1' order by sr_id"
         several = query(pipeline, f"select sr_id, platforms from core.fixtures where n_platforms > 1 and {once}")
@@ -93,11 +101,9 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         absurd = {query(pipeline, primary, *choice)[0]: choice[0] for choice in chosen}
         kickoffs = dict(zip((external_id for _, external_id in absurd), (*ABSURD, ABSURD[-1]), strict=True))
         corrupted = make(simulator)
-        corrupted.__dict__["parser_version"] = "corrupted"
         corrupted.__dict__["adapters"] = {platform: WithKickoffs(adapter, kickoffs) for platform, adapter in pipeline.adapters.items()}
         drop_derived(corrupted)
-        outcome = run_here(corrupted, "replay", manifest.partition_hour)
-        assert outcome.success, outcome.error
+        derive(corrupted, cycle_id)
         yield World(corrupted, absurd, alone, before)
 
 

@@ -71,6 +71,12 @@ def test_a_platform_s_own_sportradar_id_is_evidence_alone() -> None:
     assert links(sr(7, "Haaland, Erling")) == {"sr:player:7": (7, "sportradar_id", "proposed", 1)}
 
 
+@pytest.mark.parametrize("digits", ["١٢٣", "7" * 19, "9" * 10_000])
+def test_an_id_that_is_no_number_of_sportradar_s_leaves_all_others_as_they_are(digits: str) -> None:
+    odd = (1, "sportybet", f"sr:player:{digits}", "Somebody")
+    assert links(sr(7, "Haaland, Erling"), odd)["sr:player:7"] == (7, "sportradar_id", "proposed", 1)
+
+
 def test_brothers_are_told_apart_by_all_words_of_a_name() -> None:
     found = links(sr(1, "Hernandez, Lucas"), sr(2, "Hernandez, Theo"), own("l", "Lucas Francois Bernard Hernandez"), own("t", "Theo Hernandez"))
     assert found["l"] == (1, "name_contained", "proposed", 1)

@@ -102,6 +102,12 @@ def test_what_is_no_positive_number_is_no_id(value: object) -> None:
     assert reading.positive_id(value) is None
 
 
+def test_a_count_beyond_any_sport_s_is_unknown_so_that_counts_can_be_added_up() -> None:
+    assert reading.count(100_000) == 100_000
+    for absurd in (100_001, 2**31 - 1, "2147483647", 10**30, -1):
+        assert reading.count(absurd) is None
+
+
 @pytest.mark.parametrize("value", ["2026-06-26", "2026-06-26T19:00:00", "19:00", "", None, 1782500400, "0001-01-01T00:00:00+14:00", "soon"])
 def test_an_instant_without_zone_or_that_no_date_can_hold_is_refused(value: object) -> None:
     assert reading.iso_instant(value) is None

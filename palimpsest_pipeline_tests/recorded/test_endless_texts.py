@@ -20,6 +20,8 @@ from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.platforms.support import answer_to, loaded, reply
 
+pytestmark = pytest.mark.slow
+
 BEGIN: Final = datetime(2026, 6, 26, 10, tzinfo=UTC)
 ANSWERS: Final = {
     (Platform.BETPAWA, PayloadKind.TREE): "categories_football_v3_2025-09-27.json",

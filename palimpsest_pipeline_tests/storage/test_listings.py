@@ -107,6 +107,35 @@ def test_a_match_that_has_begun_is_not_deleted_when_discovery_drops_it(conn: psy
     assert deleted(conn) == {"1": None, "2": None}
 
 
+def test_a_listing_whose_kickoff_is_refused_is_seen_until_a_discovery_lacks_it_in_any_order(conn: psycopg.Connection) -> None:
+    cycles = (
+        (cycle(0), [listing("1"), listing("2")], WHOLE),
+        (cycle(30), [listing("1", kickoff_at=None), listing("2")], WHOLE),
+        (cycle(60), [listing("1", "bet9ja", kickoff_at=None), listing("2")], WHOLE),
+    )
+    states = []
+    for order in permutations(cycles):
+        empty(conn)
+        for each in order:
+            write(conn, *each)
+        states.append(state(conn))
+    assert all(found == states[0] for found in states)
+    assert [(row[0], row[1], row[3], row[8]) for row in states[0]["event_listings"]] == [
+        ("bet9ja", "1", None, None),
+        ("betpawa", "1", None, cycle(60).as_of),
+        ("betpawa", "2", KICKOFF, None),
+    ]
+    assert [(external_id, kickoff) for external_id, _, kickoff, _ in states[0]["kickoffs"]] == [("1", KICKOFF), ("2", KICKOFF)]
+
+
+def test_within_a_cycle_the_kickoff_that_was_not_refused_counts(conn: psycopg.Connection) -> None:
+    refused, stated = listing("1", kickoff_at=None, seen_in="detail"), listing("1")
+    for rows in ([refused, stated], [stated, refused]):
+        empty(conn)
+        write(conn, cycle(0), rows, WHOLE)
+        assert conn.execute("select kickoff_at from core.event_listings").fetchall() == [(KICKOFF,)]
+
+
 def test_a_tournament_that_a_complete_tree_lacks_is_deleted_with_its_listings(conn: psycopg.Connection) -> None:
     other = listing("3", tournament_external_id="t3")
     write(conn, cycle(0), [listing("1"), other], [*WHOLE, ("betpawa", "t3", "complete")])
