@@ -8,6 +8,7 @@ No parsing of bodies here, and no database; compacting
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import itertools
@@ -497,6 +498,9 @@ def _sync_folder(folder: Path) -> None:
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot sync a folder
+            raise
     finally:
         os.close(opened)
 
