@@ -3,8 +3,7 @@
 Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN-<writer>.parquet`, with `manifest.json` in the cycle's folder. Segments of
 earlier versions lack the writer's tag. Once the hour is compacted, `{root}/date=YYYY-MM-DD/hour=HH/platform=<slug>/hour-<sha>.parquet` has all
 answers of a platform, and `compacted.json` beside it says where each segment's are. The root is a local folder or any URL that fsspec knows.
-No parsing of bodies here, and no database; compacting
-(`compact`) and removing hours (`expire`) are beside it.
+No parsing of bodies here, and no database; compacting (`compact`) and removing hours (`expire`) are beside it.
 """
 
 import contextlib
