@@ -20,6 +20,12 @@ def test_a_word_that_is_no_day_is_wrong_usage(words: tuple[str, ...], says: str)
     assert says in done.stderr
 
 
+def test_an_export_is_forced_day_by_day() -> None:
+    done = CliRunner().invoke(app, ["export", "--force"])
+    assert done.exit_code == 2
+    assert "--force needs the days" in done.stderr
+
+
 @pytest.mark.slow
 def test_recorded_days_are_exported_once_and_sized_and_today_is_refused(palimpsest: Command, samples: Path, folder: Path) -> None:
     recordings = write_recordings(samples, folder / "recordings")
@@ -54,3 +60,11 @@ def test_recorded_days_are_exported_once_and_sized_and_today_is_refused(palimpse
     assert shown.returncode == 0, shown.stderr
     assert "Odds history by day" in shown.stdout
     assert all(len(line) <= 80 for line in shown.stdout.splitlines())
+
+    elsewhere = {"PALIMPSEST_EXPORT_URL": str(folder / "elsewhere")}
+    assert_one_clear_line(palimpsest("export", **elsewhere), "cannot be seen", "palimpsest doctor")
+    assert not list((folder / "elsewhere").rglob("*.parquet"))
+    adopted = palimpsest("export", "--adopt-root", **elsewhere)
+    assert adopted.returncode == 0, adopted.stderr
+    assert "counted as never exported from now on: 2026-06-26" in adopted.stderr
+    assert (folder / "elsewhere" / "odds" / "date=2026-06-26").exists()

@@ -3,11 +3,11 @@
 Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN-<writer>.parquet`, with `manifest.json` in the cycle's folder. Segments of
 earlier versions lack the writer's tag. Once the hour is compacted, `{root}/date=YYYY-MM-DD/hour=HH/platform=<slug>/hour-<sha>.parquet` has all
 answers of a platform, and `compacted.json` beside it says where each segment's are. The root is a local folder or any URL that fsspec knows.
-No parsing of bodies here, and no database; compacting
-(`compact`) and removing hours (`expire`) are beside it.
+No parsing of bodies here, and no database; compacting (`compact`) and removing hours (`expire`) are beside it.
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import itertools
@@ -506,6 +506,9 @@ def _sync_folder(folder: Path) -> None:
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot sync a folder
+            raise
     finally:
         os.close(opened)
 

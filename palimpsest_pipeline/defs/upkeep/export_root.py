@@ -46,9 +46,9 @@ def mark_complete_root(pipeline: Pipeline) -> None:
         if set(archive.catalogued_days()) == recorded:
             archive.mark()
         else:
-            log.warning("the export at %s does not have the days that were exported: `palimpsest doctor` says what to do", archive.address)
+            log.info("the export at %s does not have the days that were exported: `palimpsest doctor` says what to do", archive.address)
     except (ArchiveError, SettingsError) as error:
-        log.warning("the export is not marked: %s", error)
+        log.info("the export is not marked: %s", error)
 
 
 def adopt_root(pipeline: Pipeline) -> AdoptedRoot:

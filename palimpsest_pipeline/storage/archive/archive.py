@@ -71,7 +71,11 @@ class Archive:
 
     def catalogued_days(self) -> list[date]:
         """Return the days that the root's catalogue names, in order, whether the root is marked or not. No entry is read."""
-        return sorted(catalogue.day_of(name) for name in self._store.names(catalogue.FOLDER, ".json"))
+        names = self._store.names(catalogue.FOLDER, ".json")
+        try:
+            return sorted(map(catalogue.day_of, names))
+        except ValueError as error:
+            raise ArchiveError(f"a file in {self.address}/{catalogue.FOLDER} is not named after a day: {error}. Move it away.") from error
 
     def export(self, conn: psycopg.Connection[Any], day: date, *, exported_at: datetime, force: bool = False) -> ExportedDay:
         """Write a UTC day anew from Postgres, read it back, verify it, and only then let readers see it in place of what was there.

@@ -18,6 +18,7 @@ from . import catalogue, dimensions, opening
 from .catalogue import ExportedDay, captures_file, odds_file, staged_folder
 from .checksums import CAPTURES_TABLE, CHANGES_TABLE, CHECKSUMS, DAY_AND_LISTINGS, Table, digest, in_frame, in_postgres, of_day, selected
 from .errors import ArchiveError, CyclesMissing, ExportMismatch
+from .export_record import recorded_days
 from .reading import archived_cycles, captures_in, changes_in, last_numbers, ranges
 from .shapes import NUMBERS, ODDS_FILE, Schema, numbered, odds_rows
 from .store import Store
@@ -52,6 +53,7 @@ def export_day(
             cycle_ids = {cycle_id for (cycle_id,) in conn.execute(CYCLES_SQL, of_day(day)).fetchall()}
             last_captures = captures_file(day) if before is None else before.captures_path
             entry = _write(conn, day, workspace, version, exported_at, last_numbers(store, last_captures))
+            recorded = recorded_days(conn).get(day)
         if before is not None and before.n_captures and not entry.n_captures:
             raise ArchiveError(
                 f"Postgres holds no answer of {day}, and the export at {store.address} has {before.n_captures}: left as it is. If the day shall "
@@ -59,6 +61,12 @@ def export_day(
             )
         if before is not None and not force:
             _demand_cycles(store, before, entry, cycle_ids)
+        if before is None and not force and recorded is not None and entry.n_captures < recorded.n_captures:
+            raise ArchiveError(
+                f"export of {day}: Postgres has {entry.n_captures} answers of the day, {recorded.n_captures} were exported, and the export at "
+                f"{store.address} does not have the day any more. Bring {catalogue.name_of(day)} and its files back from a copy, or export what "
+                f"Postgres has with `palimpsest export --force {day}`"
+            )
         dimensions.write(conn, store, workspace)
         if before is not None:
             _stage(store, workspace, entry)

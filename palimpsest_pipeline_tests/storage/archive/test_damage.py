@@ -58,6 +58,14 @@ def test_an_entry_that_is_none_is_named(conn: psycopg.Connection, archive: Archi
             ask()
 
 
+def test_a_catalogue_with_a_file_that_is_no_day_is_named(conn: psycopg.Connection, archive: Archive) -> None:
+    export(archive, conn)
+    assert archive.catalogued_days() == [DAYS[0]]
+    (Path(archive.address) / "catalogue/2026-03-01 copy.json").write_text("{}")
+    with pytest.raises(ArchiveError, match="2026-03-01 copy"):
+        archive.catalogued_days()
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [

@@ -189,6 +189,18 @@ class TestMarker:
         entry = export(archive, conn)
         assert recorded_days(conn)[DAY].n_captures == entry.n_captures
 
+    def test_a_recorded_day_that_the_root_lost_is_not_replaced_by_a_part_of_it(self, conn: psycopg.Connection, archive: Archive) -> None:
+        archive.mark()
+        take_in_other_cycle(conn)
+        entry = export(archive, conn)
+        Path(archive.address, "catalogue", f"{DAY}.json").unlink()
+        conn.execute("delete from core.market_changes where observed_at = %s", [LATE])
+        conn.execute("delete from core.captures where cycle_id = %s", [OTHER_CYCLE])
+        with pytest.raises(ArchiveError, match=f"{entry.n_captures} were exported.*palimpsest export --force {DAY}"):
+            export(archive, conn)
+        conn.rollback()
+        assert export(archive, conn, force=True).n_captures == entry.n_captures - 1
+
     def test_a_root_that_lacks_recorded_days_is_not_exported_to(self, conn: psycopg.Connection, archive: Archive, tmp_path: Path) -> None:
         archive.mark()
         export(archive, conn)
