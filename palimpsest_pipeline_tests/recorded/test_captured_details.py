@@ -17,9 +17,9 @@ from palimpsest_pipeline_tests.fixtures.recordings import DETAILS, REFUSED, writ
 from palimpsest_pipeline_tests.matching import norway_france
 
 NORWAY_FRANCE = 66457014
-SOLD_TWICE = {"betpawa": 0, "sportybet": 102, "bet9ja": 0}
+SOLD_TWICE = {"betpawa": 0, "sportybet": 128, "bet9ja": 0}
 """Prices of bets that a platform sells under two market ids, from two feeds: SportyBet has its statistics as ladders (800...) and as totals (900...).
-One price per bet is kept."""
+The lines of the first feed that lists a market are kept."""
 HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
 
 
