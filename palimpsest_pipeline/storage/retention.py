@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from . import current, life, odds_alerts, partitions
+from . import book_sizes, current, life, odds_alerts, partitions
 from .archive import Archive, ArchiveDamaged, day_version
 from .days import begin_of
 from .frames import identifier
@@ -145,6 +145,7 @@ def _retire_day(conn: psycopg.Connection[Any], archive: Archive, day: date, pati
             done.kept[day] = mend(day, found)
             return
     listings = _listings(conn, day)
+    book_sizes.remember(conn, day)
     partitions.drop(conn, day)
     n_forgotten = current.forget(conn, listings, datetime.combine(day + timedelta(days=1), time(), UTC))
     conn.commit()

@@ -154,7 +154,7 @@ def test_a_day_before_the_first_partition_is_named_by_a_check_and_keeps_no_other
     named = found["days_to_export_have_partitions"]
     assert (named.passed, named.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert f"{bogus} (1 days)" in (named.description or "")
-    assert f"`palimpsest backfill {hour_key(NOON)} {hour_key(NOON)}`" in (named.description or "")
+    assert f"`palimpsest backfill {hour_key(NOON)} {hour_key(NOON)} --again`" in (named.description or "")
     assert str(bogus) not in (found["old_days_have_left"].description or "")
 
 

@@ -14,8 +14,8 @@ from ...domain.trust import trust_order
 from ...domain.words import PayloadKind, Platform
 from ...landing import Manifest
 from ...markets import Normalised, market_rows, normalise, raw_books
-from ...matching import crosswalk, fixtures, identify, player_links
-from ...storage import dirty_fixtures, history, known, life, listings, marts, partitions, players, rejects, upcoming
+from ...matching import crosswalk, fixtures, identify, player_links, rivals
+from ...storage import book_sizes, dirty_fixtures, history, known, life, listings, marts, partitions, players, rejects, upcoming
 from ...storage import fixtures as matched
 from ..hourly import Derive
 from ..pipeline import Pipeline
@@ -195,7 +195,8 @@ def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manif
     cannot matter. Fixtures that the cycle looked at, and their kickoff dates, are due to be derived anew."""
     trust = trusted(pipeline, manifest)
     of_cycle = known.listings_of_cycle(conn, manifest.cycle_id)
-    identified = identify(matched.touched_for_matching(conn, of_cycle))
+    touched = matched.touched_for_matching(conn, of_cycle)
+    identified = identify(book_sizes.with_largest_books(conn, touched, rivals(touched)))
     tournaments, links = crosswalk(identified, trust)
     found = fixtures(identified, links, trust)
     stood = life.kickoff_dates(conn, identified["listing_id"])
@@ -203,6 +204,6 @@ def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manif
     upcoming.remember(conn, pipeline.clock.now())
     life.mark_dirty(conn, manifest.cycle_id, sorted(moved), stood)
     dirty_fixtures.mark(conn, manifest.cycle_id, sorted(moved))
-    touched = sorted(moved.union(identified.filter(pl.col("listing_id").is_in(of_cycle))["fixture_sr_id"].drop_nulls()))
-    players.write_links(conn, touched, player_links(players.players_of_fixtures(conn, touched)))
+    looked_at = sorted(moved.union(identified.filter(pl.col("listing_id").is_in(of_cycle))["fixture_sr_id"].drop_nulls()))
+    players.write_links(conn, looked_at, player_links(players.players_of_fixtures(conn, looked_at)))
     return found.height

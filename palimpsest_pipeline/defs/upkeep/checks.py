@@ -72,7 +72,7 @@ def days_to_export_have_partitions(pipeline: dg.ResourceParam[Pipeline]) -> dg.A
         hours = [hour_key(hour) for hour in retention.hours_of_days(conn, beyond)]
     words = f"{', '.join(map(str, beyond[:MOST_NAMED]))} ({len(beyond)} days): {export.NO_PARTITION}"
     if hours:
-        words += f": run `palimpsest backfill {hours[0]} {hours[-1]}`, which takes them as observed when they arrived"
+        words += f": run `palimpsest backfill {hours[0]} {hours[-1]} --again`, which takes them as observed when they arrived"
     return dg.AssetCheckResult(
         passed=not beyond, severity=dg.AssetCheckSeverity.WARN, description=words if beyond else None, metadata={"days": len(beyond)}
     )
