@@ -11,10 +11,16 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from .frames import Schema, read_frame
+from .frames import INSTANT, Schema, read_frame
 
 LARGEST: Final[Schema] = {"listing_id": pl.Int64, "n_markets": pl.Int32}
+SIZES: Final[Schema] = {"listing_id": pl.Int64, "observed_at": INSTANT, "n_markets": pl.Int32}
 
+OF_CYCLE_SQL: Final = """
+select c.listing_id, c.observed_at, c.n_markets_priced as n_markets
+from core.captures c join ops.listing_ids i using (listing_id)
+where c.cycle_id = %s and i.platform = %s
+"""
 LARGEST_SQL: Final = """
 select listing_id, max(n_markets_priced) as n_markets
 from (
@@ -42,6 +48,11 @@ where n_markets_priced > coalesce(before, 0) and not exists (
 )
 on conflict (listing_id, observed_at) do update set n_markets_priced = excluded.n_markets_priced
 """
+
+
+def of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
+    """Return how many markets each stored answer of a platform in a cycle priced (`SIZES`)."""
+    return read_frame(conn, OF_CYCLE_SQL, [cycle_id, platform], SIZES)
 
 
 def with_largest_books(

@@ -7,7 +7,7 @@ with latest as (
 home as (
     select e.fixture_sr_id as sr_id, e.kickoff_at
     from core.event_listings e
-    where e.platform = (select palimpsest.home_platform()) and e.is_primary
+    where e.platform = (select palimpsest.home_platform()) and e.is_primary and e.fixture_sr_id is not null
 ),
 competitor as (
     select

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from itertools import islice
 from typing import Final
 
@@ -15,7 +16,7 @@ from ...domain.words import PayloadKind, Platform
 from ...landing import Manifest
 from ...markets import Normalised, market_rows, normalise, raw_books
 from ...matching import crosswalk, fixtures, identify, player_links, rivals
-from ...storage import book_sizes, dirty_fixtures, history, known, life, listings, marts, partitions, players, rejects, upcoming
+from ...storage import book_sizes, dirty_fixtures, history, known, life, listings, marts, partitions, players, products, rejects, universe, upcoming
 from ...storage import fixtures as matched
 from ..hourly import Derive
 from ..pipeline import Pipeline
@@ -85,6 +86,7 @@ def derive_odds(platform: Platform) -> Derive:
         partitions.hold(conn)  # else retention might drop a day of the past between making it and writing to it
         _make_partitions(pipeline, manifest, platform)
         stale = history.answers_of_cycle(conn, cycle_id, platform)
+        sizes = book_sizes.of_cycle(conn, cycle_id, platform)
         refused: list[tuple[PayloadKind, Reject, bool]] = []
         books = _write_books(pipeline, conn, cycle_id, platform, readings.books(pipeline, manifest, platform, refused))
         gone = stale.join(books.answers, on=list(ANSWER), how="anti")
@@ -95,9 +97,20 @@ def derive_odds(platform: Platform) -> Derive:
         # From here on other platforms and cycles wait: what all of them write to comes last.
         listings.refresh_priced(conn, sorted({*books.answers["listing_id"], *gone["listing_id"]}))
         players.write_players(conn, cycle_id, platform, books.players)
+        _unmark_coverage(conn, cycle_id, sizes, book_sizes.of_cycle(conn, cycle_id, platform))
         return history.rows_of_cycle(conn, cycle_id, platform)
 
     return derive
+
+
+def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFrame, after: pl.DataFrame) -> None:
+    """Make coverage of later cycles due again when the cycle's books have other sizes than before: which listing is primary rests on them."""
+    names = list(book_sizes.SIZES)
+    changed = pl.concat([before.join(after, on=names, how="anti"), after.join(before, on=names, how="anti")])
+    since = changed["observed_at"].min()
+    if isinstance(since, datetime):
+        listings_changed = changed["listing_id"].unique().to_list()
+        products.unmark_resting_on_books(conn, products.COVERAGE, cycle_id, listings_changed, since, universe.CARRY_LIMIT)
 
 
 def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> None:

@@ -28,7 +28,7 @@ from ..pipeline import Pipeline
 COVERAGE_SCOPES: Final = (Scope.FULL, Scope.RECORDED)
 """Cycles that coverage is computed as of. A cycle that asked for given fixtures can say nothing about the others."""
 
-COVERAGE: Final = "coverage"
+COVERAGE: Final = products.COVERAGE
 """The product that the three coverage tables are, as it is marked."""
 
 RUN_QUALITY: Final = "run_quality"
