@@ -3,9 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from .words import FailureClass, PayloadKind, Platform
+
+MAX_AGE: Final = timedelta(hours=1)
+"""The longest time between the instant that an answer speaks of and its arrival. The platforms' edge caches hold content for some seconds: a longer
+time is a broken header, and an instant reckoned from it would put prices on a wrong day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Answer:
     received_at: datetime
     """Last byte of the body, or the instant at which the failure was known."""
     observed_at: datetime
-    """`received_at` less the `Age` header where an edge cache sends one: the instant the content speaks of."""
+    """The instant the content speaks of: `received_at` less the `Age` header where an edge cache sends a believable one, at most MAX_AGE."""
     status: int | None
     headers: Mapping[str, str]
     body: bytes | None

@@ -6,7 +6,8 @@ absence. Nothing is fetched and no body is read for its meaning here.
     {"file": "paris.json", "platform": "betpawa", "kind": "detail", "external_id": "35429065", "received_at": "2026-06-26T10:25:00Z"}
 
 Required: file (relative to the folder), platform, kind (tree, listing, detail) and received_at (with time zone); external_id too for kind detail.
-Optional: path, params, method, json_body (what was asked), tournament_external_id, sr_id, status (200 only), headers, observed_at.
+Optional: path, params, method, json_body (what was asked), tournament_external_id, sr_id, status (200 only), headers, observed_at (within an
+hour of received_at).
 """
 
 from collections import defaultdict
@@ -17,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from ..domain.cycles import Cycle
-from ..domain.exchange import Answer, Request
+from ..domain.exchange import MAX_AGE, Answer, Request
 from ..domain.instants import Clock, cycle_id_at, hour_of
 from ..domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
 from .manifest import Manifest
@@ -96,6 +97,11 @@ def _answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime) -> An
         raise RecordedPayloadError(f"{where}: a detail needs external_id, the platform's own id of the listing. Add it.")
     if entry.status != 200:
         raise RecordedPayloadError(f"{where}: status {entry.status}; a recorded failure proves nothing. Leave the entry out.")
+    if entry.observed_at is not None and abs(entry.observed_at - entry.received_at) > MAX_AGE:
+        raise RecordedPayloadError(
+            f"{where}: observed_at {entry.observed_at.isoformat()} lies more than an hour from received_at {entry.received_at.isoformat()}."
+            " Correct it, or leave it out."
+        )
     body = _body(where, directory / entry.file)
     received_at = entry.received_at.astimezone(UTC)
     request = Request(

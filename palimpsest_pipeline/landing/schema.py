@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from ..domain.exchange import Answer, Request
+from ..domain.exchange import MAX_AGE, Answer, Request
 from ..domain.secrets import redact
 from ..domain.words import FailureClass, PayloadKind, Platform
 
@@ -37,6 +37,11 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
     "bytes": pl.Int64(),
 }
 """One row per answer. `params` and `headers` are JSON objects, `body_hash` is the SHA-256 of the body in hex, `bytes` its length (0 without one)."""
+OBSERVED_AT: Final = (
+    pl.when((pl.col("received_at") - pl.col("observed_at")).abs() <= MAX_AGE).then("observed_at").otherwise("received_at").alias("observed_at")
+)
+"""The instant that a landed answer speaks of. Answers were landed when any `Age` header was believed: those more than MAX_AGE away from their arrival
+count as observed when they arrived."""
 LISTINGS: Final[dict[str, str]] = {
     **{name: name for name in ("platform", "kind", "external_id", "sr_id", "attempt", "status", "failure", "failure_detail")},
     **{name: name for name in ("requested_at", "received_at", "observed_at")},

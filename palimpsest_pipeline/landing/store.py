@@ -37,7 +37,7 @@ from . import hours
 from .copies import Copies, NotAsWritten
 from .hours import HourIndex, Span
 from .manifest import Manifest, Segment, decode, encode, manifest_of
-from .schema import INSTANT, LISTINGS, SCHEMA, answers_of, frame_of, shown_detail
+from .schema import INSTANT, LISTINGS, OBSERVED_AT, SCHEMA, answers_of, frame_of, shown_detail
 
 FLUSH_ANSWERS: Final = 64
 FLUSH_BYTES: Final = 8 * 1024 * 1024
@@ -318,8 +318,9 @@ class Landing:
         self, folder: UPath, cycle_id: int, segments: Sequence[Segment], kinds: Collection[PayloadKind] | None, columns: Sequence[str]
     ) -> Iterator[pl.DataFrame]:
         wanted = pl.lit(True) if kinds is None else pl.col("kind").is_in([kind.value for kind in kinds])
-        for frame in self._pieces(folder, cycle_id, segments, list(dict.fromkeys([*columns, "kind"]))):
-            yield frame.filter(wanted).select(columns)
+        needed = dict.fromkeys([*columns, "kind", "received_at", "observed_at"])
+        for frame in self._pieces(folder, cycle_id, segments, list(needed)):
+            yield frame.filter(wanted).with_columns(OBSERVED_AT).select(columns)
 
     def _pieces(self, folder: UPath, cycle_id: int, segments: Sequence[Segment], columns: list[str]) -> Iterator[pl.DataFrame]:
         """Rows of the segments, in order: from their own files, or from the hour's where those are gone, also since this began."""
@@ -381,7 +382,7 @@ class Landing:
                     frames += self._held(folder, cycle_id, [name], columns)
                 elif (frame := self._columns(folder / name, content, columns)) is not None:
                     frames.append(frame)
-        listings = pl.concat(frames).select(pl.col(source).alias(column) for column, source in LISTINGS.items())
+        listings = pl.concat(frames).with_columns(OBSERVED_AT).select(pl.col(source).alias(column) for column, source in LISTINGS.items())
         return listings.with_columns(pl.col("failure_detail").map_elements(shown_detail, return_dtype=pl.String))
 
     @staticmethod

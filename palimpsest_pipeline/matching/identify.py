@@ -1,5 +1,6 @@
 """From listings to fixtures: which real match each listing is, and which listing speaks for its platform. Nothing about the fixture itself."""
 
+from datetime import timedelta
 from typing import Final
 
 import polars as pl
@@ -24,8 +25,14 @@ LISTINGS: Final[dict[str, pl.DataType]] = {
     "sr_id": pl.Int64(),
     "genius_id": pl.Int64(),
     "n_markets": pl.Int32(),
+    "is_deleted": pl.Boolean(),
 }
-"""Claims as they enter: one row per listing. Further columns are carried through."""
+"""Claims as they enter: one row per listing. `n_markets`: markets that its largest book priced, of all answers up to the instant that is derived;
+null without an answer, and needed of `rivals` only. `is_deleted`: the platform has taken it off. Further columns are carried through."""
+RELISTED: Final = timedelta(hours=6)
+"""Two listings of one platform and fixture with kickoffs further apart are a match that was postponed and listed anew; with nearer ones they are
+copies of one listing, e.g. with boosted odds."""
+_PAIR: Final = ["platform", "fixture_sr_id"]
 
 
 def identify(listings: pl.DataFrame) -> pl.DataFrame:
@@ -41,6 +48,44 @@ def identify(listings: pl.DataFrame) -> pl.DataFrame:
         raise ValueError(
             f"one row per listing is expected; given more than once: {twice.select('platform', 'external_id').unique().sort(pl.all()).head(5).rows()}"
         )
+    identified = _with_fixture(listings)
+    primary = primary_listings(identified).select("platform", "external_id", is_primary=pl.lit(True))
+    return (
+        identified.join(primary, on=["platform", "external_id"], how="left")
+        .with_columns(pl.col("is_primary").fill_null(value=False))
+        .sort("platform", *id_order("external_id"))
+    )
+
+
+def rivals(listings: pl.DataFrame) -> list[int]:
+    """Return the ids of the listings (columns `LISTINGS`) that share their fixture with another listing of their platform, in order."""
+    identified = _with_fixture(listings).filter(pl.col("fixture_sr_id").is_not_null())
+    return identified.filter(pl.struct(_PAIR).is_duplicated())["listing_id"].sort().to_list()
+
+
+def primary_listings(listings: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the listings that speak for their platform on their fixture: one for each platform and fixture. The only place of this rule.
+
+    A listing that the platform has taken off speaks only where no other is left. Of listings whose kickoffs lie more than RELISTED apart, the later
+    one that ever had a price speaks: those that kick off so much earlier than the latest one with a price are out. One without a kickoff (null: it
+    was refused) speaks only where no other has one. Of the rest the one with the largest book speaks, then the one with the smallest id. No clock and
+    no earlier choice counts, so every order of arrival gives the same.
+
+    `listings`: at least platform, external_id, fixture_sr_id, kickoff_at, n_markets and is_deleted, as in `LISTINGS`.
+    """
+    latest_priced = pl.col("kickoff_at").filter(pl.col("n_markets") > 0).max().over(_PAIR)
+    return (
+        listings.filter(pl.col("fixture_sr_id").is_not_null())
+        .with_columns(pl.col("is_deleted").fill_null(value=False), pl.col("n_markets").fill_null(0))
+        .filter(pl.col("is_deleted") == pl.col("is_deleted").min().over(_PAIR))
+        .filter((pl.col("kickoff_at") >= latest_priced - RELISTED).fill_null(value=True))
+        .sort(pl.col("kickoff_at").is_null(), "n_markets", *id_order("external_id"), descending=[False, True, False, False, False])
+        .unique(subset=_PAIR, keep="first", maintain_order=True)
+    )
+
+
+def _with_fixture(listings: pl.DataFrame) -> pl.DataFrame:
+    """`listings` with the fixture that each is, and by which evidence."""
     bridge = (
         listings.filter(_is_match(), pl.col("sr_id").is_not_null(), pl.col("genius_id").is_not_null())
         .group_by("sport", "genius_id")
@@ -61,23 +106,7 @@ def identify(listings: pl.DataFrame) -> pl.DataFrame:
         .drop("bridge_sr_id")
     )
     is_dated = pl.col("kickoff_at").is_not_null().any().over("fixture_sr_id")
-    identified = identified.with_columns(pl.when(is_dated).then(pl.col("fixture_sr_id", "match_method")))
-    primary = (
-        identified.filter(pl.col("fixture_sr_id").is_not_null())
-        .sort(
-            pl.col("kickoff_at").is_null(),
-            pl.col("n_markets").fill_null(-1),
-            *id_order("external_id"),
-            descending=[False, True, False, False, False],
-        )
-        .unique(subset=["platform", "fixture_sr_id"], keep="first", maintain_order=True)
-        .select("platform", "external_id", is_primary=pl.lit(True))
-    )
-    return (
-        identified.join(primary, on=["platform", "external_id"], how="left")
-        .with_columns(pl.col("is_primary").fill_null(value=False))
-        .sort("platform", *id_order("external_id"))
-    )
+    return identified.with_columns(pl.when(is_dated).then(pl.col("fixture_sr_id", "match_method")))
 
 
 def id_order(column: str) -> tuple[pl.Expr, pl.Expr, pl.Expr]:

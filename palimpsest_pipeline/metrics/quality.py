@@ -24,6 +24,7 @@ RUN_QUALITY: Final[dict[str, pl.DataType]] = {
     "changed": pl.Int32(),
     "confirmed": pl.Int32(),
     "errors_by_class": pl.String(),
+    "ages_ignored": pl.Int32(),
     "p50_ms": pl.Float64(),
     "p95_ms": pl.Float64(),
     "bytes": pl.Int64(),
@@ -42,6 +43,8 @@ ANSWERS: Final[dict[str, pl.DataType]] = {
     "failure": pl.String(),
     "requested_at": INSTANT,
     "received_at": INSTANT,
+    "observed_at": INSTANT,
+    "headers": pl.String(),
     "bytes": pl.Int64(),
 }
 MANIFESTS: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "external_id": pl.String(), "declared": pl.Int32(), "completeness": pl.String()}
@@ -105,7 +108,8 @@ def run_quality(
 
 
 def _staged(answers: pl.DataFrame) -> pl.DataFrame:
-    """Attempts with their stage. A request that a host was spared is an error without a duration."""
+    """Attempts with their stage. A request that a host was spared is an error without a duration. An Age header was ignored when it did not move the
+    instant that the answer speaks of."""
     usable = pl.col("failure").is_null()
     spared = pl.col("attempt") == 0
     duration = (pl.col("received_at") - pl.col("requested_at")).dt.total_milliseconds(fractional=True)
@@ -113,6 +117,7 @@ def _staged(answers: pl.DataFrame) -> pl.DataFrame:
         stage=pl.when(pl.col("kind") == PayloadKind.DETAIL.value).then(pl.lit(CAPTURE)).otherwise(pl.lit(DISCOVERY)),
         usable=usable,
         settled=usable | (pl.col("failure") == FailureClass.NOT_FOUND.value),
+        age_ignored=(pl.col("headers").str.json_path_match("$.age") != "0") & (pl.col("observed_at") == pl.col("received_at")),
         duration_ms=pl.when(~spared.fill_null(value=False)).then(duration),
     )
 
@@ -135,13 +140,15 @@ def _requests(staged: pl.DataFrame) -> pl.DataFrame:
         pl.col("usable").sum().alias("n_usable"),
         pl.col("external_id").n_unique().alias("n_asked"),
         pl.col("external_id").filter("settled").n_unique().alias("n_settled"),
+        pl.col("age_ignored").sum().alias("n_ages_ignored"),
         pl.col("duration_ms").quantile(0.5, "linear").alias("p50_ms"),
         pl.col("duration_ms").quantile(0.95, "linear").alias("p95_ms"),
         pl.col("bytes").sum(),
         (pl.col("received_at").max() - pl.col("requested_at").min()).dt.total_seconds(fractional=True).alias("wall_s"),
     )
     nothing_sent = (pl.lit(None, pl.Float64).alias("p50_ms"), pl.lit(None, pl.Float64).alias("p95_ms"), pl.lit(0.0).alias("wall_s"))
-    storage = counted.filter(pl.col("stage") == CAPTURE).with_columns(*nothing_sent, stage=pl.lit(STORAGE), bytes=pl.lit(0, counted.schema["bytes"]))
+    none = {name: pl.lit(0, counted.schema[name]) for name in ("bytes", "n_ages_ignored")}
+    storage = counted.filter(pl.col("stage") == CAPTURE).with_columns(*nothing_sent, stage=pl.lit(STORAGE), **none)
     return pl.concat([counted, storage])
 
 
@@ -205,6 +212,7 @@ def _by_stage() -> list[pl.Expr]:
         read.alias("parsed"),
         refused.alias("rejected"),
         pl.when(at_discovery).then(pl.col("n_listings")).otherwise(pl.col("n_captures")).alias("stored"),
+        pl.col("n_ages_ignored").alias("ages_ignored"),
         pl.when(at_storage).then(pl.col("n_changed")).otherwise(0).alias("changed"),
         pl.when(at_storage).then(pl.col("n_confirmed")).otherwise(0).alias("confirmed"),
     ]

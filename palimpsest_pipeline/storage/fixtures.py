@@ -22,7 +22,7 @@ def touched_for_matching(conn: psycopg.Connection, listing_ids: Sequence[int]) -
     """Every match that matching must see along with these listings (`LISTINGS`), sorted by platform and external id.
 
     That is the listings of their tournaments and of all tournaments that share fixtures with those, directly or through others: so what
-    matching finds for them is what it would find for everything. A listing that is deleted has n_markets -1: it speaks only where no other does.
+    matching finds for them is what it would find for everything. How large their books were is read by `book_sizes`.
     Waits for others that match, and keeps them waiting until the transaction ends: what is read here still holds when `write_matching` writes.
     """
     conn.execute("select pg_advisory_xact_lock(%s)", [LISTINGS_LOCK])
@@ -46,8 +46,9 @@ def write_matching(
 ) -> set[int]:
     """Write what matching found for `identified` (listing_id, fixture_sr_id, match_method, is_primary); the others have their tables' columns.
 
-    Returns the fixtures that a listing left or joined, or that are of another tournament now. Fixtures, links and tournaments that no listing stands
-    behind any more are removed. Rows that stay as they are are not written. In the transaction of `touched_for_matching`, whose lock it needs.
+    Returns the fixtures that a listing left or joined, for which another one speaks now, or that are of another tournament now. Fixtures, links and
+    tournaments that no listing stands behind any more are removed. Rows that stay as they are are not written. In the transaction of
+    `touched_for_matching`, whose lock it needs.
     """
     stage(conn, "identified", "core.event_listings", identified.select("listing_id", "fixture_sr_id", "match_method", "is_primary"))
     changed = conn.execute(
@@ -57,7 +58,7 @@ def write_matching(
         from identified i join core.event_listings before using (listing_id)
         where e.listing_id = i.listing_id
             and (e.fixture_sr_id, e.match_method, e.is_primary) is distinct from (i.fixture_sr_id, i.match_method, i.is_primary)
-        returning before.fixture_sr_id, e.fixture_sr_id
+        returning before.fixture_sr_id, e.fixture_sr_id, before.is_primary, e.is_primary
         """
     ).fetchall()
     _upsert(conn, "core.tournaments", tournaments)
@@ -76,7 +77,8 @@ def write_matching(
         """
     )
     conn.execute("delete from core.tournaments t where not exists (select from core.tournament_links l where l.tournament_key = t.tournament_key)")
-    return rekeyed | {fixture for left, joined in changed if left != joined for fixture in (left, joined) if fixture is not None}
+    moved = {fixture for left, joined, spoke, speaks in changed if (left, spoke) != (joined, speaks) for fixture in (left, joined)}
+    return rekeyed | moved - {None}
 
 
 def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any] | None:
@@ -174,9 +176,8 @@ MATCHES_SQL: Final = """
 select
     e.listing_id, e.platform, e.external_id, e.sport, e.kind, e.tournament_external_id, e.tournament_name, e.country_raw, t.country_iso,
     e.sr_tournament_id, e.home_team, e.away_team, e.kickoff_at, e.sr_id, e.genius_id,
-    case when e.deleted_at is null then coalesce(e.n_markets_priced, o.n_markets_declared) else -1 end as n_markets
+    e.deleted_at is not null as is_deleted
 from reached r
 join core.event_listings e on e.platform = r.platform and e.tournament_external_id = r.tournament_external_id and e.kind = 'match'
 left join core.tournament_listings t on t.platform = e.platform and t.external_id = e.tournament_external_id
-left join core.listing_observations o on o.cycle_id = e.last_cycle_id and o.listing_id = e.listing_id
 """

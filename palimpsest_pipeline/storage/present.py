@@ -3,10 +3,11 @@
 Belongs here: reading how the markets of fixtures stand now, or stood at an instant, in the shapes of `metrics.present`; replacing fixtures' rows.
 Does not: any rule of what is compared (`metrics`), which fixtures are due (`dirty_fixtures`), where the days of the history lie (`layers`).
 
-Who is who is what is known today: an instant of the past changes what was listed and priced, not which listing speaks for which fixture.
+Who is who is what is known today: an instant of the past changes what was listed and priced, and so which listing speaks for its platform, not which
+fixture it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -43,11 +44,16 @@ THEN: Final[Schema] = {
     "listing_id": pl.Int32,
     "sr_id": pl.Int64,
     "platform": pl.String,
+    "external_id": pl.String,
     "is_source": pl.Boolean,
     "first_seen_at": INSTANT,
     "dropped_at": INSTANT,
     "kickoff_at": INSTANT,
 }
+
+
+Choose = Callable[[pl.DataFrame], pl.DataFrame]
+"""Leaves of listings those that speak for their platform: `matching.primary_listings`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +76,24 @@ def standing(conn: psycopg.Connection, sr_ids: Sequence[int]) -> Standing:
     return Standing(_named(conn, read_frame(conn, BOOKS_SQL, params, BOOKS)), read_frame(conn, LISTINGS_SQL, params, LISTINGS))
 
 
-def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[int], home: Platform, instant: datetime) -> Standing:
-    """How these fixtures stood at an instant, from the whole of their history: listings that had been seen by then, and the kickoff that was in force
-    then. Raises as `layers.Layers` does."""
+def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[int], home: Platform, instant: datetime, choose: Choose) -> Standing:
+    """How these fixtures stood at an instant, from the whole of their history: of listings that had been seen by then those that `choose` leaves, and
+    the kickoff that was in force then. Raises as `layers.Layers` does."""
     found = read_frame(conn, LISTINGS_THEN_SQL, {"sr_ids": list(sr_ids), "instant": instant}, THEN)
     if found.is_empty():
         return Standing(_named(conn, pl.DataFrame(schema=dict(BOOKS))), pl.DataFrame(schema=dict(LISTINGS)))
-    trust = pl.col("platform").cast(pl.Enum([platform.value for platform in trust_order(home)]))
-    claimed = found.filter(pl.col("kickoff_at").is_not_null())
-    in_force = claimed.sort("sr_id", ~pl.col("is_source"), trust).unique("sr_id", keep="first").select("sr_id", "kickoff_at")
     ids, first = found["listing_id"].to_list(), found["first_seen_at"].min()
     assert isinstance(first, datetime)
     days = (first.date(), instant.date())
     answers = history.captures(ids, *days).filter(pl.col("observed_at") <= instant)
-    books = folded(history.changes(ids, *days).filter(pl.col("observed_at") <= instant), answers)
+    sizes = answers.group_by("listing_id").agg(n_markets=pl.col("n_markets_priced").max())
+    as_seen = found.join(sizes, on="listing_id", how="left")
+    found = choose(as_seen.with_columns(fixture_sr_id="sr_id", is_deleted=pl.col("dropped_at").is_not_null())).select(*THEN)
+    trust = pl.col("platform").cast(pl.Enum([platform.value for platform in trust_order(home)]))
+    claimed = found.filter(pl.col("kickoff_at").is_not_null())
+    in_force = claimed.sort("sr_id", ~pl.col("is_source"), trust).unique("sr_id", keep="first").select("sr_id", "kickoff_at")
+    answers = answers.join(found, on="listing_id", how="semi")
+    books = folded(history.changes(found["listing_id"].to_list(), *days).filter(pl.col("observed_at") <= instant), answers)
     answered = answers.group_by("listing_id").agg(answered_at=pl.col("observed_at").max())
     listings = found.drop("kickoff_at").join(in_force, on="sr_id").join(answered, on="listing_id", how="left")
     named_books = _named(conn, books.join(found.select("listing_id", "sr_id", "platform"), on="listing_id").select(BOOKS.keys()))
@@ -192,14 +202,16 @@ left join lateral (select observed_at from core.captures where listing_id = e.li
 where f.sr_id = any(%(sr_ids)s::bigint[])
 """
 LISTINGS_THEN_SQL: Final = f"""
-select listing_id, sr_id, platform, is_source, first_seen_at, case when lacked_at <= %(instant)s then lacked_at end as dropped_at, kickoff_at
+select
+    listing_id, sr_id, platform, external_id, is_source, first_seen_at, kickoff_at,
+    case when lacked_at <= %(instant)s then lacked_at end as dropped_at
 from (
     select l.*, ({FIRST_LACKING_SQL}) as lacked_at
     from (
-        select e.listing_id, f.sr_id, e.platform, e.platform = f.metadata_source as is_source, e.tournament_external_id,
+        select e.listing_id, f.sr_id, e.platform, e.external_id, e.platform = f.metadata_source as is_source, e.tournament_external_id,
             s.first_seen_at, s.last_seen_at, k.kickoff_at
         from core.fixtures f
-        join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary
+        join core.event_listings e on e.fixture_sr_id = f.sr_id
         cross join lateral (
             select min(observed_at) as first_seen_at, max(observed_at) as last_seen_at from core.listing_observations
             where listing_id = e.listing_id and observed_at <= %(instant)s

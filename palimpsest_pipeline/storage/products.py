@@ -5,7 +5,7 @@ Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not: knowing
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Literal, get_args
 
 import psycopg
@@ -15,6 +15,9 @@ Schema = Literal["core", "mart"]
 
 ODDS: Final = "odds_snapshots"
 """Product that stands platform by platform: see `of_platforms`."""
+
+COVERAGE: Final = "coverage"
+"""Product that rests on which listings are primary as of a cycle, and so on the answers of earlier cycles: see `unmark_resting_on_books`."""
 
 PRODUCT_LOCK: Final = 7_016
 """First half of the advisory lock of `claim`; the second half is made of product and cycle."""
@@ -107,6 +110,27 @@ def unmark_carrying(conn: psycopg.Connection, product: str, cycle_id: int, carry
         returning p.cycle_id
     """
     return [late for (late,) in conn.execute(query, [cycle_id, product, carry_limit]).fetchall()]
+
+
+def unmark_resting_on_books(
+    conn: psycopg.Connection, product: str, cycle_id: int, listing_ids: Sequence[int], since: datetime, carry_limit: timedelta
+) -> list[int]:
+    """Make a mart product of other cycles due again that rests on how large books were from `since` on; returns their ids.
+
+    That is of cycles at or after `since` that may show one of these listings, where it shares its fixture with another listing of its platform.
+    """
+    query = """
+        delete from mart.cycle_products p using core.cycles late
+        where p.product = %(product)s and late.cycle_id = p.cycle_id and late.cycle_id <> %(cycle_id)s and late.as_of >= %(since)s and exists (
+            select from unnest(%(listings)s::int[]) as changed (listing_id)
+            join core.event_listings e using (listing_id)
+            join core.event_listings r on r.fixture_sr_id = e.fixture_sr_id and r.platform = e.platform and r.listing_id <> e.listing_id
+            where e.first_seen_at <= late.as_of and e.last_seen_at > late.as_of - %(carry_limit)s
+        )
+        returning p.cycle_id
+    """
+    params = {"product": product, "cycle_id": cycle_id, "listings": list(listing_ids), "since": since, "carry_limit": carry_limit}
+    return [late for (late,) in conn.execute(query, params).fetchall()]
 
 
 def marks(conn: psycopg.Connection, schema: Schema, cycle_id: int) -> dict[str, int]:

@@ -8,6 +8,7 @@ import polars as pl
 import psycopg
 
 from ..domain.words import Scope
+from .book_sizes import with_largest_books
 from .frames import INSTANT, read_frame
 from .ledger_readers import UNENDED
 from .listings import Types
@@ -65,19 +66,24 @@ INCOMPLETE_SQL: Final = """
     where cycle_id = %s and completeness <> 'complete' order by platform, external_id
 """
 INCOMPLETE: Final = {"platform": pl.String, "external_id": pl.String, "completeness": pl.String, "missing": pl.String}
-# Claims as they were made: what matching made of them since is not asked. One listing speaks for a platform, as if it were primary.
-SHIFTS_SQL: Final = """
-    with seen as (
-        select distinct on (k.platform, k.sr_id) k.platform, k.sr_id, k.kickoff_at
-        from core.listing_observations o join core.listing_claims k using (listing_id, claim_hash)
-        where o.cycle_id = %(cycle_id)s and k.sr_id is not null and k.kickoff_at is not null and k.kind = 'match'
-        order by k.platform, k.sr_id, o.listing_id
-    )
-    select c.home_platform, s.platform, s.sr_id, s.kickoff_at, h.kickoff_at as home_kickoff
-    from core.cycles c join seen h on h.platform = c.home_platform join seen s on s.sr_id = h.sr_id and s.platform <> h.platform
-    where c.cycle_id = %(cycle_id)s
+CLAIMED_SQL: Final = """
+    select o.listing_id, k.platform, i.external_id, k.sr_id as fixture_sr_id, k.kickoff_at, false as is_deleted, c.as_of, c.home_platform
+    from core.cycles c
+    join core.listing_observations o using (cycle_id)
+    join core.listing_claims k using (listing_id, claim_hash)
+    join ops.listing_ids i using (listing_id)
+    where c.cycle_id = %s and k.sr_id is not null and k.kickoff_at is not null and k.kind = 'match'
 """
-SHIFTS: Final[Types] = {"home_platform": pl.String, "platform": pl.String, "sr_id": pl.Int64, "kickoff_at": INSTANT, "home_kickoff": INSTANT}
+CLAIMED: Final[Types] = {
+    "listing_id": pl.Int64,
+    "platform": pl.String,
+    "external_id": pl.String,
+    "fixture_sr_id": pl.Int64,
+    "kickoff_at": INSTANT,
+    "is_deleted": pl.Boolean,
+    "as_of": INSTANT,
+    "home_platform": pl.String,
+}
 RATES_SQL: Final = f"""
     select r.cycle_id, r.platform, r.completeness, case when r.platform = 'all' then r.overall_match_rate else r.fixture_match_rate end as match_rate
     from mart.match_rate_platform r
@@ -126,10 +132,15 @@ def incomplete_discovery(conn: psycopg.Connection, hour: datetime) -> pl.DataFra
     return read_frame(conn, INCOMPLETE_SQL, [last_full(conn, hour)], INCOMPLETE)
 
 
-def kickoff_shifts(conn: psycopg.Connection, hour: datetime) -> pl.DataFrame:
-    """Kickoffs that a competitor and home claimed of the same SportRadar id in the hour's last full cycle, live or recorded (`SHIFTS`), a row each
-    pair."""
-    return read_frame(conn, SHIFTS_SQL, {"cycle_id": last_full(conn, hour, (Scope.FULL, Scope.RECORDED))}, SHIFTS)
+def kickoff_claims(conn: psycopg.Connection, hour: datetime) -> pl.DataFrame:
+    """Kickoffs that the listings of the hour's last full cycle, live or recorded, claimed with a SportRadar id of their own (`CLAIMED`), as they were
+    claimed: what matching made of them since is not asked. With n_markets, the largest book of each as of the cycle."""
+    cycle_id = last_full(conn, hour, (Scope.FULL, Scope.RECORDED))
+    claims = read_frame(conn, CLAIMED_SQL, [cycle_id], CLAIMED)
+    rivals = claims.filter(pl.struct("platform", "fixture_sr_id").is_duplicated())["listing_id"].to_list()
+    as_of = claims["as_of"].first()
+    assert as_of is None or isinstance(as_of, datetime)
+    return with_largest_books(conn, claims, rivals, until=as_of, cycle_id=cycle_id)
 
 
 def match_rates(conn: psycopg.Connection, hour: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -4,6 +4,7 @@ Belongs here: how a day of the odds history stands between Postgres and the arch
 deleting the life of fixtures of long ago. Does not: writing the archive (`archive`), making or locking partitions (`partitions`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -12,8 +13,9 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from . import current, life, odds_alerts, partitions
+from . import book_sizes, current, life, odds_alerts, partitions
 from .archive import Archive, ArchiveDamaged, day_version, record_days, recorded_day_of
+from .days import begin_of
 from .frames import identifier
 
 PATIENCE_S: Final = 30.0
@@ -57,6 +59,19 @@ class Retired:
 def stored_days(conn: psycopg.Connection[Any]) -> list[date]:
     """Days with a partition, in order; also those that have only one of the two."""
     return sorted(set(partitions.existing(conn).get_column("day").to_list()))
+
+
+def hours_of_days(conn: psycopg.Connection[Any], days: Sequence[date]) -> list[datetime]:
+    """Hours of the cycles that have answers on these days, in order."""
+    if not days:
+        return []
+    query = """
+        select distinct c.partition_hour from core.captures k join core.cycles c using (cycle_id)
+        where k.observed_at >= %s and k.observed_at < %s and (k.observed_at at time zone 'UTC')::date = any(%s)
+        order by c.partition_hour
+    """
+    span = begin_of(min(days)), begin_of(max(days) + timedelta(days=1))
+    return [hour for (hour,) in conn.execute(query, [*span, list(days)]).fetchall()]
 
 
 def standing(conn: psycopg.Connection[Any], archive: Archive, day: date) -> Standing:
@@ -132,6 +147,7 @@ def _retire_day(conn: psycopg.Connection[Any], archive: Archive, day: date, pati
     listings = _listings(conn, day)
     if found is Standing.EXPORTED and (entry := archive.day(day)) is not None:
         record_days(conn, [recorded_day_of(entry)])  # from here on only this tells that the day is missing where the archive cannot be seen
+    book_sizes.remember(conn, day)
     partitions.drop(conn, day)
     n_forgotten = current.forget(conn, listings, datetime.combine(day + timedelta(days=1), time(), UTC))
     conn.commit()

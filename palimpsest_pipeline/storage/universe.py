@@ -32,7 +32,7 @@ LISTINGS: Final[Types] = {
     "kickoff_at": INSTANT,
     "sr_id": pl.Int64,
     "genius_id": pl.Int64,
-    "n_markets": pl.Int32,
+    "is_deleted": pl.Boolean,
 }
 UNIVERSE: Final[Types] = {**LISTINGS, "evidence": pl.String, "stale_since": INSTANT}
 LOOKED: Final[Types] = {"platform": pl.String, "tournament_external_id": pl.String, "evidence": pl.String, "stale_since": INSTANT}
@@ -49,7 +49,7 @@ def universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.
     cycle's, else `carried`, with `stale_since` its instant and not older than CARRY_LIMIT), and whatever this cycle itself saw (`partial` where
     no complete discovery of this cycle showed it). A tournament that a later complete discovery lacks has no listings, and that is known.
     `looked` has one row per platform tournament known within CARRY_LIMIT, and one ('*') per platform: `partial` means that absence there
-    proves nothing. Claims are the latest at or before the cycle. n_markets counts priced markets of this cycle's answer, else declared ones.
+    proves nothing. Claims are the latest at or before the cycle. How large their books were is read by `book_sizes`.
     Raises UnknownCycleError.
     """
     if conn.execute("select 1 from core.cycles where cycle_id = %s", [cycle_id]).fetchone() is None:
@@ -156,20 +156,15 @@ listed as (
 members as (
     -- a listing that moved may be in two carried tournaments: the later one counts
     select distinct on (listing_id) * from listed order by listing_id, stale_since desc
-),
-priced as (
-    select distinct on (listing_id) listing_id, n_markets_priced
-    from core.captures where cycle_id = %(cycle_id)s
-    order by listing_id, observed_at desc
 )
 select
     i.listing_id, i.platform, i.external_id, c.sport, c.kind, c.tournament_external_id, c.tournament_name, c.country_raw, t.country_iso,
     c.sr_tournament_id, c.home_team, c.away_team, c.kickoff_at, c.sr_id, c.genius_id,
-    coalesce(p.n_markets_priced, l.n_markets_declared) as n_markets, m.evidence, m.stale_since
+    false as is_deleted, m.evidence, m.stale_since
 from members m
 join ops.listing_ids i using (listing_id)
 cross join lateral (
-    select o.claim_hash, o.n_markets_declared
+    select o.claim_hash
     from core.listing_observations o
     where o.listing_id = m.listing_id
         and (o.cycle_id = %(cycle_id)s or o.observed_at <= (select as_of from core.cycles where cycle_id = %(cycle_id)s))
@@ -178,5 +173,4 @@ cross join lateral (
 ) l
 join core.listing_claims c on c.listing_id = m.listing_id and c.claim_hash = l.claim_hash
 left join core.tournament_listings t on t.platform = c.platform and t.external_id = c.tournament_external_id
-left join priced p on p.listing_id = m.listing_id
 """

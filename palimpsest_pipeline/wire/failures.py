@@ -6,6 +6,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
 
+from ..domain.exchange import MAX_AGE
 from ..domain.printable import printable
 from ..domain.words import FailureClass, PayloadKind
 
@@ -115,8 +116,9 @@ def retry_after_s(headers: Mapping[str, str], received_at: datetime) -> float | 
 
 
 def age_s(value: str | None) -> float:
-    """Seconds that an edge cache has held the content, from the Age header; 0 when absent or unreadable."""
-    return whole_seconds(value) or 0.0
+    """Seconds that an edge cache has held the content, from the Age header; 0 when absent, unreadable or above MAX_AGE."""
+    seconds = whole_seconds(value) or 0.0
+    return seconds if seconds <= MAX_AGE.total_seconds() else 0.0
 
 
 def whole_seconds(value: str | None) -> float | None:

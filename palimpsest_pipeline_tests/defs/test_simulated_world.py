@@ -91,8 +91,8 @@ def test_a_backfill_after_dropping_core_and_mart_gives_the_same_rows(two_cycles:
     assert content_hashes(two_cycles) == before
 
 
-MAY_BE_EMPTY = {"core.rejects", "mart.dirty_fixtures", "mart.dirty_kickoff_dates", "mart.gap_count"}
-"""The last one: no fixture need be as near its kickoff."""
+MAY_BE_EMPTY = {"core.rejects", "core.largest_books", "mart.dirty_fixtures", "mart.dirty_kickoff_dates", "mart.gap_count"}
+"""Of gap_count no fixture need be as near its kickoff; largest_books has rows once a day has left Postgres."""
 
 
 @pytest.mark.parametrize("table", life_by_sql.TABLES)

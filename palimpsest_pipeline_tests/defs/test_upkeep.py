@@ -15,12 +15,13 @@ from palimpsest_pipeline.defs.servers import prepare
 from palimpsest_pipeline.defs.upkeep import export, jobs
 from palimpsest_pipeline.defs.upkeep.checks import partitions_are_ahead, storage_is_within_its_limit
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
+from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
 from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.storage import ledger, partitions, products, retention
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.storage.listings import CycleFacts, write_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
-from palimpsest_pipeline_tests.storage.answered_days import answered
+from palimpsest_pipeline_tests.storage.answered_days import answered, cycle_at
 
 NOON = datetime.combine(datetime.now(UTC), time(12), UTC)
 TODAY = NOON.date()
@@ -139,6 +140,22 @@ def test_the_nightly_export_asks_for_what_the_archive_lacks_or_has_otherwise(kep
     for days in (4, 2, 1):
         assert exported(pipeline, days).success
     assert requested(pipeline) == []
+
+
+def test_a_day_before_the_first_partition_is_named_by_a_check_and_keeps_no_other_day_from_its_export(pipeline: Pipeline) -> None:
+    answer(pipeline, 1)
+    bogus = date(1994, 10, 18)
+    with pipeline.connect() as conn:
+        partitions.ensure(conn, [bogus])
+        answered(conn, bogus, 1)
+        write_cycle(conn, CycleFacts(cycle_at(bogus), NOON, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, NOON))
+    assert [request.partition_key for request in requested(pipeline)] == [str(ago(1))]
+    found = checks(upkeep(pipeline))
+    named = found["days_to_export_have_partitions"]
+    assert (named.passed, named.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert f"{bogus} (1 days)" in (named.description or "")
+    assert f"`palimpsest backfill {hour_key(NOON)} {hour_key(NOON)} --again`" in (named.description or "")
+    assert str(bogus) not in (found["old_days_have_left"].description or "")
 
 
 def test_days_that_have_no_place_yet_fail_the_check_by_name_until_they_are_made(pipeline: Pipeline) -> None:

@@ -85,6 +85,8 @@ def test_an_import_that_died_before_its_manifest_is_finished_not_doubled(tmp_pat
         ({"received_at": "2026-06-26T10:25:00"}, "entry 1 (a.json): received_at 2026-06-26T10:25:00 has no time zone"),
         ({"received_at": "yesterday"}, "entry 1 (a.json): Invalid RFC3339 encoded datetime"),
         ({"received_at": "2999-01-01T00:00:00Z"}, "entry 1 (a.json): received_at 2999-01-01T00:00:00+00:00 lies in the future"),
+        ({"observed_at": "1994-10-18T00:00:00Z"}, "entry 1 (a.json): observed_at 1994-10-18T00:00:00+00:00 lies more than an hour from received_at"),
+        ({"observed_at": "2026-06-26T11:25:01Z"}, "entry 1 (a.json): observed_at 2026-06-26T11:25:01+00:00 lies more than an hour from received_at"),
         ({"external_id": None}, "entry 1 (a.json): a detail needs external_id"),
         ({"status": 403}, "entry 1 (a.json): status 403"),
         ({"recieved": 1}, "entry 1 (a.json): Object contains unknown field `recieved`"),

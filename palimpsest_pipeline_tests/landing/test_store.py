@@ -402,6 +402,16 @@ def test_reading_selects_kinds_and_platforms(tmp_path: Path) -> None:
     assert landing.read(manifest, kinds=[PayloadKind.LISTING]).height == 0
 
 
+def test_an_answer_landed_with_an_absurd_instant_is_read_as_observed_when_it_arrived(tmp_path: Path) -> None:
+    landing = Landing(tmp_path / "landing")
+    absurd = replace(answer(1), observed_at=RECEIVED - timedelta(seconds=999_999_999))
+    land(landing, absurd, answer(2))
+    told, plain = landing.answers(landing.read(landing.manifest(cycle().cycle_id)))
+    assert (told, plain) == (replace(absurd, observed_at=absurd.received_at), answer(2))
+    listed = landing.landed_listings(cycle().cycle_id)
+    assert listed["observed_at"].to_list() == [told.observed_at, plain.observed_at]
+
+
 def test_cycles_are_listed_by_hour_and_by_window(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     for offset in (-1, 0, 1):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.matching import LISTINGS, identify
+from palimpsest_pipeline.matching import LISTINGS, identify, rivals
 
 from .world import frame, listing, random_listings, random_worlds
 
@@ -49,15 +49,45 @@ def test_only_matches_are_identified_and_the_others_stay_in_the_frame() -> None:
     [
         ([("10", 5), ("9", 4)], "10"),  # more markets
         ([("10", 5), ("9", 5)], "9"),  # by value, not as text
-        ([("10", None), ("9", 0)], "9"),  # an unknown number is less than any
+        ([("10", None), ("9", 0)], "9"),  # no answer is as good as one without a price
         ([("sr:match:1", 5), ("999", 5)], "999"),  # digits before text
         ([("sr:match:2", 5), ("sr:match:1", 5)], "sr:match:1"),
         ([("99999999999999999999998", 5), ("99999999999999999999997", 5)], "99999999999999999999997"),  # wider than 64 bits
     ],
 )
-def test_the_primary_listing_has_most_markets_then_the_smallest_id(rows: list[tuple[str, int | None]], primary: str) -> None:
+def test_the_primary_listing_has_the_largest_book_then_the_smallest_id(rows: list[tuple[str, int | None]], primary: str) -> None:
     found = identify(frame(listing("bet9ja", external_id, 7, n_markets=n) for external_id, n in rows))
     assert found.filter("is_primary")["external_id"].to_list() == [primary]
+
+
+@pytest.mark.parametrize(
+    ("rows", "primary"),
+    [
+        ([("old", 0, 300, False), ("new", 72, 5, False)], "new"),  # postponed and listed anew
+        ([("old", 0, 300, False), ("new", 72, 0, False)], "old"),  # that was never priced
+        ([("old", 0, 300, False), ("new", 72, None, False)], "old"),
+        ([("main", 0, 300, False), ("copy", 6, 5, False)], "main"),  # not more than six hours apart
+        ([("main", 6, 5, False), ("copy", 0, 300, False)], "copy"),
+        ([("a", 0, 300, False), ("b", 5, 10, False), ("c", 10, 5, False)], "b"),  # a is out, of the others b has the larger book
+        ([("main", 0, 300, True), ("copy", 0, 5, False)], "copy"),  # taken off
+        ([("main", 0, 300, False), ("new", 72, 5, True)], "main"),
+        ([("old", 0, 300, True), ("new", 72, 5, True)], "new"),  # all are
+    ],
+)
+def test_of_kickoffs_more_than_six_hours_apart_the_later_one_that_ever_had_a_price_speaks(
+    rows: list[tuple[str, int, int | None, bool]], primary: str
+) -> None:
+    world = [listing("bet9ja", name, 7, in_h=hours, n_markets=n, is_deleted=gone) for name, hours, n, gone in rows]
+    for given_rows in (world, world[::-1]):
+        assert identify(frame(given_rows)).filter("is_primary")["external_id"].to_list() == [primary]
+
+
+@random_worlds
+@given(rows=random_listings())
+def test_rivals_are_the_listings_that_share_their_fixture_with_another_of_their_platform(rows: list[dict[str, object]]) -> None:
+    found = identify(frame(rows)).filter(pl.col("fixture_sr_id").is_not_null())
+    shared = found.filter(pl.len().over("platform", "fixture_sr_id") > 1)["listing_id"].sort().to_list()
+    assert rivals(frame(rows)) == shared
 
 
 def test_each_platform_has_its_own_primary_listing() -> None:

@@ -37,6 +37,7 @@ def listing(platform: str, external_id: str, sr_id: int | None = None, **claim: 
         "sr_id": sr_id,
         "genius_id": None,
         "n_markets": None,
+        "is_deleted": False,
     }
     unknown = set(claim) - set(row)
     assert not unknown, unknown
@@ -64,11 +65,12 @@ def random_listings(draw: st.DrawFn, min_size: int = 0) -> list[dict[str, Any]]:
                 match if has_id else None,
                 genius_id=draw(st.sampled_from([None, None, 500 + match, 500])),
                 kind=draw(st.sampled_from(["match"] * 9 + ["simulated"])),
-                in_h=draw(st.sampled_from([-2, 1, 1, 6, 30])),
+                in_h=draw(st.sampled_from([-2, 1, 1, 6, 9, 30])),
                 tournament_external_id=tournament,
                 sr_tournament_id=int(tournament) if platform == "sportybet" and tournament != "2" else None,
                 country_iso=draw(st.sampled_from([None, "NO", "SE"])),
                 n_markets=draw(st.sampled_from([None, 0, 3, 50])),
+                is_deleted=draw(st.sampled_from([False, False, False, True])),
             )
         )
     return rows

@@ -21,8 +21,9 @@ SCHEMAS = {"manifests": MANIFESTS, "discovered": DISCOVERED, "history": HISTORY,
 
 def answer(platform: str, kind: str, external_id: str | None, *, at_s: float = 0, ms: float = 100, **said: Any) -> dict[str, Any]:
     asked = NOON + timedelta(seconds=at_s)
-    row = {"attempt": 1, "status": 200, "failure": None, "bytes": 1000} | said
+    row = {"attempt": 1, "status": 200, "failure": None, "bytes": 1000, "headers": "{}"} | said
     return {
+        "observed_at": asked + timedelta(milliseconds=ms),
         "platform": platform,
         "kind": kind,
         "external_id": external_id,
@@ -82,6 +83,13 @@ def test_times_bytes_and_errors_are_of_every_attempt_of_the_stage() -> None:
     assert row["drop_vs_median"] == 0.25
     storage = quality(platforms=["betpawa"], **GOOD)["betpawa", "storage"]
     assert picked(storage, "p50_ms", "bytes", "wall_s", "errors_by_class", "drop_vs_median") == (None, 0, 0.0, "{}", None)
+
+
+def test_answers_whose_age_was_ignored_are_counted_in_their_stage() -> None:
+    ages = {"3": {"observed_at": NOON}, "999999999": {}, "soon": {}, "0": {}}
+    details = [answer("betpawa", "detail", age, headers=json.dumps({"age": age, "etag": "x"}), **said) for age, said in ages.items()]
+    rows = quality(platforms=["betpawa"], **GOOD | {"answers": [*GOOD["answers"], *details]})
+    assert {stage: row["ages_ignored"] for (_, stage), row in rows.items()} == {"discovery": 0, "capture": 2, "storage": 0}
 
 
 @pytest.mark.parametrize("first", [0, 1, 5])

@@ -14,7 +14,7 @@ import pytest
 
 import palimpsest_pipeline
 from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.storage import ledger, migrate, partitions, reference
+from palimpsest_pipeline.storage import book_sizes, ledger, migrate, partitions, reference
 from palimpsest_pipeline.storage.database import Database, DatabaseUrlError, normalise_url
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 
@@ -213,6 +213,22 @@ def test_the_quality_of_older_cycles_counts_markets_after_an_upgrade_and_capture
             (2, "betpawa", "storage", 2, 16, 0.11111111),
         ]
     migrate.downgrade(database_url, "0007")
+    with Database(database_url).connect() as conn:
+        assert conn.execute(COUNTED).fetchall() == before
+
+
+def test_an_upgrade_knows_the_largest_books_by_the_captures_that_are_stored_and_no_ages_of_older_cycles(database_url: str) -> None:
+    migrate.upgrade(database_url, "0011")
+    with Database(database_url).connect() as conn:
+        conn.execute(QUALITY)
+        before = conn.execute(COUNTED).fetchall()
+    migrate.upgrade(database_url)
+    asked = pl.DataFrame({"listing_id": [1, 2, 4]})
+    with Database(database_url).connect() as conn:
+        assert book_sizes.with_largest_books(conn, asked, [1, 2, 4]).rows() == [(1, 9), (2, 9), (4, None)]
+        assert conn.execute("select distinct ages_ignored from mart.run_quality").fetchall() == [(None,)]
+        book_sizes.remember(conn, date(2026, 5, 1))
+    migrate.downgrade(database_url, "0011")
     with Database(database_url).connect() as conn:
         assert conn.execute(COUNTED).fetchall() == before
 

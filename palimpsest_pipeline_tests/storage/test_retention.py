@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from palimpsest_pipeline.storage import current, partitions, retention
+from palimpsest_pipeline.storage import book_sizes, current, partitions, retention
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -35,7 +36,7 @@ def database(migrated: Database) -> Database:
     with migrated.connect() as conn:
         for day in retention.stored_days(conn):
             partitions.drop(conn, day)
-        conn.execute("truncate core.current_markets, core.cycle_products, mart.listing_lead_time")
+        conn.execute("truncate core.current_markets, core.cycle_products, core.largest_books, mart.listing_lead_time")
     return migrated
 
 
@@ -71,9 +72,28 @@ def stored(database: Database) -> list[date]:
         return retention.stored_days(conn)
 
 
+def largest_books(database: Database) -> list[tuple[int, date, int]]:
+    with database.connect() as conn:
+        return conn.execute("select listing_id, observed_at::date, n_markets_priced from core.largest_books order by 2").fetchall()
+
+
 def found(database: Database, archive: Archive, day: date) -> Standing:
     with database.connect() as conn:
         return retention.standing(conn, archive, day)
+
+
+def test_the_largest_book_of_a_listing_is_known_when_its_days_have_left_and_no_longer_kept_when_they_are_back(
+    database: Database, archive: Archive
+) -> None:
+    with days(database, 3) as found:
+        export(database, archive, *found)
+        assert retire(database, archive).dropped == found
+        assert largest_books(database) == [(1, FIRST, 2)], "of equal books the first one"
+        with database.connect() as conn:
+            known = book_sizes.with_largest_books(conn, pl.DataFrame({"listing_id": [1, 2]}), [1, 2])
+            archive.restore(conn, FIRST)
+        assert known.rows() == [(1, 2), (2, None)]
+        assert largest_books(database) == []
 
 
 def test_an_old_day_is_dropped_when_it_is_exported_and_stays_with_a_reason_when_it_is_not(database: Database, archive: Archive) -> None:

@@ -115,24 +115,6 @@ def test_a_carried_listing_makes_its_latest_claim_before_the_cycle(conn: psycopg
     listings, _ = universe(conn, cycle(20).cycle_id)
     assert listings["kickoff_at"].to_list() == [moved]
     assert listings["country_iso"].to_list() == ["GB-ENG"]
-    assert listings["n_markets"].to_list() == [10]
-
-
-def test_priced_markets_of_the_cycle_count_before_declared_ones(conn: psycopg.Connection) -> None:
-    facts = cycle(0)
-    write(conn, facts, [T1, T2], WHOLE)
-    conn.execute("create table core.captures_20260501 partition of core.captures for values from ('2026-05-01Z') to ('2026-05-02Z')")
-    conn.execute(
-        """
-        insert into core.captures
-            (listing_id, observed_at, cycle_id, keyframe, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices, n_changed,
-             mapping_version, ingested_at)
-        select listing_id, %s, %s, true, 9, 8, 7, 20, 8, '1', now() from core.event_listings where external_id = '1'
-        """,
-        [facts.as_of, facts.cycle_id],
-    )
-    listings, _ = universe(conn, facts.cycle_id)
-    assert dict(listings.select("external_id", "n_markets").iter_rows()) == {"1": 7, "2": 10}
 
 
 def test_an_unknown_cycle_is_an_error_and_not_an_empty_universe(conn: psycopg.Connection) -> None:

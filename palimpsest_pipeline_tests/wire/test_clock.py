@@ -32,7 +32,7 @@ def test_the_offset_is_from_the_middle_of_asking_and_answer(offset_s: int) -> No
     assert clock.offset_s(with_headers(date=written(AT + timedelta(seconds=2 + offset_s)), age="0")) == offset_s
 
 
-@pytest.mark.parametrize("headers", [{}, {"date": "yesterday"}, {"date": written(AT), "age": "3"}])
+@pytest.mark.parametrize("headers", [{}, {"date": "yesterday"}, {"date": written(AT), "age": "3"}, {"date": written(AT), "age": "9000"}])
 def test_without_a_date_of_its_own_an_answer_says_nothing_of_the_clock(headers: dict[str, str]) -> None:
     assert clock.offset_s(with_headers(**headers)) is None
 
@@ -53,6 +53,15 @@ def test_whatever_a_host_writes_into_its_headers_can_be_reckoned_with(value: str
     assert told_s is None or 0 <= told_s < float("inf")
     assert AT - timedelta(seconds=failures.age_s(value)) <= AT
     assert isinstance(clock.offset_s(with_headers(date=value)), float | None)
+
+
+@pytest.mark.parametrize(("age", "believed_s"), [("3600", 3600), ("3601", 0), ("999999999", 0), ("-5", 0), ("soon", 0)])
+async def test_an_age_above_an_hour_does_not_move_the_instant_of_an_answer(age: str, believed_s: int) -> None:
+    async with Loopback() as host:
+        host.script("/events", answering(Age=age))
+        async with client(host.base_url) as asking:
+            answer = await ask(asking)
+    assert answer.received_at - answer.observed_at == timedelta(seconds=believed_s)
 
 
 async def test_an_absurd_age_is_no_reason_to_fail() -> None:

@@ -14,16 +14,8 @@ select
     e.first_seen_at as created_at,
     e.last_seen_at as updated_at
 from core.event_listings e
-left join lateral (
-    select x.listing_id
-    from core.event_listings x
-    where x.fixture_sr_id = e.fixture_sr_id
-        and x.platform = (select palimpsest.home_platform())
-        and x.kind = 'match'
-        and x.deleted_at is null
-    order by x.is_primary desc, x.listing_id
-    limit 1
-) h on true
+left join core.event_listings h
+    on h.fixture_sr_id = e.fixture_sr_id and h.is_primary and h.deleted_at is null and h.platform = (select palimpsest.home_platform())
 where e.kind = 'match' and e.platform <> (select palimpsest.home_platform());
 
 comment on view palimpsest.competitor_events is 'Matches that competitors list or have listed, one row per listing, each with the home event of the same fixture. Key: id.';

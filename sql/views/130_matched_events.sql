@@ -19,10 +19,7 @@ cross join lateral (
         jsonb_object_agg(p.platform, p.external_id) as external_ids,
         bool_or(p.platform = (select palimpsest.home_platform())) as at_home
     from (
-        select distinct on (e.platform) e.platform, e.external_id
-        from core.event_listings e
-        where e.fixture_sr_id = f.sr_id and e.kind = 'match' and e.deleted_at is null
-        order by e.platform, e.is_primary desc, e.listing_id
+        select e.platform, e.external_id from core.event_listings e where e.fixture_sr_id = f.sr_id and e.is_primary and e.deleted_at is null
     ) p
     left join core.bookmakers k using (platform)
 ) l

@@ -5,10 +5,9 @@ with latest as (
     select c.as_of from palimpsest.coverage_cycles c where c.is_latest
 ),
 home as (
-    select distinct on (e.fixture_sr_id) e.fixture_sr_id as sr_id, e.kickoff_at
+    select e.fixture_sr_id as sr_id, e.kickoff_at
     from core.event_listings e
-    where e.kind = 'match' and e.platform = (select palimpsest.home_platform()) and e.fixture_sr_id is not null
-    order by e.fixture_sr_id, e.is_primary desc, e.listing_id
+    where e.platform = (select palimpsest.home_platform()) and e.is_primary and e.fixture_sr_id is not null
 ),
 competitor as (
     select

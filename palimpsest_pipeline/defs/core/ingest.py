@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import date
+from datetime import date, datetime
 from itertools import islice
 from typing import Final
 
@@ -15,8 +15,8 @@ from ...domain.trust import trust_order
 from ...domain.words import PayloadKind, Platform
 from ...landing import Manifest
 from ...markets import Normalised, market_rows, normalise, raw_books
-from ...matching import crosswalk, fixtures, identify, player_links
-from ...storage import dirty_fixtures, history, known, life, listings, marts, partitions, players, rejects, upcoming
+from ...matching import crosswalk, fixtures, identify, player_links, rivals
+from ...storage import book_sizes, dirty_fixtures, history, known, life, listings, marts, partitions, players, products, rejects, universe, upcoming
 from ...storage import fixtures as matched
 from ...storage import ledger as batches
 from ...storage.archive import ArchiveError, recorded_days
@@ -90,6 +90,7 @@ def derive_odds(platform: Platform) -> Derive:
         partitions.hold(conn)  # else retention might drop a day of the past between making it and writing to it
         _make_partitions(pipeline, manifest, platform)
         stale = history.answers_of_cycle(conn, cycle_id, platform)
+        sizes = book_sizes.of_cycle(conn, cycle_id, platform)
         refused: list[tuple[PayloadKind, Reject, bool]] = []
         books = _write_books(pipeline, conn, cycle_id, platform, readings.books(pipeline, manifest, platform, refused))
         gone = stale.join(books.answers, on=list(ANSWER), how="anti")
@@ -110,9 +111,20 @@ def derive_odds(platform: Platform) -> Derive:
         # From here on other platforms and cycles wait: what all of them write to comes last.
         listings.refresh_priced(conn, sorted({*books.answers["listing_id"], *gone["listing_id"]}))
         players.write_players(conn, cycle_id, platform, books.players)
+        _unmark_coverage(conn, cycle_id, sizes, book_sizes.of_cycle(conn, cycle_id, platform))
         return history.rows_of_cycle(conn, cycle_id, platform)
 
     return derive
+
+
+def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFrame, after: pl.DataFrame) -> None:
+    """Make coverage of later cycles due again when the cycle's books have other sizes than before: which listing is primary rests on them."""
+    names = list(book_sizes.SIZES)
+    changed = pl.concat([before.join(after, on=names, how="anti"), after.join(before, on=names, how="anti")])
+    since = changed["observed_at"].min()
+    if isinstance(since, datetime):
+        listings_changed = changed["listing_id"].unique().to_list()
+        products.unmark_resting_on_books(conn, products.COVERAGE, cycle_id, listings_changed, since, universe.CARRY_LIMIT)
 
 
 def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> None:
@@ -226,7 +238,8 @@ def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manif
     """
     trust = trust_order(pipeline.settings.home_platform, pipeline.platforms)
     of_cycle = known.listings_of_cycle(conn, manifest.cycle_id)
-    identified = identify(matched.touched_for_matching(conn, of_cycle))
+    touched = matched.touched_for_matching(conn, of_cycle)
+    identified = identify(book_sizes.with_largest_books(conn, touched, rivals(touched)))
     tournaments, links = crosswalk(identified, trust)
     found = fixtures(identified, links, trust)
     stood = life.kickoff_dates(conn, identified["listing_id"])
@@ -234,6 +247,6 @@ def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manif
     upcoming.remember(conn, pipeline.clock.now())
     life.mark_dirty(conn, manifest.cycle_id, sorted(moved), stood)
     dirty_fixtures.mark(conn, manifest.cycle_id, sorted(moved))
-    touched = sorted(moved.union(identified.filter(pl.col("listing_id").is_in(of_cycle))["fixture_sr_id"].drop_nulls()))
-    players.write_links(conn, touched, player_links(players.players_of_fixtures(conn, touched)))
+    looked_at = sorted(moved.union(identified.filter(pl.col("listing_id").is_in(of_cycle))["fixture_sr_id"].drop_nulls()))
+    players.write_links(conn, looked_at, player_links(players.players_of_fixtures(conn, looked_at)))
     return found.height

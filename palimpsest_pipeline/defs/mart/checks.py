@@ -7,6 +7,7 @@ import polars as pl
 
 from ...domain.instants import parse_hour_key
 from ...domain.words import Scope
+from ...matching import primary_listings
 from ...metrics import laws
 from ...storage import ledger_readers, mapping, mart_readers, quality
 from ..partition_checks import partition_check
@@ -111,9 +112,11 @@ def changes_are_plausible(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
 def kickoffs_of_the_platforms_agree(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
     """In the hour's last full cycle the median difference between a platform's kickoffs and home's is nought; else a time zone is misread."""
     with pipeline.connect() as conn:
-        shifts = quality.kickoff_shifts(conn, parse_hour_key(key))
+        speaking = primary_listings(quality.kickoff_claims(conn, parse_hour_key(key)))
     mend = "Compare the platform's kickoffs with another source before trusting its coverage."
-    return result(laws.clocks_agree(shifts), mend, dg.AssetCheckSeverity.WARN)
+    at_home = pl.col("platform") == pl.col("home_platform")
+    home = speaking.filter(at_home).select("fixture_sr_id", home_kickoff="kickoff_at")
+    return result(laws.clocks_agree(speaking.filter(~at_home).join(home, on="fixture_sr_id")), mend, dg.AssetCheckSeverity.WARN)
 
 
 @partition_check(asset=["mart", "mapping_coverage"], partitions_def=hours, blocking=True)

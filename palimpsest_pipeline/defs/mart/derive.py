@@ -8,7 +8,7 @@ import psycopg
 from ...domain.words import Completeness, Platform, Scope
 from ...landing import Manifest
 from ...markets.proposals import proposals
-from ...matching import crosswalk, fixtures, identify
+from ...matching import crosswalk, fixtures, identify, rivals
 from ...metrics import (
     Universe,
     coverage_fixture,
@@ -20,7 +20,7 @@ from ...metrics import (
     unmapped_market,
 )
 from ...metrics.quality import ANSWERS
-from ...storage import mapping, mart_readers, marts, products, quality, rejects, universe
+from ...storage import book_sizes, mapping, mart_readers, marts, products, quality, rejects, universe
 from ..core import readings
 from ..core.ingest import trusted
 from ..pipeline import Pipeline
@@ -28,7 +28,7 @@ from ..pipeline import Pipeline
 COVERAGE_SCOPES: Final = (Scope.FULL, Scope.RECORDED)
 """Cycles that coverage is computed as of. A cycle that asked for given fixtures can say nothing about the others."""
 
-COVERAGE: Final = "coverage"
+COVERAGE: Final = products.COVERAGE
 """The product that the three coverage tables are, as it is marked."""
 
 RUN_QUALITY: Final = "run_quality"
@@ -45,7 +45,8 @@ def universe_as_of(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manif
     """What is known of every fixture on every platform as of a cycle."""
     trust = trusted(pipeline, manifest)
     claims, looked = universe.universe(conn, manifest.cycle_id)
-    identified = identify(claims)
+    as_of = readings.cycle_facts(pipeline, manifest).as_of
+    identified = identify(book_sizes.with_largest_books(conn, claims, rivals(claims), until=as_of, cycle_id=manifest.cycle_id))
     tournaments, links = crosswalk(identified, trust)
     return Universe.of(
         identified,
@@ -53,7 +54,7 @@ def universe_as_of(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manif
         looked,
         links,
         tournaments,
-        as_of=readings.cycle_facts(pipeline, manifest).as_of,
+        as_of=as_of,
         home=manifest.home_platform,
         platforms=trust,
     )

@@ -17,6 +17,7 @@ import psycopg
 
 from ...domain.trust import trust_order
 from ...domain.words import FixtureProduct
+from ...matching import primary_listings
 from ...metrics.comparison import price_comparison
 from ...metrics.gaps import availability_gaps
 from ...storage import dirty_fixtures, present
@@ -115,7 +116,7 @@ def prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: datetime) -
     """What the two tables held of these fixtures at an instant, or would hold of them had they been derived then, from their whole history. Fixtures
     that had begun, or that nobody had seen, have no rows. Raises as `layers.Layers` does."""
     with pipeline.connect() as conn:
-        stood = present.standing_as_of(conn, Layers(conn, pipeline.archive), sr_ids, pipeline.settings.home_platform, instant)
+        stood = present.standing_as_of(conn, Layers(conn, pipeline.archive), sr_ids, pipeline.settings.home_platform, instant, primary_listings)
         doubtful = suspects(conn, sr_ids)
     to_come = stood.listings.filter(pl.col("kickoff_at") > instant)
     markets = stood.markets.join(to_come.select("sr_id").unique(), on="sr_id", how="semi")

@@ -58,10 +58,24 @@ def old_days_have_left(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckRes
     """No day stays in Postgres for longer than a day after its time (PALIMPSEST_HISTORY_HOT_DAYS)."""
     last = _first_hot_day(pipeline) - LATE
     with pipeline.connect() as conn:
-        late = [day for day in retention.stored_days(conn) if day < last]
+        late = [day for day in retention.stored_days(conn) if day < last and days.has_partition_key(str(day))]
         why = [f"{day} is still in Postgres: {_why(pipeline, retention.standing(conn, pipeline.archive, day), day)}" for day in late]
     return dg.AssetCheckResult(
         passed=not why, severity=dg.AssetCheckSeverity.WARN, description="; ".join(why) or None, metadata={"days_late": len(why)}
+    )
+
+
+@dg.asset_check(asset=["upkeep", "history_retention"])
+def days_to_export_have_partitions(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+    """Every day in Postgres that is to be exported has a partition of report/odds_history_export: no answer is from before the first one."""
+    beyond = export.due_days(pipeline).without_partition
+    with pipeline.connect() as conn:
+        hours = [hour_key(hour) for hour in retention.hours_of_days(conn, beyond)]
+    words = f"{', '.join(map(str, beyond[:MOST_NAMED]))} ({len(beyond)} days): {export.NO_PARTITION}"
+    if hours:
+        words += f": run `palimpsest backfill {hours[0]} {hours[-1]} --again`, which takes them as observed when they arrived"
+    return dg.AssetCheckResult(
+        passed=not beyond, severity=dg.AssetCheckSeverity.WARN, description=words if beyond else None, metadata={"days": len(beyond)}
     )
 
 

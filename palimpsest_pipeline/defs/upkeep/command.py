@@ -9,9 +9,10 @@ from typing import Any, Final
 from ...storage import retention
 from ..instance import open_instance
 from ..launch import run_day
+from ..partitions import days
 from ..pipeline import Pipeline
 from ..servers import upgrade
-from .export import DayIsOpen, due_days, require_closed
+from .export import NO_PARTITION, DayIsOpen, due_days, require_closed
 
 EXPORT_OP: Final = "report__odds_history_export"
 
@@ -49,7 +50,7 @@ def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Calla
     report = ExportReport()
     if chosen is None:
         found = due_days(pipeline)
-        report.left = {str(day): reason for day, reason in found.open.items()}
+        report.left = {str(day): reason for day, reason in found.open.items()} | dict.fromkeys(map(str, found.without_partition), NO_PARTITION)
         wanted = list(found.due)
     else:
         wanted = [day for day in _span(*chosen) if _needs_export(pipeline, day, report)]
@@ -81,6 +82,9 @@ def _needs_export(pipeline: Pipeline, day: date, report: ExportReport) -> bool:
         found = retention.standing(conn, pipeline.archive, day)
     if not found.to_export:
         report.left[str(day)] = str(found)
+    elif not days.has_partition_key(str(day)):
+        report.failed[str(day)] = NO_PARTITION
+        return False
     return found.to_export
 
 

@@ -1,8 +1,9 @@
-"""Exporting days of the odds history: which are over, which need it, and doing it. Knows no Dagster."""
+"""Exporting days of the odds history: which are over, which need it, and doing it. Knows no Dagster but the partitions."""
 
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
 import psycopg
 
@@ -10,7 +11,10 @@ from ...domain.instants import hour_key
 from ...storage import ledger, products, retention
 from ...storage.archive import ExportedDay, day_version
 from ...storage.retention import Standing
+from ..partitions import days
 from ..pipeline import Pipeline
+
+NO_PARTITION: Final = "nothing exports it: no partition is so old, its answers came with a wrong instant"
 
 
 class DayIsOpen(Exception):
@@ -36,10 +40,11 @@ class DayExported:
 
 @dataclass(frozen=True, slots=True)
 class DueDays:
-    """Days in Postgres that are to be exported, with their version; and those that would be and may still change, with why."""
+    """Days in Postgres that are to be exported, with their version; those that would be and cannot now, with why; and those that never can."""
 
     due: dict[date, str]
     open: dict[date, str]
+    without_partition: list[date]
 
 
 def export_day(pipeline: Pipeline, day: date, *, force: bool = False) -> DayExported:
@@ -62,9 +67,13 @@ def due_days(pipeline: Pipeline) -> DueDays:
     """What the days before today that are in Postgres need."""
     due: dict[date, str] = {}
     still_open: dict[date, str] = {}
+    without_partition: list[date] = []
     with pipeline.connect() as conn:
         for day in retention.stored_days(conn):
             if day >= pipeline.clock.now().date() or not retention.standing(conn, pipeline.archive, day).to_export:
+                continue
+            if not days.has_partition_key(str(day)):
+                without_partition.append(day)
                 continue
             try:
                 require_closed(pipeline, conn, day)
@@ -72,7 +81,7 @@ def due_days(pipeline: Pipeline) -> DueDays:
                 still_open[day] = str(reason)
             else:
                 due[day] = day_version(conn, day)
-    return DueDays(due, still_open)
+    return DueDays(due, still_open, without_partition)
 
 
 def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 import psycopg
 from polars.io.plugins import register_io_source
 
-from .. import partitions
+from .. import book_sizes, partitions
 from ..change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 from . import catalogue, dimensions, named, root_marker
 from .catalogue import ExportedDay
@@ -108,6 +108,7 @@ class Archive:
         dimensions.demand_same_numbers(conn, self._store)
         entry = demanded(self._store, self.day, day)
         captures, changes = (read_days(self._store, self.day, [day], read) for read in (captures_in, changes_in))
+        book_sizes.forget(conn, day)
         return restore_day(conn, entry, captures, changes)
 
     def check(self, day: date) -> ExportedDay:

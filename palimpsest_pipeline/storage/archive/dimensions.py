@@ -101,6 +101,10 @@ def write(conn: psycopg.Connection[Any], store: Store, workspace: Path) -> None:
         if before is not None:
             known = listings.filter(pl.col("home_team").is_not_null())
             remembered = before.join(known, on="listing_id", how="anti")
+            # One that core has forgotten speaks only where core knows no other: else two would speak for one platform.
+            taken = known.filter("is_primary").select("platform", "sr_id", taken=pl.lit(True))
+            still = pl.col("is_primary") & pl.col("taken").is_null()
+            remembered = remembered.join(taken, on=["platform", "sr_id"], how="left").with_columns(is_primary=still).drop("taken")
             nameless = listings.join(known, on="listing_id", how="anti").join(remembered, on="listing_id", how="anti")
             listings = pl.concat([known, remembered, nameless]).sort("listing_id")
         frames = {

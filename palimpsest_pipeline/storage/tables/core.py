@@ -199,7 +199,10 @@ class EventListing(Base):
     match_method: Mapped[Text | None] = column(
         "sportradar: by its own id; genius: through another listing that carries both ids; null when unidentified."
     )
-    is_primary: Mapped[bool] = column("The one listing that speaks for its platform on this fixture (most priced markets, then smallest id).")
+    is_primary: Mapped[bool] = column(
+        "The one listing that speaks for its platform on this fixture: not taken off; of kickoffs more than 6 hours apart the later one that ever had"
+        " a price; then the largest book of all answers; then the smallest id."
+    )
     n_markets_priced: Mapped[int | None] = column("Markets with a price in its latest answer; null before the first.")
     first_seen_at: Mapped[Instant] = column("First time an answer showed it.")
     last_seen_at: Mapped[Instant] = column("Last time an answer showed it.")
@@ -295,6 +298,21 @@ class Capture(Base):
     n_changed: Mapped[int] = column("Rows of market_changes it wrote: what differs from the answer before on the same day, everything on a keyframe.")
     keyframe: Mapped[bool] = column("First answer of the listing's UTC day: all its markets are written.")
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
+
+
+class LargestBook(Base):
+    __tablename__ = "largest_books"
+    __table_args__ = (
+        {
+            "schema": "core",
+            "comment": "Of days that have left Postgres: each answer that priced more markets of its listing than any before it."
+            " Which listing is primary rests on them and on captures.",
+        },
+    )
+
+    listing_id: Mapped[int] = key("Listing.")
+    observed_at: Mapped[Instant] = key("When the answer was received, less its age in the edge cache.")
+    n_markets_priced: Mapped[int] = column("Canonical (market, line) pairs with an outcome that could be backed.")
 
 
 class MarketChange(Base):

@@ -152,6 +152,10 @@ class RunQuality(Base):
     changed: Mapped[int] = column("Markets that changed since the answer before; an answer's at most as many as it has. Keyframes do not count.")
     confirmed: Mapped[int] = column("Markets that stand as in the answer before. Keyframes do not count.")
     errors_by_class: Mapped[Json] = column("Failed attempts by failure class.")
+    ages_ignored: Mapped[int | None] = column(
+        "Answers whose Age header was not believed, being unreadable or above an hour: they count as observed when they arrived; null: written before"
+        " these were counted."
+    )
     p50_ms: Mapped[float | None] = column("Median request duration in ms.", type_=sa.Double)
     p95_ms: Mapped[float | None] = column("95th percentile of request duration in ms.", type_=sa.Double)
     bytes: Mapped[BigInt] = column("Body bytes after decompression.")

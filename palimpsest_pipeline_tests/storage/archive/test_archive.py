@@ -254,6 +254,20 @@ def test_a_listing_that_core_forgot_keeps_its_names(conn: psycopg.Connection, ar
     assert after.filter(pl.col("listing_id") == 2)["home_team"].to_list() == ["Renamed"]
 
 
+def test_a_listing_that_core_forgot_speaks_no_more_when_another_one_does(conn: psycopg.Connection, archive: Archive) -> None:
+    exported(archive, conn)
+    query = """
+        select a.listing_id, b.listing_id from core.event_listings a join core.event_listings b using (platform, fixture_sr_id)
+        where a.is_primary and not b.is_primary
+    """
+    [(forgotten, left)] = conn.execute(query).fetchall()
+    conn.execute("delete from core.event_listings where listing_id in (1, %s)", [forgotten])
+    conn.execute("update core.event_listings set is_primary = true where listing_id = %s", [left])
+    exported(archive, conn, DAYS[1])
+    speaks = dict(pl.read_parquet(f"{archive.address}/listings.parquet").select("listing_id", "is_primary").iter_rows())
+    assert (speaks[forgotten], speaks[left], speaks[1]) == (False, True, True)
+
+
 class TestVersion:
     """What a day rests on: the marks of the cycles that have answers on it."""
 

@@ -1,0 +1,85 @@
+"""How large the books of listings were: of the answers in Postgres, and of the days of answers that have left it.
+
+Belongs here: reading the largest book up to an instant, keeping what is known of it when a day leaves. Does not: which listing speaks for its
+platform (`matching`), the odds themselves (`history`). Callers commit.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from .frames import INSTANT, Schema, read_frame
+
+LARGEST: Final[Schema] = {"listing_id": pl.Int64, "n_markets": pl.Int32}
+SIZES: Final[Schema] = {"listing_id": pl.Int64, "observed_at": INSTANT, "n_markets": pl.Int32}
+
+OF_CYCLE_SQL: Final = """
+select c.listing_id, c.observed_at, c.n_markets_priced as n_markets
+from core.captures c join ops.listing_ids i using (listing_id)
+where c.cycle_id = %s and i.platform = %s
+"""
+LARGEST_SQL: Final = """
+select listing_id, max(n_markets_priced) as n_markets
+from (
+    select listing_id, n_markets_priced from core.captures
+    where listing_id = any(%(listings)s::int[])
+        and (%(until)s::timestamptz is null or observed_at <= %(until)s::timestamptz or cycle_id = %(cycle_id)s::bigint)
+    union all
+    select listing_id, n_markets_priced from core.largest_books
+    where listing_id = any(%(listings)s::int[]) and (%(until)s::timestamptz is null or observed_at <= %(until)s::timestamptz)
+) books
+group by listing_id
+"""
+REMEMBER_SQL: Final = """
+insert into core.largest_books (listing_id, observed_at, n_markets_priced)
+select listing_id, observed_at, n_markets_priced
+from (
+    select listing_id, observed_at, n_markets_priced,
+        max(n_markets_priced) over (partition by listing_id order by observed_at rows between unbounded preceding and 1 preceding) as before
+    from core.captures
+    where observed_at >= %(from_at)s and observed_at < %(until)s
+) c
+where n_markets_priced > coalesce(before, 0) and not exists (
+    select from core.largest_books b
+    where b.listing_id = c.listing_id and b.observed_at < c.observed_at and b.n_markets_priced >= c.n_markets_priced
+)
+on conflict (listing_id, observed_at) do update set n_markets_priced = excluded.n_markets_priced
+"""
+
+
+def of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
+    """Return how many markets each stored answer of a platform in a cycle priced (`SIZES`)."""
+    return read_frame(conn, OF_CYCLE_SQL, [cycle_id, platform], SIZES)
+
+
+def with_largest_books(
+    conn: psycopg.Connection[Any], listings: pl.DataFrame, wanted: Sequence[int], *, until: datetime | None = None, cycle_id: int | None = None
+) -> pl.DataFrame:
+    """`listings` (with listing_id) plus n_markets: the most markets that one answer priced of each of the `wanted` listings.
+
+    Of the answers up to `until` and those of the cycle, or of all answers without `until`. Null for listings without such an answer, and for others.
+    """
+    params = {"listings": list(wanted), "until": until, "cycle_id": cycle_id}
+    largest = read_frame(conn, LARGEST_SQL, params, LARGEST) if wanted else pl.DataFrame(schema=LARGEST)
+    return listings.join(largest, on="listing_id", how="left", maintain_order="left")
+
+
+def remember(conn: psycopg.Connection[Any], day: date) -> None:
+    """Keep those answers of a UTC day that priced more markets than any before them. In the transaction that takes the day out of Postgres.
+
+    What a day before it has surpassed already is not kept: answers of a day that left Postgres are not read again but for imports of old payloads.
+    """
+    conn.execute(REMEMBER_SQL, _span(day))
+
+
+def forget(conn: psycopg.Connection[Any], day: date) -> None:
+    """Drop what was kept of a UTC day, whose answers are in Postgres again."""
+    conn.execute("delete from core.largest_books where observed_at >= %(from_at)s and observed_at < %(until)s", _span(day))
+
+
+def _span(day: date) -> dict[str, datetime]:
+    from_at = datetime.combine(day, time.min, UTC)
+    return {"from_at": from_at, "until": from_at + timedelta(days=1)}
