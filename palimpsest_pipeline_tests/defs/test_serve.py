@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -244,6 +245,30 @@ def test_a_run_that_is_not_over_in_time_is_asked_to_end(tmp_path: Path, monkeypa
         run = under_way(instance, SOCKET)
         monkeypatch.setattr(instance.run_launcher, "terminate", lambda run_id: instance.report_run_canceled(instance.get_run_by_id(run_id)))
         assert end(instance, 0, tmp_path) == [f"asking to end: run {run.run_id[:8]} (some_job); what had arrived is kept"]
+
+
+def test_a_run_that_waits_for_its_next_minute_is_ended_at_once_and_another_gets_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with dg.DagsterInstance.ephemeral() as instance:
+        at_work, waits = under_way(instance, SOCKET), under_way(instance, SOCKET)
+        ended: list[str] = []
+
+        def terminate(run_id: str) -> None:
+            ended.append(run_id)
+            instance.report_run_canceled(instance.get_run_by_id(run_id))
+
+        def pause(_: float) -> None:
+            assert ended == [waits.run_id]
+            instance.report_run_failed(at_work)
+
+        instance.add_run_tags(waits.run_id, {"palimpsest/rests_until": (datetime.now(UTC) + timedelta(minutes=1)).isoformat()})
+        instance.add_run_tags(at_work.run_id, {"palimpsest/rests_until": datetime.now(UTC).isoformat()})
+        monkeypatch.setattr(instance.run_launcher, "terminate", terminate)
+        monkeypatch.setattr(ending.time, "sleep", pause)
+        said = end(instance, 30, tmp_path)
+        assert said[1:] == [f"asking to end: run {waits.run_id[:8]} (some_job); what had arrived is kept"]
+        tags = {run.run_id: run.tags for run in instance.get_runs()}
+        assert "palimpsest/ended_with_server" in tags[waits.run_id]
+        assert "palimpsest/ended_with_server" not in tags[at_work.run_id]
 
 
 def test_a_run_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,7 @@
 """Signs of life of runs: given by every run while it executes, and what becomes of one that gives none any more."""
 
 import logging
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.monitoring import dead
 from palimpsest_pipeline.defs.monitoring.dead import dead_runs
 from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.processes import this_machine
 from palimpsest_pipeline.defs.resources import PipelineResource
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
@@ -129,6 +131,18 @@ def test_a_silent_run_that_counts_as_under_way_has_ended_and_no_other(
     assert status_of(instance, run_id) is becomes
     assert [dead.run.run_id for dead in reported] == [run_id] * (becomes is not status)
     assert vitals.report_dead(instance, pipeline) == [], "told once"
+
+
+@pytest.mark.parametrize("machine", [this_machine(), "another", None])
+def test_a_run_whose_process_on_this_machine_is_gone_has_ended_at_once(machine: str | None, pipeline: Pipeline, instance: dg.DagsterInstance):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    run_id = under_way(instance)
+    with pipeline.connect() as conn:
+        heartbeats.beat(conn, heartbeats.Executed(run_id, "replay", "here or far", gone.pid, machine))
+        conn.execute("update ops.run_heartbeats set heartbeat_at = clock_timestamp() + interval '1 minute' where run_id = %s", [run_id])
+    vitals.report_dead(instance, pipeline)
+    assert status_of(instance, run_id) is (Status.FAILURE if machine == this_machine() else Status.STARTED)
 
 
 def test_what_is_said_of_a_dead_run_names_its_process_and_its_last_sign_of_life(pipeline: Pipeline, instance: dg.DagsterInstance):
