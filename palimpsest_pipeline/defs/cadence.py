@@ -65,8 +65,8 @@ def full_cycle_of(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime
     description="A run for each slot in which fixtures are due by the cadence of PALIMPSEST_KICKOFF_TIERS. Off until switched on.",
 )
 def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult | dg.SkipReason:
-    """At most one run: of the slot that holds now or of the next one, each once, and again of one whose run failed or was ended with its server, while minutes
-    of it are left. The cursor is the last slot asked for."""
+    """At most one run: of the slot that holds now or of the next one, each once, and again of one whose run failed or was ended with its server,
+    while minutes of it are left. The cursor is the last slot asked for."""
     moment = Moment(pipeline.cadence, pipeline.clock.now(), _asked_at(context), timedelta(minutes=pipeline.settings.grace_minutes))
     with pipeline.connect() as conn:
         fixtures, later = upcoming.kickoffs_and_next(conn, *moment.span)
