@@ -29,7 +29,22 @@ from .cli_orchestration import orchestration_app
 from .cli_prices import prices_app
 from .cli_report import report_app
 from .cli_storage import storage_app
-from .console import CANCELLED, PARTIAL, Json, err, escaped, fail, out, parse_hour, parse_hours, pasteable, print_frame, print_table, say
+from .console import (
+    CANCELLED,
+    PARTIAL,
+    Json,
+    err,
+    escaped,
+    fail,
+    log_to_terminal,
+    out,
+    parse_hour,
+    parse_hours,
+    pasteable,
+    print_frame,
+    print_table,
+    say,
+)
 from .setting_names import find_unknown_settings
 from .settings import Settings, SettingsError, load_settings
 
@@ -186,7 +201,7 @@ def down(
 ) -> None:
     """Stop what `up` or `demo` started, and the embedded servers. Runs under way get some time, then are cancelled: what had arrived is kept.
 
-    Queued runs stay queued for the next `up`. A command that runs in another terminal is left alone, and so is its server.
+    Queued runs stay queued for the next `up`. A command that runs in another terminal is left alone, and so is its server: it is named, exit code 1.
     """
     from .defs.demo import demo_home
     from .defs.serve.down import stop_home
@@ -196,8 +211,10 @@ def down(
     def tell(line: str) -> None:
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    found = [stop_home(chosen, home, 0 if now else wait_s, tell) for home in (chosen.home, demo_home(chosen))]
-    if not any(found):
+    stopped = [stop_home(chosen, home, 0 if now else wait_s, tell) for home in (chosen.home, demo_home(chosen))]
+    if any(home.in_use for home in stopped):
+        raise fail("not everything was stopped: see above")
+    if not any(home.anything for home in stopped):
         tell("nothing was running")
 
 
@@ -492,17 +509,30 @@ def _interrupt(*_: object) -> None:
 
 def main() -> None:
     """Entry point: known errors become one line and exit code 1; Ctrl-C is 130; anything else is a bug and shows its traceback."""
+    log_to_terminal()
     for asked_to_end in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(asked_to_end) is signal.SIG_DFL:  # what `nohup` has it ignore stays ignored
             signal.signal(asked_to_end, _interrupt)
     try:
-        app()
+        try:
+            app()
+        finally:  # what was started is stopped: one Ctrl-C more must not change the exit code
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:
         raise SystemExit(CANCELLED) from None
     except Exception as error:
-        if not isinstance(error, known_errors()):
+        message = str(error) if isinstance(error, known_errors()) else _explain_loss(error)
+        if message is None:
             raise
-        raise SystemExit(fail(str(error)).exit_code) from None
+        raise SystemExit(fail(message).exit_code) from None
+
+
+def _explain_loss(error: Exception) -> str | None:
+    """Return what to tell of a lost database or a full disk; None for any other error."""
+    from .storage.database import explain_loss
+
+    return explain_loss(error)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import io
 import json
+import logging
+from collections.abc import Iterator
 
 import polars as pl
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest_pipeline import console
-from palimpsest_pipeline.console import PrintableConsole, escaped
+from palimpsest_pipeline.console import PrintableConsole, escaped, log_to_terminal
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.printable import CONTROLS, printable
 from palimpsest_pipeline.domain.words import FailureClass, PayloadKind
@@ -87,3 +89,24 @@ async def test_what_a_host_says_reaches_ledger_and_logs_without_them() -> None:
     verdict = failures.of_status(200, {}, PayloadKind.DETAIL, b"x" + NAME.encode())
     assert verdict is not None
     assert not CONTROLS.search(verdict[1])
+
+
+@pytest.fixture
+def handlers_as_before() -> Iterator[None]:
+    before = list(logging.getLogger().handlers)
+    yield
+    logging.getLogger().handlers[:] = before
+
+
+@pytest.mark.usefixtures("handlers_as_before")
+def test_warnings_of_this_product_are_one_line_each_and_libraries_are_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_terminal()
+    try:
+        raise ValueError("a cause")
+    except ValueError:
+        logging.getLogger("palimpsest_pipeline.defs.landing.stage").exception("cycle %d: not written\n  down [for now]", 7)
+    logging.warning("Retrying failed database connection")
+    logging.getLogger("dagster._core.execution.plan.active").warning("Blocking asset check 'x' emitted no result")
+    logging.getLogger("palimpsest_pipeline.wire").info("an answer")
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "warning: cycle 7: not written down [for now]\n")

@@ -1,6 +1,7 @@
 """A scrape that is asked to end: Ctrl-C, SIGTERM, a run terminated in Dagster's UI. What had arrived is kept, and the ledger says `cancelled`."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -14,9 +15,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.pipeline import Pipeline, embedded_server
 from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import RunStatus, Scope
+from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger
 from palimpsest_pipeline.storage.database import Database
@@ -38,12 +40,19 @@ TERMINATE = "mutation ($run: String!) { terminateRun(runId: $run) { __typename }
 
 
 @contextmanager
-def command(pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+def command(pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path, *words: str, own_group: bool = False) -> Iterator[subprocess.Popen[bytes]]:
     """`palimpsest WORDS` with this pipeline's settings, and a database of its own for Dagster."""
     name = dagster_database(pipeline)
     postgres.create_database(name)
     with (folder / "said").open("w") as said:
-        process = subprocess.Popen([*PALIMPSEST, *words], cwd=folder, env=own_environment(pipeline, postgres, folder), stdout=said, stderr=said)
+        process = subprocess.Popen(
+            [*PALIMPSEST, *words],
+            cwd=folder,
+            env=own_environment(pipeline, postgres, folder),
+            stdout=said,
+            stderr=said,
+            start_new_session=own_group,
+        )
     try:
         yield process
     finally:
@@ -108,6 +117,43 @@ def test_a_scrape_that_is_asked_to_end_keeps_what_arrived_and_says_cancelled(
         process.wait(60)
     assert (process.returncode, "what had arrived is kept" in (tmp_path / "said").read_text()) == (130, True)
     check_cancelled(pipeline)
+
+
+def test_a_ctrl_c_in_the_terminal_shows_no_traceback(
+    slow_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
+):
+    """A terminal sends it to the whole group: the command, and every process that the command started."""
+    pipeline = make_pipeline(slow_world)
+    with command(pipeline, postgres, tmp_path, "scrape", own_group=True) as process:
+        until(lambda: details_have_arrived(pipeline, slow_world), process)
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
+    said = (tmp_path / "said").read_text()
+    assert (process.returncode, said.splitlines()[-1]) == (130, "error: cancelled; what had arrived is kept")
+    assert "Traceback" not in said
+
+
+def test_when_postgres_dies_one_error_line_says_what_to_do(slow_world: SimulatorProcess, folder: Path):
+    urls = {f"PALIMPSEST_{platform.upper()}__BASE_URL": url for platform, url in slow_world.base_urls.items()}
+    folder.chmod(0o711)  # as root the server's user must pass through
+    server = embedded_server(load_settings(home_dir=folder / "home", database_url=None, dagster_database_url=None))
+    with (folder / "said").open("w") as said:
+        process = subprocess.Popen([*PALIMPSEST, "scrape"], cwd=folder, env=environment(folder, **urls), stdout=said, stderr=said)
+    try:
+        until(lambda: any(asked.endpoint == "detail" for asked in slow_world.requests()), process)
+        pid = server.status().pid
+        assert pid is not None
+        os.kill(pid, signal.SIGQUIT)
+        process.wait(240)
+    finally:
+        process.kill()
+        server.remove()
+    lines = (folder / "said").read_text().splitlines()
+    assert process.returncode == 1
+    assert [line.partition(":")[0] for line in lines if not line.startswith("warning: ")] == ["error"]
+    assert lines[-1].startswith("error: the database was lost: ")
+    assert "palimpsest doctor" in lines[-1]
+    assert len(lines) < 10
 
 
 class Dagster:

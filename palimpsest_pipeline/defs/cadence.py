@@ -18,6 +18,7 @@ from .landing.assets import FOLLOWS_TAG, TRIGGER_TAG
 from .mart.life_jobs import UNFINISHED
 from .monitoring.checks import KICKOFF
 from .pipeline import Pipeline
+from .run_tags import ENDED_WITH_SERVER
 from .slots import CursorUnreadable, Moment, read_cursor, write_cursor
 
 SLOT_TAG: Final = "palimpsest/slot"
@@ -64,16 +65,16 @@ def full_cycle_of(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime
     description="A run for each slot in which fixtures are due by the cadence of PALIMPSEST_KICKOFF_TIERS. Off until switched on.",
 )
 def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult | dg.SkipReason:
-    """At most one run: of the slot that holds now or of the next one, each once, and again of one whose run failed, while minutes of it are left. The
-    cursor is the last slot asked for."""
+    """At most one run: of the slot that holds now or of the next one, each once, and again of one whose run failed or was ended with its server,
+    while minutes of it are left. The cursor is the last slot asked for."""
     moment = Moment(pipeline.cadence, pipeline.clock.now(), _asked_at(context), timedelta(minutes=pipeline.settings.grace_minutes))
     with pipeline.connect() as conn:
         fixtures, later = upcoming.kickoffs_and_next(conn, *moment.span)
     kickoffs = [kickoff_at for _, kickoff_at in fixtures]
     due = [slot_at for slot_at in moment.slots if moment.due(slot_at, kickoffs)]
     runs = context.instance.get_run_records(dg.RunsFilter(job_name=kickoff_window.name), limit=MOST_RUNS) if due else []
-    failed = {slot_at: run_id for slot_at in due if slot_at not in moment.unasked and (run_id := _failed(runs, slot_at))}
-    slot_at = next((slot_at for slot_at in due if slot_at in moment.unasked or slot_at in failed), None)
+    broken_off = {slot_at: run_id for slot_at in due if slot_at not in moment.unasked and (run_id := _broken_off(runs, slot_at))}
+    slot_at = next((slot_at for slot_at in due if slot_at in moment.unasked or slot_at in broken_off), None)
     if slot_at is None and not moment.unasked:
         return dg.SkipReason(f"the slot of {moment.slots[-1]:%H:%M} UTC is asked for")
     if slot_at is None:
@@ -89,7 +90,7 @@ def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourcePar
             f"{len(passed_over)} slots in which fixtures were due were never asked for, from {passed_over[0]:%Y-%m-%d %H:%M} to "
             f"{passed_over[-1]:%Y-%m-%d %H:%M} UTC: `palimpsest slots` lists what was lost"
         )
-    follows = failed.get(slot_at)
+    follows = broken_off.get(slot_at)
     run_key = f"kickoff {slot_at.isoformat()} within {max(moment.cadence.tiers)} min"
     request = dg.RunRequest(
         run_key=f"{run_key} after {follows}" if follows else run_key,  # a key is spent for good, also when its run has failed
@@ -109,10 +110,13 @@ def _asked_at(context: dg.SensorEvaluationContext) -> datetime | None:
         return None
 
 
-def _failed(runs: Sequence[dg.RunRecord], slot_at: datetime) -> str | None:
-    """The slot's newest run when it has failed: what somebody has cancelled stays so."""
+def _broken_off(runs: Sequence[dg.RunRecord], slot_at: datetime) -> str | None:
+    """The slot's newest run when it has failed, or was ended with its server. What somebody has cancelled otherwise stays so."""
     newest = next((record.dagster_run for record in runs if record.dagster_run.tags.get(SLOT_TAG) == slot_at.isoformat()), None)
-    return newest.run_id if newest is not None and newest.status is dg.DagsterRunStatus.FAILURE else None
+    if newest is None:
+        return None
+    was_stopped = newest.status is dg.DagsterRunStatus.CANCELED and ENDED_WITH_SERVER in newest.tags
+    return newest.run_id if was_stopped or newest.status is dg.DagsterRunStatus.FAILURE else None
 
 
 def _unfinished(instance: dg.DagsterInstance, job: str) -> str | None:

@@ -77,6 +77,13 @@ retention:
 telemetry: {{enabled: false}}
 nux: {{enabled: false}}
 """
+COMMAND_FILE: Final = "command.yaml"
+COMMAND_TEMPLATE: Final = """\
+# What a command of palimpsest runs itself writes to its terminal: no helper processes of Dagster's, which a Ctrl-C would reach as well.
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+"""
 LAUNCHER: Final = """\
 run_launcher:
   module: palimpsest_pipeline.defs.celery_launcher
@@ -119,7 +126,7 @@ def storage_url(settings: Settings) -> str:
 
 
 def prepare_instance(settings: Settings) -> Path:
-    """Write `dagster.yaml` into the instance home and point DAGSTER_HOME there. Returns the home.
+    """Write `dagster.yaml` into the instance home, and its variant for commands, and point DAGSTER_HOME there. Returns the home.
 
     The embedded server's URL (a socket private to the user, no password) stands in the file, so that plain `dagster dev` works with it. A URL of
     one's own may hold a password: the file then names the environment variable only.
@@ -135,6 +142,7 @@ def prepare_instance(settings: Settings) -> Path:
     celery = settings.celery_broker_url is not None
     text = instance_yaml(url if settings.embedded else None, celery=celery, max_concurrent_runs=settings.max_concurrent_runs)
     (home / "dagster.yaml").write_text(text)
+    (home / COMMAND_FILE).write_text(text + COMMAND_TEMPLATE)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
@@ -144,7 +152,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     is newer than this Dagster."""
     home = prepare_instance(settings)
     with _alone_with(settings) as connection:  # tables are made when the instance is, and two processes that do so at once collide
-        instance = dg.DagsterInstance.from_config(str(home))
+        instance = dg.DagsterInstance.from_config(str(home), COMMAND_FILE)
         _upgrade_storage(instance)
         _hide_credentials(instance, connection)
     return instance

@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from datetime import date, datetime
+from io import StringIO
 from typing import Any, Final
 from uuid import uuid4
 
@@ -141,7 +143,8 @@ def _execute(
         return pipeline
 
     startup_s, began, run_id = time.time() - psutil.Process().create_time(), time.monotonic(), str(uuid4())
-    with vitals.alive(pipeline, run_id, job):
+    # What libraries write to standard error meanwhile stands in the run's log too, or is of no use to who reads the terminal.
+    with vitals.alive(pipeline, run_id, job), redirect_stderr(StringIO()):
         result = resolved.execute_in_process(
             instance=instance,
             run_id=run_id,

@@ -3,9 +3,14 @@
 A pid alone names nothing: after its process has ended, the system may give it to another one. So the instant of creation goes with it.
 """
 
+import os
+import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Final, Self
 
 import psutil
@@ -34,6 +39,36 @@ class Known:
             return found if same and found.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
+
+
+@cache
+def this_machine() -> str | None:
+    """Return a name of that within which a pid names one process at a time: the machine, its boot and its pid namespace. None when it is not known.
+
+    A host name would not do: containers of one machine may share it, and then have other processes under the same pids.
+    """
+    if not sys.platform.startswith("linux"):
+        return socket.gethostname()  # no pid namespaces there
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return None
+
+
+def is_gone(machine: str | None, pid: int) -> bool:
+    """Whether the process is known to have ended: it was of this machine, and nothing has its pid now. False when that cannot be said."""
+    if machine is None or machine != this_machine():
+        return False
+    try:
+        os.kill(pid, 0)  # asks the kernel: /proc may hide the processes of other users
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    with suppress(psutil.Error):
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return False
 
 
 def stop_tree(known: Known, timeout_s: float = 20) -> None:

@@ -1,13 +1,13 @@
 """The databases a command works on: the embedded server started and stopped round it, or the user's own, and their schema."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import polars as pl
 
 from ..domain.words import Platform, Sport
 from ..markets import vocabulary
-from ..settings import Settings
+from ..settings import Settings, SettingsError
 from ..storage import migrate, partitions
 from . import analysts
 from .interrupts import Deferred
@@ -27,14 +27,18 @@ def databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pip
     """The pipeline with its databases reachable. An embedded server that a command started is stopped again by the last command that used it;
     with `keep_running` it stays until `palimpsest down`."""
     if not settings.embedded:
-        yield Pipeline(settings)
+        with ExitStack() as stack:
+            with suppress(SettingsError, OSError):  # only for `palimpsest down` to see: who cannot write there can still read a database
+                stack.enter_context(in_use(make_home(settings)))
+            yield Pipeline(settings)
         return
     server = embedded_server(settings)
     with in_use(make_home(settings)) as use:
-        if keep_running or not server.status().running:
-            use.stop_when_last(not keep_running)
-        server.start()
         try:
+            with Deferred():  # a server that a Ctrl-C leaves half started could not be stopped
+                if keep_running or not server.status().running:
+                    use.stop_when_last(not keep_running)
+                server.start()
             yield Pipeline(settings)
         finally:
             with Deferred():  # one Ctrl-C more than were needed must not leave it behind

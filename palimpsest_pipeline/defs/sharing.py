@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from ..settings import SettingsError
 
 LOCK: Final = "in_use.lock"
@@ -39,6 +41,17 @@ def is_in_use(home: Path) -> bool:
 def is_left(home: Path) -> bool:
     """Whether nobody works in `home`, and who left last was to stop its server."""
     return (home / LOCK).exists() and not is_in_use(home) and (home / LOCK).read_bytes().startswith(STOP)
+
+
+def commands_in(home: Path) -> list[str]:
+    """Return the other processes that work in `home`: their command lines, each with its pid. Empty when none can be named."""
+    lock, told = (home / LOCK).resolve(), list[str]()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):  # of another user, or ended meanwhile
+            if process.pid != os.getpid() and any(Path(file.path) == lock for file in process.open_files()):
+                words = [Path(process.cmdline()[0]).name, *process.cmdline()[1:]]
+                told.append(f"{' '.join(words)} (pid {process.pid})")
+    return told
 
 
 class Use:

@@ -16,6 +16,7 @@ from ..storage import heartbeats
 from .beating import Beating
 from .failures import raise_if_storage_failed
 from .pipeline import Pipeline
+from .processes import is_gone, this_machine
 
 log = logging.getLogger(__name__)
 UNDER_WAY: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
@@ -23,7 +24,7 @@ UNDER_WAY: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, d
 
 def alive(pipeline: Pipeline, run_id: str, job: str) -> AbstractContextManager[Beating]:
     """Inside the block the run gives a sign of life every PALIMPSEST_HEARTBEAT_S. One that cannot be written is a warning, and the run goes on."""
-    run = heartbeats.Executed(run_id, job, socket.gethostname(), os.getpid())
+    run = heartbeats.Executed(run_id, job, socket.gethostname(), os.getpid(), this_machine())
 
     def write(conn: psycopg.Connection) -> None:
         with conn.transaction():
@@ -37,7 +38,8 @@ def alive(pipeline: Pipeline, run_id: str, job: str) -> AbstractContextManager[B
 
 
 def silent(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[heartbeats.Silent]:
-    """Runs that the instance counts as under way and that are silent for PALIMPSEST_SILENT_AFTER_S. Raises DatabaseUnreachable.
+    """Runs that the instance counts as under way and that are silent for PALIMPSEST_SILENT_AFTER_S, or whose process, of this machine, is gone.
+    Raises DatabaseUnreachable.
 
     A run that never gave a sign of life has not got as far as our code: starting in time is the business of Dagster's own run monitoring.
     """
@@ -45,7 +47,8 @@ def silent(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[heartbeats.
     if not ids:
         return []
     with pipeline.connect() as conn:
-        return heartbeats.silent(conn, pipeline.settings.silent_after_s, ids)
+        silent_runs = {sign.run.run_id for sign in heartbeats.silent(conn, pipeline.settings.silent_after_s, ids)}
+        return [sign for sign in heartbeats.last_signs(conn, ids) if sign.run.run_id in silent_runs or is_gone(sign.run.machine, sign.run.pid)]
 
 
 def report_dead(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[heartbeats.Silent]:

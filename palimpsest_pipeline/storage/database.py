@@ -3,6 +3,8 @@
 Belongs here: reading the address, opening connections. Does not: any statement about our tables.
 """
 
+import errno
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,6 +62,41 @@ def normalise_url(url: str) -> str:
     if not parsed.database:
         raise DatabaseUrlError(f"the address names no database: {shown_url(parsed)}")
     return parsed.set(drivername=SCHEME).render_as_string(hide_password=False)
+
+
+DISK_FULL: Final = "53100"
+CONNECTION_LOST: Final = ("08", "57P")
+"""How SQLSTATEs begin of a server that is stopping, starting, or gone."""
+
+
+def explain_loss(error: BaseException) -> str | None:
+    """Return what a user is told of an error behind which a database was lost or a disk was full; None for any other error.
+
+    Looks at the causes of the error too, and at errors of SQLAlchemy and of either psycopg.
+    """
+    for each in _causes(error):
+        state = getattr(each, "sqlstate", None) or getattr(each, "pgcode", None)
+        reason = str(each).strip().partition("\n")[0].strip()
+        if state == DISK_FULL or (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)):
+            return f"the disk is full: {reason}. Make room, then run the command again: what had arrived is kept"
+        is_driver_error = type(each).__name__ in ("OperationalError", "InterfaceError", "AdminShutdown", "CrashShutdown", "CannotConnectNow")
+        if is_driver_error and not isinstance(each, sa.exc.SQLAlchemyError) and (state is None or state.startswith(CONNECTION_LOST)):
+            return (
+                f"the database was lost: {reason}. See that its server runs and its disk has room (`palimpsest doctor` looks), then run the command "
+                "again: what had arrived is kept"
+            )
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it was raised from, step by step."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        original: BaseException | None = getattr(following, "orig", None)  # SQLAlchemy's name for the driver's error
+        following = original or following.__cause__ or following.__context__
 
 
 class DatabaseUnreachable(ConnectionError):

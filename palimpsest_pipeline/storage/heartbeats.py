@@ -3,21 +3,29 @@
 Belongs here: writing them, and saying which runs are silent, all by the server's clock. Does not: what becomes of a run whose process died.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 import psycopg
+
+SILENT_SINCE: Final = "greatest(heartbeat_at, pg_postmaster_start_time())"
+"""SQL of any table with `heartbeat_at`: since when nothing is heard. While the server is down nobody can give a sign of life, so silence counts from
+its start at the earliest."""
+IS_SILENT: Final = f"{SILENT_SINCE} < clock_timestamp() - make_interval(secs => %(silent_s)s)"
+"""SQL condition: nothing is heard for `silent_s` seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """A run and the process that executes it."""
+    """A run and the process that executes it. `machine`: within which the pid names one process; None when that is not known."""
 
     run_id: str
     job: str
     host: str
     pid: int
+    machine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +41,12 @@ def beat(conn: psycopg.Connection, run: Executed) -> None:
     """Say that the run is alive. The first time is its begin; a process that takes it up goes on in the same row."""
     conn.execute(
         """
-        insert into ops.run_heartbeats (run_id, job, host, pid, started_at, heartbeat_at)
-        values (%s, %s, %s, %s, clock_timestamp(), clock_timestamp())
+        insert into ops.run_heartbeats (run_id, job, host, pid, machine, started_at, heartbeat_at)
+        values (%s, %s, %s, %s, %s, clock_timestamp(), clock_timestamp())
         on conflict (run_id) do update
-        set host = excluded.host, pid = excluded.pid, heartbeat_at = excluded.heartbeat_at, finished_at = null
+        set host = excluded.host, pid = excluded.pid, machine = excluded.machine, heartbeat_at = excluded.heartbeat_at, finished_at = null
         """,
-        [run.run_id, run.job, run.host, run.pid],
+        [run.run_id, run.job, run.host, run.pid, run.machine],
     )
 
 
@@ -50,19 +58,27 @@ def end(conn: psycopg.Connection, run_id: str) -> None:
 def silent(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] | None = None) -> list[Silent]:
     """Runs without a sign of life for so many seconds, longest first: of `run_ids`, whatever they said last; without them those that have not ended.
 
-    While the server is down nobody can give a sign of life: silence counts from its start at the earliest. A run that never gave one is not here.
+    A run that never gave a sign of life is not here.
     """
-    rows = conn.execute(
-        """
-        select run_id, job, host, pid, heartbeat_at, finished_at is not null
-        from ops.run_heartbeats
-        where greatest(heartbeat_at, pg_postmaster_start_time()) < clock_timestamp() - make_interval(secs => %(silent_s)s)
+    return _read(
+        conn,
+        f"""
+        {IS_SILENT}
             and case when %(run_ids)s::text[] is null then finished_at is null else run_id = any(%(run_ids)s::text[]) end
-        order by heartbeat_at
         """,
         {"silent_s": silent_after_s, "run_ids": None if run_ids is None else list(run_ids)},
-    ).fetchall()
-    return [Silent(Executed(run_id, job, host, pid), at, finished) for run_id, job, host, pid, at, finished in rows]
+    )
+
+
+def last_signs(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[Silent]:
+    """Return the last sign of life of each of these runs that ever gave one, oldest first."""
+    return _read(conn, "run_id = any(%(run_ids)s::text[])", {"run_ids": list(run_ids)})
+
+
+def _read(conn: psycopg.Connection, condition: str, params: Mapping[str, Any]) -> list[Silent]:
+    columns = "run_id, job, host, pid, machine, heartbeat_at, finished_at is not null"
+    rows = conn.execute(f"select {columns} from ops.run_heartbeats where {condition} order by heartbeat_at".encode(), params).fetchall()
+    return [Silent(Executed(run_id, job, host, pid, machine), at, finished) for run_id, job, host, pid, machine, at, finished in rows]
 
 
 def known(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str]:

@@ -4,7 +4,7 @@ Belongs here: reading and writing `ops.scrape_batches`, `scrape_runs`, `event_sc
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,9 +15,11 @@ from psycopg import sql
 from ..domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from ..domain.words import Platform, RunStatus, Scope, Trigger
 from .frames import identifier
+from .heartbeats import IS_SILENT, SILENT_SINCE
 
 BATCH_COLUMNS: Final = (
-    "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), slot_at, status, heartbeat_at, finished_at"
+    "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), slot_at, status, heartbeat_at, "
+    f"finished_at, {SILENT_SINCE}, extract(epoch from clock_timestamp() - {SILENT_SINCE})::float8"
 )
 
 OPENING_LOCK: Final = 7_017
@@ -32,6 +34,10 @@ class Batch:
     status: RunStatus
     heartbeat_at: datetime
     finished_at: datetime | None
+    silent_since: datetime
+    """Its last sign of life, or the server's start where that is later: before, nobody could give one."""
+    silent_s: float = field(compare=False)
+    """Seconds since then, by the server's clock, when the row was read."""
 
 
 def open_batch(conn: psycopg.Connection, cycle: Cycle) -> None:
@@ -59,10 +65,25 @@ def open_batch(conn: psycopg.Connection, cycle: Cycle) -> None:
     conn.execute("update ops.scrape_runs set status = 'running' where cycle_id = %s", [cycle.cycle_id])
 
 
-def heartbeat(conn: psycopg.Connection, cycle_id: int) -> bool:
-    """Say that the cycle is alive, by the server's clock, which is also what judges it. False when its batch is not running (any more)."""
-    beat = conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() where cycle_id = %s and status = 'running'", [cycle_id])
-    return beat.rowcount > 0
+def heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None) -> bool:
+    """Say that the cycle, which `run_id` is at, is alive, by the server's clock, which is also what judges it.
+
+    A batch that was closed as interrupted while its run lived runs again. False when the batch has ended otherwise, or another run has taken it up.
+    """
+    row = conn.execute(
+        """
+        with before as (
+            select cycle_id, status from ops.scrape_batches
+            where cycle_id = %s and run_id is not distinct from %s and status in ('running', 'interrupted') for update
+        )
+        update ops.scrape_batches as batch set heartbeat_at = clock_timestamp(), status = 'running', finished_at = null
+        from before where batch.cycle_id = before.cycle_id returning before.status
+        """,
+        [cycle_id, run_id],
+    ).fetchone()
+    if row is not None and row[0] == RunStatus.INTERRUPTED:
+        conn.execute("update ops.scrape_runs set status = 'running', message = '' where cycle_id = %s and status = 'interrupted'", [cycle_id])
+    return row is not None
 
 
 def record(conn: psycopg.Connection, cycle_id: int, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> bool:
@@ -145,6 +166,11 @@ def note_refusals(
         )
 
 
+def runs_at_work(conn: psycopg.Connection) -> list[str]:
+    """Return the Dagster runs whose batches are running, dead or alive."""
+    return [run_id for (run_id,) in conn.execute("select distinct run_id from ops.scrape_batches where status = 'running' and run_id is not null")]
+
+
 def interrupt(conn: psycopg.Connection, cycle_id: int, result: CycleResult) -> bool:
     """Close a running batch whose process is gone, with what the landing proves of it (`result`), at its last sign of life.
 
@@ -199,19 +225,14 @@ def running_batches(conn: psycopg.Connection, alive_within_s: float | None = Non
     """Batches that run and have given a sign of life within so many seconds (None: whenever, so also those of a dead process), oldest first."""
     return _batches(
         conn,
-        """
-        where status = 'running' and (%(within_s)s::float8 is null or heartbeat_at >= clock_timestamp() - make_interval(secs => %(within_s)s))
-        order by cycle_id
-        """,
-        {"within_s": alive_within_s},
+        f"where status = 'running' and (%(silent_s)s::float8 is null or not {IS_SILENT}) order by cycle_id",
+        {"silent_s": alive_within_s},
     )
 
 
 def silent_batches(conn: psycopg.Connection, silent_after_s: float) -> list[Batch]:
     """Batches that should run and have given no sign of life for so many seconds, oldest first. How long they have run says nothing."""
-    return _batches(
-        conn, "where status = 'running' and heartbeat_at < clock_timestamp() - make_interval(secs => %s) order by cycle_id", [silent_after_s]
-    )
+    return _batches(conn, f"where status = 'running' and {IS_SILENT} order by cycle_id", {"silent_s": silent_after_s})
 
 
 def overlapping(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float) -> Batch | None:
@@ -241,11 +262,11 @@ def claim_dead(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequenc
     transaction ends: whoever else asks meanwhile does not get them."""
     return _batches(
         conn,
-        """
-        where status = 'running' and (heartbeat_at < clock_timestamp() - make_interval(secs => %s) or run_id = any(%s::text[]))
+        f"""
+        where status = 'running' and ({IS_SILENT} or run_id = any(%(run_ids)s::text[]))
         order by cycle_id for update skip locked
         """,
-        [silent_after_s, list(run_ids)],
+        {"silent_s": silent_after_s, "run_ids": list(run_ids)},
     )
 
 
@@ -266,9 +287,9 @@ def underived(conn: psycopg.Connection, since: datetime) -> list[Batch]:
 def _overlapping(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float) -> list[Batch]:
     return _batches(
         conn,
-        """
-        where status = 'running' and scope = %(scope)s and heartbeat_at >= clock_timestamp() - make_interval(secs => %(silent_s)s)
-            and (sr_ids is null or %(sr_ids)s::bigint[] = '{}' or sr_ids && %(sr_ids)s::bigint[])
+        f"""
+        where status = 'running' and scope = %(scope)s and not {IS_SILENT}
+            and (sr_ids is null or %(sr_ids)s::bigint[] = '{{}}' or sr_ids && %(sr_ids)s::bigint[])
         order by cycle_id
         """,
         {"scope": scope, "silent_s": silent_after_s, "sr_ids": list(sr_ids)},
@@ -370,8 +391,13 @@ def _batches(conn: psycopg.Connection, tail: str, params: Sequence[Any] | Mappin
             status=RunStatus(status),
             heartbeat_at=heartbeat_at,
             finished_at=finished_at,
+            silent_since=silent_since,
+            silent_s=silent_s,
         )
-        for cycle_id, trigger, scope, home, hour, started_at, run_id, sr_ids, slot_at, status, heartbeat_at, finished_at in rows
+        for (
+            (cycle_id, trigger, scope, home, hour, started_at, run_id, sr_ids, slot_at),
+            (status, heartbeat_at, finished_at, silent_since, silent_s),
+        ) in ((row[:9], row[9:]) for row in rows)
     ]
 
 

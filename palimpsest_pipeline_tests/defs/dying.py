@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from palimpsest_pipeline.defs import vitals
 from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import EventOutcome
@@ -32,10 +33,11 @@ class Dies(Watch):
 def main(run_id: str) -> None:
     pipeline = Pipeline(load_settings())
     begun = live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, run_id)
-    cycle = live.begin(pipeline, begun, Scope.FULL)
-    never = Dies(pipeline, cycle.cycle_id, sys.maxsize)
-    live.run_discovery(pipeline, cycle, never)
-    live.run_capture(pipeline, begun, Dies(pipeline, cycle.cycle_id, 20))
+    with vitals.alive(pipeline, run_id, "full_cycle"):
+        cycle = live.begin(pipeline, begun, Scope.FULL)
+        never = Dies(pipeline, cycle.cycle_id, sys.maxsize)
+        live.run_discovery(pipeline, cycle, never)
+        live.run_capture(pipeline, begun, Dies(pipeline, cycle.cycle_id, 20))
 
 
 if __name__ == "__main__":

@@ -144,7 +144,9 @@ def test_a_full_cycle_is_skipped_while_one_from_a_terminal_is_alive(scope: Scope
         assert str(found.skip_message) == f"cycle {cycle.cycle_id} is at it since 2026-06-26 12:03:00 UTC"
         with pipeline.connect() as conn:
             conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 hour'")
-        assert isinstance(full_cycle_of(pipeline, instance, m(30)), dg.RunRequest), "who is dead does not keep it"
+        # 0 s: the server may have been started a moment ago
+        impatient = replace(pipeline, settings=pipeline.settings.model_copy(update={"silent_after_s": 0.0}))
+        assert isinstance(full_cycle_of(impatient, instance, m(30)), dg.RunRequest), "who is dead does not keep it"
 
 
 def test_a_slot_with_a_fixture_due_is_asked_for_once(pipeline: Pipeline, instance: dg.DagsterInstance):
@@ -264,6 +266,18 @@ def test_a_slot_whose_newest_run_has_not_failed_is_not_asked_for_again(status: d
     run_of(instance, request_of(first), status)
     set_clock(pipeline, m(1.2))
     assert skipped(tick(pipeline, instance, first.cursor)) == "the slot of 12:00 UTC is asked for"
+
+
+def test_the_rest_of_a_slot_whose_run_was_ended_with_its_server_is_asked_for_after_a_restart(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    set_clock(pipeline, m(0.1))
+    first = tick(pipeline, instance)
+    run_id = run_of(instance, request_of(first), dg.DagsterRunStatus.CANCELED)
+    instance.add_run_tags(run_id, {"palimpsest/ended_with_server": "true"})
+    set_clock(pipeline, m(2.2))
+    request = request_of(tick(pipeline, instance, first.cursor))
+    assert request.run_key == f"kickoff 2026-06-26T12:00:00+00:00 within 120 min after {run_id}"
+    assert request.tags == {**request_of(first).tags, "palimpsest/follows": run_id}
 
 
 def test_a_failed_slot_comes_before_the_next_one_and_is_left_when_no_minute_of_it_is_due(pipeline: Pipeline, instance: dg.DagsterInstance):

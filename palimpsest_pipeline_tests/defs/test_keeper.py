@@ -47,7 +47,7 @@ def test_lines_and_signs_of_life_are_there_while_the_cycle_runs_also_after_the_d
         ledger.open_batch(conn, CYCLE)
         conn.execute("update ops.scrape_batches set heartbeat_at = %s", [AT])
     away = Away(pipeline.connect, tries)
-    with caplog.at_level(logging.WARNING), Keeper(away, CYCLE.cycle_id, 0.01, lambda: [PART]) as keeper:
+    with caplog.at_level(logging.WARNING), Keeper(away, CYCLE, 0.01, lambda: [PART]) as keeper:
         keeper.settled([line("1"), line("2"), line("")])
         assert away.back.wait(30)
         keeper.settled([line("3")])
@@ -60,16 +60,30 @@ def test_lines_and_signs_of_life_are_there_while_the_cycle_runs_also_after_the_d
     assert [record.getMessage() for record in caplog.records] == [f"cycle {CYCLE.cycle_id}: not written down for now: nobody answers"] * (tries > 0)
 
 
-def test_a_cycle_that_was_taken_for_dead_stays_closed_until_its_own_end(make_pipeline: MakePipeline, caplog: pytest.LogCaptureFixture):
+def test_a_cycle_that_was_taken_for_dead_runs_again_with_its_next_sign_of_life(make_pipeline: MakePipeline):
     pipeline = make_pipeline()
     with pipeline.connect() as conn:
         ledger.open_batch(conn, CYCLE)
         conn.execute("update ops.scrape_batches set status = 'interrupted', finished_at = now()")
-    with caplog.at_level(logging.WARNING), Keeper(pipeline.connect, CYCLE.cycle_id, beat_s=0.01) as keeper:
+    with Keeper(pipeline.connect, CYCLE, beat_s=0.01) as keeper:
+        keeper.settled([line("1")])
+        with pipeline.connect() as conn:
+            conn.autocommit = True
+            while conn.execute(LINES).fetchall() != [("1",)]:
+                pass
+            assert ledger.last_batches(conn)[0].status is RunStatus.RUNNING
+
+
+def test_a_cycle_that_another_run_has_ended_stays_as_it_is_and_says_so_once(make_pipeline: MakePipeline, caplog: pytest.LogCaptureFixture):
+    pipeline = make_pipeline()
+    with pipeline.connect() as conn:
+        ledger.open_batch(conn, CYCLE)
+        conn.execute("update ops.scrape_batches set status = 'completed', finished_at = now()")
+    with caplog.at_level(logging.WARNING), Keeper(pipeline.connect, CYCLE, beat_s=0.01) as keeper:
         keeper.settled([line("1")])
         while not caplog.records:
             pass
-    assert "was taken for dead" in caplog.messages[0]
+    assert "was closed or taken up by another run" in caplog.messages[0]
     with pipeline.connect() as conn:
         assert conn.execute(LINES).fetchall() == []
-        assert ledger.last_batches(conn)[0].status is RunStatus.INTERRUPTED
+        assert ledger.last_batches(conn)[0].status is RunStatus.COMPLETED

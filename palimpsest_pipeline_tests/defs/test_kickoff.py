@@ -14,6 +14,7 @@ from palimpsest_pipeline.defs.landing import kickoff, live, stage
 from palimpsest_pipeline.defs.landing.kickoff import SlotRun, run_slot
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.run_tags import is_resting
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
 from palimpsest_pipeline.domain.instants import Clock, hour_of
 from palimpsest_pipeline.domain.words import FixtureProduct, Platform, RunStatus, Scope, Trigger
@@ -262,6 +263,25 @@ def test_a_run_that_is_ended_between_two_minutes_keeps_what_it_had_and_its_next_
     minutes = [slot_at + n * MINUTE for n in range(5)]
     assert [r.cycle.slot_at for r in run.results] == minutes[2:]
     assert world.asked(slot_at) == [(at, world.due(at)) for at in minutes]
+
+
+def test_a_run_that_waits_for_a_minute_says_so_and_is_ended_at_once(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC)
+    slot_at = hour_of(now) + 30 * MINUTE
+    pipeline = make_pipeline(clock_offset_s=(slot_at - 3 * MINUTE - now).total_seconds())
+    waits: list[datetime] = []
+
+    def asked_to_end(_: Clock, at: datetime) -> None:
+        waits.append(at)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kickoff, "wait_until", asked_to_end)
+    with dg.DagsterInstance.ephemeral() as instance:
+        outcome = run_job(instance, pipeline, "kickoff_window", hour_of(slot_at), trigger=Trigger.SENSOR, slot_at=slot_at)
+        run = instance.get_run_by_id(outcome.run_id)
+    assert (waits, outcome.cancelled) == ([slot_at], True)
+    assert run is not None
+    assert is_resting(run.tags)
 
 
 @pytest.mark.slow

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 import palimpsest_pipeline_tests
+from palimpsest_pipeline.defs import vitals
 from palimpsest_pipeline.defs.landing import live, recover
 from palimpsest_pipeline.defs.monitoring.dead import dead_runs
 from palimpsest_pipeline.defs.pipeline import Pipeline
@@ -19,7 +22,7 @@ from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import RunStatus, Scope, Trigger
 from palimpsest_pipeline.scrape.sinks import Watches
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import ledger, ledger_readers
+from palimpsest_pipeline.storage import heartbeats, ledger, ledger_readers
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 
 from . import dying
@@ -77,7 +80,7 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
     before = details_asked(simulator)
     assert landed <= before.keys()
     result = live.run_capture(pipeline, live.Begun(dead.cycle.partition_hour, Trigger.MANUAL, "second", repeats=("first",)), Watches())
-    assert (result.cycle, result.status) == (dead.cycle, RunStatus.COMPLETED)
+    assert (result.cycle, result.status) == (replace(dead.cycle, run_id="second"), RunStatus.COMPLETED)
     assert set((details_asked(simulator) - before).keys()).isdisjoint(landed)
     assert answered(pipeline) == set(lines_of(pipeline)) >= every_listing(pipeline) | landed
     assert set(lines_of(pipeline).values()) == {"completed"}
@@ -90,6 +93,37 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
         ).fetchall()
     assert fetched == len(lines_of(pipeline))
     assert attempts <= details_asked(simulator).total()  # answers that died with the process are known to nobody
+
+
+def test_a_cycle_whose_process_on_this_machine_is_gone_is_closed_at_once(start_simulator: Start, make_pipeline: MakePipeline):
+    pipeline = make_pipeline(start_simulator(20, 3), silent_after_s=600)
+    killed_in_its_capture(pipeline, "first")
+    begun = live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, "second")
+    cycle = live.begin(pipeline, begun, Scope.FULL)
+    with pipeline.connect() as conn:
+        assert [(b.cycle.run_id, b.status) for b in ledger.last_batches(conn)] == [
+            ("second", RunStatus.RUNNING),
+            ("first", RunStatus.INTERRUPTED),
+        ]
+    with vitals.alive(pipeline, "second", "full_cycle"), pytest.raises(live.Overlaps, match=f"cycle {cycle.cycle_id} .*wait until it is over"):
+        live.begin(pipeline, replace(begun, run_id="third"), Scope.FULL)
+
+
+@pytest.mark.parametrize("machine", ["another boot or pid namespace", None])
+def test_of_a_silent_cycle_of_another_machine_a_refusal_says_when_it_will_be_closed(machine: str | None, make_pipeline: MakePipeline):
+    pipeline = make_pipeline(silent_after_s=600, heartbeat_s=0.01)
+    begun = live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, "first")
+    cycle = live.begin(pipeline, begun, Scope.FULL)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with pipeline.connect() as conn:
+        heartbeats.beat(conn, heartbeats.Executed("first", "full_cycle", "here or far", gone.pid, machine))
+        conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '100 s'")
+        batch = ledger.batch(conn, cycle.cycle_id)
+    assert batch is not None
+    closed_at = batch.silent_since + timedelta(seconds=600)
+    with pytest.raises(live.Overlaps, match=f"it is silent for \\d+ s; .*closes it from {closed_at:%H:%M:%S} UTC on"):
+        live.begin(pipeline, replace(begun, run_id="second"), Scope.FULL)
 
 
 @pytest.mark.parametrize("scope", [Scope.EVENTS, Scope.FULL])

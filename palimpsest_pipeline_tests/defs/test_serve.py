@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,12 +26,24 @@ from palimpsest_pipeline.defs.doctor import here
 from palimpsest_pipeline.defs.pipeline import embedded_server
 from palimpsest_pipeline.defs.processes import Known
 from palimpsest_pipeline.defs.serve import children, ending, ready, record, up
-from palimpsest_pipeline.defs.serve.down import stop_home
+from palimpsest_pipeline.defs.serve.down import Stopped, stop_home
 from palimpsest_pipeline.defs.servers import databases
 from palimpsest_pipeline.defs.sharing import in_use
 from palimpsest_pipeline.settings import load_settings
 
 SOCKET = "/somewhere/code.sock"
+AT_WORK = """
+import sys
+from pathlib import Path
+from palimpsest_pipeline.defs.servers import databases
+from palimpsest_pipeline.defs.sharing import in_use
+from palimpsest_pipeline.settings import load_settings
+_, home, url = sys.argv[1:]
+settings = load_settings(home_dir=home, database_url=url or None, dagster_database_url=url + "_dagster" if url else None)
+with databases(settings) if url else in_use(Path(home)):
+    print("at work", flush=True)
+    sys.stdin.readline()
+"""
 ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("a location"), "a repository"), "some_job")
 
 
@@ -246,6 +260,30 @@ def test_a_run_that_is_not_over_in_time_is_asked_to_end(tmp_path: Path, monkeypa
         assert end(instance, 0, tmp_path) == [f"asking to end: run {run.run_id[:8]} (some_job); what had arrived is kept"]
 
 
+def test_a_run_that_waits_for_its_next_minute_is_ended_at_once_and_another_gets_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with dg.DagsterInstance.ephemeral() as instance:
+        at_work, waits = under_way(instance, SOCKET), under_way(instance, SOCKET)
+        ended: list[str] = []
+
+        def terminate(run_id: str) -> None:
+            ended.append(run_id)
+            instance.report_run_canceled(instance.get_run_by_id(run_id))
+
+        def pause(_: float) -> None:
+            assert ended == [waits.run_id]
+            instance.report_run_failed(at_work)
+
+        instance.add_run_tags(waits.run_id, {"palimpsest/rests_until": (datetime.now(UTC) + timedelta(minutes=1)).isoformat()})
+        instance.add_run_tags(at_work.run_id, {"palimpsest/rests_until": datetime.now(UTC).isoformat()})
+        monkeypatch.setattr(instance.run_launcher, "terminate", terminate)
+        monkeypatch.setattr(ending.time, "sleep", pause)
+        said = end(instance, 30, tmp_path)
+        assert said[1:] == [f"asking to end: run {waits.run_id[:8]} (some_job); what had arrived is kept"]
+        tags = {run.run_id: run.tags for run in instance.get_runs()}
+        assert "palimpsest/ended_with_server" in tags[waits.run_id]
+        assert "palimpsest/ended_with_server" not in tags[at_work.run_id]
+
+
 def test_a_run_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with dg.DagsterInstance.ephemeral() as instance:
         run = under_way(instance, SOCKET)
@@ -304,7 +342,7 @@ def test_what_a_dead_supervisor_left_is_told_and_tidied_up(tmp_path: Path, monke
     record.remember(tmp_path, serving)
     found = here.ui_port(settings)
     assert (found.ok, "`palimpsest down` tidies up" in found.detail) == (False, True)
-    assert not stop_home(settings, tmp_path, 0, [].append)
+    assert not stop_home(settings, tmp_path, 0, [].append).anything
     assert not (tmp_path / record.PID_FILE).exists()
     assert not Path(serving.folder).exists()
     assert "did not come to its end" not in here.ui_port(settings).detail
@@ -316,15 +354,65 @@ def test_what_a_dead_supervisor_left_is_told_and_tidied_up(tmp_path: Path, monke
         assert ("still runs: `palimpsest down` stops it" in here.ui_port(settings).detail) is stops
 
 
-def test_the_server_of_a_command_that_works_in_another_terminal_is_left_to_it():
+def test_a_command_in_another_terminal_is_left_alone_and_named_and_so_is_its_server():
     with tempfile.TemporaryDirectory(prefix="palimpsest-serve-") as folder:
         Path(folder).chmod(0o711)
         own = load_settings(home_dir=Path(folder), database_url=None, dagster_database_url=None, embedded_durable=False)
         said: list[str] = []
         with databases(own, keep_running=True):
-            assert stop_home(own, own.home, 0, said.append)
+            assert stop_home(own, own.home, 0, said.append) == Stopped(anything=False, in_use=True)
             assert embedded_server(own).status().running
         assert not embedded_server(own).status().running, "it was told to stop when the last one leaves"
-        assert said == [f"another command works in {own.home}: its embedded Postgres stops when that one ends"]
-        assert not stop_home(own, own.home, 0, said.append)
+        assert len(said) == 1
+        assert said[0].startswith(f"still at work in {own.home}: another command. Press Ctrl-C")
+        assert stop_home(own, own.home, 0, said.append) == Stopped(anything=False, in_use=False)
         embedded_server(own).remove()
+
+
+@pytest.mark.parametrize("database_url", [None, "postgresql+psycopg://nobody@127.0.0.1:1/none"], ids=["embedded", "own_database"])
+def test_a_command_that_works_in_the_home_is_named_with_its_process(database_url: str | None, tmp_path: Path):
+    at_work = subprocess.Popen(
+        [sys.executable, "-c", AT_WORK, "scrape", str(tmp_path), database_url or ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert at_work.stdin is not None
+    assert at_work.stdout is not None
+    assert at_work.stdout.readline() == "at work\n"
+    own = load_settings(home_dir=tmp_path, database_url=database_url, dagster_database_url=database_url and f"{database_url}_dagster")
+    said: list[str] = []
+    assert stop_home(own, tmp_path, 0, said.append) == Stopped(anything=False, in_use=True)
+    assert f" scrape {tmp_path} {database_url or ''} (pid {at_work.pid}). Press Ctrl-C" in said[0]
+    at_work.communicate("end\n", timeout=60)
+    assert stop_home(own, tmp_path, 0, said.append) == Stopped(anything=False, in_use=False)
+
+
+def test_two_ctrl_c_while_the_embedded_server_starts_leave_none_running():
+    with tempfile.TemporaryDirectory(prefix="palimpsest-serve-") as folder:
+        Path(folder).chmod(0o711)
+        own = load_settings(home_dir=Path(folder), database_url=None, dagster_database_url=None, embedded_durable=False)
+        server = embedded_server(own)
+        started = threading.Event()
+
+        def press_ctrl_c_twice() -> None:
+            while not (server.status().cluster / "postmaster.pid").exists():  # it has begun to start
+                pass
+            os.kill(os.getpid(), signal.SIGINT)
+            started.wait(0.25)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        pressing = threading.Thread(target=press_ctrl_c_twice)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        was_interrupted = False
+        try:
+            pressing.start()
+            try:
+                with databases(own):
+                    pressing.join()
+            finally:
+                pressing.join()
+        except KeyboardInterrupt:
+            was_interrupted = True
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert was_interrupted
+        assert not (server.status().cluster / "postmaster.pid").exists()
+        server.remove()

@@ -1,6 +1,7 @@
 """Signs of life of runs: given by every run while it executes, and what becomes of one that gives none any more."""
 
 import logging
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from palimpsest_pipeline.defs.landing import live, recover
 from palimpsest_pipeline.defs.monitoring import dead
 from palimpsest_pipeline.defs.monitoring.dead import dead_runs
 from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.processes import this_machine
 from palimpsest_pipeline.defs.resources import PipelineResource
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
@@ -164,6 +166,18 @@ def test_a_dead_run_or_cycle_that_cannot_be_ended_keeps_no_other_from_it(
     assert [cycle.cycle_id for cycle in recover.close_dead(pipeline)] == [broken.cycle_id]
     with pipeline.connect() as conn:  # else another test's sensor would ask for them
         conn.execute("delete from ops.scrape_batches where cycle_id = any(%s)", [[broken.cycle_id, other.cycle_id]])
+
+
+@pytest.mark.parametrize("machine", [this_machine(), "another", None])
+def test_a_run_whose_process_on_this_machine_is_gone_has_ended_at_once(machine: str | None, pipeline: Pipeline, instance: dg.DagsterInstance):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    run_id = under_way(instance)
+    with pipeline.connect() as conn:
+        heartbeats.beat(conn, heartbeats.Executed(run_id, "replay", "here or far", gone.pid, machine))
+        conn.execute("update ops.run_heartbeats set heartbeat_at = clock_timestamp() + interval '1 minute' where run_id = %s", [run_id])
+    vitals.report_dead(instance, pipeline)
+    assert status_of(instance, run_id) is (Status.FAILURE if machine == this_machine() else Status.STARTED)
 
 
 def test_what_is_said_of_a_dead_run_names_its_process_and_its_last_sign_of_life(pipeline: Pipeline, instance: dg.DagsterInstance):

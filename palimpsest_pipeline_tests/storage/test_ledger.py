@@ -179,7 +179,7 @@ def test_a_late_record_or_heartbeat_leaves_a_closed_batch_as_it_is(conn: psycopg
     ledger.close_batch(conn, result())
     before = ledger.batch(conn, CYCLE.cycle_id)
     assert not ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("late")])
-    assert not ledger.heartbeat(conn, CYCLE.cycle_id)
+    assert not ledger.heartbeat(conn, CYCLE.cycle_id, CYCLE.run_id)
     assert ledger.batch(conn, CYCLE.cycle_id) == before
     assert [row[1] for row in conn.execute(RUNS)] == ["failed", "completed", "completed"]
     assert [row[1] for row in conn.execute(LINES)] == ["9", "1"]
@@ -344,10 +344,38 @@ def test_silence_is_judged_by_the_last_sign_of_life_and_not_by_the_start(conn: p
     assert [b.cycle.cycle_id for b in ledger.running_batches(conn, 60)] == [CYCLE.cycle_id]
     assert ledger.silent_batches(conn, 60) == []
     conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '2 minutes'")
-    assert ledger.running_batches(conn, 60) == []
-    assert len(ledger.silent_batches(conn, 60)) == 1
-    ledger.heartbeat(conn, CYCLE.cycle_id)
+    assert ledger.running_batches(conn, 0) == []  # 0 s: the server may have been started a moment ago
+    assert len(ledger.silent_batches(conn, 0)) == 1
+    assert ledger.heartbeat(conn, CYCLE.cycle_id, CYCLE.run_id)
     assert ledger.silent_batches(conn, 60) == []
+
+
+def test_while_the_server_is_down_no_cycle_falls_silent(conn: psycopg.Connection) -> None:
+    ledger.open_batch(conn, CYCLE)
+    conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '30 days'")
+    ((up_s,),) = conn.execute("select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8").fetchall()
+    for limit_s, is_silent in ((0, True), (up_s + 3600, False)):
+        assert (len(ledger.claim_dead(conn, limit_s)) == 1) is is_silent
+        assert (len(ledger.silent_batches(conn, limit_s)) == 1) is is_silent
+        assert (ledger.running_batches(conn, limit_s) == []) is is_silent
+        assert (ledger.overlapping(conn, CYCLE.scope, CYCLE.sr_ids, limit_s) is None) is is_silent
+
+
+def test_a_sign_of_life_reopens_what_was_closed_as_interrupted_of_its_own_run_only(conn: psycopg.Connection) -> None:
+    of_run = replace(CYCLE, run_id="one")
+    ledger.open_batch(conn, of_run)
+    ledger.record(conn, CYCLE.cycle_id, [replace(part, status=RunStatus.RUNNING) for part in result().runs], [])
+    ledger.interrupt(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[]))
+    assert not ledger.heartbeat(conn, CYCLE.cycle_id, "another")
+    assert ledger.running_batches(conn) == []
+    assert ledger.heartbeat(conn, CYCLE.cycle_id, "one")
+    (batch,) = ledger.running_batches(conn)
+    assert (batch.cycle, batch.finished_at) == (of_run, None)
+    assert conn.execute("select distinct status from ops.scrape_runs").fetchall() == [("running",)]
+    ledger.close_batch(conn, result())
+    assert not ledger.heartbeat(conn, CYCLE.cycle_id, "one"), "what has ended otherwise stays so"
+    ledger.open_batch(conn, replace(CYCLE, run_id="two"))
+    assert not ledger.heartbeat(conn, CYCLE.cycle_id, "one"), "another run has taken it up"
 
 
 def test_a_product_is_due_until_it_is_marked_and_again_when_anything_behind_it_changes(conn: psycopg.Connection) -> None:
@@ -392,7 +420,7 @@ def test_a_cycle_of_all_overlaps_every_one_of_its_scope(conn):
 def test_neither_a_dead_cycle_nor_one_that_is_over_overlaps(conn):
     ledger.open_batch(conn, CYCLE)
     conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '1 minute'")
-    assert ledger.overlapping(conn, Scope.EVENTS, (7,), 30) is None
+    assert ledger.overlapping(conn, Scope.EVENTS, (7,), 0) is None  # 0 s: the server may have been started a moment ago
     conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp(), status = 'completed', finished_at = clock_timestamp()")
     assert ledger.overlapping(conn, Scope.EVENTS, (7,), 30) is None
 

@@ -297,6 +297,20 @@ def test_what_is_said_of_refused_answers_stays_in_the_message_after_a_downgrade(
     assert migrate.check(database_url) == []
 
 
+def test_signs_of_life_of_runs_are_kept_when_the_machine_is_added_and_taken_away(database_url: str) -> None:
+    migrate.upgrade(database_url, "0011")
+    row = "insert into ops.run_heartbeats (run_id, job, host, pid, started_at, heartbeat_at) values ('r', 'full_cycle', 'h', 7, now(), now())"
+    with Database(database_url).connect() as conn:
+        conn.execute(row)
+    migrate.upgrade(database_url)
+    with Database(database_url).connect() as conn:
+        assert conn.execute("select pid, machine from ops.run_heartbeats").fetchall() == [(7, None)]
+        conn.execute("update ops.run_heartbeats set machine = 'boot pid:[1]'")
+    migrate.downgrade(database_url, "0011")
+    with Database(database_url).connect() as conn:
+        assert conn.execute("select pid from ops.run_heartbeats").fetchall() == [(7,)]
+
+
 def test_an_upgrade_has_derived_what_is_to_come_alone(database_url: str) -> None:
     """What has begun has no present, and its alerts would be of years of history."""
     migrate.upgrade(database_url, "0010")

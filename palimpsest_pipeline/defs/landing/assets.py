@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from typing import Final
 
 import dagster as dg
 from pydantic import Field
 
-from ...domain.instants import parse_hour_key
+from ...domain.instants import Clock, parse_hour_key
 from ...domain.words import Scope, Trigger
 from ...scrape.sinks import Watch, Watches
 from ..partitions import HOURS_PER_RUN, hours
 from ..pipeline import Pipeline
 from ..progress import LogBoard, Phase
+from ..run_tags import rest_tag
 from . import kickoff, live
 from .figures import scrape_plots, slot_figures, stage_figures
 
@@ -23,6 +26,10 @@ FOLLOWS_TAG = "palimpsest/follows"
 
 SKIPPED_TAG = "palimpsest/skipped"
 """Run tag that says why a run had nothing to do."""
+
+
+SHORTEST_REST_S: Final = 2.0
+"""A shorter wait is not worth telling."""
 
 
 class CaptureConfig(dg.Config):
@@ -60,6 +67,21 @@ def _or_skipped(context: dg.AssetExecutionContext) -> Iterator[None]:
         context.instance.add_run_tags(context.run.run_id, {SKIPPED_TAG: str(reason)})
 
 
+def _resting_wait(context: dg.AssetExecutionContext) -> kickoff.Wait:
+    """Waits for a minute and says so in a tag of the run, so that `palimpsest down` ends it meanwhile without a loss."""
+
+    def wait(clock: Clock, at: datetime) -> None:
+        rest_s = (at - clock.now()).total_seconds()
+        if rest_s > SHORTEST_REST_S:
+            try:
+                context.instance.add_run_tags(context.run.run_id, rest_tag(rest_s))
+            except Exception as error:  # noqa: BLE001 - a storage of Dagster's that is away costs no minute
+                context.log.warning(f"that this run waits cannot be told: {error}")
+        kickoff.wait_until(clock, at)
+
+    return wait
+
+
 LANDING = {
     "partitions_def": hours,
     "group_name": "landing",
@@ -87,7 +109,7 @@ def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipe
     begun = _begun(context, tuple(config.sr_ids))
     with _or_skipped(context), _watched(context, pipeline) as (board, watch):
         if config.slot_at:
-            run = kickoff.run_slot(pipeline, begun, kickoff.parse_slot(pipeline, config.slot_at, begun.hour), watch)
+            run = kickoff.run_slot(pipeline, begun, kickoff.parse_slot(pipeline, config.slot_at, begun.hour), watch, wait=_resting_wait(context))
             context.log.info(run.sentence())
             last, numbers = run.results[-1], slot_figures(run, board.phase(Phase.CAPTURE))
         else:

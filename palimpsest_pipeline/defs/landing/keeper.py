@@ -9,7 +9,7 @@ from typing import Final, Self
 
 import psycopg
 
-from ...domain.cycles import EventOutcome, PlatformRun
+from ...domain.cycles import Cycle, EventOutcome, PlatformRun
 from ...domain.instants import Clock
 from ...domain.words import Platform
 from ...scrape.sinks import HostView, Watch
@@ -31,13 +31,13 @@ class Keeper(Watch):
     def __init__(
         self,
         connect: Callable[[], psycopg.Connection],
-        cycle_id: int,
+        cycle: Cycle,
         beat_s: float,
         so_far: Callable[[], Sequence[PlatformRun]] = tuple,
         hosts: Mapping[Platform, str] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._cycle_id = cycle_id
+        self._cycle_id, self._run_id = cycle.cycle_id, cycle.run_id
         self._so_far = so_far
         self._runs: Sequence[PlatformRun] | None = None
         self._lock = threading.Lock()
@@ -46,7 +46,7 @@ class Keeper(Watch):
         self._clock = clock or Clock()
         self._news: dict[str, tuple[HostView, float]] = {}
         """Of hosts: how each stands, and since when by the monotonic clock."""
-        self._beating = Beating(f"cycle {cycle_id}", connect, beat_s, self._write, last=self._tell_of_hosts)
+        self._beating = Beating(f"cycle {cycle.cycle_id}", connect, beat_s, self._write, last=self._tell_of_hosts)
 
     def __enter__(self) -> Self:
         self._beating.__enter__()
@@ -75,7 +75,7 @@ class Keeper(Watch):
         try:
             # Two transactions: a line that is refused must not keep the cycle from being alive.
             with conn.transaction():
-                alive = ledger.heartbeat(conn, self._cycle_id)
+                alive = ledger.heartbeat(conn, self._cycle_id, self._run_id)
             with conn.transaction():
                 ledger.record(conn, self._cycle_id, runs, over)
         except psycopg.Error:
@@ -84,7 +84,7 @@ class Keeper(Watch):
                 del self._over[:-MOST_KEPT]
             raise
         self._tell_of_hosts(conn)
-        return None if alive else "was taken for dead and closed, and still runs; its own end will be written over that"
+        return None if alive else "was closed or taken up by another run, and still runs here; its own end will be written over that"
 
     def _tell_of_hosts(self, conn: psycopg.Connection) -> None:
         """On the thread. What others shall know of hosts, as far as it is not written yet."""

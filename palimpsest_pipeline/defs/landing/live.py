@@ -88,10 +88,17 @@ def _open(pipeline: Pipeline, conn: psycopg.Connection, cycle: Cycle) -> None:
     require_same_source(pipeline.settings, pipeline.landing, has_cycles=ledger.has_cycles(conn))
     other = ledger.open_alone(conn, cycle, pipeline.settings.silent_after_s)
     if other is not None:
-        who, run_id = other.cycle, other.cycle.run_id
+        who, run_id, settings = other.cycle, other.cycle.run_id, pipeline.settings
+        advice = "wait until it is over, or end its run first"
+        if other.silent_s > 2 * settings.heartbeat_s:
+            closed_at = other.silent_since + timedelta(seconds=settings.silent_after_s)
+            advice = (
+                f"it is silent for {other.silent_s:.0f} s; if it stays so, the next command closes it from {closed_at:%H:%M:%S} UTC on. "
+                "Try again then, or see whether its process still runs"
+            )
         raise Overlaps(
             f"cycle {who.cycle_id} of scope {who.scope} asks for the same since {who.started_at:%Y-%m-%d %H:%M:%S} UTC"
-            f"{f' (run {run_id})' if run_id else ''}: wait until it is over, or end its run first"
+            f"{f' (run {run_id})' if run_id else ''}: {advice}"
         )
 
 
@@ -127,6 +134,7 @@ def run_capture(pipeline: Pipeline, begun: Begun, progress: Watch) -> CycleResul
     if cycle is None:
         wanted = targets_of_known(pipeline, begun.sr_ids)
         return run_targets(pipeline, begin(pipeline, begun, Scope.EVENTS), wanted, progress)
+    cycle = replace(cycle, run_id=begun.run_id)  # the run that is at it now: the one that began it may be dead
     with pipeline.connect() as conn:
         _open(pipeline, conn, cycle)
     return run_targets(pipeline, cycle, None, progress)

@@ -1,4 +1,4 @@
-"""Cycles whose process died: found by their silence, closed with what is landed of them. Knows no Dagster.
+"""Cycles whose process died: found by their silence, or by their missing process on this machine; closed with what is landed. Knows no Dagster.
 
 Belongs here: closing them, in the landing and in the ledger. Does not: deriving what they landed, which is a replay of their hour.
 """
@@ -13,22 +13,25 @@ from ...domain.instants import hour_key
 from ...domain.words import RunStatus
 from ...landing import LandingError
 from ...scrape import outcomes_of_landed
-from ...storage import ledger, ledger_readers
+from ...storage import heartbeats, ledger, ledger_readers
 from ..pipeline import Pipeline
+from ..processes import is_gone
 
 DIED = "its process died"
 log = logging.getLogger(__name__)
 
 
 def close_dead(pipeline: Pipeline, run_ids: Sequence[str] = ()) -> list[Cycle]:
-    """Close every cycle that should run and has given no sign of life for PALIMPSEST_SILENT_AFTER_S, and those of `run_ids`, runs known to be over.
+    """Close every cycle whose process is dead, and those of `run_ids`, runs known to be over.
 
-    Each is `interrupted` then, with what its landed answers prove. Returns the cycles closed; those that another process is just closing are its.
+    A process is dead when it gave no sign of life for PALIMPSEST_SILENT_AFTER_S; one of this machine also as soon as it is gone. Each cycle is
+    `interrupted` then, with what its landed answers prove. Returns the cycles closed; those that another process is just closing are its.
     Raises DatabaseUnreachable.
     """
     closed = []
     with pipeline.connect() as conn:
-        for batch in ledger.claim_dead(conn, pipeline.settings.silent_after_s, run_ids):
+        gone = [sign.run.run_id for sign in heartbeats.last_signs(conn, ledger.runs_at_work(conn)) if is_gone(sign.run.machine, sign.run.pid)]
+        for batch in ledger.claim_dead(conn, pipeline.settings.silent_after_s, [*run_ids, *gone]):
             try:
                 with conn.transaction():
                     _close(pipeline, conn, batch)

@@ -94,7 +94,7 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
     with Deferred() as signals:
         keeper = Keeper(
             pipeline.connect,
-            cycle.cycle_id,
+            cycle,
             pipeline.settings.heartbeat_s,
             stage.running,
             {p: pipeline.host_name(p) for p in pipeline.platforms},

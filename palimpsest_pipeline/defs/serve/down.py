@@ -1,6 +1,7 @@
 """`palimpsest down`: ask the supervisor to end, or end what one left that was killed; then the embedded server."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -8,7 +9,7 @@ import psutil
 
 from ...settings import Settings
 from ..pipeline import embedded_server
-from ..sharing import in_use
+from ..sharing import commands_in, in_use, is_in_use
 from .children import Say
 from .record import STOPPING_LOG, Serving, ask_to_stop, recall, sweep
 
@@ -17,8 +18,16 @@ MARGIN_S: Final = 150.0
 POLL_S: Final = 0.2
 
 
-def stop_home(settings: Settings, home: Path, wait_s: float, say: Say) -> bool:
-    """Stop what serves from `home`, then its embedded server, unless another command works with it. Returns whether anything was there."""
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What `down` came to in a home folder: whether anything was there, and whether another command still works in it."""
+
+    anything: bool
+    in_use: bool
+
+
+def stop_home(settings: Settings, home: Path, wait_s: float, say: Say) -> Stopped:
+    """Stop what serves from `home`, then its embedded server, unless another command works with it: such a command is named."""
     own = settings.model_copy(update={"home_dir": home})
     serving = recall(home)
     sweep(home)
@@ -28,7 +37,8 @@ def stop_home(settings: Settings, home: Path, wait_s: float, say: Say) -> bool:
         _end_remains(own, home, wait_s, say)
     if serving is not None:
         say(f"stopped Dagster at {serving.url}")
-    return _stop_server(own, say) or serving is not None
+    stopped_server = _stop_server(own, say)
+    return Stopped(stopped_server or serving is not None, _name_commands(home, say))
 
 
 def _stop_supervisor(home: Path, serving: Serving, wait_s: float, say: Say) -> None:
@@ -74,8 +84,16 @@ def _stop_server(settings: Settings, say: Say) -> bool:
     with in_use(settings.home) as use:
         use.stop_when_last(True)
         if not use.last_out_stops():
-            say(f"another command works in {settings.home}: its embedded Postgres stops when that one ends")
-            return True
+            return False
         server.stop()
     say(f"stopped the embedded Postgres of {settings.home}")
+    return True
+
+
+def _name_commands(home: Path, say: Say) -> bool:
+    """Say which other commands work in the home folder, and how to end them. Returns whether there are any."""
+    if not is_in_use(home):
+        return False
+    named = "; ".join(commands_in(home)) or "another command"
+    say(f"still at work in {home}: {named}. Press Ctrl-C in its terminal, or `kill` its pid; an embedded Postgres stops when it ends")
     return True

@@ -11,6 +11,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..processes import stop_tree
+from ..run_tags import ENDED_WITH_SERVER, is_resting
 from ..vitals import UNDER_WAY
 from .record import CODE, DAEMON, WEB, Serving
 
@@ -66,29 +67,42 @@ def _end_runs(instance: dg.DagsterInstance, socket: str, wait_s: float, cancel_w
         say(f"not of this supervisor, and so left alone: {named(found.elsewhere)}")
     if found.ours and wait_s > 0:
         say(f"waiting up to {wait_s:.0f} s for {named(found.ours)}")
-    left = _await_end(instance, found.ours, wait_s)
+    left = _await_end(instance, found.ours, wait_s, lambda resting: _ask_to_end(instance, resting, say))
     if not left:
         return
-    say(f"asking to end: {named(left)}; what had arrived is kept")
-    for run in left:
-        try:
-            instance.run_launcher.terminate(run.run_id)
-        except dg.DagsterError as error:
-            say(f"{named([run])} cannot be asked: {error}")
+    _ask_to_end(instance, left, say)
     left = _await_end(instance, left, cancel_wait_s)
     if left:
         say(f"did not end, and is killed: {named(left)}; its cycle is closed by the next command or sensor that finds it")
 
 
-def _await_end(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun], wait_s: float) -> list[dg.DagsterRun]:
-    """The runs that are not over after `wait_s`."""
+def _ask_to_end(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun], say: Say) -> None:
+    say(f"asking to end: {named(runs)}; what had arrived is kept")
+    for run in runs:
+        instance.add_run_tags(run.run_id, {ENDED_WITH_SERVER: "true"})
+        try:
+            instance.run_launcher.terminate(run.run_id)
+        except dg.DagsterError as error:
+            say(f"{named([run])} cannot be asked: {error}")
+
+
+def _await_end(
+    instance: dg.DagsterInstance,
+    runs: Sequence[dg.DagsterRun],
+    wait_s: float,
+    end_resting: Callable[[list[dg.DagsterRun]], None] | None = None,
+) -> list[dg.DagsterRun]:
+    """The runs that are not over after `wait_s`. `end_resting` is called once with each run that only waits for its next minute."""
     deadline = time.monotonic() + wait_s
-    left = list(runs)
+    left, asked = list(runs), set[str]()
     while left:
-        over = {run.run_id for run in instance.get_runs(dg.RunsFilter(run_ids=[run.run_id for run in left])) if run.is_finished}
-        left = [run for run in left if run.run_id not in over]
+        left = [run for run in instance.get_runs(dg.RunsFilter(run_ids=[run.run_id for run in left])) if not run.is_finished]
         if not left or time.monotonic() >= deadline:
             break
+        if end_resting and (resting := [run for run in left if run.run_id not in asked and is_resting(run.tags)]):
+            end_resting(resting)
+            asked |= {run.run_id for run in resting}
+            continue
         time.sleep(POLL_S)
     return left
 

@@ -190,6 +190,7 @@ class RunHeartbeat(Base):
     started_at: Mapped[Instant] = column("Begin of the execution.")
     heartbeat_at: Mapped[Instant] = column("Last sign of life of the process.")
     finished_at: Mapped[Instant | None] = column("End of the execution; null while it runs, or when its process died.")
+    machine: Mapped[Text | None] = column("Machine, its boot and its process namespace: within them the pid names one process; null when not known.")
 
 
 class Alert(Base):
