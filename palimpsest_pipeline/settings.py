@@ -172,7 +172,14 @@ class Settings(BaseSettings):
     )
     max_skew_s: float = Field(default=120, gt=0, description="Prices of two platforms are compared when seen no further apart, seconds")
     odds_alert_levels: tuple[float, float, float] = Field(
-        default=(0.07, 0.10, 0.15), description="Changes of a price from which an alert to traders is low, medium and high, shares of 1"
+        default=(0.05, 0.08, 0.12),
+        description="Changes of a price's implied probability (1 / odds) from which an alert to traders is low, medium and high, shares of 1",
+    )
+    odds_alert_max_odds: float = Field(
+        default=10, gt=1, description="Outcomes whose compared prices are both above these odds cause no alert to traders"
+    )
+    odds_alert_markets: list[str] = Field(
+        default=[], description='Markets that alerts to traders look at; none: those of PALIMPSEST_MAIN_MARKETS; ["*"]: every market'
     )
     odds_alert_window_minutes: float = Field(default=60, gt=0, description="Against how old a price changes are measured, minutes")
     odds_alert_days: float = Field(default=3, gt=0, description="For how long before kickoff alerts to traders are looked for, days")
@@ -230,8 +237,8 @@ class Settings(BaseSettings):
     @field_validator("odds_alert_levels")
     @classmethod
     def _levels_rise(cls, levels: tuple[float, float, float]) -> tuple[float, float, float]:
-        if not 0 < levels[0] < levels[1] < levels[2]:
-            raise ValueError(f"{list(levels)} do not rise from above 0, e.g. [0.07, 0.10, 0.15]")
+        if not 0 < levels[0] < levels[1] < levels[2] < 1:
+            raise ValueError(f"{list(levels)} do not rise from above 0 to below 1, e.g. [0.05, 0.08, 0.12]")
         return levels
 
     @field_validator("alert_webhook_url")
