@@ -19,7 +19,7 @@ compare_app = typer.Typer()
 
 SrId = Annotated[int, typer.Argument(metavar="SR_ID", help="SportRadar id of the fixture.")]
 At = Annotated[str | None, typer.Option(help="Instant with its zone, e.g. 2026-06-26T19:00Z. Default: now.")]
-Market = Annotated[str | None, typer.Option(help="Only this market, e.g. match_result.")]
+Market = Annotated[str | None, typer.Option(help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1).")]
 BEST: Final = "<"
 
 

@@ -29,7 +29,9 @@ prices_app = typer.Typer()
 def prices(
     sr_id: Annotated[int, typer.Argument(metavar="SR_ID", help="SportRadar id of the fixture.")],
     at: Annotated[str | None, typer.Option(help="Instant with its zone, e.g. 2026-06-26T19:00Z. Default: now.")] = None,
-    market: Annotated[str | None, typer.Option(help="Only this market, e.g. match_result.")] = None,
+    market: Annotated[
+        str | None, typer.Option(help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1).")
+    ] = None,
     platform: Annotated[Platform | None, typer.Option(help="Only this platform.")] = None,
     as_json: Json = False,
 ) -> None:

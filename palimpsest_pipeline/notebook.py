@@ -26,6 +26,9 @@ import psycopg
 from psycopg import sql
 
 from .domain.instants import Clock
+from .domain.words import WHOLE_LISTING
+from .markets import Vocabulary, vocabulary
+from .markets.show import UnknownMarket, find
 from .settings import Settings, load_settings
 from .storage.archive import Archive
 from .storage.database import Database
@@ -41,6 +44,7 @@ MAX_AGE: Final = timedelta(hours=24)
 """A platform whose last answer is older says nothing of what its prices are."""
 POSTGRES_URL: Final = re.compile(r"postgres[\w+]*://")
 """A place of any other form is that of an export."""
+MARKET_KEY: Final = "market_key"
 Ids = int | Iterable[int]
 
 
@@ -244,10 +248,11 @@ class Readable:
 
         `where`: a condition in SQL. `columns`: these only. `limit`: the first so many. Further: arguments of a function, and columns with the value
         that their rows shall have, or a list of values: `platform="bet9ja"`, `sr_id=[1, 2]`.
-        Raises TooManyRows, UnknownName, and what Postgres raises.
+        Raises TooManyRows, UnknownName (of a `market_key` too that neither the vocabulary nor these rows have), and what Postgres raises.
         """
         bounded = limit is None and not whole
         with self._data._session() as conn:
+            self._refuse_unknown_markets(conn, given)
             rows = read_any(conn, question(self._relation, given, where, columns, MOST_ROWS + 1 if bounded else limit))
         if bounded and rows.height > MOST_ROWS:
             raise TooManyRows(
@@ -255,6 +260,20 @@ class Readable:
                 "(limit=...), or read them all with whole=True"
             )
         return rows
+
+    def _refuse_unknown_markets(self, conn: psycopg.Connection[Any], given: dict[str, Any]) -> None:
+        """Raise UnknownName when there is no market of a key that is asked for: no rows would read as "nobody offers it".
+
+        Rows of markets that have left the vocabulary stay: such a key is known while there are rows of it.
+        """
+        asked = given.get(MARKET_KEY)
+        keys = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, Iterable) else []
+        known = vocabulary()
+        for key in keys:
+            if key in (None, WHOLE_LISTING) or key in known.markets[MARKET_KEY]:
+                continue
+            if read_any(conn, question(self._relation, {**given, MARKET_KEY: key}, limit=1)).height == 0:
+                raise UnknownName(f"market_key={key!r}: {_nearest_markets(str(key), known)}")
 
     @property
     def columns(self) -> pl.DataFrame:
@@ -269,6 +288,13 @@ class Readable:
         r = self._relation
         lines = [f"{r.full_name}({', '.join(r.arguments)})" if r.kind == "function" else f"{r.full_name} ({r.kind})", r.about]
         return "\n".join([*lines, *(f"  {name}: {kind}  {about}".rstrip() for name, (kind, about) in r.columns.items())])
+
+
+def _nearest_markets(asked: str, known: Vocabulary) -> str:
+    try:
+        return f"write {', '.join(repr(market.market_key) for market in find(asked, known))}"
+    except UnknownMarket as unknown:
+        return str(unknown)
 
 
 def _ids(sr_id: Ids) -> list[int]:

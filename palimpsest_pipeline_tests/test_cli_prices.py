@@ -70,6 +70,12 @@ def test_a_table_per_market_with_a_column_per_platform(prices: Prices) -> None:
     assert "9.00" not in done.stdout
 
 
+def test_a_market_is_found_by_its_name(prices: Prices) -> None:
+    by_key, by_name = (prices("7", "--at", "2026-03-01T10:30:00+01:00", "--market", market, "--json") for market in ("match_result", "1x2"))
+    assert by_name.exit_code == 0, by_name.output
+    assert json.loads(by_name.stdout)["prices"] == json.loads(by_key.stdout)["prices"] != []
+
+
 def test_json_narrowed_to_a_market_and_a_platform(prices: Prices) -> None:
     done = prices("7", "--at", "2026-03-01T10:30:00+01:00", "--market", "match_result", "--platform", "betpawa", "--json")
     assert done.exit_code == 0, done.stderr

@@ -112,6 +112,15 @@ def test_what_is_asked_for_is_narrowed_in_postgres(data: Data) -> None:
     assert data.odds_alert(limit=2).height == 2
 
 
+def test_a_market_that_there_is_not_is_refused_and_its_key_named(data: Data) -> None:
+    with pytest.raises(UnknownName, match=r"market_key='1x2': write 'match_result'"):
+        data.odds_alert(market_key="1x2")
+    with pytest.raises(UnknownName, match=r"'match_reslt'.*nearest: .*match_result"):
+        data.odds_alert(market_key=["match_result", "match_reslt"])
+    assert data.odds_alert(market_key="asian_handicap", sr_id=[1]).is_empty(), "a market that nobody offers is no mistake"
+    assert data.odds_alert(market_key=["match_result"]).height > 0
+
+
 def test_a_large_table_is_not_read_whole_unasked(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notebook, "MOST_ROWS", 5)
     with pytest.raises(TooManyRows, match=r"mart.odds_alert has more than 5 rows here: narrow them .* or read them all with whole=True"):
