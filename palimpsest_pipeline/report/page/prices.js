@@ -123,6 +123,6 @@ function Prices(data) {
     has,
     choose,
     tell,
-    first: () => (priced.length ? choose(priced[0]) : refuse('No prices yet: they are derived once an hour, with the lives of fixtures.')),
+    first: () => (priced.length ? choose(priced[0]) : refuse('No prices yet.')),
   };
 }
