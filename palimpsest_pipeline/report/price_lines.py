@@ -44,8 +44,8 @@ def main_lines(stretches: pl.DataFrame, most: int = MOST_LINES) -> pl.DataFrame:
 def with_current(stretches: pl.DataFrame, states: pl.DataFrame, current: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return stretches and states continued by what stands now, where that was seen after them.
 
-    Frames as `storage.report.prices` reads them, of one market. The history of an offer is known up to a look; what stands now may rest on a later one.
-    When the history ends with nobody looking, it stands since the last look.
+    Frames as `storage.report.prices` reads them, of one market. The history of an offer is known up to a look; what stands now may rest on a later
+    one. When the history ends with nobody looking, it stands since the last look.
     """
     looked_until = pl.max_horizontal(pl.coalesce("ends_at", "last_confirmed_at"), "begins_at")
     unseen = (pl.col("ends_at").is_null() & (pl.col("state") == AvailabilityState.NOT_OBSERVED.value)).any()

@@ -323,7 +323,5 @@ def test_keys_have_one_name_in_every_view(conn: psycopg.Connection) -> None:
 
 def test_events_are_found_by_the_keys_of_all_other_views(conn: psycopg.Connection) -> None:
     rows = conn.execute("select sr_id, sportradar_id, kickoff, tournament from palimpsest.events where sr_id = 7").fetchall()
-    (name,) = conn.execute(
-        "select distinct tournament from palimpsest.tournaments join palimpsest.events e on e.tournament_id = tournaments.id"
-    ).fetchone()
+    (name,) = conn.execute("select distinct t.tournament from palimpsest.tournaments t join palimpsest.events e on e.tournament_id = t.id").fetchone()
     assert rows == [(7, 7, KICKOFF, name)]
