@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from .cli_files import Csv, Xlsx, write_files
 from .console import Json, escaped, fail, out, parse_instant, print_table
 from .domain.words import MarketState, Platform
 from .settings import load_settings
@@ -34,6 +35,8 @@ def prices(
     ] = None,
     platform: Annotated[Platform | None, typer.Option(help="Only this platform.")] = None,
     as_json: Json = False,
+    csv: Csv = None,
+    xlsx: Xlsx = None,
 ) -> None:
     """The prices of a fixture as they stood at an instant: a table per market, a column per platform.
 
@@ -53,6 +56,8 @@ def prices(
         rows = rows.filter(rows["market_key"].is_in(keys))
     if platform is not None:
         rows = rows.filter(rows["platform"] == platform)
+    if write_files({"prices": rows}, csv, xlsx):
+        return
     if as_json:
         told = {**fixture, "as_of": instant, "prices": rows.to_dicts()}
         out.print_json(json.dumps(told, default=datetime.isoformat))

@@ -30,6 +30,7 @@ from .domain.words import WHOLE_LISTING
 from .markets import Vocabulary, vocabulary
 from .markets.show import UnknownMarket, find
 from .settings import Settings, load_settings
+from .spreadsheet import Rows
 from .storage.archive import Archive
 from .storage.database import Database
 from .storage.days import DAY, begin_of
@@ -82,7 +83,8 @@ def connect(place: str | Path | None = None, *, export: str | Path | None = None
 class Data:
     """Everything that can be read; made by `connect`. `tables` names the marts and views: each is called for its rows, as `data.match_rates()`.
 
-    Frames have the types of the tables: instants aware in UTC, ratios and odds Float64, JSON as text. Also a context manager.
+    Frames have the types of the tables: instants aware in UTC, ratios and odds Float64, JSON as text; `write_csv` and `write_excel` write them
+    (`Rows`). Also a context manager.
     """
 
     def __init__(self, database: Database | None, archive: Archive, clock: Clock, opened: ExitStack) -> None:
@@ -101,12 +103,12 @@ class Data:
         schema = {"name": pl.String, "schema": pl.String, "kind": pl.String, "about": pl.String}
         return pl.DataFrame([(r.name, r.schema, r.kind, r.about) for r in self._relations.values()], schema=schema, orient="row")
 
-    def sql(self, query: str) -> pl.DataFrame:
+    def sql(self, query: str) -> Rows:
         """The result of any SELECT, as a file of `sql/queries` holds one. Raises what Postgres raises."""
         with self._session() as conn:
-            return read_any(conn, sql.SQL(query))
+            return Rows(read_any(conn, sql.SQL(query)))
 
-    def prices(self, sr_id: Ids, at: datetime | str | None = None, *, max_age: timedelta = MAX_AGE, all_listings: bool = False) -> pl.DataFrame:
+    def prices(self, sr_id: Ids, at: datetime | str | None = None, *, max_age: timedelta = MAX_AGE, all_listings: bool = False) -> Rows:
         """Every price of fixtures as it stood at an instant (`storage.layers.PRICES_SCHEMA`), by each platform's last answer up to then.
 
         `at`: aware, or as text with its zone; None: now, of an export alone the end of its last day. A platform whose last answer is older than
@@ -116,9 +118,9 @@ class Data:
         instant = self._last_instant() if at is None else _instant(at)
         with self._history() as layers:
             rows = layers.prices_as_of(instant, sr_ids=_ids(sr_id), max_age=max_age)
-        return rows if all_listings else rows.filter("is_primary")
+        return Rows(rows if all_listings else rows.filter("is_primary"))
 
-    def changes(self, sr_id: Ids, first_day: date | None = None, last_day: date | None = None, *, all_listings: bool = False) -> pl.DataFrame:
+    def changes(self, sr_id: Ids, first_day: date | None = None, last_day: date | None = None, *, all_listings: bool = False) -> Rows:
         """Each change of a price or state of fixtures, once (`storage.layers.PRICE_CHANGES_SCHEMA`), on UTC days in Postgres and in the export alike.
 
         None: from the day the fixture was first seen, to the last; of an export alone all of its days. `all_listings` as in `prices`. Raises
@@ -130,7 +132,7 @@ class Data:
             first_day, last_day = first_day or first, last_day or last
         with self._history() as layers:
             rows = layers.price_changes(first_day, last_day, sr_ids=ids)
-        return rows if all_listings else rows.filter("is_primary")
+        return Rows(rows if all_listings else rows.filter("is_primary"))
 
     def export(self, sr_id: Ids | None = None, first_day: date | None = None, last_day: date | None = None) -> pl.LazyFrame:
         """The exported days, lazily (`storage.archive.named.PRICES`): one row an outcome and change, with names. Of some fixtures, or everything.
@@ -243,7 +245,7 @@ class Readable:
 
     def __call__(
         self, where: str | None = None, *, columns: Sequence[str] | None = None, limit: int | None = None, whole: bool = False, **given: Any
-    ) -> pl.DataFrame:
+    ) -> Rows:
         """Its rows, all of them unless they are narrowed; Postgres does the narrowing. More than MOST_ROWS are read only with `whole`.
 
         `where`: a condition in SQL. `columns`: these only. `limit`: the first so many. Further: arguments of a function, and columns with the value
@@ -259,7 +261,7 @@ class Readable:
                 f"{self._relation.full_name} has more than {MOST_ROWS:,} rows here: narrow them (where=..., sr_id=[...]), take the first "
                 "(limit=...), or read them all with whole=True"
             )
-        return rows
+        return Rows(rows)
 
     def _refuse_unknown_markets(self, conn: psycopg.Connection[Any], given: dict[str, Any]) -> None:
         """Raise UnknownName when there is no market of a key that is asked for: no rows would read as "nobody offers it".
@@ -308,4 +310,4 @@ def _instant(at: datetime | str) -> datetime:
     return found.astimezone(UTC)
 
 
-__all__ = ["Data", "Readable", "TooManyRows", "UnknownName", "connect"]
+__all__ = ["Data", "Readable", "Rows", "TooManyRows", "UnknownName", "connect"]

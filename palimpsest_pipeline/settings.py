@@ -191,6 +191,12 @@ class Settings(BaseSettings):
     report_days: int = Field(default=7, ge=1, description="How far back the coverage page looks: trends, prices, days")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's UI, on loopback")
     clock_offset_s: float = Field(default=0, description="Shifts the pipeline's clock; for simulated worlds only")
+    embedded_port: int | None = Field(
+        default=None,
+        ge=1024,
+        le=65535,
+        description="Port on loopback (127.0.0.1) at which the embedded Postgres takes connections too, of roles with a password; unset: none",
+    )
     embedded_durable: bool = Field(default=True, description="False trades crash safety of the embedded Postgres for speed; for demo and tests")
 
     @field_validator("stale_after_minutes")

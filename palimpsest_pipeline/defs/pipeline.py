@@ -43,7 +43,7 @@ def make_home(settings: Settings) -> Path:
 
 def embedded_server(settings: Settings) -> EmbeddedPostgres:
     """The embedded server of these settings, started or not."""
-    return EmbeddedPostgres(settings.home / "postgres", databases=DATABASES, durable=settings.embedded_durable)
+    return EmbeddedPostgres(settings.home / "postgres", databases=DATABASES, durable=settings.embedded_durable, tcp_port=settings.embedded_port)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Final
 import psycopg
 import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -34,6 +35,13 @@ def normalise_url(url: str) -> str:
     if not parsed.database:
         raise DatabaseUrlError(f"the address names no database: {parsed.render_as_string(hide_password=True)}")
     return parsed.set(drivername=SCHEME).render_as_string(hide_password=False)
+
+
+def libpq_environment(conninfo: str) -> dict[str, str]:
+    """Return the address as the variables that every libpq client reads."""
+    told = conninfo_to_dict(conninfo)
+    variables = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
+    return {variables[name]: str(value) for name, value in told.items() if value is not None and name in variables}
 
 
 class DatabaseUnreachable(ConnectionError):
