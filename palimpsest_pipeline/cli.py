@@ -22,12 +22,14 @@ from rich.console import Console
 
 from .cli_compare import compare_app
 from .cli_db import db_app
+from .cli_files import Csv, Xlsx, write_files
 from .cli_landing import landing_app
 from .cli_markets import markets_app
 from .cli_odds_alerts import odds_alerts_app
 from .cli_orchestration import orchestration_app
 from .cli_prices import prices_app
 from .cli_report import report_app
+from .cli_sql import sql_app
 from .cli_storage import storage_app
 from .console import (
     CANCELLED,
@@ -57,6 +59,7 @@ app.add_typer(odds_alerts_app, name="odds-alerts")
 app.add_typer(orchestration_app)
 app.add_typer(prices_app)
 app.add_typer(report_app)
+app.add_typer(sql_app)
 app.add_typer(storage_app)
 
 
@@ -409,19 +412,21 @@ def _headed(frame: Any) -> Any:
 
 
 @app.command()
-def coverage(as_json: Json = False) -> None:
-    """Print the latest coverage and match rates."""
+def coverage(as_json: Json = False, csv: Csv = None, xlsx: Xlsx = None) -> None:
+    """Print the latest coverage and match rates. A CSV file has coverage by tournament, an Excel file both."""
     from .defs.servers import require_schema
     from .storage import mart_readers
 
     with pipeline() as found:
         require_schema(found)
-        if not as_json:
+        if not (as_json or csv or xlsx):
             print_coverage(found)
             return
         with found.connect() as conn:
             rates, by_tournament = mart_readers.latest_rates(conn), mart_readers.latest_tournaments(conn, None)
-        out.print_json(json.dumps({"match_rate_platform": rates.to_dicts(), "coverage_tournament": by_tournament.to_dicts()}, default=_plain))
+    if write_files({"coverage_tournament": by_tournament, "match_rate_platform": rates}, csv, xlsx):
+        return
+    out.print_json(json.dumps({"match_rate_platform": rates.to_dicts(), "coverage_tournament": by_tournament.to_dicts()}, default=_plain))
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from .cli_files import Csv, Xlsx, write_files
 from .console import Json, escaped, fail, out, parse_instant, print_table
 from .settings import load_settings
 
@@ -19,18 +20,20 @@ compare_app = typer.Typer()
 
 SrId = Annotated[int, typer.Argument(metavar="SR_ID", help="SportRadar id of the fixture.")]
 At = Annotated[str | None, typer.Option(help="Instant with its zone, e.g. 2026-06-26T19:00Z. Default: now.")]
-Market = Annotated[str | None, typer.Option(help="Only this market, e.g. match_result.")]
+Market = Annotated[str | None, typer.Option(help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1).")]
 BEST: Final = "<"
 
 
 @compare_app.command()
-def compare(sr_id: SrId, at: At = None, market: Market = None, as_json: Json = False) -> None:
+def compare(sr_id: SrId, at: At = None, market: Market = None, as_json: Json = False, csv: Csv = None, xlsx: Xlsx = None) -> None:
     """Home's prices of a fixture beside each competitor's: who offers more, by how much, the margins, and whether all together are an arbitrage.
 
     They are those of each platform's last answer up to the instant, before the kickoff. In `--json` all columns of mart.price_comparison.
     """
     fixture, instant, tables = _look_up(sr_id, at)
     rows = _of_market(tables["mart.price_comparison"], market)
+    if write_files({"price_comparison": rows}, csv, xlsx):
+        return
     if as_json:
         _print_json(fixture, instant, "prices", rows)
         return

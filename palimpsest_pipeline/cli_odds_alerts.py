@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from .cli_files import Csv, Xlsx, write_files
 from .console import Json, escaped, fail, out, print_table
 from .domain.words import WHOLE_LISTING, OddsAlertLevel
 from .settings import load_settings
@@ -24,8 +25,10 @@ def odds_alerts(
     least: Annotated[OddsAlertLevel, typer.Option("--severity", help="Only those at least so severe.")] = OddsAlertLevel.LOW,
     main: Annotated[bool, typer.Option("--main", help="Only markets in PALIMPSEST_MAIN_MARKETS, and whole listings.")] = False,
     sr_id: Annotated[int | None, typer.Option("--fixture", metavar="SR_ID", help="Only this fixture's, by SportRadar id.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0: all.")] = SHOWN,
+    limit: Annotated[int | None, typer.Option(min=0, help=f"At most so many; 0: all. Default: {SHOWN}, in files all.")] = None,
     as_json: Json = False,
+    csv: Csv = None,
+    xlsx: Xlsx = None,
 ) -> None:
     """List alerts, the last opened first."""
     if context.invoked_subcommand is not None:
@@ -33,6 +36,8 @@ def odds_alerts(
     from .defs.servers import databases, require_schema
     from .storage import odds_alerts as stored
 
+    if limit is None:
+        limit = 0 if csv or xlsx else SHOWN
     levels = list(OddsAlertLevel)
     severities = [level.value for level in levels[levels.index(least) :]]
     with databases(load_settings()) as found:
@@ -40,6 +45,8 @@ def odds_alerts(
         keys = [WHOLE_LISTING, *found.main_markets] if main else None
         with found.connect() as conn:
             rows, total = stored.listed(conn, only_open=only_open, severities=severities, market_keys=keys, sr_id=sr_id, limit=limit or None)
+    if (csv or xlsx) and write_files({"odds_alerts": stored.frame(rows)}, csv, xlsx):
+        return
     if as_json:
         out.print_json(json.dumps({"alerts": rows, "total": total}, default=_plain))
         return

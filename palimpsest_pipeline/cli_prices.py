@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from .cli_files import Csv, Xlsx, write_files
 from .console import Json, escaped, fail, out, parse_instant, print_table
 from .domain.words import MarketState, Platform
 from .settings import load_settings
@@ -29,9 +30,13 @@ prices_app = typer.Typer()
 def prices(
     sr_id: Annotated[int, typer.Argument(metavar="SR_ID", help="SportRadar id of the fixture.")],
     at: Annotated[str | None, typer.Option(help="Instant with its zone, e.g. 2026-06-26T19:00Z. Default: now.")] = None,
-    market: Annotated[str | None, typer.Option(help="Only this market, e.g. match_result.")] = None,
+    market: Annotated[
+        str | None, typer.Option(help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1).")
+    ] = None,
     platform: Annotated[Platform | None, typer.Option(help="Only this platform.")] = None,
     as_json: Json = False,
+    csv: Csv = None,
+    xlsx: Xlsx = None,
 ) -> None:
     """The prices of a fixture as they stood at an instant: a table per market, a column per platform.
 
@@ -51,6 +56,8 @@ def prices(
         rows = rows.filter(rows["market_key"].is_in(keys))
     if platform is not None:
         rows = rows.filter(rows["platform"] == platform)
+    if write_files({"prices": rows}, csv, xlsx):
+        return
     if as_json:
         told = {**fixture, "as_of": instant, "prices": rows.to_dicts()}
         out.print_json(json.dumps(told, default=datetime.isoformat))

@@ -26,7 +26,11 @@ import psycopg
 from psycopg import sql
 
 from .domain.instants import Clock
+from .domain.words import WHOLE_LISTING
+from .markets import Vocabulary, vocabulary
+from .markets.show import UnknownMarket, find
 from .settings import Settings, load_settings
+from .spreadsheet import Rows
 from .storage.archive import Archive
 from .storage.database import Database
 from .storage.days import DAY, begin_of
@@ -41,6 +45,7 @@ MAX_AGE: Final = timedelta(hours=24)
 """A platform whose last answer is older says nothing of what its prices are."""
 POSTGRES_URL: Final = re.compile(r"postgres[\w+]*://")
 """A place of any other form is that of an export."""
+MARKET_KEY: Final = "market_key"
 Ids = int | Iterable[int]
 
 
@@ -78,7 +83,8 @@ def connect(place: str | Path | None = None, *, export: str | Path | None = None
 class Data:
     """Everything that can be read; made by `connect`. `tables` names the marts and views: each is called for its rows, as `data.match_rates()`.
 
-    Frames have the types of the tables: instants aware in UTC, ratios and odds Float64, JSON as text. Also a context manager.
+    Frames have the types of the tables: instants aware in UTC, ratios and odds Float64, JSON as text; `write_csv` and `write_excel` write them
+    (`Rows`). Also a context manager.
     """
 
     def __init__(self, database: Database | None, archive: Archive, clock: Clock, opened: ExitStack) -> None:
@@ -97,12 +103,12 @@ class Data:
         schema = {"name": pl.String, "schema": pl.String, "kind": pl.String, "about": pl.String}
         return pl.DataFrame([(r.name, r.schema, r.kind, r.about) for r in self._relations.values()], schema=schema, orient="row")
 
-    def sql(self, query: str) -> pl.DataFrame:
+    def sql(self, query: str) -> Rows:
         """The result of any SELECT, as a file of `sql/queries` holds one. Raises what Postgres raises."""
         with self._session() as conn:
-            return read_any(conn, sql.SQL(query))
+            return Rows(read_any(conn, sql.SQL(query)))
 
-    def prices(self, sr_id: Ids, at: datetime | str | None = None, *, max_age: timedelta = MAX_AGE, all_listings: bool = False) -> pl.DataFrame:
+    def prices(self, sr_id: Ids, at: datetime | str | None = None, *, max_age: timedelta = MAX_AGE, all_listings: bool = False) -> Rows:
         """Every price of fixtures as it stood at an instant (`storage.layers.PRICES_SCHEMA`), by each platform's last answer up to then.
 
         `at`: aware, or as text with its zone; None: now, of an export alone the end of its last day. A platform whose last answer is older than
@@ -112,9 +118,9 @@ class Data:
         instant = self._last_instant() if at is None else _instant(at)
         with self._history() as layers:
             rows = layers.prices_as_of(instant, sr_ids=_ids(sr_id), max_age=max_age)
-        return rows if all_listings else rows.filter("is_primary")
+        return Rows(rows if all_listings else rows.filter("is_primary"))
 
-    def changes(self, sr_id: Ids, first_day: date | None = None, last_day: date | None = None, *, all_listings: bool = False) -> pl.DataFrame:
+    def changes(self, sr_id: Ids, first_day: date | None = None, last_day: date | None = None, *, all_listings: bool = False) -> Rows:
         """Each change of a price or state of fixtures, once (`storage.layers.PRICE_CHANGES_SCHEMA`), on UTC days in Postgres and in the export alike.
 
         None: from the day the fixture was first seen, to the last; of an export alone all of its days. `all_listings` as in `prices`. Raises
@@ -126,7 +132,7 @@ class Data:
             first_day, last_day = first_day or first, last_day or last
         with self._history() as layers:
             rows = layers.price_changes(first_day, last_day, sr_ids=ids)
-        return rows if all_listings else rows.filter("is_primary")
+        return Rows(rows if all_listings else rows.filter("is_primary"))
 
     def export(self, sr_id: Ids | None = None, first_day: date | None = None, last_day: date | None = None) -> pl.LazyFrame:
         """The exported days, lazily (`storage.archive.named.PRICES`): one row an outcome and change, with names. Of some fixtures, or everything.
@@ -239,22 +245,37 @@ class Readable:
 
     def __call__(
         self, where: str | None = None, *, columns: Sequence[str] | None = None, limit: int | None = None, whole: bool = False, **given: Any
-    ) -> pl.DataFrame:
+    ) -> Rows:
         """Its rows, all of them unless they are narrowed; Postgres does the narrowing. More than MOST_ROWS are read only with `whole`.
 
         `where`: a condition in SQL. `columns`: these only. `limit`: the first so many. Further: arguments of a function, and columns with the value
         that their rows shall have, or a list of values: `platform="bet9ja"`, `sr_id=[1, 2]`.
-        Raises TooManyRows, UnknownName, and what Postgres raises.
+        Raises TooManyRows, UnknownName (of a `market_key` too that neither the vocabulary nor these rows have), and what Postgres raises.
         """
         bounded = limit is None and not whole
         with self._data._session() as conn:
+            self._refuse_unknown_markets(conn, given)
             rows = read_any(conn, question(self._relation, given, where, columns, MOST_ROWS + 1 if bounded else limit))
         if bounded and rows.height > MOST_ROWS:
             raise TooManyRows(
                 f"{self._relation.full_name} has more than {MOST_ROWS:,} rows here: narrow them (where=..., sr_id=[...]), take the first "
                 "(limit=...), or read them all with whole=True"
             )
-        return rows
+        return Rows(rows)
+
+    def _refuse_unknown_markets(self, conn: psycopg.Connection[Any], given: dict[str, Any]) -> None:
+        """Raise UnknownName when there is no market of a key that is asked for: no rows would read as "nobody offers it".
+
+        Rows of markets that have left the vocabulary stay: such a key is known while there are rows of it.
+        """
+        asked = given.get(MARKET_KEY)
+        keys = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, Iterable) else []
+        known = vocabulary()
+        for key in keys:
+            if key in (None, WHOLE_LISTING) or key in known.markets[MARKET_KEY]:
+                continue
+            if read_any(conn, question(self._relation, {**given, MARKET_KEY: key}, limit=1)).height == 0:
+                raise UnknownName(f"market_key={key!r}: {_nearest_markets(str(key), known)}")
 
     @property
     def columns(self) -> pl.DataFrame:
@@ -271,6 +292,13 @@ class Readable:
         return "\n".join([*lines, *(f"  {name}: {kind}  {about}".rstrip() for name, (kind, about) in r.columns.items())])
 
 
+def _nearest_markets(asked: str, known: Vocabulary) -> str:
+    try:
+        return f"write {', '.join(repr(market.market_key) for market in find(asked, known))}"
+    except UnknownMarket as unknown:
+        return str(unknown)
+
+
 def _ids(sr_id: Ids) -> list[int]:
     return [sr_id] if isinstance(sr_id, int) else list(sr_id)
 
@@ -282,4 +310,4 @@ def _instant(at: datetime | str) -> datetime:
     return found.astimezone(UTC)
 
 
-__all__ = ["Data", "Readable", "TooManyRows", "UnknownName", "connect"]
+__all__ = ["Data", "Readable", "Rows", "TooManyRows", "UnknownName", "connect"]

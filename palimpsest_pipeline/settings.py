@@ -246,7 +246,14 @@ class Settings(BaseSettings):
     )
     max_skew_s: float = Field(default=120, gt=0, description="Prices of two platforms are compared when seen no further apart, seconds")
     odds_alert_levels: tuple[float, float, float] = Field(
-        default=(0.07, 0.10, 0.15), description="Changes of a price from which an alert to traders is low, medium and high, shares of 1"
+        default=(0.05, 0.08, 0.12),
+        description="Changes of a price's implied probability (1 / odds) from which an alert to traders is low, medium and high, shares of 1",
+    )
+    odds_alert_max_odds: float = Field(
+        default=10, gt=1, description="Outcomes whose compared prices are both above these odds cause no alert to traders"
+    )
+    odds_alert_markets: list[str] = Field(
+        default=[], description='Markets that alerts to traders look at; none: those of PALIMPSEST_MAIN_MARKETS; ["*"]: every market'
     )
     odds_alert_window_minutes: float = Field(default=60, gt=0, description="Against how old a price changes are measured, minutes")
     odds_alert_days: float = Field(default=3, gt=0, description="For how long before kickoff alerts to traders are looked for, days")
@@ -263,6 +270,12 @@ class Settings(BaseSettings):
         description="Permissions that new files and folders lack, octal. 027 lets your group read an export outside the home folder",
     )
     clock_offset_s: float = Field(default=0, description="Shifts the pipeline's clock; for simulated worlds only")
+    embedded_port: int | None = Field(
+        default=None,
+        ge=1024,
+        le=65535,
+        description="Port on loopback (127.0.0.1) at which the embedded Postgres takes connections too, of roles with a password; unset: none",
+    )
     embedded_durable: bool = Field(default=True, description="False trades crash safety of the embedded Postgres for speed; for demo and tests")
 
     @field_validator("stale_after_minutes")
@@ -309,8 +322,8 @@ class Settings(BaseSettings):
     @field_validator("odds_alert_levels")
     @classmethod
     def _levels_rise(cls, levels: tuple[float, float, float]) -> tuple[float, float, float]:
-        if not 0 < levels[0] < levels[1] < levels[2]:
-            raise ValueError(f"{list(levels)} do not rise from above 0, e.g. [0.07, 0.10, 0.15]")
+        if not 0 < levels[0] < levels[1] < levels[2] < 1:
+            raise ValueError(f"{list(levels)} do not rise from above 0 to below 1, e.g. [0.05, 0.08, 0.12]")
         return levels
 
     @field_validator("alert_webhook_url")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -101,3 +102,14 @@ def test_what_cannot_be_acknowledged_is_refused_in_words(alerts: Alerts):
     assert "no alert 99" in unknown.output
     assert nobody.exit_code == 2
     assert "say who has seen it" in nobody.output
+
+
+def test_all_alerts_are_written_as_csv_and_for_excel(alerts: Alerts, tmp_path: Path) -> None:
+    done = alerts("--csv", str(tmp_path / "alerts.csv"), "--xlsx", str(tmp_path / "alerts.xlsx"))
+    assert (done.exit_code, done.stdout) == (0, ""), done.output
+    found = pl.read_csv(tmp_path / "alerts.csv")
+    assert sorted(found["alert_id"]) == [MOVED, OUTLYING, DROPPED, OVER]
+    assert set(found["away_team"]) == {"France [W]"}
+    assert (tmp_path / "alerts.xlsx").stat().st_size > 0
+    assert alerts("--fixture", "2", "--csv", str(tmp_path / "none.csv")).exit_code == 0
+    assert pl.read_csv(tmp_path / "none.csv").columns == found.columns

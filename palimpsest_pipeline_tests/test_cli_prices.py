@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -68,6 +69,22 @@ def test_a_table_per_market_with_a_column_per_platform(prices: Prices) -> None:
     assert ["2", "3.125*", "3.00"] in cells
     assert ["over", "withdrawn", ""] in cells
     assert "9.00" not in done.stdout
+
+
+def test_a_market_is_found_by_its_name(prices: Prices) -> None:
+    by_key, by_name = (prices("7", "--at", "2026-03-01T10:30:00+01:00", "--market", market, "--json") for market in ("match_result", "1x2"))
+    assert by_name.exit_code == 0, by_name.output
+    assert json.loads(by_name.stdout)["prices"] == json.loads(by_key.stdout)["prices"] != []
+
+
+def test_prices_are_written_as_csv_and_for_excel(prices: Prices, tmp_path: Path) -> None:
+    asked = ("7", "--at", "2026-03-01T10:30:00+01:00", "--market", "match_result")
+    done = prices(*asked, "--csv", str(tmp_path / "p.csv"), "--xlsx", str(tmp_path / "p.xlsx"))
+    assert (done.exit_code, done.stdout) == (0, ""), done.output
+    told = json.loads(prices(*asked, "--json").stdout)["prices"]
+    found = pl.read_csv(tmp_path / "p.csv")
+    assert found.select("platform", "outcome_key", "odds").rows() == [(p["platform"], p["outcome_key"], p["odds"]) for p in told]
+    assert (tmp_path / "p.xlsx").stat().st_size > 0
 
 
 def test_json_narrowed_to_a_market_and_a_platform(prices: Prices) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from uuid import uuid4
+from zipfile import ZipFile
 
 import duckdb
 import polars as pl
@@ -110,6 +111,26 @@ def test_what_is_asked_for_is_narrowed_in_postgres(data: Data) -> None:
     assert data.odds_alert(closed_at=None).height == 6
     assert data.odds_alert("true -- all of them", platform="bet9ja").height == 3
     assert data.odds_alert(limit=2).height == 2
+
+
+def test_what_is_read_can_be_written_as_csv_and_for_excel(data: Data, tmp_path: Path) -> None:
+    lists = data.sql("select array['betpawa', 'bet9ja'] as platforms, array[1, 2]::bigint[] as ids, now() as at, 'match_result' as market_key")
+    for name, rows in {"alerts": data.odds_alert(), "lists": lists, "prices": data.prices(7, ANSWERED)}.items():
+        rows.write_csv(tmp_path / f"{name}.csv")
+        assert pl.read_csv(tmp_path / f"{name}.csv").height == rows.height > 0
+        rows.write_excel(tmp_path / f"{name}.xlsx")
+        with ZipFile(tmp_path / f"{name}.xlsx") as file:
+            assert "match_result" in file.read("xl/sharedStrings.xml").decode()
+    assert pl.read_csv(tmp_path / "lists.csv")["platforms"].to_list() == ["betpawa, bet9ja"]
+
+
+def test_a_market_that_there_is_not_is_refused_and_its_key_named(data: Data) -> None:
+    with pytest.raises(UnknownName, match=r"market_key='1x2': write 'match_result'"):
+        data.odds_alert(market_key="1x2")
+    with pytest.raises(UnknownName, match=r"'match_reslt'.*nearest: .*match_result"):
+        data.odds_alert(market_key=["match_result", "match_reslt"])
+    assert data.odds_alert(market_key="asian_handicap", sr_id=[1]).is_empty(), "a market that nobody offers is no mistake"
+    assert data.odds_alert(market_key=["match_result"]).height > 0
 
 
 def test_a_large_table_is_not_read_whole_unasked(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:

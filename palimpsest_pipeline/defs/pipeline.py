@@ -13,7 +13,7 @@ import psycopg
 from ..domain.instants import Clock
 from ..domain.proxy import Proxy
 from ..domain.secrets import header_secrets
-from ..domain.words import Platform, Scope
+from ..domain.words import WHOLE_LISTING, Platform, Scope
 from ..landing import Landing
 from ..markets import Vocabulary, vocabulary
 from ..platforms.base import PlatformAdapter
@@ -54,7 +54,7 @@ def make_home(settings: Settings) -> Path:
 
 def embedded_server(settings: Settings) -> EmbeddedPostgres:
     """The embedded server of these settings, started or not."""
-    return EmbeddedPostgres(settings.home / "postgres", databases=DATABASES, durable=settings.embedded_durable)
+    return EmbeddedPostgres(settings.home / "postgres", databases=DATABASES, durable=settings.embedded_durable, tcp_port=settings.embedded_port)
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,19 @@ class Pipeline:
                 "leave it out (`palimpsest markets show KEY` says which markets have one)"
             )
         return tuple(asked)
+
+    @cached_property
+    def odds_alert_markets(self) -> tuple[str, ...] | None:
+        """Return the keys of the markets that alerts to traders look at; None: all. Raises SettingsError on one that the vocabulary lacks."""
+        asked = self.settings.odds_alert_markets
+        if asked == [WHOLE_LISTING]:
+            return None
+        if unknown := [key for key in asked if key not in self.vocabulary.markets["market_key"]]:
+            raise SettingsError(
+                f"PALIMPSEST_ODDS_ALERT_MARKETS: the vocabulary has no market {', '.join(unknown)}; `palimpsest markets list --search TEXT` finds "
+                'its keys, and ["*"] stands for every market'
+            )
+        return tuple(asked) or self.main_markets
 
     @cached_property
     def adapters(self) -> Mapping[Platform, PlatformAdapter]:

@@ -11,6 +11,8 @@ from .vocabulary import SPECIFIER_PARTS, Vocabulary
 
 NEAREST: Final = 5
 LEAST_ALIKE: Final = 50
+FULL_TIME: Final = " - ft"
+"""How names say that a market is of the whole match."""
 """Percent of likeness below which a key is no suggestion."""
 
 EXAMPLES: Final = {"quarters": ("10", "2.5"), "score": ("0:1", "-1"), "text": ("2:1", "2:1"), "top": ("sr:exact_goals:6+", "6")}
@@ -68,7 +70,10 @@ class Market:
 
 
 def find(asked: str, vocabulary: Vocabulary) -> list[Market]:
-    """The market of this key; else the markets that a platform's id leads to, written `sportybet:18` or `18`. Raises UnknownMarket."""
+    """Return the market of this key; else those that a platform's id leads to, written `sportybet:18` or `18`; else those of this name, as `1x2`.
+
+    Raises UnknownMarket.
+    """
     exact = vocabulary.markets.filter(pl.col("market_key") == asked)
     if exact.height:
         return [_market(exact.row(0, named=True), vocabulary)]
@@ -76,10 +81,17 @@ def find(asked: str, vocabulary: Vocabulary) -> list[Market]:
     its = pl.col("external_market_id") == (external_id if colon else asked)
     ids = vocabulary.keys.filter(its & (pl.col("platform") == platform) if colon else its)["market_id"].unique(maintain_order=True)
     if ids.is_empty():
+        ids = vocabulary.markets.filter(_spoken(pl.col("name")) == asked.strip().lower())["market_id"]
+    if ids.is_empty():
         nearest = _nearest(asked, vocabulary)
-        raise UnknownMarket(f"{asked!r} is neither a market nor a platform's market id; nearest: {', '.join(nearest) or 'none'}")
+        raise UnknownMarket(f"{asked!r} is neither a market nor a name of one nor a platform's market id; nearest: {', '.join(nearest) or 'none'}")
     by_id = {row["market_id"]: row for row in vocabulary.markets.iter_rows(named=True)}
     return [_market(by_id[i], vocabulary) for i in ids]
+
+
+def _spoken(name: pl.Expr) -> pl.Expr:
+    """The name as people say it: the whole match is not mentioned."""
+    return name.str.to_lowercase().str.strip_suffix(FULL_TIME)
 
 
 def listed(

@@ -12,13 +12,14 @@ from typing import Final
 
 import polars as pl
 
+from ..domain.prices import EVENS_MILLI
 from .episodes import DECIMALS
-from .price_moves import first_at_or_after
+from .price_moves import MARGIN_OF_ROUNDING, first_at_or_after, probability_shift
 from .standing_prices import PLACES, Standing, price_at
 
 MIN_COMPETITORS: Final = 2
 """So many prices have a median that says more than each of them."""
-FIGURES: Final = ("odds_milli", "baseline_milli", "change")
+FIGURES: Final = ("odds_milli", "baseline_milli", "change", "shift")
 ORDINAL: Final = pl.col("place") % PLACES
 
 
@@ -26,7 +27,7 @@ def disagreements(stood: Standing, moved: pl.DataFrame, anchored: pl.DataFrame, 
     """Outcomes of one market on home and a competitor whenever their moves may be others: unit (of the pair), part (the ordinal), at, size, FIGURES
     of home (`price_moves.moves`), those of the competitor as `other_...`, and home_unit and other_unit.
 
-    The size is twice the smaller of both changes where they are opposite, else nought: it reaches a threshold when each of them reaches half of it.
+    The size is twice the smaller of both shifts where they are opposite, else nought: it reaches a threshold when each of them reaches half of it.
     A side that cannot be backed does not disagree: nought. Where a change is not known there is no row.
     """
     pairs = _pairs(stood, anchored).with_row_index("pair")
@@ -45,15 +46,15 @@ def disagreements(stood: Standing, moved: pl.DataFrame, anchored: pl.DataFrame, 
         .join_asof(theirs.rename({name: f"other_{name}" for name in FIGURES}), on="at", by=["pair", "part"], check_sortedness=False)
     )
     over = pl.col("odds_milli").is_null() | pl.col("other_odds_milli").is_null()
-    known = seen.filter(over | (pl.col("change").is_not_null() & pl.col("other_change").is_not_null()))
-    opposite = pl.col("change") * pl.col("other_change") < 0
-    smaller = pl.min_horizontal(pl.col("change").abs(), pl.col("other_change").abs())
+    known = seen.filter(over | (pl.col("shift").is_not_null() & pl.col("other_shift").is_not_null()))
+    opposite = pl.col("shift") * pl.col("other_shift") < 0
+    smaller = pl.min_horizontal(pl.col("shift").abs(), pl.col("other_shift").abs())
     return known.with_columns(size=pl.when(~over & opposite).then(2 * smaller).otherwise(0.0)).select(
         "part", "at", "size", "other_unit", *FIGURES, *(f"other_{name}" for name in FIGURES), unit="pair", home_unit="unit"
     )
 
 
-def outliers(stood: Standing, anchored: pl.DataFrame, max_skew: timedelta, least: float) -> pl.DataFrame:
+def outliers(stood: Standing, anchored: pl.DataFrame, max_skew: timedelta, least: float, max_odds: float) -> pl.DataFrame:
     """Outcomes of home's markets in which one may be `least` off, whenever its distance may be another: unit, part (the ordinal), at, size, and
     FIGURES: the baseline is the median of at least two comparable competitors' prices. Looks from `watch_from` of `anchored` on.
 
@@ -65,7 +66,7 @@ def outliers(stood: Standing, anchored: pl.DataFrame, max_skew: timedelta, least
     prices = stood.prices.with_columns(ORDINAL.alias("part"))
     homes = prices.join(pairs.select("unit", "listing_id").unique(), on="unit")
     theirs = prices.rename({"unit": "other_unit"}).join(pairs, on="other_unit")
-    asked_of = _far(homes, theirs, least)
+    asked_of = _far(homes, theirs, least, max_odds)
     ours, others = (frame.join(asked_of, on=["unit", "part"], how="semi") for frame in (homes, theirs))
     key = ["unit", "listing_id", "part"]
     ends = [frame.select(*key, at=end) for frame in (ours, others) for end in ("at", "until")]
@@ -93,10 +94,10 @@ def outliers(stood: Standing, anchored: pl.DataFrame, max_skew: timedelta, least
         home.join(median, on=["unit", "part", "at"], how="left")
         .join(enough.select(*at, told=pl.lit(value=True)), on=at, how="left")
         .with_columns(pl.when(~pl.col("gone")).then("odds_milli").alias("odds_milli"))
-        .with_columns(change=(pl.col("odds_milli") / pl.col("baseline_milli") - 1).round(DECIMALS))
+        .with_columns(change=(pl.col("odds_milli") / pl.col("baseline_milli") - 1).round(DECIMALS), shift=probability_shift(max_odds))
     )
     return found.filter(pl.col("told").is_not_null() | pl.col("odds_milli").is_null()).select(
-        "unit", "part", "at", *FIGURES, size=pl.col("change").abs().fill_null(0.0)
+        "unit", "part", "at", *FIGURES, size=pl.col("shift").abs().fill_null(0.0)
     )
 
 
@@ -141,7 +142,7 @@ def _enough(looks: pl.DataFrame) -> pl.DataFrame:
     return found.filter((pl.col("n") >= MIN_COMPETITORS) | (pl.col("n_unknown") == 0)).drop("n", "n_unknown").sort("listing_id", "at")
 
 
-def _far(homes: pl.DataFrame, theirs: pl.DataFrame, least: float) -> pl.DataFrame:
+def _far(homes: pl.DataFrame, theirs: pl.DataFrame, least: float, max_odds: float) -> pl.DataFrame:
     """unit and part of all outcomes of home's units of which one may be so far from a median of the others' prices, whatever stood when."""
     ends = {"low": pl.col("odds_milli").min(), "high": pl.col("odds_milli").max()}
     both = (
@@ -152,6 +153,8 @@ def _far(homes: pl.DataFrame, theirs: pl.DataFrame, least: float) -> pl.DataFram
             on=["unit", "part"],
         )
     )
-    high, low = pl.col("high") >= pl.col("other_low") * (1 + least) - 1, pl.col("low") <= pl.col("other_high") * (1 - least) + 1
-    far = (pl.col("n") >= MIN_COMPETITORS) & (high | low)
+    longer = EVENS_MILLI / pl.col("other_low") - EVENS_MILLI / pl.col("high")
+    shorter = EVENS_MILLI / pl.col("low") - EVENS_MILLI / pl.col("other_high")
+    is_judged = pl.min_horizontal("low", "other_low") <= max_odds * EVENS_MILLI
+    far = (pl.col("n") >= MIN_COMPETITORS) & is_judged & (pl.max_horizontal(longer, shorter) >= least - MARGIN_OF_ROUNDING)
     return both.filter(far.any().over("unit")).select("unit", "part")

@@ -35,13 +35,16 @@ def episodes_end_after_they_begin(alerts: pl.DataFrame) -> pl.DataFrame:
 
 
 def peaks_reach_their_level(alerts: pl.DataFrame, levels: tuple[float, float, float]) -> pl.DataFrame:
-    """odds_alert: of prices the peak is as large as its severity says, no larger, no smaller than what it opened with, and what its prices make."""
+    """odds_alert: of prices the peak is as large as its severity says, no larger, and what its prices make.
+
+    An episode opens with a change of the odds above the lowest level: they change by more than their implied probability does.
+    """
     half = pl.when(pl.col("alert_type") == DISAGREEMENT).then(0.5).otherwise(1.0)
-    size = (
-        pl.when(pl.col("alert_type") == DISAGREEMENT)
-        .then(2 * pl.min_horizontal(pl.col("peak_change_rel").abs(), pl.col("competitor_change_rel").abs()))
-        .otherwise(pl.col("peak_change_rel").abs())
+    # 1 / now - 1 / then is (1 - now / then) / now.
+    shift, other_shift = (
+        pl.col(c).abs() / pl.col(odds) for c, odds in (("peak_change_rel", "current_odds"), ("competitor_change_rel", "competitor_odds"))
     )
+    size = pl.when(pl.col("alert_type") == DISAGREEMENT).then(2 * pl.min_horizontal(shift, other_shift)).otherwise(shift)
     bounds = {level.value: bound for level, bound in zip(OddsAlertLevel, levels, strict=True)}
     least = pl.col("severity").replace_strict(bounds, return_dtype=pl.Float64)
     above = pl.col("severity").replace_strict(dict(zip(bounds, (*levels[1:], float("inf")), strict=True)), return_dtype=pl.Float64)

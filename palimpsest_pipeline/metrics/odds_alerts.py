@@ -60,7 +60,7 @@ class Rules:
     """When something is worth telling. Shares of 1."""
 
     levels: tuple[float, float, float]
-    """Changes that are low, medium, high; from the first on there is an episode."""
+    """Changes of the implied probability (1 / odds) that are low, medium, high; from the first on there is an episode."""
     calm: float
     """It is over when no change is as large as this share of the first level."""
     window: timedelta
@@ -71,8 +71,12 @@ class Rules:
     """How long an answer holds; after that nothing is known, until the next one."""
     watched: timedelta
     """From how long before kickoff on."""
+    max_odds: float
+    """Of an outcome two prices are compared when one of them is not above this."""
     main_markets: Sequence[str] = ()
     """Markets whose disappearing weighs more."""
+    markets: Sequence[str] | None = None
+    """Markets that are looked at; None: all."""
 
     @property
     def looks_back(self) -> timedelta:
@@ -102,9 +106,11 @@ def odds_alerts(
     anchored = with_kickoff(listings, kickoffs, as_of).with_columns(
         watch_from=pl.col("kickoff_at") - rules.watched, since=(pl.col("kickoff_at") - rules.looks_back).dt.truncate("1d")
     )
+    if rules.markets is not None:
+        changes = changes.filter(pl.col("market_key").is_in(list(rules.markets)))
     stood = standing(looks, changes, anchored, rules.silence_limit)
     seen = looks_before_kickoff(looks, anchored).join(anchored.select("listing_id", "since"), on="listing_id").filter(pl.col("at") >= pl.col("since"))
-    moved = moves(stood, anchored, rules.window, rules.levels[0] / 2)
+    moved = moves(stood, anchored, rules.window, rules.levels[0] / 2, rules.max_odds)
     compared = anchored.filter(~pl.col("sr_id").is_in(list(suspects)))
     found = [
         _price_moves(stood, moved, outcomes, rules),
@@ -142,7 +148,7 @@ def _disagreements(stood: Standing, moved: pl.DataFrame, anchored: pl.DataFrame,
 
 
 def _outliers(stood: Standing, anchored: pl.DataFrame, outcomes: pl.DataFrame, rules: Rules) -> pl.DataFrame:
-    compared = outliers(stood, anchored, rules.max_skew, rules.levels[0])
+    compared = outliers(stood, anchored, rules.max_skew, rules.levels[0], rules.max_odds)
     found = _of_ordinals(stood, _told(compared, compared, rules), "unit")
     return _of_units(stood, stood.named(found, outcomes), "unit", OddsAlertType.HOME_OUTLIER).with_columns(baseline_at=pl.col("peak_at"))
 

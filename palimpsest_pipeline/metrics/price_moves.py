@@ -1,5 +1,7 @@
 """How far prices are from what they were a window earlier. Frames in, frames out.
 
+A change is judged by the implied probability (1 / odds): from 2.00 to 2.20 that falls by 0.045, from 100 to 235 by 0.006, and nobody acts on it.
+
 That changes only when the price does, when it did a window ago, and when what was known a window ago begins or ends. So it is worked out at the
 first look at or after each of those and at no other; and of markets in which no price was ever far from another it is not worked out at all.
 
@@ -7,20 +9,26 @@ Belongs here: changes over the window. Does not: prices of other books (`book_co
 """
 
 from datetime import timedelta
+from typing import Final
 
 import polars as pl
 
+from ..domain.prices import EVENS_MILLI
 from .episodes import DECIMALS
 from .standing_prices import Standing, price_at
 
+MARGIN_OF_ROUNDING: Final = 1e-6
+"""What a rough filter lets through beside what is exactly as large as asked."""
 
-def moves(stood: Standing, anchored: pl.DataFrame, window: timedelta, least: float) -> pl.DataFrame:
-    """Every outcome of units in which one may have moved by `least`, whenever its change over the window may be another: unit, place, at, odds_milli
-    (null: cannot be backed), baseline_milli (null: not known, or none), change (null when either is). At looks from `watch_from` of `anchored` on.
+
+def moves(stood: Standing, anchored: pl.DataFrame, window: timedelta, least: float, max_odds: float) -> pl.DataFrame:
+    """Every outcome of units in which one may have shifted by `least`, whenever its change over the window may be another: unit, place, at,
+    odds_milli (null: cannot be backed), baseline_milli (null: not known, or none), change and shift (`probability_shift`; null when either is).
+    At looks from `watch_from` of `anchored` on.
 
     A discovery that lacks the listing is a look at which nothing can be backed.
     """
-    places = _moving(stood.prices, least).join(stood.units.select("unit", "listing_id"), on="unit")
+    places = _moving(stood.prices, least, max_odds).join(stood.units.select("unit", "listing_id"), on="unit")
     own = stood.prices.drop("unit").join(places.select("place", "listing_id"), on="place")
     listed = anchored.select("listing_id", "watch_from")
     held = pl.concat([stood.known.select("listing_id", "at"), stood.known.select("listing_id", at="until")])
@@ -40,15 +48,23 @@ def moves(stood: Standing, anchored: pl.DataFrame, window: timedelta, least: flo
     return (
         now.join(then, on=["place", "at"], how="left")
         .join(places.select("place", "unit"), on="place")
-        .select("unit", "place", "at", "odds_milli", "baseline_milli", change=change)
+        .select("unit", "place", "at", "odds_milli", "baseline_milli", change=change, shift=probability_shift(max_odds))
     )
+
+
+def probability_shift(max_odds: float) -> pl.Expr:
+    """Return the change of the implied probability from `baseline_milli` to `odds_milli`: null without one of them, 0 when both are too long."""
+    now, then = pl.col("odds_milli"), pl.col("baseline_milli")
+    shift = (EVENS_MILLI / now - EVENS_MILLI / then).round(DECIMALS)
+    is_judged = (now <= max_odds * EVENS_MILLI) | (then <= max_odds * EVENS_MILLI)
+    return pl.when(now.is_null() | then.is_null()).then(None).when(is_judged).then(shift).otherwise(0.0)
 
 
 def sizes_of(moved: pl.DataFrame) -> pl.DataFrame:
     """`moves` as sizes for `episodes`: nought where nothing can be backed, none where the change is not known."""
     gone = pl.col("odds_milli").is_null()
     known = moved.filter(gone | pl.col("change").is_not_null())
-    return known.select("unit", "at", part="place", size=pl.when(gone).then(0.0).otherwise(pl.col("change").abs()))
+    return known.select("unit", "at", part="place", size=pl.when(gone).then(0.0).otherwise(pl.col("shift").abs()))
 
 
 def turns(moments: pl.DataFrame) -> pl.DataFrame:
@@ -69,9 +85,10 @@ def first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, by: list[str]
     )
 
 
-def _moving(prices: pl.DataFrame, least: float) -> pl.DataFrame:
-    """place and unit of all outcomes of units of which one was so far apart at two instants."""
-    far = pl.col("odds_milli").max() >= pl.col("odds_milli").min() * (1 + least) - 1
+def _moving(prices: pl.DataFrame, least: float, max_odds: float) -> pl.DataFrame:
+    """place and unit of all outcomes of units of which one was so far apart at two instants, and not above `max_odds` at one of them."""
+    low, high = pl.col("odds_milli").min(), pl.col("odds_milli").max()
+    far = (EVENS_MILLI / low - EVENS_MILLI / high >= least - MARGIN_OF_ROUNDING) & (low <= max_odds * EVENS_MILLI)
     places = prices.group_by("place", "unit").agg(far=far)
     return places.filter(pl.col("far").any().over("unit")).drop("far")
 

@@ -20,12 +20,16 @@ NO_GAP, HOME_LACKS_IT, PLATFORM_LACKS_IT = 0, 1, 2
 
 
 def tournaments(found: Coverage, seen: Sequence[PlatformSeen]) -> dict[str, Any]:
-    """Columns of the tournaments by country and name, and for both universes (upcoming, started included) their counts, null without a row."""
+    """Columns of the tournaments by country and name, and for both universes (upcoming, started included) their counts, null without a row.
+
+    A country has one spelling. `elsewhere`: a list a tournament, of each other country under which platforms place it, and these platforms' places.
+    """
     named = _named(found)
     return {
         "key": named["tournament_key"].to_list(),
         "name": named["display_name"].to_list(),
         "country": named["country"].to_list(),
+        "elsewhere": _elsewhere(found, named, seen),
         "counts": [_counts(found.tournaments.filter(pl.col("include_started") == started), named, seen) for started in (False, True)],
     }
 
@@ -33,7 +37,35 @@ def tournaments(found: Coverage, seen: Sequence[PlatformSeen]) -> dict[str, Any]
 def _named(found: Coverage) -> pl.DataFrame:
     """A row a tournament, in the order of the page."""
     by_country = (pl.col("country").str.to_lowercase(), "display_name", "tournament_key")
-    return found.tournaments.select("tournament_key", "display_name", "country").unique("tournament_key").sort(*by_country, nulls_last=True)
+    told = found.tournaments.select("tournament_key", "display_name", "country").sort(pl.all()).unique("tournament_key", keep="first")
+    return _spelled_alike(told, found).sort(*by_country, nulls_last=True)
+
+
+def _spelled_alike(rows: pl.DataFrame, found: Coverage) -> pl.DataFrame:
+    """`rows` with every `country` as home spells it, else as most tournaments have it: one platform's Czechia is another's Czech Republic."""
+    is_home = pl.col("platform") == found.home_platform
+    by_use = (pl.col("n_home") * -1, pl.col("n") * -1, "country")
+    spellings = (
+        found.countries.drop_nulls("country_iso")
+        .group_by("country_iso", "country")
+        .agg(n_home=is_home.sum().cast(pl.Int64), n=pl.len().cast(pl.Int64))
+        .sort("country_iso", *by_use)
+        .with_columns(spelled=pl.col("country").first().over("country_iso"))
+        .unique("country", keep="first", maintain_order=True)
+    )
+    alike = rows.join(spellings.select("country", "spelled"), on="country", how="left", maintain_order="left")
+    return alike.with_columns(pl.coalesce("spelled", "country").alias("country")).drop("spelled")
+
+
+def _elsewhere(found: Coverage, named: pl.DataFrame, seen: Sequence[PlatformSeen]) -> list[list[list[Any]]]:
+    place = places([platform.key for platform in seen])
+    own = dict(named.select("tournament_key", "country").iter_rows())
+    rows = _spelled_alike(found.countries, found).select("tournament_key", "country", "platform").unique().sort(pl.all())
+    elsewhere: dict[str, dict[str, list[int]]] = {}
+    for key, country, platform in rows.iter_rows():
+        if platform in place and own.get(key) != country:
+            elsewhere.setdefault(key, {}).setdefault(country, []).append(place[platform])
+    return [[[country, at] for country, at in elsewhere.get(key, {}).items()] for key in named["tournament_key"]]
 
 
 def _counts(rows: pl.DataFrame, named: pl.DataFrame, seen: Sequence[PlatformSeen]) -> dict[str, Any]:

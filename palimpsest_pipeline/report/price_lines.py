@@ -41,6 +41,38 @@ def main_lines(stretches: pl.DataFrame, most: int = MOST_LINES) -> pl.DataFrame:
     )
 
 
+def with_current(stretches: pl.DataFrame, states: pl.DataFrame, current: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return stretches and states continued by what stands now, where that was seen after them.
+
+    Frames as `storage.report.prices` reads them, of one market. The history of an offer is known up to a look; what stands now may rest on a later
+    one. When the history ends with nobody looking, it stands since the last look.
+    """
+    looked_until = pl.max_horizontal(pl.coalesce("ends_at", "last_confirmed_at"), "begins_at")
+    unseen = (pl.col("ends_at").is_null() & (pl.col("state") == AvailabilityState.NOT_OBSERVED.value)).any()
+    known = states.group_by(OFFER).agg(known_until=looked_until.max(), unseen=unseen)
+    later = (
+        current.join(known, on=OFFER, how="left")
+        .filter(pl.col("known_until").is_null() | (pl.col("last_confirmed_at") > pl.col("known_until")))
+        .with_columns(pl.when(pl.col("unseen")).then("last_confirmed_at").otherwise("known_until").alias("known_until"))
+    )
+    of_offer = later.unique(OFFER).with_columns(begins_at=pl.max_horizontal("state_since", "known_until"))
+    of_price = later.with_columns(begins_at=pl.max_horizontal("changed_at", "known_until"), ends_at=pl.lit(None, INSTANT))
+    return (
+        pl.concat([_ended(stretches, of_price, (*OFFER, "outcome_key")), of_price.drop_nulls("odds_milli").select(stretches.columns)]),
+        pl.concat([_ended(states, of_offer, OFFER), of_offer.with_columns(ends_at=pl.lit(None, INSTANT)).select(states.columns)]),
+    )
+
+
+def _ended(rows: pl.DataFrame, later: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """Rows that were not over, over where those of `later` begin."""
+    ends = rows.join(later.select(*key, until="begins_at"), on=key, how="left")
+    return (
+        ends.with_columns(pl.coalesce("ends_at", "until").alias("ends_at"))
+        .filter(pl.col("ends_at").is_null() | (pl.col("begins_at") < pl.col("ends_at")))
+        .drop("until")
+    )
+
+
 def turns(stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str], since: datetime) -> pl.DataFrame:
     """`sr_id, specifier, platform, at, values` by these: the values of `outcomes` from each turn on; the last row of an offer is where it ends.
 

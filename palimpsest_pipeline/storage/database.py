@@ -11,6 +11,7 @@ from typing import Final
 import psycopg
 import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -97,6 +98,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield following
         original: BaseException | None = getattr(following, "orig", None)  # SQLAlchemy's name for the driver's error
         following = original or following.__cause__ or following.__context__
+
+
+def libpq_environment(conninfo: str) -> dict[str, str]:
+    """Return the address as the variables that every libpq client reads."""
+    told = conninfo_to_dict(conninfo)
+    variables = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
+    return {variables[name]: str(value) for name, value in told.items() if value is not None and name in variables}
 
 
 class DatabaseUnreachable(ConnectionError):

@@ -141,6 +141,23 @@ def listed(
     return [{name: value for name, value in row.items() if name != "n_all"} for row in rows], total
 
 
+def frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """Return rows of `listed` as a frame, with all its columns when there are none."""
+    return pl.DataFrame(rows, schema=LISTED, orient="row")
+
+
+LISTED: Final[Schema] = {
+    "alert_id": pl.Int64,
+    **dict.fromkeys(("status", "severity", "alert_type", "platform", "competitor"), pl.String),
+    "sr_id": pl.Int64,
+    **dict.fromkeys(("home_team", "away_team"), pl.String),
+    "kickoff_at": INSTANT,
+    **dict.fromkeys(("market_key", "specifier", "outcome_key"), pl.String),
+    **dict.fromkeys(("baseline_odds", "current_odds", "peak_change_rel", "competitor_odds", "competitor_change_rel"), pl.Float64),
+    **dict.fromkeys(("opened_at", "peak_at", "closed_at", "acknowledged_at"), INSTANT),
+    "acknowledged_by": pl.String,
+}
+"""Columns of `listed`."""
 KNOWN_UNTIL_SQL: Final = f"select max(c.as_of) from core.cycles c where {IN_CORE}"
 DUE_SQL: Final = """
 select sr_id, f.effective_kickoff as kickoff_at

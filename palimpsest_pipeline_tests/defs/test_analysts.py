@@ -53,7 +53,7 @@ COLUMNS: Final = {
     ],
     "how_old_are_our_prices": ["platform", "kicks_off", "n_fixtures", "youngest", "oldest"],
     "largest_moves_to_close": [
-        *("effective_kickoff", "home_team", "away_team", "platform", "outcome_key", "open_odds", "close_odds", "move_rel", "n_changes"),
+        *("kickoff", "home_team", "away_team", "platform", "outcome_key", "open_odds", "close_odds", "move_rel", "n_changes"),
         *("open_quality", "close_quality"),
     ],
     "largest_price_differences": [
@@ -68,7 +68,7 @@ COLUMNS: Final = {
     "match_rate_over_time": [
         *("as_of", "fixtures", "matched", "home_only", "competitor_only", "undetermined", "overall_match_rate", "evidence"),
     ],
-    "matches_that_look_wrong": ["suspect_code", "kickoff", "tournament", "home_team", "away_team", "platforms", "sportradar_id"],
+    "matches_that_look_wrong": ["suspect_code", "kickoff", "tournament", "home_team", "away_team", "platforms", "sr_id"],
     "missing_fixtures_that_kick_off_soon": [
         *("kickoff", "country", "tournament", "home_team", "away_team", "platform", "n_markets_priced", "n_prices", "lead_days"),
     ],
@@ -81,7 +81,7 @@ COLUMNS: Final = {
         *("kickoff", "home_team", "away_team", "market", "specifier", "platform", "home_state", "gap_open_since", "gap_minutes"),
     ],
     "tournaments_we_cover_worst": [
-        *("country", "tournament", "total", "competitor_only", "betpawa", "sportybet", "bet9ja", "home_covered_rate", "next_missing_kickoff"),
+        *("country", "tournament", "total", "competitor_only", "betpawa", "sportybet", "bet9ja", "listed_by_home_rate", "next_missing_kickoff"),
     ],
     "what_the_scrapes_did": [
         *("started_at", "scope", "summary", "platform", "discovered", "targets", "fetched", "requests", "p95_ms", "capture_s", "floor_s", "message"),

@@ -1,6 +1,6 @@
 """The whole way of the data against a simulated world whose truth is known: what Postgres says is what is so."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,12 +8,19 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.defs.mart import life
+from palimpsest_pipeline.defs.mart import life, odds_alerts
 from palimpsest_pipeline.defs.mart.present_jobs import refresh_due
+from palimpsest_pipeline.defs.mart.words import words
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.metrics.odds_alerts import odds_alerts as odds_alerts_of
+from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import life as stored_life
+from palimpsest_pipeline.storage import odds_alerts as stored_alerts
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.storage.layers import Layers
+from palimpsest_pipeline.storage.suspects import suspects
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.truth import check_against_truth, latest, truth_classes
@@ -39,7 +46,8 @@ def two_cycles(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFact
     with SimulatorProcess(40, 5, clock_offset_s=later_s - 600) as simulator, pipelines(postgres, tmp_path_factory.mktemp("two_cycles")) as make:
         for offset_s in (later_s - 600, later_s):
             simulator.set_clock(offset_s)
-            pipeline = make(simulator, clock_offset_s=offset_s)
+            # Alerts of every market and of small changes, so that there are rows to compare.
+            pipeline = make(simulator, clock_offset_s=offset_s, odds_alert_markets=["*"], odds_alert_levels=(0.01, 0.02, 0.04))
             outcome = run_here(pipeline, "full_cycle")
             assert outcome.success, outcome.error
         derive_lives(pipeline)
@@ -104,6 +112,91 @@ def test_margins_and_counts_of_gaps_are_what_sql_computes(two_cycles: Pipeline, 
 
 def test_alerts_to_traders_are_what_sql_computes(two_cycles: Pipeline):
     assert assert_alerts_as_by_sql(two_cycles).total() > 0
+
+
+def alerts_by_default(pipeline: Pipeline, plant: Callable[[pl.DataFrame], pl.DataFrame] = lambda changes: changes) -> pl.DataFrame:
+    """What the default settings tell traders of these cycles, when `plant` alters the history."""
+    url, unused = pipeline.settings.database_url, pipeline.settings.dagster_database_url
+    asked = odds_alerts.rules(Pipeline(load_settings(database_url=url, dagster_database_url=unused)))
+    names, parts = words(pipeline.vocabulary)[0], []
+    with pipeline.connect() as conn:
+        known_until = stored_alerts.known_until(conn)
+        layers = Layers(conn, pipeline.archive)
+        for (day,) in conn.execute("select distinct (effective_kickoff at time zone 'UTC')::date from core.fixtures").fetchall():
+            found = stored_life.lives(conn, layers, day, Platform.BETPAWA)
+            changes = plant(stored_life.changes(conn, layers, found.listings, day))
+            parts.append(
+                odds_alerts_of(
+                    found.listings,
+                    found.looks,
+                    changes,
+                    found.kickoffs,
+                    names,
+                    asked,
+                    as_of=known_until,
+                    suspects=suspects(conn, found.listings["sr_id"].unique()),
+                )
+            )
+    return pl.concat(parts)
+
+
+def test_a_quiet_world_tells_traders_of_little(two_cycles: Pipeline):
+    with two_cycles.connect() as conn:
+        (n_fixtures,) = conn.execute("select count(*) from core.fixtures").fetchone()
+    # Every world takes five listings off in its first twenty minutes, however small it is: those are no noise.
+    told = alerts_by_default(two_cycles).filter(pl.col("alert_type") != "event_dropped")
+    assert told.height < 0.2 * n_fixtures, told
+
+
+def test_faults_that_are_planted_in_a_quiet_world_are_told_of(two_cycles: Pipeline):
+    with two_cycles.connect() as conn:
+        rows = conn.execute(EVERYWHERE_SQL).fetchall()
+    assert len(rows) >= 3, "fixtures whose result all platforms offered in both cycles"
+    (longer, home_of_longer, _), (swapped, home_of_swapped, _), (gone, home_of_gone, last_at) = rows[:3]
+    is_result, listing = pl.col("market_key") == "match_result", pl.col("listing_id")
+    home, draw, away = (pl.col("odds_milli").list.get(n) for n in range(3))
+
+    def plant(changes: pl.DataFrame) -> pl.DataFrame:
+        prices = (
+            pl.when(is_result & (listing == home_of_longer))
+            .then(pl.concat_list(home * 10, draw, away))
+            .when(is_result & (listing == home_of_swapped))
+            .then(pl.concat_list(away, draw, home))
+            .otherwise("odds_milli")
+        )
+        altered = changes.with_columns(odds_milli=prices)
+        of_gone = is_result & (listing == home_of_gone)
+        withdrawn = (
+            altered.filter(of_gone)
+            .unique("listing_id")
+            .with_columns(observed_at=pl.lit(last_at, altered.schema["observed_at"]), state=pl.lit("withdrawn"))
+        )
+        return pl.concat([altered.filter(~of_gone | (pl.col("observed_at") < last_at)), withdrawn])
+
+    before, after = alerts_by_default(two_cycles), alerts_by_default(two_cycles, plant)
+    planted = after.join(before, on="alert_id", how="anti").filter(pl.col("market_key") == "match_result")
+    assert {(longer, "home_outlier"), (swapped, "home_outlier"), (gone, "market_disappeared")} == set(planted.select("sr_id", "alert_type").rows())
+
+
+EVERYWHERE_SQL = """
+select h.fixture_sr_id, h.listing_id, max(k.observed_at)
+from core.event_listings h
+join core.event_listings e on e.fixture_sr_id = h.fixture_sr_id and e.is_primary
+join core.current_markets c on c.listing_id = e.listing_id and c.state = 'offered'
+join ops.market_lines n on n.line_id = c.line_id
+join core.markets m on m.market_id = n.market_id and m.market_key = 'match_result'
+join core.captures k on k.listing_id = h.listing_id
+join core.fixtures f on f.sr_id = h.fixture_sr_id and f.suspect_code is null
+where h.platform = 'betpawa' and h.is_primary and c.off_mask is null and f.effective_kickoff < now() + interval '2 days'
+    and abs(1000.0 / c.odds_milli[1] - 1000.0 / c.odds_milli[3]) > 0.15
+    and not exists (
+        select from core.market_changes x join ops.market_lines y using (line_id)
+        where x.listing_id = e.listing_id and y.market_id = n.market_id and x.state <> 'offered'
+    )
+group by 1, 2
+having count(distinct e.platform) = 3 and count(distinct k.observed_at) = 2
+order by 1
+"""
 
 
 def test_a_repeated_replay_derives_nothing_again(two_cycles: Pipeline):

@@ -1,5 +1,5 @@
 -- Alerts to traders, from their definition: every price at every look, and what it was a window earlier, whether anything moved or not.
--- For days that are in Postgres. Parameters: home, known_until, main_markets, low, medium, high, calm, window_s, skew_s, silence_s, watched_s.
+-- For days that are in Postgres. Parameters: home, known_until, main_markets, low, medium, high, calm, max_odds, markets (null: all), window_s, skew_s, silence_s, watched_s.
 -- Statements of one transaction; the last one gives the rows.
 
 create temporary table listed on commit drop as
@@ -68,7 +68,8 @@ order by a.listing_id, a.at, m.line_id, m.observed_at desc;
 analyze books;
 
 create temporary table lines on commit drop as
-select n.line_id, k.market_id, k.market_key, n.specifier, n.outcome from ops.market_lines n join core.markets k using (market_id);
+select n.line_id, k.market_id, k.market_key, n.specifier, n.outcome from ops.market_lines n join core.markets k using (market_id)
+where %(markets)s::text[] is null or k.market_key = any(%(markets)s::text[]);
 analyze lines;
 
 create temporary table quotes on commit drop as
@@ -99,7 +100,8 @@ from last_looks;
 analyze baselines;
 
 create temporary table moves on commit drop as
-select p.*, b.at, now.milli as now, past.milli as past, round(now.milli::numeric / past.milli - 1, 9) as change
+select p.*, b.at, now.milli as now, past.milli as past, round(now.milli::numeric / past.milli - 1, 9) as change,
+    case when least(now.milli, past.milli) > 1000 * %(max_odds)s::numeric then 0 else round(1000::numeric / now.milli - 1000::numeric / past.milli, 9) end as shift
 from baselines b
 join places p using (listing_id)
 left join quotes now on now.listing_id = p.listing_id and now.at = b.at and b.answered and now.market_id = p.market_id
@@ -153,7 +155,7 @@ create temporary table sized on commit drop as
 with disagreements as (
     select b.listing_id, b.other_id, h.market_key, h.specifier, h.ordinal, b.at, h.now, h.past, h.change,
         o.now as other_now, o.change as other_change,
-        case when h.change * o.change < 0 then 2 * least(abs(h.change), abs(o.change)) else 0 end as size
+        case when h.shift * o.shift < 0 then 2 * least(abs(h.shift), abs(o.shift)) else 0 end as size
     from beside b
     join enumerated e using (listing_id)
     join moves h on h.listing_id = b.listing_id and h.at = b.our_at and h.market_id = e.market_id and h.specifier = e.specifier
@@ -174,20 +176,21 @@ medians as (
     group by b.listing_id, b.at, e.market_id, e.market_key, e.specifier, e.ordinal
 ),
 outliers as (
-    select m.listing_id, m.market_key, m.specifier, m.ordinal, m.at, h.milli as now, m.past, round(h.milli / m.past - 1, 9) as change
+    select m.listing_id, m.market_key, m.specifier, m.ordinal, m.at, h.milli as now, m.past, round(h.milli / m.past - 1, 9) as change,
+        case when least(h.milli, m.past) > 1000 * %(max_odds)s::numeric then 0 else round(1000 / h.milli::numeric - 1000 / m.past, 9) end as shift
     from medians m
     left join quotes h on h.listing_id = m.listing_id and h.at = m.our_at and m.is_here and h.market_id = m.market_id
         and h.specifier = m.specifier and h.ordinal = m.ordinal and h.outcome = ''
     where m.tells or h.milli is null
 )
 select 'price_move' as alert_type, listing_id, 0 as other_id, market_key, specifier, outcome, ordinal, at, now, past::numeric as past, change,
-    null::integer as other_now, null::numeric as other_change, case when now is null then 0 else abs(change) end as size
+    null::integer as other_now, null::numeric as other_change, case when now is null then 0 else abs(shift) end as size
 from moves where now is null or change is not null
 union all
 select 'direction_disagreement', listing_id, other_id, market_key, specifier, '', ordinal, at, now, past, change, other_now, other_change, size
 from disagreements
 union all
-select 'home_outlier', listing_id, 0, market_key, specifier, '', ordinal, at, now, past, change, null, null, coalesce(abs(change), 0)
+select 'home_outlier', listing_id, 0, market_key, specifier, '', ordinal, at, now, past, change, null, null, coalesce(abs(shift), 0)
 from outliers;
 analyze sized;
 

@@ -23,7 +23,7 @@ def assert_alerts_as_by_sql(pipeline: Pipeline) -> Counter[str]:
 
     Everything that is due must have been derived.
     """
-    asked = rules(pipeline.settings, pipeline.main_markets)
+    asked = rules(pipeline)
     names = [*KEY, *FIGURES, *FIGURES_OF_OTHER]
     with pipeline.connect() as conn:
         params = {
@@ -32,6 +32,8 @@ def assert_alerts_as_by_sql(pipeline: Pipeline) -> Counter[str]:
             "main_markets": list(asked.main_markets),
             **dict(zip(("low", "medium", "high"), asked.levels, strict=True)),
             "calm": asked.calm,
+            "max_odds": asked.max_odds,
+            "markets": None if asked.markets is None else list(asked.markets),
             "window_s": asked.window.total_seconds(),
             "skew_s": asked.max_skew.total_seconds(),
             "silence_s": asked.silence_limit.total_seconds(),

@@ -57,7 +57,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
                 there = [f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == len(Platform)]
                 simulator.script("drop", min(there, key=lambda f: f["kickoff_at"])["sr_id"], platform="sportybet")
             land_cycle(make(simulator, clock_offset_s=offset_s))
-        pipeline = make(simulator)
+        pipeline = make(simulator, odds_alert_levels=(0.01, 0.02, 0.04), odds_alert_markets=["*"])
         with dg.DagsterInstance.ephemeral() as instance:
             for hour in sorted({m.partition_hour for m in pipeline.landing.cycles()}):
                 outcome = run_job(instance, pipeline, "replay", hour, group="core")

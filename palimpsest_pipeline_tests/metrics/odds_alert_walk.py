@@ -63,6 +63,12 @@ class Walk:
     def _last(self, listing: int, at: datetime) -> Looked | None:
         return max((look for look in self._moments(listing) if look.at <= at), key=lambda look: look.at, default=None)
 
+    def _figures(self, now: int, then: float) -> Told:
+        """The change of the odds, and the signed one of what they imply; 0 when both prices are long ones."""
+        is_long = min(now, then) > self.rules.max_odds * 1000
+        shift = 0.0 if is_long else round(1000 / now - 1000 / then, 9)
+        return {"change": round(now / then - 1, 9), "shift": shift, "size": abs(shift), "now": now, "then": then}
+
     def _book(self, listing: int, at: datetime) -> Book:
         """What the last answer says; nothing when the listing is dropped since."""
         last = self._last(listing, at)
@@ -79,7 +85,8 @@ class Walk:
         found: dict[Market, set[Outcome]] = {}
         for look in self._looks(listing):
             for (key, specifier, outcome), facts in (look.book or {}).items():
-                found.setdefault((key, specifier), set()).update((outcome, place) for place in range(len(facts[2])))
+                if self.rules.markets is None or key in self.rules.markets:
+                    found.setdefault((key, specifier), set()).update((outcome, place) for place in range(len(facts[2])))
         return found
 
     # Prices
@@ -106,7 +113,7 @@ class Walk:
                     if now is None:
                         sizes.setdefault(at, {})[outcome] = {"size": 0.0}
                     elif then is not None:
-                        sizes.setdefault(at, {})[outcome] = figures(now, then)
+                        sizes.setdefault(at, {})[outcome] = self._figures(now, then)
             yield from self._told("price_move", listing, market, sizes)
 
     def _disagreements(self, listing: int, other: int) -> Iterator[Told]:
@@ -123,8 +130,8 @@ class Walk:
                     if now is None or their_now is None:
                         sizes.setdefault(at, {})[outcome] = {"size": 0.0}
                     elif then is not None and their_then is not None and self._comparable(listing, other, at):
-                        home, competitor = figures(now, then), figures(their_now, their_then)
-                        opposite = home["change"] * competitor["change"] < 0
+                        home, competitor = self._figures(now, then), self._figures(their_now, their_then)
+                        opposite = home["shift"] * competitor["shift"] < 0
                         size = 2 * min(home["size"], competitor["size"]) if opposite else 0.0
                         theirs_then = {"competitor_odds": their_now / 1000, "competitor_change_rel": competitor["change"]}
                         sizes.setdefault(at, {})[outcome] = home | theirs_then | {"size": size}
@@ -153,7 +160,7 @@ class Walk:
         if len(comparable) < 2 and len(comparable) < len(seen):
             return None
         prices = [found for other in comparable if (found := price(self._book(other, at), market, outcome)) is not None]
-        return figures(home, median(prices)) if len(prices) >= 2 else {"size": 0.0}
+        return self._figures(home, median(prices)) if len(prices) >= 2 else {"size": 0.0}
 
     # What is there
 
@@ -243,8 +250,3 @@ def price(book: Book, market: Market, outcome: Outcome) -> int | None:
     facts = book.get((*market, outcome[0]))
     found = facts[2][outcome[1]] if facts is not None and is_backable(facts, outcome[1]) else None
     return found if found is not None and found > 1000 else None
-
-
-def figures(now: int, then: float) -> Told:
-    change = round(now / then - 1, 9)
-    return {"change": change, "size": abs(change), "now": now, "then": then}

@@ -41,13 +41,16 @@ from .odds_alert_walk import Walk
 KICKOFF: Final = at(5, 18)
 LATER: Final = at(9, 0)
 MORNING: Final = at(5, 9)
+LOW, MEDIUM, HIGH = (round(1 / 2.0 - 1 / odds, 9) for odds in (2.14, 2.2, 2.3))
+"""By how much the implied probability changes when 2.00 becomes that."""
 RULES: Final = Rules(
-    levels=(0.07, 0.10, 0.15),
+    levels=(LOW, MEDIUM, HIGH),
     calm=0.7,
     window=timedelta(minutes=60),
     max_skew=timedelta(seconds=120),
     silence_limit=timedelta(minutes=90),
     watched=timedelta(days=3),
+    max_odds=10,
     main_markets=("match_result",),
 )
 PAWA, SPORTY, BET9JA = 11, 12, 13
@@ -116,26 +119,56 @@ def test_a_price_that_moves_is_told_once_with_its_peak() -> None:
 def test_severity_is_that_of_the_peak_and_a_threshold_counts_as_passed_when_it_is_met(price: int, severity: str) -> None:
     assert [row["severity"] for row in told(half_hourly([2000, 2000, 2000, price, price]))] == [severity]
     assert told(half_hourly([2000, 2000, 2000, 2139, 2139])) == []
-    assert told(half_hourly([2500, 2500, 2500, 2675, 2675]))[0]["change_rel"] == 0.07  # in floats it is a little less
+    tenths = replace(RULES, levels=(0.1, 0.2, 0.3))
+    assert len(told(half_hourly([2000, 2000, 2000, 2500, 2500]), rules=tenths)) == 1  # in floats 0.5 - 0.4 is a little less than 0.1
 
 
 def test_a_price_that_swings_round_the_threshold_makes_one_episode() -> None:
-    # Against 2000 an hour before: 7.5 %, 6.5 %, 7.5 %, 6.5 %, 5 %; then calm against what stood an hour before.
+    # Against 2000 an hour before: above, below, above, below the lowest level; then calm against what stood an hour before.
     swings = [2000] * 8
     prices = [2000, 2000, 2000, 2150, 2130]
     minutes = [answered(n, at(5, 9) + timedelta(minutes=n * 30), result(p)) for n, p in enumerate(prices)]
-    minutes += [answered(10 + n, at(5, 11) + timedelta(minutes=5 * n), result(p)) for n, p in enumerate([2150, 2130, 2150, 2100], start=1)]
-    rows = told([*minutes, answered(20, at(5, 12, 40), result(2100))])
+    minutes += [answered(10 + n, at(5, 11) + timedelta(minutes=5 * n), result(p)) for n, p in enumerate([2150, 2130, 2150, 2110], start=1)]
+    rows = told([*minutes, answered(20, at(5, 12, 40), result(2110))])
     assert brief(rows) == [("price_move", at(5, 10, 30), at(5, 12, 40))]
     assert told(half_hourly(swings)) == []
 
 
 def test_an_episode_is_over_below_the_share_of_the_lowest_level_not_at_it() -> None:
-    # 0.7 x 7 % of 2000 are 98.
+    # 0.7 of the way from 2.00 to 2.14 is 2.0960.
     still = [answered(n, at(5, 9, 30 * (n % 2)) + timedelta(hours=n // 2), result(p)) for n, p in enumerate([2000, 2000, 2000, 2140])]
-    at_it, below = answered(8, at(5, 10, 40), result(2098)), answered(9, at(5, 10, 50), result(2097))
+    at_it, below = answered(8, at(5, 10, 40), result(2096)), answered(9, at(5, 10, 50), result(2095))
     assert brief(told([*still, at_it])) == [("price_move", at(5, 10, 30), KICKOFF)]
     assert brief(told([*still, at_it, below])) == [("price_move", at(5, 10, 30), at(5, 10, 50))]
+
+
+def test_longshots_are_judged_by_what_their_odds_imply() -> None:
+    """A correct score that one book sells at 235 and another at 100 is nothing to be told of; nor is one that falls from 60 to 20."""
+    far = half_hourly([result(2000, 3400, 235000)] * 4)
+    near = [*half_hourly([result(2000, 3400, 100000)] * 4, SPORTY), *half_hourly([result(2000, 3400, 100000)] * 4, BET9JA)]
+    assert told(far + near) == []
+    assert told(half_hourly([result(2000, 3400, price) for price in (60000, 60000, 60000, 20000)])) == []
+    assert [row["outcome_key"] for row in told(half_hourly([result(2000, 3400, price) for price in (60000, 60000, 60000, 6000)]))] == ["away"]
+
+
+def test_prices_that_are_both_above_the_cap_are_not_compared_and_a_long_one_beside_a_short_one_is() -> None:
+    fine = replace(RULES, levels=(0.01, 0.02, 0.03))
+    moves = half_hourly([result(2000, 3400, price) for price in (11000, 11000, 11000, 14000)])
+    assert told(moves, rules=fine) == []
+    assert len(told(moves, rules=replace(fine, max_odds=11))) == 1
+    misplaced_point = half_hourly([result(price) for price in (2000, 2000, 2000, 20000)])
+    assert [(row["severity"], row["current_odds"]) for row in told(misplaced_point)] == [("high", 20.0)]
+
+
+def test_markets_that_were_not_asked_for_are_not_told_of() -> None:
+    def book(price: int) -> Book:
+        return {RESULT: priced(price, 3400, 3600), TOTAL: priced(price, 1900)}
+
+    looks = half_hourly([book(2000)] * 3 + [book(2400), {}])
+    assert {row["market_key"] for row in told(looks)} == {"match_result", "total_goals"}
+    assert {row["market_key"] for row in told(looks, rules=replace(RULES, markets=("total_goals",)))} == {"total_goals"}
+    dropped = [*looks, absent(9, at(5, 12))]
+    assert [row["alert_type"] for row in told(dropped, rules=replace(RULES, markets=()))] == ["event_dropped"]
 
 
 @pytest.mark.parametrize("nothing", [{}, {RESULT: suspended(2400, 3400, 3600)}, {RESULT: no_price(3)}, {RESULT: priced(2400, 3400, 3600, off=7)}])
@@ -205,7 +238,7 @@ def test_a_price_far_from_the_median_of_two_competitors_is_told_of_once() -> Non
     )
     rows = [row for row in told(looks) if row["alert_type"] == "home_outlier"]
     assert brief(rows) == [("home_outlier", at(5, 10, 0, 2), at(5, 11, 0, 2))]
-    expected = {"platform": "betpawa", "severity": "medium", "baseline_at": at(5, 10, 0, 2), "baseline_odds": 2.1, "current_odds": 2.31}
+    expected = {"platform": "betpawa", "severity": "low", "baseline_at": at(5, 10, 0, 2), "baseline_odds": 2.1, "current_odds": 2.31}
     expected |= {"peak_change_rel": 0.1, "window_minutes": None, "competitor": None, "competitor_odds": None, "outcome_key": "home"}
     assert {name: rows[0][name] for name in expected} == expected
 
@@ -323,11 +356,12 @@ def lives(draw: st.DrawFn) -> Life:
 
 
 SHORT: Final = replace(RULES, watched=timedelta(hours=4))
-FINE: Final = replace(RULES, levels=(0.02, 0.05, 0.1), calm=0.5)
+FINE: Final = replace(RULES, levels=(0.01, 0.025, 0.05), calm=0.5)
+NARROW: Final = replace(FINE, max_odds=2.05, markets=("match_result", "anytime_goalscorer"))
 
 
 @settings(max_examples=40)
-@given(lives(), st.sampled_from([RULES, SHORT, FINE]), st.booleans())
+@given(lives(), st.sampled_from([RULES, SHORT, FINE, NARROW]), st.booleans())
 def test_it_says_what_a_walk_through_all_looks_says(life: Life, rules: Rules, begun: bool) -> None:
     as_of = LATER if begun else at(3, 22)
     expected = Walk(life, rules, as_of).alerts()

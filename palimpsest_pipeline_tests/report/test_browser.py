@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
@@ -14,7 +15,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from palimpsest_pipeline.report.page import Made, page
-from palimpsest_pipeline.storage.report.coverage import Coverage
+from palimpsest_pipeline.report.price_lines import Histories
+from palimpsest_pipeline.storage.report.coverage import COUNTRIES, Coverage
 from palimpsest_pipeline_tests.fixtures.chromium import chromium
 from palimpsest_pipeline_tests.report import worlds
 
@@ -457,3 +459,89 @@ def test_a_damaged_page_says_so(browser: Browser, file: Path, tmp_path: Path):
     shown.goto(broken.as_uri())
     expect(shown.locator("#broken")).to_contain_text("This page is damaged")
     made.close()
+
+
+RECORD_TEXTS = """(() => {
+    window.texts = [];
+    const write = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+        window.texts.push([this.canvas, text]);
+        return write.call(this, text, ...rest);
+    };
+})()"""
+ON_A_NARROW_PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def calm(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A page of few fixtures, whose prices hardly move; Bet9ja, which lists all of them, has none. Platforms spell a country in two ways."""
+    found = worlds.coverage(30)
+    everywhere = found.fixtures.filter(~pl.col("started"), pl.col("platforms").list.len() == 3).sort("effective_kickoff")["sr_id"].head(1)
+    stretches, states = worlds.prices(found, "match_result")
+    hardly = stretches.with_columns(odds_milli=1725 + pl.col("odds_milli") % 10)
+    here = pl.col("sr_id").is_in(everywhere.implode()) & (pl.col("platform") != "bet9ja")
+    made = Histories(5_000_000, worlds.AS_OF - timedelta(days=worlds.DAYS), ["betpawa", "sportybet", "bet9ja"])
+    made.add("match_result", hardly.filter(here), states.filter(here), worlds.MARKETS["match_result"][1])
+    keys = found.tournaments["tournament_key"].unique().sort()[:3].to_list()
+    spelled = {keys[0]: "Czechia", keys[1]: "Czech Republic", keys[2]: "Europe"}
+    tournaments = found.tournaments.with_columns(country=pl.col("tournament_key").replace_strict(spelled, default=pl.col("country")))
+    rows = [(keys[0], "betpawa", "Czechia", "CZ"), (keys[1], "bet9ja", "Czech Republic", "CZ"), (keys[2], "betpawa", "Europe", None)]
+    rows += [(keys[0], "sportybet", "Czech Republic", "CZ"), (keys[2], "sportybet", "International Clubs", None)]
+    found = replace(found, tournaments=tournaments, countries=pl.DataFrame(rows, schema=COUNTRIES, orient="row"))
+    path = tmp_path_factory.mktemp("calm") / "coverage.html"
+    path.write_text(page(Made(worlds.AS_OF, "0.1.0", "3", "14+abc"), found, worlds.trends(), made, worlds.names()))
+    context = browser.new_context(viewport=ON_SCREEN, reduced_motion="reduce")
+    context.add_init_script(RECORD_TEXTS)
+    shown = context.new_page()
+    shown.goto(path.as_uri())
+    shown.wait_for_selector(READY, timeout=60_000)
+    yield shown
+    context.close()
+
+
+def test_no_two_labels_of_an_axis_are_alike(calm: Page):
+    labels = calm.evaluate("""() => [...document.querySelectorAll('#price-figures canvas, #trend-figures canvas')].map((canvas) => {
+        const texts = window.texts.filter(([of]) => of === canvas).map(([, text]) => text);
+        const last = texts.lastIndexOf(texts[0]);
+        return texts.slice(last).filter((text) => /^[\\d.]+(\\u202f%| m?s)?$/.test(text));
+    })""")
+    assert [len(of_one) for of_one in labels if len(of_one) < 2] == []
+    assert len(labels) > 5
+    assert [of_one for of_one in labels if len(set(of_one)) < len(of_one)] == []
+
+
+def test_a_table_of_prices_ends_with_what_every_platform_s_last_look_showed(calm: Page):
+    figure = calm.locator("#price-figures figure").first
+    figure.locator("summary").click()
+    rows = [row.split("\t") for row in figure.locator("tbody tr").all_inner_texts()]
+    assert rows[-1][0] == "last look"
+    legend = [word.split()[-1] for word in figure.locator(".legend button").all_inner_texts()]
+    assert [cell.strip("()") for cell in rows[-1][1:]] == [word.strip("()") for word in legend]
+    assert "–" not in rows[-1]
+
+
+def test_a_platform_without_a_price_in_the_market_is_named(calm: Page):
+    expect(calm.locator("#price-result")).to_contain_text("Bet9ja has no price in this market.")
+
+
+def test_a_country_is_there_once_and_what_platforms_place_elsewhere_is_found_under_both(calm: Page):
+    choices = calm.locator("#country option").all_inner_texts()
+    assert "Czechia" in choices
+    assert "Czech Republic" not in choices
+    notes = calm.locator("#tournaments .opener .note").all_inner_texts()
+    assert sum("Czechia" in note for note in notes) >= 2
+    assert sum("Europe · International Clubs on SportyBet" in note for note in notes) == 1
+    assert not any("Czech Republic" in note for note in notes)
+
+
+def test_what_is_chosen_is_said_to_be_of_all_fixtures(calm: Page):
+    calm.locator("#platform").select_option(index=1)
+    expect(calm.locator("#result")).to_have_text(re.compile(r"^\d+ fixtures in \d+ tournaments?, of \d+ fixtures in all$"))
+    calm.get_by_role("button", name="Clear").click()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_narrow_phone_the_rates_are_not_cut_off(browser: Browser, file: Path, scheme: str):
+    with opened(browser, file, viewport=ON_A_NARROW_PHONE, color_scheme=scheme) as (shown, _):
+        edges = shown.evaluate("[...document.querySelectorAll('.rates th, .rates td, .rates li')].map((e) => e.getBoundingClientRect().right)")
+        assert 0 < max(edges) <= ON_A_NARROW_PHONE["width"]

@@ -11,8 +11,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.report.price_lines import Histories, main_lines, turns
-from palimpsest_pipeline.storage.report.prices import STATES, STRETCHES
+from palimpsest_pipeline.report.price_lines import Histories, main_lines, turns, with_current
+from palimpsest_pipeline.storage.report.prices import CURRENT, STATES, STRETCHES
 from palimpsest_pipeline_tests.report.worlds import AS_OF
 
 BEGIN = AS_OF - timedelta(hours=10)
@@ -32,6 +32,40 @@ def stretches(*rows: tuple[str, float, float | None, int], offer: tuple[Any, ...
 def states(*rows: tuple[str, float, float | None, float | None], offer: tuple[Any, ...] = OFFER) -> pl.DataFrame:
     """Rows (state, begin, end, last look), in hours."""
     return pl.DataFrame([(*offer, at(a), at(b), state, at(look)) for state, a, b, look in rows], schema=STATES, orient="row")
+
+
+def current(
+    *rows: tuple[str, int | None, float], state: str = "offered", state_since: float = 0, look: float, offer: tuple[Any, ...] = OFFER
+) -> pl.DataFrame:
+    """Rows (outcome, odds x 1000, since when), in hours."""
+    told = [(*offer, outcome, odds, at(since), state, at(state_since), at(look)) for outcome, odds, since in rows]
+    return pl.DataFrame(told, schema=CURRENT, orient="row")
+
+
+def lines(priced: pl.DataFrame, known: pl.DataFrame, now: pl.DataFrame) -> list[tuple[float, list[int]]]:
+    return walked(turns(*with_current(priced, known, now), ["1", "2"], SINCE))
+
+
+def test_what_stands_now_goes_on_from_a_history_that_is_older():
+    priced, known = stretches(("1", 0, None, 2100), ("2", 0, None, 3000)), states(("offered", 0, None, 2))
+    assert lines(priced, known, current(("1", 2200, 3), ("2", 3000, 0), look=3)) == [(0, [2100, 3000]), (3, [2200, 3000])]
+    off = current(("1", None, 3), ("2", None, 3), state="suspended", state_since=3, look=4)
+    assert lines(priced, known, off) == [(0, [2100, 3000]), (3, [-2100, -3000]), (4, [-2100, -3000])]
+    assert lines(priced, known, current(("1", 2100, 0), ("2", 3000, 0), look=3)) == [(0, [2100, 3000]), (3, [2100, 3000])]
+    gap = states(("offered", 0, 2, 2), ("not_observed", 2, None, None))
+    assert lines(priced, gap, current(("1", 2100, 0), ("2", 3000, 0), look=5)) == [(0, [2100, 3000]), (2, [0, 0]), (5, [2100, 3000])]
+
+
+def test_what_stands_now_is_all_there_is_of_an_offer_without_a_history():
+    nothing, unknown = stretches(), states()
+    assert lines(nothing, unknown, current(("1", 2200, 3), ("2", None, 3), state_since=3, look=4)) == [(3, [2200, 0]), (4, [2200, 0])]
+    assert lines(nothing, unknown, current(look=4)) == []
+
+
+def test_a_history_that_rests_on_the_last_look_stays_as_it_is():
+    priced, known = stretches(("1", 0, 1, 2100), ("1", 1, None, 2200)), states(("offered", 0, None, 3))
+    continued = with_current(priced, known, current(("1", 9999, 1), look=3))
+    assert (continued[0].equals(priced), continued[1].equals(known)) == (True, True)
 
 
 def walked(found: pl.DataFrame) -> list[tuple[float, list[int]]]:

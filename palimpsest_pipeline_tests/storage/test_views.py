@@ -28,15 +28,27 @@ ODDS = [
     "outcomes",
 ]
 COLUMNS = {
-    "tournaments": ["id", "sport", "name", "country", "sportradar_id", *SEEN],
-    "events": ["id", "tournament_id", "name", "home_team", "away_team", "kickoff", "sportradar_id", *SEEN],
+    "tournaments": ["id", "sport", "name", "tournament", "country", "sportradar_id", "sr_id", *SEEN],
+    "events": ["id", "tournament_id", "tournament", "name", "home_team", "away_team", "kickoff", "sportradar_id", "sr_id", *SEEN],
     "competitor_tournaments": [
-        *["id", "source", "external_id", "name", "sport", "country_raw", "country_iso", "sportradar_id", "deleted_at"],
+        *["id", "source", "external_id", "name", "tournament", "sport", "country_raw", "country_iso", "sportradar_id", "sr_id", "deleted_at"],
         *SEEN,
     ],
     "competitor_events": [
-        *["id", "source", "external_id", "sportradar_id", "betpawa_event_id", "tournament_id", "name", "home_team", "away_team", "kickoff"],
-        *["deleted_at", *SEEN],
+        *[
+            "id",
+            "source",
+            "external_id",
+            "sportradar_id",
+            "sr_id",
+            "betpawa_event_id",
+            "tournament_id",
+            "tournament",
+            "name",
+            "home_team",
+            "away_team",
+        ],
+        *["kickoff", "deleted_at", *SEEN],
     ],
     "odds_snapshots": ["id", "event_id", "bookmaker", "captured_at", "scrape_run_id"],
     "market_odds": ODDS,
@@ -295,3 +307,21 @@ def test_the_snapshots_of_an_event_are_found_by_index(conn: psycopg.Connection, 
     conn.execute("set local enable_seqscan = off")
     plan = "\n".join(line for (line,) in conn.execute(f"explain select * from palimpsest.{view} where event_id = 7::bigint"))
     assert "Index Cond: (listing_id = '7'::bigint)" in plan
+
+
+def test_keys_have_one_name_in_every_view(conn: psycopg.Connection) -> None:
+    rows = conn.execute(
+        "select table_name, array_agg(column_name::text) from information_schema.columns where table_schema = 'palimpsest' group by 1"
+    )
+    views = {view: set(columns) for view, columns in rows.fetchall()}
+    for other, key in (("sportradar_id", "sr_id"), ("effective_kickoff", "kickoff"), ("kickoff_at", "kickoff"), ("tournament_name", "tournament")):
+        assert [view for view, columns in views.items() if other in columns and key not in columns] == []
+    of_fixtures = {view for view, columns in views.items() if "sr_id" in columns} - {"tournaments", "competitor_tournaments", "event_scrape_status"}
+    assert {"events", "coverage_events", "price_changes", "open_close", "lead_time"} < of_fixtures
+    assert {view for view in of_fixtures if not {"kickoff", "tournament"} <= views[view]} == set()
+
+
+def test_events_are_found_by_the_keys_of_all_other_views(conn: psycopg.Connection) -> None:
+    rows = conn.execute("select sr_id, sportradar_id, kickoff, tournament from palimpsest.events where sr_id = 7").fetchall()
+    (name,) = conn.execute("select distinct t.tournament from palimpsest.tournaments t join palimpsest.events e on e.tournament_id = t.id").fetchone()
+    assert rows == [(7, 7, KICKOFF, name)]

@@ -2,4 +2,4 @@
 select kickoff, country, tournament, home_team, away_team, platform, n_markets_priced, n_prices, round(lead_days::numeric, 1) as lead_days
 from palimpsest.competitor_only_events
 where kickoff between now() and now() + interval '3 days'
-order by kickoff, sportradar_id, platform;
+order by kickoff, sr_id, platform;

@@ -1,5 +1,5 @@
 -- In which tournaments do competitors have most fixtures that we lack, and when is the next of them?
-select country, tournament, total, competitor_only, betpawa, sportybet, bet9ja, home_covered_rate, next_missing_kickoff
+select country, tournament, total, competitor_only, betpawa, sportybet, bet9ja, listed_by_home_rate, next_missing_kickoff
 from palimpsest.coverage_tournaments
 where competitor_only > 0
 order by competitor_only desc, next_missing_kickoff

@@ -3,8 +3,10 @@ select
     core.natural_id(t.platform, t.external_id) as id,
     t.sport,
     t.name,
+    t.name as tournament,
     t.country_raw as country,
     coalesce(t.sr_tournament_id, substring(l.tournament_key from '^sr:([0-9]+)$')::bigint) as sportradar_id,
+    coalesce(t.sr_tournament_id, substring(l.tournament_key from '^sr:([0-9]+)$')::bigint) as sr_id,
     t.first_seen_at as created_at,
     t.last_seen_at as updated_at
 from core.tournament_listings t
@@ -14,8 +16,10 @@ where t.platform = (select palimpsest.home_platform());
 comment on view palimpsest.tournaments is 'Tournaments of the home platform. Key: id.';
 comment on column palimpsest.tournaments.id is 'Tournament of the home platform: an integer made from its own id, stable for ever.';
 comment on column palimpsest.tournaments.sport is 'Sport.';
+comment on column palimpsest.tournaments.tournament is 'The same as name.';
 comment on column palimpsest.tournaments.name is 'Name as the home platform writes it.';
 comment on column palimpsest.tournaments.country is 'Country as the home platform writes it; null when it gives none.';
+comment on column palimpsest.tournaments.sr_id is 'The same as sportradar_id: of the tournament, not of a fixture.';
 comment on column palimpsest.tournaments.sportradar_id is 'SportRadar tournament id: its own, or that of the tournament it is linked to; null when unknown.';
 comment on column palimpsest.tournaments.created_at is 'First time an answer showed it.';
 comment on column palimpsest.tournaments.updated_at is 'Last time an answer showed it.';

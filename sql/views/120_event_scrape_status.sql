@@ -5,6 +5,7 @@ select
     s.external_id,
     i.listing_id as event_id,
     s.sr_id as sportradar_id,
+    s.sr_id,
     s.status,
     s.attempts,
     s.error_class,
@@ -23,6 +24,7 @@ comment on column palimpsest.event_scrape_status.batch_id is 'Batch: scrape_batc
 comment on column palimpsest.event_scrape_status.platform is 'Platform.';
 comment on column palimpsest.event_scrape_status.external_id is 'The platform''s own event id.';
 comment on column palimpsest.event_scrape_status.event_id is 'Event: events.id or competitor_events.id; null until core has read an answer of it.';
+comment on column palimpsest.event_scrape_status.sr_id is 'The same as sportradar_id.';
 comment on column palimpsest.event_scrape_status.sportradar_id is 'SportRadar id of the fixture, where known.';
 comment on column palimpsest.event_scrape_status.status is
     'completed; failed; cancelled: the cycle was ended before the verdict; interrupted: its process died before the verdict was landed.';

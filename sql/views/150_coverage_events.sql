@@ -2,6 +2,7 @@ create view palimpsest.coverage_events as
 select
     case when f.home_platform = any(f.platforms) then f.sr_id else -f.sr_id end as id,
     f.sr_id as sportradar_id,
+    f.sr_id,
     f.fixture_class as availability,
     f.platforms,
     cardinality(f.platforms) as n_platforms,
@@ -28,6 +29,7 @@ where f.cycle_id = (select c.cycle_id from palimpsest.coverage_cycles c where c.
 
 comment on view palimpsest.coverage_events is 'Who lists which fixture, as of the latest cycle in coverage_cycles. Key: id.';
 comment on column palimpsest.coverage_events.id is 'SportRadar id; negative when the home platform does not list the fixture.';
+comment on column palimpsest.coverage_events.sr_id is 'The same as sportradar_id.';
 comment on column palimpsest.coverage_events.sportradar_id is 'SportRadar id.';
 comment on column palimpsest.coverage_events.availability is 'matched, home_only, competitor_only, or undetermined: a platform could not be looked at.';
 comment on column palimpsest.coverage_events.platforms is 'Platforms that list it.';

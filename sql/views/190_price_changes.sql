@@ -8,6 +8,8 @@ select
     e.is_primary,
     e.home_team,
     e.away_team,
+    f.effective_kickoff as kickoff,
+    c.display_name as tournament,
     k.market_key,
     l.specifier,
     case when l.outcome = '' then o.outcome_key else l.outcome end as outcome_key,
@@ -17,6 +19,8 @@ select
     x.is_active,
     round(x.previous_odds_milli / 1000.0, 3) as previous_odds
 from core.event_listings e
+left join core.fixtures f on f.sr_id = e.fixture_sr_id
+left join core.tournaments c using (tournament_key)
 cross join lateral (
     with days as (
         select date_trunc('day', c.observed_at, 'UTC') as day_at, lead(c.observed_at) over (order by c.observed_at) as next_day_at
@@ -65,6 +69,8 @@ comment on column palimpsest.price_changes.listing_id is 'Listing.';
 comment on column palimpsest.price_changes.is_primary is 'It is the one listing that speaks for its platform on this fixture.';
 comment on column palimpsest.price_changes.home_team is 'Home side as the platform writes it.';
 comment on column palimpsest.price_changes.away_team is 'Away side as the platform writes it.';
+comment on column palimpsest.price_changes.kickoff is 'Effective kickoff; null without a fixture.';
+comment on column palimpsest.price_changes.tournament is 'Tournament name: home''s, else by trust; null without a fixture.';
 comment on column palimpsest.price_changes.market_key is 'Market of the vocabulary.';
 comment on column palimpsest.price_changes.specifier is 'Canonical specifier; '''' when the market has none.';
 comment on column palimpsest.price_changes.outcome_key is 'Outcome of the vocabulary, or the platform''s own name where a market has open outcomes.';

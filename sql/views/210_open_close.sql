@@ -6,6 +6,7 @@ select
     f.tournament,
     f.country,
     t.effective_kickoff,
+    t.effective_kickoff as kickoff,
     t.platform,
     t.market_key,
     t.specifier,
@@ -39,6 +40,7 @@ comment on column palimpsest.open_close.home_team is 'Home side of the chosen cl
 comment on column palimpsest.open_close.away_team is 'Away side of the chosen claim.';
 comment on column palimpsest.open_close.tournament is 'Tournament name: home''s, else by trust.';
 comment on column palimpsest.open_close.country is 'Country; null when nobody gives one.';
+comment on column palimpsest.open_close.kickoff is 'The same as effective_kickoff.';
 comment on column palimpsest.open_close.effective_kickoff is 'Kickoff that open and close refer to.';
 comment on column palimpsest.open_close.platform is 'Platform.';
 comment on column palimpsest.open_close.market_key is 'Market of the vocabulary.';

@@ -6,6 +6,7 @@ select
     f.tournament,
     f.country,
     t.effective_kickoff,
+    t.effective_kickoff as kickoff,
     t.platform,
     t.first_listed_at,
     t.listed_censored,
@@ -32,6 +33,7 @@ comment on column palimpsest.lead_time.home_team is 'Home side of the chosen cla
 comment on column palimpsest.lead_time.away_team is 'Away side of the chosen claim.';
 comment on column palimpsest.lead_time.tournament is 'Tournament name: home''s, else by trust.';
 comment on column palimpsest.lead_time.country is 'Country; null when nobody gives one.';
+comment on column palimpsest.lead_time.kickoff is 'The same as effective_kickoff.';
 comment on column palimpsest.lead_time.effective_kickoff is 'Kickoff that the lead refers to.';
 comment on column palimpsest.lead_time.platform is 'Platform.';
 comment on column palimpsest.lead_time.first_listed_at is 'First time an answer showed the listing.';

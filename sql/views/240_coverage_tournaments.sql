@@ -43,6 +43,7 @@ select
     b.bet9ja,
     coalesce(b.not_looked_at, '{}') as not_looked_at,
     t.n_unidentified as unidentified_listings,
+    round(t.n_home::numeric / nullif(t.n_home + t.n_platform - t.n_matched, 0), 8) as listed_by_home_rate,
     t.home_covered_rate,
     t.fixture_match_rate,
     t.platform_gap as home_lacks_tournament,
@@ -72,7 +73,8 @@ comment on column palimpsest.coverage_tournaments.sportybet is 'Fixtures on Spor
 comment on column palimpsest.coverage_tournaments.bet9ja is 'Fixtures on Bet9ja; null: it could not be looked at.';
 comment on column palimpsest.coverage_tournaments.not_looked_at is 'Platforms whose column is null since they could not be looked at; mostly none.';
 comment on column palimpsest.coverage_tournaments.unidentified_listings is 'Listings of all platforms without a SportRadar id: they are in no other count.';
-comment on column palimpsest.coverage_tournaments.home_covered_rate is 'matched / fixtures on home, in [0, 1]; null when home has none.';
+comment on column palimpsest.coverage_tournaments.listed_by_home_rate is 'Fixtures on home / total, in [0, 1]: how much of the tournament home lists.';
+comment on column palimpsest.coverage_tournaments.home_covered_rate is 'matched / fixtures on home, in [0, 1]; null when home has none. How much of home a competitor has too: it says nothing of what home lacks.';
 comment on column palimpsest.coverage_tournaments.fixture_match_rate is 'matched / fixtures on competitors, in [0, 1]; null when they have none.';
 comment on column palimpsest.coverage_tournaments.home_lacks_tournament is 'Competitors have fixtures here and home has none.';
 comment on column palimpsest.coverage_tournaments.competitors_lack_tournament is 'Home has fixtures here and no competitor has any.';

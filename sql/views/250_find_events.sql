@@ -2,6 +2,7 @@
 create function palimpsest.find_events(
     out id bigint,
     out sportradar_id bigint,
+    out sr_id bigint,
     inout availability text default 'all',
     out home_team text,
     out away_team text,
@@ -65,7 +66,7 @@ begin
         window w as (partition by e.tournament_key)
     )
     select
-        u.id, u.sportradar_id, u.availability::text, u.home_team, u.away_team, u.kickoff, u.started, u.sport::text, u.tournament_key, u.tournament,
+        u.id, u.sportradar_id, u.sr_id, u.availability::text, u.home_team, u.away_team, u.kickoff, u.started, u.sport::text, u.tournament_key, u.tournament,
         u.country, u.platforms, u.metadata_source::text, u.suspect_code,
         u.n::integer, u.n_matched::integer, u.n_home_only::integer, u.n_competitor_only::integer, u.n_undetermined::integer, u.as_of
     from universe u
@@ -87,4 +88,4 @@ begin
 end
 $$;
 
-comment on function palimpsest.find_events is 'Fixtures as of the latest cycle in coverage_cycles that have all that is asked for. availability: all, matched, home_only, competitor_only, undetermined; platform: it lists them; sport; search: every word is in the name of a team or of the tournament, also as the fixture''s own claim spells it, whatever the case, accents and punctuation; country: its name, in the same way; include_started: those under way too; sort: kickoff, alphabetical (home side first) or tournament. id: SportRadar id, negative when home does not list it; tournament_total, tournament_matched, tournament_home_only, tournament_competitor_only and tournament_undetermined: fixtures of the whole tournament, all of them or of that class, with started ones when they are included, whatever else is asked for. Filters select, and change no class.';
+comment on function palimpsest.find_events is 'Fixtures as of the latest cycle in coverage_cycles that have all that is asked for. availability: all, matched, home_only, competitor_only, undetermined; platform: it lists them; sport; search: every word is in the name of a team or of the tournament, also as the fixture''s own claim spells it, whatever the case, accents and punctuation; country: its name, in the same way; include_started: those under way too; sort: kickoff, alphabetical (home side first) or tournament. id: SportRadar id, negative when home does not list it; sr_id and sportradar_id: SportRadar id; tournament_total, tournament_matched, tournament_home_only, tournament_competitor_only and tournament_undetermined: fixtures of the whole tournament, all of them or of that class, with started ones when they are included, whatever else is asked for. Filters select, and change no class.';

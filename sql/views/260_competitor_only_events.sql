@@ -2,6 +2,7 @@ create view palimpsest.competitor_only_events as
 select
     f.id,
     f.sportradar_id,
+    f.sr_id,
     f.home_team,
     f.away_team,
     f.kickoff,
@@ -37,6 +38,7 @@ where f.availability = 'competitor_only';
 
 comment on view palimpsest.competitor_only_events is 'Fixtures that home is known to lack, one row for each platform that lists them, as of the latest cycle in coverage_cycles. Key: sportradar_id, platform.';
 comment on column palimpsest.competitor_only_events.id is 'SportRadar id, negative: the home platform does not list the fixture.';
+comment on column palimpsest.competitor_only_events.sr_id is 'The same as sportradar_id.';
 comment on column palimpsest.competitor_only_events.sportradar_id is 'SportRadar id.';
 comment on column palimpsest.competitor_only_events.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.competitor_only_events.away_team is 'Away side of the chosen claim.';

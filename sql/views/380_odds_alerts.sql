@@ -22,6 +22,7 @@ select
     a.current_odds,
     a.change_rel,
     a.peak_change_rel,
+    round(1 / a.current_odds - 1 / a.baseline_odds, 4) as peak_change_probability,
     a.window_minutes,
     a.baseline_at,
     a.competitor,
@@ -46,7 +47,7 @@ comment on view palimpsest.odds_alerts is 'What traders are told of: one row an 
 comment on column palimpsest.odds_alerts.alert_id is 'Episode: `palimpsest odds-alerts ack` takes it.';
 comment on column palimpsest.odds_alerts.status is 'open, acknowledged (open, and somebody has seen it), closed; by the clock, of a fixture that has begun none is open.';
 comment on column palimpsest.odds_alerts.alert_type is 'price_move, direction_disagreement, market_disappeared, market_returned, event_dropped, home_outlier.';
-comment on column palimpsest.odds_alerts.severity is 'How large it was at its peak: low, medium, high (PALIMPSEST_ODDS_ALERT_LEVELS).';
+comment on column palimpsest.odds_alerts.severity is 'How large the change of the implied probability was at its peak: low, medium, high (PALIMPSEST_ODDS_ALERT_LEVELS).';
 comment on column palimpsest.odds_alerts.sr_id is 'SportRadar id.';
 comment on column palimpsest.odds_alerts.home_team is 'Home side of the chosen claim.';
 comment on column palimpsest.odds_alerts.away_team is 'Away side of the chosen claim.';
@@ -64,6 +65,7 @@ comment on column palimpsest.odds_alerts.baseline_odds is 'The outcome''s price 
 comment on column palimpsest.odds_alerts.current_odds is 'The outcome''s price at the peak.';
 comment on column palimpsest.odds_alerts.change_rel is 'What peak_change_rel was when it opened, of the outcome that was furthest off then.';
 comment on column palimpsest.odds_alerts.peak_change_rel is 'current_odds / baseline_odds - 1; of direction_disagreement, where the smaller of both changes counts, home''s.';
+comment on column palimpsest.odds_alerts.peak_change_probability is 'The same of the implied probability, which severity goes by: 1 / current_odds - 1 / baseline_odds.';
 comment on column palimpsest.odds_alerts.window_minutes is 'Window over which prices moved, minutes; null where none is compared over time.';
 comment on column palimpsest.odds_alerts.baseline_at is 'Instant of baseline_odds: a window before peak_at (of direction_disagreement they may be older by PALIMPSEST_MAX_SKEW_S); home_outlier: peak_at; null without a price.';
 comment on column palimpsest.odds_alerts.competitor is 'Competitor that moved the other way; null but for direction_disagreement.';

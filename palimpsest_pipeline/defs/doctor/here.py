@@ -37,6 +37,7 @@ def markets(settings: Settings) -> Finding:
     """Markets that the settings name and the vocabulary lacks fail every run that tells of margins, and nothing before."""
     try:
         named = Pipeline(settings).main_markets
+        _ = Pipeline(settings).odds_alert_markets
     except SettingsError as error:
         return Finding("markets", False, str(error))
     return Finding("markets", True, f"{len(named)} main markets: {', '.join(named)}" if named else "no main market: no margin is kept over time")

@@ -16,7 +16,6 @@ import psycopg
 
 from ...domain.words import FixtureProduct
 from ...metrics.odds_alerts import ODDS_ALERTS, Rules, odds_alerts
-from ...settings import Settings
 from ...storage import dirty_fixtures, life
 from ...storage import odds_alerts as stored
 from ...storage.alone import alone, snapshot
@@ -45,7 +44,8 @@ class AlertsDerived:
     seconds: float = 0.0
 
 
-def rules(settings: Settings, main_markets: Sequence[str]) -> Rules:
+def rules(pipeline: Pipeline) -> Rules:
+    settings = pipeline.settings
     return Rules(
         levels=settings.odds_alert_levels,
         calm=settings.odds_alert_calm,
@@ -53,7 +53,9 @@ def rules(settings: Settings, main_markets: Sequence[str]) -> Rules:
         max_skew=timedelta(seconds=settings.max_skew_s),
         silence_limit=timedelta(minutes=settings.not_observed_after_minutes),
         watched=timedelta(days=settings.odds_alert_days),
-        main_markets=main_markets,
+        max_odds=settings.odds_alert_max_odds,
+        main_markets=pipeline.main_markets,
+        markets=pipeline.odds_alert_markets,
     )
 
 
@@ -64,7 +66,7 @@ def derive_alerts(pipeline: Pipeline) -> AlertsDerived:
     done, however it ends. Two at once come one after the other. Raises NotDerived at the end when some failed: they stay due.
     """
     began, done, attempts = time.monotonic(), AlertsDerived(), Attempts(PRODUCT)
-    asked = rules(pipeline.settings, pipeline.main_markets)
+    asked = rules(pipeline)
     with pipeline.database.connect(autocommit=True) as conn:
         known_until = stored.known_until(conn)
         if known_until is None:

@@ -15,7 +15,7 @@ import polars as pl
 import psycopg
 
 from ...report.page import Made, page
-from ...report.price_lines import Histories
+from ...report.price_lines import Histories, with_current
 from ...report.statements import platforms_seen
 from ...storage import mart_readers
 from ...storage.alone import alone, snapshot
@@ -103,7 +103,8 @@ def _histories(conn: psycopg.Connection, found: Coverage, names: pl.DataFrame, s
                 histories.refuse(str(market), len(sr_ids))
             else:
                 stretches, states = (read(conn, str(market), sr_ids, since) for read in (prices.stretches, prices.states))
-                histories.add(str(market), stretches, states, outcomes["outcome_key"].to_list())
+                current = prices.current(conn, str(market), sr_ids)
+                histories.add(str(market), *with_current(stretches, states, current), outcomes["outcome_key"].to_list())
     return histories
 
 

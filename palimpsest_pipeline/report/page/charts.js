@@ -4,6 +4,8 @@ const drawn = new Set();
 const redrawCharts = () => drawn.forEach((chart) => chart.draw());
 const HEIGHT = 210;
 const DASH = [5, 4];
+// Distances between labels of an axis, each of which its format tells from the next one.
+const distances = (least) => [...Array(12).keys()].flatMap((n) => [1, 2, 5].map((one) => one * 10 ** (n - 6))).filter((each) => each >= least * 0.999);
 
 // A path that holds each value until the next instant; null is a hole.
 const steps = (u, index, from, to) => uPlot.orient(u, index, (series, xs, ys, sx, sy, toX, toY, left, top, width, height, moveTo, lineTo) => {
@@ -18,6 +20,12 @@ const steps = (u, index, from, to) => uPlot.orient(u, index, (series, xs, ys, sx
   }
   return { stroke, fill: null, clip: null, band: null, gaps: null, flags: 1 };
 });
+
+// From where to where an axis goes: far enough for some labels, however little the values differ.
+function reach(low, high, least) {
+  const more = Math.max(0, 4 * least - (high - low)) / 2;
+  return uPlot.rangeNum(low - more, high + more, 0.12, true);
+}
 
 // Names at the right ends of lines, moved apart where they would lie over each other.
 function endNames(lines, stepped) {
@@ -51,7 +59,7 @@ function endNames(lines, stepped) {
 
 /*
  spec: title; says (text below it); x: seconds; days: whether x are UTC dates; lines: [{name, short, colour, values, off}], `off` are values that are
- drawn dashed; format: value to text; stepped; sync: charts with the same word share the cursor; choices: elements above the plot; empty: text where
+ drawn dashed, `ends` the instant of the last look; format: value to text; least: smallest difference that it tells (0.01); stepped; sync: charts with the same word share the cursor; choices: elements above the plot; empty: text where
  there is nothing to draw.
 */
 function Chart(spec) {
@@ -71,6 +79,10 @@ function Chart(spec) {
     const off = line.off?.[i] ?? null;
     return off === null ? '–' : `(${spec.format(off)})`;
   };
+  // A step holds up to the last look, at which no value begins.
+  const isEnd = (line, i) => line.ends === x[i] && i > 0;
+  const seen = (line, i) => told(line, isEnd(line, i) ? i - 1 : i);
+  const last = (line) => { const i = line.ends === undefined ? -1 : x.indexOf(line.ends); return i < 0 ? '–' : seen(line, i); };
   const when = (s) => (spec.days ? date(s) : moment(s));
 
   function drawLegend() {
@@ -101,7 +113,14 @@ function Chart(spec) {
     if (!table.open || table.childElementCount > 1) return;
     table.append(make('div', { class: 'scrolls', tabindex: '0', role: 'region', 'aria-label': spec.title }, make('table', {},
       make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, spec.days ? 'Kickoff date' : zone), ...lines.map((line) => make('th', { scope: 'col', class: 'n' }, line.name)))),
-      make('tbody', {}, ...x.map((s, i) => make('tr', {}, make('th', { scope: 'row' }, when(s)), ...lines.map((line) => make('td', { class: 'n' }, told(line, i)))))))));
+      make('tbody', {}, ...rows()))));
+  }
+  // Where some line ends and no other one turns, nothing is new: the last row has what every line ends at.
+  function rows() {
+    const row = (words, cells) => make('tr', {}, make('th', { scope: 'row' }, words), ...cells.map((cell) => make('td', { class: 'n' }, cell)));
+    const turns = x.map((_, i) => i).filter((i) => !spec.stepped || !lines.some((line) => isEnd(line, i))
+      || lines.some((line) => !isEnd(line, i) && told(line, i) !== '–' && told(line, i) !== seen(line, i - 1)));
+    return [...turns.map((i) => row(when(x[i]), lines.map((line) => seen(line, i)))), ...(spec.stepped ? [row('last look', lines.map(last))] : [])];
   }
   table.addEventListener('toggle', drawTable);
 
@@ -132,9 +151,9 @@ function Chart(spec) {
       tzDate: (s) => (isUtc ? uPlot.tzDate(new Date(s * 1000), 'Etc/UTC') : new Date(s * 1000)),
       cursor: { drag: { x: true, y: false, setScale: true }, points: { size: 6 }, ...(spec.sync ? { sync: { key: spec.sync } } : {}) },
       legend: { show: false },
-      scales: { x: { time: true }, y: { range: (_, low, high) => (spec.fromZero ? [0, high * 1.08 || 1] : low === high ? [low * 0.95, high * 1.05] : uPlot.rangeNum(low, high, 0.12, true)) } },
+      scales: { x: { time: true }, y: { range: (_, low, high) => (spec.fromZero ? [0, high * 1.08 || 1] : reach(low, high, spec.least ?? 0.01)) } },
       axes: [{ ...axis, values: ticks, space: 62, size: 30, ...(spec.days ? { incrs: [1, 2, 3, 5, 7, 14, 28].map((n) => n * 86400) } : {}) },
-        { ...axis, size: 54, values: (_, at) => at.map((v) => spec.format(v)) }],
+        { ...axis, size: 54, incrs: distances(spec.least ?? 0.01), values: (_, at) => at.map((v) => spec.format(v)) }],
       series: [{}, ...lines.flatMap((line, k) => {
         const common = { stroke: colour(line.colour), width: line.width || 2, paths: path, show: !hidden.has(k), spanGaps: false };
         return [{ ...common, points: { ...points, fill: colour(line.colour) } }, { ...common, dash: DASH, cap: 'butt', points: { show: false } }];

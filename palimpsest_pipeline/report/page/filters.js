@@ -11,6 +11,9 @@ function Filters(data) {
   options($('country'), [['', 'all'], ...countries.map((c, i) => [i, c === null ? 'none given' : c])]);
   options($('platform'), [['', 'any platform'], ...platforms.map((p, i) => [i, p.name])]);
 
+  // Platforms may place a tournament under different countries: it is in each of them.
+  const isIn = (t, country) => tournaments.country[t] === country || tournaments.elsewhere[t].some(([other]) => other === country);
+
   function chosen() {
     const words = folded($('search').value.trim()).split(/\s+/).filter(Boolean);
     const wantedClass = classes.indexOf($('availability').value);
@@ -21,7 +24,7 @@ function Filters(data) {
     for (let i = 0; i < n; i++) {
       if (!started && fixtures.started[i]) continue;
       if (wantedClass >= 0 && fixtures.class[i] !== wantedClass) continue;
-      if (country !== undefined && tournaments.country[fixtures.tournament[i]] !== country) continue;
+      if (country !== undefined && !isIn(fixtures.tournament[i], country)) continue;
       if (bit && !(fixtures.on[i] & bit)) continue;
       if (words.length && !words.every((word) => haystack[i].includes(word))) continue;
       found.push(i);

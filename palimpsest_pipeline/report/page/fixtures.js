@@ -59,10 +59,12 @@ function TournamentTable(data, showPrices) {
     head('Matched', true), head('Home only', true), head('Comp. only', true, 'on a competitor, and not on home'), head('Undet.', true, 'undetermined'),
     head('No id', true, 'listings without a SportRadar id')));
   const width = 6 + platforms.length;
+  const countryOf = (t) => [T.country[t] === null ? 'no country given' : T.country[t],
+    ...T.elsewhere[t].map(([country, at]) => `${country} on ${at.map((p) => platforms[p].name).join(', ')}`)].join(' · ');
   const open = new Set();
   const bodies = T.name.map((name, t) => {
     const opener = make('button', { class: 'opener', type: 'button', 'aria-expanded': 'false', onclick: () => toggle(t) },
-      name, make('span', { class: 'note' }, T.country[t] === null ? 'no country given' : T.country[t], make('span', { class: 'less' }), make('span', { class: 'selected' })));
+      name, make('span', { class: 'note' }, countryOf(t), make('span', { class: 'less' }), make('span', { class: 'selected' })));
     const cells = Array.from({ length: width - 1 }, (_, k) => make('td', { class: k < platforms.length ? 'n' : 'n more' }));
     const body = make('tbody', { hidden: true }, make('tr', {}, make('th', { scope: 'row' }, opener), ...cells));
     return { body, opener, cells, less: opener.querySelector('.less'), selected: opener.querySelector('.selected'), inner: null };
@@ -144,7 +146,7 @@ function TournamentTable(data, showPrices) {
       if (open.has(t) || bodies[t].inner) fill(t);
     }
     $('result').textContent = `${plural(found.length, 'fixture', 'fixtures')} in ${plural(shown.filter((t) => rowsOf[t].length).length, 'tournament', 'tournaments')}`
-      + (narrowed ? ` of ${count(f.started.filter((begun) => started || !begun).length)}` : '');
+      + (narrowed ? `, of ${plural(f.started.filter((begun) => started || !begun).length, 'fixture', 'fixtures')} in all` : '');
     return shown;
   }
 

@@ -34,7 +34,17 @@ function Prices(data) {
     const i = place.get(fixture);
     $('price-fixture').value = label(i);
     $('price-result').textContent = `${f.home_team[i]} – ${f.away_team[i]}, ${placeOf(tournaments, f.tournament[i])}, kickoff ${moment(f.kickoff[i])}. Last looks: `
-      + shown.map(({ p, at }) => `${platforms[p].name} ${moment(at[at.length - 1])}`).join(', ') + '.';
+      + shown.map(({ p, at }) => `${platforms[p].name} ${moment(at[at.length - 1])}`).join(', ') + '.' + lacking(i);
+  }
+
+  // Platforms without a line here, and why.
+  function lacking(i) {
+    const isOneOf = !$('price-line').disabled;
+    return platforms.map(({ name }, p) => {
+      if (shown.some((offer) => offer.p === p)) return '';
+      if (f.on[i] & (1 << p)) return ` ${name} has no price ${isOneOf ? 'on this line' : 'in this market'}.`;
+      return f.unknown[i] & (1 << p) ? ` ${name} could not be looked at.` : ` ${name} does not list this fixture.`;
+    }).join('');
   }
 
   function clear() {
@@ -84,7 +94,7 @@ function Prices(data) {
     charts = market.outcomes.map((outcome, o) => {
       const lines = shown.map(({ p, at, values }) => {
         const [on, off] = sampled(x, at, values[o]);
-        return { name: platforms[p].name, colour: `--p${p}`, width: p === 0 ? 3 : 2, values: on, off };
+        return { name: platforms[p].name, colour: `--p${p}`, width: p === 0 ? 3 : 2, values: on, off, ends: at[at.length - 1] };
       });
       return { outcome, lines };
     }).filter(({ lines }) => lines.some(({ values, off }) => [...values, ...off].some((v) => v !== null)))
@@ -123,6 +133,6 @@ function Prices(data) {
     has,
     choose,
     tell,
-    first: () => (priced.length ? choose(priced[0]) : refuse('No prices yet: they are derived once an hour, with the lives of fixtures.')),
+    first: () => (priced.length ? choose(priced[0]) : refuse('No prices yet.')),
   };
 }

@@ -12,23 +12,23 @@ function Trends(data) {
 
   const carried = cycles.carried.filter(Boolean).length;
   add({
-    title: 'Match rate', x: cycles.at, format: (v) => percent(v), empty: 'No cycle in these days.',
+    title: 'Match rate', x: cycles.at, format: (v) => percent(v), least: 0.001, empty: 'No cycle in these days.',
     says: `Of all upcoming fixtures, those that ${home} and a competitor list; of each competitor's, those that ${home} lists too. By cycle.`
       + (carried ? ` In ${plural(carried, 'cycle', 'cycles')} of ${count(cycles.at.length)} an earlier look had to do for some platform.` : ''),
     lines: [{ name: 'all fixtures', short: 'all', colour: '--s0', values: cycles.overall, width: 3 }, ...cycles.rate.map((values, k) => ({ ...ofPlatform(k + 1), values }))],
   });
   add({
-    title: 'Coverage', x: cycles.at, format: (v) => percent(v), empty: 'No cycle in these days.', says: `Of ${home}'s upcoming fixtures, those that each competitor lists too; by cycle.`,
+    title: 'Coverage', x: cycles.at, format: (v) => percent(v), least: 0.001, empty: 'No cycle in these days.', says: `Of ${home}'s upcoming fixtures, those that each competitor lists too; by cycle.`,
     lines: cycles.covered.map((values, k) => ({ ...ofPlatform(k + 1), values })),
   });
   add({
-    title: 'Fixtures', x: cycles.at, format: (v) => count(Math.round(v)), fromZero: true, empty: 'No cycle in these days.', says: 'Upcoming fixtures by class, by cycle.',
+    title: 'Fixtures', x: cycles.at, format: (v) => count(Math.round(v)), fromZero: true, least: 1, empty: 'No cycle in these days.', says: 'Upcoming fixtures by class, by cycle.',
     lines: [['all', 'all', '--s0', 'n_union'], ['matched', 'matched', '--s1', 'n_matched_fixtures'], ['home only', 'home', '--s2', 'n_home_only'],
       ['competitors only', 'comp.', '--s3', 'n_competitor_only'], ['undetermined', 'undet.', '--s5', 'n_undetermined']]
       .map(([name, short, c, column]) => ({ name, short, colour: c, values: cycles[column] })),
   });
   add({
-    title: 'Skew', x: skews.at, format: (v) => (v < 1000 ? `${Math.round(v)} ms` : `${(v / 1000).toFixed(1)} s`), fromZero: true, empty: 'No full cycle in these days.',
+    title: 'Skew', x: skews.at, format: (v) => (v < 1000 ? `${Math.round(v)} ms` : `${(v / 1000).toFixed(1)} s`), fromZero: true, least: Math.max(...skews.p95_ms) >= 1000 ? 100 : 1, empty: 'No full cycle in these days.',
     says: 'How far apart the platforms of a fixture answered' + (skews.every > 1 ? `, one full cycle in ${skews.every}.` : ', by full cycle.'),
     lines: [{ name: 'median', short: 'median', colour: '--s2', values: skews.p50_ms }, { name: '95th percentile', short: '95th p.', colour: '--s3', values: skews.p95_ms }],
   });
@@ -49,14 +49,14 @@ function Trends(data) {
 
   const known = markets.filter((market) => margins.of[market.key]);
   chosen({
-    title: 'Margins', x: margins.date, days: true, format: (v) => percent(v), empty: 'No margin yet: they are derived once an hour, with the lives of fixtures.',
+    title: 'Margins', x: margins.date, days: true, format: (v) => percent(v), least: 0.001, empty: 'No margin yet: they are derived once an hour, with the lives of fixtures.',
     says: 'Mean over fixtures and lines, weighted by how long each stood; by kickoff date and time to kickoff.',
   }, { label: 'Market', pairs: known.map((market) => [market.key, market.name]) }, { label: 'Time to kickoff', pairs: buckets.map((b) => [b, `${b} before kickoff`]), start: buckets[buckets.length - 1] },
   (market, bucket) => platforms.map((_, p) => ({ ...ofPlatform(p), values: (margins.of[market] || {})[bucket]?.[p] || none(margins.date) })));
 
   const hours = Object.keys(gaps.of).map(Number).sort((a, b) => a - b);
   chosen({
-    title: 'Gaps', x: gaps.date, days: true, format: (v) => v.toFixed(v < 10 ? 1 : 0), fromZero: true, empty: 'No gap counted yet: they are derived once an hour, with the lives of fixtures.',
+    title: 'Gaps', x: gaps.date, days: true, format: (v) => v.toFixed(v < 10 ? 1 : 0), fromZero: true, least: 0.1, empty: 'No gap counted yet: they are derived once an hour, with the lives of fixtures.',
     says: `Markets that one of ${home} and a competitor offers and the other does not, a fixture; by kickoff date.`,
   }, { label: 'Competitor', pairs: platforms.slice(1).map((p, k) => [k, p.name]) }, { label: 'Hours before kickoff', pairs: hours.map((h) => [h, h ? `${h} h before kickoff` : 'at kickoff']) },
   (competitor, before) => [[`${home} lacks`, 'home −', '--s1', 'n_home_missing'], ['competitor lacks', 'comp. −', '--s3', 'n_platform_missing'],

@@ -8,7 +8,7 @@ from urllib.parse import quote
 SUPERUSER: Final = "postgres"
 """Database role of every connection; the private socket directory decides who may use it."""
 PORT: Final = 5432
-"""Only names the socket file: each cluster has a socket directory of its own and no TCP port."""
+"""Only names the socket file: each cluster has a socket directory of its own, and no TCP port unless one is asked for."""
 
 Driver = Literal["psycopg", "psycopg2"]
 

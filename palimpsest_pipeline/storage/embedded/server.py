@@ -36,6 +36,12 @@ SETTINGS: Final = {
     "shared_buffers": "256MB",
 }
 FORGETFUL: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+LOOPBACK: Final = "127.0.0.1"
+HBA_WITH_PORT: Final = """\
+# Who can open the private socket is trusted; every user of the machine can reach the port.
+local all all trust
+host all all 127.0.0.1/32 scram-sha-256
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +68,16 @@ class EmbeddedPostgres:
         databases: Sequence[str] = ("palimpsest", "dagster"),
         durable: bool = True,
         elsewhere: Sequence[Path] | None = None,
+        tcp_port: int | None = None,
     ) -> None:
-        """`elsewhere`: directories to use when `data_dir` is out of reach of the server's user; by default the system's usual ones."""
+        """`elsewhere`: directories to use when `data_dir` is out of reach of the server's user; by default the system's usual ones.
+
+        `tcp_port`: a server that is started listens on it on loopback too, for roles that have a password.
+        """
         self.data_dir = Path(os.path.abspath(data_dir))  # noqa: PTH100 - resolve() would follow links that the user chose
         self.databases = tuple(databases)
         self.durable = durable
+        self.tcp_port = tcp_port
         self.elsewhere = places.default_elsewhere() if elsewhere is None else tuple(elsewhere)
 
     def start(self) -> Connection:
@@ -205,6 +216,11 @@ class EmbeddedPostgres:
         places.claim(home.log.parent, user)
         _set_aside(home.log)
         options = SETTINGS | ({} if self.durable else FORGETFUL) | {"port": str(PORT), "unix_socket_directories": f'"{socket_dir}"'}
+        if self.tcp_port is not None:
+            rules = home.cluster / "hba_with_port.conf"
+            rules.write_text(HBA_WITH_PORT)
+            rules.chmod(0o644)  # its folder is the server's alone
+            options |= {"listen_addresses": LOOPBACK, "port": str(self.tcp_port), "hba_file": str(rules)}
         line = " ".join(shlex.quote(part) for name, value in options.items() for part in ("-c", f"{name}={value}"))
         command: list[str | Path] = [programs["pg_ctl"], "-D", home.cluster, "-l", home.log, "-w", "-t", str(START_TIMEOUT_S), "-o", line, "start"]
         log_start = home.log.stat().st_size if home.log.exists() else 0

@@ -1,6 +1,6 @@
 """Coverage as of one cycle, with what is known of its platforms, fixtures and listings. Reads only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -69,6 +69,17 @@ GAPS_SQL: Final = """
 """
 
 
+COUNTRIES: Final[Schema] = {"tournament_key": pl.String, "platform": pl.String, "country": pl.String, "country_iso": pl.String}
+"""Under which country each platform places a tournament, as it writes it; `country_iso` null where that is no country."""
+COUNTRIES_SQL: Final = """
+    select distinct l.tournament_key, t.platform, t.country_raw as country, t.country_iso
+    from mart.coverage_tournament c
+    join core.tournament_links l using (tournament_key)
+    join core.tournament_listings t on t.platform = l.platform and t.external_id = l.external_id
+    where c.cycle_id = %s and t.country_raw is not null
+"""
+
+
 class NoCoverageError(LookupError):
     """Coverage was computed for no cycle yet. The message says what to do."""
 
@@ -79,6 +90,7 @@ class Coverage:
 
     `platforms`: PLATFORMS. `listings`: LISTINGS, the one that speaks for each platform that lists a fixture, as it claims now. `leads`: LEADS, of
     the fixtures that competitors alone list. `gaps`: GAPS, markets as they stand now, with a row for each fixture and competitor that has one.
+    `countries`: COUNTRIES.
     """
 
     cycle_id: int
@@ -93,6 +105,7 @@ class Coverage:
     listings: pl.DataFrame
     leads: pl.DataFrame
     gaps: pl.DataFrame
+    countries: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=COUNTRIES))
 
 
 def coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Coverage:
@@ -114,4 +127,5 @@ def coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Coverage:
         listings=read_frame(conn, LISTINGS_SQL, [cycle_id], LISTINGS),
         leads=read_frame(conn, LEADS_SQL, [cycle_id], LEADS),
         gaps=read_frame(conn, GAPS_SQL, [home_platform], GAPS),
+        countries=read_frame(conn, COUNTRIES_SQL, [cycle_id], COUNTRIES),
     )

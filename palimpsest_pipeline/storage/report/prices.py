@@ -1,6 +1,6 @@
 """How prices of chosen markets moved: what could be backed from when to when, and what each market's state was. Reads only.
 
-Both are of the life of fixtures, which is derived once an hour: until when they speak is with them.
+Both are of the life of fixtures, which is derived once an hour: until when they speak is with them. What stands now is of the last cycle.
 """
 
 from collections.abc import Sequence
@@ -59,6 +59,39 @@ STATES_SQL: Final = """
     where a.sr_id = any(%(sr_ids)s) and a.platform = any(%(platforms)s) and a.market_key = %(market)s
         and (a.valid_to is null or a.valid_to > %(since)s)
 """
+CURRENT: Final[Schema] = {
+    "sr_id": pl.Int64,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "platform": pl.String,
+    "outcome_key": pl.String,
+    "odds_milli": pl.Int32,
+    "changed_at": INSTANT,
+    "state": pl.String,
+    "state_since": INSTANT,
+    "last_confirmed_at": INSTANT,
+}
+"""A row an outcome of a market as it stands: what it can be backed at (null: it cannot), and the market's state (AvailabilityState), each since when;
+`last_confirmed_at` is the last look."""
+CURRENT_SQL: Final = """
+    select e.fixture_sr_id as sr_id, k.market_key, n.specifier, e.platform, o.outcome_key,
+        case
+            when c.state = 'offered' and e.deleted_at is null and (coalesce(c.off_mask, 0) >> (o.ordinal - 1)::integer) & 1 = 0
+                and c.odds_milli[o.ordinal] > 1000
+            then c.odds_milli[o.ordinal]
+        end as odds_milli,
+        c.changed_at,
+        case when e.deleted_at is null then c.state::text else 'event_dropped' end as state,
+        coalesce(e.deleted_at, c.state_since) as state_since,
+        greatest(a.observed_at, e.deleted_at) as last_confirmed_at
+    from core.event_listings e
+    join core.current_markets c using (listing_id)
+    join ops.market_lines n using (line_id)
+    join core.markets k using (market_id)
+    join core.market_outcomes o using (market_id)
+    cross join lateral (select max(x.observed_at) as observed_at from core.captures x where x.listing_id = e.listing_id) a
+    where e.fixture_sr_id = any(%(sr_ids)s) and e.is_primary and k.market_key = %(market)s and n.outcome = '' and a.observed_at is not null
+"""
 NAMES: Final[Schema] = {"market_key": pl.String, "market_name": pl.String, "outcome_key": pl.String, "outcome_name": pl.String}
 NAMES_SQL: Final = """
     select k.market_key, k.name as market_name, o.outcome_key, o.name as outcome_name
@@ -78,6 +111,11 @@ def stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int],
 def states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
     """What the state of a market of these fixtures was, from when to when (STATES); only what reaches beyond `since`."""
     return read_frame(conn, STATES_SQL, _asked(market, sr_ids, since), STATES)
+
+
+def current(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int]) -> pl.DataFrame:
+    """Return how a market of these fixtures stands by the last answer of each platform's primary listing (CURRENT)."""
+    return read_frame(conn, CURRENT_SQL, {"sr_ids": list(sr_ids), "market": market}, CURRENT)
 
 
 def names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> pl.DataFrame:

@@ -149,8 +149,8 @@ class OddsAlert(Base):
         type_=one_of(OddsAlertType),
     )
     severity: Mapped[OddsAlertLevel] = column(
-        "How large it was at its peak: PALIMPSEST_ODDS_ALERT_LEVELS. What has no size: event_dropped is high, market_disappeared medium in "
-        "PALIMPSEST_MAIN_MARKETS, all else low.",
+        "How large the change of the implied probability (1 / odds) was at its peak: PALIMPSEST_ODDS_ALERT_LEVELS. What has no size: event_dropped "
+        "is high, market_disappeared medium in PALIMPSEST_MAIN_MARKETS, all else low.",
         type_=one_of(OddsAlertLevel),
     )
     platform: Mapped[Platform] = column("Platform it is about.", type_=one_of(Platform))

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres, EmbeddedPostgresError, places, postmaster
 from palimpsest_pipeline.storage.embedded.privilege import server_user
+from palimpsest_pipeline_tests.fixtures.commands import free_port
 
 MakeServer = Callable[..., EmbeddedPostgres]
 STARTER = [sys.executable, "-m", "palimpsest_pipeline_tests.storage.embedded.starter"]
@@ -80,6 +81,20 @@ def test_nobody_else_can_reach_the_server(make_server: MakeServer) -> None:
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
         assert directory.stat().st_uid == server_user(cluster.stat().st_uid).uid
     assert (cluster / "postmaster.pid").read_text().splitlines()[5] == ""  # the address it listens on, as the server noted it
+
+
+def test_a_port_that_is_asked_for_is_on_loopback_and_takes_roles_with_a_password_only(make_server: MakeServer) -> None:
+    port = free_port()
+    server = make_server(databases=("palimpsest",), tcp_port=port)
+    server.start()
+    with psycopg.connect(server.libpq_url("palimpsest"), autocommit=True) as connection:
+        assert connection.execute("show listen_addresses").fetchone() == ("127.0.0.1",)
+        connection.execute("create role reader login password 'reads'")
+    with psycopg.connect(f"host=127.0.0.1 port={port} dbname=palimpsest user=reader password=reads") as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    for way in ("user=reader password=wrong", "user=reader", "user=postgres"):
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(f"host=127.0.0.1 port={port} dbname=palimpsest {way}")
 
 
 def test_a_second_process_attaches_to_the_running_server(make_server: MakeServer) -> None:

@@ -1,0 +1,70 @@
+"""The command `palimpsest sql`: psql on the pipeline's database.
+
+Exit codes are psql's.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from .console import fail
+from .settings import Settings, load_settings
+
+sql_app = typer.Typer()
+SEARCH_PATH: Final = "-c search_path=palimpsest,mart,public"
+"""So that views and marts need no schema, as for analysts."""
+
+
+@sql_app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def sql(
+    context: typer.Context,
+    analyst: Annotated[bool, typer.Option("--analyst", help="As the read-only role, which cannot change anything.")] = False,
+) -> None:
+    """Open psql on the database; further words are its own options: `palimpsest sql -c "select * from best_prices limit 5" --csv`.
+
+    The embedded server is started when it does not run, for as long as psql does.
+    """
+    from .defs.servers import databases, require_schema
+
+    chosen = load_settings()
+    with databases(chosen) as found:
+        require_schema(found)
+        environment = {**os.environ, **_environment(chosen, analyst, found.database.conninfo)}
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends a statement of psql's, not this command
+        try:
+            code = subprocess.run([_program(), *context.args], env=environment, check=False).returncode
+        finally:
+            signal.signal(signal.SIGINT, before)
+    raise typer.Exit(code)
+
+
+def _environment(settings: Settings, analyst: bool, conninfo: str) -> dict[str, str]:
+    """How psql finds the database: by variables of libpq's, since other users of the machine see the words of a command."""
+    from .defs import analysts
+    from .storage.database import libpq_environment
+
+    told = libpq_environment(analysts.address(settings) if analyst else conninfo)
+    return told if analyst else {"PGOPTIONS": SEARCH_PATH, **told}
+
+
+def _shipped_program() -> Path | None:
+    from .storage.embedded import EmbeddedPostgresError
+    from .storage.embedded.binaries import wheel_installation
+
+    try:
+        program = wheel_installation() / "bin" / "psql"
+    except EmbeddedPostgresError:
+        return None
+    return program if program.exists() else None
+
+
+def _program() -> Path:
+    found = _shipped_program() or shutil.which("psql")
+    if found is None:
+        raise fail("there is no psql on this machine: install PostgreSQL's client (Debian: apt-get install postgresql-client)")
+    return Path(found)
