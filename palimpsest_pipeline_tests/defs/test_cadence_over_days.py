@@ -16,7 +16,7 @@ import pytest
 from palimpsest_pipeline.defs.cadence import kickoff_sensor
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.slots import kept
-from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
+from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of, parse_hour_key
 from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.storage import ledger, upcoming
@@ -136,7 +136,12 @@ class Runs:
         if due:
             cycle = Cycle(cycle_id_at(at), Trigger.SENSOR, Scope.KICKOFF, Platform.BETPAWA, hour_of(at), at, "run", tuple(due), at)
             ledger.open_batch(conn, cycle)
-            ledger.close_batch(conn, CycleResult(cycle, RunStatus.COMPLETED, at + timedelta(seconds=20), [], []))
+            answered_at = at + timedelta(seconds=20)
+            answers = [
+                EventOutcome(Platform.BETPAWA, str(sr_id), sr_id, RunStatus.COMPLETED, 1, None, "", 200, at, answered_at, 0, 1.0, answered_at)
+                for sr_id in due
+            ]
+            ledger.close_batch(conn, CycleResult(cycle, RunStatus.COMPLETED, answered_at, [], answers))
             conn.commit()
 
 
