@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO, Any, Final
+from uuid import uuid4
 
 import polars as pl
 import psycopg
@@ -113,13 +113,12 @@ def replacing(path: Path) -> Iterator[IO[str]]:
     """A file to write that takes the place of `path` when the block ends well; else `path` stays as it was. Raises PageNotWrittenError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", delete=False) as file:
-            unfinished = Path(file.name)
+        unfinished = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+        with unfinished.open("x", encoding="utf-8") as file:
             try:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-                unfinished.chmod(0o644)  # who may look into the folder may read it, as any file that is simply written
                 unfinished.replace(path)
             except BaseException:
                 unfinished.unlink(missing_ok=True)
