@@ -10,7 +10,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import groupby
@@ -66,15 +66,15 @@ app.add_typer(storage_app)
 @app.callback()
 def begin(context: typer.Context) -> None:
     """Scrape, match and compare three bookmakers."""
+    if context.invoked_subcommand == "doctor":  # it tells of them itself
+        return
     try:
-        chosen = load_settings()
+        load_settings()
     except SettingsError:  # the command itself says what is wrong with them
         return
-    os.umask(int(chosen.umask, 8))
-    if context.invoked_subcommand != "doctor":  # it tells of them itself
-        for unknown in find_unknown_settings():
-            if not unknown.is_service_variable:
-                say(f"warning: {unknown.sentence}")
+    for unknown in find_unknown_settings():
+        if not unknown.is_service_variable:
+            say(f"warning: {unknown.sentence}")
 
 
 SHOWN = (
@@ -515,6 +515,8 @@ def _interrupt(*_: object) -> None:
 def main() -> None:
     """Entry point: known errors become one line and exit code 1; Ctrl-C is 130; anything else is a bug and shows its traceback."""
     log_to_terminal()
+    with suppress(SettingsError):  # the command itself says what is wrong with them
+        os.umask(int(load_settings().umask, 8))
     for asked_to_end in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(asked_to_end) is signal.SIG_DFL:  # what `nohup` has it ignore stays ignored
             signal.signal(asked_to_end, _interrupt)

@@ -76,11 +76,11 @@ def test_an_unknown_key_is_wrong_usage_and_the_nearest_are_named(asked: str, nea
 
 
 def test_a_word_of_a_markets_name_says_how_to_look_for_it(palimpsest: Command):
-    told = words(palimpsest("markets", "show", "1x2").stderr)
-    assert "`palimpsest markets list --search '1x2'` lists" in told
-    found = json.loads(palimpsest("markets", "list", "--search", "1x2", "--json").stdout)["markets"]
+    told = words(palimpsest("markets", "show", "corners").stderr)
+    assert "`palimpsest markets list --search 'corners'` lists" in told
+    found = json.loads(palimpsest("markets", "list", "--search", "corners", "--json").stdout)["markets"]
     assert f"lists {len(found)} markets with this text" in told
-    assert "match_result" in {m["market_key"] for m in found}
+    assert "total_corners" in {m["market_key"] for m in found}
 
 
 def test_markets_are_found_by_what_they_are_called(palimpsest: Command):

@@ -168,7 +168,7 @@ def test_days_that_have_no_place_yet_fail_the_check_by_name_until_they_are_made(
         result = asked.execute_in_process(instance=instance, resources={"pipeline": pipeline}, raise_on_error=False)
     check = checks(result)["partitions_are_ahead"]
     assert (check.passed, check.blocking, check.severity) == (False, True, dg.AssetCheckSeverity.ERROR)
-    assert f"no place for {ago(-6)}, {ago(-7)}: materialize core/history_partitions" in (check.description or "")
+    assert f"no partition for {ago(-6)}, {ago(-7)}: materialize core/history_partitions" in (check.description or "")
     assert checks(upkeep(pipeline))["partitions_are_ahead"].passed
 
 

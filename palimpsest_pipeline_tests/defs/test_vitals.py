@@ -105,7 +105,7 @@ def test_a_tick_of_a_sensor_is_no_run(pipeline: Pipeline, monkeypatch: pytest.Mo
 
 def test_a_run_from_the_command_line_says_its_end_too_and_is_not_begun_anew(pipeline: Pipeline, instance: dg.DagsterInstance):
     outcome = run_here(pipeline, "replay")
-    assert outcome.success, outcome.error
+    assert (outcome.error or "").startswith("nothing is landed of"), outcome.error
     assert rows(pipeline, outcome.run_id) == [("replay", True, True, True)]
     for job in ("full_cycle", "refresh", "kickoff_window"):
         assert defs.resolve_job_def(job).tags["dagster/max_retries"] == "0", "its moment has passed"

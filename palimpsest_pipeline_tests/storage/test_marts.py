@@ -22,6 +22,7 @@ def quality(cycle_id: int, change_ratio: float | None = 0.25, **changes: object)
         "fetched": 2,
         "parsed": 2,
         "rejected": 0,
+        "ages_ignored": 0,
         "stored": 2,
         "changed": 1,
         "confirmed": 3,

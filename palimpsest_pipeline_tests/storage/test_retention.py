@@ -41,7 +41,10 @@ def database(migrated: Database) -> Database:
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
+def archive(tmp_path: Path, database: Database) -> Archive:
+    """An empty archive, and a database that knows of no other one."""
+    with database.connect() as conn:
+        conn.execute("truncate ops.exported_days")
     return Archive(tmp_path / "export")
 
 
