@@ -13,7 +13,7 @@ from typing import Final
 from dotenv import dotenv_values
 from pydantic import BaseModel
 
-from .settings import DOTENV, DOTENV_ENCODING, PREFIX, Settings
+from .settings import DOTENV, DOTENV_ENCODING, PREFIX, SERVICE_ADDRESS, Settings
 
 SERVER_USER: Final = "PALIMPSEST_PG_USER"
 """Read by the embedded Postgres itself, so it is no field of the settings."""
@@ -21,7 +21,7 @@ LEAST_SIMILARITY: Final = 60
 """How alike two names are, of 100, for one to be offered for the other."""
 SERVICE_VARIABLE: Final = re.compile(rf"{PREFIX}(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 """What Kubernetes sets in every container for a service whose name begins with `palimpsest`."""
-SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.+")
+ENDS_IN_SERVICE_PORT: Final = re.compile(r".*_(SERVICE|TCP|UDP|SCTP)_PORT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,15 @@ def find_unknown_settings(environment: Mapping[str, str | None] | None = None, d
         _describe(name, value, place, is_known.names)
         for place, values in places.items()
         for name, value in values.items()
-        if name.upper().startswith(PREFIX) and not is_known(name.upper())
+        if name.upper().startswith(PREFIX) and (not is_known(name.upper()) or SERVICE_ADDRESS.fullmatch(value or ""))
     ]
 
 
 def _describe(name: str, value: str | None, place: str, known: set[str]) -> UnknownSetting:
-    named_like_one = SERVICE_VARIABLE.fullmatch(name) is not None
     # `PALIMPSEST_PORT=3000` is somebody's mistake for PALIMPSEST_UI_PORT; `tcp://10.0.0.1:80` is an address of Kubernetes.
-    is_service_variable = named_like_one and (not name.endswith("_PORT") or "SERVICE_PORT" in name or SERVICE_ADDRESS.match(value or "") is not None)
+    is_bare_port = name.endswith("_PORT") and ENDS_IN_SERVICE_PORT.fullmatch(name) is None
+    has_address = SERVICE_ADDRESS.fullmatch(value or "") is not None
+    is_service_variable = SERVICE_VARIABLE.fullmatch(name) is not None and (has_address or not is_bare_port)
     return UnknownSetting(name, place, None if is_service_variable else _nearest(name.upper(), known), is_service_variable)
 
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import pydantic_settings
 from dotenv.parser import Binding, parse_stream
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .domain.proxy import Proxy
@@ -83,6 +83,8 @@ StoreUrl = Annotated[str, AfterValidator(_store_url)]
 PREFIX: Final = "PALIMPSEST_"
 DOTENV: Final = ".env"
 
+SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.+")
+"""What Kubernetes writes into the variable NAME_PORT of every container for a service of that name."""
 OWN_WORDS: Final = frozenset({"dagster", "guest", "palimpsest", "password", "postgres", "redis"})
 """Words of our own messages: hiding a password that is one of them would blot out the messages, and hide nothing."""
 STALE_AFTER_MINUTES: Final[dict[Family, tuple[int, int]]] = {
@@ -287,6 +289,13 @@ class Settings(BaseSettings):
                     f'{family}: [{warn}, {fail}] are no two ages in minutes, first to warn and then to fail, e.g. {{"{family}": [100, 190]}}'
                 )
         return {**STALE_AFTER_MINUTES, **given}
+
+    @field_validator("ui_port", "embedded_port", mode="before")
+    @classmethod
+    def _ignore_addresses_of_services(cls, given: Any, info: ValidationInfo) -> Any:
+        """A service of the name palimpsest-ui must not keep every command from starting."""
+        is_address = isinstance(given, str) and SERVICE_ADDRESS.fullmatch(given) is not None
+        return cls.model_fields[info.field_name or ""].default if is_address else given
 
     @field_validator("full_cycle_minutes", "kickoff_slot_minutes")
     @classmethod

@@ -42,6 +42,11 @@ def test_a_family_that_is_named_leaves_the_others_as_old_as_by_default(monkeypat
     assert load_settings().stale_after_minutes == {**STALE_AFTER_MINUTES, Family.ODDS: (7, 7)}
 
 
+def test_the_address_of_a_service_is_no_port_and_keeps_nothing_from_starting(monkeypatch):
+    monkeypatch.setenv("PALIMPSEST_UI_PORT", "tcp://10.0.0.5:80")
+    assert load_settings().ui_port == 3000
+
+
 def test_an_empty_variable_is_no_value(monkeypatch):
     monkeypatch.setenv("PALIMPSEST_DATABASE_URL", "")
     assert load_settings().embedded

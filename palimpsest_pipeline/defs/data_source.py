@@ -34,10 +34,11 @@ def source_of_url(url: str) -> DataSource:
     """Return `SIMULATED` for an address of this machine, else `REAL`."""
     host = urlsplit(url).hostname or ""
     try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
+        is_local = address.is_loopback or address.is_unspecified
     except ValueError:
-        is_loopback = host == "localhost"
-    return DataSource.SIMULATED if is_loopback else DataSource.REAL
+        is_local = host == "localhost"
+    return DataSource.SIMULATED if is_local else DataSource.REAL
 
 
 def noted_source(home: Path) -> DataSource | None:

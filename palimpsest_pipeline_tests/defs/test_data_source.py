@@ -25,6 +25,7 @@ SIMULATOR = {platform.value: {"base_url": f"http://127.0.0.1:8400/{platform.valu
         ("http://127.0.0.1:8400/betpawa", DataSource.SIMULATED),
         ("http://localhost:8400", DataSource.SIMULATED),
         ("http://[::1]:8400", DataSource.SIMULATED),
+        ("http://0.0.0.0:8400", DataSource.SIMULATED),
         ("https://www.betpawa.ng", DataSource.REAL),
         ("https://127.example.com", DataSource.REAL),
     ],

@@ -59,7 +59,19 @@ def test_a_name_that_is_a_setting_is_fine_however_it_is_written(name: str, tmp_p
 
 
 def test_what_kubernetes_sets_for_a_service_is_named_and_no_fault(tmp_path: Path):
-    set_by_it = {"PALIMPSEST_PORT": "tcp://10.0.0.1:80", "PALIMPSEST_UI_SERVICE_HOST": "10.0.0.1", "PALIMPSEST_PORT_80_TCP_ADDR": "10.0.0.1"}
+    address = "tcp://10.0.0.1:80"
+    set_by_it = {
+        "PALIMPSEST_SERVICE_HOST": "10.0.0.1",
+        "PALIMPSEST_SERVICE_PORT": "80",
+        "PALIMPSEST_SERVICE_PORT_HTTP": "80",
+        "PALIMPSEST_PORT": address,
+        "PALIMPSEST_PORT_80_TCP": address,
+        "PALIMPSEST_PORT_80_TCP_PROTO": "tcp",
+        "PALIMPSEST_PORT_80_TCP_PORT": "80",
+        "PALIMPSEST_PORT_80_TCP_ADDR": "10.0.0.1",
+        "PALIMPSEST_WEB_SERVICE_HOST": "10.0.0.1",
+        "PALIMPSEST_UI_PORT": address,
+    }
     found = settings_known(SETTINGS, set_by_it, tmp_path / ".env")
     assert found.ok
     assert found.detail.startswith("warning: ")
