@@ -12,6 +12,9 @@ T = TypeVar("T")
 
 MAX_KICKOFF_DISTANCE: Final = timedelta(days=3 * 365)
 """A kickoff further than this from the answer that states it is a placeholder or an error: no match is listed so long before it is played."""
+RELISTED: Final = timedelta(hours=6)
+"""Two listings of one platform and fixture with kickoffs further apart are a match that was postponed and listed anew; with nearer ones they are
+copies of one listing, e.g. with boosted odds."""
 
 
 class PayloadRejected(Exception):

@@ -1,10 +1,10 @@
 """From listings to fixtures: which real match each listing is, and which listing speaks for its platform. Nothing about the fixture itself."""
 
-from datetime import timedelta
 from typing import Final
 
 import polars as pl
 
+from ..domain.observations import RELISTED
 from ..domain.words import ListingKind
 
 INSTANT: Final = pl.Datetime("us", "UTC")
@@ -29,9 +29,6 @@ LISTINGS: Final[dict[str, pl.DataType]] = {
 }
 """Claims as they enter: one row per listing. `n_markets`: markets that its largest book priced, of all answers up to the instant that is derived;
 null without an answer, and needed of `rivals` only. `is_deleted`: the platform has taken it off. Further columns are carried through."""
-RELISTED: Final = timedelta(hours=6)
-"""Two listings of one platform and fixture with kickoffs further apart are a match that was postponed and listed anew; with nearer ones they are
-copies of one listing, e.g. with boosted odds."""
 _PAIR: Final = ["platform", "fixture_sr_id"]
 
 

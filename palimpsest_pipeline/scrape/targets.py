@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ..domain.cycles import Target
-from ..domain.observations import Listing
+from ..domain.observations import RELISTED, Listing
 from ..domain.words import ListingKind, Platform
 
 TIERS: Final = (timedelta(minutes=30), timedelta(minutes=120))
@@ -18,8 +18,9 @@ def targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[
 
     Only matches, never those in play. A fixture is what shares a SportRadar id; a listing without one belongs to the fixture that its Genius id
     leads to, or stands alone. Kickoff is the claim of the most trusted platform (home, then Platform's order), of several listings there the
-    one with most markets. A kickoff that is not credible is no claim, and a fixture without any other is no target. The order of `listings` and
-    repetitions among them change nothing.
+    one with most markets. A kickoff that is not credible is no claim, and a fixture without any other is no target. Neither is one that lies more
+    than RELISTED before the latest of its platform: the match was listed anew, and the old listing is not asked any more once its kickoff has passed.
+    The order of `listings` and repetitions among them change nothing.
     """
     matches = [listing for listing in _once(listings) if listing.kind is ListingKind.MATCH and not listing.in_play]
     fixture_of_genius = _fixture_of_genius(matches)
@@ -73,14 +74,20 @@ def _fixture_of_genius(matches: Iterable[Listing]) -> dict[int | None, int]:
 
 
 def _target(sr_id: int | None, group: Sequence[Listing], home: Platform, now: datetime) -> Target | None:
-    by_platform: dict[Platform, list[Listing]] = defaultdict(list)
-    for listing in group:
-        by_platform[listing.platform].append(listing)
-    trust = [home, *(p for p in Platform if p is not home)]
-    ids = {p: tuple(sorted((x.external_id for x in by_platform[p]), key=_id_order)) for p in trust if p in by_platform}
     claims = [listing for listing in group if listing.has_credible_kickoff(now)]
     if not claims:
         return None
+    latest: dict[Platform, datetime] = {}
+    for listing in claims:
+        latest[listing.platform] = max(listing.kickoff_at, latest.get(listing.platform, listing.kickoff_at))
+    outdated = [listing for listing in claims if listing.kickoff_at < latest[listing.platform] - RELISTED]
+    claims = [listing for listing in claims if listing not in outdated]
+    by_platform: dict[Platform, list[Listing]] = defaultdict(list)
+    for listing in group:
+        if listing not in outdated or listing.kickoff_at > now:
+            by_platform[listing.platform].append(listing)
+    trust = [home, *(p for p in Platform if p is not home)]
+    ids = {p: tuple(sorted((x.external_id for x in by_platform[p]), key=_id_order)) for p in trust if p in by_platform}
     leading = min(claims, key=lambda x: (trust.index(x.platform), -(x.n_markets_declared or 0), _id_order(x.external_id)))
     return Target(sr_id, leading.kickoff_at, ids)
 

@@ -27,10 +27,16 @@ ASKED_SQL: Final = """
     with asked as (
         select unnest(sr_ids) as sr_id, slot_at, cycle_id, status from ops.scrape_batches
         where slot_at >= %(begin)s and slot_at < %(end)s and scope = 'kickoff'
+    ), believed as (
+        select cycle_id, platform, bool_or(status = 'completed') or count(distinct coalesce(sr_id::text, external_id)) = 1 as is_believed
+        from ops.event_scrape_status where cycle_id in (select cycle_id from asked)
+        group by cycle_id, platform
     ), answers as (
         select asked.sr_id, asked.slot_at, asked.status, line.platform,
-               coalesce(bool_or(line.status = 'completed' or line.error_class = 'not_found'), false) as answered
-        from asked left join ops.event_scrape_status line on line.cycle_id = asked.cycle_id and line.sr_id = asked.sr_id
+               coalesce(bool_or(line.status = 'completed' or line.error_class = 'not_found' and believed.is_believed), false) as answered
+        from asked
+        left join ops.event_scrape_status line on line.cycle_id = asked.cycle_id and line.sr_id = asked.sr_id
+        left join believed on believed.cycle_id = line.cycle_id and believed.platform = line.platform
         group by asked.sr_id, asked.slot_at, asked.status, line.platform
     )
     select sr_id, slot_at, bool_or(answered or status = 'running') as answered,
@@ -49,7 +55,8 @@ def asked(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFr
     """Each fixture at each slot from `begin` until before `end` that a cycle asked it for (`ASKED`), in no order.
 
     `answered`: at least one platform gave a good answer about the fixture, or said that its listing is gone; also true while the cycle runs.
-    `silent`: the platforms that were asked and did neither.
+    That a listing is gone is believed of a platform that gave some book in the cycle, or was asked for this one fixture only: where it has none of
+    several, its interface has moved rather. `silent`: the platforms that were asked and did neither.
     """
     return read_frame(conn, ASKED_SQL, {"begin": begin, "end": end}, ASKED)
 

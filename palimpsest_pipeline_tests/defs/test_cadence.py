@@ -25,7 +25,7 @@ from palimpsest_pipeline.defs.serve.switches import Switch
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
 from palimpsest_pipeline.domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline.storage import ledger, slots
 from palimpsest_pipeline.storage.database import Database, DatabaseUnreachable
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
@@ -461,6 +461,33 @@ def test_a_slot_is_kept_when_one_platform_answered_and_lost_when_none_did(
     )
     wanted = {"slots_due": 9, "slots_lost": 4, "slots_unanswered": 4, "silent_platforms": "betpawa did not answer at 1 of the kept slots"}
     assert wanted.items() <= figures.items()
+
+
+def test_a_listing_that_is_gone_keeps_a_slot_only_where_its_platform_gave_a_book_or_was_asked_for_one_fixture(pipeline: Pipeline) -> None:
+    put(pipeline, {1: m(10), 2: m(10), 3: m(10)}, known_from=m(-600))
+    gone, home, other = FailureClass.NOT_FOUND, Platform.BETPAWA, Platform.BET9JA
+    minutes = {
+        m(0): [line(p, sr_id, m(0), gone) for p in (home, other) for sr_id in (1, 2, 3)],
+        m(1): [line(home, 1, m(1)), *(line(home, sr_id, m(1), gone) for sr_id in (2, 3)), *(line(other, sr_id, m(1), gone) for sr_id in (1, 2))],
+        m(2): [line(home, 1, m(2), gone), *(line(other, sr_id, m(2), gone) for sr_id in (1, 2, 3))],
+    }
+    for at, lines in minutes.items():
+        asked(pipeline, at, 1, 2, 3)
+        with pipeline.connect() as conn:
+            cycle = ledger.batch(conn, cycle_id_at(at))
+            assert cycle is not None
+            ledger.close_batch(conn, CycleResult(cycle.cycle, RunStatus.FAILED, at, [], lines))
+    with pipeline.connect() as conn:
+        found = slots.asked(conn, m(0), m(3)).sort("slot_at", "sr_id")
+    both = ["bet9ja", "betpawa"]
+    assert found.select("slot_at", "sr_id", "answered", "silent").rows() == [
+        *((m(0), sr_id, False, both) for sr_id in (1, 2, 3)),
+        (m(1), 1, True, ["bet9ja"]),
+        (m(1), 2, True, ["bet9ja"]),
+        (m(1), 3, True, []),
+        (m(2), 1, True, ["bet9ja"]),
+        *((m(2), sr_id, False, ["bet9ja"]) for sr_id in (2, 3)),
+    ]
 
 
 def test_an_outage_of_hours_is_told_when_it_is_over_newest_first_and_for_a_day(pipeline: Pipeline, instance: dg.DagsterInstance):

@@ -181,7 +181,7 @@ def test_what_kicks_off_later_takes_its_minutes_with_it_and_what_is_over_is_left
                 conn.execute("update core.fixtures set effective_kickoff = effective_kickoff + interval '1 day' where sr_id = any(%s)", [list(gone)])
         world.wait(clock, at + (MINUTE if at == slot_at else timedelta(0)))
 
-    with pytest.raises(live.Skipped, match=r"was left out: it was over when its turn came"):
+    with pytest.raises(kickoff.NothingAsked, match=r"was left out: it was over when its turn came"):
         world.run(slot_at, lambda clock, at: world.put(slot_at + 5 * MINUTE))
     world.put(slot_at)
     run = world.run(slot_at, wait)
@@ -215,6 +215,13 @@ def test_a_minute_waits_for_a_cycle_that_asks_for_the_same_and_is_left_out_when_
     ):
         world.run(slot_at, lambda clock, at: world.put(at if at <= last else last + MINUTE), run_id="run-2")
     closed(world.pipeline, other)
+
+
+def test_a_slot_of_fixtures_that_nobody_is_known_to_list_any_more_is_no_success(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    slot_at = world.take_slot()
+    monkeypatch.setattr(live, "current_listings", lambda *_: [])
+    with pytest.raises(kickoff.NothingAsked, match=r"was left out: no upcoming listing is known"):
+        world.run(slot_at)
 
 
 def closed(pipeline: Pipeline, cycle: Cycle) -> None:

@@ -2,20 +2,26 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import dagster as dg
 import pytest
 
 from palimpsest_pipeline import cli
+from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.verdicts import last_verdict
+from palimpsest_pipeline.domain.cycles import CycleResult, Target
 from palimpsest_pipeline.domain.instants import hour_key
-from palimpsest_pipeline.domain.words import Platform, RunStatus
+from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope
+from palimpsest_pipeline.scrape import capture
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger
 from palimpsest_pipeline_tests.fixtures.in_process import CommandHere
+from palimpsest_pipeline_tests.fixtures.loopback import answering
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.fixtures.proxies import repeating_proxy
+from palimpsest_pipeline_tests.scrape.world import NOW, cycle, open_world
 
 Start = Callable[..., SimulatorProcess]
 READABLE = dg.AssetCheckKey(dg.AssetKey(["core", "odds_snapshots"]), "answers_are_readable")
@@ -41,6 +47,26 @@ def test_a_cycle_that_no_platform_answered_fails_its_run_and_is_closed_as_failed
     assert f"no platform answered in cycle {batch.cycle.cycle_id} (betpawa: " in scraped.stderr
     assert "HTTP 503" in scraped.stderr
     assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
+
+
+async def of_details(n_fixtures: int, *there: str) -> CycleResult:
+    """A capture of `n_fixtures` that all platforms list, in which every listing but `there` (like betpawa-1) is answered with 404."""
+    async with open_world() as world:
+        wanted = [Target(n, NOW + timedelta(hours=3), {platform: (f"{platform}-{n}",) for platform in Platform}) for n in range(1, n_fixtures + 1)]
+        for platform, (external_id,) in ((platform, ids) for target in wanted for platform, ids in target.listings.items()):
+            world.hosts[platform].script(f"/detail/{external_id}", answering() if external_id in there else answering(404))
+        async with world.engine() as engine:
+            return await capture(cycle(Scope.EVENTS), wanted, world.adapters, engine, clock=world.clock)
+
+
+async def test_a_cycle_in_which_every_platform_says_404_of_all_fixtures_has_no_answer() -> None:
+    with pytest.raises(live.NoPlatformAnswered, match=r"betpawa: .*404"):
+        live.require_answers(await of_details(40))
+
+
+async def test_that_the_only_fixture_asked_for_is_gone_is_an_answer_and_so_is_one_book_among_many_that_are_gone() -> None:
+    for result in (await of_details(1), await of_details(3, "bet9ja-2")):
+        assert live.require_answers(result) is result
 
 
 def test_a_cycle_whose_answers_are_nearly_all_refused_is_no_success(

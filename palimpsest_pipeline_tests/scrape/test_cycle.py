@@ -343,6 +343,33 @@ async def test_a_cancelled_capture_has_kept_what_arrived() -> None:
     assert sorted(a.request.external_id or "" for a in world.sink.answers) == ["0", "1", "2"]
 
 
+class Relisting(Dialect):
+    """Listings `old-...` kicked off three hours ago and have many markets; all others kick off in three days and have few."""
+
+    def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
+        found = super().read_discovery(answers, sport)
+        changed = [
+            replace(each, kickoff_at=NOW - timedelta(hours=3), n_markets_declared=40)
+            if each.external_id.startswith("old-")
+            else replace(each, kickoff_at=NOW + timedelta(days=3), n_markets_declared=10)
+            for each in found.listings
+        ]
+        return replace(found, listings=changed)
+
+
+async def test_a_match_listed_anew_after_it_was_postponed_is_asked_for_everywhere_by_its_new_listing() -> None:
+    async with open_world() as world:
+        world.adapters = {platform: Relisting(platform) for platform in Platform}
+        world.lists(P, {"old-1": 7, "new-1": 7})
+        world.lists(S, {"s-1": 7})
+        world.lists(B, {"b-1": 7})
+        async with world.engine() as engine:
+            scraped = await run_cycle(cycle(), world.adapters, engine, sport=Sport.FOOTBALL, clock=world.clock)
+    assert {(line.platform, line.external_id): line.status for line in scraped.result.outcomes} == dict.fromkeys(
+        [(P, "new-1"), (S, "s-1"), (B, "b-1")], RunStatus.COMPLETED
+    )
+
+
 async def test_platforms_without_a_client_are_left_out() -> None:
     async with open_world() as world:
         three_fixtures(world)

@@ -1,5 +1,6 @@
 """Which fixtures are asked for, and in which order."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given, settings
@@ -71,6 +72,23 @@ def test_the_home_platform_is_believed_about_the_kickoff_then_the_listing_with_m
         assert targets([placeholder], P, NOW) == []
     small, big = listing(P, "1", 7, n_markets_declared=3, **early), listing(P, "2", 7, n_markets_declared=90, **postponed)
     assert targets([small, big], P, NOW)[0].kickoff_at == postponed["kickoff_at"]
+
+
+def test_a_match_listed_anew_kicks_off_as_its_platform_lists_it_last() -> None:
+    old = listing(P, "1", 7, n_markets_declared=40, **in_minutes(-180))
+    new = listing(P, "2", 7, n_markets_declared=10, **in_minutes(3 * 1440))
+    other = listing(S, "3", 7, **in_minutes(3 * 1440))
+    (target,) = targets([old, new, other], P, NOW)
+    assert (target.kickoff_at, dict(target.listings)) == (new.kickoff_at, {P: ("2",), S: ("3",)})
+    (target,) = targets([other, new, old], S, NOW)
+    assert dict(target.listings) == {P: ("2",), S: ("3",)}
+    ahead = replace(old, **in_minutes(20))
+    (target,) = targets([ahead, new], P, NOW)
+    assert (target.kickoff_at, dict(target.listings)) == (new.kickoff_at, {P: ("1", "2")}), "what can still be bet on is asked too"
+    copy = replace(old, **in_minutes(3 * 1440 - 360))
+    assert targets([copy, new], P, NOW)[0].kickoff_at == copy.kickoff_at, "kickoffs so near are copies: the larger book speaks"
+    absurd = replace(new, kickoff_at=NOW + timedelta(days=20_000))
+    assert targets([ahead, absurd], P, NOW)[0].kickoff_at == ahead.kickoff_at
 
 
 def test_urgent_fixtures_come_first_then_by_kickoff_then_more_platforms_then_home() -> None:

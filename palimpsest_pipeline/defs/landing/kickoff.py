@@ -29,6 +29,10 @@ class BadSlot(ValueError):
     """What was asked for is no slot of the cadence. The message says which would be."""
 
 
+class NothingAsked(Exception):
+    """Fixtures were due in the slot, and this run asked none of them, nor did another. The message says why, minute by minute."""
+
+
 @dataclass(slots=True)
 class SlotRun:
     """What a run of a slot came to."""
@@ -37,6 +41,8 @@ class SlotRun:
     """Of its cycles, in order."""
     left_out: dict[datetime, str] = field(default_factory=dict)
     """Minutes at which fixtures were due that this run did not ask, and why."""
+    lost: bool = False
+    """At one of those nobody else asked for them either."""
 
     def sentence(self) -> str:
         """What became of it, in words."""
@@ -82,8 +88,9 @@ def run_slot(pipeline: Pipeline, begun: Begun, slot_at: datetime, watch: Watch, 
 
     Who is due is read at each minute, so a kickoff that moves takes its minutes with it. No fixture is asked twice for one minute, by whatever run.
     A minute waits for another cycle that asks for the same; one that is over when its turn comes is left out. Neither a platform that fails, nor a
-    cycle, nor its ingest stops the next minute: what was not ingested stays due. Raises Skipped when nothing was asked, NotLive when the hour is
-    past, and at the end what kept a minute from being asked, or NoPlatformAnswered for a minute in which that was so.
+    cycle, nor its ingest stops the next minute: what was not ingested stays due. Raises Skipped when nothing was due that others had not asked
+    for, NothingAsked when something was and no minute was asked, NotLive when the hour is past, and at the end what kept a minute from being asked,
+    or NoPlatformAnswered for a minute in which that was so.
     """
     came, errors = SlotRun(), list[Exception]()
     recover.close_dead(pipeline, begun.repeats)
@@ -102,7 +109,7 @@ def run_slot(pipeline: Pipeline, begun: Begun, slot_at: datetime, watch: Watch, 
     for result in came.results:
         live.require_answers(result)
     if not came.results:
-        raise live.Skipped(came.sentence())
+        raise NothingAsked(came.sentence()) if came.lost else live.Skipped(came.sentence())
     return came
 
 
@@ -115,6 +122,7 @@ def _run_minute(pipeline: Pipeline, begun: Begun, at: datetime, watch: Watch, ca
     if now >= min(due.ends_at, at + MINUTE):
         over = f"it was over when its turn came, at {now:%H:%M:%S}: {len(due.sr_ids)} fixtures were not asked"
         came.left_out[at] = over if waited is None else f"{over}; {waited}"
+        came.lost |= waited is None
         log.warning("minute %s is left out: %s", at, came.left_out[at])
         return True
     try:
@@ -125,6 +133,7 @@ def _run_minute(pipeline: Pipeline, begun: Begun, at: datetime, watch: Watch, ca
         return False
     except live.UnknownFixture as refused:
         came.left_out[at] = str(refused)
+        came.lost = True
         log.warning("minute %s is left out: %s", at, refused)
         return True
     came.results.append(live.run_targets(pipeline, cycle, wanted, watch, ends_at=due.ends_at))

@@ -1,5 +1,6 @@
 """A live cycle: open it, discover, capture, or take up one whose process died. Knows no Dagster."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ import psycopg
 
 from ...domain.cycles import Cycle, CycleResult, Target
 from ...domain.instants import cycle_id_at, hour_key, hour_of
-from ...domain.words import FailureClass, RunStatus, Scope, Trigger
+from ...domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
 from ...scrape import Engine, capture, discover, discovery_result, tallies_of_landed, targets
 from ...scrape.sinks import Watch
 from ...storage import ledger
@@ -103,9 +104,16 @@ def _open(pipeline: Pipeline, conn: psycopg.Connection, cycle: Cycle) -> None:
 
 
 def require_answers(result: CycleResult) -> CycleResult:
-    """Return `result`. Raises NoPlatformAnswered when no platform gave a list, a book, or the answer that a listing is gone."""
-    answered = any(line.status is RunStatus.COMPLETED or line.failure is FailureClass.NOT_FOUND for line in result.outcomes)
-    if result.status is not RunStatus.FAILED or answered:
+    """Return `result`. Raises NoPlatformAnswered when no platform gave a list, a book, or the answer that the only fixture it was asked for is gone.
+
+    Of several fixtures none of which it has, a platform has answered nothing: so looks an interface that has moved. `storage.slots` judges alike.
+    """
+    if result.status is not RunStatus.FAILED or any(line.status is RunStatus.COMPLETED for line in result.outcomes):
+        return result
+    fixtures: dict[Platform, set[int | str]] = defaultdict(set)
+    for line in result.outcomes:
+        fixtures[line.platform].add(line.sr_id or line.external_id)
+    if any(line.failure is FailureClass.NOT_FOUND and len(fixtures[line.platform]) == 1 for line in result.outcomes):
         return result
     told = "; ".join(f"{run.platform}: {run.message or 'no answer'}" for run in result.runs)
     raise NoPlatformAnswered(
