@@ -4,6 +4,7 @@ Belongs here: the note in the home folder, and refusing to ask the other kind. D
 """
 
 import ipaddress
+import itertools
 import json
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import polars as pl
 
+from ..domain.files import replace_text
 from ..domain.words import Platform, Trigger
 from ..landing import Landing, LandingError
 from ..settings import Settings, SettingsError
@@ -54,20 +56,20 @@ def noted_source(home: Path) -> DataSource | None:
 
 def note_source(settings: Settings, source: DataSource) -> None:
     """Write down where the answers in the home folder come from."""
-    (make_home(settings) / FILE).write_text(f"{source}\n", encoding="utf-8")
+    replace_text(make_home(settings) / FILE, f"{source}\n")
 
 
 def landed_source(landing: Landing) -> DataSource | None:
-    """Return where the newest landed answers came from; None when they do not show it. Imported payloads are not looked at.
+    """Return where the newest landed answers came from; None when they do not show it. What cannot be read, and imported payloads, are not looked at.
 
     For home folders that were made before the note existed: the server's name in the answers' headers tells the simulator from the sites.
     """
-    scraped = [manifest for manifest in landing.cycles() if manifest.trigger is not Trigger.IMPORT][-CYCLES_READ:]
+    scraped = (manifest for manifest in landing.newest_first() if manifest.trigger is not Trigger.IMPORT)
     servers: set[str] = set()
-    for manifest in scraped:
+    for manifest in itertools.islice(scraped, CYCLES_READ):
         try:
             headers = landing.read(manifest, columns=["headers"]).get_column("headers").unique()
-        except (LandingError, pl.exceptions.PolarsError):
+        except (LandingError, OSError, pl.exceptions.PolarsError):
             continue
         servers |= {server for text in headers if (server := json.loads(text).get("server"))}
     if not servers:

@@ -10,6 +10,7 @@ import dagster as dg
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
+from ..domain.files import replace_text
 from ..settings import Settings, SettingsError
 from ..storage.database import DatabaseUrlError, parse_url, reason_of, shown_url
 from ..storage.revisions import MigrationRefused
@@ -141,8 +142,8 @@ def prepare_instance(settings: Settings) -> Path:
         os.environ[BROKER_VARIABLE] = broker_url(settings)
     celery = settings.celery_broker_url is not None
     text = instance_yaml(url if settings.embedded else None, celery=celery, max_concurrent_runs=settings.max_concurrent_runs)
-    (home / "dagster.yaml").write_text(text)
-    (home / COMMAND_FILE).write_text(text + COMMAND_TEMPLATE)
+    replace_text(home / "dagster.yaml", text)  # every command does this, also while runs read the file
+    replace_text(home / COMMAND_FILE, text + COMMAND_TEMPLATE)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 

@@ -9,7 +9,7 @@ from .expire import Expired, expire, over
 from .manifest import Manifest, Segment
 from .recorded import RecordedPayloadError, import_payloads
 from .schema import SCHEMA
-from .store import USAGE, CycleWriter, Landing, LandingError, LandingIncomplete
+from .store import USAGE, CycleWriter, Landing, LandingError, LandingIncomplete, LandingUnreadable
 
 __all__ = [
     "SCHEMA",
@@ -20,6 +20,7 @@ __all__ = [
     "Landing",
     "LandingError",
     "LandingIncomplete",
+    "LandingUnreadable",
     "Manifest",
     "RecordedPayloadError",
     "Segment",

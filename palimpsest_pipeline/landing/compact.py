@@ -24,7 +24,7 @@ from .copies import NotAsWritten
 from .hours import HourFile, HourIndex, encode, places_of
 from .manifest import Manifest, Segment
 from .schema import SCHEMA
-from .store import GROUP_ROWS, INDEX, Landing, LandingError
+from .store import GROUP_ROWS, INDEX, Landing, LandingError, LandingUnreadable
 
 ZSTD_LEVEL: Final = 9
 """One answer is much like the next: a higher level than a running cycle has time for takes a quarter less room; 12 takes twice the time for 7 %."""
@@ -54,19 +54,25 @@ class _Part:
 
 
 def compactable(landing: Landing, before: datetime) -> list[datetime]:
-    """Hours that begin before that instant and have answers in segments, in order."""
-    manifests = landing.cycles(end=before)
-    hours = sorted({manifest.partition_hour for manifest in manifests})
-    indices = {hour: landing._index(landing._hour_folder(hour)) for hour in hours}
-    loose = {m.partition_hour for m in manifests if any((m.cycle_id, s.name) not in indices[m.partition_hour].places for s in m.segments)}
-    return [hour for hour in hours if hour in loose or not indices[hour].swept]
+    """Hours that begin before that instant and have answers in segments, or cannot be read, in order."""
+    return [hour for hour in landing.hours() if hour < before and _is_compactable(landing, hour)]
+
+
+def _is_compactable(landing: Landing, hour: datetime) -> bool:
+    """Whether the hour has answers in segments, or an unreadable file: `compact_hour` then says which."""
+    try:
+        manifests = landing.cycles(hour=hour)
+        index = landing._index(landing._hour_folder(hour)) if manifests else HourIndex()
+    except LandingUnreadable:
+        return True
+    return any((m.cycle_id, s.name) not in index.places for m in manifests for s in m.segments) or bool(manifests and not index.swept)
 
 
 def compact_hour(landing: Landing, hour: datetime, *, dry_run: bool = False) -> Compaction:
     """Compact an hour, or finish doing so. `dry_run`: only say what it takes and whether it can be (bytes_after is what it takes now).
 
     Left alone, with the reason, are hours with a cycle that is not closed or not whole. Raises LandingIncomplete when a segment is not as it was
-    written, LandingError when the store refuses; the hour is then as readable as before.
+    written, LandingUnreadable for a damaged manifest or index, LandingError when the store refuses; the hour is then as readable as before.
     """
     manifests = landing.cycles(hour=hour)
     folder = landing._hour_folder(hour)

@@ -7,7 +7,6 @@ No parsing of bodies here, and no database; compacting (`compact`) and removing 
 """
 
 import contextlib
-import errno
 import hashlib
 import io
 import itertools
@@ -30,6 +29,7 @@ from upath import UPath
 
 from ..domain.cycles import Cycle
 from ..domain.exchange import Answer
+from ..domain.files import move_into_place, sync_folder, write_unfinished
 from ..domain.instants import hour_of
 from ..domain.secrets import redact, store_secrets
 from ..domain.words import PayloadKind, Platform, RunStatus
@@ -75,6 +75,10 @@ class LandingError(Exception):
 
 class LandingIncomplete(LandingError):
     """A manifest names segments that are not there or not as they were written."""
+
+
+class LandingUnreadable(LandingError):
+    """A manifest, or what says where an hour's answers lie, is there and cannot be read."""
 
 
 class Landing:
@@ -145,8 +149,8 @@ class Landing:
                 path.write_bytes(content)
                 return
             target = Path(path.path)
-            _write_unfinished(target, content).replace(target)
-            _sync_folder(target.parent)
+            write_unfinished(target, content).replace(target)
+            sync_folder(target.parent)
 
     def _create(self, path: UPath, content: bytes) -> None:
         """Write a file that is not there yet, so that readers see all of it or nothing. Raises LandingError when another writer has made it.
@@ -158,14 +162,14 @@ class Landing:
                 self._create_object(path, content)
                 return
             target = Path(path.path)
-            unfinished = _write_unfinished(target, content)
+            unfinished = write_unfinished(target, content)
             try:
                 os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             except OSError:
                 unfinished.unlink()
                 raise
             unfinished.replace(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
 
     @staticmethod
     def _create_object(path: UPath, content: bytes) -> None:
@@ -183,12 +187,7 @@ class Landing:
             if not self._local:
                 path.fs.put_file(str(source), path.path)
                 return
-            target = Path(path.path)
-            _make_folder(target.parent)
-            with source.open("rb") as file:
-                os.fsync(file.fileno())
-            source.replace(target)
-            _sync_folder(target.parent)
+            move_into_place(source, Path(path.path))
 
     def _remove(self, path: UPath, *, folder: bool = False) -> None:
         """Removes a file, or a folder with all that is in it; there may be none."""
@@ -221,6 +220,18 @@ class Landing:
             folders = [path for at, path in self._hour_folders() if (start is None or at >= hour_of(start)) and (end is None or at < end)]
         found = [self._manifest_in(cycle) for folder in folders for cycle in self._cycles_in(folder)]
         return sorted((manifest for manifest in found if manifest is not None), key=lambda manifest: manifest.cycle_id)
+
+    def newest_first(self) -> Iterator[Manifest]:
+        """Closed cycles, the newest hour and cycle first, each read when it is asked for. One that cannot be read is left out, with a warning."""
+        for _, hour in sorted(self._hour_folders(), key=lambda found: found[0], reverse=True):
+            for folder in sorted(self._cycles_in(hour), key=lambda path: int(path.name.removeprefix("cycle=")), reverse=True):
+                try:
+                    manifest = self._manifest_in(folder)
+                except LandingUnreadable as error:
+                    log.warning("%s", error)
+                    continue
+                if manifest is not None:
+                    yield manifest
 
     def has_cycles(self, hour: datetime) -> bool:
         """Return whether the hour has a closed cycle. At most one manifest is read where it has."""
@@ -421,11 +432,12 @@ class Landing:
 
     def _index(self, hour: UPath) -> HourIndex:
         """What the hour's files hold; nothing when it is not compacted."""
-        content = self._content(path := hour / INDEX)
+        path = hour / INDEX
         try:
+            content = self._content(path)
             return HourIndex() if content is None else hours.decode(content)
-        except msgspec.DecodeError as error:
-            raise LandingError(f"{path} does not say what lies in the files beside it: {error}. Bring it back from a copy.") from error
+        except (OSError, msgspec.DecodeError) as error:
+            raise LandingUnreadable(f"{path} does not say what lies in the files beside it: {error}. Bring it back from a copy.") from error
 
     def _hour_files_in(self, hour: UPath) -> set[str]:
         """Names, relative to the hour's folder, of the platforms' files that are there, unfinished ones included."""
@@ -459,11 +471,14 @@ class Landing:
         ]
 
     def _manifest_in(self, folder: UPath) -> Manifest | None:
-        content = self._content(path := folder / MANIFEST)
+        path = folder / MANIFEST
         try:
+            content = self._content(path)
             return None if content is None else decode(content)
+        except OSError as error:
+            raise LandingUnreadable(f"{path} cannot be read: {error.strerror or error}. Make it readable, or bring it back from a copy.") from error
         except msgspec.DecodeError as error:
-            raise LandingError(f"{path} is not a manifest: {error}. Restore it, or remove it and close the cycle again.") from error
+            raise LandingUnreadable(f"{path} is not a manifest: {error}. Restore it, or remove it and close the cycle again.") from error
 
     def _examine(self, folder: UPath, platform: Platform, name: str) -> Segment | None:
         """The segment as it is there, or None when it is torn."""
@@ -481,37 +496,6 @@ class Landing:
         except pl.exceptions.PolarsError as error:
             log.warning("%s cannot be read and is left out: writing it broke off (%s)", path, str(error).partition("\n")[0])
             return None
-
-
-def _write_unfinished(target: Path, content: bytes) -> Path:
-    """Write a file of its own beside `target`, durably, and return its path. Its folder is made if need be."""
-    _make_folder(target.parent)
-    unfinished = target.with_name(f".{target.name}.{uuid4().hex[:8]}.tmp")
-    with unfinished.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return unfinished
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that their names outlive a power cut."""
-    missing = list(itertools.takewhile(lambda path: not path.exists(), (folder, *folder.parents)))
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in missing:
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the names in the folder on the disk: a file whose name is lost in a power cut is lost."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems cannot sync a folder
-            raise
-    finally:
-        os.close(opened)
 
 
 def _rows(file: io.BufferedReader, span: Span, columns: list[str]) -> Iterator[pl.DataFrame]:

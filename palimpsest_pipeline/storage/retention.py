@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from . import book_sizes, current, life, odds_alerts, partitions
-from .archive import Archive, ArchiveDamaged, day_version, record_days, recorded_day_of
+from .archive import Archive, ArchiveDamaged, EntryUnreadable, day_version, record_days, recorded_day_of
 from .days import begin_of
 from .frames import identifier
 
@@ -77,7 +77,8 @@ def hours_of_days(conn: psycopg.Connection[Any], days: Sequence[date]) -> list[d
 def standing(conn: psycopg.Connection[Any], archive: Archive, day: date) -> Standing:
     """Where the day can be read: by the cycles it rests on and the rows of it that Postgres has, the catalogue, and the sizes of its files.
 
-    Raises ArchiveError when the archive cannot be looked at, MissingPartitionError when only one of the day's tables is there.
+    Raises ArchiveError when the archive, or the day's entry in it, cannot be looked at, MissingPartitionError when only one of the day's tables is
+    there.
     """
     entry = archive.day(day)
     if day not in stored_days(conn):
@@ -113,7 +114,7 @@ def retire(conn: psycopg.Connection[Any], archive: Archive, before: date, patien
         except partitions.InUse as error:
             done.kept[day] = str(error)
             patience_s = 0.0  # whoever it is needs long: not to wait as long for every day again
-        except partitions.MissingPartitionError as error:
+        except (EntryUnreadable, partitions.MissingPartitionError) as error:
             done.kept[day] = str(error)
         except psycopg.errors.UndefinedTable:
             continue  # somebody else has just dropped it

@@ -9,7 +9,7 @@ import pytest
 from palimpsest_pipeline.defs.data_source import FILE, DataSource, landed_source, noted_source, require_same_source, source_of_url
 from palimpsest_pipeline.defs.doctor import data_source
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.words import Platform, Scope, Trigger
+from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import Landing
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
@@ -74,6 +74,11 @@ def test_a_folder_without_a_note_is_taken_for_what_its_landed_answers_show(
     assert run_here(pipeline, "full_cycle").success
     assert landed_source(pipeline.landing) is noted_source(tmp_path) is DataSource.SIMULATED
     (tmp_path / FILE).unlink()
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    damaged = Cycle(21000101000000000, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, later, later, None)
+    pipeline.landing.writer(damaged).close(RunStatus.COMPLETED, later)
+    next((tmp_path / "landing" / "date=2100-01-01").rglob("manifest.json")).write_text("{")
+    assert landed_source(pipeline.landing) is DataSource.SIMULATED, "what cannot be read is passed over"
     real = make_pipeline()
     outcome = run_here(real, "full_cycle")
     assert not outcome.success

@@ -12,8 +12,9 @@ from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.launch import RunOutcome, run_day
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.servers import prepare
-from palimpsest_pipeline.defs.upkeep import export, jobs
+from palimpsest_pipeline.defs.upkeep import command, export, jobs
 from palimpsest_pipeline.defs.upkeep.checks import partitions_are_ahead, storage_is_within_its_limit
+from palimpsest_pipeline.defs.upkeep.command import ExportReport
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
 from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
@@ -59,6 +60,13 @@ def answer(pipeline: Pipeline, *days_ago: int) -> None:
 def exported(pipeline: Pipeline, days_ago: int) -> RunOutcome:
     with dg.DagsterInstance.ephemeral() as instance:
         return run_day(instance, pipeline, "export", ago(days_ago))
+
+
+def exporting(pipeline: Pipeline, chosen: tuple[date, date] | None = None, *, force: bool = False) -> ExportReport:
+    """What the command `export` does, with a storage of Dagster's own in memory."""
+    with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(command, "open_instance", lambda _: instance)
+        return command.export_days(pipeline, chosen, print, force=force)
 
 
 def upkeep(pipeline: Pipeline) -> dg.ExecuteInProcessResult:
@@ -156,6 +164,47 @@ def test_a_day_before_the_first_partition_is_named_by_a_check_and_keeps_no_other
     assert f"{bogus} (1 days)" in (named.description or "")
     assert f"`palimpsest backfill {hour_key(NOON)} {hour_key(NOON)} --again`" in (named.description or "")
     assert str(bogus) not in (found["old_days_have_left"].description or "")
+
+
+def test_a_damaged_file_costs_the_export_of_its_own_day_and_no_other(pipeline: Pipeline, tmp_path: Path) -> None:
+    entry, manifest, half, whole = ago(8), ago(6), ago(4), ago(2)
+    answer(pipeline, 8, 6, 4, 2)
+    assert exported(pipeline, 8).success
+    (tmp_path / "export/catalogue" / f"{entry}.json").write_text("{")
+    noon = datetime.combine(manifest, time(12), UTC)
+    pipeline.landing.writer(cycle(noon)).close(RunStatus.COMPLETED, noon, ("capture",))
+    next((tmp_path / "landing").rglob("manifest.json")).write_text("{")
+    with pipeline.connect() as conn:
+        conn.execute(f"drop table core.{partitions.partition_name('market_changes', half)}")  # type: ignore[arg-type]
+    assert [request.partition_key for request in requested(pipeline)] == [str(whole)]
+    named = checks(upkeep(pipeline))["days_to_export_have_partitions"]
+    assert not named.passed
+    reasons = {
+        str(entry): f"catalogue/{entry}.json is no entry of the catalogue",
+        str(manifest): "manifest.json is not a manifest",
+        str(half): f"no partition of the odds history for UTC day {half}",
+    }
+    for reason in reasons.values():
+        assert reason in (named.description or "")
+    report = exporting(pipeline)
+    assert list(report.exported) == [str(whole)]
+    assert report.failed.keys() == reasons.keys()
+    assert all(reason in report.failed[day] for day, reason in reasons.items())
+    report = exporting(pipeline, (entry, half))
+    assert report.failed.keys() >= reasons.keys()
+    assert f"palimpsest export --force {entry}" in report.failed[str(entry)]
+
+
+def test_a_day_whose_entry_in_the_archive_is_damaged_is_exported_again_by_force(pipeline: Pipeline, tmp_path: Path) -> None:
+    answer(pipeline, 1)
+    assert exported(pipeline, 1).success
+    before = pipeline.archive.day(ago(1))
+    (tmp_path / "export/catalogue" / f"{ago(1)}.json").write_text("{")
+    report = exporting(pipeline, (ago(1), ago(1)), force=True)
+    assert (list(report.exported), report.failed) == ([str(ago(1))], {})
+    after = pipeline.archive.check(ago(1))
+    assert before is not None
+    assert after.digest == before.digest
 
 
 def test_days_that_have_no_place_yet_fail_the_check_by_name_until_they_are_made(pipeline: Pipeline) -> None:

@@ -142,6 +142,22 @@ def test_a_running_cycle_keeps_its_hour_as_it_is(make_pipeline: MakePipeline) ->
     assert landing.expire_landing(pipeline, 1).kept == {manifest.partition_hour: f"cycle {manifest.cycle_id} is running"}
 
 
+def test_a_damaged_manifest_keeps_its_own_hour_as_it_is_and_no_other(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    damaged, young, old = (landed(pipeline, at(days), n=3).partition_hour for days in (UNDERIVED, YOUNG, UNEXPORTED))
+    [manifest] = pipeline.landing.cycles(hour=old)
+    derived(pipeline, manifest)
+    for path in (pipeline.settings.home / "landing").glob(f"date={damaged:%Y-%m-%d}/*/*/manifest.json"):
+        path.write_text("{")
+    compacted = {done.hour: done.left_alone for done in landing.compact_landing(pipeline)}
+    assert compacted.keys() == {damaged, young, old}
+    assert (compacted[young], compacted[old]) == (None, None)
+    assert "manifest.json is not a manifest" in (compacted[damaged] or "")
+    expired = landing.expire_landing(pipeline, UNDERIVED - 1)
+    assert expired.removed == [old]
+    assert "manifest.json is not a manifest" in expired.kept[damaged]
+
+
 def test_only_one_process_at_a_time_changes_what_was_landed(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     with pipeline.connect() as other:

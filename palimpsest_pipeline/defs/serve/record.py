@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
+from ...domain.files import replace_text
 from ..processes import Known
 
 PID_FILE: Final = "up.json"
@@ -49,9 +50,7 @@ class Serving:
 
 def remember(home: Path, serving: Serving) -> None:
     """Write down what runs: whole, or not at all."""
-    unfinished = home / f".{PID_FILE}"
-    unfinished.write_text(json.dumps(asdict(serving)))
-    unfinished.replace(home / PID_FILE)
+    replace_text(home / PID_FILE, json.dumps(asdict(serving)))
 
 
 def recall(home: Path) -> Serving | None:
@@ -90,7 +89,7 @@ def forget(home: Path, serving: Serving) -> None:
 def ask_to_stop(home: Path, wait_s: float) -> None:
     """Written before the supervisor is sent SIGTERM."""
     (home / STOPPING_LOG).unlink(missing_ok=True)
-    (home / STOP_FILE).write_text(json.dumps({"wait_s": wait_s}))
+    replace_text(home / STOP_FILE, json.dumps({"wait_s": wait_s}))
 
 
 def was_asked(home: Path) -> bool:

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from typing import Final
 
 import dagster as dg
+import psycopg
 
 from ...domain.instants import hour_key
 from ...storage import current, freshness, partitions, retention, sizes
@@ -59,7 +60,7 @@ def old_days_have_left(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckRes
     last = _first_hot_day(pipeline) - LATE
     with pipeline.connect() as conn:
         late = [day for day in retention.stored_days(conn) if day < last and days.has_partition_key(str(day))]
-        why = [f"{day} is still in Postgres: {_why(pipeline, retention.standing(conn, pipeline.archive, day), day)}" for day in late]
+        why = [f"{day} is still in Postgres: {_why(pipeline, conn, day)}" for day in late]
     return dg.AssetCheckResult(
         passed=not why, severity=dg.AssetCheckSeverity.WARN, description="; ".join(why) or None, metadata={"days_late": len(why)}
     )
@@ -67,15 +68,20 @@ def old_days_have_left(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckRes
 
 @dg.asset_check(asset=["upkeep", "history_retention"])
 def days_to_export_have_partitions(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Every day in Postgres that is to be exported has a partition of report/odds_history_export: no answer is from before the first one."""
-    beyond = export.due_days(pipeline).without_partition
+    """Every day in Postgres that is to be exported has a partition of report/odds_history_export: no answer is from before the first one. And of
+    every day can be told whether it is to be exported: no manifest and no entry of the archive is damaged."""
+    found = export.due_days(pipeline)
+    beyond, unreadable = found.without_partition, list(found.unreadable.values())
     with pipeline.connect() as conn:
         hours = [hour_key(hour) for hour in retention.hours_of_days(conn, beyond)]
-    words = f"{', '.join(map(str, beyond[:MOST_NAMED]))} ({len(beyond)} days): {export.NO_PARTITION}"
+    words = f"{', '.join(map(str, beyond[:MOST_NAMED]))} ({len(beyond)} days): {export.NO_PARTITION}" if beyond else ""
     if hours:
         words += f": run `palimpsest backfill {hours[0]} {hours[-1]} --again`, which takes them as observed when they arrived"
+    shown = "; ".join([*([words] if words else []), *unreadable[:MOST_NAMED]])
+    more = f"; and {len(unreadable) - MOST_NAMED} days more" if len(unreadable) > MOST_NAMED else ""
+    violations = len(beyond) + len(unreadable)
     return dg.AssetCheckResult(
-        passed=not beyond, severity=dg.AssetCheckSeverity.WARN, description=words if beyond else None, metadata={"days": len(beyond)}
+        passed=not violations, severity=dg.AssetCheckSeverity.WARN, description=shown + more or None, metadata={"days": violations}
     )
 
 
@@ -83,14 +89,14 @@ def _first_hot_day(pipeline: Pipeline) -> date:
     return pipeline.clock.now().date() - timedelta(days=pipeline.settings.history_hot_days)
 
 
-def _why(pipeline: Pipeline, standing: retention.Standing, day: date) -> str:
-    if not standing.to_export:
-        return "materialize upkeep/history_retention while nobody reads or writes the history for long"
-    with pipeline.connect() as conn:
-        try:
-            export.require_closed(pipeline, conn, day)
-        except export.DayIsOpen as reason:
-            return str(reason)
+def _why(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> str:
+    try:
+        standing = retention.standing(conn, pipeline.archive, day)
+        if not standing.to_export:
+            return "materialize upkeep/history_retention while nobody reads or writes the history for long"
+        export.require_closed(pipeline, conn, day)
+    except (export.DayIsOpen, *export.UNREADABLE) as reason:
+        return str(reason)
     return retention.mend(day, standing)
 
 

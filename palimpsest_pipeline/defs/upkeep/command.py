@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
 
-from ...storage import retention
 from ..instance import open_instance
 from ..launch import run_day
 from ..partitions import days
 from ..pipeline import Pipeline
 from ..servers import upgrade
-from .export import NO_PARTITION, DayIsOpen, due_days, require_closed
+from .export import NO_PARTITION, UNREADABLE, DayIsOpen, due_days, require_closed, standing_to_export
 
 EXPORT_OP: Final = "report__odds_history_export"
 
@@ -51,9 +50,10 @@ def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Calla
     if chosen is None:
         found = due_days(pipeline)
         report.left = {str(day): reason for day, reason in found.open.items()} | dict.fromkeys(map(str, found.without_partition), NO_PARTITION)
+        report.failed = {str(day): reason for day, reason in found.unreadable.items()}
         wanted = list(found.due)
     else:
-        wanted = [day for day in _span(*chosen) if _needs_export(pipeline, day, report)]
+        wanted = [day for day in _span(*chosen) if _needs_export(pipeline, day, report, force=force)]
     if not wanted:
         return report
     instance = open_instance(pipeline.settings)
@@ -71,15 +71,15 @@ def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Calla
     return report
 
 
-def _needs_export(pipeline: Pipeline, day: date, report: ExportReport) -> bool:
+def _needs_export(pipeline: Pipeline, day: date, report: ExportReport, *, force: bool) -> bool:
     """Whether a run is worth its seconds; if not, the report says why."""
     with pipeline.connect() as conn:
         try:
             require_closed(pipeline, conn, day)
-        except DayIsOpen as reason:
+            found = standing_to_export(pipeline, conn, day, force=force)
+        except (DayIsOpen, *UNREADABLE) as reason:
             report.failed[str(day)] = str(reason)
             return False
-        found = retention.standing(conn, pipeline.archive, day)
     if not found.to_export:
         report.left[str(day)] = str(found)
     elif not days.has_partition_key(str(day)):

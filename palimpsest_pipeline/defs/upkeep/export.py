@@ -8,13 +8,19 @@ from typing import Final
 import psycopg
 
 from ...domain.instants import hour_key
+from ...landing import LandingError
 from ...storage import ledger, products, retention
-from ...storage.archive import ExportedDay, day_version
+from ...storage.archive import ArchiveError, EntryUnreadable, ExportedDay, day_version
+from ...storage.partitions import MissingPartitionError
 from ...storage.retention import Standing
 from ..partitions import days
 from ..pipeline import Pipeline
 
 NO_PARTITION: Final = "nothing exports it: no partition is so old, its answers came with a wrong instant"
+
+
+UNREADABLE: Final = (LandingError, ArchiveError, MissingPartitionError)
+"""What keeps anybody from telling how a day stands."""
 
 
 class DayIsOpen(Exception):
@@ -45,16 +51,19 @@ class DueDays:
     due: dict[date, str]
     open: dict[date, str]
     without_partition: list[date]
+    unreadable: dict[date, str]
+    """Nobody can tell what they need, since a file or a table cannot be read: which, and what to do."""
 
 
 def export_day(pipeline: Pipeline, day: date, *, force: bool = False) -> DayExported:
     """Export a UTC day unless the archive has it as Postgres has it, or nothing was observed on it.
 
-    Raises DayIsOpen when it may still change, CyclesMissing when the exported day has cycles that Postgres lacks, unless `force`.
+    Raises DayIsOpen when it may still change, CyclesMissing when the exported day has cycles that Postgres lacks, EntryUnreadable when its
+    entry in the archive cannot be read, both unless `force`.
     """
     with pipeline.connect() as conn:
         require_closed(pipeline, conn, day)
-        found = retention.standing(conn, pipeline.archive, day)
+        found = standing_to_export(pipeline, conn, day, force=force)
         conn.rollback()
         if not found.to_export:
             return DayExported(found, pipeline.archive.day(day), None)
@@ -64,24 +73,36 @@ def export_day(pipeline: Pipeline, day: date, *, force: bool = False) -> DayExpo
 
 
 def due_days(pipeline: Pipeline) -> DueDays:
-    """What the days before today that are in Postgres need."""
+    """What the days before today that are in Postgres need. What cannot be read costs its own day and no other."""
     due: dict[date, str] = {}
     still_open: dict[date, str] = {}
     without_partition: list[date] = []
+    unreadable: dict[date, str] = {}
     with pipeline.connect() as conn:
         for day in retention.stored_days(conn):
-            if day >= pipeline.clock.now().date() or not retention.standing(conn, pipeline.archive, day).to_export:
-                continue
-            if not days.has_partition_key(str(day)):
-                without_partition.append(day)
-                continue
             try:
+                if day >= pipeline.clock.now().date() or not retention.standing(conn, pipeline.archive, day).to_export:
+                    continue
+                if not days.has_partition_key(str(day)):
+                    without_partition.append(day)
+                    continue
                 require_closed(pipeline, conn, day)
+                due[day] = day_version(conn, day)
             except DayIsOpen as reason:
                 still_open[day] = str(reason)
-            else:
-                due[day] = day_version(conn, day)
-    return DueDays(due, still_open, without_partition)
+            except UNREADABLE as error:
+                unreadable[day] = f"{day}: {error}"
+    return DueDays(due, still_open, without_partition, unreadable)
+
+
+def standing_to_export(pipeline: Pipeline, conn: psycopg.Connection, day: date, *, force: bool) -> Standing:
+    """As `retention.standing`; with `force` a day whose entry in the archive cannot be read is one with damaged files."""
+    try:
+        return retention.standing(conn, pipeline.archive, day)
+    except EntryUnreadable:
+        if not force:
+            raise
+        return Standing.DAMAGED
 
 
 def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:

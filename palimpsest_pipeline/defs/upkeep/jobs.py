@@ -36,8 +36,10 @@ def nightly_export(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceP
     days = exporting.due_days(pipeline)
     for day, version in days.due.items():
         yield dg.RunRequest(run_key=f"{day} {version} {context.scheduled_execution_time:%Y-%m-%d}", partition_key=str(day))
+    for reason in days.unreadable.values():
+        context.log.warning(reason)
     if not days.due:
-        yield dg.SkipReason("; ".join(days.open.values()) or "every day in Postgres that is over is exported")
+        yield dg.SkipReason("; ".join([*days.unreadable.values(), *days.open.values()]) or "every day in Postgres that is over is exported")
 
 
 nightly_upkeep = dg.ScheduleDefinition(

@@ -12,8 +12,9 @@ from typing import Final
 import psycopg
 
 from ...domain.instants import hour_key, hour_of
-from ...landing import Compaction, Expired, LandingError, LandingIncomplete, Manifest, compact_hour, compactable, expire, over
+from ...landing import Compaction, Expired, LandingError, LandingIncomplete, LandingUnreadable, Manifest, compact_hour, compactable, expire, over
 from ...storage import ledger, partitions, retention
+from ...storage.archive import ArchiveError
 from ...storage.retention import Standing
 from ..pipeline import Pipeline
 from ..replay.plan import Why, due
@@ -69,12 +70,12 @@ class Judge:
     def why(self, hour: datetime) -> str | None:
         """As `why_needed`."""
         landing = self._pipeline.landing
-        manifests = landing.cycles(hour=hour)
         try:
-            days = self._standing(manifests)
-        except partitions.MissingPartitionError as error:
-            return str(error)
-        return why_needed(hour, Claims(self.running(hour), landing.unclosed(hour), self._underived(manifests), days))
+            manifests = landing.cycles(hour=hour)
+            claims = Claims(self.running(hour), landing.unclosed(hour), self._underived(manifests), self._standing(manifests))
+        except (LandingError, ArchiveError, partitions.MissingPartitionError) as error:
+            return str(error)  # who needs the hour cannot be said: it stays
+        return why_needed(hour, claims)
 
     def _underived(self, manifests: Sequence[Manifest]) -> list[int]:
         """Cycles with a product that stands in no version, or was derived from other content; an older version is no claim."""
@@ -100,7 +101,7 @@ def compact_landing(pipeline: Pipeline, *, dry_run: bool = False) -> list[Compac
                 continue
             try:
                 done.append(compact_hour(pipeline.landing, hour, dry_run=dry_run))
-            except LandingIncomplete as damaged:
+            except (LandingIncomplete, LandingUnreadable) as damaged:
                 done.append(Compaction(hour, 0, 0, str(damaged)))
     return done
 
@@ -108,7 +109,7 @@ def compact_landing(pipeline: Pipeline, *, dry_run: bool = False) -> list[Compac
 def expire_landing(pipeline: Pipeline, days: int | None = None, *, dry_run: bool = False) -> Expired:
     """Remove hours that were over so many days ago (default: PALIMPSEST_LANDING_RETENTION_DAYS) and are not needed.
 
-    Raises LandingInUse, LandingError, ArchiveError when the archive cannot be looked at.
+    An hour of which something cannot be looked at stays. Raises LandingInUse, LandingError when the store refuses.
     """
     with _alone(pipeline) as conn:
         return expire(pipeline.landing, _cutoff(pipeline, days), Judge(pipeline, conn).why, dry_run=dry_run)

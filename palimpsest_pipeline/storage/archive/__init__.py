@@ -18,7 +18,7 @@ Belongs here: the files, their catalogue, and moving whole days between them and
 from .archive import Archive
 from .catalogue import ExportedDay
 from .dimensions import Numbers
-from .errors import ArchiveDamaged, ArchiveError, CyclesMissing, ExportMismatch
+from .errors import ArchiveDamaged, ArchiveError, CyclesMissing, EntryUnreadable, ExportMismatch
 from .export_record import RecordedDay, forget_days, record_days, recorded_day_of, recorded_days
 from .root_marker import NAME as MARKER_NAME
 from .version import day_version
@@ -29,6 +29,7 @@ __all__ = [
     "ArchiveDamaged",
     "ArchiveError",
     "CyclesMissing",
+    "EntryUnreadable",
     "ExportMismatch",
     "ExportedDay",
     "Numbers",

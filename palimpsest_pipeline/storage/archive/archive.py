@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +16,7 @@ from ..change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 from . import catalogue, dimensions, named, root_marker
 from .catalogue import ExportedDay
 from .dimensions import Numbers
-from .errors import ArchiveError
+from .errors import ArchiveError, EntryUnreadable
 from .export import day_alone, export_day
 from .export_record import record_days, recorded_day_of, recorded_days
 from .reading import MAX_READS, READ_ERRORS, Read, captures_in, changes_in, check_files, demanded, read_days, read_failure
@@ -83,15 +83,16 @@ class Archive:
         `conn` must be outside a transaction: all is read from one snapshot of its own, together with the day's version. Another export or restore
         of the same day is waited for. Raises ExportMismatch when what was written does not say what Postgres says, MissingPartitionError
         when Postgres does not hold the day, ArchiveError when the store cannot be used, is another database's, or would lose what it has:
-        CyclesMissing when the exported day has cycles that Postgres lacks, unless `force`.
+        CyclesMissing when the exported day has cycles that Postgres lacks, EntryUnreadable when nobody can tell, unless `force`.
         """
         with day_alone(conn, day):
             self._demand_marker()
             dimensions.demand_same_numbers(conn, self._store)
             if self._requires_marker:
                 self._demand_recorded(conn, day)
+            before = self._entry_to_replace(conn, day, force=force)
             conn.rollback()
-            entry = export_day(conn, self._store, day, self.day(day), exported_at, force=force)
+            entry = export_day(conn, self._store, day, before, exported_at, force=force)
             record_days(conn, [recorded_day_of(entry)])
             conn.commit()
             return entry
@@ -206,9 +207,16 @@ class Archive:
         try:
             return catalogue.decode(content)
         except msgspec.DecodeError as error:
-            raise ArchiveError(
-                f"{self.address}/{name} is no entry of the catalogue: {error}. Bring it back from a copy, or export that day again."
-            ) from error
+            raise EntryUnreadable(f"{self.address}/{name}", PurePosixPath(name).stem, str(error)) from error
+
+    def _entry_to_replace(self, conn: psycopg.Connection[Any], day: date, *, force: bool) -> ExportedDay | None:
+        """The day's entry, None without one. One that cannot be read counts as none with `force`, if Postgres has rows of the day."""
+        try:
+            return self.day(day)
+        except EntryUnreadable:
+            if not force or not partitions.written(conn, [day]):
+                raise
+            return None
 
 
 def _parts(entries: Iterable[ExportedDay]) -> Iterator[list[date]]:

@@ -25,6 +25,16 @@ class ArchiveDamaged(ArchiveError):
         )
 
 
+class EntryUnreadable(ArchiveError):
+    """The file of a day's entry of the catalogue is there and is none. The message names it."""
+
+    def __init__(self, place: str, day: str, why: str) -> None:
+        super().__init__(
+            f"{place} is no entry of the catalogue: {why}. Bring it back from a copy; or, while Postgres holds the day or its landing can be "
+            f"replayed, export it again (palimpsest export --force {day})"
+        )
+
+
 class CyclesMissing(ArchiveError):
     """The day in Postgres lacks cycles that the exported day has; nothing was switched."""
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import polars as pl
 from upath import UPath
 
+from ...domain.files import make_folder, move_into_place
 from .errors import ArchiveError
 
 LOCAL: Final = frozenset({"", "file", "local"})
@@ -97,7 +98,7 @@ class Store:
         with self._using("write to"):
             above = Path(self._path) / UNFINISHED if self.local else None
             if above is not None:
-                above.mkdir(parents=True, exist_ok=True)
+                make_folder(above)
             folder = tempfile.TemporaryDirectory(dir=above, prefix=f"{name}-", ignore_cleanup_errors=True)
         with folder as path:
             yield Path(path)
@@ -110,16 +111,8 @@ class Store:
                 if (size := int(self._fs.info(self._at(name), refresh=True)["size"])) != source.stat().st_size:
                     raise OSError(f"{size} bytes of {source.stat().st_size} arrived at {name}")
                 return
-            target = Path(self._at(name))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with source.open("rb") as file:
-                os.fsync(file.fileno())
-            source.replace(target)
-            folder = os.open(target.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)  # a day leaves Postgres on the word of these files: their names must outlive a power cut too
-            finally:
-                os.close(folder)
+            # A day leaves Postgres on the word of these files: their names, and those of their folders, must outlive a power cut too.
+            move_into_place(source, Path(self._at(name)))
 
     def remove(self, folder: str) -> None:
         """Remove a folder with all that is in it; there may be none."""

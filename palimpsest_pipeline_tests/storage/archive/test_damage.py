@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.storage import partitions
-from palimpsest_pipeline.storage.archive import Archive, ArchiveDamaged, ArchiveError
+from palimpsest_pipeline.storage.archive import Archive, ArchiveDamaged, ArchiveError, EntryUnreadable
 from palimpsest_pipeline_tests.storage.archive.rows import DAY, export
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS
 
@@ -48,6 +48,21 @@ def test_what_was_swapped_for_another_day_does_not_come_back(conn: psycopg.Conne
     partitions.drop(conn, DAY)
     with pytest.raises(ArchiveDamaged, match="not what was exported"):
         archive.restore(conn, DAY)
+
+
+def test_a_day_whose_entry_is_damaged_is_replaced_by_force_and_not_by_nothing(conn: psycopg.Connection, archive: Archive) -> None:
+    before = export(archive, conn)
+    entry = Path(archive.address) / "catalogue/2026-03-01.json"
+    entry.write_text("{")
+    with pytest.raises(EntryUnreadable, match="palimpsest export --force 2026-03-01"):
+        export(archive, conn)
+    assert archive.export(conn, DAY, exported_at=before.exported_at, force=True) == archive.check(DAY) == before
+    entry.write_text("{")
+    conn.execute("delete from core.market_changes")
+    conn.execute("delete from core.captures")
+    conn.commit()
+    with pytest.raises(EntryUnreadable):
+        archive.export(conn, DAY, exported_at=before.exported_at, force=True)
 
 
 def test_an_entry_that_is_none_is_named(conn: psycopg.Connection, archive: Archive) -> None:
