@@ -38,7 +38,6 @@ from .console import (
     err,
     escaped,
     fail,
-    log_to_terminal,
     out,
     parse_hour,
     parse_hours,
@@ -49,6 +48,7 @@ from .console import (
 )
 from .setting_names import find_unknown_settings
 from .settings import Settings, SettingsError, load_settings
+from .terminal import log_to_terminal
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(landing_app, name="landing")
@@ -532,7 +532,18 @@ def main() -> None:
         message = str(error) if isinstance(error, known_errors()) else _explain_loss(error)
         if message is None:
             raise
-        raise SystemExit(fail(message).exit_code) from None
+        raise SystemExit(fail(_without_secrets(message)).exit_code) from None
+
+
+def _without_secrets(message: str) -> str:
+    """Return `message` without what the settings keep secret: what failed may repeat what it was given."""
+    from .domain.secrets import redact, store_secrets
+
+    try:
+        secrets = load_settings().secrets()
+    except SettingsError:
+        secrets = store_secrets(os.environ)
+    return redact(message, *secrets)
 
 
 def _explain_loss(error: Exception) -> str | None:

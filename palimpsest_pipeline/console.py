@@ -1,46 +1,26 @@
 """How every command speaks and is spoken to: results on standard output, all else on standard error, tables for people, JSON for scripts."""
 
-import logging
 import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
 from rich.table import Table
 
 from .domain.printable import printable
+from .terminal import PrintableConsole, output_width
 
 PARTIAL = 3
 """Exit code of what was done in part."""
 CANCELLED = 130
 """Exit code of what somebody ended: as a shell has it for Ctrl-C."""
 
-PACKAGE = __name__.partition(".")[0]
-
-PIPE_WIDTH = 160
-"""Columns of a table that goes to a file or another program, unless COLUMNS says otherwise."""
-
-
-def _width(stream: TextIO) -> int | None:
-    return None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-
-
-class PrintableConsole(Console):
-    """A console on which no text clears the screen or sets a title, whatever names it holds: only the console's own styles steer the terminal."""
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(printable(segment.text, keep="\n\t"), segment.style)
-
-
-out = PrintableConsole(width=_width(sys.stdout))
-err = PrintableConsole(stderr=True, width=_width(sys.stderr))
+out = PrintableConsole(width=output_width(sys.stdout))
+err = PrintableConsole(stderr=True, width=output_width(sys.stderr))
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 
@@ -54,28 +34,6 @@ def pasteable(words: str, home: Path) -> str:
     """Return a `palimpsest` command that works on this home folder when pasted into another terminal in the same folder."""
     command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"  # uv names itself to what it runs; its environment is on no other PATH
     return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {command} {words}"
-
-
-class TerminalLog(logging.Handler):
-    """Shows warnings of this product as one line each, without tracebacks, on what standard error is when this is made.
-
-    Libraries log for whoever runs a server; a command says itself what went wrong, and what a run logs stands in its log in the UI.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self._console = PrintableConsole(file=sys.stderr, width=_width(sys.stderr))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.name.partition(".")[0] != PACKAGE:
-            return
-        line = " ".join(record.getMessage().split())
-        self._console.print(f"warning: {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
-
-
-def log_to_terminal() -> None:
-    """Have every log of this process go to `TerminalLog` and nowhere else."""
-    logging.getLogger().handlers[:] = [TerminalLog()]
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:

@@ -3,7 +3,11 @@
 import io
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -11,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest_pipeline import console
-from palimpsest_pipeline.console import PrintableConsole, escaped, log_to_terminal
+from palimpsest_pipeline.console import escaped
+from palimpsest_pipeline.defs.progress import terminal
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.printable import CONTROLS, printable
 from palimpsest_pipeline.domain.words import FailureClass, PayloadKind
+from palimpsest_pipeline.terminal import PrintableConsole, log_to_terminal
 from palimpsest_pipeline.wire import failures
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, answering
 from palimpsest_pipeline_tests.wire.asking import ask, client
@@ -91,6 +97,38 @@ async def test_what_a_host_says_reaches_ledger_and_logs_without_them() -> None:
     assert not CONTROLS.search(verdict[1])
 
 
+def test_the_console_of_progress_shows_them_as_escapes(capfd: pytest.CaptureFixture[str]) -> None:
+    with terminal() as progress:
+        progress.print(NAME, markup=False, highlight=False, soft_wrap=True)
+    told = capfd.readouterr().err
+    assert not steering(told), repr(told)
+    assert "\\u001b[2J" in told
+
+
+WORKER_THAT_WARNS = """
+import logging, multiprocessing
+from palimpsest_pipeline.defs.replay import workers
+from palimpsest_pipeline.settings import load_settings
+from palimpsest_pipeline_tests.test_console import NAME
+
+def open_instance(settings):
+    logging.getLogger("palimpsest_pipeline.defs").warning("team %s", NAME)
+    logging.getLogger("sqlalchemy").warning("a library")
+    raise EOFError
+
+workers.open_instance = open_instance
+workers.work(multiprocessing.Pipe()[0], load_settings())
+"""
+
+
+def test_a_process_of_a_backfill_warns_in_one_line_and_shows_them_as_escapes(tmp_path: Path) -> None:
+    environment = {**os.environ, "PALIMPSEST_HOME_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", WORKER_THAT_WARNS], capture_output=True, env=environment, timeout=120, check=True)
+    told = done.stderr.decode()
+    assert told.startswith("warning: team Bayern\\u001b[2J")
+    assert_shown(told, 1)
+
+
 @pytest.fixture
 def handlers_as_before() -> Iterator[None]:
     before = list(logging.getLogger().handlers)
@@ -105,8 +143,11 @@ def test_warnings_of_this_product_are_one_line_each_and_libraries_are_silent(cap
         raise ValueError("a cause")
     except ValueError:
         logging.getLogger("palimpsest_pipeline.defs.landing.stage").exception("cycle %d: not written\n  down [for now]", 7)
+    logging.getLogger("palimpsest_pipeline.defs").warning("team %s", NAME)
     logging.warning("Retrying failed database connection")
     logging.getLogger("dagster._core.execution.plan.active").warning("Blocking asset check 'x' emitted no result")
     logging.getLogger("palimpsest_pipeline.wire").info("an answer")
     told = capsys.readouterr()
-    assert (told.out, told.err) == ("", "warning: cycle 7: not written down [for now]\n")
+    first, second = told.err.splitlines()
+    assert (told.out, first) == ("", "warning: cycle 7: not written down [for now]")
+    assert second == "warning: team Bayern\\u001b[2J\\u001b]0;title\\u0007\\u009b31m error: gone \\u202eM\u00fcnchen"

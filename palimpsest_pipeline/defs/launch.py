@@ -14,6 +14,7 @@ import psutil
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from ..domain.instants import hour_key
+from ..domain.secrets import redact
 from ..domain.words import Trigger
 from ..storage import ledger_readers
 from . import vitals
@@ -156,7 +157,7 @@ def _execute(
         )
     took_s, scrape_s = time.monotonic() - began, scraping_s(result)
     run = instance.get_run_by_id(result.run_id)
-    error = run.tags.get(SKIPPED_TAG) if result.success and run else first_error(result)
+    error = run.tags.get(SKIPPED_TAG) if result.success and run else redact(first_error(result), *pipeline.settings.secrets())
     return RunOutcome(result.run_id, keys[0] if keys else "", error is None, error, startup_s, scrape_s, took_s - scrape_s)
 
 

@@ -27,6 +27,7 @@ from ..domain.words import PayloadKind, Platform, RunStatus
 from ..scrape.outcomes import skews_ms
 from ..scrape.sinks import HostView
 from ..scrape.tally import Counts, percentile
+from ..terminal import PrintableConsole
 
 LOG_EVERY_S: Final = 15.0
 WINDOW_S: Final = 5.0
@@ -253,7 +254,7 @@ class LogBoard(Board):
 def terminal() -> Iterator[Console]:
     """A console on what standard error is now, whatever becomes of that: while a step runs, Dagster takes what it writes there into a file."""
     with os.fdopen(os.dup(sys.stderr.fileno()), "w") as stream:
-        yield Console(file=stream)
+        yield PrintableConsole(file=stream)
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def _file_of(landing: Landing, hour: datetime, platform: Platform, parts: Sequen
         )
         target = landing._hour_folder(hour) / file.name
         landing._publish(path, target)
-    with landing._copies.open(target, sha) as content:
+    with landing._open(target, sha) as content:
         rows = pl.scan_parquet(content, hive_partitioning=False)
         n_rows = sum(place.rows for place in file.places)
         read = _Digest(rows.slice(first, GROUP_ROWS).collect() for first in range(0, n_rows, GROUP_ROWS))
@@ -145,7 +145,7 @@ def _file_of(landing: Landing, hour: datetime, platform: Platform, parts: Sequen
 def _stands(landing: Landing, hour: datetime, file: HourFile) -> bool:
     """Whether the file is there as it was written."""
     try:
-        landing._copies.open(landing._hour_folder(hour) / file.name, file.sha).close()
+        landing._open(landing._hour_folder(hour) / file.name, file.sha).close()
     except (FileNotFoundError, NotAsWritten):
         return False
     return True

@@ -64,7 +64,7 @@ def _remove_hour(landing: Landing, hour: datetime) -> None:
     landing._put(folder / EXPIRING, b"")
     for path in landing._children(folder):
         if path.name != EXPIRING:
-            landing._remove(path, folder=path.is_dir())
+            landing._remove(path, folder=landing._is_folder(path))
     landing._remove(folder / EXPIRING)
     _remove_empty(landing, folder)
 

@@ -90,8 +90,8 @@ def frame_of(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
 
 
 def shown_detail(failure_detail: str) -> str:
-    """A landed `failure_detail` without the credentials of a proxy, which older versions wrote into it: no replay brings them back."""
-    return redact(failure_detail) if "://" in failure_detail else failure_detail
+    """Return a landed `failure_detail` without the credentials of a proxy, which older versions wrote into it: no replay brings them back."""
+    return redact(failure_detail)
 
 
 def request_of(row: dict[str, Any]) -> Request:

@@ -204,11 +204,24 @@ class Landing:
     def _writing(self, path: UPath) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise LandingError(
-                f"cannot write to the landing at {self.root}: {reason} ({path}). Make it writable or set the landing to another folder or URL."
-            ) from error
+        except Exception as error:  # each store's package has errors of its own
+            raise self._refusal("write to", path, error) from error
+
+    @contextlib.contextmanager
+    def _reading(self, path: UPath) -> Iterator[None]:
+        """Raise what a store raises as LandingError; FileNotFoundError, NotADirectoryError and NotAsWritten stay."""
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError, NotAsWritten):
+            raise
+        except Exception as error:
+            raise self._refusal("read", path, error) from error
+
+    def _refusal(self, verb: str, path: UPath, error: Exception) -> LandingError:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        able = "writable" if verb == "write to" else "readable"
+        remedy = f"Make it {able}" if self._local else "Check the bucket, the endpoint (AWS_ENDPOINT_URL) and the credentials,"
+        return LandingError(f"cannot {verb} the landing at {self.root}: {reason} ({path}). {remedy} or set the landing to another folder or URL.")
 
     # --- listing -----------------------------------------------------------------------------------------------------------------
 
@@ -367,7 +380,7 @@ class Landing:
                 trouble = f"missing in the landing at {folder}: {', '.join(segments)}"
                 continue
             try:
-                return span, self._copies.open(folder.parent / span.file.name, span.file.sha)
+                return span, self._open(folder.parent / span.file.name, span.file.sha)
             except FileNotFoundError:
                 trouble = f"missing in the landing at {folder.parent}: {span.file.name}"
             except NotAsWritten:
@@ -428,7 +441,8 @@ class Landing:
     def _is_expiring(self, hour: UPath) -> bool:
         if not self._local:
             hour.fs.invalidate_cache()
-        return (hour / EXPIRING).exists()
+        with self._reading(path := hour / EXPIRING):
+            return path.exists()
 
     def _index(self, hour: UPath) -> HourIndex:
         """What the hour's files hold; nothing when it is not compacted."""
@@ -444,19 +458,32 @@ class Landing:
         parts = [part for part in self._children(hour) if part.name.startswith("platform=")]
         return {f"{part.name}/{path.name}" for part in parts for path in self._children(part)}
 
-    @staticmethod
-    def _content(path: UPath) -> bytes | None:
+    def _content(self, path: UPath) -> bytes | None:
         """Content of a file; None when it is not there."""
         try:
-            return bytes(path.read_bytes())
+            return self._read(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def _read(self, path: UPath) -> bytes:
+        with self._reading(path):
+            return bytes(path.read_bytes())
+
+    def _is_folder(self, path: UPath) -> bool:
+        with self._reading(path):
+            return path.is_dir()
+
+    def _open(self, path: UPath, sha: str) -> io.BufferedReader:
+        """As `Copies.open`."""
+        with self._reading(path):
+            return self._copies.open(path, sha)
 
     def _children(self, folder: UPath) -> list[UPath]:
         if not self._local:
             folder.fs.invalidate_cache()  # fsspec caches listings; other processes write here too
         try:
-            return sorted(folder.iterdir(), key=lambda path: path.name)
+            with self._reading(folder):
+                return sorted(folder.iterdir(), key=lambda path: path.name)
         except (FileNotFoundError, NotADirectoryError):
             return []
 
@@ -482,7 +509,7 @@ class Landing:
 
     def _examine(self, folder: UPath, platform: Platform, name: str) -> Segment | None:
         """The segment as it is there, or None when it is torn."""
-        content = (folder / name).read_bytes()
+        content = self._read(folder / name)
         frame = self._columns(folder / name, content, ["kind"])
         if frame is None:
             return None

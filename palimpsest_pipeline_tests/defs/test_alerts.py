@@ -282,6 +282,18 @@ def test_text_that_postgres_does_not_take_is_told_with_escapes(world: World, hoo
     assert "derive 2026-06-27: a\\x00b \\ud800" in hook.texts[0]
 
 
+def test_no_alert_keeps_or_tells_a_secret_that_an_error_or_a_check_repeats(world: World, hook: Hook):
+    secret = hook.url.rpartition("/")[2]
+    world.run(error=ValueError(f"{secret} was refused by http://scraper:pa/ss@127.0.0.1"))
+    world.run("refresh", error=INCOMPLETE)
+    world.look()
+    with world.pipeline.connect() as conn:
+        messages = dict(conn.execute("select alert_key, message from ops.alerts").fetchall())
+    assert messages["run/derive/ValueError"] == "*** was refused by http://***@127.0.0.1"
+    assert "pa/ss" not in json.dumps(hook.came)
+    assert secret not in json.dumps(hook.came)
+
+
 def test_a_date_that_fails_is_ended_by_its_own_success_alone(world: World):
     world.run(partition="2026-06-27", error=INCOMPLETE)
     world.run(partition="2026-06-26")

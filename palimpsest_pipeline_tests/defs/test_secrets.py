@@ -4,6 +4,8 @@ import base64
 import json
 import logging
 import re
+import subprocess
+import sys
 import traceback
 import zlib
 from collections.abc import Iterator
@@ -180,6 +182,25 @@ def test_a_command_that_reaches_nothing_shows_no_secret(words: str, environment:
     assert_silent(caplog.text, "the log")
     if result.exception is not None:
         assert_silent("".join(traceback.format_exception(result.exception)), "the traceback")
+
+
+COMMAND_THAT_FAILS: Final = """
+import sys
+from palimpsest_pipeline import cli
+from palimpsest_pipeline.landing import LandingError
+
+def fail():
+    raise LandingError(sys.argv[1])
+
+cli.app = fail
+cli.main()
+"""
+
+
+def test_the_error_line_of_a_command_shows_no_secret_that_the_error_repeats(environment: pytest.MonkeyPatch) -> None:
+    message = f"{MARK}-token and session={MARK}-cookie were refused"
+    done = subprocess.run([sys.executable, "-c", COMMAND_THAT_FAILS, message], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: *** and *** were refused\n")
 
 
 @pytest.mark.parametrize(("name", "value"), MALFORMED)

@@ -5,13 +5,17 @@ import random
 import threading
 import tracemalloc
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
+from botocore.exceptions import EndpointConnectionError
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
@@ -20,6 +24,7 @@ from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete
+from palimpsest_pipeline.landing.manifest import manifest_of
 from palimpsest_pipeline.landing.schema import LISTINGS, answers_of, frame_of
 from palimpsest_pipeline.landing.store import PENDING_SEGMENTS
 from palimpsest_pipeline_tests.fixtures.object_store import s3_bucket
@@ -123,6 +128,53 @@ def test_answers_come_back_byte_for_byte_with_null_bodies_and_failures(tmp_path:
     empty, none = frame.filter(frame["external_id"] == "2"), frame.filter(frame["platform"] == "bet9ja")
     assert empty["body_hash"].item() is not None
     assert none["body"].null_count() == none["body_hash"].null_count() == 1
+
+
+def test_no_replay_brings_back_the_credentials_of_a_proxy_that_were_landed(tmp_path: Path) -> None:
+    said = "refused, url='http://scraper:pa/ss@127.0.0.1:80'"
+    landing = Landing(tmp_path)
+    land(landing, replace(answer(1, body=None), failure=FailureClass.BLOCKED, failure_detail=said, status=None))
+    [manifest] = landing.cycles()
+    [read] = landing.answers(landing.read(manifest))
+    [listed] = landing.landed_listings(manifest.cycle_id)["failure_detail"]
+    assert read.failure_detail == listed == "refused, url='http://***@127.0.0.1:80'"
+
+
+class AwayFileSystem(MemoryFileSystem):  # type: ignore[misc]
+    """A store whose package raises an error of its own, which repeats the endpoint's address, as S3's does."""
+
+    protocol = "away"
+
+    def _fail(self, *_: object, **__: object) -> Any:
+        raise EndpointConnectionError(endpoint_url=os.environ["AWS_ENDPOINT_URL"].replace("http://", "to "))
+
+    ls = info = exists = isdir = cat_file = open = pipe_file = put_file = get_file = rm = _fail
+
+
+LANDING_CALLS: dict[str, Callable[[Landing], object]] = {
+    "hours": Landing.hours,
+    "cycles": Landing.cycles,
+    "one hour": lambda landing: landing.has_cycles(RECEIVED),
+    "manifest": lambda landing: landing.manifest(7),
+    "reread": lambda landing: landing.reread(manifest_of(cycle(), RunStatus.COMPLETED, RECEIVED, (), (), ())),
+    "writer": lambda landing: landing.writer(cycle()),
+    "put": lambda landing: landing._put(landing.root / "file", b""),
+    "publish": lambda landing: landing._publish(Path(__file__), landing.root / "file"),
+    "remove": lambda landing: landing._remove(landing.root / "file"),
+    "examine": lambda landing: landing._examine(landing.root, Platform.BET9JA, "file"),
+    "open": lambda landing: landing._open(landing.root / "file", "sha"),
+}
+
+
+@pytest.mark.parametrize("call", LANDING_CALLS.values(), ids=LANDING_CALLS)
+def test_whatever_a_store_raises_is_an_error_of_the_landing_that_shows_no_password(
+    call: Callable[[Landing], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://minio:mar-ker@minio:9000")
+    fsspec.register_implementation("away", AwayFileSystem, clobber=True)
+    with pytest.raises(LandingError, match="Could not connect") as caught:
+        call(Landing("away://landing"))
+    assert "mar-ker" not in str(caught.value)
 
 
 def test_readers_see_nothing_of_a_cycle_before_its_manifest(tmp_path: Path) -> None:

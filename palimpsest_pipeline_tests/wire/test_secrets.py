@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.proxy import Proxy
-from palimpsest_pipeline.domain.secrets import redact
+from palimpsest_pipeline.domain.secrets import redact, store_secrets
 from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.landing.schema import frame_of
 from palimpsest_pipeline.wire import HostConfig
@@ -97,7 +97,16 @@ def test_a_secret_is_hidden_raw_encoded_and_decoded(secret: str) -> None:
     [
         ("url='http://user:pass@proxy:8080'", "url='http://***@proxy:8080'"),
         ("cannot reach redis://:p%40ss@h:1/0 at all", "cannot reach redis://***@h:1/0 at all"),
-        ("see https://example.com/@handle", "see https://example.com/@handle"),
+        ("url='http://user:pa/ss@127.0.0.1:80' refused", "url='http://***@127.0.0.1:80' refused"),
+        ("http://user:p@ss/w@host", "http://***@host"),
+        ("http://user:p?a#s@host/path", "http://***@host/path"),
+        ("https://example.com answers, write to me@example.com", "https://example.com answers, write to me@example.com"),
+        ('{"url":"https://example.com/a","mail":"me@example.com"}', '{"url":"https://example.com/a","mail":"me@example.com"}'),
+        ("file:///home/me@example.com/landing", "file:///home/me@example.com/landing"),
+        ("write redis://:PASSWORD@HOST:6379/0 or http://user:password@host", "write redis://:PASSWORD@HOST:6379/0 or http://user:password@host"),
+        ("http://user:password@host:secret@proxy", "http://***@proxy"),
+        ("cannot reach postgresql://me:***@host/db", "cannot reach postgresql://me:***@host/db"),
+        ("http://me:***@host:secret@proxy", "http://***@proxy"),
         ("abfss://container@account.dfs.core.windows.net/x", "abfss://container@account.dfs.core.windows.net/x"),
         ("mail me@example.com", "mail me@example.com"),
     ],
@@ -109,6 +118,12 @@ def test_credentials_are_hidden_in_every_url_and_the_rest_stays(text: str, shown
 def test_a_short_secret_is_hidden_as_a_word_and_does_not_blot_out_others() -> None:
     assert redact("pass refused: compass, pass!", "pass") == "*** refused: compass, ***!"
     assert redact("a secret of one letter", "a") == "a secret of one letter"
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "FSSPEC_S3_ENDPOINT_URL"])
+def test_the_password_in_the_address_of_an_object_store_is_a_secret(name: str) -> None:
+    secrets = store_secrets({name: "http://minio:mar%2Fker@minio:9000", "AWS_REGION": "us-east-1"})
+    assert redact("minio refused mar%2Fker and mar/ker in us-east-1", *secrets) == "minio refused *** and *** in us-east-1"
 
 
 async def test_an_answer_s_json_stays_as_it_came_even_where_it_holds_a_secret() -> None:

@@ -12,7 +12,7 @@ import dagster as dg
 import psycopg
 
 from ...domain.alerts import Alert, Due, Kind, Occurrence, Recovery, due, fold, told
-from ...domain.secrets import redact
+from ...domain.secrets import redact, redactor
 from ...domain.words import Severity
 from ...storage import alerts as stored
 from ...storage.database import DatabaseUnreachable
@@ -123,7 +123,7 @@ def look(
             conn.commit()  # what was seen is kept, whatever becomes of telling it
             n_told, n_left = _tell(conn, pipeline, to, now, log)
     except (DatabaseUnreachable, psycopg.OperationalError) as error:
-        away = before.away or _away(str(error).partition("\n")[0], now)
+        away = before.away or _away(redact(str(error).partition("\n")[0], *pipeline.settings.secrets()), now)
         for channel in to:
             if channel.name not in away.told_by and _sent(channel, Due(begun=(away,)), pipeline, log):
                 away = told(away, channel.name, [c.name for c in to], now, ended=False)
@@ -146,6 +146,8 @@ def _take_in(
     known = stored.latest(conn)
     events, stopped_at = run_events(instance, before.looked_until - OVERLAP, log)
     events += [*check_events(instance, subjects.checks, known, now, log), *subjects.gone(known, now)]
+    hide = redactor(pipeline.settings.secrets())  # whatever failed may repeat what it was given
+    events = [replace(event, message=hide(event.message)) if isinstance(event, Occurrence) else event for event in events]
     settle = _settle(pipeline)
     stored.write(conn, fold(known, events, settle))
     if before.away is not None:  # now it can be kept, and is over

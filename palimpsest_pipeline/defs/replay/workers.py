@@ -16,6 +16,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Final
 
 from ...settings import Settings
+from ...terminal import log_to_terminal
 from ..instance import open_instance
 from ..pipeline import Pipeline
 from .runs import Outcome, Span, run_span
@@ -84,6 +85,7 @@ def run_spans(settings: Settings, spans: Sequence[Span], jobs: int) -> Iterator[
 
 def work(connection: Connection, settings: Settings) -> None:
     """A worker's life: one span after the other until the connection ends."""
+    log_to_terminal()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the way of Ctrl-C: Dagster writes down that the run was ended
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     os.environ.update(settings.environment())  # the definitions read their schedules' cadence there
