@@ -29,8 +29,12 @@ ASKED_SQL: Final = """
         where slot_at >= %(begin)s and slot_at < %(end)s and scope = 'kickoff'
     ), answers as (
         select asked.sr_id, asked.slot_at, asked.status, line.platform,
-               coalesce(bool_or(line.status = 'completed' or line.error_class = 'not_found'), false) as answered
+               coalesce(
+                   bool_or(line.status = 'completed' or line.error_class = 'not_found')
+                   filter (where (run.status = 'failed' and run.refusal <> '') is not true), false
+               ) as answered
         from asked left join ops.event_scrape_status line on line.cycle_id = asked.cycle_id and line.sr_id = asked.sr_id
+        left join ops.scrape_runs run on run.cycle_id = line.cycle_id and run.platform = line.platform
         group by asked.sr_id, asked.slot_at, asked.status, line.platform
     )
     select sr_id, slot_at, bool_or(answered or status = 'running') as answered,
@@ -49,6 +53,7 @@ def asked(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFr
     """Each fixture at each slot from `begin` until before `end` that a cycle asked it for (`ASKED`), in no order.
 
     `answered`: at least one platform gave a good answer about the fixture, or said that its listing is gone; also true while the cycle runs.
+    Answers of a platform that core refused, nearly all of the cycle, are none.
     `silent`: the platforms that were asked and did neither.
     """
     return read_frame(conn, ASKED_SQL, {"begin": begin, "end": end}, ASKED)
