@@ -183,7 +183,8 @@ class Settings(BaseSettings):
     max_concurrent_runs: int = Field(
         default=4,
         ge=1,
-        description="Runs at the same time: one of a backfill, two or more for scrapes, the rest for derivations; others wait in the queue",
+        description="Runs at the same time; others wait in the queue. From 4 on two are kept for scrapes, one for a backfill, the rest for "
+        "derivations; with fewer a scrape may wait for these",
     )
     landing_url: StoreUrl | None = Field(default=None, description="Folder or object-store URL of the landing; unset: <home_dir>/landing")
     export_url: StoreUrl | None = Field(default=None, description="Folder or object-store URL of the exported odds history; unset: <home_dir>/export")

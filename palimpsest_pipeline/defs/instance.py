@@ -14,6 +14,7 @@ from ..domain.files import replace_text
 from ..settings import Settings, SettingsError
 from ..storage.database import DatabaseUrlError, parse_url, reason_of, shown_url
 from ..storage.revisions import MigrationRefused
+from ..storage.url_credentials import hide_credentials_sql
 from . import priorities
 from .celery import BROKER_VARIABLE, broker_url
 from .pipeline import DATABASES, embedded_server, make_home
@@ -27,7 +28,6 @@ LOCK_TIMEOUT_S: Final = 120
 
 CREDENTIALS_HIDDEN: Final = "palimpsest/credentials_hidden"
 """Dagster's storage has this key once its texts hold no credentials."""
-CREDENTIALS_IN_URL: Final = r"\m(?!abfss?://|az://)([a-z][a-z0-9+.-]*://)[^\s/'\"<>\\]*@"
 TEXTS_OF_ERRORS: Final = (
     ("event_logs", "event"),
     ("asset_check_executions", "evaluation_event"),
@@ -202,8 +202,5 @@ def _hide_credentials(instance: dg.DagsterInstance, connection: sa.Connection) -
     if instance.daemon_cursor_storage.get_cursor_values({CREDENTIALS_HIDDEN}):
         return
     for table, column in TEXTS_OF_ERRORS:
-        connection.execute(
-            sa.text(f"update {table} set {column} = regexp_replace({column}, :urls, '\\1***@', 'gi') where {column} ~* :urls"),
-            {"urls": CREDENTIALS_IN_URL},
-        )
+        connection.execute(sa.text(hide_credentials_sql(table, column)))
     instance.daemon_cursor_storage.set_cursor_values({CREDENTIALS_HIDDEN: "1"})

@@ -19,6 +19,8 @@ DERIVING: Final = {TAG: "10", **DERIVES}
 SLOTS_FOR_SCRAPES: Final = 2
 """Of the runs at a time, those that derivations and backfills leave to scrapes: a full cycle, and one of the minutes before a kickoff."""
 BACKFILL_RUNS: Final = 1
+ENOUGH_RUNS: Final = BACKFILL_RUNS + SLOTS_FOR_SCRAPES + 1
+"""Of so many runs at a time, scrapes always find their slots free."""
 
 
 def max_derivations(max_concurrent_runs: int) -> int:

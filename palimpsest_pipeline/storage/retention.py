@@ -61,6 +61,12 @@ def stored_days(conn: psycopg.Connection[Any]) -> list[date]:
     return sorted(set(partitions.existing(conn).get_column("day").to_list()))
 
 
+def days_that_left(conn: psycopg.Connection[Any], today: date) -> list[date]:
+    """Days before `today` that core has cycles of and no partition holds, in order: they were exported, or had no row of the history."""
+    query = "select distinct (partition_hour at time zone 'UTC')::date from core.cycles"
+    return sorted({day for (day,) in conn.execute(query).fetchall() if day < today}.difference(stored_days(conn)))
+
+
 def hours_of_days(conn: psycopg.Connection[Any], days: Sequence[date]) -> list[datetime]:
     """Hours of the cycles that have answers on these days, in order."""
     if not days:

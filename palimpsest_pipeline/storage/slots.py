@@ -33,9 +33,13 @@ ASKED_SQL: Final = """
         group by cycle_id, platform
     ), answers as (
         select asked.sr_id, asked.slot_at, asked.status, line.platform,
-               coalesce(bool_or(line.status = 'completed' or line.error_class = 'not_found' and believed.is_believed), false) as answered
+               coalesce(
+                   bool_or(line.status = 'completed' or line.error_class = 'not_found' and believed.is_believed)
+                   filter (where (run.status = 'failed' and run.refusal <> '') is not true), false
+               ) as answered
         from asked
         left join ops.event_scrape_status line on line.cycle_id = asked.cycle_id and line.sr_id = asked.sr_id
+        left join ops.scrape_runs run on run.cycle_id = line.cycle_id and run.platform = line.platform
         left join believed on believed.cycle_id = line.cycle_id and believed.platform = line.platform
         group by asked.sr_id, asked.slot_at, asked.status, line.platform
     )
@@ -56,7 +60,7 @@ def asked(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFr
 
     `answered`: at least one platform gave a good answer about the fixture, or said that its listing is gone; also true while the cycle runs.
     That a listing is gone is believed of a platform that gave some book in the cycle, or was asked for this one fixture only: where it has none of
-    several, its interface has moved rather. `silent`: the platforms that were asked and did neither.
+    several, its interface has moved rather. Answers of a platform whose answers core refused, nearly all of the cycle, are none. `silent`: the platforms that were asked and did neither.
     """
     return read_frame(conn, ASKED_SQL, {"begin": begin, "end": end}, ASKED)
 

@@ -22,7 +22,7 @@ from palimpsest_pipeline.defs.monitoring.checks import kickoff_slots_were_kept
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.serve import switches
 from palimpsest_pipeline.defs.serve.switches import Switch
-from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome
+from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
 from palimpsest_pipeline.domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.storage import ledger, slots
@@ -488,6 +488,35 @@ def test_a_listing_that_is_gone_keeps_a_slot_only_where_its_platform_gave_a_book
         (m(2), 1, True, ["bet9ja"]),
         *((m(2), sr_id, False, ["bet9ja"]) for sr_id in (2, 3)),
     ]
+
+
+def platform_run(platform: Platform, at: datetime) -> PlatformRun:
+    return PlatformRun(platform, RunStatus.COMPLETED, at, at, 0, 1, 1, 1, 9, {}, None, None)
+
+
+def test_a_slot_whose_answers_core_refused_is_lost(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(10)}, known_from=m(-600))
+    home, other = Platform.BETPAWA, Platform.BET9JA
+    refused = {m(0): [home, other], m(1): [other], m(2): []}
+    for at, platforms in refused.items():
+        asked(pipeline, at, 1)
+        with pipeline.connect() as conn:
+            cycle = ledger.batch(conn, cycle_id_at(at))
+            assert cycle is not None
+            lines, runs = [line(p, 1, at) for p in (home, other)], [platform_run(p, at) for p in (home, other)]
+            ledger.close_batch(conn, CycleResult(cycle.cycle, RunStatus.COMPLETED, at, runs, lines))
+            for platform in platforms:
+                numbers = {"n_read": 0, "n_refused": 1, "example": "$.id: of another event", "max_refused_share": 0.05}
+                ledger.note_refusals(conn, cycle.cycle.cycle_id, platform, **numbers)
+    set_clock(pipeline, m(3))
+    passed, said, figures = check(pipeline, instance)
+    assert not passed
+    assert said.startswith(
+        "1 slots of 1 fixtures were not kept: 1 from 2026-06-26 12:00 to 2026-06-26 12:00 UTC. "
+        "1 were asked for and no platform answered (bet9ja, betpawa)."
+    )
+    wanted = {"slots_due": 3, "slots_lost": 1, "slots_unanswered": 1, "silent_platforms": "bet9ja did not answer at 1 of the kept slots"}
+    assert wanted.items() <= figures.items()
 
 
 def test_an_outage_of_hours_is_told_when_it_is_over_newest_first_and_for_a_day(pipeline: Pipeline, instance: dg.DagsterInstance):

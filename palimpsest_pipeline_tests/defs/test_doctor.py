@@ -79,6 +79,14 @@ def test_what_kubernetes_sets_for_a_service_is_named_and_no_fault(tmp_path: Path
     assert not settings_known(SETTINGS, {"PALIMPSEST_PORT": "3000"}, tmp_path / ".env").ok, "somebody meant PALIMPSEST_UI_PORT"
 
 
+@pytest.mark.parametrize(("max_concurrent_runs", "warned"), [(1, True), (3, True), (4, False)])
+def test_so_few_runs_at_a_time_that_a_scrape_may_wait_are_told_and_no_fault(max_concurrent_runs: int, warned: bool, tmp_path: Path):
+    few = SETTINGS.model_copy(update={"max_concurrent_runs": max_concurrent_runs})
+    found = settings_known(few, {}, tmp_path / ".env")
+    assert found.ok
+    assert ("PALIMPSEST_MAX_CONCURRENT_RUNS" in found.detail) is warned
+
+
 def test_the_variable_of_the_servers_user_is_known():
     assert SERVER_USER == USER_VARIABLE
 

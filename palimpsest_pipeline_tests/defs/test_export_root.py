@@ -26,7 +26,7 @@ from palimpsest_pipeline.storage import partitions, retention
 from palimpsest_pipeline.storage.archive import MARKER_NAME, ArchiveError, recorded_days
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
-from palimpsest_pipeline_tests.storage.answered_days import answered, cycle_at
+from palimpsest_pipeline_tests.storage.answered_days import answered, cycle_at, noon
 
 NOON = datetime.combine(datetime.now(UTC), time(12), UTC)
 DAYS = [NOON.date() - timedelta(days=days_ago) for days_ago in (5, 3)]
@@ -126,6 +126,24 @@ def test_an_upgrade_of_a_fresh_database_marks_a_fresh_root_and_asks_nobody(make_
     upgrade(fresh)
     assert fresh.archive.is_marked()
     assert fresh.archive.days() == {}
+
+
+def test_an_empty_root_is_not_marked_when_days_left_postgres_and_no_export_is_remembered(make_pipeline: MakePipeline, tmp_path: Path) -> None:
+    unmounted = with_root(make_pipeline(clock_offset_s=CLOCK_OFFSET_S), tmp_path / "unmounted")
+    left, held = DAYS
+    with unmounted.connect() as conn:
+        partitions.ensure(conn, [held])
+    for days, is_complete in [([held, NOON.date()], True), ([left], False)]:  # today's cycles may be ahead of their partition
+        with unmounted.connect() as conn:
+            for day in days:
+                conn.execute("insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)", [cycle_at(day), noon(day), noon(day)])
+        upgrade(unmounted)
+        assert unmounted.archive.is_marked() is is_complete
+        found = look_at_export(unmounted.settings)
+        assert found.ok is is_complete
+        (Path(unmounted.archive.address) / MARKER_NAME).unlink(missing_ok=True)
+    assert f"no export is remembered, but 1 days of cycles, the newest {left}, have left Postgres" in found.detail
+    assert "palimpsest export --adopt-root" in found.detail
 
 
 def test_an_unmounted_root_keeps_days_in_postgres(world: World, tmp_path: Path) -> None:

@@ -253,6 +253,31 @@ def test_an_ingest_that_fails_stops_no_minute_and_what_it_left_is_derived_with_t
     assert derive(world.pipeline, "tournaments", manifests).cycles == left
 
 
+def test_a_minute_without_an_answer_fails_its_cycle_and_a_slot_without_one_the_run(world: World) -> None:
+    slot_at = world.take_slot()
+
+    def block(mode: str) -> None:
+        for platform in Platform:
+            world.simulator.fault(platform, mode)
+        with world.pipeline.connect() as conn:
+            conn.execute("delete from ops.host_state")
+
+    def wait(clock: Clock, at: datetime) -> None:
+        block("block" if at == slot_at else "none")
+        world.wait(clock, at)
+
+    world.put(slot_at + 4 * MINUTE)
+    block("block")
+    try:
+        with pytest.raises(live.NoPlatformAnswered):
+            world.run(slot_at)
+    finally:
+        block("none")
+    world.put(slot_at)
+    run = world.run(slot_at, wait)
+    assert [r.status for r in run.results] == [RunStatus.FAILED, *[RunStatus.COMPLETED] * 3]
+
+
 def test_a_run_that_is_ended_between_two_minutes_keeps_what_it_had_and_its_next_try_asks_for_the_rest(world: World) -> None:
     slot_at = world.take_slot()
 

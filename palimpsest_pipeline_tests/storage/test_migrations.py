@@ -478,7 +478,7 @@ def test_a_plain_postgres_address_gets_the_driver_and_another_is_refused_without
     assert "secret" not in repr(Database("postgresql://me:secret@host/db"))
 
 
-LEAKED = "ProxyError: 407, message='Proxy Authentication Required', url='http://marker:m%40rker@127.0.0.1:8080'"
+LEAKED = "ProxyError: 407, message='Proxy Authentication Required', url='http://marker:m%40/rker@127.0.0.1:8080'"
 HIDDEN = "ProxyError: 407, message='Proxy Authentication Required', url='http://***@127.0.0.1:8080'"
 
 

@@ -12,6 +12,7 @@ from upath import UPath
 
 from ...setting_names import find_unknown_settings
 from ...settings import Settings, SettingsError
+from .. import priorities
 from ..celery import broker_state
 from ..pipeline import Pipeline, embedded_server
 from ..serve import record
@@ -25,12 +26,22 @@ LEAST_FREE_MEMORY_BYTES: Final = 2**30
 
 
 def settings_known(settings: Settings, environment: Mapping[str, str | None] | None = None, dotenv: Path | None = None) -> Finding:
-    """Names that begin like a setting and are none. Variables that Kubernetes sets by itself are named and are no fault."""
+    """Names that begin like a setting and are none. Named and no fault: variables that Kubernetes sets by itself, and few runs at a time."""
     unknown = find_unknown_settings(environment, dotenv)
-    told = "; ".join(one.sentence for one in unknown)
+    told = "; ".join([*(one.sentence for one in unknown), *_few_runs(settings)])
     if any(not one.is_service_variable for one in unknown):
         return Finding("settings", False, f"{told}. `palimpsest settings` prints them all")
     return Finding("settings", True, f"warning: {told}" if told else "every name that is set is known")
+
+
+def _few_runs(settings: Settings) -> list[str]:
+    """Return the sentence about a queue in which a scrape may wait, if it is one."""
+    if settings.max_concurrent_runs >= priorities.ENOUGH_RUNS:
+        return []
+    return [
+        f"PALIMPSEST_MAX_CONCURRENT_RUNS is {settings.max_concurrent_runs}: derivations, a backfill or a full cycle may hold all of them, and the "
+        f"minutes before a kickoff are lost meanwhile; {priorities.ENOUGH_RUNS} or more keep two for scrapes"
+    ]
 
 
 def markets(settings: Settings) -> Finding:

@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 import psycopg
 
+from ...domain.instants import Clock
 from ...domain.words import Scope
 from ...landing import Landing, LandingError
 from ...settings import Settings, SettingsError
@@ -14,6 +15,7 @@ from ...storage import alerts as stored_alerts
 from ...storage import ledger, migrate
 from ...storage.archive import MARKER_NAME, Archive, recorded_days
 from ...storage.database import Database, DatabaseUnreachable, DatabaseUrlError
+from ...storage.retention import days_that_left
 from ..data_source import FILE, describe_conflict, known_source
 from ..landing.recover import close_dead, closed_words
 from ..monitoring.channels import Log, Missing, channels
@@ -152,12 +154,15 @@ def export(settings: Settings) -> Finding:
     try:
         with Database(url).connect() as conn:
             recorded = set(recorded_days(conn))
+            left = [] if recorded else days_that_left(conn, Clock(settings.clock_offset_s).now().date())
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
         return Finding("export", True, f"{root} can be written and has {len(days)} days; whether these are all is {SEE_DATABASE}")
     marked, missing = archive.is_marked(), recorded - days
-    if missing or (not marked and days != recorded):
+    if missing or (not marked and (days != recorded or left)):
         newest = f", the newest {max(recorded)}" if recorded else ""
         told = f"{len(recorded)} days were exported{newest}; {root} has {len(days & recorded)} of them and {len(days - recorded)} others"
+        if left:
+            told = f"no export is remembered, but {len(left)} days of cycles, the newest {left[-1]}, have left Postgres; {root} has {len(days)} days"
         return Finding(
             "export",
             False,

@@ -89,8 +89,8 @@ def run_slot(pipeline: Pipeline, begun: Begun, slot_at: datetime, watch: Watch, 
     Who is due is read at each minute, so a kickoff that moves takes its minutes with it. No fixture is asked twice for one minute, by whatever run.
     A minute waits for another cycle that asks for the same; one that is over when its turn comes is left out. Neither a platform that fails, nor a
     cycle, nor its ingest stops the next minute: what was not ingested stays due. Raises Skipped when nothing was due that others had not asked
-    for, NothingAsked when something was and no minute was asked, NotLive when the hour is past, and at the end what kept a minute from being asked,
-    or NoPlatformAnswered for a minute in which that was so.
+    for, NothingAsked when something was and no minute was asked, NotLive when the hour is past, at the end what kept a minute from being asked, or
+    NoPlatformAnswered when that was so in every minute: else what the answered minutes brought is derived.
     """
     came, errors = SlotRun(), list[Exception]()
     recover.close_dead(pipeline, begun.repeats)
@@ -106,8 +106,15 @@ def run_slot(pipeline: Pipeline, begun: Begun, slot_at: datetime, watch: Watch, 
             errors.append(error)
     if errors:
         raise errors[0]
+    silent = list[live.NoPlatformAnswered]()
     for result in came.results:
-        live.require_answers(result)
+        try:
+            live.require_answers(result)
+        except live.NoPlatformAnswered as error:
+            log.warning("%s", error)
+            silent.append(error)
+    if silent and len(silent) == len(came.results):
+        raise silent[0]
     if not came.results:
         raise NothingAsked(came.sentence()) if came.lost else live.Skipped(came.sentence())
     return came

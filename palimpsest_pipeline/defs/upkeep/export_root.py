@@ -14,6 +14,7 @@ import psycopg
 
 from ...settings import SettingsError
 from ...storage.archive import ArchiveError, RecordedDay, forget_days, record_days, recorded_day_of, recorded_days
+from ...storage.retention import days_that_left
 from ..instance import open_instance
 from ..pipeline import Pipeline
 
@@ -34,7 +35,8 @@ class AdoptedRoot:
 def mark_complete_root(pipeline: Pipeline) -> None:
     """Mark the root unless it is marked, where its days are the days that the database remembers as exported.
 
-    A root that cannot be looked at, or has other days, stays as it is: `palimpsest doctor` says so, and nothing is exported to it.
+    A root that cannot be looked at, or has other days, stays as it is: `palimpsest doctor` says so, and nothing is exported to it. So does an empty
+    one while no export is remembered but days have left Postgres: the memory may be lost with Dagster's storage, and the root not mounted.
     """
     try:
         archive = pipeline.archive
@@ -43,7 +45,8 @@ def mark_complete_root(pipeline: Pipeline) -> None:
         with pipeline.connect() as conn:
             recorded = _remembered_days(pipeline, conn)
             archive.demand_of(conn)
-        if set(archive.catalogued_days()) == recorded:
+            memory_is_lost = not recorded and bool(days_that_left(conn, pipeline.clock.now().date()))
+        if set(archive.catalogued_days()) == recorded and not memory_is_lost:
             archive.mark()
         else:
             log.info("the export at %s does not have the days that were exported: `palimpsest doctor` says what to do", archive.address)

@@ -6,6 +6,8 @@ Older versions wrote the URL of a proxy, user and password included, into the te
 import sqlalchemy as sa
 from alembic import op
 
+from palimpsest_pipeline.storage.url_credentials import hide_credentials_sql
+
 revision = "0012"
 down_revision = "0011"
 branch_labels = None
@@ -20,13 +22,11 @@ TEXTS = (
     ("mart.availability_interval", "reason_detail"),
 )
 """Where the text of a failure is kept."""
-CREDENTIALS = r"\m(?!abfss?://|az://)([a-z][a-z0-9+.-]*://)[^\s''\"<>]*@"
-"""From the scheme of a URL to its last @: a password may hold a / that was not encoded."""
 
 
 def upgrade() -> None:
     for table, column in TEXTS:
-        op.execute(f"update {table} set {column} = regexp_replace({column}, '{CREDENTIALS}', '\\1***@', 'gi') where {column} ~* '{CREDENTIALS}'")
+        op.execute(hide_credentials_sql(table, column))
     op.execute("delete from ops.host_state where blocked_until is null or host like '%@%'")
     op.alter_column("host_state", "blocked_until", nullable=False, comment="Nobody asks this host before then.", schema="ops")
     op.add_column(

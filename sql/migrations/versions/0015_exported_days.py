@@ -1,8 +1,4 @@
-"""The database remembers which days of the odds history were exported.
-
-Revision ID: 0015
-Revises: 0011
-"""
+"""The database remembers which days of the odds history were exported."""
 
 import sqlalchemy as sa
 from alembic import op
