@@ -424,9 +424,9 @@ def coverage(as_json: Json = False, csv: Csv = None, xlsx: Xlsx = None) -> None:
             return
         with found.connect() as conn:
             rates, by_tournament = mart_readers.latest_rates(conn), mart_readers.latest_tournaments(conn, None)
-    if write_files({"coverage_tournament": by_tournament, "match_rate_platform": rates}, csv, xlsx):
-        return
-    out.print_json(json.dumps({"match_rate_platform": rates.to_dicts(), "coverage_tournament": by_tournament.to_dicts()}, default=_plain))
+    write_files({"coverage_tournament": by_tournament, "match_rate_platform": rates}, csv, xlsx)
+    if as_json:
+        out.print_json(json.dumps({"match_rate_platform": rates.to_dicts(), "coverage_tournament": by_tournament.to_dicts()}, default=_plain))
 
 
 def _plain(value: Any) -> Any:
@@ -462,7 +462,10 @@ def simulate(
     with SimulatorProcess(size=size, seed=seed, port=port) as simulator:
         for platform, fault in faults:
             simulator.fault(platform, **asdict(fault))
-        out.print(f"export PALIMPSEST_HOME_DIR={shlex.quote(str(load_settings().home / 'simulated'))}", highlight=False, soft_wrap=True)
+        home = load_settings().home
+        if home.name != "simulated":  # where these lines were pasted it is so already
+            home /= "simulated"
+        out.print(f"export PALIMPSEST_HOME_DIR={shlex.quote(str(home))}", highlight=False, soft_wrap=True)
         for platform, url in simulator.base_urls.items():
             out.print(f"export PALIMPSEST_{platform.value.upper()}__BASE_URL={url}", highlight=False)
         say("paste these lines into another terminal; commands there ask the simulator")

@@ -32,10 +32,10 @@ def compare(sr_id: SrId, at: At = None, market: Market = None, as_json: Json = F
     """
     fixture, instant, tables = _look_up(sr_id, at)
     rows = _of_market(tables["mart.price_comparison"], market)
-    if write_files({"price_comparison": rows}, csv, xlsx):
-        return
+    written = write_files({"price_comparison": rows}, csv, xlsx)
     if as_json:
         _print_json(fixture, instant, "prices", rows)
+    if as_json or written:
         return
     _print_head(fixture, instant, rows, "no market that home and a competitor both list")
     for (key, specifier), outcomes in rows.group_by("market_key", "specifier", maintain_order=True):

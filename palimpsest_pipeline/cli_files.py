@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows, with all columns, to this CSV file.")]
 Xlsx = Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help="Write the rows, with all columns, to this Excel file.")]
-FORMULA: Final = r"^([=@\t\r]|[+-][^\d.])"
-"""Text that a spreadsheet would execute when it opens a CSV file: team names come from outside."""
 MAX_EXCEL_ROWS: Final = 1_048_575
 """Rows of a worksheet, less the headings."""
 
@@ -36,17 +34,11 @@ def write_files(tables: "Mapping[str, pl.DataFrame]", csv: Path | None, xlsx: Pa
 
 
 def _write_csv(tables: "Mapping[str, pl.DataFrame]", path: Path) -> int:
-    import polars as pl
+    from .spreadsheet import for_csv
 
-    from .spreadsheet import with_single_values
-
-    frame = with_single_values(next(iter(tables.values())))
-    text = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-    harmless = frame.with_columns(
-        pl.when(pl.col(name).str.contains(FORMULA)).then(pl.concat_str(pl.lit("'"), name)).otherwise(pl.col(name)).alias(name) for name in text
-    )
+    frame = for_csv(next(iter(tables.values())))
     with path.open("wb") as file:
-        harmless.write_csv(file, include_bom=True)  # without it Excel takes UTF-8 for the system's own encoding
+        frame.write_csv(file, include_bom=True)  # without it Excel takes UTF-8 for the system's own encoding
     return frame.height
 
 

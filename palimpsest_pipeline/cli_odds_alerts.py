@@ -45,10 +45,10 @@ def odds_alerts(
         keys = [WHOLE_LISTING, *found.main_markets] if main else None
         with found.connect() as conn:
             rows, total = stored.listed(conn, only_open=only_open, severities=severities, market_keys=keys, sr_id=sr_id, limit=limit or None)
-    if (csv or xlsx) and write_files({"odds_alerts": stored.frame(rows)}, csv, xlsx):
-        return
+    written = bool(csv or xlsx) and write_files({"odds_alerts": stored.frame(rows)}, csv, xlsx)
     if as_json:
         out.print_json(json.dumps({"alerts": rows, "total": total}, default=_plain))
+    if as_json or written:
         return
     if not rows:
         out.print("no alerts" if not only_open else "no open alerts")

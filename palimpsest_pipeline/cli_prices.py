@@ -56,12 +56,11 @@ def prices(
         rows = rows.filter(rows["market_key"].is_in(keys))
     if platform is not None:
         rows = rows.filter(rows["platform"] == platform)
-    if write_files({"prices": rows}, csv, xlsx):
-        return
+    written = write_files({"prices": rows}, csv, xlsx)
     if as_json:
         told = {**fixture, "as_of": instant, "prices": rows.to_dicts()}
         out.print_json(json.dumps(told, default=datetime.isoformat))
-    else:
+    elif not written:
         _print(fixture, instant, rows)
 
 

@@ -3,15 +3,28 @@
 Belongs here: the form, and frames that are written in it. Does not: which rows, and where they are written to.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
+
+EXECUTED: Final = r"^[=@\t\r\n+-]"
+"""How text begins that a spreadsheet executes when it opens a CSV file: names come from outside."""
+NUMBER: Final = r"^[+-]\d+(\.\d+)?$"
 
 
 def with_single_values(frame: pl.DataFrame) -> pl.DataFrame:
     """Return `frame` with its lists as text."""
     lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
     return frame.with_columns(pl.col(name).cast(pl.List(pl.String)).list.join(", ") for name in lists)
+
+
+def for_csv(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return `frame` with single values, and with a quote before text that a spreadsheet would execute."""
+    single = with_single_values(frame)
+    text = [pl.col(name).cast(pl.String) for name, dtype in single.schema.items() if isinstance(dtype, pl.String | pl.Categorical | pl.Enum)]
+    return single.with_columns(
+        pl.when(~column.str.contains(EXECUTED) | column.str.contains(NUMBER)).then(column).otherwise(pl.lit("'") + column) for column in text
+    )
 
 
 def for_excel(frame: pl.DataFrame) -> pl.DataFrame:
@@ -22,11 +35,14 @@ def for_excel(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 class Rows(pl.DataFrame):
-    """A frame whose `write_csv` and `write_excel` take lists and instants too. What Polars computes from it is a plain frame: `Rows(frame)` again."""
+    """A frame whose `write_csv` and `write_excel` take lists and instants too, and write no formulas.
+
+    What Polars computes from it is a plain frame: `Rows(frame)` again.
+    """
 
     def write_csv(self, file: Any = None, **options: Any) -> Any:
-        """Write, or return as text without `file`, as `polars.DataFrame.write_csv` does, lists as text."""
-        return with_single_values(pl.DataFrame(self)).write_csv(file, **options)
+        """Write, or return as text without `file`, as `polars.DataFrame.write_csv` does, lists as text, a quote before what looks like a formula."""
+        return for_csv(pl.DataFrame(self)).write_csv(file, **options)
 
     def write_excel(self, workbook: Any = None, worksheet: str | None = None, **options: Any) -> Any:
         """Write as `polars.DataFrame.write_excel` does, lists as text, instants in UTC."""

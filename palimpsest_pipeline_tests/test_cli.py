@@ -141,9 +141,12 @@ def test_a_failure_that_the_simulator_does_not_know_is_wrong_usage_and_names_tho
     assert "Traceback" not in done.stderr
 
 
-def test_a_simulator_fails_from_the_start_as_told_and_prints_settings_that_point_at_it(folder: Path):
+@pytest.mark.parametrize("home", ["home", "home/simulated"])
+def test_a_simulator_fails_from_the_start_as_told_and_prints_settings_that_point_at_it(folder: Path, home: str):
+    """Also in a terminal where these settings were pasted before."""
     command = [*PALIMPSEST, "simulate", "--port", "0", "--size", "10", "--fail", "bet9ja=down", "--fail", "sportybet=error,share=0,endpoint=detail"]
-    with subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    told = {**environment(folder), "PALIMPSEST_HOME_DIR": str(folder / home)}
+    with subprocess.Popen(command, cwd=folder, env=told, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         try:
             printed = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(4))

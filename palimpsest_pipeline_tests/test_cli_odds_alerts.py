@@ -111,5 +111,8 @@ def test_all_alerts_are_written_as_csv_and_for_excel(alerts: Alerts, tmp_path: P
     assert sorted(found["alert_id"]) == [MOVED, OUTLYING, DROPPED, OVER]
     assert set(found["away_team"]) == {"France [W]"}
     assert (tmp_path / "alerts.xlsx").stat().st_size > 0
+    both = alerts("--json", "--csv", str(tmp_path / "both.csv"))
+    assert {row["alert_id"] for row in json.loads(both.stdout)["alerts"]} == set(found["alert_id"])
+    assert (tmp_path / "both.csv").read_bytes() == (tmp_path / "alerts.csv").read_bytes()
     assert alerts("--fixture", "2", "--csv", str(tmp_path / "none.csv")).exit_code == 0
     assert pl.read_csv(tmp_path / "none.csv").columns == found.columns

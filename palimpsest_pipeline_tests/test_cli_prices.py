@@ -85,6 +85,9 @@ def test_prices_are_written_as_csv_and_for_excel(prices: Prices, tmp_path: Path)
     found = pl.read_csv(tmp_path / "p.csv")
     assert found.select("platform", "outcome_key", "odds").rows() == [(p["platform"], p["outcome_key"], p["odds"]) for p in told]
     assert (tmp_path / "p.xlsx").stat().st_size > 0
+    both = prices(*asked, "--json", "--csv", str(tmp_path / "both.csv"))
+    assert json.loads(both.stdout)["prices"] == told
+    assert (tmp_path / "both.csv").read_bytes() == (tmp_path / "p.csv").read_bytes()
 
 
 def test_json_narrowed_to_a_market_and_a_platform(prices: Prices) -> None:

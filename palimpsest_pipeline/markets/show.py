@@ -11,9 +11,9 @@ from .vocabulary import SPECIFIER_PARTS, Vocabulary
 
 NEAREST: Final = 5
 LEAST_ALIKE: Final = 50
+"""Percent of likeness below which a key is no suggestion."""
 FULL_TIME: Final = " - ft"
 """How names say that a market is of the whole match."""
-"""Percent of likeness below which a key is no suggestion."""
 
 EXAMPLES: Final = {"quarters": ("10", "2.5"), "score": ("0:1", "-1"), "text": ("2:1", "2:1"), "top": ("sr:exact_goals:6+", "6")}
 HALVES: Final = {"total", "hcp"}

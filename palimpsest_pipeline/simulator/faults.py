@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from ..domain.words import Platform
-from .latency import drawn
+from .latency import ANY, ENDPOINTS, drawn
 
 BREAKING: Final = ("outage", "reset", "hang")
 """No answer at all: the connection is broken off, or nothing ever comes."""
@@ -78,6 +78,8 @@ class Fault:
             raise ValueError(f"unknown mode {fault.mode!r}; known are {', '.join(MODES)}")
         if not 0 <= fault.share <= 1:
             raise ValueError(f"share must be between 0 and 1, not {fault.share}")
+        if fault.endpoint not in {ANY, *ENDPOINTS}:
+            raise ValueError(f"unknown endpoint {fault.endpoint!r}; known are {', '.join((ANY, *ENDPOINTS))}")
         return fault
 
 
@@ -87,7 +89,11 @@ def parse_fault(text: str) -> tuple[Platform, Fault]:
     mode, *settings = asked.split(",")
     if platform not in list(Platform) or not separator or not mode:
         raise ValueError(f"{text!r} names no failure: write PLATFORM=MODE, e.g. bet9ja=down; platforms are {', '.join(Platform)}")
-    named = {"mode": mode, **dict(setting.partition("=")[::2] for setting in settings)}
+    named = dict(setting.partition("=")[::2] for setting in settings)
+    known = [field.name for field in fields(Fault) if field.name != "mode"]
+    if unknown := [name for name in named if name not in known]:
+        raise ValueError(f"{text!r}: unknown settings {', '.join(unknown)}; known are {', '.join(known)}")
+    named = {"mode": mode, **named}
     try:
         converted = msgspec.convert(named, Fault, strict=False)
         return Platform(platform), Fault.from_json({name: getattr(converted, name, value) for name, value in named.items()})

@@ -68,6 +68,9 @@ def normalise_url(url: str) -> str:
 DISK_FULL: Final = "53100"
 CONNECTION_LOST: Final = ("08", "57P")
 """How SQLSTATEs begin of a server that is stopping, starting, or gone."""
+DRIVERS: Final = ("psycopg", "psycopg2")
+WRAPPERS: Final = (*DRIVERS, "sqlalchemy", "palimpsest_pipeline")
+"""Packages whose errors say what befell them when they are raised while another error is handled. Any other error there is a bug of its own."""
 
 
 def explain_loss(error: BaseException) -> str | None:
@@ -80,8 +83,8 @@ def explain_loss(error: BaseException) -> str | None:
         reason = str(each).strip().partition("\n")[0].strip()
         if state == DISK_FULL or (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)):
             return f"the disk is full: {reason}. Make room, then run the command again: what had arrived is kept"
-        is_driver_error = type(each).__name__ in ("OperationalError", "InterfaceError", "AdminShutdown", "CrashShutdown", "CannotConnectNow")
-        if is_driver_error and not isinstance(each, sa.exc.SQLAlchemyError) and (state is None or state.startswith(CONNECTION_LOST)):
+        is_loss = type(each).__name__ in ("OperationalError", "InterfaceError", "AdminShutdown", "CrashShutdown", "CannotConnectNow")
+        if is_loss and _package_of(each) in DRIVERS and (state is None or state.startswith(CONNECTION_LOST)):
             return (
                 f"the database was lost: {reason}. See that its server runs and its disk has room (`palimpsest doctor` looks), then run the command "
                 "again: what had arrived is kept"
@@ -90,14 +93,19 @@ def explain_loss(error: BaseException) -> str | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it was raised from, step by step."""
+    """The error, and what it was raised from, step by step: what was only being handled at the time counts where WRAPPERS say so."""
     seen: set[int] = set()
     following: BaseException | None = error
     while following is not None and id(following) not in seen:
         seen.add(id(following))
         yield following
         original: BaseException | None = getattr(following, "orig", None)  # SQLAlchemy's name for the driver's error
-        following = original or following.__cause__ or following.__context__
+        follows_context = not following.__suppress_context__ and _package_of(following) in WRAPPERS
+        following = original or following.__cause__ or (following.__context__ if follows_context else None)
+
+
+def _package_of(error: BaseException) -> str:
+    return type(error).__module__.partition(".")[0]
 
 
 def libpq_environment(conninfo: str) -> dict[str, str]:

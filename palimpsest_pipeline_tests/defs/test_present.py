@@ -209,6 +209,16 @@ def test_a_fixture_is_compared_on_the_command_line_as_the_tables_have_it(world: 
     assert not any(r["comparable"] for r in json.loads(blocked.stdout)["prices"] if r["platform"] == "bet9ja")
 
 
+def test_a_file_beside_json_takes_nothing_from_standard_output(world: World, palimpsest: Callable[..., Any], tmp_path: Path):
+    sr_id = str(world.table("price_comparison")["sr_id"][0])
+    for rows_of, *words in (("prices", "compare", sr_id), ("coverage_tournament", "coverage")):
+        done = palimpsest(*words, "--json", "--csv", str(tmp_path / "rows.csv"), "--xlsx", str(tmp_path / "rows.xlsx"))
+        assert done.exit_code == 0, done.stderr
+        assert len(json.loads(done.stdout)[rows_of]) == pl.read_csv(tmp_path / "rows.csv").height
+        assert (tmp_path / "rows.xlsx").stat().st_size > 0
+        assert palimpsest(*words, "--csv", str(tmp_path / "alone.csv")).stdout == ""
+
+
 def test_gaps_of_a_fixture_on_the_command_line(world: World, palimpsest: Callable[..., Any]):
     told = json.loads(palimpsest("gaps", str(world.dropped), "--json").stdout)["gaps"]
     held = world.table("availability_gap").filter(sr_id=world.dropped)

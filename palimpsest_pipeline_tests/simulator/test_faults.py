@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import socket
 import time
 import zlib
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.simulator.failing import BOMB_MB, bomb
-from palimpsest_pipeline.simulator.faults import Fault, FaultBoard
+from palimpsest_pipeline.simulator.faults import Fault, FaultBoard, parse_fault
 from palimpsest_pipeline.simulator.launch import SimulatorError, SimulatorProcess
 
 from .reading import HEADERS, ask, bet9ja_groups, bet9ja_list, betpawa_list, detail, detail_path, get, sportybet_list
@@ -68,6 +69,25 @@ def test_several_failures_are_on_at_once_and_the_last_one_switched_on_comes_firs
     assert not board.befalling("bet9ja", "tree", "1", 1, 0.0)
     board.switch("betpawa", Fault("none"))
     assert not board.befalling("betpawa", "tree", "1", 1, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("sportybet=error,endpoint=details", "unknown endpoint 'details'; known are *, tree, listing, detail"),
+        ("bet9ja=error,platform=sportybet", "unknown settings platform; known are share, endpoint, from_request"),
+        ("bet9ja=error,mode=none", "unknown settings mode; known are share"),
+        ("bet9ja=error,shares=1", "unknown settings shares; known are share"),
+    ],
+)
+def test_a_failure_that_would_befall_nothing_is_refused_with_what_is_known(asked: str, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        parse_fault(asked)
+
+
+def test_a_simulator_that_runs_refuses_an_endpoint_that_it_lacks(start_simulator: Start) -> None:
+    with pytest.raises(SimulatorError, match="unknown endpoint 'details'"):
+        start_simulator(10).fault(Platform.SPORTYBET, "error", endpoint="details")
 
 
 def test_a_challenge_is_a_page_of_the_edge_with_its_headers(start_simulator: Start) -> None:

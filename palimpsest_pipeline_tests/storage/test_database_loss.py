@@ -2,12 +2,13 @@
 
 import errno
 
+import kombu.exceptions
 import psycopg
 import psycopg2
 import pytest
 import sqlalchemy as sa
 
-from palimpsest_pipeline.storage.database import explain_loss
+from palimpsest_pipeline.storage.database import DatabaseUnreachable, explain_loss
 
 
 def raised_from(outer: Exception, inner: Exception) -> Exception:
@@ -53,6 +54,32 @@ def test_a_full_disk_is_told_in_one_line_with_what_to_do(error: Exception) -> No
     assert "Make room" in told
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), psycopg.errors.UniqueViolation("twice"), psycopg.errors.LockNotAvailable("locked")])
+def raised_while_handling(outer: Exception, inner: Exception) -> Exception:
+    try:
+        try:
+            raise inner
+        except type(inner):
+            raise outer  # noqa: B904 - without a cause
+    except type(outer) as error:
+        return error
+
+
+@pytest.mark.parametrize("outer", [DatabaseUnreachable("gone"), psycopg.DataError("rollback failed"), sa.exc.InvalidRequestError("no transaction")])
+def test_what_ours_or_a_driver_was_handling_counts_too(outer: Exception) -> None:
+    assert "the database was lost: " in (explain_loss(raised_while_handling(outer, LOST)) or "")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("a bug"),
+        psycopg.errors.UniqueViolation("twice"),
+        psycopg.errors.LockNotAvailable("locked"),
+        raised_while_handling(KeyError("a bug met while the loss was handled"), LOST),
+        raised_while_handling(KeyError("the same"), OSError(errno.ENOSPC, "No space left on device")),
+        kombu.exceptions.OperationalError("the broker is down"),
+        raised_from(RuntimeError("not sent"), kombu.exceptions.OperationalError("the broker is down")),
+    ],
+)
 def test_any_other_error_stays_a_bug(error: Exception) -> None:
     assert explain_loss(error) is None
