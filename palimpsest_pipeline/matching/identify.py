@@ -37,7 +37,7 @@ def identify(listings: pl.DataFrame) -> pl.DataFrame:
 
     A listing's own SportRadar id comes first. Without one, its Genius id leads to a fixture when every listing that carries that Genius id
     and a SportRadar id agrees on one. Only matches are identified; other kinds, listings that nothing leads anywhere, and those of a match of which
-    no listing has a kickoff (null: it was refused) keep null. A listing with a kickoff goes before one without.
+    no primary listing has a kickoff (null: it was refused) keep null. A listing with a kickoff goes before one without.
     Raises ValueError when a listing is there twice.
     """
     twice = listings.filter(listings.select("platform", "external_id").is_duplicated())
@@ -102,7 +102,10 @@ def _with_fixture(listings: pl.DataFrame) -> pl.DataFrame:
         )
         .drop("bridge_sr_id")
     )
-    is_dated = pl.col("kickoff_at").is_not_null().any().over("fixture_sr_id")
+    # A platform's primary listing has a kickoff when any of its listings has one, of those that it has not taken off where there are any.
+    is_deleted = pl.col("is_deleted").fill_null(value=False)
+    may_speak = is_deleted == is_deleted.min().over(_PAIR)
+    is_dated = (pl.col("kickoff_at").is_not_null() & may_speak).any().over("fixture_sr_id")
     return identified.with_columns(pl.when(is_dated).then(pl.col("fixture_sr_id", "match_method")))
 
 

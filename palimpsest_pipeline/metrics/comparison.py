@@ -161,7 +161,7 @@ def _compared(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str
     same_bets = ~pl.col("sr_id").is_in(list(suspects))
     near = lines.select((same_bets & _skew_s(home, c).le(max_skew_s).fill_null(value=False)).alias(c) for c in competitors)
     comparable = {f"comparable_{c}": can[home] & can[c] & pl.lit(near[c]).gather(pl.col("line")) for c in competitors}
-    legs = _legs(lines, near, home, competitors, max_skew_s)
+    legs = _legs(prices.select("line", **comparable), lines, near, home, competitors, max_skew_s)
     # What is near home's answer is almost always near each other's: then a leg is what is comparable, and nothing is worked out twice.
     leg = "comparable" if legs is near else "leg"
     of_legs = {} if legs is near else {f"leg_{c}": can[home] & can[c] & pl.lit(legs[c]).gather(pl.col("line")) for c in competitors}
@@ -182,13 +182,18 @@ def _compared(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str
     )
 
 
-def _legs(lines: pl.DataFrame, near: pl.DataFrame, home: str, competitors: Sequence[str], max_skew_s: float) -> pl.DataFrame:
-    """`near`, less those that list the market too long before or after another one that lists it: of two, the one nearer to home stays, then the one
-    more trusted. `near` itself when there are none."""
+def _legs(
+    comparable: pl.DataFrame, lines: pl.DataFrame, near: pl.DataFrame, home: str, competitors: Sequence[str], max_skew_s: float
+) -> pl.DataFrame:
+    """`near`, less those that are too long before or after another one on the line: of two, the one nearer to home stays, then the one more trusted.
+    `near` itself when there are none. Who has no price on the line that is comparable with home's (`comparable`) pushes nobody out."""
     for one, other in combinations(competitors, 2):
         both = pl.lit(near[one]) & pl.lit(near[other]) & pl.col(f"listed_{one}") & pl.col(f"listed_{other}")
         far = lines.select((both & (_skew_s(one, other) > max_skew_s)).fill_null(value=False)).to_series()
         if far.any():
+            of_far = comparable.filter(pl.lit(far).gather(pl.col("line")))
+            has = [lines["line"].is_in(of_far.filter(f"comparable_{c}")["line"].unique().implode()) for c in (one, other)]
+            far = far & has[0] & has[1]
             one_stays = lines.select(_skew_s(home, one) <= _skew_s(home, other)).to_series()
             near = near.with_columns((pl.col(one) & ~(far & ~one_stays)).alias(one), (pl.col(other) & ~(far & one_stays)).alias(other))
     return near

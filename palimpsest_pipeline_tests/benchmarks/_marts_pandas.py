@@ -128,7 +128,8 @@ def price_comparison(markets: pd.DataFrame, listings: pd.DataFrame, outcomes: pd
     counted = {HOME: price[HOME].where(can[HOME]), **{p: price[p].where(comparable[p]) for p in COMPETITORS}}
     first, second = COMPETITORS
     far = (rows[f"at_{first}"] - rows[f"at_{second}"]).abs().dt.total_seconds() > MAX_SKEW_S
-    far &= (skew_s[first] <= MAX_SKEW_S) & (skew_s[second] <= MAX_SKEW_S) & rows[f"lists_{first}"].notna() & rows[f"lists_{second}"].notna()
+    on_line = pd.DataFrame(comparable).groupby([rows[name] for name in MARKET], sort=False).transform("any")
+    far &= on_line[first] & on_line[second]
     first_stays = skew_s[first] <= skew_s[second]
     offers = {HOME: counted[HOME], first: counted[first].where(~far | first_stays), second: counted[second].where(~far | ~first_stays)}
     best = pd.concat(offers, axis=1).max(axis=1)

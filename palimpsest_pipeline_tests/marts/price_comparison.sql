@@ -86,16 +86,16 @@ compared as (
         and coalesce(f.suspect_code, '') not in ('kickoff_mismatch', 'home_away_swapped') as comparable
     from side s join core.fixtures f using (sr_id)
 ),
--- Of two competitors that list the market near home's answer but not near each other's, the one nearer to home can be a leg, then the more trusted.
+-- Of two competitors with prices comparable with home's on a line but not near each other's, the one nearer to home can be a leg, then the more
+-- trusted.
 offer as (
     select distinct sr_id, market_id, specifier, outcome, ordinal, %(home)s::text as platform, 1 as trust, home_milli as milli, true as is_leg
     from compared where home_state = 'offered'
     union all
     select sr_id, market_id, specifier, outcome, ordinal, platform, trust, platform_milli,
         not exists (
-            select from pair o
-            join lists x on (x.sr_id, x.platform) = (o.sr_id, o.platform)
-            where (x.sr_id, x.market_id, x.specifier) = (c.sr_id, c.market_id, c.specifier) and o.skew_s <= %(max_skew_s)s
+            select from compared o
+            where (o.sr_id, o.market_id, o.specifier, o.outcome) = (c.sr_id, c.market_id, c.specifier, c.outcome) and o.comparable
                 and abs(extract(epoch from o.platform_at - c.platform_at)) > %(max_skew_s)s and (o.skew_s, o.trust) < (c.skew_s, c.trust)
         )
     from compared c where comparable

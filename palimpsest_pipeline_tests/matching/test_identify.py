@@ -82,6 +82,39 @@ def test_of_kickoffs_more_than_six_hours_apart_the_later_one_that_ever_had_a_pri
         assert identify(frame(given_rows)).filter("is_primary")["external_id"].to_list() == [primary]
 
 
+@pytest.mark.parametrize(
+    ("rows", "identified"),
+    [
+        ([("betpawa", "old", True, True), ("betpawa", "new", False, False)], False),
+        ([("betpawa", "old", True, True), ("betpawa", "new", False, False), ("bet9ja", "b", False, False)], False),
+        ([("betpawa", "old", True, True), ("betpawa", "new", False, False), ("bet9ja", "b", False, True)], True),  # another platform has a kickoff
+        ([("betpawa", "old", True, True), ("betpawa", "new", True, False)], True),  # none is left, so the old one speaks
+        ([("betpawa", "new", False, False), ("betpawa", "copy", False, True)], True),
+    ],
+)
+def test_a_match_is_identified_only_where_a_listing_that_speaks_for_its_platform_has_a_kickoff(
+    rows: list[tuple[str, str, bool, bool]], identified: bool
+) -> None:
+    world = [
+        listing(platform, name, 7, is_deleted=gone, n_markets=9) | ({} if dated else {"kickoff_at": None}) for platform, name, gone, dated in rows
+    ]
+    for given_rows in (world, world[::-1]):
+        found = identify(frame(given_rows))
+        assert found["fixture_sr_id"].drop_nulls().len() == (len(world) if identified else 0)
+        assert found["is_primary"].any() == identified
+
+
+@random_worlds
+@given(rows=random_listings(), undated=st.sets(st.integers(0, 23)))
+def test_every_fixture_has_a_primary_listing_with_a_kickoff(rows: list[dict[str, object]], undated: set[int]) -> None:
+    given_rows = frame(row | {"kickoff_at": None} if number in undated else row for number, row in enumerate(rows))
+    found = identify(given_rows).filter(pl.col("fixture_sr_id").is_not_null())
+    dated = found.filter("is_primary", pl.col("kickoff_at").is_not_null())
+    assert set(found["fixture_sr_id"]) == set(dated["fixture_sr_id"])
+    shared = found.filter(pl.len().over("platform", "fixture_sr_id") > 1)["listing_id"].sort().to_list()
+    assert rivals(given_rows) == shared
+
+
 @random_worlds
 @given(rows=random_listings())
 def test_rivals_are_the_listings_that_share_their_fixture_with_another_of_their_platform(rows: list[dict[str, object]]) -> None:

@@ -197,6 +197,15 @@ def test_who_does_not_list_a_market_keeps_nobody_from_it():
     assert dict(found.select("outcome_key", "best_platform").iter_rows()) == {"home": "bet9ja", "draw": "bet9ja", "away": HOME}
 
 
+@pytest.mark.parametrize("total", [suspended(1500, 2500), no_price(2)])
+def test_who_has_no_price_to_back_on_a_line_keeps_nobody_from_it(total: Market):
+    """Bet9ja is nearer to home, and all of its market is held off; SportyBet can be backed."""
+    found = compare(apart(-100, 50, total=total)).filter(market_key="total_goals", platform="sportybet")
+    assert set(found["comparable"]) == {True}
+    assert dict(found.select("outcome_key", "best_platform").iter_rows()) == {"over": "sportybet", "under": HOME}
+    assert found["cross_book_sum_inverse"].unique().to_list() == [pytest.approx(1 / 2.5 + 1 / 1.6)]
+
+
 def test_evens_are_no_price():
     world = {(1, HOME): Listing({TOTAL: offered(1000, 1900)}), (1, "sportybet"): Listing({TOTAL: offered(1000, 1500)})}
     assert compare(world)["outcome_key"].to_list() == ["under"]

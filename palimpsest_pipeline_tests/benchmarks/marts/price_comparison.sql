@@ -72,7 +72,7 @@ wide as (
     from prices
     group by sr_id, market_key, specifier, ordinal, bit
 ),
-compared as (
+paired as (
     select
         w.*, l.home_lists, l.first_lists, l.second_lists, l.home_margin, l.first_margin, l.second_margin, l.home_share, l.first_share, l.second_share,
         f.as_of, f.home_at, f.first_at, f.second_at,
@@ -87,16 +87,20 @@ compared as (
             w.home_price is not null and not w.home_off and w.second_price is not null and not w.second_off
                 and abs(extract(epoch from f.home_at - f.second_at)) <= 120, false
         ) as second_comparable,
-        -- Of two competitors near home that are not near each other, the one nearer to home can be a leg, then the more trusted.
-        coalesce(
-            l.first_lists and l.second_lists and abs(extract(epoch from f.first_at - f.second_at)) > 120
-                and abs(extract(epoch from f.home_at - f.first_at)) <= 120 and abs(extract(epoch from f.home_at - f.second_at)) <= 120, false
-        ) as are_apart,
+        coalesce(abs(extract(epoch from f.first_at - f.second_at)) > 120, false) as are_far,
         abs(extract(epoch from f.home_at - f.first_at)) <= abs(extract(epoch from f.home_at - f.second_at)) as first_stays
     from wide w
     join lines l on l.sr_id = w.sr_id and l.market_key = w.market_key and l.specifier = w.specifier
     join fixtures f on f.sr_id = w.sr_id
     where l.home_lists and (l.first_lists or l.second_lists)
+),
+compared as (
+    select
+        *,
+        -- Of two competitors comparable with home on a line that are not near each other, the one nearer to home can be a leg, then the more trusted.
+        are_far and bool_or(first_comparable) over line and bool_or(second_comparable) over line as are_apart
+    from paired
+    window line as (partition by sr_id, market_key, specifier)
 ),
 ranked as (
     select
