@@ -18,7 +18,7 @@ def with_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime
     if as_of.tzinfo is None:
         raise ValueError(f"naive datetime {as_of!r}: instants carry a time zone here")
     in_force = (
-        kickoffs.sort("version")
+        kickoffs.sort("version", "observed_from")
         .unique("sr_id", keep="last", maintain_order=True)
         .select("sr_id", "kickoff_at", kickoff_version="version", kickoff_since="observed_from")
     )

@@ -109,7 +109,7 @@ def lives(
     ids = found["listing_id"].to_list()
     columns = ", ".join(f"{name} {kind}" for name, kind in STAGED.items())
     stage(conn, "lives", f"({columns})", found.select(STAGED.keys()))
-    versions = read_frame(conn, VERSIONS_SQL, {"listings": ids}, VERSIONS).sort("listing_id", "version")
+    versions = read_frame(conn, VERSIONS_SQL, {"listings": ids}, VERSIONS).sort("listing_id", "observed_from")
     captures = _captures(history, found, day, since)
     begun = {"since": None if since is None else since - LONGEST_CYCLE}
     failed, rejected, listed = (read_frame(conn, query, begun, LOOKS) for query in (FAILED_SQL, REJECTED_SQL, LISTED_SQL))
@@ -124,7 +124,7 @@ def lives(
         ),
         tournaments=found.select("sr_id", "tournament_key").unique().sort("sr_id"),
         looks=looks,
-        kickoffs=speaking.join(versions, on="listing_id").select("sr_id", "version", "observed_from", "kickoff_at").sort("sr_id", "version"),
+        kickoffs=speaking.join(versions, on="listing_id").select("sr_id", "version", "observed_from", "kickoff_at").sort("sr_id", "observed_from"),
         listed_kickoffs=versions.select("listing_id", "observed_from", "kickoff_at"),
         n_rows=captures.group_by("listing_id").agg(n_rows=pl.col("n_changed").sum()).sort("listing_id"),
         as_of=_as_of(conn, found, looks),

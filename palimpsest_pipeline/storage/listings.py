@@ -317,11 +317,15 @@ def _derive_event_listings(conn: psycopg.Connection) -> None:
     )
 
 
+MAX_KICKOFF_VERSION: Final = 2**15 - 1
+"""What the column holds. Later versions of a listing share this number; `observed_from` keeps them in order."""
+
+
 def _derive_kickoffs(conn: psycopg.Connection) -> None:
     """Each kickoff that the touched listings have claimed, from the answer that first showed it after another."""
     conn.execute("drop table if exists pg_temp.kickoffs")
     conn.execute(
-        """
+        f"""
         create temporary table kickoffs on commit drop as
         with claimed as (
             select distinct on (o.listing_id, o.observed_at) o.listing_id, o.observed_at, c.kickoff_at
@@ -336,7 +340,7 @@ def _derive_kickoffs(conn: psycopg.Connection) -> None:
         )
         select
             listing_id, observed_at as observed_from, kickoff_at,
-            row_number() over (partition by listing_id order by observed_at)::smallint as version
+            least(row_number() over (partition by listing_id order by observed_at), {MAX_KICKOFF_VERSION})::smallint as version
         from compared
         where before is distinct from kickoff_at
         """

@@ -218,7 +218,7 @@ from (
         ) s
         left join lateral (
             select kickoff_at from core.kickoff_versions
-            where listing_id = e.listing_id and observed_from <= %(instant)s order by version desc limit 1
+            where listing_id = e.listing_id and observed_from <= %(instant)s order by observed_from desc limit 1
         ) k on true
         where f.sr_id = any(%(sr_ids)s::bigint[]) and s.first_seen_at is not null
     ) l

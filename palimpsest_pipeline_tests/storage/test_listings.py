@@ -84,6 +84,28 @@ def test_a_postponed_kickoff_is_a_new_version_and_so_is_its_return(conn: psycopg
     ]
 
 
+def test_a_listing_whose_kickoff_changes_without_end_costs_no_other_listing_anything(conn: psycopg.Connection) -> None:
+    n_versions = store.MAX_KICKOFF_VERSION + 3
+    write(conn, cycle(0), [listing("1")])
+    write(conn, cycle(1), [listing("1", kickoff_at=KICKOFF + timedelta(hours=1))])
+    conn.execute(
+        """
+        insert into core.listing_observations (cycle_id, listing_id, claim_hash, observed_at, seen_in)
+        select cycle_id - n, listing_id, (select claim_hash from core.listing_claims where kickoff_at = %s + n %% 2 * interval '1 hour'),
+            observed_at - n * interval '1 second', 'listing'
+        from (select * from core.listing_observations order by observed_at limit 1) first
+        cross join generate_series(1, %s) n
+        """,
+        [KICKOFF, n_versions - 2],
+    )
+    later = KICKOFF + timedelta(days=1)
+    write(conn, cycle(2), [listing("1"), listing("2", kickoff_at=later)])
+    versions = conn.execute("select version, kickoff_at from core.kickoff_versions where kickoff_at <> %s order by observed_from", [later]).fetchall()
+    assert [version for version, _ in versions] == [min(n, store.MAX_KICKOFF_VERSION) for n in range(1, n_versions + 2)]
+    assert versions[-1][1] == KICKOFF
+    assert conn.execute("select version from core.kickoff_versions where kickoff_at = %s", [later]).fetchall() == [(1,)]
+
+
 def test_only_a_complete_discovery_deletes_and_being_seen_again_undoes_it(conn: psycopg.Connection) -> None:
     both = [listing("1"), listing("2")]
     write(conn, cycle(0), both, WHOLE)
