@@ -22,6 +22,12 @@ RECENT_SQL: Final = f"""
     select {", ".join(COLUMNS)} from ops.alerts where closed_at is null or closed_at >= %s
     order by closed_at desc nulls first, opened_at desc, alert_key
 """
+TOLD: Final = ("told_by", "told_at", "closing_told_by", "closing_told_at")
+WRITE_TOLD_SQL: Final = f"""
+    update ops.alerts set {", ".join(f"{name} = %({name})s" for name in TOLD)}
+    where {" and ".join(f"{name} = %({name})s" for name in (*IDENTITY, "severity"))}
+        and (%(closing_told_by)s::text[] = '{{}}' or closed_at = %(closed_at)s)
+"""
 WRITE_SQL: Final = f"""
     insert into ops.alerts ({", ".join(COLUMNS)}) values ({", ".join(["%s"] * len(COLUMNS))})
     on conflict ({", ".join(IDENTITY)}) do update set {", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name not in IDENTITY)}
@@ -54,6 +60,17 @@ def write(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
     if rows:
         with conn.cursor() as cursor:
             cursor.executemany(WRITE_SQL, rows)
+
+
+def write_told(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
+    """Write which channels have told of these alerts, and nothing else of them: another look may have changed the rest meanwhile.
+
+    An alert that is worse by now, or whose told end was none, stays untold.
+    """
+    rows = [{name: _storable(getattr(alert, name)) for name in COLUMNS} for alert in alerts]
+    if rows:
+        with conn.cursor() as cursor:
+            cursor.executemany(WRITE_TOLD_SQL, rows)
 
 
 def _storable(value: object) -> object:

@@ -86,36 +86,45 @@ def heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None) -> bo
     return row is not None
 
 
-def record(conn: psycopg.Connection, cycle_id: int, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> bool:
+def record(conn: psycopg.Connection, cycle: Cycle, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> bool:
     """Write platforms and listings as they stand, over what was written of them; for every few seconds, so that rows are there to read meanwhile.
 
-    A batch that is not running (any more) stays as it is: then False. Raises ValueError when it was never opened.
+    A batch that is not running (any more), or that another run than the cycle's has taken up, stays as it is: then False. Raises ValueError when it
+    was never opened.
     """
+    cycle_id = cycle.cycle_id
     # The lock keeps the batch from being closed under a late record, which would leave a platform running in it.
-    row = conn.execute("select status from ops.scrape_batches where cycle_id = %s for share", [cycle_id]).fetchone()
+    row = conn.execute("select status, run_id from ops.scrape_batches where cycle_id = %s for share", [cycle_id]).fetchone()
     if row is None:
         raise ValueError(f"cycle {cycle_id} cannot be recorded: it was never opened in the ledger")
-    if row[0] != RunStatus.RUNNING:
+    if row != (RunStatus.RUNNING, cycle.run_id):
         return False
     _write(conn, cycle_id, runs, outcomes)
     return True
 
 
-def close_batch(conn: psycopg.Connection, result: CycleResult) -> None:
+def close_batch(conn: psycopg.Connection, result: CycleResult) -> bool:
     """Write how the cycle ended, per platform and per listing, over what was recorded of them; what `result` does not speak of stays.
 
-    Closing it again with the same result changes nothing. Raises ValueError when the batch was never opened.
+    Closing it again with the same result changes nothing. A batch that another run than the cycle's has taken up stays as it is: then False.
+    Raises ValueError when the batch was never opened.
     """
     cycle_id = result.cycle.cycle_id
     closed = conn.execute(
-        "update ops.scrape_batches set status = %s, finished_at = %s, heartbeat_at = clock_timestamp() where cycle_id = %s",
-        [result.status, result.finished_at, cycle_id],
+        """
+        update ops.scrape_batches set status = %s, finished_at = %s, heartbeat_at = clock_timestamp()
+        where cycle_id = %s and run_id is not distinct from %s
+        """,
+        [result.status, result.finished_at, cycle_id, result.cycle.run_id],
     )
     if closed.rowcount == 0:
-        raise ValueError(f"cycle {cycle_id} cannot be closed: it was never opened in the ledger")
+        if batch(conn, cycle_id) is None:
+            raise ValueError(f"cycle {cycle_id} cannot be closed: it was never opened in the ledger")
+        return False
     _write(conn, cycle_id, result.runs, result.outcomes)
     # A platform that nobody speaks of at the end has not completed, whatever the others have.
     _end_runs(conn, cycle_id, RunStatus.CANCELLED if result.status is RunStatus.CANCELLED else RunStatus.FAILED)
+    return True
 
 
 MIN_READ_SHARE: Final = 0.05

@@ -373,6 +373,42 @@ def test_a_webhook_that_is_down_is_told_later_and_the_log_not_twice(world: World
     assert "hunter2" not in caplog.text
 
 
+def test_what_another_look_writes_while_a_channel_tells_stays(world: World):
+    world.run("derive", error=INCOMPLETE)
+    over_at = datetime.now(UTC) + timedelta(minutes=1)
+
+    class Meanwhile:
+        """A channel; while it tells, another look finds that the trouble came once more and is over."""
+
+        name = "meanwhile"
+
+        def send(self, _: object) -> None:
+            with world.pipeline.connect() as conn:
+                stored.lock(conn)
+                stored.write(conn, [replace(alert, n_seen=7, message="again", closed_at=over_at) for alert in stored.latest(conn)])
+
+    sentence, _ = monitoring.look(world.pipeline, world.instance, SUBJECTS, [Meanwhile()], None, world.log)
+    assert sentence == "told 1 beginnings and ends"
+    with world.pipeline.connect() as conn:
+        (alert,) = stored.latest(conn)
+    assert (alert.n_seen, alert.message, alert.closed_at) == (7, "again", over_at)
+    assert (alert.told_by, alert.told_at is None, alert.closing_told_by) == (("meanwhile",), False, ())
+
+
+def test_only_what_was_told_counts_as_told(world: World):
+    at = datetime.now(UTC)
+    seen = Alert.of(Occurrence(Kind.RUN, "derive", "Failed", Severity.WARN, "slow", at))
+    ended = replace(seen, closed_at=at, told_by=("log",), closing_told_by=("log",))
+    with world.pipeline.connect() as conn:
+        for now, said in ((replace(seen, severity=Severity.ERROR), replace(seen, told_by=("log",))), (seen, ended)):
+            stored.write(conn, [now])
+            stored.write_told(conn, [said])
+            assert stored.latest(conn) == [now], "it is worse by now, or goes on"
+        stored.write(conn, [replace(seen, closed_at=at)])
+        stored.write_told(conn, [ended])
+        assert stored.latest(conn) == [ended]
+
+
 @pytest.mark.parametrize("cursor", ["garbage", "[]", '{"version": 0}', '{"version": 1, "looked_until": "yesterday"}', '{"version": 1}'])
 def test_a_cursor_that_cannot_be_read_costs_nothing_and_repeats_nothing(world: World, hook: Hook, cursor: str):
     world.run(error=INCOMPLETE)

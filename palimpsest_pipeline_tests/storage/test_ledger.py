@@ -130,13 +130,13 @@ def test_a_batch_that_was_never_opened_cannot_be_closed(conn: psycopg.Connection
 def test_rows_are_there_to_read_while_the_cycle_runs_and_recording_them_again_changes_nothing(conn: psycopg.Connection) -> None:
     ledger.open_batch(conn, CYCLE)
     for _ in range(2):
-        assert ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=1)], [good("1"), bad("9")])
+        assert ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=1)], [good("1"), bad("9")])
     assert conn.execute(RUNS).fetchall() == [("betpawa", "running", 1, "")]
     assert conn.execute(LINES).fetchall() == [
         ("bet9ja", "9", "failed", 3, "HTML, not JSON", None),
         ("betpawa", "1", "completed", 1, "", AT),
     ]
-    assert ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("2")])
+    assert ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("2")])
     assert conn.execute(RUNS).fetchall() == [("betpawa", "running", 2, "")]
     found = ledger.batch(conn, CYCLE.cycle_id)
     assert found is not None
@@ -146,14 +146,14 @@ def test_rows_are_there_to_read_while_the_cycle_runs_and_recording_them_again_ch
 
 def test_recording_nothing_is_nothing_and_of_one_listing_told_twice_the_later_line_counts(conn: psycopg.Connection) -> None:
     ledger.open_batch(conn, CYCLE)
-    assert ledger.record(conn, CYCLE.cycle_id, [], [])
-    assert ledger.record(conn, CYCLE.cycle_id, [], [bad("9", attempts=1), bad("9", attempts=2)])
+    assert ledger.record(conn, CYCLE, [], [])
+    assert ledger.record(conn, CYCLE, [], [bad("9", attempts=1), bad("9", attempts=2)])
     assert conn.execute(LINES).fetchall() == [("bet9ja", "9", "failed", 2, "HTML, not JSON", None)]
 
 
 def test_closing_keeps_every_recorded_line_and_corrects_those_it_speaks_of(conn: psycopg.Connection) -> None:
     ledger.open_batch(conn, CYCLE)
-    ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)])
+    ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)])
     for _ in range(2):
         ledger.close_batch(conn, result(outcomes=[bad("9"), good("3")]))
     assert [(row[1], row[3]) for row in conn.execute(LINES)] == [("9", 3), ("1", 1), ("2", 1), ("3", 1)]
@@ -166,7 +166,7 @@ def test_closing_keeps_every_recorded_line_and_corrects_those_it_speaks_of(conn:
 )
 def test_a_platform_that_nobody_speaks_of_at_the_end_has_not_completed(conn: psycopg.Connection, ended: RunStatus, left: str) -> None:
     ledger.open_batch(conn, CYCLE)
-    ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING), run(Platform.BET9JA, RunStatus.RUNNING)], [])
+    ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING), run(Platform.BET9JA, RunStatus.RUNNING)], [])
     ledger.close_batch(conn, result(status=ended, runs=[run(Platform.BETPAWA, RunStatus.COMPLETED)]))
     assert conn.execute(RUNS).fetchall() == [
         ("bet9ja", left, 2, "the cycle ended before this platform's part had"),
@@ -178,7 +178,7 @@ def test_a_late_record_or_heartbeat_leaves_a_closed_batch_as_it_is(conn: psycopg
     ledger.open_batch(conn, CYCLE)
     ledger.close_batch(conn, result())
     before = ledger.batch(conn, CYCLE.cycle_id)
-    assert not ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("late")])
+    assert not ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("late")])
     assert not ledger.heartbeat(conn, CYCLE.cycle_id, CYCLE.run_id)
     assert ledger.batch(conn, CYCLE.cycle_id) == before
     assert [row[1] for row in conn.execute(RUNS)] == ["failed", "completed", "completed"]
@@ -187,12 +187,12 @@ def test_a_late_record_or_heartbeat_leaves_a_closed_batch_as_it_is(conn: psycopg
 
 def test_a_batch_that_was_never_opened_cannot_be_recorded(conn: psycopg.Connection) -> None:
     with pytest.raises(ValueError, match="never opened"):
-        ledger.record(conn, 1, [], [])
+        ledger.record(conn, replace(CYCLE, cycle_id=1), [], [])
 
 
 def test_what_is_wrong_with_an_answer_may_quote_a_nul(conn: psycopg.Connection) -> None:
     ledger.open_batch(conn, CYCLE)
-    ledger.record(conn, CYCLE.cycle_id, [], [replace(bad("9"), failure_detail='no JSON: "\0\\u0000, caf\u00e9"')])
+    ledger.record(conn, CYCLE, [], [replace(bad("9"), failure_detail='no JSON: "\0\\u0000, caf\u00e9"')])
     assert conn.execute("select error_detail from ops.event_scrape_status").fetchone() == ('no JSON: "\ufffd\\u0000, caf\u00e9"',)
 
 
@@ -200,7 +200,7 @@ def test_an_interrupted_cycle_ends_at_its_last_sign_of_life_with_what_is_landed(
     ledger.open_batch(conn, CYCLE)
     ledger.record(
         conn,
-        CYCLE.cycle_id,
+        CYCLE,
         [run(Platform.BETPAWA, RunStatus.RUNNING), run(Platform.BET9JA, RunStatus.RUNNING)],
         [good("1"), good("not landed"), bad("9", attempts=2), bad("not asked", attempts=0)],
     )
@@ -239,7 +239,7 @@ def test_a_cycle_that_ended_by_itself_is_not_interrupted(conn: psycopg.Connectio
 
 def test_an_interrupted_cycle_of_which_nothing_is_landed_ends_at_its_last_heartbeat(conn: psycopg.Connection) -> None:
     ledger.open_batch(conn, CYCLE)
-    ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
+    ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
     assert ledger.interrupt(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[]))
     batch = ledger.last_batches(conn)[0]
     assert batch.finished_at == batch.heartbeat_at
@@ -248,14 +248,27 @@ def test_an_interrupted_cycle_of_which_nothing_is_landed_ends_at_its_last_heartb
 
 def test_a_resumed_cycle_runs_again_with_what_was_recorded_of_it(conn: psycopg.Connection) -> None:
     ledger.open_batch(conn, CYCLE)
-    ledger.record(conn, CYCLE.cycle_id, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
+    ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
     ledger.interrupt(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[good("1")]))
     ledger.open_batch(conn, replace(CYCLE, run_id="run-2"))
     found = ledger.batch_of_run(conn, "run-2")
     assert found is not None
     assert (found.status, found.finished_at) == (RunStatus.RUNNING, None)
-    assert ledger.record(conn, CYCLE.cycle_id, [], [good("2")])
+    assert ledger.record(conn, replace(CYCLE, run_id="run-2"), [], [good("2")])
     assert [row[1] for row in conn.execute(LINES)] == ["1", "2"]
+
+
+def test_a_run_that_lost_its_cycle_changes_nothing_of_the_run_that_took_it_up(conn: psycopg.Connection) -> None:
+    ledger.open_batch(conn, CYCLE)
+    second = replace(CYCLE, run_id="run-2")
+    ledger.open_batch(conn, second)
+    assert ledger.record(conn, second, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
+    before = (ledger.batch_of_run(conn, "run-2"), conn.execute(RUNS).fetchall(), conn.execute(LINES).fetchall())
+    assert not ledger.heartbeat(conn, CYCLE.cycle_id, CYCLE.run_id)
+    assert not ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=0)], [bad("1", platform=Platform.BETPAWA)])
+    assert not ledger.close_batch(conn, result(status=RunStatus.FAILED))
+    assert (ledger.batch_of_run(conn, "run-2"), conn.execute(RUNS).fetchall(), conn.execute(LINES).fetchall()) == before
+    assert ledger.close_batch(conn, result(cycle=second))
 
 
 def test_the_columns_that_may_be_null_are_those_of_the_one_list() -> None:
@@ -265,7 +278,7 @@ def test_the_columns_that_may_be_null_are_those_of_the_one_list() -> None:
 
 def test_every_column_of_the_ledger_is_filled_by_a_cycle(conn: psycopg.Connection) -> None:
     ledger.open_batch(conn, CYCLE)
-    ledger.record(conn, CYCLE.cycle_id, [replace(run(Platform.BETPAWA, RunStatus.RUNNING), capture_s=None, floor_s=None)], [good("1")])
+    ledger.record(conn, CYCLE, [replace(run(Platform.BETPAWA, RunStatus.RUNNING), capture_s=None, floor_s=None)], [good("1")])
     assert ledger_readers.unfilled(conn, CYCLE.cycle_id) == []
     ledger.close_batch(conn, result())
     assert ledger_readers.unfilled(conn, CYCLE.cycle_id) == []
@@ -364,7 +377,7 @@ def test_while_the_server_is_down_no_cycle_falls_silent(conn: psycopg.Connection
 def test_a_sign_of_life_reopens_what_was_closed_as_interrupted_of_its_own_run_only(conn: psycopg.Connection) -> None:
     of_run = replace(CYCLE, run_id="one")
     ledger.open_batch(conn, of_run)
-    ledger.record(conn, CYCLE.cycle_id, [replace(part, status=RunStatus.RUNNING) for part in result().runs], [])
+    ledger.record(conn, of_run, [replace(part, status=RunStatus.RUNNING) for part in result().runs], [])
     ledger.interrupt(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[]))
     assert not ledger.heartbeat(conn, CYCLE.cycle_id, "another")
     assert ledger.running_batches(conn) == []
@@ -372,7 +385,7 @@ def test_a_sign_of_life_reopens_what_was_closed_as_interrupted_of_its_own_run_on
     (batch,) = ledger.running_batches(conn)
     assert (batch.cycle, batch.finished_at) == (of_run, None)
     assert conn.execute("select distinct status from ops.scrape_runs").fetchall() == [("running",)]
-    ledger.close_batch(conn, result())
+    ledger.close_batch(conn, result(cycle=of_run))
     assert not ledger.heartbeat(conn, CYCLE.cycle_id, "one"), "what has ended otherwise stays so"
     ledger.open_batch(conn, replace(CYCLE, run_id="two"))
     assert not ledger.heartbeat(conn, CYCLE.cycle_id, "one"), "another run has taken it up"

@@ -37,7 +37,7 @@ class Keeper(Watch):
         hosts: Mapping[Platform, str] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._cycle_id, self._run_id = cycle.cycle_id, cycle.run_id
+        self._cycle = cycle
         self._so_far = so_far
         self._runs: Sequence[PlatformRun] | None = None
         self._lock = threading.Lock()
@@ -75,16 +75,16 @@ class Keeper(Watch):
         try:
             # Two transactions: a line that is refused must not keep the cycle from being alive.
             with conn.transaction():
-                alive = ledger.heartbeat(conn, self._cycle_id, self._run_id)
+                alive = ledger.heartbeat(conn, self._cycle.cycle_id, self._cycle.run_id)
             with conn.transaction():
-                ledger.record(conn, self._cycle_id, runs, over)
+                ledger.record(conn, self._cycle, runs, over)
         except psycopg.Error:
             with self._lock:
                 self._over[:0] = over
                 del self._over[:-MOST_KEPT]
             raise
         self._tell_of_hosts(conn)
-        return None if alive else "was closed or taken up by another run, and still runs here; its own end will be written over that"
+        return None if alive else "was closed or taken up by another run, and still runs here; its end counts only if no other run took it up"
 
     def _tell_of_hosts(self, conn: psycopg.Connection) -> None:
         """On the thread. What others shall know of hosts, as far as it is not written yet."""
@@ -94,10 +94,10 @@ class Keeper(Watch):
             with conn.transaction():
                 for host, (view, since) in news.items():
                     if view.state == "closed":
-                        host_state.clear(conn, host, self._cycle_id, self._clock.now())
+                        host_state.clear(conn, host, self._cycle.cycle_id, self._clock.now())
                     else:
                         left_s = max(0.0, view.rest_s - (time.monotonic() - since))
-                        host_state.block(conn, host, self._cycle_id, view.reason, self._clock.now(), left_s)
+                        host_state.block(conn, host, self._cycle.cycle_id, view.reason, self._clock.now(), left_s)
         except psycopg.Error:
             with self._lock:
                 self._news = news | self._news

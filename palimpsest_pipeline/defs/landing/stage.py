@@ -119,9 +119,9 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
         try:
             with pipeline.connect() as conn:
                 if stage.goes_on and error is None and result.status is not RunStatus.FAILED:
-                    ledger.record(conn, cycle.cycle_id, [replace(each, status=RunStatus.RUNNING) for each in result.runs], result.outcomes)
-                else:
-                    ledger.close_batch(conn, result)
+                    ledger.record(conn, cycle, [replace(each, status=RunStatus.RUNNING) for each in result.runs], result.outcomes)
+                elif not ledger.close_batch(conn, result):
+                    log.warning("cycle %d: another run has taken it up, and the ledger keeps what that one writes", cycle.cycle_id)
         except (DatabaseUnreachable, psycopg.Error) as lost:
             log.warning("cycle %d: its end is not in the ledger: %s", cycle.cycle_id, lost)
             error = error or lost

@@ -172,8 +172,8 @@ def _tell(conn: psycopg.Connection, pipeline: Pipeline, to: Sequence[Channel], n
             n_left += len(wanted.begun) + len(wanted.over)
             continue
         n_told += len(wanted.begun) + len(wanted.over)
-        stored.write(conn, [told(alert, channel.name, names, now, ended=False) for alert in wanted.begun])
-        stored.write(conn, [told(alert, channel.name, names, now, ended=True) for alert in wanted.over])
+        stored.write_told(conn, [told(alert, channel.name, names, now, ended=False) for alert in wanted.begun])
+        stored.write_told(conn, [told(alert, channel.name, names, now, ended=True) for alert in wanted.over])
         conn.commit()
     return n_told, n_left
 
