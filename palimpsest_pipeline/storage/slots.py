@@ -60,7 +60,8 @@ def asked(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFr
 
     `answered`: at least one platform gave a good answer about the fixture, or said that its listing is gone; also true while the cycle runs.
     That a listing is gone is believed of a platform that gave some book in the cycle, or was asked for this one fixture only: where it has none of
-    several, its interface has moved rather. Answers of a platform whose answers core refused, nearly all of the cycle, are none. `silent`: the platforms that were asked and did neither.
+    several, its interface has moved rather. Where core refused nearly all answers of a platform in the cycle, they count as none. `silent`: the
+    platforms that were asked and did neither.
     """
     return read_frame(conn, ASKED_SQL, {"begin": begin, "end": end}, ASKED)
 
