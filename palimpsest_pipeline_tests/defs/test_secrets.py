@@ -133,7 +133,7 @@ def test_a_cycle_whose_proxy_refuses_keeps_and_shows_no_secret(
     postgres: EmbeddedPostgres, tmp_path: Path, refusing: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hook = f"http://{refusing}/services/{MARK}-path?token={MARK}-token"
-    refused = {"proxy": f"http://{CREDENTIALS}@{refusing}", "base_url": "https://platform.invalid", "headers": {"cookie": f"session={MARK}-cookie"}}
+    refused = {"proxy": f"http://{CREDENTIALS}@{refusing}", "base_url": "https://127.0.0.1:1", "headers": {"cookie": f"session={MARK}-cookie"}}
     with SimulatorProcess(10, 5) as simulator, pipelines(postgres, tmp_path) as make, caplog.at_level(logging.DEBUG):
         pipeline: Pipeline = make(simulator, bet9ja=refused, betpawa={"headers": {"x-token": f"{MARK}-header"}}, alert_webhook_url=hook)
         with dg.DagsterInstance.ephemeral() as instance:
