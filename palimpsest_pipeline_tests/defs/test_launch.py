@@ -38,6 +38,16 @@ def test_an_hour_that_is_no_partition_is_refused_with_the_reason(make_pipeline: 
     assert outcome.error.startswith("2024-01-01-00:00 is no hour of this pipeline")
 
 
+def test_the_error_of_a_run_shows_no_secret_that_it_repeats(make_pipeline: MakePipeline):
+    pipeline = make_pipeline(alert_webhook_url="http://127.0.0.1:1/manifest.json")
+    manifest = Path(pipeline.settings.landing_root) / f"date={HOUR:%Y-%m-%d}/hour={HOUR:%H}/cycle=7/manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("broken")
+    error = run_here(pipeline, "replay", HOUR).error
+    assert error is not None
+    assert error.startswith(f"{manifest.parent}*** is not a manifest")
+
+
 def test_a_failed_blocking_check_fails_the_run_and_is_named(recorded: Pipeline):
     assert run_here(recorded, "replay", HOUR).success
     with recorded.connect() as conn:
