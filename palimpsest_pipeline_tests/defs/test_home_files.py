@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 
 from palimpsest_pipeline.defs.data_source import FILE, DataSource, note_source
-from palimpsest_pipeline.defs.instance import COMMAND_FILE, prepare_instance
+from palimpsest_pipeline.defs.instance import COMMAND_FILE, STORAGE_URL_VARIABLE, prepare_instance
 from palimpsest_pipeline.defs.processes import Known
 from palimpsest_pipeline.defs.serve import record
 from palimpsest_pipeline.domain.files import replace_text
 from palimpsest_pipeline.settings import load_settings
 
+URL = "postgresql://127.0.0.1/"
+
 
 def prepare(home: Path, n: int) -> None:
-    prepare_instance(load_settings(home_dir=home, max_concurrent_runs=4 + n))
+    prepare_instance(load_settings(home_dir=home, database_url=f"{URL}ours", dagster_database_url=f"{URL}dagster", max_concurrent_runs=4 + n))
 
 
 def note(home: Path, n: int) -> None:
@@ -39,7 +41,8 @@ WRITERS = [
 def test_who_reads_a_file_while_it_is_written_sees_all_of_it(
     write: Callable[[Path, int], None], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DAGSTER_HOME", "")  # preparing sets it
+    for variable in ("DAGSTER_HOME", STORAGE_URL_VARIABLE):  # preparing sets them
+        monkeypatch.setenv(variable, "")
     write(tmp_path, 0)
     path = tmp_path / name
     before = path.read_text()
