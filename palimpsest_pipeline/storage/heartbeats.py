@@ -87,6 +87,14 @@ def known(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str]:
     return {run_id for (run_id,) in rows}
 
 
+def server_started_at(conn: psycopg.Connection) -> datetime:
+    """Return when the database server was started. Before that no run could give a sign of life."""
+    row = conn.execute("select pg_postmaster_start_time()").fetchone()
+    assert row is not None
+    started_at: datetime = row[0]
+    return started_at
+
+
 def delete_older(conn: psycopg.Connection, age: timedelta) -> int:
     """Delete the rows of runs without a sign of life for so long. Returns how many."""
     return conn.execute("delete from ops.run_heartbeats where heartbeat_at < clock_timestamp() - %s", [age]).rowcount

@@ -231,6 +231,18 @@ def test_a_run_is_stuck_by_its_silence_and_not_by_its_age(
         assert "dead_runs" in said
 
 
+def test_a_run_that_could_give_no_sign_before_the_server_was_started_is_not_stuck(
+    make_pipeline: MakePipeline, begun: Callable[[dg.DagsterInstance, dg.DagsterRunStatus], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = make_pipeline()
+    later = datetime.now(UTC) + timedelta(hours=2)
+    with dg.DagsterInstance.ephemeral() as instance:
+        begun(instance, dg.DagsterRunStatus.STARTED)
+        assert len(stuck_runs(instance, pipeline, later)) == 1
+        monkeypatch.setattr(heartbeats, "server_started_at", lambda _: later - timedelta(minutes=1), raising=False)
+        assert stuck_runs(instance, pipeline, later) == []
+
+
 def test_runs_that_wait_are_stuck_when_nothing_goes_on(
     make_pipeline: MakePipeline, begun: Callable[[dg.DagsterInstance, dg.DagsterRunStatus], str]
 ) -> None:

@@ -41,7 +41,7 @@ def killed_in_its_capture(pipeline: Pipeline, run_id: str) -> None:
 
 def replays_asked_for(pipeline: Pipeline) -> list[tuple[str | None, str | None]]:
     with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-        return [(request.run_key, request.partition_key) for request in dead_runs(context)]
+        return [((request.run_key or "").partition(" until ")[0], request.partition_key) for request in dead_runs(context)]
 
 
 def details_asked(simulator: SimulatorProcess) -> Counter[tuple[str, str]]:

@@ -209,13 +209,33 @@ def test_the_sensor_ends_the_run_and_its_cycle_at_once_and_has_what_was_landed_d
     cycle = live.begin(pipeline, live.Begun(hour, Trigger.SCHEDULED, run_id), Scope.FULL)
     heard(pipeline, run_id, MINUTE)
     with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-        requests = [(request.run_key, request.partition_key) for request in dead_runs(context)]
+        requests = [((request.run_key or "").partition(" until ")[0], request.partition_key) for request in dead_runs(context)]
     assert status_of(instance, run_id) is Status.FAILURE
     assert requests == [(str(cycle.cycle_id), hour_key(hour))]
     with pipeline.connect() as conn:
         batch = ledger.batch(conn, cycle.cycle_id)
         assert batch is not None
         assert batch.status is RunStatus.INTERRUPTED
+
+
+def test_a_cycle_that_dies_again_is_asked_for_again_and_one_death_once(pipeline: Pipeline, instance: dg.DagsterInstance):
+    at = pipeline.clock.now()
+    cycle = live.begin(pipeline, live.Begun(hour_of(at), Trigger.SCHEDULED, "twice"), Scope.FULL)
+    pipeline.landing.close_interrupted(cycle, at)
+
+    def key_after_death(at: datetime) -> str | None:
+        with pipeline.connect() as conn:
+            ledger.open_batch(conn, cycle)
+            ledger.interrupt(conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, at, ()))
+            conn.execute("update ops.scrape_batches set finished_at = %s where cycle_id = %s", [at, cycle.cycle_id])
+        with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
+            return next(request.run_key for request in dead_runs(context) if str(cycle.cycle_id) in (request.run_key or ""))
+
+    first = key_after_death(at + MINUTE)
+    assert key_after_death(at + MINUTE) == first
+    assert key_after_death(at + 2 * MINUTE) != first
+    with pipeline.connect() as conn:
+        conn.execute("delete from ops.scrape_batches where cycle_id = %s", [cycle.cycle_id])
 
 
 def test_only_what_was_landed_is_derived_once_for_its_hour_and_not_when_it_is_old(pipeline: Pipeline, instance: dg.DagsterInstance):
@@ -236,7 +256,7 @@ def test_only_what_was_landed_is_derived_once_for_its_hour_and_not_when_it_is_ol
         with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
             requests = list(dead_runs(context))
         assert len({request.partition_key for request in requests}) == len(requests)
-        return {request.partition_key: request.run_key for request in requests}
+        return {request.partition_key: (request.run_key or "").partition(" until ")[0] for request in requests}
 
     hours = [now - timedelta(hours=n) for n in (30, 31, 32)]
     for minute in range(60):

@@ -40,29 +40,30 @@ def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pi
         time.sleep(min(2 * pipeline.settings.heartbeat_s, LONGEST_WAIT_S))
     dead = [silent.run.run_id for silent in vitals.report_dead(context.instance, pipeline)]
     close_dead(pipeline, dead)
-    for hour, cycle_ids in _to_derive(pipeline, context.log).items():
-        # Of all of them: one that dies after a newer one has been asked for is asked for too.
-        yield dg.RunRequest(run_key=" ".join(map(str, cycle_ids)), partition_key=hour_key(hour), tags=DERIVING)
+    for hour, (cycle_ids, ended_at) in _to_derive(pipeline, context.log).items():
+        # Of all of them: one that dies after a newer one has been asked for is asked for too, and so is a second death.
+        yield dg.RunRequest(run_key=f"{' '.join(map(str, cycle_ids))} until {ended_at.isoformat()}", partition_key=hour_key(hour), tags=DERIVING)
 
 
-def _to_derive(pipeline: Pipeline, log: logging.Logger) -> dict[datetime, list[int]]:
-    """Hours that have such cycles, with their ids. A cycle of which the landing holds nothing, since it refused writes or has let go of it,
-    cannot be derived, however often that is asked for."""
-    left: defaultdict[datetime, set[int]] = defaultdict(set)
+def _to_derive(pipeline: Pipeline, log: logging.Logger) -> dict[datetime, tuple[list[int], datetime]]:
+    """Hours that have such cycles, with their ids and when the last of them ended.
+
+    A cycle of which the landing holds nothing, since it refused writes or has let go of it, cannot be derived, however often that is asked for."""
+    left: defaultdict[datetime, dict[int, datetime]] = defaultdict(dict)
     with pipeline.connect() as conn:
         for batch in ledger.underived(conn, pipeline.clock.now() - timedelta(days=pipeline.settings.landing_retention_days)):
-            left[batch.cycle.partition_hour].add(batch.cycle.cycle_id)
+            left[batch.cycle.partition_hour][batch.cycle.cycle_id] = batch.finished_at or batch.heartbeat_at
     found = {}
-    for hour, cycle_ids in left.items():
+    for hour, ends in left.items():
         try:
-            landed = pipeline.landing.closed(hour, cycle_ids)
+            landed = pipeline.landing.closed(hour, ends)
         except (LandingError, ValueError) as error:
             log.warning(f"{hour_key(hour)} cannot be looked at, and nothing of it is asked for: {error}")
             continue
         if landed and not hours.has_partition_key(hour_key(hour)):
             log.warning(f"{hour_key(hour)} is no partition, and nothing of it is asked for: see that this machine's clock is right")
         elif landed:
-            found[hour] = landed
+            found[hour] = landed, max(ends[cycle_id] for cycle_id in landed)
     return found
 
 

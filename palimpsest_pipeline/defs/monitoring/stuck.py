@@ -34,6 +34,7 @@ def stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: datetime |
     with pipeline.connect() as conn:
         silent = {s.run.run_id: s for s in heartbeats.silent(conn, SILENCES * pipeline.settings.silent_after_s, ids)} if ids else {}
         known = heartbeats.known(conn, ids)
+        server_started_at = heartbeats.server_started_at(conn)
     said = []
     for record in at_work:
         run = record.dagster_run
@@ -44,7 +45,7 @@ def stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: datetime |
                 f"run {run.run_id} of {run.job_name} is silent since {dead.last_sign_at:%Y-%m-%d %H:%M:%S} UTC "
                 f"({dead.run.host}, process {dead.run.pid}): see that the sensor dead_runs is on, it ends such runs"
             )
-        elif run.run_id not in known and begun_at < latest:
+        elif run.run_id not in known and max(begun_at, server_started_at) < latest:
             said.append(
                 f"run {run.run_id} of {run.job_name} is {run.status.value.lower()} since {begun_at:%Y-%m-%d %H:%M:%S} UTC "
                 "and never gave a sign of life: terminate it in the UI"
