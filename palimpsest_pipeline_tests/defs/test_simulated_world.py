@@ -1,7 +1,9 @@
 """The whole way of the data against a simulated world whose truth is known: what Postgres says is what is so."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -38,18 +40,25 @@ def test_every_number_is_the_truth(seed: int, start_simulator, make_pipeline: Ma
     check_against_truth(pipeline, simulator.truth())
 
 
-@pytest.fixture(scope="module")
-def two_cycles(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A pipeline after two full cycles ten minutes apart. The tests leave its content as it is."""
+@contextmanager
+def after_two_cycles(size: int, postgres: EmbeddedPostgres, folder: Path, **settings: Any) -> Iterator[Pipeline]:
+    """A pipeline after two full cycles ten minutes apart."""
     now = datetime.now(UTC)
     later_s = 0 if (now - timedelta(minutes=10)).date() == now.date() else -900  # of one day: each begins with all prices anew
-    with SimulatorProcess(110, 5, clock_offset_s=later_s - 600) as simulator, pipelines(postgres, tmp_path_factory.mktemp("two_cycles")) as make:
+    with SimulatorProcess(size, 5, clock_offset_s=later_s - 600) as simulator, pipelines(postgres, folder) as make:
         for offset_s in (later_s - 600, later_s):
             simulator.set_clock(offset_s)
-            # Alerts of every market and of small changes, so that there are rows to compare.
-            pipeline = make(simulator, clock_offset_s=offset_s, odds_alert_markets=["*"], odds_alert_levels=(0.01, 0.02, 0.04))
+            pipeline = make(simulator, clock_offset_s=offset_s, **settings)
             outcome = run_here(pipeline, "full_cycle")
             assert outcome.success, outcome.error
+        yield pipeline
+
+
+@pytest.fixture(scope="module")
+def two_cycles(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """The tests leave its content as it is. It has alerts of every market and of small changes, so that there are rows to compare."""
+    alerts = {"odds_alert_markets": ["*"], "odds_alert_levels": (0.01, 0.02, 0.04)}
+    with after_two_cycles(40, postgres, tmp_path_factory.mktemp("two_cycles"), **alerts) as pipeline:
         derive_lives(pipeline)
         yield pipeline
 
@@ -140,11 +149,12 @@ def alerts_by_default(pipeline: Pipeline, plant: Callable[[pl.DataFrame], pl.Dat
     return pl.concat(parts)
 
 
-def test_a_quiet_world_tells_traders_of_little(two_cycles: Pipeline):
-    with two_cycles.connect() as conn:
-        (n_fixtures,) = conn.execute("select count(*) from core.fixtures").fetchone()
-    assert n_fixtures >= 100
-    told = alerts_by_default(two_cycles)
+def test_a_quiet_world_tells_traders_of_little(postgres: EmbeddedPostgres, tmp_path: Path):
+    with after_two_cycles(110, postgres, tmp_path) as pipeline:
+        with pipeline.connect() as conn:
+            (n_fixtures,) = conn.execute("select count(*) from core.fixtures").fetchone()
+        assert n_fixtures >= 100
+        told = alerts_by_default(pipeline)
     assert told.height < 0.2 * n_fixtures, told
 
 
