@@ -29,7 +29,8 @@ from (
         and (%(until)s::timestamptz is null or observed_at <= %(until)s::timestamptz or cycle_id = %(cycle_id)s::bigint)
     union all
     select listing_id, n_markets_priced from core.largest_books
-    where listing_id = any(%(listings)s::int[]) and (%(until)s::timestamptz is null or observed_at <= %(until)s::timestamptz or cycle_id = %(cycle_id)s::bigint)
+    where listing_id = any(%(listings)s::int[])
+        and (%(until)s::timestamptz is null or observed_at <= %(until)s::timestamptz or cycle_id = %(cycle_id)s::bigint)
 ) books
 group by listing_id
 """
