@@ -29,25 +29,33 @@ from (
         and (%(until)s::timestamptz is null or observed_at <= %(until)s::timestamptz or cycle_id = %(cycle_id)s::bigint)
     union all
     select listing_id, n_markets_priced from core.largest_books
-    where listing_id = any(%(listings)s::int[]) and (%(until)s::timestamptz is null or observed_at <= %(until)s::timestamptz)
+    where listing_id = any(%(listings)s::int[])
+        and (%(until)s::timestamptz is null or observed_at <= %(until)s::timestamptz or cycle_id = %(cycle_id)s::bigint)
 ) books
 group by listing_id
 """
 REMEMBER_SQL: Final = """
-insert into core.largest_books (listing_id, observed_at, n_markets_priced)
-select listing_id, observed_at, n_markets_priced
-from (
-    select listing_id, observed_at, n_markets_priced,
-        max(n_markets_priced) over (partition by listing_id order by observed_at rows between unbounded preceding and 1 preceding) as before
-    from core.captures
-    where observed_at >= %(from_at)s and observed_at < %(until)s
-) c
-where n_markets_priced > coalesce(before, 0) and not exists (
-    select from core.largest_books b
-    where b.listing_id = c.listing_id and b.observed_at < c.observed_at and b.n_markets_priced >= c.n_markets_priced
+with answers as (
+    select c.listing_id, c.observed_at, c.cycle_id, c.n_markets_priced, coalesce(k.as_of, c.observed_at) as as_of
+    from core.captures c left join core.cycles k using (cycle_id)
+    where c.observed_at >= %(from_at)s and c.observed_at < %(until)s and c.n_markets_priced > 0
 )
-on conflict (listing_id, observed_at) do update set n_markets_priced = excluded.n_markets_priced
+insert into core.largest_books (listing_id, observed_at, cycle_id, n_markets_priced)
+select listing_id, observed_at, cycle_id, n_markets_priced
+from answers a
+where not exists (
+    select from core.captures b
+    where b.listing_id = a.listing_id and b.observed_at >= %(from_at)s and b.observed_at < a.observed_at
+        and b.n_markets_priced >= a.n_markets_priced and (b.cycle_id = a.cycle_id or b.observed_at <= a.as_of)
+) and not exists (
+    select from core.largest_books b
+    where b.listing_id = a.listing_id and b.observed_at < a.observed_at
+        and b.n_markets_priced >= a.n_markets_priced and (b.cycle_id = a.cycle_id or b.observed_at <= a.as_of)
+)
+on conflict (listing_id, observed_at) do update set cycle_id = excluded.cycle_id, n_markets_priced = excluded.n_markets_priced
 """
+# A cycle's own answers count as of it though they are later than its instant: an answer stands in for a later one of another cycle only where it is
+# not later than that cycle's instant.
 
 
 def of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:

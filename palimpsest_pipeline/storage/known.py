@@ -14,7 +14,9 @@ KNOWN_SQL: Final = """
            coalesce(e.kickoff_at, f.effective_kickoff), e.fixture_sr_id, e.genius_id, e.sr_tournament_id, e.n_markets_priced
     from core.event_listings e
     left join core.fixtures f on f.sr_id = e.fixture_sr_id
-    where e.kind = 'match' and e.deleted_at is null and coalesce(e.kickoff_at, f.effective_kickoff) > %s and (%s or e.fixture_sr_id = any(%s))
+    where e.kind = 'match' and e.deleted_at is null and (%(all)s or e.fixture_sr_id = any(%(sr_ids)s))
+        -- apart, so that the index on kickoff_at serves
+        and (e.kickoff_at > %(now)s or e.kickoff_at is null and f.effective_kickoff > %(now)s)
     order by e.platform, e.external_id
 """
 OF_CYCLE_SQL: Final = """
@@ -35,7 +37,7 @@ def listings_of_cycle(conn: psycopg.Connection, cycle_id: int) -> list[int]:
 def current_listings(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] = ()) -> list[Listing]:
     """Match listings that have not kicked off at `now`: those of the fixtures given, or all. `sr_id` is the fixture each belongs to, whose kickoff
     stands in for one that was refused."""
-    rows = conn.execute(KNOWN_SQL, [now, not sr_ids, list(sr_ids)]).fetchall()
+    rows = conn.execute(KNOWN_SQL, {"now": now, "all": not sr_ids, "sr_ids": list(sr_ids)}).fetchall()
     return [
         Listing(
             platform=Platform(platform),

@@ -49,7 +49,9 @@ THEN: Final[Schema] = {
     "first_seen_at": INSTANT,
     "dropped_at": INSTANT,
     "kickoff_at": INSTANT,
+    "kickoff_in_force": INSTANT,
 }
+"""`kickoff_at`: what the last answer claimed, null when it was refused; `kickoff_in_force`: the last kickoff that was not."""
 
 
 Choose = Callable[[pl.DataFrame], pl.DataFrame]
@@ -90,8 +92,9 @@ def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[
     as_seen = found.join(sizes, on="listing_id", how="left")
     found = choose(as_seen.with_columns(fixture_sr_id="sr_id", is_deleted=pl.col("dropped_at").is_not_null())).select(*THEN)
     trust = pl.col("platform").cast(pl.Enum([platform.value for platform in trust_order(home)]))
-    claimed = found.filter(pl.col("kickoff_at").is_not_null())
-    in_force = claimed.sort("sr_id", ~pl.col("is_source"), trust).unique("sr_id", keep="first").select("sr_id", "kickoff_at")
+    claimed = found.filter(pl.col("kickoff_in_force").is_not_null())
+    by_trust = claimed.sort("sr_id", ~pl.col("is_source"), trust).unique("sr_id", keep="first")
+    in_force = by_trust.select("sr_id", kickoff_at="kickoff_in_force")
     answers = answers.join(found, on="listing_id", how="semi")
     books = folded(history.changes(found["listing_id"].to_list(), *days).filter(pl.col("observed_at") <= instant), answers)
     answered = answers.group_by("listing_id").agg(answered_at=pl.col("observed_at").max())
@@ -203,19 +206,24 @@ where f.sr_id = any(%(sr_ids)s::bigint[])
 """
 LISTINGS_THEN_SQL: Final = f"""
 select
-    listing_id, sr_id, platform, external_id, is_source, first_seen_at, kickoff_at,
+    listing_id, sr_id, platform, external_id, is_source, first_seen_at, kickoff_at, kickoff_in_force,
     case when lacked_at <= %(instant)s then lacked_at end as dropped_at
 from (
     select l.*, ({FIRST_LACKING_SQL}) as lacked_at
     from (
         select e.listing_id, f.sr_id, e.platform, e.external_id, e.platform = f.metadata_source as is_source, e.tournament_external_id,
-            s.first_seen_at, s.last_seen_at, k.kickoff_at
+            s.first_seen_at, s.last_seen_at, o.kickoff_at, k.kickoff_at as kickoff_in_force
         from core.fixtures f
         join core.event_listings e on e.fixture_sr_id = f.sr_id
         cross join lateral (
             select min(observed_at) as first_seen_at, max(observed_at) as last_seen_at from core.listing_observations
             where listing_id = e.listing_id and observed_at <= %(instant)s
         ) s
+        left join lateral (
+            select c.kickoff_at
+            from core.listing_observations o join core.listing_claims c using (listing_id, claim_hash)
+            where o.listing_id = e.listing_id and o.observed_at <= %(instant)s order by o.observed_at desc, o.cycle_id desc limit 1
+        ) o on true
         left join lateral (
             select kickoff_at from core.kickoff_versions
             where listing_id = e.listing_id and observed_from <= %(instant)s order by observed_from desc limit 1

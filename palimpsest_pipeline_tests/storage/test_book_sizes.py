@@ -63,6 +63,19 @@ def test_the_answers_of_the_cycle_itself_count_though_they_come_after_the_instan
     assert largest(history_conn, at(0, 10) - timedelta(minutes=1), cycle_id=2) == {1: 7, 2: 3}
 
 
+def test_the_answers_of_a_cycle_count_as_of_it_whichever_days_have_left_postgres(history_conn: psycopg.Connection) -> None:
+    """Of the second cycle, whose own answer of listing 1 came after a larger one of the third, which as of the second nobody had seen."""
+    as_of = at(0, 9)
+    history_conn.execute("insert into core.cycles values (2, %s, 'manual', 'full', 'betpawa', %s)", [at(0, 9), as_of])
+    write(history_conn, [(1, at(0, 8), 3), (2, at(0, 8), 3)])
+    write(history_conn, [(1, at(0, 10), 9), (2, at(0, 10), 9)], cycle_id=3)
+    write(history_conn, [(1, at(0, 11), 7), (2, at(0, 11), 2)], cycle_id=2)
+    before = largest(history_conn, as_of, cycle_id=2)
+    book_sizes.remember(history_conn, DAYS[0])
+    history_conn.execute("delete from core.captures")
+    assert largest(history_conn, as_of, cycle_id=2) == before == {1: 7, 2: 3}
+
+
 def test_only_listings_that_are_asked_for_are_looked_up(history_conn: psycopg.Connection) -> None:
     write(history_conn, [(1, at(0, 9), 3), (2, at(0, 9), 3)])
     assert book_sizes.with_largest_books(history_conn, LISTINGS, [2]).rows() == [(1, None), (2, 3)]

@@ -233,6 +233,27 @@ def test_an_upgrade_knows_the_largest_books_by_the_captures_that_are_stored_and_
         assert conn.execute(COUNTED).fetchall() == before
 
 
+def test_an_upgrade_knows_the_books_of_days_that_left_postgres_by_the_last_one(database_url: str) -> None:
+    migrate.upgrade(database_url, "0011")
+    seen_at = datetime(2026, 4, 20, tzinfo=UTC)
+    with Database(database_url).connect() as conn:
+        conn.execute(
+            QUALITY.replace(
+                "(listing_id, platform, external_id) values (1, 'betpawa', '1'), (2, 'betpawa', '2'), (3, 'bet9ja', '3')",
+                "(platform, external_id) values ('betpawa', '1'), ('betpawa', '2'), ('bet9ja', '3')",
+            )
+        )
+        put_kickoffs(conn, seen_at, {7: seen_at + timedelta(days=1), 8: seen_at + timedelta(days=1), 1: seen_at + timedelta(days=1)})
+        conn.execute("update core.event_listings set n_markets_priced = case external_id when '7' then 30 when '8' then 0 else 99 end")
+        ids = dict(conn.execute("select external_id, listing_id from core.event_listings").fetchall())
+    migrate.upgrade(database_url)
+    asked = pl.DataFrame({"listing_id": [ids["7"], ids["8"], ids["1"]]})
+    with Database(database_url).connect() as conn:
+        known = book_sizes.with_largest_books(conn, asked, list(ids.values()))
+        assert known["n_markets"].to_list() == [30, None, 9], "where there are captures they say it"
+        assert conn.execute("select listing_id, observed_at, cycle_id from core.largest_books").fetchall() == [(ids["7"], seen_at, 1)]
+
+
 LEDGER = """
     insert into ops.scrape_batches values
         (1, 'manual', 'full', null, 'betpawa', '2026-05-01Z', 'run', 'partial', '2026-05-01Z', '2026-05-01Z', '2026-05-01Z'),
@@ -351,6 +372,42 @@ def test_a_refused_kickoff_and_a_great_difference_survive_and_the_step_down_give
         assert conn.execute(KICKOFFS).fetchall() == [(midnight, midnight, 2**31 - 1)]
     migrate.upgrade(database_url)
     assert migrate.check(database_url) == []
+
+
+CLAIMED: Final = """
+    insert into core.cycles values (1, '2026-05-01Z', 'manual', 'full', 'betpawa', '2026-05-01 00:01Z');
+    insert into core.listing_claims (listing_id, claim_hash, platform, sport, kind, tournament_external_id, tournament_name, home_team, away_team,
+        kickoff_at) select listing_id, 5, 'betpawa', 'football', 'match', 't', 'T', 'A', 'B', kickoff_at from core.event_listings;
+    insert into core.listing_observations (cycle_id, listing_id, claim_hash, observed_at, seen_in)
+        select 1, listing_id, 5, '2026-05-01Z', 'listing' from core.event_listings;
+    insert into core.kickoff_versions (listing_id, observed_from, kickoff_at, version)
+        select listing_id, from_at, at, version from core.event_listings cross join (values
+            ('2026-04-01Z'::timestamptz, '2026-05-02Z'::timestamptz, 1), ('2026-04-02Z', '2099-12-31Z', 2), ('2026-04-03Z', '2026-05-02Z', 3),
+            ('2026-04-04Z', '2026-05-03Z', 4)) as v (from_at, at, version) where external_id in ('7', '8');
+"""
+
+
+def test_an_upgrade_refuses_the_absurd_kickoffs_that_were_stored_before(database_url: str) -> None:
+    migrate.upgrade(database_url, "0011")
+    now, good, absurd = (datetime(*day, tzinfo=UTC) for day in ((2026, 5, 1), (2026, 5, 3), (2099, 12, 31)))
+    with Database(database_url).connect() as conn:
+        put_kickoffs(conn, now, {7: good, 8: absurd, 9: good})
+        # The third listing is another one of the first match, and the match had its absurd kickoff.
+        conn.execute("update core.event_listings set fixture_sr_id = 7, is_primary = false, kickoff_at = %s where external_id = '9'", [absurd])
+        conn.execute("update core.fixtures set effective_kickoff = %s where sr_id = 7", [absurd])
+        conn.execute("delete from core.fixtures where sr_id = 9")
+        conn.execute(CLAIMED)
+    migrate.upgrade(database_url)
+    with Database(database_url).connect() as conn:
+        listed = conn.execute("select external_id, kickoff_at, fixture_sr_id, is_primary from core.event_listings order by 1").fetchall()
+        assert listed == [("7", good, 7, True), ("8", None, None, False), ("9", None, 7, False)]
+        assert conn.execute("select kickoff_at from core.listing_claims order by listing_id").fetchall() == [(good,), (None,), (None,)]
+        assert conn.execute("select sr_id, effective_kickoff from core.fixtures").fetchall() == [(7, good)]
+        versions = conn.execute("select distinct observed_from, kickoff_at, version from core.kickoff_versions order by 1").fetchall()
+        assert versions == [
+            (datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 5, 2, tzinfo=UTC), 1),
+            (datetime(2026, 4, 4, tzinfo=UTC), datetime(2026, 5, 3, tzinfo=UTC), 2),
+        ]
 
 
 def test_an_upgrade_that_is_repeated_keeps_rows_and_grants(database_url: str, conn: psycopg.Connection) -> None:

@@ -312,6 +312,7 @@ class LargestBook(Base):
 
     listing_id: Mapped[int] = key("Listing.")
     observed_at: Mapped[Instant] = key("When the answer was received, less its age in the edge cache.")
+    cycle_id: Mapped[BigInt] = column("Cycle that asked for it.")
     n_markets_priced: Mapped[int] = column("Canonical (market, line) pairs with an outcome that could be backed.")
 
 

@@ -56,6 +56,45 @@ TO_DERIVE = """
     on conflict do nothing
 """
 
+# Kickoffs stored before there was a limit, which an answer of today would not be believed. A fixture keeps a row where another listing has a kickoff.
+REFUSE = (
+    """update core.event_listings set kickoff_at = null
+    where kickoff_at not between last_seen_at - interval '1095 days' and last_seen_at + interval '1095 days'""",
+    """update core.listing_claims c set kickoff_at = null
+    where exists (
+        select from core.listing_observations o where o.listing_id = c.listing_id and o.claim_hash = c.claim_hash
+            and c.kickoff_at not between o.observed_at - interval '1095 days' and o.observed_at + interval '1095 days'
+    )""",
+    """with gone as (
+        delete from core.kickoff_versions
+        where kickoff_at not between observed_from - interval '1095 days' and observed_from + interval '1095 days'
+        returning listing_id, observed_from
+    ),
+    kept as (
+        select v.listing_id, v.observed_from, v.kickoff_at,
+            lag(v.kickoff_at) over (partition by v.listing_id order by v.observed_from) as before
+        from core.kickoff_versions v
+        where v.listing_id in (select listing_id from gone) and (v.listing_id, v.observed_from) not in (select listing_id, observed_from from gone)
+    ),
+    repeated as (
+        delete from core.kickoff_versions v using kept k
+        where (v.listing_id, v.observed_from) = (k.listing_id, k.observed_from) and k.kickoff_at = k.before
+    )
+    update core.kickoff_versions v set version = n.version
+    from (
+        select listing_id, observed_from, row_number() over (partition by listing_id order by observed_from) as version
+        from kept where kickoff_at is distinct from before
+    ) n
+    where (v.listing_id, v.observed_from) = (n.listing_id, n.observed_from)""",
+    """update core.fixtures f set effective_kickoff = d.kickoff_at
+    from (select fixture_sr_id, min(kickoff_at) as kickoff_at, max(last_seen_at) as seen_at from core.event_listings group by fixture_sr_id) d
+    where d.fixture_sr_id = f.sr_id and d.kickoff_at is not null
+        and f.effective_kickoff not between d.seen_at - interval '1095 days' and d.seen_at + interval '1095 days'""",
+    """update core.event_listings set fixture_sr_id = null, match_method = null, is_primary = false
+    where fixture_sr_id in (select fixture_sr_id from core.event_listings group by fixture_sr_id having max(kickoff_at) is null)""",
+    "delete from core.fixtures f where not exists (select from core.event_listings e where e.fixture_sr_id = f.sr_id)",
+)
+
 
 def upgrade() -> None:
     for table, schema in DELTAS:
@@ -64,6 +103,8 @@ def upgrade() -> None:
         op.alter_column(table, column, existing_type=INSTANT, nullable=True, comment=comment, schema=schema)
     for column, _, comment in BEST:
         op.alter_column("price_comparison", column, comment=comment, schema="mart")
+    for statement in REFUSE:
+        op.execute(statement)
     op.execute(TO_DERIVE)
 
 

@@ -20,11 +20,18 @@ IS_PRIMARY = (
     " a price; then the largest book of all answers; then the smallest id.",
 )
 
+# Listings with captures are asked by them; of the others, whose days have left Postgres, the last book is what is known.
+LAST_KNOWN = """
+    insert into core.largest_books (listing_id, observed_at, cycle_id, n_markets_priced)
+    select listing_id, last_seen_at, last_cycle_id, n_markets_priced
+    from core.event_listings e
+    where n_markets_priced > 0 and not exists (select from core.captures c where c.listing_id = e.listing_id)
+"""
+
 
 def upgrade() -> None:
     op.add_column("run_quality", sa.Column("ages_ignored", sa.Integer(), nullable=True, comment=AGES_IGNORED), schema="mart")
     op.alter_column("event_listings", "is_primary", comment=IS_PRIMARY[1], schema="core")
-    # Empty: of days that are in Postgres their captures say it, and are asked.
     op.create_table(
         "largest_books",
         sa.Column("listing_id", sa.Integer(), autoincrement=False, nullable=False, comment="Listing."),
@@ -35,12 +42,14 @@ def upgrade() -> None:
             nullable=False,
             comment="When the answer was received, less its age in the edge cache.",
         ),
+        sa.Column("cycle_id", sa.BigInteger(), nullable=False, comment="Cycle that asked for it."),
         sa.Column("n_markets_priced", sa.Integer(), nullable=False, comment="Canonical (market, line) pairs with an outcome that could be backed."),
         sa.PrimaryKeyConstraint("listing_id", "observed_at", name=op.f("pk_largest_books")),
         schema="core",
         comment="Of days that have left Postgres: each answer that priced more markets of its listing than any before it."
         " Which listing is primary rests on them and on captures.",
     )
+    op.execute(LAST_KNOWN)
 
 
 def downgrade() -> None:
