@@ -14,6 +14,10 @@ MAX_KICKOFF_DISTANCE: Final = timedelta(days=3 * 365)
 """A kickoff further than this from the answer that states it is a placeholder or an error: no match is listed so long before it is played."""
 
 
+IN_PLAY: Final = "in play"
+"""The reason of a refusal begins with this when the answer shows the match in play: it is as it should be, and no prematch book."""
+
+
 class PayloadRejected(Exception):
     """A body that is not what the endpoint promises. `path` is where in the JSON it broke."""
 
@@ -32,6 +36,11 @@ class Reject:
     external_id: str | None
     path: str
     reason: str
+
+    @property
+    def is_in_play(self) -> bool:
+        """Return whether it was refused for showing the match in play."""
+        return self.reason.startswith(IN_PLAY)
 
 
 @dataclass(frozen=True, slots=True)
