@@ -121,7 +121,10 @@ class FixturesDue(dg.AutomationCondition[dg.AssetKey]):
 
     def evaluate(self, context: AutomationContext[dg.AssetKey]) -> AutomationResult[dg.AssetKey]:
         """Raises when our database cannot be reached: the tick fails, visibly, and the next one asks again."""
-        with Pipeline(load_settings()).connect() as conn:
+        pipeline = Pipeline(load_settings())
+        with pipeline.connect() as conn:
+            dirty_fixtures.mark_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
+            conn.commit()
             n_due, _ = dirty_fixtures.waiting(conn, self.product)
         found = context.candidate_subset
         return AutomationResult(context, found if n_due else found.compute_difference(found))

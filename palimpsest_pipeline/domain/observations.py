@@ -17,6 +17,10 @@ RELISTED: Final = timedelta(hours=6)
 copies of one listing, e.g. with boosted odds."""
 
 
+IN_PLAY: Final = "in play"
+"""The reason of a refusal begins with this when the answer shows the match in play: it is as it should be, and no prematch book."""
+
+
 class PayloadRejected(Exception):
     """A body that is not what the endpoint promises. `path` is where in the JSON it broke."""
 
@@ -35,6 +39,11 @@ class Reject:
     external_id: str | None
     path: str
     reason: str
+
+    @property
+    def is_in_play(self) -> bool:
+        """Return whether it was refused for showing the match in play."""
+        return self.reason.startswith(IN_PLAY)
 
 
 @dataclass(frozen=True, slots=True)

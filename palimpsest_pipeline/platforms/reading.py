@@ -1,7 +1,7 @@
 """Reading of loosely typed JSON: numbers as text, lists as objects, instants, odds. One helper per kind of looseness, used by all dialects."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated, Any, Final, TypeVar
@@ -26,6 +26,8 @@ BROKEN_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 """How a price is written. `Decimal` takes more: exponents, underscores between digits, digits of other scripts."""
+_PRICE_OR_NONE: Final = re.compile(rf"(?:{_DECIMAL.pattern})?|[-\u2010-\u2015]+")
+"""A price, or what people write for none: nothing, or dashes."""
 _MAX_DIGITS: Final = 18
 _MAX_MILLI: Final = 2**31 - 1
 _MAX_COUNT: Final = 100_000
@@ -159,6 +161,23 @@ MILLI: Final[Memo[Odds, int | None]] = Memo(odds_milli, 1 << 16)
 def odds_or_none(value: Any) -> Odds:
     """The value where odds can be read from it at all; None for anything else."""
     return value if isinstance(value, str | int | float) else None
+
+
+def demand_readable(platform: Platform, path: str, odds: Sequence[Odds], milli: Sequence[int | None], damage: Sequence[tuple[str, str]] = ()) -> None:
+    """Raise PayloadRejected when more of a book's prices are unreadable than readable, and when nothing of a damaged book can be read.
+
+    `milli`: what `MILLI` makes of each of `odds`. `damage`: (path, reason) of entries that were left out. Nothing, dashes and numbers up to 1 stand
+    for no price and count on neither side: a suspended book is readable.
+    """
+    n_none = milli.count(None)
+    if not milli and damage:
+        raise PayloadRejected(platform, path, f"nothing in the book can be read, e.g. {damage[0][0]}: {damage[0][1]}")
+    n_read = len(milli) - n_none
+    if n_none <= n_read:
+        return
+    unreadable = [written_price for written_price in odds if isinstance(written_price, str) and not _PRICE_OR_NONE.fullmatch(written_price.strip())]
+    if len(unreadable) > n_read:
+        raise PayloadRejected(platform, path, f"{len(unreadable)} of {len(milli)} prices cannot be read, e.g. {unreadable[0][:20]!r}")
 
 
 def iso_instant(value: Any, zone_if_missing: Any = None) -> datetime | None:

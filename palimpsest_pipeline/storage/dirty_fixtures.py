@@ -4,12 +4,13 @@ Belongs here: marking what a cycle bears on, reading marks, taking them away. Do
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 import polars as pl
 import psycopg
 
-from ..domain.words import FixtureProduct
+from ..domain.words import FixtureProduct, Platform
 from .frames import INSTANT, Schema, read_frame
 
 MARKS: Final[Schema] = {"sr_id": pl.Int64, "marked_at": INSTANT}
@@ -47,6 +48,18 @@ insert into mart.dirty_fixtures as d (product, sr_id, marked_at)
 select product, sr_id, clock_timestamp() from bears_on cross join unnest(%(products)s::text[]) as due (product) order by product, sr_id
 on conflict (product, sr_id) do update set marked_at = excluded.marked_at
 """
+MARK_OF_OTHER_HOME_SQL: Final = """
+insert into mart.dirty_fixtures (product, sr_id, marked_at)
+select product, f.sr_id, clock_timestamp()
+from core.fixtures f
+cross join unnest(%(products)s::text[]) as due (product)
+where f.effective_kickoff > %(now)s and (
+    (select home_platform from mart.price_comparison p where p.sr_id = f.sr_id limit 1) <> %(home)s
+    or (select home_platform from mart.availability_gap g where g.sr_id = f.sr_id limit 1) <> %(home)s
+)
+order by product, f.sr_id
+on conflict (product, sr_id) do nothing
+"""
 # Of a mark that somebody is just setting again nobody has to be told: it stays.
 UNMARK_SQL: Final = """
 with taken as (
@@ -71,6 +84,15 @@ def mark(conn: psycopg.Connection, cycle_id: int, moved: Sequence[int]) -> None:
     """Mark the fixtures that the cycle bears on for every product. In the transaction that matches. Those that are no more by the time that they are
     derived lose their marks then."""
     conn.execute(MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved), "products": [product.value for product in FixtureProduct]})
+
+
+def mark_of_other_home(conn: psycopg.Connection, home: Platform, now: datetime) -> int:
+    """Mark the fixtures to come whose present rows were derived for another home platform, unless they are marked; returns how many marks were set.
+
+    All rows of a fixture are written together, so one of each table tells.
+    """
+    params = {"home": home.value, "now": now, "products": [product.value for product in FixtureProduct]}
+    return conn.execute(MARK_OF_OTHER_HOME_SQL, params).rowcount
 
 
 def marks(conn: psycopg.Connection, product: FixtureProduct, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:

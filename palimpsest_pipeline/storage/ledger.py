@@ -163,6 +163,8 @@ def note_refusals(
         [*after, cycle_id, platform],
     )
     if after[0] != before[0]:
+        # Platforms are derived side by side: only a statement that begins with the lock held sees what the others have written.
+        conn.execute("select from ops.scrape_batches where cycle_id = %s for update", [cycle_id])
         conn.execute(
             """
             update ops.scrape_batches set status = (

@@ -2,6 +2,8 @@
 
 from palimpsest_pipeline.defs.core.derive import ingest_cycle
 from palimpsest_pipeline.defs.mart.derive import derive_coverage
+from palimpsest_pipeline.defs.mart.present import derive_prices
+from palimpsest_pipeline.storage.report.coverage import coverage
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
@@ -20,3 +22,25 @@ def test_a_replay_matches_with_the_home_platform_of_the_settings(start_simulator
         derive_coverage(pipeline, conn, pipeline.landing.manifest(cycle_id))
         assert conn.execute(PRESENT).fetchall() == [("sportybet",)]
         assert conn.execute(AS_OF).fetchall() == [("betpawa", "betpawa")]
+
+
+def test_prices_and_gaps_follow_the_home_platform_of_the_settings_and_the_page_says_what_it_cannot_compare(
+    start_simulator, make_pipeline: MakePipeline
+) -> None:
+    simulator = start_simulator(12, 3)
+    before = make_pipeline(simulator, home_platform="betpawa")
+    cycle_id = land_cycle(before)
+    ingest_cycle(before, cycle_id)
+    with before.connect() as conn:
+        derive_coverage(before, conn, before.landing.manifest(cycle_id))
+    derive_prices(before)
+    after = make_pipeline(simulator, home_platform="sportybet")
+    derive_prices(after)
+    with after.connect() as conn:
+        for table in ("price_comparison", "availability_gap"):
+            assert conn.execute(f"select distinct home_platform from mart.{table}".encode()).fetchall() == [("sportybet",)]
+        gaps = coverage(conn, cycle_id).gaps
+    assert set(gaps["platform"]) == {"sportybet", "bet9ja"}
+    assert gaps["n_unknown"].min() > 0
+    assert (gaps["n_home_missing"].sum(), gaps["n_platform_missing"].sum()) == (0, 0)
+    assert derive_prices(after).n_fixtures == 0

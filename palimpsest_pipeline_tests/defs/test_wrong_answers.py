@@ -1,8 +1,11 @@
 """Cycles that fetch nothing that can be used: no platform answers, or the answers are about something else."""
 
 import json
+import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
+from itertools import count
 
 import dagster as dg
 import pytest
@@ -20,7 +23,7 @@ from palimpsest_pipeline.storage import ledger
 from palimpsest_pipeline_tests.fixtures.in_process import CommandHere
 from palimpsest_pipeline_tests.fixtures.loopback import answering
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
-from palimpsest_pipeline_tests.fixtures.proxies import repeating_proxy
+from palimpsest_pipeline_tests.fixtures.proxies import repeating_proxy, rewriting_proxy
 from palimpsest_pipeline_tests.scrape.world import NOW, cycle, open_world
 
 Start = Callable[..., SimulatorProcess]
@@ -93,3 +96,64 @@ def test_a_cycle_whose_answers_are_nearly_all_refused_is_no_success(
     assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert f"cycle {batch.cycle.cycle_id}, betpawa: {refusal}" in str(evaluation.description)
     assert next(iter(instance.get_runs())).status is dg.DagsterRunStatus.SUCCESS, "the other platforms' answers are derived"
+
+
+def with_commas(body: bytes) -> bytes:
+    """A Bet9ja book with prices as `1,85`; whole numbers stay as they are."""
+    return re.sub(rb'(?<=[0-9])[.](?=[0-9]+")', b",", body)
+
+
+def with_renamed_prices(body: bytes) -> bytes:
+    """A BetPawa book with its prices in a field that nobody knows."""
+    return re.sub(rb'"(odds|price)":', b'"quote":', body)
+
+
+def in_play(body: bytes) -> bytes:
+    """A SportyBet book that says that the match has begun."""
+    return re.sub(rb'"status": ?0, ?"matchStatus"', b'"status":1,"matchStatus"', body)
+
+
+def test_a_platform_none_of_whose_books_can_be_used_any_more_has_failed_and_says_why(
+    start_simulator: Start, make_pipeline: MakePipeline, command_here: CommandHere, instance: dg.DagsterInstance
+) -> None:
+    simulator = start_simulator(30, 3)
+    rewrite = {Platform.BETPAWA: with_renamed_prices, Platform.SPORTYBET: in_play, Platform.BET9JA: with_commas}
+    with ExitStack() as proxies:
+        urls = {p.value: {"base_url": proxies.enter_context(rewriting_proxy(simulator.base_urls[p], rewrite[p]))} for p in rewrite}
+        pipeline = make_pipeline(simulator, **urls)
+        scraped = command_here(pipeline, "scrape", "--json")
+    runs = {run["platform"]: run for run in json.loads(scraped.stdout)["platforms"]}
+    reasons = {
+        "betpawa": "$: the book has outcomes and no price",
+        "sportybet": "$.data: in play: status 1, or the live product's book",
+        "bet9ja": "$.D.O: ",
+    }
+    for platform, reason in reasons.items():
+        run = runs[platform]
+        assert run["status"] == "failed", run
+        assert run["refused"] >= 0.95 * run["fetched"] > 0
+        assert f" answers were refused, e.g. {reason}" in run["message"]
+    assert " prices cannot be read, e.g. '" in runs["bet9ja"]["message"]
+    batch = newest_batch(pipeline)
+    assert batch.status is RunStatus.FAILED
+    verdict = last_verdict(instance, READABLE, hour_key(batch.cycle.partition_hour))
+    assert verdict is not None
+    assert verdict.event is not None
+    assert verdict.event.dagster_event is not None
+    assert verdict.event.dagster_event.asset_check_evaluation_data.passed is False
+
+
+def test_single_matches_that_began_early_are_no_refusals(start_simulator: Start, make_pipeline: MakePipeline, command_here: CommandHere) -> None:
+    simulator = start_simulator(10, 3)
+    number = count()
+
+    def some_in_play(body: bytes) -> bytes:
+        return in_play(body) if next(number) < 2 else body
+
+    with rewriting_proxy(simulator.base_urls[Platform.SPORTYBET], some_in_play) as url:
+        pipeline = make_pipeline(simulator, sportybet={"base_url": url})
+        scraped = command_here(pipeline, "scrape", "--json")
+    run = next(run for run in json.loads(scraped.stdout)["platforms"] if run["platform"] == "sportybet")
+    assert (run["status"], run["refused"]) == ("completed", 0)
+    with pipeline.connect() as conn:
+        assert conn.execute("select sum(occurrences) from core.rejects where whole_answer and starts_with(reason, 'in play')").fetchone() == (2,)

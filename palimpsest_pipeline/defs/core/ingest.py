@@ -12,7 +12,7 @@ import psycopg
 from ...domain.exchange import Answer
 from ...domain.observations import Detail, Reject
 from ...domain.trust import trust_order
-from ...domain.words import PayloadKind, Platform
+from ...domain.words import PayloadKind, Platform, Scope
 from ...landing import Manifest
 from ...markets import Normalised, market_rows, normalise, raw_books
 from ...matching import crosswalk, fixtures, identify, player_links, rivals
@@ -26,6 +26,8 @@ from . import ledger, readings
 
 LEDGERS: Final = {"core.unmapped_markets": ledger.unmapped_rows, "core.mapping_counts": ledger.mapping_counts}
 """What the vocabulary said of a cycle's answers: tables that are replaced cycle by cycle, and what makes their rows."""
+MIN_DOUBTFUL: Final = 5
+"""Fewer answers in play or without a price prove nothing: they may be all that a platform lists late at night."""
 BATCH: Final = 128
 """Answers that are normalised and written together: the whole books of so many are in memory. No result depends on it."""
 ANSWER: Final = {"listing_id": pl.Int32, "observed_at": pl.Datetime("us", "UTC")}
@@ -92,20 +94,12 @@ def derive_odds(platform: Platform) -> Derive:
         stale = history.answers_of_cycle(conn, cycle_id, platform)
         sizes = book_sizes.of_cycle(conn, cycle_id, platform)
         refused: list[tuple[PayloadKind, Reject, bool]] = []
-        books = _write_books(pipeline, conn, cycle_id, platform, readings.books(pipeline, manifest, platform, refused))
+        without_price: list[Reject] = []
+        books = _write_books(pipeline, conn, cycle_id, platform, readings.books(pipeline, manifest, platform, refused, without_price))
         gone = stale.join(books.answers, on=list(ANSWER), how="anti")
         history.remove(conn, gone, lock_key)
         rejects.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], refused, [platform])
-        unread = [entry for _, entry, whole_answer in refused if whole_answer and entry.reason != readings.IN_PLAY]
-        batches.note_refusals(
-            conn,
-            cycle_id,
-            platform,
-            n_read=books.answers.height,
-            n_refused=len(unread),
-            example=f"{unread[0].path}: {unread[0].reason}" if unread else "",
-            max_refused_share=pipeline.settings.max_refused_share,
-        )
+        _note_refusals(pipeline, conn, manifest, platform, books.answers.height, [entry for _, entry, whole in refused if whole], without_price)
         for table, frame in books.ledgers.items():
             marts.replace(conn, table, cycle_id, frame, platform)
         # From here on other platforms and cycles wait: what all of them write to comes last.
@@ -115,6 +109,36 @@ def derive_odds(platform: Platform) -> Derive:
         return history.rows_of_cycle(conn, cycle_id, platform)
 
     return derive
+
+
+def _note_refusals(
+    pipeline: Pipeline,
+    conn: psycopg.Connection,
+    manifest: Manifest,
+    platform: Platform,
+    n_read: int,
+    refused: Sequence[Reject],
+    without_price: Sequence[Reject],
+) -> None:
+    """Tell the ledger how many of the platform's answers could not be used. `n_read` includes those `without_price`.
+
+    Single matches begin early and single books are suspended: that is no refusal. Where it is most of what a full cycle got, the platform has changed
+    its answers, and such answers count as refused.
+    """
+    unread = [entry for entry in refused if not entry.is_in_play]
+    doubtful = [*(entry for entry in refused if entry.is_in_play), *without_price]
+    if manifest.scope is Scope.FULL and len(doubtful) >= MIN_DOUBTFUL and 2 * len(doubtful) > n_read + len(refused):
+        unread += doubtful
+        n_read -= len(without_price)
+    batches.note_refusals(
+        conn,
+        manifest.cycle_id,
+        platform,
+        n_read=n_read,
+        n_refused=len(unread),
+        example=f"{unread[0].path}: {unread[0].reason}" if unread else "",
+        max_refused_share=pipeline.settings.max_refused_share,
+    )
 
 
 def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFrame, after: pl.DataFrame) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from ...domain.exchange import Answer
-from ...domain.observations import MAX_KICKOFF_DISTANCE, Detail, Discovery, Listing, PayloadRejected, Reject
+from ...domain.observations import IN_PLAY, MAX_KICKOFF_DISTANCE, Detail, Discovery, Listing, PayloadRejected, Reject
 from ...domain.words import PayloadKind, Platform, Scope
 from ...landing import Manifest
 from ...matching import country_iso
@@ -16,7 +16,8 @@ from ...storage.listings import LISTING_SCHEMA, MANIFEST_SCHEMA, TOURNAMENT_SCHE
 from ..pipeline import Pipeline
 
 DISCOVERY: Final = (PayloadKind.TREE, PayloadKind.LISTING)
-IN_PLAY: Final = "in play: out of scope for prematch odds"
+OUT_OF_SCOPE: Final = f"{IN_PLAY}: out of scope for prematch odds"
+NO_PRICE: Final = "the book has outcomes and no price"
 WHOLE_TREE: Final = "*"
 NOT_CREDIBLE: Final = f"kickoff {{}}: not taken as a claim, since it is more than {MAX_KICKOFF_DISTANCE.days // 365} years from the answer"
 
@@ -77,10 +78,10 @@ def listings_of_details(pipeline: Pipeline, manifest: Manifest, platforms: Seque
 
 
 def books(
-    pipeline: Pipeline, manifest: Manifest, platform: Platform, refused: list[tuple[PayloadKind, Reject, bool]]
+    pipeline: Pipeline, manifest: Manifest, platform: Platform, refused: list[tuple[PayloadKind, Reject, bool]], without_price: list[Reject]
 ) -> Iterator[tuple[Answer, Detail]]:
     """Every detail answer of a platform with its whole book, read as it is asked for; adds what was refused to `refused` (as `storage.rejects`
-    takes it)."""
+    takes it), and answers whose book has outcomes and no price to `without_price`."""
     for answer in _details(pipeline, manifest, [platform]):
         try:
             detail = pipeline.adapters[platform].read_detail(answer)
@@ -88,10 +89,12 @@ def books(
             refused.append((PayloadKind.DETAIL, Reject(platform, answer.request.external_id, rejected.path, rejected.reason), True))
             continue
         if detail.listing.in_play:
-            refused.append((PayloadKind.DETAIL, Reject(platform, detail.listing.external_id, "$", IN_PLAY), True))
+            refused.append((PayloadKind.DETAIL, Reject(platform, detail.listing.external_id, "$", OUT_OF_SCOPE), True))
             continue
         kickoffs = refused_kickoffs([Seen(detail.listing, answer.observed_at, PayloadKind.DETAIL)])
         refused += [(PayloadKind.DETAIL, entry, False) for entry in (*detail.rejects, *kickoffs)]
+        if len(detail.prices) and not any(detail.prices.odds_milli):
+            without_price.append(Reject(platform, detail.listing.external_id, "$", NO_PRICE))
         yield answer, detail
 
 

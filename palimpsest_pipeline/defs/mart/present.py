@@ -63,6 +63,8 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
     """
     began, done, attempts = time.monotonic(), PricesDerived(), Attempts(PRICES)
     with pipeline.connect() as conn:
+        dirty_fixtures.mark_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
+        conn.commit()
         upcoming = present.upcoming(conn, pipeline.clock.now())
         due = set(dirty_fixtures.marks(conn, PRICES, sr_ids)["sr_id"])
         over = sorted((present.held(conn) | due).difference(upcoming))

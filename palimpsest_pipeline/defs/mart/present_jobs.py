@@ -28,6 +28,8 @@ present_job = dg.define_asset_job(
 def refresh_due(pipeline: Pipeline, instance: dg.DagsterInstance, say: Callable[[str], None]) -> str | None:
     """Derive what is due fixture by fixture, in one run on the instance; returns why it failed, if it did."""
     with pipeline.connect() as conn:
+        dirty_fixtures.mark_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
+        conn.commit()
         n_due = sum(dirty_fixtures.waiting(conn, product)[0] for product in FixtureProduct)
     if not n_due:
         return None

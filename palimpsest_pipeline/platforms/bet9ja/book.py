@@ -16,7 +16,21 @@ from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, 
 from ...domain.texts import MAX_KEY_CHARS
 from ...domain.words import Platform
 from .. import judging
-from ..reading import BROKEN_JSON, MILLI, Memo, Odds, UnreadableError, body_of, decode, items_of, object_of, odds_or_none, outcome_damage, text
+from ..reading import (
+    BROKEN_JSON,
+    MILLI,
+    Memo,
+    Odds,
+    UnreadableError,
+    body_of,
+    decode,
+    demand_readable,
+    items_of,
+    object_of,
+    odds_or_none,
+    outcome_damage,
+    text,
+)
 from . import shapes
 from .parse import DETAIL_KIND, ENVELOPE, EVENT, GOOD, judge, listing_of
 
@@ -123,6 +137,9 @@ def _prices(found: Found) -> tuple[RawPrices, list[str]]:
         bad_keys = [key for key in keys if PARTS[key] == NO_KEY]
         keys = [key for key in keys if PARTS[key] != NO_KEY]
         parts = list(map(PARTS.__getitem__, keys))
+    odds = list(map(found.odds.__getitem__, keys))
+    odds_milli = list(map(MILLI.__getitem__, odds))
+    demand_readable(BET9JA, "$.D.O", odds, odds_milli, [(f'$.D.O["{key}"]', _NOT_A_KEY) for key in bad_keys])
     n_outcomes = Counter([row for row, _ in parts])
     rows = [row.partition("@") for row in n_outcomes]
     labels = {label.market_id: label for label in map(LABELS.__getitem__, map(bytes, found.descriptors)) if label is not None}
@@ -133,7 +150,7 @@ def _prices(found: Found) -> tuple[RawPrices, list[str]]:
         specifier=[line for _, _, line in rows],
         n_outcomes=list(n_outcomes.values()),
         outcome_id=[outcome for _, outcome in parts],
-        odds_milli=list(map(MILLI.__getitem__, map(found.odds.__getitem__, keys))),
+        odds_milli=odds_milli,
         # The feed has no flag for "cannot be backed": a suspended price is simply 1.
         off=[False] * len(keys),
     )

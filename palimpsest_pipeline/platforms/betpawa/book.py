@@ -14,7 +14,7 @@ from ...domain.exchange import Answer
 from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 from ...domain.words import Platform
 from .. import judging
-from ..reading import MILLI, UnreadableError, body_of, decode, integer, odds_or_none, outcome_damage, text, written
+from ..reading import MILLI, UnreadableError, body_of, decode, demand_readable, integer, odds_or_none, outcome_damage, text, written
 from . import shapes
 from .parse import EVENT, judge, listing_of
 
@@ -48,7 +48,7 @@ def read_detail(answer: Answer) -> Detail:
     listing = _listing(answer, found.event)
     if listing.in_play:
         raise PayloadRejected(BETPAWA, "$.additionalInfo.live", "in play: not a prematch book")
-    return Detail(listing, _prices(found.markets), [Reject(BETPAWA, listing.external_id, *damage) for damage in found.damage])
+    return Detail(listing, _prices(found), [Reject(BETPAWA, listing.external_id, *damage) for damage in found.damage])
 
 
 def at_once(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E | None:
@@ -109,9 +109,12 @@ def _listing(answer: Answer, event: shapes.Event) -> Listing:
     return listing
 
 
-def _prices(markets: Sequence[shapes.Market]) -> RawPrices:
-    rows = [(market.market_type, row) for market in markets for row in market.row]
+def _prices(found: Found) -> RawPrices:
+    rows = [(market.market_type, row) for market in found.markets for row in market.row]
     prices = [price for _, row in rows for price in row.prices]
+    odds = [price.price if price.odds is None else price.odds for price in prices]
+    odds_milli = list(map(MILLI.__getitem__, odds))
+    demand_readable(BETPAWA, "$.markets", odds, odds_milli, found.damage)
     return RawPrices(
         market_id=[str(kind.id) for kind, _ in rows],
         market_name=[kind.name or "" for kind, _ in rows],
@@ -119,7 +122,7 @@ def _prices(markets: Sequence[shapes.Market]) -> RawPrices:
         n_outcomes=[len(row.prices) for _, row in rows],
         outcome_id=[price.type_id for price in prices],
         outcome_name=[price.name or price.type_id for price in prices],
-        odds_milli=[MILLI[price.price if price.odds is None else price.odds] for price in prices],
+        odds_milli=odds_milli,
         off=[price.suspended for price in prices],
     )
 

@@ -14,7 +14,7 @@ from ...domain.exchange import Answer
 from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 from ...domain.words import Platform
 from .. import judging
-from ..reading import MILLI, UnreadableError, body_of, decode, integer, odds_or_none, outcome_damage, written
+from ..reading import MILLI, UnreadableError, body_of, decode, demand_readable, integer, odds_or_none, outcome_damage, written
 from . import shapes
 from .endpoints import LIVE
 from .parse import ENVELOPE, EVENT, MATCH, OK, judge, listing_of, products_of
@@ -51,7 +51,7 @@ def read_detail(answer: Answer) -> Detail:
     listing = _listing(answer, found)
     if listing.in_play:
         raise PayloadRejected(SPORTYBET, "$.data", f"in play: status {found.event.status}, or the live product's book")
-    return Detail(listing, _prices(found.event, found.markets), [Reject(SPORTYBET, listing.external_id, *damage) for damage in found.damage])
+    return Detail(listing, _prices(found), [Reject(SPORTYBET, listing.external_id, *damage) for damage in found.damage])
 
 
 def at_once(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
@@ -102,8 +102,12 @@ def _listing(answer: Answer, found: Found) -> Listing:
     return listing
 
 
-def _prices(event: shapes.Event, markets: Collection[shapes.Market]) -> RawPrices:
+def _prices(found: Found) -> RawPrices:
+    event, markets = found.event, found.markets
     outcomes = [outcome for market in markets for outcome in market.outcomes]
+    odds = [outcome.odds for outcome in outcomes]
+    odds_milli = list(map(MILLI.__getitem__, odds))
+    demand_readable(SPORTYBET, "$.data.markets", odds, odds_milli, found.damage)
     prices = RawPrices(
         market_id=[market.id for market in markets],
         market_name=[market.name or market.desc or "" for market in markets],
@@ -111,7 +115,7 @@ def _prices(event: shapes.Event, markets: Collection[shapes.Market]) -> RawPrice
         n_outcomes=[len(market.outcomes) for market in markets],
         outcome_id=[outcome.id for outcome in outcomes],
         outcome_name=[outcome.desc or outcome.id for outcome in outcomes],
-        odds_milli=[MILLI[outcome.odds] for outcome in outcomes],
+        odds_milli=odds_milli,
     )
     # The first half of `productStatus` closes a whole product for betting, whatever its markets say.
     closed = event.banned is True or (isinstance(event.product_status, str) and event.product_status.startswith("1#"))

@@ -18,7 +18,7 @@ function eventRow(data, i, { tournament, said, showPrices }) {
     if (f.on[i] & bit) {
       const markets = f.markets[p][i];
       const [more, fewer, unknown] = p ? [f.home_lacks, f.lacks, f.not_compared].map((of) => of[p - 1][i]) : [];
-      const untold = unknown && `at least ${plural(unknown, 'market', 'markets')} not compared: ${platforms[0].name} and ${platform.name} were not looked at together`;
+      const untold = unknown && `at least ${plural(unknown, 'market', 'markets')} not compared: ${platforms[0].name} and ${platform.name} were not looked at together, or another platform is home by now`;
       const words = [markets === null ? 'not asked yet' : `${count(markets)} markets with a price`, more && `${count(more)} of them ${platforms[0].name} lacks`,
         fewer && `${count(fewer)} that ${platforms[0].name} has are lacking`, untold, f.listings[i] & bit ? 'listed more than once' : ''].filter(Boolean);
       return make('span', { title: words.join('; ') }, `✓ ${platform.name}${markets === null ? '' : ' ' + count(markets)}`,

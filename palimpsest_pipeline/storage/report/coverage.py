@@ -58,14 +58,16 @@ LEADS_SQL: Final = """
 """
 
 GAPS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "n_home_missing": pl.Int32, "n_platform_missing": pl.Int32, "n_unknown": pl.Int32}
-"""`n_unknown`: markets that were not compared, since home and the platform were not looked at together."""
+"""`n_unknown`: markets that were not compared, since home and the platform were not looked at together, or since
+the settings have another home platform than the cycle."""
 GAPS_SQL: Final = """
-    select sr_id, platform, count(*) filter (where gap_type = 'home_missing') as n_home_missing,
-        count(*) filter (where gap_type = 'platform_missing') as n_platform_missing,
-        count(*) filter (where gap_type = 'unknown') as n_unknown
+    select sr_id, case when platform = %(home)s then home_platform else platform end as platform,
+        count(*) filter (where gap_type = 'home_missing' and home_platform = %(home)s) as n_home_missing,
+        count(*) filter (where gap_type = 'platform_missing' and home_platform = %(home)s) as n_platform_missing,
+        count(*) filter (where gap_type = 'unknown' or home_platform <> %(home)s) as n_unknown
     from mart.availability_gap
-    where home_platform = %s and gap_type in ('home_missing', 'platform_missing', 'unknown')
-    group by sr_id, platform
+    where home_platform <> %(home)s or gap_type in ('home_missing', 'platform_missing', 'unknown')
+    group by 1, 2
 """
 
 
@@ -126,6 +128,6 @@ def coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Coverage:
         fixtures=read(conn, "mart.coverage_fixture", cycle_id),
         listings=read_frame(conn, LISTINGS_SQL, [cycle_id], LISTINGS),
         leads=read_frame(conn, LEADS_SQL, [cycle_id], LEADS),
-        gaps=read_frame(conn, GAPS_SQL, [home_platform], GAPS),
+        gaps=read_frame(conn, GAPS_SQL, {"home": home_platform}, GAPS),
         countries=read_frame(conn, COUNTRIES_SQL, [cycle_id], COUNTRIES),
     )
