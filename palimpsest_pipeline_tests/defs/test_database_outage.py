@@ -1,14 +1,18 @@
 """Postgres is away during a capture: the cycle lives on, is not taken for dead, and ends as it would have."""
 
+import os
+import signal
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from palimpsest_pipeline.defs.landing import live
+from palimpsest_pipeline.defs.landing.keeper import Keeper
 from palimpsest_pipeline.defs.landing.recover import close_dead
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import EventOutcome
@@ -17,6 +21,7 @@ from palimpsest_pipeline.domain.words import RunStatus, Scope, Trigger
 from palimpsest_pipeline.scrape.sinks import Watch, Watches
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger
+from palimpsest_pipeline.storage.database import DatabaseUnreachable
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 
@@ -91,3 +96,36 @@ def test_a_capture_outlives_a_database_that_is_stopped_for_longer_than_the_silen
         runs = conn.execute("select distinct status from ops.scrape_runs").fetchall()
     assert (batch.status, runs) == (RunStatus.COMPLETED, [("completed",)])
     assert lines_of(pipeline) == dict.fromkeys(answered(pipeline), "completed")
+
+
+def test_a_live_cycle_outlives_the_crash_of_a_backend_that_kept_everybody_out_for_long(
+    own_pipeline: MakePipeline, own_server: EmbeddedPostgres
+) -> None:
+    pipeline = own_pipeline(heartbeat_s=1.0, silent_after_s=2.0)
+    cycle = live.begin(pipeline, live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, "run"), Scope.FULL)
+    with pipeline.connect() as conn:
+        before = conn.execute("select pg_postmaster_start_time()").fetchone()
+        conn.commit()
+        conn.execute("checkpoint")  # this server commits asynchronously
+        conn.commit()
+        os.kill(conn.info.backend_pid, signal.SIGKILL)
+        with pytest.raises(psycopg.OperationalError):
+            conn.execute("select 1")
+        conn.close()
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with pipeline.connect() as conn:
+                assert conn.execute("select pg_postmaster_start_time()").fetchone() == before, "the recovery does not show there"
+                # The recovery took long: neither the cycle nor the start of the server is younger than the silence limit.
+                conn.execute("select pg_sleep(greatest(0, 3 - extract(epoch from clock_timestamp() - pg_postmaster_start_time())))")
+                conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '1 minute'")
+            break
+        except (DatabaseUnreachable, psycopg.OperationalError):
+            assert time.monotonic() < deadline
+    with Keeper(pipeline.connect, cycle, beat_s=1.0):
+        assert close_dead(pipeline) == []
+    assert close_dead(pipeline) == []
+    with pipeline.connect() as conn:
+        conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '1 minute'")
+    assert close_dead(pipeline) == [cycle], "one that gives no sign is dead"

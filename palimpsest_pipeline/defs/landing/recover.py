@@ -4,7 +4,9 @@ Belongs here: closing them, in the landing and in the ledger. Does not: deriving
 """
 
 import logging
+import time
 from collections.abc import Sequence
+from typing import Final
 
 import psycopg
 
@@ -18,19 +20,27 @@ from ..pipeline import Pipeline
 from ..processes import is_gone
 
 DIED = "its process died"
+LONGEST_WAIT_S: Final = 20.0
+"""How long a silent cycle is given at most for one more sign of life."""
 log = logging.getLogger(__name__)
 
 
 def close_dead(pipeline: Pipeline, run_ids: Sequence[str] = ()) -> list[Cycle]:
     """Close every cycle whose process is dead, and those of `run_ids`, runs known to be over.
 
-    A process is dead when it gave no sign of life for PALIMPSEST_SILENT_AFTER_S; one of this machine also as soon as it is gone. Each cycle is
+    A process is dead when it gave no sign of life for PALIMPSEST_SILENT_AFTER_S; one of this machine also as soon as it is gone. A silent
+    one is given two more heartbeats first. Each cycle is
     `interrupted` then, with what its landed answers prove. Returns the cycles closed; those that another process is just closing are its.
     Raises DatabaseUnreachable.
     """
     closed = []
     with pipeline.connect() as conn:
         gone = [sign.run.run_id for sign in heartbeats.last_signs(conn, ledger.runs_at_work(conn)) if is_gone(sign.run.machine, sign.run.pid)]
+        silent = ledger.silent_batches(conn, pipeline.settings.silent_after_s)
+        conn.commit()
+        if any(batch.cycle.run_id not in {*run_ids, *gone} for batch in silent):
+            # The database may have been away, and its recovery from a crash leaves no instant to count from: whoever lives gives a sign now.
+            time.sleep(min(2 * pipeline.settings.heartbeat_s, LONGEST_WAIT_S))
         for batch in ledger.claim_dead(conn, pipeline.settings.silent_after_s, [*run_ids, *gone]):
             try:
                 with conn.transaction():
