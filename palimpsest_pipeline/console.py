@@ -32,7 +32,7 @@ def _width(stream: TextIO) -> int | None:
 
 
 class PrintableConsole(Console):
-    """A console on which no text clears the screen or sets a title, whatever names it holds: only the console's own styles steer the terminal."""
+    """A console that prints control characters in text as escapes: a platform's name cannot clear the screen or set a title."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -52,14 +52,15 @@ def say(message: str) -> None:
 
 def pasteable(words: str, home: Path) -> str:
     """Return a `palimpsest` command that works on this home folder when pasted into another terminal in the same folder."""
-    command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"  # uv names itself to what it runs; its environment is on no other PATH
+    command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"  # uv sets UV for what it runs; elsewhere the command is not on the PATH
     return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {command} {words}"
 
 
 class TerminalLog(logging.Handler):
-    """Shows warnings of this product as one line each, without tracebacks, on what standard error is when this is made.
+    """The log handler that prints each warning of this product as one line on standard error, without a traceback.
 
-    Libraries log for whoever runs a server; a command says itself what went wrong, and what a run logs stands in its log in the UI.
+    It drops the messages of libraries: a command reports its errors itself, and the UI shows the log of each run. It writes to the `sys.stderr` of
+    the moment when it is made.
     """
 
     def __init__(self) -> None:
@@ -74,7 +75,7 @@ class TerminalLog(logging.Handler):
 
 
 def log_to_terminal() -> None:
-    """Have every log of this process go to `TerminalLog` and nowhere else."""
+    """Send every log message of this process to `TerminalLog` and nowhere else."""
     logging.getLogger().handlers[:] = [TerminalLog()]
 
 
@@ -86,7 +87,7 @@ def fail(message: str, code: int = 1) -> typer.Exit:
 
 
 def escaped(text: str, keep: str = "") -> str:
-    """Text that rich prints as it is, control characters but those of `keep` as escapes: a newline in a name must not begin a line of ours."""
+    """Return text that rich prints literally, with control characters not in `keep` as escapes: a newline in a name must not begin a new line."""
     return printable(text, keep).replace("[", "\\[")
 
 
@@ -103,7 +104,8 @@ def parse_hour(text: str) -> datetime:
 def parse_hours(first: str, last: str, now: datetime) -> tuple[datetime, datetime]:
     """Return the first and the last UTC hour of a range, both included, each given as for `parse_hour`.
 
-    A day as `last` means all of its hours, of today those that have begun. Raises typer.BadParameter for a range that is not in order or not over.
+    A day as `last` means all of its hours; for today, the hours that have begun. Raises typer.BadParameter when the range is reversed or ends in
+    the future.
     """
     begin, end, current = parse_hour(first), parse_hour(last), now.replace(minute=0, second=0, microsecond=0)
     if ":" not in last and end <= current:

@@ -22,7 +22,7 @@ def for_excel(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 class Rows(pl.DataFrame):
-    """A frame whose `write_csv` and `write_excel` take lists and instants too. What Polars computes from it is a plain frame: `Rows(frame)` again."""
+    """A frame whose `write_csv` and `write_excel` accept lists and instants. Polars computes plain frames from it: wrap them in `Rows` again."""
 
     def write_csv(self, file: Any = None, **options: Any) -> Any:
         """Write, or return as text without `file`, as `polars.DataFrame.write_csv` does, lists as text."""
