@@ -12,7 +12,7 @@ from .vocabulary import SPECIFIER_PARTS, Vocabulary
 NEAREST: Final = 5
 LEAST_ALIKE: Final = 50
 FULL_TIME: Final = " - ft"
-"""How names say that a market is of the whole match."""
+"""The end of a market's name that says: of the whole match."""
 """Percent of likeness below which a key is no suggestion."""
 
 EXAMPLES: Final = {"quarters": ("10", "2.5"), "score": ("0:1", "-1"), "text": ("2:1", "2:1"), "top": ("sr:exact_goals:6+", "6")}
@@ -90,7 +90,7 @@ def find(asked: str, vocabulary: Vocabulary) -> list[Market]:
 
 
 def _spoken(name: pl.Expr) -> pl.Expr:
-    """The name as people say it: the whole match is not mentioned."""
+    """Return the name as people say it: in lower case, without `FULL_TIME`."""
     return name.str.to_lowercase().str.strip_suffix(FULL_TIME)
 
 

@@ -162,7 +162,7 @@ def _compared(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str
     near = lines.select((same_bets & _skew_s(home, c).le(max_skew_s).fill_null(value=False)).alias(c) for c in competitors)
     comparable = {f"comparable_{c}": can[home] & can[c] & pl.lit(near[c]).gather(pl.col("line")) for c in competitors}
     legs = _legs(lines, near, home, competitors, max_skew_s)
-    # What is near home's answer is almost always near each other's: then a leg is what is comparable, and nothing is worked out twice.
+    # Answers near home's are almost always near each other too. Then the legs are the comparable competitors and need not be computed again.
     leg = "comparable" if legs is near else "leg"
     of_legs = {} if legs is near else {f"leg_{c}": can[home] & can[c] & pl.lit(legs[c]).gather(pl.col("line")) for c in competitors}
     price = {home: pl.when(can[home]).then(f"price_{home}"), **{c: pl.when(f"comparable_{c}").then(f"price_{c}") for c in competitors}}
@@ -183,8 +183,10 @@ def _compared(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str
 
 
 def _legs(lines: pl.DataFrame, near: pl.DataFrame, home: str, competitors: Sequence[str], max_skew_s: float) -> pl.DataFrame:
-    """`near`, less those that list the market too long before or after another one that lists it: of two, the one nearer to home stays, then the one
-    more trusted. `near` itself when there are none."""
+    """Return `near` without the competitors whose answers lie more than `max_skew_s` from those of another competitor that lists the market.
+
+    Of two such competitors the one nearer to home stays; if both are equally near, the more trusted one. Returns `near` itself if there are none.
+    """
     for one, other in combinations(competitors, 2):
         both = pl.lit(near[one]) & pl.lit(near[other]) & pl.col(f"listed_{one}") & pl.col(f"listed_{other}")
         far = lines.select((both & (_skew_s(one, other) > max_skew_s)).fill_null(value=False)).to_series()
