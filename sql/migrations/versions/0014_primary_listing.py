@@ -24,7 +24,7 @@ IS_PRIMARY = (
 def upgrade() -> None:
     op.add_column("run_quality", sa.Column("ages_ignored", sa.Integer(), nullable=True, comment=AGES_IGNORED), schema="mart")
     op.alter_column("event_listings", "is_primary", comment=IS_PRIMARY[1], schema="core")
-    # Empty: of days that are in Postgres their captures say it, and are asked.
+    # Starts empty: for days that are still in Postgres, the sizes are read from their captures.
     op.create_table(
         "largest_books",
         sa.Column("listing_id", sa.Integer(), autoincrement=False, nullable=False, comment="Listing."),

@@ -1,7 +1,7 @@
 """The database remembers which days of the odds history were exported.
 
 Revision ID: 0015
-Revises: 0011
+Revises: 0014
 """
 
 import sqlalchemy as sa
