@@ -84,7 +84,7 @@ class Keeper(Watch):
                 del self._over[:-MOST_KEPT]
             raise
         self._tell_of_hosts(conn)
-        return None if alive else "was closed or taken up by another run, and still runs here; its own end will be written over that"
+        return None if alive else "was closed or taken up by another run, and still runs here; at its end it overwrites that status with its own"
 
     def _tell_of_hosts(self, conn: psycopg.Connection) -> None:
         """On the thread. What others shall know of hosts, as far as it is not written yet."""

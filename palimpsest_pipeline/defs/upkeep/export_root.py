@@ -32,9 +32,9 @@ class AdoptedRoot:
 
 
 def mark_complete_root(pipeline: Pipeline) -> None:
-    """Mark the root unless it is marked, where its days are the days that the database remembers as exported.
+    """Mark the root if its days are exactly the days that the database remembers as exported. A marked root stays as it is.
 
-    A root that cannot be looked at, or has other days, stays as it is: `palimpsest doctor` says so, and nothing is exported to it.
+    A root that cannot be read, or has other days, is not marked: `palimpsest doctor` says so, and nothing is exported to it.
     """
     try:
         archive = pipeline.archive
