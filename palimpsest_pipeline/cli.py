@@ -66,7 +66,7 @@ app.add_typer(storage_app)
 @app.callback()
 def begin(context: typer.Context) -> None:
     """Scrape, match and compare three bookmakers."""
-    if context.invoked_subcommand == "doctor":  # it tells of them itself
+    if context.invoked_subcommand == "doctor":  # it reports unknown settings itself
         return
     try:
         load_settings()
@@ -120,7 +120,7 @@ def settings(as_json: Json = False) -> None:
 
 
 def warn_of_other_source(chosen: Settings) -> None:
-    """Say so when the platforms set are not those whose answers are in the home folder: asking them is refused."""
+    """Print a warning when the settings lead to simulated platforms and the home folder holds real data, or the reverse."""
     from .defs.data_source import describe_conflict, noted_source
 
     source = noted_source(chosen.home)
@@ -204,7 +204,7 @@ def down(
 ) -> None:
     """Stop what `up` or `demo` started, and the embedded servers. Runs under way get some time, then are cancelled: what had arrived is kept.
 
-    Queued runs stay queued for the next `up`. A command that runs in another terminal is left alone, and so is its server: it is named, exit code 1.
+    Queued runs stay queued for the next `up`. A command in another terminal keeps running, as does its server: `down` names it and exits with 1.
     """
     from .defs.demo import demo_home
     from .defs.serve.down import stop_home
@@ -259,7 +259,7 @@ def run_watched(found: Any, job: str, hour: datetime | None, trigger: str, sr_id
 
 
 def require_same_source_here(found: Any) -> None:
-    """Raise SettingsError before a run is begun that would mix simulated data with real ones."""
+    """Raise SettingsError when a run would mix simulated data with real data. Call it before the run begins."""
     from .defs.data_source import require_same_source
     from .storage import ledger
 
@@ -413,7 +413,7 @@ def _headed(frame: Any) -> Any:
 
 @app.command()
 def coverage(as_json: Json = False, csv: Csv = None, xlsx: Xlsx = None) -> None:
-    """Print the latest coverage and match rates. A CSV file has coverage by tournament, an Excel file both."""
+    """Print the latest coverage and match rates. A CSV file holds the coverage by tournament, an Excel file both tables."""
     from .defs.servers import require_schema
     from .storage import mart_readers
 
@@ -526,7 +526,7 @@ def main() -> None:
     try:
         try:
             app()
-        finally:  # what was started is stopped: one Ctrl-C more must not change the exit code
+        finally:  # a Ctrl-C from here on must not change the exit code
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:
@@ -550,7 +550,7 @@ def _without_secrets(message: str) -> str:
 
 
 def _explain_loss(error: Exception) -> str | None:
-    """Return what to tell of a lost database or a full disk; None for any other error."""
+    """Return a message for the user when the database was lost or a disk is full; None for any other error."""
     from .storage.database import explain_loss
 
     return explain_loss(error)

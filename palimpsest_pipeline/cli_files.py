@@ -1,4 +1,4 @@
-"""Results as files for a spreadsheet: `--csv FILE` and `--xlsx FILE` of the commands that print tables. Each of them writes what `--json` has."""
+"""The options `--csv FILE` and `--xlsx FILE` of the commands that print tables. The files hold the same rows as `--json`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ MAX_EXCEL_ROWS: Final = 1_048_575
 
 
 def write_files(tables: "Mapping[str, pl.DataFrame]", csv: Path | None, xlsx: Path | None) -> bool:
-    """Write the first of `tables` as CSV, and all of them as worksheets of these names; return whether anything was asked for.
+    """Write the first of `tables` as CSV, and each of them as a worksheet of its name. Return whether the user asked for a file.
 
     Raises typer.Exit when a file cannot be written, or a table has more rows than a worksheet.
     """

@@ -66,7 +66,7 @@ def slots(
     hours: Annotated[float, typer.Option(min=0.1, max=24 * 30, help="How far to look back, hours.")] = 24,
     as_json: Json = False,
 ) -> None:
-    """List the slots of the kickoff cadence at which a fixture was due and not asked, or no platform answered, by fixture and stretch.
+    """List lost slots of the kickoff cadence by fixture and stretch: a fixture was due and not asked, or no platform answered.
 
     Due is what the settings of now ask for, by the kickoffs as they were known at the time. Nothing is due before the first slot that was
     asked for in this time or in the 24 hours before it.

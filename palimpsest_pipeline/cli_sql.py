@@ -17,17 +17,17 @@ from .settings import Settings, load_settings
 
 sql_app = typer.Typer()
 SEARCH_PATH: Final = "-c search_path=palimpsest,mart,public"
-"""So that views and marts need no schema, as for analysts."""
+"""Lets queries name views and marts without a schema, as analysts can."""
 
 
 @sql_app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sql(
     context: typer.Context,
-    analyst: Annotated[bool, typer.Option("--analyst", help="As the read-only role, which cannot change anything.")] = False,
+    analyst: Annotated[bool, typer.Option("--analyst", help="Connect as the read-only role, which cannot change anything.")] = False,
 ) -> None:
-    """Open psql on the database; further words are its own options: `palimpsest sql -c "select * from best_prices limit 5" --csv`.
+    """Open psql on the database. psql gets all other options: `palimpsest sql -c "select * from best_prices limit 5" --csv`.
 
-    The embedded server is started when it does not run, for as long as psql does.
+    When the embedded server does not run, this command starts it, and stops it when psql ends.
     """
     from .defs.servers import databases, require_schema
 
@@ -44,7 +44,7 @@ def sql(
 
 
 def _environment(settings: Settings, analyst: bool, conninfo: str) -> dict[str, str]:
-    """How psql finds the database: by variables of libpq's, since other users of the machine see the words of a command."""
+    """Return the variables of libpq that tell psql its database. Other users of the machine could read a password in its arguments."""
     from .defs import analysts
     from .storage.database import libpq_environment
 

@@ -33,9 +33,9 @@ def parse_day(text: str) -> date:
 def export(
     start: Annotated[str | None, typer.Argument(metavar="FROM", help="First UTC day, e.g. 2026-06-26.")] = None,
     end: Annotated[str | None, typer.Argument(metavar="TO", help="Last UTC day, included. Default: FROM.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace exported days also when Postgres lacks cycles of them; name the days.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace exported days even if Postgres lacks some of their cycles; name the days.")] = False,
     adopt_root: Annotated[
-        bool, typer.Option("--adopt-root", help="Take the export's folder as it is; exported days that it lacks count as never exported.")
+        bool, typer.Option("--adopt-root", help="Accept the export's folder as it is; exported days that it lacks then count as never exported.")
     ] = False,
     as_json: Json = False,
 ) -> None:

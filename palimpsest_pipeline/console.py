@@ -32,7 +32,7 @@ def say(message: str) -> None:
 
 def pasteable(words: str, home: Path) -> str:
     """Return a `palimpsest` command that works on this home folder when pasted into another terminal in the same folder."""
-    command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"  # uv names itself to what it runs; its environment is on no other PATH
+    command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"  # uv sets UV for what it runs; elsewhere the command is not on the PATH
     return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {command} {words}"
 
 
@@ -44,7 +44,7 @@ def fail(message: str, code: int = 1) -> typer.Exit:
 
 
 def escaped(text: str, keep: str = "") -> str:
-    """Text that rich prints as it is, control characters but those of `keep` as escapes: a newline in a name must not begin a line of ours."""
+    """Return text that rich prints literally, with control characters not in `keep` as escapes: a newline in a name must not begin a new line."""
     return printable(text, keep).replace("[", "\\[")
 
 
@@ -61,7 +61,8 @@ def parse_hour(text: str) -> datetime:
 def parse_hours(first: str, last: str, now: datetime) -> tuple[datetime, datetime]:
     """Return the first and the last UTC hour of a range, both included, each given as for `parse_hour`.
 
-    A day as `last` means all of its hours, of today those that have begun. Raises typer.BadParameter for a range that is not in order or not over.
+    A day as `last` means all of its hours; for today, the hours that have begun. Raises typer.BadParameter when the range is reversed or ends in
+    the future.
     """
     begin, end, current = parse_hour(first), parse_hour(last), now.replace(minute=0, second=0, microsecond=0)
     if ":" not in last and end <= current:

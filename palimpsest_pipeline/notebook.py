@@ -264,9 +264,9 @@ class Readable:
         return Rows(rows)
 
     def _refuse_unknown_markets(self, conn: psycopg.Connection[Any], given: dict[str, Any]) -> None:
-        """Raise UnknownName when there is no market of a key that is asked for: no rows would read as "nobody offers it".
+        """Raise UnknownName for a market key that does not exist: an empty result would read as "nobody offers it".
 
-        Rows of markets that have left the vocabulary stay: such a key is known while there are rows of it.
+        A key that has left the vocabulary stays known while the relation has rows of it.
         """
         asked = given.get(MARKET_KEY)
         keys = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, Iterable) else []

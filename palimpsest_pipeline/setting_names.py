@@ -1,4 +1,4 @@
-"""Names that begin like a setting and are none. Nothing reads them, so whoever set one must be told.
+"""Environment variables that begin like a setting and are none. Nothing reads them, so the user must be told.
 
 Belongs here: finding such names and the setting that was probably meant. Does not belong here: the values of settings (`settings`).
 """
@@ -18,7 +18,7 @@ from .settings import DOTENV, DOTENV_ENCODING, PREFIX, SERVICE_ADDRESS, Settings
 SERVER_USER: Final = "PALIMPSEST_PG_USER"
 """Read by the embedded Postgres itself, so it is no field of the settings."""
 LEAST_SIMILARITY: Final = 60
-"""How alike two names are, of 100, for one to be offered for the other."""
+"""Similarity (0 to 100) from which a known name is suggested for an unknown one."""
 SERVICE_VARIABLE: Final = re.compile(rf"{PREFIX}(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 """What Kubernetes sets in every container for a service whose name begins with `palimpsest`."""
 ENDS_IN_SERVICE_PORT: Final = re.compile(r".*_(SERVICE|TCP|UDP|SCTP)_PORT")

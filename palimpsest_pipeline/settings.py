@@ -86,7 +86,7 @@ DOTENV: Final = ".env"
 SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.+")
 """What Kubernetes writes into the variable NAME_PORT of every container for a service of that name."""
 OWN_WORDS: Final = frozenset({"dagster", "guest", "palimpsest", "password", "postgres", "redis"})
-"""Words of our own messages: hiding a password that is one of them would blot out the messages, and hide nothing."""
+"""Words of our own messages. A password that is one of them stays visible: hiding it would spoil the messages and protect nothing."""
 STALE_AFTER_MINUTES: Final[dict[Family, tuple[int, int]]] = {
     Family.DISCOVERY: (100, 190),
     Family.ODDS: (100, 190),
@@ -121,7 +121,7 @@ class PlatformSettings(BaseModel):
     stall_s: float = Field(default=10, gt=0, description="A request under way for so long, and nothing answered: the host is left alone for a while")
     give_up_s: float = Field(default=60, gt=0, description="Left alone for so long without one good answer: not asked any more in this scrape")
     max_discovery_lists: int = Field(
-        default=200, ge=1, description="Lists (pages; of Bet9ja competitions) that a discovery asks for at most; reached, it is partial"
+        default=200, ge=1, description="Most lists (pages; for Bet9ja competitions) that one discovery asks for; with more on offer it is partial"
     )
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Largest body taken, after decompression")
 
@@ -294,7 +294,7 @@ class Settings(BaseSettings):
     @field_validator("ui_port", "embedded_port", mode="before")
     @classmethod
     def _ignore_addresses_of_services(cls, given: Any, info: ValidationInfo) -> Any:
-        """A service of the name palimpsest-ui must not keep every command from starting."""
+        """Return the default for an address that Kubernetes sets, for example for a service named palimpsest-ui: no command would start with it."""
         is_address = isinstance(given, str) and SERVICE_ADDRESS.fullmatch(given) is not None
         return cls.model_fields[info.field_name or ""].default if is_address else given
 
@@ -405,7 +405,7 @@ class Settings(BaseSettings):
         return {name: _masked(name, value) for name, value in _flatten("PALIMPSEST", self)}
 
     def secrets(self) -> list[str]:
-        """All that no text for people may show: of these settings, and what packages of object stores read from the environment."""
+        """Return what no text for people may show: secrets of these settings, and credentials of object stores in the environment."""
         databases = [url.get_secret_value() for url in (self.database_url, self.dagster_database_url) if url is not None]
         brokers = [url.get_secret_value() for url in (self.celery_broker_url,) if url is not None]
         links = [url.get_secret_value() for url in (self.alert_webhook_url,) if url is not None]
@@ -452,7 +452,7 @@ def _exported(value: Any) -> str:
 
 
 def mask_url(url: str, *, user: bool = True) -> str:
-    """`url` with its password hidden, in the authority and in the query, and with `user=False` the user's name too; what is no URL is hidden whole.
+    """Return `url` with its password and secret query values hidden, with `user=False` the user's name too; text that is no URL is all hidden.
 
     A name without a password is hidden as well: it may be a token.
     """
@@ -537,6 +537,6 @@ def _dotenv_bindings(file: Path) -> list[Binding]:
 
 
 def _line_of(binding: Binding) -> int:
-    """Return the line of a statement, which begins with the blank lines before it for the parser."""
+    """Return the line number of a statement. The parser counts the blank lines before it as part of it."""
     statement = binding.original.string
     return binding.original.line + statement[: len(statement) - len(statement.lstrip())].count("\n")

@@ -11,7 +11,7 @@ from dagster._utils.error import SerializableErrorInfo
 
 INTERRUPTIONS: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 OWN_PACKAGE: Final = "palimpsest_pipeline."
-"""How the message of an error of ours begins: with its module."""
+"""The beginning of the message of each error of ours: the name of its module."""
 CHECK_FAILED: Final = "DagsterAssetCheckFailedError"  # its class is not public
 
 

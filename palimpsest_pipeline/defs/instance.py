@@ -80,7 +80,7 @@ nux: {{enabled: false}}
 """
 COMMAND_FILE: Final = "command.yaml"
 COMMAND_TEMPLATE: Final = """\
-# What a command of palimpsest runs itself writes to its terminal: no helper processes of Dagster's, which a Ctrl-C would reach as well.
+# A run that a command of palimpsest executes writes to its terminal. Dagster's helper processes for logs would receive a Ctrl-C too: none here.
 compute_logs:
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
@@ -161,7 +161,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
 @contextmanager
 def _alone_with(settings: Settings) -> Iterator[sa.Connection]:
-    """A connection to Dagster's storage; nobody else makes or upgrades its tables inside the block."""
+    """Yield a connection to Dagster's storage. Inside the block no other process makes or upgrades its tables."""
     url = make_url(storage_url(settings))
     engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
     shown = shown_url(url)
@@ -198,7 +198,7 @@ def _upgrade_storage(instance: dg.DagsterInstance) -> None:
 
 
 def _hide_credentials(instance: dg.DagsterInstance, connection: sa.Connection) -> None:
-    """Once: take the user info of URLs out of logs, checks and ticks. Older versions wrote a proxy's address, password included, into errors."""
+    """Remove the user info of URLs from logs, checks and ticks, once. Older versions wrote a proxy's address, password included, into errors."""
     if instance.daemon_cursor_storage.get_cursor_values({CREDENTIALS_HIDDEN}):
         return
     for table, column in TEXTS_OF_ERRORS:

@@ -144,7 +144,7 @@ def _execute(
         return pipeline
 
     startup_s, began, run_id = time.time() - psutil.Process().create_time(), time.monotonic(), str(uuid4())
-    # What libraries write to standard error meanwhile stands in the run's log too, or is of no use to who reads the terminal.
+    # Libraries write to standard error what is also in the run's log, or what does not help the reader of the terminal.
     with vitals.alive(pipeline, run_id, job), redirect_stderr(StringIO()):
         result = resolved.execute_in_process(
             instance=instance,

@@ -17,7 +17,7 @@ DERIVES: Final = {WORK_TAG: DERIVATION}
 DERIVING: Final = {TAG: "10", **DERIVES}
 """What was scraped becomes tables. Asks no platform, so it can wait, but less than a backfill."""
 SLOTS_FOR_SCRAPES: Final = 2
-"""Of the runs at a time, those that derivations and backfills leave to scrapes: a full cycle, and one of the minutes before a kickoff."""
+"""Concurrent runs that derivations and backfills leave free for scrapes: a full cycle, and one for the minutes before a kickoff."""
 BACKFILL_RUNS: Final = 1
 ENOUGH_RUNS: Final = BACKFILL_RUNS + SLOTS_FOR_SCRAPES + 1
 """Of so many runs at a time, scrapes always find their slots free."""

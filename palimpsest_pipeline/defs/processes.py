@@ -43,7 +43,7 @@ class Known:
 
 @cache
 def this_machine() -> str | None:
-    """Return a name of that within which a pid names one process at a time: the machine, its boot and its pid namespace. None when it is not known.
+    """Return a name for the machine, its boot and its pid namespace: within these a pid names one process. None when they are not known.
 
     A host name would not do: containers of one machine may share it, and then have other processes under the same pids.
     """
@@ -57,7 +57,7 @@ def this_machine() -> str | None:
 
 
 def is_gone(machine: str | None, pid: int) -> bool:
-    """Whether the process is known to have ended: it was of this machine, and nothing has its pid now. False when that cannot be said."""
+    """Return whether the process is known to have ended: it was of this machine, and no process has its pid now. False when in doubt."""
     if machine is None or machine != this_machine():
         return False
     try:

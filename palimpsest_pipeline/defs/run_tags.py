@@ -1,4 +1,4 @@
-"""Run tags by which a run and the command that ends it tell each other of themselves. Knows no Dagster."""
+"""The run tags through which a run and the command that ends it know of each other. Knows no Dagster."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -8,10 +8,10 @@ RESTS_UNTIL: Final = "palimpsest/rests_until"
 """Until when a kickoff run has nothing to do, by the machine's clock: it waits for the next minute of its slot."""
 
 ENDED_WITH_SERVER: Final = "palimpsest/ended_with_server"
-"""Set on a run that `palimpsest down` or the end of `palimpsest up` asks to end. Nobody has cancelled it for good."""
+"""Set on a run that `palimpsest down` or the end of `palimpsest up` asks to end. It tells such a run from one that a user has cancelled."""
 
 BEGIN_MARGIN: Final = timedelta(seconds=1)
-"""A run that is asked to end so shortly before its next minute would be ended in that minute."""
+"""A run that rests for less than this is not asked to end: the request could reach it in its next minute."""
 
 
 def rest_tag(rest_s: float) -> dict[str, str]:

@@ -38,7 +38,7 @@ def alive(pipeline: Pipeline, run_id: str, job: str) -> AbstractContextManager[B
 
 
 def silent(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[heartbeats.Silent]:
-    """Runs that the instance counts as under way and that are silent for PALIMPSEST_SILENT_AFTER_S, or whose process, of this machine, is gone.
+    """Return runs under way, as the instance says, that are silent for PALIMPSEST_SILENT_AFTER_S, or whose process on this machine is gone.
     Raises DatabaseUnreachable.
 
     A run that never gave a sign of life has not got as far as our code: starting in time is the business of Dagster's own run monitoring.

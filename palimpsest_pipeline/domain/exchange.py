@@ -9,8 +9,8 @@ from typing import Final
 from .words import FailureClass, PayloadKind, Platform
 
 MAX_AGE: Final = timedelta(hours=1)
-"""The longest time between the instant that an answer speaks of and its arrival. The platforms' edge caches hold content for some seconds: a longer
-time is a broken header, and an instant reckoned from it would put prices on a wrong day."""
+"""The longest credible time between an answer's `observed_at` and its arrival. The platforms' edge caches hold content for some seconds. A longer
+time means a broken header, which would put prices on a wrong day."""
 
 
 @dataclass(frozen=True, slots=True)

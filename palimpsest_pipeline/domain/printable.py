@@ -8,5 +8,5 @@ CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 
 
 def printable(text: str, keep: str = "") -> str:
-    """`text` with every control character but those of `keep` as `\\uXXXX`, which JSON reads as well."""
+    """Return `text` with every control character but those of `keep` as `\\uXXXX`, which JSON reads as well."""
     return CONTROLS.sub(lambda found: found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}", text)

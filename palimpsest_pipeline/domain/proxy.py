@@ -1,4 +1,4 @@
-"""The address of a proxy, with its credentials kept apart from the moment that it is read."""
+"""The address of a proxy, separated from its credentials as soon as it is read."""
 
 import base64
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from .secrets import address_secrets
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy's address, apart from what it is told of who asks."""
+    """A proxy's address, and its credentials in separate fields."""
 
     url: str
     """Scheme, host and port: nothing in it is secret, so any message may show it."""
@@ -24,7 +24,7 @@ class Proxy:
         """Read `http://user:password@host:port`, user and password percent-encoded. Raises ValueError, whose message never shows the URL."""
         try:
             parts = urlsplit(url)
-            _ = parts.port  # read here for its error
+            _ = parts.port  # raises ValueError for a port that is no number
         except ValueError:
             parts = urlsplit("")
         info, _, place = parts.netloc.rpartition("@")

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 HIDDEN: Final = "***"
 MIN_CHARACTERS: Final = 4
-"""A shorter secret is hidden only inside URLs: elsewhere it would blot out half of every text."""
+"""A shorter secret is hidden only inside URLs: elsewhere it would hide parts of ordinary words."""
 ANYWHERE_CHARACTERS: Final = 8
 """From this length on a secret is hidden wherever it stands; a shorter one only as a word of its own."""
 URL_CREDENTIALS: Final = re.compile(
@@ -72,9 +72,10 @@ def _pattern(secrets: Iterable[str], shortest: int) -> re.Pattern[str] | None:
 
 
 def address_secrets(url: str, *, user_is_secret: bool = True) -> list[str]:
-    """Secrets of an address that people may otherwise see: its user info, whole and in parts, and the query's values that are not known as plain.
+    """Return the secrets in an address whose other parts may be shown: its user info, whole and in parts, and values of its query.
 
-    An unescaped `/` or `@` in the password moves the border of the host; all that comes before the last `@` counts.
+    Values of `PLAIN_PARAMETERS` are no secrets. An unescaped `/` or `@` in the password shifts where the host seems to begin, so everything before
+    the last `@` counts as user info.
     """
     rest = url.partition("://")[2].partition("?")[0]
     info = rest.rpartition("@")[0]
@@ -84,7 +85,7 @@ def address_secrets(url: str, *, user_is_secret: bool = True) -> list[str]:
 
 
 def link_secrets(url: str) -> list[str]:
-    """Secrets of an address of which only the host may be seen: whole, its user info, path and query, and each part of them."""
+    """Return the secrets in an address of which only the host may be shown: the whole address, and its user info, path and query in parts."""
     parts = _split(url)
     info = parts.netloc.rpartition("@")[0]
     pieces = [url, info, *info.split(":", 1), f"{parts.path}?{parts.query}", parts.path, parts.query, parts.fragment]
@@ -99,7 +100,7 @@ def store_secrets(environment: Mapping[str, str]) -> list[str]:
 
 
 def header_secrets(headers: Mapping[str, str]) -> list[str]:
-    """Secrets of request headers: each value but those of `PLAIN_HEADERS`, and its long parts (a cookie's value, the token after `Bearer`)."""
+    """Return the secrets of headers: each value but those of `PLAIN_HEADERS`, and its long parts (a cookie's value, the token after `Bearer`)."""
     values = [value for name, value in headers.items() if name.lower() not in PLAIN_HEADERS]
     return values + [part for value in values for part in re.split(r"[\s;,=]+", value) if len(part) >= ANYWHERE_CHARACTERS]
 

@@ -1,4 +1,4 @@
-"""How long texts from outside may be where they name something: keys of the database, and what is shown of them.
+"""The limit on the length of text from outside that is part of a database key.
 
 Belongs here: the limit and the cut. Does not: what a text means.
 """
@@ -11,7 +11,7 @@ MAX_KEY_CHARS: Final = 200
 
 
 def cut_key(text: str) -> str:
-    """`text`, or its first `MAX_KEY_CHARS` characters and a hash of all of it: what differs stays different."""
+    """Return `text`, or, if it is too long, its first `MAX_KEY_CHARS` characters and a hash of it all. Different texts stay different."""
     if len(text) <= MAX_KEY_CHARS:
         return text
     return f"{text[:MAX_KEY_CHARS]}… #{blake2b(text.encode(), digest_size=8).hexdigest()}"

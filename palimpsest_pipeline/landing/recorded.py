@@ -28,7 +28,7 @@ from .store import Landing
 STAGE = "recorded"
 
 BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding raises: broken or of another shape, text that is not UTF-8, nested too deeply."""
+"""Errors of decoding: JSON that is broken, of another shape or nested too deeply, and text that is not UTF-8."""
 
 Identity = tuple[str, datetime, str | None]
 """What makes an answer the same: question, instant, hash of the body."""

@@ -40,8 +40,8 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
 OBSERVED_AT: Final = (
     pl.when((pl.col("received_at") - pl.col("observed_at")).abs() <= MAX_AGE).then("observed_at").otherwise("received_at").alias("observed_at")
 )
-"""The instant that a landed answer speaks of. Answers were landed when any `Age` header was believed: those more than MAX_AGE away from their arrival
-count as observed when they arrived."""
+"""The `observed_at` of a landed answer. Earlier versions believed any `Age` header: where that put it more than MAX_AGE from the arrival, the answer
+counts as observed when it arrived."""
 LISTINGS: Final[dict[str, str]] = {
     **{name: name for name in ("platform", "kind", "external_id", "sr_id", "attempt", "status", "failure", "failure_detail")},
     **{name: name for name in ("requested_at", "received_at", "observed_at")},

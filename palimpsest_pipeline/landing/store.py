@@ -124,7 +124,7 @@ class Landing:
     def _write_manifest(
         self, folder: UPath, cycle: Cycle, status: RunStatus, finished_at: datetime, stages: Sequence[str], written: dict[str, Segment]
     ) -> Manifest:
-        """Write the manifest of what is in the folder, of what the manifest there names, and of `written`."""
+        """Write a manifest of the segments in the folder, of those that the present manifest names, and of `written`."""
         before = self._manifest_in(folder)
         known = {segment.name: segment for segment in before.segments} if before else {}
         known |= written
@@ -155,7 +155,7 @@ class Landing:
     def _create(self, path: UPath, content: bytes) -> None:
         """Write a file that is not there yet, so that readers see all of it or nothing. Raises LandingError when another writer has made it.
 
-        Of a local landing a process that dies between two calls of the system can leave an empty file, which counts as torn.
+        In a local landing, a process that dies between two system calls can leave an empty file. Such a file counts as torn.
         """
         with self._writing(path):
             if not self._local:
@@ -173,11 +173,11 @@ class Landing:
 
     @staticmethod
     def _create_object(path: UPath, content: bytes) -> None:
-        """As `_create`, on an object store, which refuses a name that is taken (S3: `If-None-Match: *`)."""
+        """Write a new object, as `_create` does. The store refuses a name that is taken (S3: `If-None-Match: *`)."""
         try:
             path.fs.pipe_file(path.path, content, mode="create")
         except FileExistsError:
-            # A request that was sent again because its answer was lost finds what it has written itself.
+            # When an answer was lost and the request was sent again, the object that is there is our own.
             if path.read_bytes() != content:
                 raise
 
@@ -576,7 +576,7 @@ class CycleWriter:
     def _first_free_numbers(self) -> dict[Platform, int]:
         """Numbers go on after what is there and after what a manifest names, so that answers are read in the order in which they came.
 
-        Another writer of the cycle may count on from the same: the tag in the name keeps the two apart.
+        Another writer of the cycle may continue from the same number. The tag in the name keeps the two files apart.
         """
         manifest = self._landing._manifest_in(self._folder)
         names = [*self._landing._segments_in(self._folder), *((s.platform, s.name) for s in (manifest.segments if manifest else ()))]

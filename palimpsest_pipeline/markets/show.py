@@ -90,7 +90,7 @@ def find(asked: str, vocabulary: Vocabulary) -> list[Market]:
 
 
 def _spoken(name: pl.Expr) -> pl.Expr:
-    """The name as people say it: the whole match is not mentioned."""
+    """Return the name as people say it: in lower case, without `FULL_TIME`."""
     return name.str.to_lowercase().str.strip_suffix(FULL_TIME)
 
 

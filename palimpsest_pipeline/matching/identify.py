@@ -61,12 +61,14 @@ def rivals(listings: pl.DataFrame) -> list[int]:
 
 
 def primary_listings(listings: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of the listings that speak for their platform on their fixture: one for each platform and fixture. The only place of this rule.
+    """Return the rows of the primary listings: one for each platform and fixture. No other place states this rule.
 
-    A listing that the platform has taken off speaks only where no other is left. Of listings whose kickoffs lie more than RELISTED apart, the later
-    one that ever had a price speaks: those that kick off so much earlier than the latest one with a price are out. One without a kickoff (null: it
-    was refused) speaks only where no other has one. Of the rest the one with the largest book speaks, then the one with the smallest id. No clock and
-    no earlier choice counts, so every order of arrival gives the same.
+    1. A listing that the platform has taken off is primary only if no other is left.
+    2. A listing that kicks off more than RELISTED before the latest one that ever had a price is never primary.
+    3. A listing without a kickoff (null: it was refused) is primary only if no other has one.
+    4. Of the rest, the one with the largest book is primary, then the one with the smallest id.
+
+    Neither the clock nor an earlier choice counts, so every order of arrival gives the same result.
 
     `listings`: at least platform, external_id, fixture_sr_id, kickoff_at, n_markets and is_deleted, as in `LISTINGS`.
     """

@@ -27,7 +27,7 @@ def disagreements(stood: Standing, moved: pl.DataFrame, anchored: pl.DataFrame, 
     """Outcomes of one market on home and a competitor whenever their moves may be others: unit (of the pair), part (the ordinal), at, size, FIGURES
     of home (`price_moves.moves`), those of the competitor as `other_...`, and home_unit and other_unit.
 
-    The size is twice the smaller of both shifts where they are opposite, else nought: it reaches a threshold when each of them reaches half of it.
+    The size is twice the smaller of both shifts where they are opposite, else 0: it reaches a threshold when each of them reaches half of it.
     A side that cannot be backed does not disagree: nought. Where a change is not known there is no row.
     """
     pairs = _pairs(stood, anchored).with_row_index("pair")

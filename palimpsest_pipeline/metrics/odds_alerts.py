@@ -72,11 +72,11 @@ class Rules:
     watched: timedelta
     """From how long before kickoff on."""
     max_odds: float
-    """Of an outcome two prices are compared when one of them is not above this."""
+    """Two prices of an outcome are compared when at least one of them is not above this."""
     main_markets: Sequence[str] = ()
     """Markets whose disappearing weighs more."""
     markets: Sequence[str] | None = None
-    """Markets that are looked at; None: all."""
+    """Keys of the markets to look at; None: all markets."""
 
     @property
     def looks_back(self) -> timedelta:

@@ -18,13 +18,14 @@ from .episodes import DECIMALS
 from .standing_prices import Standing, price_at
 
 MARGIN_OF_ROUNDING: Final = 1e-6
-"""What a rough filter lets through beside what is exactly as large as asked."""
+"""Tolerance of the rough filters, so that rounding drops no change that is exactly as large as asked."""
 
 
 def moves(stood: Standing, anchored: pl.DataFrame, window: timedelta, least: float, max_odds: float) -> pl.DataFrame:
-    """Every outcome of units in which one may have shifted by `least`, whenever its change over the window may be another: unit, place, at,
-    odds_milli (null: cannot be backed), baseline_milli (null: not known, or none), change and shift (`probability_shift`; null when either is).
-    At looks from `watch_from` of `anchored` on.
+    """Return how outcomes changed over `window`, for all outcomes of units in which one may have shifted by `least`.
+
+    One row per outcome and look, from `watch_from` of `anchored` on, at which the change may differ from the one before: unit, place, at, odds_milli
+    (null: cannot be backed), baseline_milli (null: not known, or none), change and shift (`probability_shift`; null when either price is null).
 
     A discovery that lacks the listing is a look at which nothing can be backed.
     """
@@ -53,7 +54,7 @@ def moves(stood: Standing, anchored: pl.DataFrame, window: timedelta, least: flo
 
 
 def probability_shift(max_odds: float) -> pl.Expr:
-    """Return the change of the implied probability from `baseline_milli` to `odds_milli`: null without one of them, 0 when both are too long."""
+    """Return the change of the implied probability from `baseline_milli` to `odds_milli`: null without one of them, 0 if both exceed `max_odds`."""
     now, then = pl.col("odds_milli"), pl.col("baseline_milli")
     shift = (EVENS_MILLI / now - EVENS_MILLI / then).round(DECIMALS)
     is_judged = (now <= max_odds * EVENS_MILLI) | (then <= max_odds * EVENS_MILLI)
@@ -86,7 +87,7 @@ def first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, by: list[str]
 
 
 def _moving(prices: pl.DataFrame, least: float, max_odds: float) -> pl.DataFrame:
-    """place and unit of all outcomes of units of which one was so far apart at two instants, and not above `max_odds` at one of them."""
+    """Return place and unit of all outcomes of units in which one may have shifted by `least`, and was not above `max_odds` at one instant."""
     low, high = pl.col("odds_milli").min(), pl.col("odds_milli").max()
     far = (EVENS_MILLI / low - EVENS_MILLI / high >= least - MARGIN_OF_ROUNDING) & (low <= max_odds * EVENS_MILLI)
     places = prices.group_by("place", "unit").agg(far=far)

@@ -31,7 +31,7 @@ STRETCHES: Final[dict[str, pl.DataType]] = {
     "n_asked": pl.UInt32(),
     "silent": pl.List(pl.String()),
 }
-"""Lost slots of one fixture that follow each other. `n_asked`: those of them that were asked and that no platform answered; `silent`: who did not."""
+"""Lost slots of one fixture that follow each other. `n_asked`: how many were asked in vain; `silent`: platforms that did not answer."""
 OUTAGES: Final[dict[str, pl.DataType]] = {
     "first_slot_at": INSTANT,
     "last_slot_at": INSTANT,

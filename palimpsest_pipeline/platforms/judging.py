@@ -41,8 +41,11 @@ def decoded(answer: Answer, decoder: msgspec.json.Decoder[T]) -> T | None:
 
 
 def json_verdict(error: Exception, body: bytes) -> Verdict:
-    """Verdict on a body whose JSON does not decode: cut off on the way (then worth another try), of another shape, or malformed. Asked again, the
-    platform would send what is malformed (half of a surrogate pair in a name) once more."""
+    """Return the verdict on a body whose JSON does not decode.
+
+    A body that was cut off on the way is worth another try. Malformed JSON (half of a surrogate pair in a name) is not: the platform would send the
+    same again.
+    """
     if isinstance(error, msgspec.ValidationError):
         return FailureClass.CONTRACT_BROKEN, str(error)
     if isinstance(error, msgspec.DecodeError) and _is_cut_off(str(error), body):
@@ -52,7 +55,7 @@ def json_verdict(error: Exception, body: bytes) -> Verdict:
 
 
 def _is_cut_off(message: str, body: bytes) -> bool:
-    """Whether a body ends before its JSON does. The decoder says so of half of a surrogate pair too, and calls a number malformed that is cut off."""
+    """Return whether a body ends before its JSON does. The decoder's message cannot tell: it also calls half of a surrogate pair truncated."""
     depth = 0
     for token in _TOKENS.finditer(body):
         if token[0] == b'"':

@@ -31,7 +31,7 @@ _PRICE_OR_NONE: Final = re.compile(rf"(?:{_DECIMAL.pattern})?|[-\u2010-\u2015]+"
 _MAX_DIGITS: Final = 18
 _MAX_MILLI: Final = 2**31 - 1
 _MAX_COUNT: Final = 100_000
-"""Counts are added up in 32 bits. Above what any sport or event has by far; such a number says nothing, so the count is unknown."""
+"""No sport or event has nearly so many. Counts are added up in 32 bits, so a larger number counts as unknown."""
 _ERROR_PATH: Final = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
@@ -95,7 +95,7 @@ def integer(value: Any) -> int | None:
 
 
 def count(value: Any) -> int | None:
-    """A whole number of at least nought, as far as a count can go; None for anything else: what is not counted is unknown."""
+    """Return a whole number from 0 to `_MAX_COUNT`; None (unknown) for anything else."""
     number = integer(value)
     return number if number is not None and 0 <= number <= _MAX_COUNT else None
 
@@ -181,7 +181,7 @@ def demand_readable(platform: Platform, path: str, odds: Sequence[Odds], milli: 
 
 
 def iso_instant(value: Any, zone_if_missing: Any = None) -> datetime | None:
-    """An ISO instant in UTC; None when it is none, or has no zone and `zone_if_missing` gives none. Whether to believe it is decided elsewhere."""
+    """Return an ISO instant in UTC; None if it cannot be read, or if it and `zone_if_missing` give no zone. Callers judge if it is credible."""
     if not isinstance(value, str):
         return None
     try:
@@ -199,7 +199,7 @@ def iso_instant(value: Any, zone_if_missing: Any = None) -> datetime | None:
 
 
 def epoch_ms_instant(value: Any) -> datetime | None:
-    """Unix milliseconds in UTC; None when it is no number, or in no year that a date can have. Whether to believe it is decided elsewhere."""
+    """Return Unix milliseconds as an instant in UTC; None for no number, or a year that no date can have. Callers judge if it is credible."""
     number = integer(value)
     if number is None:
         return None

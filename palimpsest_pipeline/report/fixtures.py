@@ -22,7 +22,7 @@ NO_GAP, HOME_LACKS_IT, PLATFORM_LACKS_IT = 0, 1, 2
 def tournaments(found: Coverage, seen: Sequence[PlatformSeen]) -> dict[str, Any]:
     """Columns of the tournaments by country and name, and for both universes (upcoming, started included) their counts, null without a row.
 
-    A country has one spelling. `elsewhere`: a list a tournament, of each other country under which platforms place it, and these platforms' places.
+    A country has one spelling. `elsewhere`: for each tournament, the other countries in which platforms place it, and which platforms do.
     """
     named = _named(found)
     return {
@@ -42,7 +42,7 @@ def _named(found: Coverage) -> pl.DataFrame:
 
 
 def _spelled_alike(rows: pl.DataFrame, found: Coverage) -> pl.DataFrame:
-    """`rows` with every `country` as home spells it, else as most tournaments have it: one platform's Czechia is another's Czech Republic."""
+    """Return `rows` with one spelling per country: home's, else the most frequent one. One platform writes Czechia, another Czech Republic."""
     is_home = pl.col("platform") == found.home_platform
     by_use = (pl.col("n_home") * -1, pl.col("n") * -1, "country")
     spellings = (

@@ -42,10 +42,10 @@ def main_lines(stretches: pl.DataFrame, most: int = MOST_LINES) -> pl.DataFrame:
 
 
 def with_current(stretches: pl.DataFrame, states: pl.DataFrame, current: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return stretches and states continued by what stands now, where that was seen after them.
+    """Return `stretches` and `states`, continued by `current` where it was seen after them.
 
-    Frames as `storage.report.prices` reads them, of one market. The history of an offer is known up to a look; what stands now may rest on a later
-    one. When the history ends with nobody looking, it stands since the last look.
+    All frames are of one market, as `storage.report.prices` reads them. The history of an offer ends at one look, and the current state may rest on a
+    later one. If the history ends as not observed, the current state begins at the last look.
     """
     looked_until = pl.max_horizontal(pl.coalesce("ends_at", "last_confirmed_at"), "begins_at")
     unseen = (pl.col("ends_at").is_null() & (pl.col("state") == AvailabilityState.NOT_OBSERVED.value)).any()
@@ -64,7 +64,7 @@ def with_current(stretches: pl.DataFrame, states: pl.DataFrame, current: pl.Data
 
 
 def _ended(rows: pl.DataFrame, later: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """Rows that were not over, over where those of `later` begin."""
+    """Return `rows`; each one that has no end ends where the row of `later` with its key begins."""
     ends = rows.join(later.select(*key, until="begins_at"), on=key, how="left")
     return (
         ends.with_columns(pl.coalesce("ends_at", "until").alias("ends_at"))

@@ -140,7 +140,7 @@ class Breaker:
         self.until = max(self.until, now + pause_s)
 
     def shut(self, reason: str, until: float = -inf, *, ending: str = "") -> None:
-        """For good, as far as this scrape goes. `ending`: why it waits no longer, which says nothing of the host."""
+        """Ask the host no more in this scrape. `ending`: why this scrape waits no longer; it is no fault of the host."""
         self.state, self.reason, self._ending, self._probe = State.SHUT, reason, ending, None
         self.until = max(self.until, until)
 

@@ -1,4 +1,4 @@
-"""How large the books of listings were: of the answers in Postgres, and of the days of answers that have left it.
+"""The sizes of listings' books, in priced markets: of answers in Postgres, and of days that have left it.
 
 Belongs here: reading the largest book up to an instant, keeping what is known of it when a day leaves. Does not: which listing speaks for its
 platform (`matching`), the odds themselves (`history`). Callers commit.
@@ -66,7 +66,7 @@ def of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.
 def with_largest_books(
     conn: psycopg.Connection[Any], listings: pl.DataFrame, wanted: Sequence[int], *, until: datetime | None = None, cycle_id: int | None = None
 ) -> pl.DataFrame:
-    """`listings` (with listing_id) plus n_markets: the most markets that one answer priced of each of the `wanted` listings.
+    """Return `listings` (with listing_id) and n_markets: the most markets that one answer priced of each of the `wanted` listings.
 
     Of the answers up to `until` and those of the cycle, or of all answers without `until`. Null for listings without such an answer, and for others.
     """
@@ -76,9 +76,10 @@ def with_largest_books(
 
 
 def remember(conn: psycopg.Connection[Any], day: date) -> None:
-    """Keep those answers of a UTC day that priced more markets than any before them. In the transaction that takes the day out of Postgres.
+    """Keep the answers of a UTC day that priced more markets than any earlier answer of their listing.
 
-    What a day before it has surpassed already is not kept: answers of a day that left Postgres are not read again but for imports of old payloads.
+    Call it in the transaction that takes the day out of Postgres. An answer that an earlier day already surpassed is not kept: it would only
+    be needed again if old payloads were imported.
     """
     conn.execute(REMEMBER_SQL, _span(day))
 

@@ -44,13 +44,13 @@ def parse_url(url: str) -> URL:
 
 
 def shown_url(parsed: URL) -> str:
-    """The address as people may see it: without its password, and without what of its query is not known as plain."""
+    """Return the address as people may see it: without its password, and with only `PLAIN_PARAMETERS` of its query."""
     query = {name: value for name, value in parsed.query.items() if name in PLAIN_PARAMETERS}
     return parsed.set(query=query).render_as_string(hide_password=True)
 
 
 def reason_of(error: Exception, parsed: URL) -> str:
-    """First line of what libpq says of a connection to `parsed`, without any secret of the address."""
+    """Return the first line of libpq's error about a connection to `parsed`, without any secret of the address."""
     line = str(error).strip().partition("\n")[0].strip()
     return redact(line, *address_secrets(parsed.render_as_string(hide_password=False), user_is_secret=False))
 
@@ -74,7 +74,7 @@ WRAPPERS: Final = (*DRIVERS, "sqlalchemy", "palimpsest_pipeline")
 
 
 def explain_loss(error: BaseException) -> str | None:
-    """Return what a user is told of an error behind which a database was lost or a disk was full; None for any other error.
+    """Return a message for the user when a lost database or a full disk caused `error`; None for any other error.
 
     Looks at the causes of the error too, and at errors of SQLAlchemy and of either psycopg.
     """

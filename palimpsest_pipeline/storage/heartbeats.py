@@ -19,7 +19,7 @@ IS_SILENT: Final = f"{SILENT_SINCE} < clock_timestamp() - make_interval(secs => 
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """A run and the process that executes it. `machine`: within which the pid names one process; None when that is not known."""
+    """A run and the process that executes it. `machine`: on it the pid names one process; None when it is not known."""
 
     run_id: str
     job: str

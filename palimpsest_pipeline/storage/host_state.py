@@ -16,7 +16,7 @@ LONGEST_S: Final = 3600.0
 
 
 def troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime) -> dict[str, tuple[str, float]]:
-    """Of each host in trouble why, and for how many more seconds it is to be left alone: 0 when that is just over. The longest order counts."""
+    """Return, for each host in trouble, the reason and for how many more seconds nobody should ask it (0: just over). The longest time counts."""
     rows = conn.execute(
         """
         select distinct on (host) host, reason, blocked_until from ops.host_state
@@ -29,7 +29,7 @@ def troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime) -> d
 
 
 def block(conn: psycopg.Connection, host: str, cycle_id: int, reason: str, now: datetime, for_s: float) -> None:
-    """This cycle found that nobody should ask the host for so many seconds from `now`. The later end of its own orders stands."""
+    """Record that this cycle wants nobody to ask the host for `for_s` seconds from `now`. Of its own records the later end counts."""
     conn.execute(
         """
         insert into ops.host_state (host, cycle_id, blocked_until, reason, updated_at)
@@ -44,5 +44,5 @@ def block(conn: psycopg.Connection, host: str, cycle_id: int, reason: str, now: 
 
 
 def clear(conn: psycopg.Connection, host: str, cycle_id: int, now: datetime) -> None:
-    """The host answers this cycle as usual: what it wrote itself is over, and so is what others wrote, where their time has passed."""
+    """Record that the host answers this cycle as usual: delete the cycle's own record, and records of others whose time has passed."""
     conn.execute("delete from ops.host_state where host = %s and (cycle_id = %s or blocked_until <= %s)", [host, cycle_id, now])

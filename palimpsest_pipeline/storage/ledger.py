@@ -66,9 +66,10 @@ def open_batch(conn: psycopg.Connection, cycle: Cycle) -> None:
 
 
 def heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None) -> bool:
-    """Say that the cycle, which `run_id` is at, is alive, by the server's clock, which is also what judges it.
+    """Record a sign of life of the cycle that `run_id` executes, by the server's clock, which also measures silence.
 
-    A batch that was closed as interrupted while its run lived runs again. False when the batch has ended otherwise, or another run has taken it up.
+    Reopens a batch that was closed as interrupted while its run was alive. Returns False when the batch has ended otherwise, or when another run
+    executes it now.
     """
     row = conn.execute(
         """

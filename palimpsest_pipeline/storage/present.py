@@ -3,8 +3,8 @@
 Belongs here: reading how the markets of fixtures stand now, or stood at an instant, in the shapes of `metrics.present`; replacing fixtures' rows.
 Does not: any rule of what is compared (`metrics`), which fixtures are due (`dirty_fixtures`), where the days of the history lie (`layers`).
 
-Who is who is what is known today: an instant of the past changes what was listed and priced, and so which listing speaks for its platform, not which
-fixture it is.
+Which fixture a listing belongs to is always today's knowledge. An instant of the past decides only what was listed and priced then, and so which
+listing is primary.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ THEN: Final[Schema] = {
 
 
 Choose = Callable[[pl.DataFrame], pl.DataFrame]
-"""Leaves of listings those that speak for their platform: `matching.primary_listings`."""
+"""A function that keeps the primary ones of listings: `matching.primary_listings`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,10 @@ def standing(conn: psycopg.Connection, sr_ids: Sequence[int]) -> Standing:
 
 
 def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[int], home: Platform, instant: datetime, choose: Choose) -> Standing:
-    """How these fixtures stood at an instant, from the whole of their history: of listings that had been seen by then those that `choose` leaves, and
-    the kickoff that was in force then. Raises as `layers.Layers` does."""
+    """Return how these fixtures stood at an instant, from the whole of their history.
+
+    Takes the listings that `choose` keeps of those seen by then, and the kickoff that was in force then. Raises as `layers.Layers` does.
+    """
     found = read_frame(conn, LISTINGS_THEN_SQL, {"sr_ids": list(sr_ids), "instant": instant}, THEN)
     if found.is_empty():
         return Standing(_named(conn, pl.DataFrame(schema=dict(BOOKS))), pl.DataFrame(schema=dict(LISTINGS)))

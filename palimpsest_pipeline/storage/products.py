@@ -115,9 +115,9 @@ def unmark_carrying(conn: psycopg.Connection, product: str, cycle_id: int, carry
 def unmark_resting_on_books(
     conn: psycopg.Connection, product: str, cycle_id: int, listing_ids: Sequence[int], since: datetime, carry_limit: timedelta
 ) -> list[int]:
-    """Make a mart product of other cycles due again that rests on how large books were from `since` on; returns their ids.
+    """Make a mart product due again for other cycles that used the book sizes of `listing_ids` from `since` on. Return the ids of these cycles.
 
-    That is of cycles at or after `since` that may show one of these listings, where it shares its fixture with another listing of its platform.
+    These are the cycles at or after `since` that may show one of the listings, if it shares its fixture with another listing of its platform.
     """
     query = """
         delete from mart.cycle_products p using core.cycles late

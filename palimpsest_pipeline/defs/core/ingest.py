@@ -142,7 +142,7 @@ def _note_refusals(
 
 
 def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFrame, after: pl.DataFrame) -> None:
-    """Make coverage of later cycles due again when the cycle's books have other sizes than before: which listing is primary rests on them."""
+    """Make coverage of later cycles due again if the cycle's books changed in size: the choice of primary listings depends on them."""
     names = list(book_sizes.SIZES)
     changed = pl.concat([before.join(after, on=names, how="anti"), after.join(before, on=names, how="anti")])
     since = changed["observed_at"].min()

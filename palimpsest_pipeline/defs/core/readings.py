@@ -104,7 +104,7 @@ def seen_in_discovery(found: dict[Platform, tuple[Discovery, datetime]]) -> list
 
 
 def refused_kickoffs(seen: Iterable[Seen]) -> list[Reject]:
-    """Kickoffs that are not taken as claims. Their listings are, so that they do not count as absent."""
+    """Return a reject for each kickoff that is not credible. Their listings are kept, so that they do not count as absent."""
     return [
         Reject(s.listing.platform, s.listing.external_id, "$", NOT_CREDIBLE.format(s.listing.kickoff_at.isoformat()))
         for s in seen

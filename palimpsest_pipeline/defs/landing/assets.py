@@ -29,7 +29,7 @@ SKIPPED_TAG = "palimpsest/skipped"
 
 
 SHORTEST_REST_S: Final = 2.0
-"""A shorter wait is not worth telling."""
+"""A run is not tagged as resting for a shorter wait."""
 
 
 class CaptureConfig(dg.Config):
@@ -68,7 +68,7 @@ def _or_skipped(context: dg.AssetExecutionContext) -> Iterator[None]:
 
 
 def _resting_wait(context: dg.AssetExecutionContext) -> kickoff.Wait:
-    """Waits for a minute and says so in a tag of the run, so that `palimpsest down` ends it meanwhile without a loss."""
+    """Return a function that waits for a minute and tags the run as resting, so that `palimpsest down` can end it then without a loss."""
 
     def wait(clock: Clock, at: datetime) -> None:
         rest_s = (at - clock.now()).total_seconds()
@@ -76,7 +76,7 @@ def _resting_wait(context: dg.AssetExecutionContext) -> kickoff.Wait:
             try:
                 context.instance.add_run_tags(context.run.run_id, rest_tag(rest_s))
             except Exception as error:  # noqa: BLE001 - a storage of Dagster's that is away costs no minute
-                context.log.warning(f"that this run waits cannot be told: {error}")
+                context.log.warning(f"cannot tag this run as resting: {error}")
         kickoff.wait_until(clock, at)
 
     return wait

@@ -142,7 +142,7 @@ def run_capture(pipeline: Pipeline, begun: Begun, progress: Watch) -> CycleResul
     if cycle is None:
         wanted = targets_of_known(pipeline, begun.sr_ids)
         return run_targets(pipeline, begin(pipeline, begun, Scope.EVENTS), wanted, progress)
-    cycle = replace(cycle, run_id=begun.run_id)  # the run that is at it now: the one that began it may be dead
+    cycle = replace(cycle, run_id=begun.run_id)  # the run that executes it now: the one that began it may be dead
     with pipeline.connect() as conn:
         _open(pipeline, conn, cycle)
     return run_targets(pipeline, cycle, None, progress)

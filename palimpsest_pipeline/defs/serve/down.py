@@ -20,14 +20,14 @@ POLL_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """What `down` came to in a home folder: whether anything was there, and whether another command still works in it."""
+    """The result of `down` in a home folder: whether anything ran there, and whether another command still works in it."""
 
     anything: bool
     in_use: bool
 
 
 def stop_home(settings: Settings, home: Path, wait_s: float, say: Say) -> Stopped:
-    """Stop what serves from `home`, then its embedded server, unless another command works with it: such a command is named."""
+    """Stop what serves from `home`, then its embedded server. While another command works there, name it and keep the server."""
     own = settings.model_copy(update={"home_dir": home})
     serving = recall(home)
     sweep(home)

@@ -92,7 +92,7 @@ def _await_end(
     wait_s: float,
     end_resting: Callable[[list[dg.DagsterRun]], None] | None = None,
 ) -> list[dg.DagsterRun]:
-    """The runs that are not over after `wait_s`. `end_resting` is called once with each run that only waits for its next minute."""
+    """Return the runs that are not over after `wait_s`. `end_resting` is called once with each run that only waits for its next minute."""
     deadline = time.monotonic() + wait_s
     left, asked = list(runs), set[str]()
     while left:

@@ -16,7 +16,7 @@ from ...storage.retention import Standing
 from ..partitions import days
 from ..pipeline import Pipeline
 
-NO_PARTITION: Final = "nothing exports it: no partition is so old, its answers came with a wrong instant"
+NO_PARTITION: Final = "it cannot be exported: it lies before the first partition, because its answers came with a wrong instant"
 
 
 UNREADABLE: Final = (LandingError, ArchiveError, MissingPartitionError)
@@ -46,7 +46,7 @@ class DayExported:
 
 @dataclass(frozen=True, slots=True)
 class DueDays:
-    """Days in Postgres that are to be exported, with their version; those that would be and cannot now, with why; and those that never can."""
+    """Days in Postgres to export, with their version; days that cannot be exported yet, with the reason; and days that never can."""
 
     due: dict[date, str]
     open: dict[date, str]

@@ -33,7 +33,7 @@ class AdoptedRoot:
 
 
 def mark_complete_root(pipeline: Pipeline) -> None:
-    """Mark the root unless it is marked, where its days are the days that the database remembers as exported.
+    """Mark the root if its days are exactly the days that the database remembers as exported. A marked root stays as it is.
 
     A root that cannot be looked at, or has other days, stays as it is: `palimpsest doctor` says so, and nothing is exported to it. So does an empty
     one while no export is remembered but days have left Postgres: the memory may be lost with Dagster's storage, and the root not mounted.

@@ -11,13 +11,13 @@ from . import parse
 from .endpoints import group_of, group_request, tree_request
 
 MAX_LISTS = 1_200
-"""More than three times as many competitions as were ever in a tree: the end of one that invents them."""
+"""More than three times as many competitions as any tree had: a limit for a tree that invents them."""
 
 
 def crawl(cache_version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
     """Tree; then all its competitions at once, those without events left out; then, once, those again that failed or came short of their count.
 
-    Of a tree with more than `max_lists` competitions the first ones are asked for, and none again.
+    If the tree has more than `max_lists` competitions, only the first ones are asked for, each once.
 
     Without a tree there is nothing to ask, so that one is asked again before all else when it failed or contradicts itself.
     """

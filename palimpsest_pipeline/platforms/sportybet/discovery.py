@@ -11,7 +11,7 @@ from . import parse
 from .endpoints import PAGE_SIZE, page_of, page_request, tree_request
 
 MAX_LISTS = 200
-"""Pages of a sweep that finds no end: more than ten times what was ever listed."""
+"""Most pages of a sweep that finds no end: more than ten times as many as were ever listed."""
 EMPTY_PAGES_AT_END = 2
 """One empty page can be a passing hole; so many in a row are the end."""
 

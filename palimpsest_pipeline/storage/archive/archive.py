@@ -31,9 +31,9 @@ PART_PRICES: Final = 20_000_000
 class Archive:
     """Exported days of the odds history under one root: a local folder, or an object-store URL such as `s3://bucket/export`.
 
-    With `requires_marker` a root without its marker file is one that cannot be seen, for example a folder that is not mounted: the archive then
-    raises ArchiveError where it would else say that a day is not there, and where it would write. Raises ArchiveError when the store is unknown, or
-    its package is not installed.
+    With `requires_marker`, a root without its marker file counts as one that cannot be seen, for example a folder that is not mounted. The archive
+    then raises ArchiveError instead of reporting that a day is missing, and instead of writing. Raises ArchiveError when the store is unknown, or its
+    package is not installed.
     """
 
     def __init__(self, root: str | Path, *, requires_marker: bool = False) -> None:
@@ -149,7 +149,7 @@ class Archive:
         return register_io_source(source, schema=named.PRICES)
 
     def _read_prices(self, days: Sequence[date], sr_ids: Sequence[int] | None, wanted: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
-        """Return what is wanted of the rows of these days (`named.PRICES`). Read again when an export replaces a file meanwhile."""
+        """Return what `wanted` selects from the prices of these days (`named.PRICES`). Reads again if an export replaces a file meanwhile."""
         attempt = 1
         while True:
             entries = [demanded(self._store, self.day, day) for day in days]

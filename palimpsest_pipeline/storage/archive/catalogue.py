@@ -9,7 +9,7 @@ import msgspec
 
 FOLDER: Final = "catalogue"
 STAGED: Final = "staged"
-"""Folder of files that replace those of an exported day, until they have the fixed names too. Outside of what globs over odds and captures see."""
+"""Folder of an exported day's new files until they have the fixed names too. Globs over odds and captures do not see it."""
 
 
 @dataclass(frozen=True, slots=True)

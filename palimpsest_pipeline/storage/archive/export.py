@@ -93,7 +93,7 @@ def _demand_cycles(store: Store, before: ExportedDay, entry: ExportedDay, cycle_
 
 
 def _stage(store: Store, workspace: Path, entry: ExportedDay) -> None:
-    """Switch readers of the catalogue to the new files with one entry: a process that dies while the fixed names are replaced leaves a whole day."""
+    """Point the day's entry to copies of the new files: a process that dies while it replaces the fixed names leaves a day that can be read."""
     folder = f"{staged_folder(entry.day)}/{uuid4().hex[:8]}"
     staged = replace(entry, files={f"{folder}/{PurePosixPath(file).name}": size for file, size in entry.files.items()})
     for file in staged.files:

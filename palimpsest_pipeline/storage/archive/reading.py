@@ -17,10 +17,10 @@ from .store import Store
 CHUNK_ROWS: Final = 100_000
 """Rows of market_changes that are in memory together, besides the answers of a day."""
 MAX_READS: Final = 5
-"""How often a day is begun to be read. Each time its entry is read anew: it fails again only if one more export has replaced the files meanwhile,
-or if they are damaged."""
+"""Most attempts to read a day. Each attempt reads the day's entry anew, and fails only if one more export has replaced the files meanwhile, or if
+they are damaged."""
 READ_ERRORS: Final = (ArchiveError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-"""What reading raises when a file is replaced or removed under it. Polars' panic is a BaseException."""
+"""Errors of reading when a file is replaced or removed under it. Polars' panic is a BaseException."""
 
 Entry = Callable[[date], ExportedDay | None]
 Read = Callable[[pl.LazyFrame, pl.LazyFrame], Iterator[pl.DataFrame]]

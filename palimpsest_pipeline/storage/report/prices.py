@@ -1,6 +1,6 @@
 """How prices of chosen markets moved: what could be backed from when to when, and what each market's state was. Reads only.
 
-Both are of the life of fixtures, which is derived once an hour: until when they speak is with them. What stands now is of the last cycle.
+Both come from the life of fixtures, which is derived once an hour; their rows say until when they are known. `current` is of the last cycle.
 """
 
 from collections.abc import Sequence
@@ -71,8 +71,8 @@ CURRENT: Final[Schema] = {
     "state_since": INSTANT,
     "last_confirmed_at": INSTANT,
 }
-"""A row an outcome of a market as it stands: what it can be backed at (null: it cannot), and the market's state (AvailabilityState), each since when;
-`last_confirmed_at` is the last look."""
+"""One row per outcome of a market in its current state: the price at which it can be backed (null: it cannot), the market's state
+(AvailabilityState), and since when each holds; `last_confirmed_at` is the last look."""
 CURRENT_SQL: Final = """
     select e.fixture_sr_id as sr_id, k.market_key, n.specifier, e.platform, o.outcome_key,
         case

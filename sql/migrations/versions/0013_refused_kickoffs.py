@@ -49,7 +49,7 @@ BEST = (
         "Sum of the inverse best odds over the market's outcomes, of answers near each other; null unless every outcome of a complete set has one.",
     ),
 )
-# Best prices are of another rule now: they are derived anew for what is to come.
+# The rule of best prices has changed: derive them again for fixtures to come.
 TO_DERIVE = """
     insert into mart.dirty_fixtures (product, sr_id, marked_at)
     select 'prices', sr_id, clock_timestamp() from core.fixtures where effective_kickoff > now()

@@ -1,4 +1,4 @@
-"""Alerts to traders are judged by the implied probability: fixtures to come are derived again, since their rows are of the former measure."""
+"""Alerts to traders are judged by the implied probability. Fixtures to come are derived again, since their rows used the former measure."""
 
 import sqlalchemy as sa
 from alembic import op
