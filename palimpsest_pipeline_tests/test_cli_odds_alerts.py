@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from palimpsest_pipeline import console
+from palimpsest_pipeline import console, terminal
 from palimpsest_pipeline.cli import app
 from palimpsest_pipeline.storage import migrate
 from palimpsest_pipeline.storage.database import Database
@@ -43,7 +43,7 @@ def database(postgres: EmbeddedPostgres) -> Iterator[str]:
 @pytest.fixture
 def alerts(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Alerts:
     """`palimpsest odds-alerts` on these four."""
-    monkeypatch.setattr(console.out, "width", console.PIPE_WIDTH)  # else as wide as the terminal of whoever runs the tests
+    monkeypatch.setattr(console.out, "width", terminal.PIPE_WIDTH)  # else as wide as the terminal of whoever runs the tests
     with Database(database).connect() as conn:
         conn.execute("truncate mart.odds_alert, ops.acknowledged_odds_alerts, core.fixtures cascade")
         insert(conn, "core.fixtures", {"sr_id": 1, "home_team": "Norway", "away_team": "France [W]", "effective_kickoff": TO_COME})

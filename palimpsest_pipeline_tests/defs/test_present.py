@@ -13,7 +13,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
-from palimpsest_pipeline import console
+from palimpsest_pipeline import console, terminal
 from palimpsest_pipeline.cli import app
 from palimpsest_pipeline.defs.core.derive import ingest_cycle
 from palimpsest_pipeline.defs.launch import run_whole
@@ -183,7 +183,7 @@ def test_a_listing_that_is_dropped_lists_nothing_and_has_gaps_wherever_home_has_
 def palimpsest(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
     """The command line on this world."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(console.out, "width", console.PIPE_WIDTH)  # else as wide as the terminal of whoever runs the tests
+    monkeypatch.setattr(console.out, "width", terminal.PIPE_WIDTH)  # else as wide as the terminal of whoever runs the tests
     settings = world.pipeline.settings
     assert settings.database_url is not None
     urls = {"DATABASE_URL": settings.database_url.get_secret_value(), "DAGSTER_DATABASE_URL": "postgresql://unused/dagster"}
