@@ -69,7 +69,7 @@ DISK_FULL: Final = "53100"
 CONNECTION_LOST: Final = ("08", "57P")
 """How SQLSTATEs begin of a server that is stopping, starting, or gone."""
 DRIVERS: Final = ("psycopg", "psycopg2")
-WRAPPERS: Final = (*DRIVERS, "sqlalchemy", "palimpsest_pipeline")
+WRAPPERS: Final = (*DRIVERS, "sqlalchemy", "dagster", "palimpsest_pipeline")
 """Packages whose errors say what befell them when they are raised while another error is handled. Any other error there is a bug of its own."""
 
 
