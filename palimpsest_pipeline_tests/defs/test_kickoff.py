@@ -79,8 +79,14 @@ class World:
                 stands
                 and len(stands["platforms"]) == 3
                 and {datetime.fromisoformat(k) for k in stands["kickoffs"].values()} == {self.kickoffs[sr_id]}
+                and self.known_kickoff(sr_id) == self.kickoffs[sr_id]  # another test may have moved it
             ):
                 return slot_at
+
+    def known_kickoff(self, sr_id: int) -> datetime | None:
+        with self.pipeline.connect() as conn:
+            row = conn.execute("select effective_kickoff from core.fixtures where sr_id = %s", [sr_id]).fetchone()
+        return None if row is None else row[0]
 
     def asked(self, slot_at: datetime) -> list[tuple[datetime, set[int]]]:
         with self.pipeline.connect() as conn:
