@@ -86,6 +86,12 @@ compared as (
         and coalesce(f.suspect_code, '') not in ('kickoff_mismatch', 'home_away_swapped') as comparable
     from side s join core.fixtures f using (sr_id)
 ),
+-- Each comparable price with all of its line. No join: nothing tells Postgres how many rows these are, and it would pair all with all.
+on_line as (
+    select *, array_agg(platform_at) over line as ats, array_agg(skew_s) over line as skews, array_agg(trust) over line as trusts
+    from compared where comparable
+    window line as (partition by sr_id, market_id, specifier, outcome)
+),
 -- Of two competitors with prices comparable with home's on a line but not near each other's, the one nearer to home can be a leg, then the more
 -- trusted.
 offer as (
@@ -94,11 +100,10 @@ offer as (
     union all
     select sr_id, market_id, specifier, outcome, ordinal, platform, trust, platform_milli,
         not exists (
-            select from compared o
-            where (o.sr_id, o.market_id, o.specifier, o.outcome) = (c.sr_id, c.market_id, c.specifier, c.outcome) and o.comparable
-                and abs(extract(epoch from o.platform_at - c.platform_at)) > %(max_skew_s)s and (o.skew_s, o.trust) < (c.skew_s, c.trust)
+            select from unnest(ats, skews, trusts) o (platform_at, skew_s, trust)
+            where abs(extract(epoch from o.platform_at - c.platform_at)) > %(max_skew_s)s and (o.skew_s, o.trust) < (c.skew_s, c.trust)
         )
-    from compared c where comparable
+    from on_line c
 ),
 best as (
     select sr_id, market_id, specifier, outcome, ordinal, max(milli) filter (where is_leg) as milli,
