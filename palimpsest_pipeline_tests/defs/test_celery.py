@@ -138,6 +138,8 @@ def test_a_cycle_ended_from_the_web_page_keeps_what_had_arrived(world: World):
     assert cancelled is not None
     assert cancelled.status is RunStatus.CANCELLED, "it could write its end"
     hour = hour_key(cancelled.cycle.partition_hour)
-    replayed = until(lambda: [run for run in running.runs(run_key=str(cancelled.cycle.cycle_id)) if run["status"] == "SUCCESS"], f"replay of {hour}")
+    assert cancelled.finished_at is not None
+    key = f"{cancelled.cycle.cycle_id} until {cancelled.finished_at.isoformat()}"
+    replayed = until(lambda: [run for run in running.runs(run_key=key) if run["status"] == "SUCCESS"], f"replay of {hour}")
     assert len(replayed) == 1
     assert worker.poll() is None, "the worker takes the next run"
