@@ -1,18 +1,21 @@
 """The `palimpsest landing` commands: what was landed, adding to it, and keeping it small.
 
-Exit codes as in `cli.py`.
+Exit codes as in `cli.py`; `landing ls` ends with 3 when some cycles cannot be read and others can.
 """
 
 import json
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import Json, out, print_frame, say
+from .console import PARTIAL, Json, fail, out, print_frame, say
 from .settings import load_settings
+
+if TYPE_CHECKING:
+    from .landing import UnreadableCycle
 
 landing_app = typer.Typer(no_args_is_help=True, help="The raw answers.")
 
@@ -39,14 +42,17 @@ def landing_import(folder: Annotated[Path, typer.Argument(help="Folder with the 
 
 @landing_app.command("ls")
 def landing_ls(as_json: Json = False) -> None:
-    """List the landed cycles, with what they take on disk; then what an answer takes, by platform."""
+    """List the landed cycles, with what they take on disk; then what an answer takes, by platform. A cycle that cannot be read is named."""
     from .defs.pipeline import Pipeline
     from .defs.upkeep.space import per_answer
     from .domain.instants import hour_key
 
     landing = Pipeline(load_settings()).landing
-    usage = landing.usage()
-    sizes = {cycle_id: (size, each) for cycle_id, _, size, each in per_answer(usage, "cycle_id").rows()}
+    landed = landing.readable_cycles()
+    usage, unsized = landing.usage_of(landed.manifests)
+    unreadable = [*landed.unreadable, *unsized]
+    sizes: dict[int, tuple[int | None, int | None]] = {found.cycle_id: (None, None) for found in unsized}
+    sizes |= {cycle_id: (size, each) for cycle_id, _, size, each in per_answer(usage, "cycle_id").rows()}
     rows = [
         {
             "hour": hour_key(m.partition_hour),
@@ -58,17 +64,20 @@ def landing_ls(as_json: Json = False) -> None:
             "bytes": sizes.get(m.cycle_id, (0, None))[0],
             "bytes_per_answer": sizes.get(m.cycle_id, (0, None))[1],
         }
-        for m in landing.cycles()
+        for m in landed.manifests
     ]
     if as_json:
-        out.print_json(json.dumps({"cycles": rows, "platforms": per_answer(usage).to_dicts()}))
-    elif not rows:
-        out.print("the landing is empty")
-    else:
+        named = [{"hour": hour_key(found.hour), "cycle_id": found.cycle_id, "why": found.sentence} for found in unreadable]
+        out.print_json(json.dumps({"cycles": rows, "platforms": per_answer(usage).to_dicts(), "unreadable": named}))
+    elif rows:
         import polars as pl
 
         print_frame("Landing", pl.DataFrame(rows, infer_schema_length=None))
         print_frame("What an answer takes", per_answer(usage))
+    elif not unreadable:
+        out.print("the landing is empty")
+    if unreadable:
+        raise fail(name_unreadable(unreadable), PARTIAL if rows else 1)
 
 
 @landing_app.command("compact")
@@ -122,6 +131,11 @@ def landing_expire(
         return
     verb = "to remove" if dry_run else "removed"
     out.print(f"{len(removed)} hours {verb}, {_mb(done.bytes_removed)} MB: {', '.join(removed)}", highlight=False, soft_wrap=True)
+
+
+def name_unreadable(cycles: "Iterable[UnreadableCycle]") -> str:
+    """Return what cannot be read of the landing, a cycle a line, each with the file, the reason and the remedy."""
+    return "\n".join(f"cycle {cycle.cycle_id} cannot be read: {cycle.sentence}" for cycle in cycles)
 
 
 def _keys(hours: Iterable[datetime]) -> list[str]:

@@ -1,6 +1,7 @@
 """The `palimpsest` commands about what is kept, and how much room it takes: `export` and `storage`.
 
-Exit codes as in `cli.py`; `export` ends with 3 when some days could be exported and others not.
+Exit codes as in `cli.py`; `export` ends with 3 when some days could be exported and others not, `storage` when
+some landed cycles cannot be read.
 """
 
 import json
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .cli_landing import name_unreadable
 from .console import PARTIAL, Json, fail, out, print_table, say
 from .settings import load_settings
 
@@ -84,9 +86,13 @@ def _adopt_root(pipeline: "Pipeline") -> None:
 
 @storage_app.command()
 def storage(as_json: Json = False) -> None:
-    """How much room everything takes, by table and by day: bytes a price, growth, and when the limit is reached."""
+    """How much room everything takes, by table and by day: bytes a price, growth, and when the limit is reached.
+
+    Landed cycles that cannot be read are named and not counted.
+    """
     from .defs.servers import databases, require_schema
     from .defs.upkeep import space
+    from .domain.instants import hour_key
 
     with databases(load_settings()) as found:
         require_schema(found)
@@ -94,13 +100,21 @@ def storage(as_json: Json = False) -> None:
             measured = space.measured(found, conn)
     tables, days = space.by_table(measured.sample), space.by_day(measured.sample)
     if as_json:
-        told = {"figures": measured.as_dict(), "tables": tables.to_dicts(), "days": days.to_dicts(), "payloads": measured.payloads.to_dicts()}
+        told = {
+            "figures": measured.as_dict(),
+            "tables": tables.to_dicts(),
+            "days": days.to_dicts(),
+            "payloads": measured.payloads.to_dicts(),
+            "unreadable": [{"hour": hour_key(found.hour), "cycle_id": found.cycle_id, "why": found.sentence} for found in measured.unreadable],
+        }
         out.print_json(json.dumps(told, default=str))
-        return
-    _print_tables(tables)
-    _print_days(days)
-    _print_payloads(measured.payloads)
-    _print_figures(measured.figures)
+    else:
+        _print_tables(tables)
+        _print_days(days)
+        _print_payloads(measured.payloads)
+        _print_figures(measured.figures)
+    if measured.unreadable:
+        raise fail(name_unreadable(measured.unreadable), PARTIAL)
 
 
 def _print_tables(tables: "pl.DataFrame") -> None:

@@ -9,7 +9,7 @@ from .expire import Expired, expire, over
 from .manifest import Manifest, Segment
 from .recorded import RecordedPayloadError, import_payloads
 from .schema import SCHEMA
-from .store import USAGE, CycleWriter, Landing, LandingError, LandingIncomplete, LandingUnreadable
+from .store import USAGE, CycleWriter, LandedCycles, Landing, LandingError, LandingIncomplete, LandingUnreadable, UnreadableCycle
 
 __all__ = [
     "SCHEMA",
@@ -17,6 +17,7 @@ __all__ = [
     "Compaction",
     "CycleWriter",
     "Expired",
+    "LandedCycles",
     "Landing",
     "LandingError",
     "LandingIncomplete",
@@ -24,6 +25,7 @@ __all__ = [
     "Manifest",
     "RecordedPayloadError",
     "Segment",
+    "UnreadableCycle",
     "compact_hour",
     "compactable",
     "expire",

@@ -16,7 +16,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,6 +79,23 @@ class LandingIncomplete(LandingError):
 
 class LandingUnreadable(LandingError):
     """A manifest, or what says where an hour's answers lie, is there and cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableCycle:
+    """A cycle whose manifest, or the index of whose hour, is there and cannot be read. `sentence`: the file, why, and what to do."""
+
+    hour: datetime
+    cycle_id: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class LandedCycles:
+    """Closed cycles by id, and those that cannot be read, by hour and id."""
+
+    manifests: list[Manifest]
+    unreadable: list[UnreadableCycle]
 
 
 class Landing:
@@ -226,13 +243,27 @@ class Landing:
     # --- listing -----------------------------------------------------------------------------------------------------------------
 
     def cycles(self, hour: datetime | None = None, start: datetime | None = None, end: datetime | None = None) -> list[Manifest]:
-        """Closed cycles by id: of one hour, or of the hours in [start, end), or all. Cycles without manifest are not there."""
-        if hour is not None:
-            folders = [self._hour_folder(hour)]
-        else:
-            folders = [path for at, path in self._hour_folders() if (start is None or at >= hour_of(start)) and (end is None or at < end)]
+        """Closed cycles by id: of one hour, or of the hours in [start, end), or all. Cycles without manifest are not there.
+
+        Raises LandingUnreadable when the manifest of one of them cannot be read.
+        """
+        folders = [self._hour_folder(hour)] if hour is not None else [path for _, path in self._hour_folders(start, end)]
         found = [self._manifest_in(cycle) for folder in folders for cycle in self._cycles_in(folder)]
         return sorted((manifest for manifest in found if manifest is not None), key=lambda manifest: manifest.cycle_id)
+
+    def readable_cycles(self, start: datetime | None = None, end: datetime | None = None) -> LandedCycles:
+        """As `cycles`, but a manifest that cannot be read costs only its own cycle, which is named."""
+        manifests, unreadable = [], []
+        for hour, folder in sorted(self._hour_folders(start, end), key=lambda found: found[0]):
+            for cycle in self._cycles_in(folder):
+                try:
+                    manifest = self._manifest_in(cycle)
+                except LandingUnreadable as error:
+                    unreadable.append(UnreadableCycle(hour, int(cycle.name.removeprefix("cycle=")), str(error)))
+                    continue
+                if manifest is not None:
+                    manifests.append(manifest)
+        return LandedCycles(sorted(manifests, key=lambda manifest: manifest.cycle_id), unreadable)
 
     def newest_first(self) -> Iterator[Manifest]:
         """Closed cycles, the newest hour and cycle first, each read when it is asked for. One that cannot be read is left out, with a warning."""
@@ -294,19 +325,36 @@ class Landing:
         return sorted(int(cycle.name.removeprefix("cycle=")) for cycle in cycles if self._segments_in(cycle) and self._manifest_in(cycle) is None)
 
     def usage(self, start: datetime | None = None, end: datetime | None = None) -> pl.DataFrame:
-        """What the closed cycles of the hours in [start, end), or all, take on disk (USAGE); of a compacted hour's files each has its share."""
-        rows = []
-        indices: dict[datetime, HourIndex] = {}
-        for manifest in self.cycles(start=start, end=end):
+        """What the closed cycles of the hours in [start, end), or all, take on disk (USAGE); of a compacted hour's files each has its share.
+
+        Raises LandingUnreadable when the manifest of one of them, or the index of its hour, cannot be read.
+        """
+        usage, unreadable = self.usage_of(self.cycles(start=start, end=end))
+        if unreadable:
+            raise LandingUnreadable(unreadable[0].sentence)
+        return usage
+
+    def usage_of(self, manifests: Iterable[Manifest]) -> tuple[pl.DataFrame, list[UnreadableCycle]]:
+        """What these cycles take on disk (USAGE), and those among them that cannot be sized: the index of their hour cannot be read."""
+        rows, unreadable = [], []
+        indices: dict[datetime, HourIndex | LandingUnreadable] = {}
+        for manifest in manifests:
             hour = manifest.partition_hour
             if hour not in indices:
-                indices[hour] = self._index(self._hour_folder(hour))
+                try:
+                    indices[hour] = self._index(self._hour_folder(hour))
+                except LandingUnreadable as error:
+                    indices[hour] = error
+            index = indices[hour]
+            if isinstance(index, LandingUnreadable):
+                unreadable.append(UnreadableCycle(hour, manifest.cycle_id, str(index)))
+                continue
             for segment in manifest.segments:
-                held = indices[hour].places.get((manifest.cycle_id, segment.name))
+                held = index.places.get((manifest.cycle_id, segment.name))
                 size = segment.bytes if held is None else held[1].bytes
                 rows.append((hour, manifest.cycle_id, manifest.scope.value, segment.platform.value, segment.rows, size))
         listed = pl.DataFrame(rows, schema=USAGE, orient="row")
-        return listed.group_by("hour", "cycle_id", "scope", "platform", maintain_order=True).agg(pl.col("n_answers", "bytes").sum())
+        return listed.group_by("hour", "cycle_id", "scope", "platform", maintain_order=True).agg(pl.col("n_answers", "bytes").sum()), unreadable
 
     # --- reading -----------------------------------------------------------------------------------------------------------------
 
@@ -423,11 +471,14 @@ class Landing:
     def _folder(self, hour: datetime, cycle_id: int) -> UPath:
         return self._hour_folder(hour) / f"cycle={cycle_id}"
 
-    def _hour_folders(self) -> Iterator[tuple[datetime, UPath]]:
+    def _hour_folders(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[tuple[datetime, UPath]]:
+        """The hours in [start, end), or all, with their folders."""
         for day in self._children(self.root):
             for hour in self._children(day) if day.name.startswith("date=") else ():
                 if hour.name.startswith("hour="):
-                    yield datetime.strptime(f"{day.name} {hour.name}", "date=%Y-%m-%d hour=%H").replace(tzinfo=UTC), hour
+                    at = datetime.strptime(f"{day.name} {hour.name}", "date=%Y-%m-%d hour=%H").replace(tzinfo=UTC)
+                    if (start is None or at >= hour_of(start)) and (end is None or at < end):
+                        yield at, hour
 
     def _cycle_folders(self, cycle_id: int) -> Iterator[UPath]:
         for _, hour in self._hour_folders():
@@ -448,9 +499,9 @@ class Landing:
         """What the hour's files hold; nothing when it is not compacted."""
         path = hour / INDEX
         try:
-            content = self._content(path)
+            content = self._record(path)
             return HourIndex() if content is None else hours.decode(content)
-        except (OSError, msgspec.DecodeError) as error:
+        except msgspec.DecodeError as error:
             raise LandingUnreadable(f"{path} does not say what lies in the files beside it: {error}. Bring it back from a copy.") from error
 
     def _hour_files_in(self, hour: UPath) -> set[str]:
@@ -464,6 +515,20 @@ class Landing:
             return self._read(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def _record(self, path: UPath) -> bytes | None:
+        """As `_content`, of a manifest or an index. In a local landing, one that the disk refuses is unreadable, and the others may be fine.
+
+        What an object store refuses stays a LandingError: it may be the bucket or the credentials, and then no other record can be read either.
+        """
+        try:
+            return self._content(path)
+        except LandingError as error:
+            if not (self._local and isinstance(reason := error.__cause__, OSError)):
+                raise
+            raise LandingUnreadable(
+                f"{path} cannot be read: {reason.strerror or reason}. Make it readable, or bring it back from a copy."
+            ) from reason
 
     def _read(self, path: UPath) -> bytes:
         with self._reading(path):
@@ -500,10 +565,8 @@ class Landing:
     def _manifest_in(self, folder: UPath) -> Manifest | None:
         path = folder / MANIFEST
         try:
-            content = self._content(path)
+            content = self._record(path)
             return None if content is None else decode(content)
-        except OSError as error:
-            raise LandingUnreadable(f"{path} cannot be read: {error.strerror or error}. Make it readable, or bring it back from a copy.") from error
         except msgspec.DecodeError as error:
             raise LandingUnreadable(f"{path} is not a manifest: {error}. Restore it, or remove it and close the cycle again.") from error
 

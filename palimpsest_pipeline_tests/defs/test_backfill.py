@@ -18,6 +18,7 @@ from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.failures import partition_of
 from palimpsest_pipeline.defs.jobs import BY_HOURS
 from palimpsest_pipeline.defs.launch import run_job
+from palimpsest_pipeline.defs.monitoring.unfinished import unfinished
 from palimpsest_pipeline.defs.partitions import HOURS_IN_A_RUN, hours
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.replay.backfill import Report, backfill, lost, make_due
@@ -317,6 +318,44 @@ def test_an_hour_that_lacks_segments_is_refused_and_the_others_are_derived(world
     assert report.done == [key for key in world.keys if key != world.keys[1]]
     assert world.again().done == world.keys[1:], "and the marts after it, which carry what it discovered"
     assert content_hashes(world.pipeline) == world.content
+
+
+def test_an_hour_whose_manifest_cannot_be_read_is_refused_and_the_others_are_derived(world: World):
+    damaged = world.hours[1]
+    (manifest,) = world.pipeline.landing.cycles(hour=damaged)
+    path = world.folder(damaged) / f"cycle={manifest.cycle_id}" / "manifest.json"
+    drop_derived(world.pipeline)
+    with world.moved_away(path):
+        path.write_text("{")
+        report = world.again()
+        (hour,) = [hour for hour in plan(world.pipeline) if hour.lost]
+        assert (hour.at, hour.landed, hour.gone, [found.stale for found in hour.torn]) == (damaged, (), (), [True])
+        with dg.DagsterInstance.ephemeral() as instance:
+            assert list(unfinished(instance, world.pipeline, []).refused) == [hour_key(damaged)]
+        path.unlink()
+    assert list(report.refused) == [hour_key(damaged)]
+    assert f"cycle {manifest.cycle_id} cannot be read in the landing: {path} is not a manifest" in report.refused[hour_key(damaged)]
+    assert "The hour's rows stay as they are" in report.refused[hour_key(damaged)]
+    assert (report.done, report.empty, report.failed) == ([key for key in world.keys if key != hour_key(damaged)], [], {})
+    assert not report.whole
+    assert not report.nothing, "the command ends with 3"
+    assert world.again().done == world.keys[1:], "and the marts after it, which carry what it discovered"
+    assert content_hashes(world.pipeline) == world.content
+
+
+def test_an_hour_whose_manifest_cannot_be_read_and_whose_rows_stand_is_refused_but_not_stale(world: World):
+    path = next(world.folder(world.hours[1]).glob("cycle=*/manifest.json"))
+    before = marks(world.pipeline)
+    with world.moved_away(path):
+        path.write_text("{")
+        make_due(world.pipeline, plan(world.pipeline, world.hours[1], world.hours[1]))
+        stale, asked = world.again(stale_only=True), world.again()
+        with dg.DagsterInstance.ephemeral() as instance:
+            assert unfinished(instance, world.pipeline, []).refused == {}
+        path.unlink()
+    assert (stale.whole, stale.empty, stale.up_to_date) == (True, [], world.keys)
+    assert list(asked.refused) == [world.keys[1]]
+    assert marks(world.pipeline) == before
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli import app
+from palimpsest_pipeline.console import PARTIAL
 from palimpsest_pipeline.defs import doctor
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.replay.plan import Why, plan, products_of
@@ -202,6 +203,46 @@ def test_the_commands_say_what_they_would_do_and_do_it(make_pipeline: MakePipeli
     shown = CliRunner().invoke(app, ["landing", "expire"])
     assert shown.stdout.strip() == "nothing to remove"
     assert "What an answer takes" in CliRunner().invoke(app, ["landing", "ls"]).stdout
+
+
+def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = make_pipeline()
+    for name, value in pipeline.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    unreadable, unsized, good = (landed(pipeline, at(days), n=3) for days in (UNDERIVED, YOUNG, NOW))
+    folders = [pipeline.landing._hour_folder(manifest.partition_hour) for manifest in (unreadable, unsized, good)]
+    (folders[0] / f"cycle={unreadable.cycle_id}" / "manifest.json").write_text("{")
+    (folders[1] / "compacted.json").write_text("{")
+
+    def told(*words: str, code: int) -> tuple[Any, str]:
+        done = CliRunner().invoke(app, [*words, "--json"])
+        assert done.exit_code == code, done.stderr
+        return json.loads(done.stdout), done.stderr
+
+    listed, said = told("landing", "ls", code=PARTIAL)
+    rows = {row["cycle_id"]: (row["answers"], row["bytes"]) for row in listed["cycles"]}
+    assert rows == {unsized.cycle_id: (3, None), good.cycle_id: (3, good.bytes)}
+    assert [(row["hour"], row["cycle_id"]) for row in listed["unreadable"]] == [
+        (hour_key(manifest.partition_hour), manifest.cycle_id) for manifest in (unreadable, unsized)
+    ]
+    assert sum(row["bytes"] for row in listed["platforms"]) == good.bytes
+    for sentence in (f"{folders[0]}/cycle={unreadable.cycle_id}/manifest.json is not a manifest", f"{folders[1]}/compacted.json does not say"):
+        assert sentence in said
+    shown = CliRunner().invoke(app, ["landing", "ls"])
+    assert (shown.exit_code, str(good.cycle_id) in shown.stdout) == (PARTIAL, True)
+
+    sized, said = told("storage", code=PARTIAL)
+    assert sized["figures"]["landing_bytes"] == good.bytes
+    assert sized["unreadable"] == listed["unreadable"]
+    assert f"cycle {unreadable.cycle_id} cannot be read" in said
+    report = metadata(upkeep(pipeline), "upkeep", "storage_report")
+    assert (report["landing_bytes"], report["n_unreadable_cycles"]) == (good.bytes, 2)
+
+    (folders[1] / "compacted.json").unlink()
+    for manifest in (unsized, good):
+        (pipeline.landing._folder(manifest.partition_hour, manifest.cycle_id) / "manifest.json").write_text("{")
+    nothing, said = told("landing", "ls", code=1)
+    assert (nothing["cycles"], len(nothing["unreadable"])) == ([], 3)
 
 
 @pytest.mark.slow

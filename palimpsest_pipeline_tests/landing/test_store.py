@@ -23,7 +23,7 @@ from upath import UPath
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.landing import SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete
+from palimpsest_pipeline.landing import SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete, LandingUnreadable
 from palimpsest_pipeline.landing.manifest import manifest_of
 from palimpsest_pipeline.landing.schema import LISTINGS, answers_of, frame_of
 from palimpsest_pipeline.landing.store import PENDING_SEGMENTS
@@ -594,3 +594,44 @@ def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(LandingError, match=r"manifest\.json is not a manifest"):
         landing.cycles()
+
+
+def test_a_manifest_that_cannot_be_read_costs_its_own_cycle_only(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    hours = [HOUR + timedelta(hours=n) for n in range(4)]
+    for n, hour in enumerate(hours):
+        land(landing, answer(n), of=cycle(n + 1, hour))
+    broken, folder = (tmp_path.joinpath(f"date={hours[n]:%Y-%m-%d}", f"hour={hours[n]:%H}", f"cycle={n + 1}", "manifest.json") for n in (1, 2))
+    broken.write_text("{")
+    folder.unlink()
+    folder.mkdir()  # what the disk refuses to read, also to root
+    landed = landing.readable_cycles()
+    assert [manifest.cycle_id for manifest in landed.manifests] == [1, 4]
+    assert [(cycle.hour, cycle.cycle_id) for cycle in landed.unreadable] == [(hours[1], 2), (hours[2], 3)]
+    assert f"{broken} is not a manifest" in landed.unreadable[0].sentence
+    assert f"{folder} cannot be read: Is a directory. Make it readable, or bring it back from a copy." in landed.unreadable[1].sentence
+    only = landing.readable_cycles(hours[2], hours[3])
+    assert (only.manifests, [cycle.cycle_id for cycle in only.unreadable]) == ([], [3])
+    with pytest.raises(LandingUnreadable):
+        landing.usage()
+
+
+def test_an_index_that_cannot_be_read_costs_the_sizes_of_its_own_hour_only(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    for n in range(2):
+        land(landing, answer(n), of=cycle(n + 1, HOUR + timedelta(hours=n)))
+    (tmp_path / f"date={HOUR:%Y-%m-%d}" / f"hour={HOUR:%H}" / "compacted.json").write_text("{")
+    usage, unsized = landing.usage_of(landing.readable_cycles().manifests)
+    assert usage["cycle_id"].to_list() == [2]
+    assert [(cycle.hour, cycle.cycle_id) for cycle in unsized] == [(HOUR, 1)]
+    assert "compacted.json does not say what lies in the files beside it" in unsized[0].sentence
+
+
+def test_a_store_that_answers_nothing_is_no_cycle_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://minio:9000")
+    fsspec.register_implementation("away", AwayFileSystem, clobber=True)
+    with pytest.raises(LandingError, match="Could not connect"):
+        Landing("away://landing").readable_cycles()
+    with pytest.raises(LandingError) as raised:
+        Landing("away://landing")._manifest_in(UPath("away://landing/date=2026-06-26/hour=10/cycle=1"))
+    assert not isinstance(raised.value, LandingUnreadable)

@@ -88,7 +88,7 @@ def unfinished(instance: dg.DagsterInstance, pipeline: Pipeline, assets: Sequenc
     due, refused = {}, {}
     for hour in look[:MOST_PLANNED]:
         (found,) = plan(pipeline, hour, hour)
-        if found.torn and found.due:
+        if found.torn and (found.due or any(cycle.stale for cycle in found.torn)):
             refused[found.key] = "; ".join(gone.sentence for gone in found.torn)
         elif found.due:
             due[found.key] = found.why()

@@ -105,7 +105,7 @@ def backfill(
     for hour in hours:
         if cycles := lost(hour, stale_only=stale_only):
             report.refused[hour.key] = "; ".join(gone.sentence for gone in cycles)
-        elif not hour.landed:
+        elif not hour.landed and not hour.torn:
             report.empty.append(hour.key)
     to_do = [hour for hour in hours if hour.can_be_derived]
     report_dead(instance, pipeline)

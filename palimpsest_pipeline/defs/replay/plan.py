@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from ...domain.instants import hour_key
-from ...landing import Manifest
+from ...landing import LandingUnreadable, Manifest
 from ...storage import staleness
 from ...storage.products import Schema
 from ..core.derive import PRODUCTS, marks_of
@@ -80,7 +80,7 @@ class Hour:
     due: Mapping[Product, Why] = field(default_factory=dict)
     gone: tuple[Gone, ...] = ()
     torn: tuple[Gone, ...] = ()
-    """Of `landed`, those that lack segments: while one of them is there, nothing of the hour can be derived."""
+    """Cycles that lack segments, or whose manifest cannot be read: while one of them is there, nothing of the hour can be derived."""
 
     @property
     def key(self) -> str:
@@ -138,10 +138,11 @@ def due(pipeline: Pipeline, manifests: Sequence[Manifest]) -> dict[Product, Why]
 def plan(pipeline: Pipeline, first: datetime | None = None, last: datetime | None = None) -> list[Hour]:
     """The hours from `first` to `last`, both included, in order; without bounds those that have landed or known cycles. Changes nothing."""
     begin, end = first or EVER[0], EVER[1] if last is None else last + HOUR
-    landed = {m.cycle_id: m for m in pipeline.landing.cycles(start=begin, end=end)}
+    readable = pipeline.landing.readable_cycles(begin, end)
+    landed, unreadable = {m.cycle_id: m for m in readable.manifests}, {cycle.cycle_id: cycle for cycle in readable.unreadable}
     with pipeline.connect() as conn:
         known = dict(staleness.known_cycles(conn, begin, end).select("cycle_id", "partition_hour").iter_rows())
-    missing = {cycle_id: at for cycle_id, at in known.items() if cycle_id not in landed}
+    missing = {cycle_id: at for cycle_id, at in known.items() if cycle_id not in landed and cycle_id not in unreadable}
     of_hour: defaultdict[datetime, list[Manifest]] = defaultdict(list)
     for manifest in landed.values():
         of_hour[manifest.partition_hour].append(manifest)
@@ -149,11 +150,14 @@ def plan(pipeline: Pipeline, first: datetime | None = None, last: datetime | Non
     for product, why in due(pipeline, list(landed.values())).items():
         to_do[landed[product.cycle_id].partition_hour][product] = why
     lost: defaultdict[datetime, list[Gone]] = defaultdict(list)
-    for gone in _gone(pipeline, missing):
+    for gone in _lost(pipeline, {cycle_id: f"cycle {cycle_id} is no longer in the landing; its rows stay as they are" for cycle_id in missing}):
         lost[missing[gone.cycle_id]].append(gone)
+    torn: defaultdict[datetime, list[Gone]] = defaultdict(list)
+    for gone in _lost(pipeline, {cycle_id: _unreadable(cycle_id, found.sentence) for cycle_id, found in unreadable.items()}):
+        torn[unreadable[gone.cycle_id].hour].append(gone)
     return [
-        Hour(at, tuple(of_hour[at]), to_do[at], tuple(lost[at]), tuple(_torn(pipeline, of_hour[at], to_do[at])))
-        for at in (_every(first, last) if first and last else sorted({*of_hour, *lost}))
+        Hour(at, tuple(of_hour[at]), to_do[at], tuple(lost[at]), (*torn[at], *_torn(pipeline, of_hour[at], to_do[at])))
+        for at in (_every(first, last) if first and last else sorted({*of_hour, *lost, *torn}))
     ]
 
 
@@ -163,20 +167,28 @@ def _every(first: datetime, last: datetime) -> Iterator[datetime]:
         first += HOUR
 
 
-def _gone(pipeline: Pipeline, missing: Mapping[int, datetime]) -> Iterator[Gone]:
-    """Cycles without manifest. Their scope is not known without it: stale is what has no mark at all, or one of other versions."""
+def _lost(pipeline: Pipeline, sentences: Mapping[int, str]) -> Iterator[Gone]:
+    """Cycles without a readable manifest. Their scope is not known without it: stale is what has no mark at all, or one of other versions."""
     now = Versions.of(pipeline)
     versions: defaultdict[int, set[Versions]] = defaultdict(set)
-    for product, mark in read_marks(pipeline, missing).items():
+    for product, mark in read_marks(pipeline, sentences).items():
         versions[product.cycle_id].add(mark.versions)
-    for cycle_id in missing:
-        yield Gone(cycle_id, f"cycle {cycle_id} is no longer in the landing; its rows stay as they are", versions[cycle_id] != {now})
+    for cycle_id, sentence in sentences.items():
+        yield Gone(cycle_id, sentence, versions[cycle_id] != {now})
+
+
+def _unreadable(cycle_id: int, sentence: str) -> str:
+    return f"cycle {cycle_id} cannot be read in the landing: {sentence} The hour's rows stay as they are"
 
 
 def _torn(pipeline: Pipeline, manifests: Iterable[Manifest], to_do: Mapping[Product, Why]) -> Iterator[Gone]:
     stale = {product.cycle_id for product in to_do}
     for manifest in manifests:
-        names = pipeline.landing.missing(manifest)
+        try:
+            names = pipeline.landing.missing(manifest)
+        except LandingUnreadable as error:
+            yield Gone(manifest.cycle_id, _unreadable(manifest.cycle_id, str(error)), manifest.cycle_id in stale)
+            continue
         if names:
             shown = f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''}"
             yield Gone(

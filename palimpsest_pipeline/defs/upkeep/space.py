@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import psycopg
 
+from ...landing import UnreadableCycle
 from ...storage import sizes
 from ..pipeline import Pipeline
 
@@ -19,6 +20,8 @@ class Space:
     figures: sizes.Sizes
     payloads: pl.DataFrame
     """What landed answers take, by platform: `per_answer`."""
+    unreadable: tuple[UnreadableCycle, ...] = ()
+    """Landed cycles that cannot be read: what they take is in none of the figures."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self.figures) | {
@@ -27,13 +30,16 @@ class Space:
 
 
 def measured(pipeline: Pipeline, conn: psycopg.Connection) -> Space:
-    """Everything as it is now. Raises LandingError or ArchiveError when one of them cannot be looked at."""
+    """Everything as it is now. Raises LandingError or ArchiveError when one of them cannot be looked at; a damaged record costs its cycle only."""
     now = datetime.now(UTC)  # of sizes on a disk: a world's clock may stand still or go back
     exported = [(e.day, e.n_rows, e.n_prices, e.bytes) for e in pipeline.archive.days().values()]
-    usage = pipeline.landing.usage()
+    readable = pipeline.landing.readable_cycles()
+    usage, unsized = pipeline.landing.usage_of(readable.manifests)
     landed = usage.group_by(day=pl.col("hour").dt.date()).agg(pl.col("n_answers").sum(), n_prices=None, bytes=pl.col("bytes").sum()).rows()
     sample = pl.concat([sizes.measure(conn, now), sizes.files(sizes.LANDING, landed, now), sizes.files(sizes.EXPORT, exported, now)])
-    return Space(sample, sizes.sizes(conn, sample, int(pipeline.settings.storage_limit_gb * 10**9)), per_answer(usage))
+    return Space(
+        sample, sizes.sizes(conn, sample, int(pipeline.settings.storage_limit_gb * 10**9)), per_answer(usage), (*readable.unreadable, *unsized)
+    )
 
 
 def measured_and_kept(pipeline: Pipeline) -> Space:
