@@ -46,6 +46,17 @@ OF_OTHER_SETTINGS_SQL: Final = """
 select kickoff_date, %(other_home)s as why, home_platform as named from mart.gap_count where home_platform <> %(home)s
 union
 select kickoff_date, %(other_home)s, home_platform from mart.margin_ttk_bucket where home_platform <> %(home)s
+union
+select * from (
+    -- a date far ahead may have no row in the tables that name their home: then the leads tell, which home's own are nought of
+    select l.kickoff_date, %(other_home)s, coalesce(min(l.platform) filter (where l.home_lead_diff_days = 0), 'another platform')
+    from mart.listing_lead_time l
+    left join mart.listing_lead_time h on h.sr_id = l.sr_id and h.kickoff_date = l.kickoff_date and h.platform = %(home)s
+    group by l.kickoff_date
+    having bool_or(l.home_lead_diff_days is distinct from l.lead_days_listed - h.lead_days_listed)
+) leads
+where not exists (select from mart.gap_count g where g.kickoff_date = leads.kickoff_date and g.home_platform <> %(home)s)
+    and not exists (select from mart.margin_ttk_bucket b where b.kickoff_date = leads.kickoff_date and b.home_platform <> %(home)s)
 union all
 select distinct kickoff_date, %(dropped)s, market_key from mart.margin_ttk_bucket where market_key <> all(%(markets)s::text[])
 union all

@@ -1,0 +1,119 @@
+"""The setting for the home platform changed between two cycles: the next tick and the next replay derive what names the home platform anew."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Final
+
+import dagster as dg
+import pytest
+
+from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.core.derive import ingest_cycle
+from palimpsest_pipeline.defs.mart import life, odds_alerts, present
+from palimpsest_pipeline.defs.mart.present_jobs import refresh_due
+from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.domain.instants import hour_of
+from palimpsest_pipeline.domain.words import FixtureProduct
+from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import dirty_fixtures
+from palimpsest_pipeline.storage import present as stored
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.defs.test_present import rows, same
+from palimpsest_pipeline_tests.fixtures.content import content_hashes, derived_tables
+from palimpsest_pipeline_tests.fixtures.landed import land_cycle
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
+
+OLD_HOME, NEW_HOME = "betpawa", "sportybet"
+ASSETS: Final = {dg.AssetKey(table.split(".")) for table in stored.TABLES}
+
+
+def life_hashes(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
+    found = content_hashes(pipeline)
+    return {table: found[table] for table in life.TABLES}
+
+
+def homes(pipeline: Pipeline) -> dict[str, set[str]]:
+    """The home platforms that the rows of each derived table name."""
+    with pipeline.connect() as conn:
+        tables = [table for table in derived_tables() if table in (*stored.TABLES, *life.AGAINST_HOME)]
+        return {table: {home for (home,) in conn.execute(f"select distinct home_platform from {table}".encode())} for table in tables}
+
+
+def kickoff_days(pipeline: Pipeline) -> list[date]:
+    with pipeline.connect() as conn:
+        days = "select distinct (effective_kickoff at time zone 'UTC')::date from core.fixtures order by 1"
+        return [day for (day,) in conn.execute(days)]
+
+
+def derive_all(pipeline: Pipeline) -> None:
+    present.derive_prices(pipeline)
+    odds_alerts.derive_alerts(pipeline)
+    for day in kickoff_days(pipeline):
+        life.derive_date(pipeline, day)
+
+
+def due(pipeline: Pipeline, product: FixtureProduct = FixtureProduct.PRICES) -> set[int]:
+    with pipeline.connect() as conn:
+        return set(dirty_fixtures.marks(conn, product)["sr_id"])
+
+
+@pytest.fixture
+def make(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MakePipeline, SimulatorProcess]]:
+    """A cycle derived with OLD_HOME as home, of a world with fixtures that only one platform lists."""
+    with SimulatorProcess(14, 11) as simulator, pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
+        before = make(simulator, home_platform=OLD_HOME)
+        ingest_cycle(before, land_cycle(before))
+        derive_all(before)
+        assert due(before) == set()
+        yield make, simulator
+
+
+def test_present_prices_and_gaps_are_marked_at_the_next_tick_and_derived_for_the_new_home(
+    make: tuple[MakePipeline, SimulatorProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipelines_, simulator = make
+    after = pipelines_(simulator, home_platform=NEW_HOME)
+    for name, value in after.settings.environment().items():
+        if value:
+            monkeypatch.setenv(name, value)
+    with dg.DagsterInstance.ephemeral() as instance:
+        at = hour_of(after.clock.now())
+        first = dg.evaluate_automation_conditions(defs, instance, evaluation_time=at.replace(minute=5))
+        assert len(due(after)) > 5
+        found = dg.evaluate_automation_conditions(defs, instance, evaluation_time=at.replace(minute=8), cursor=first.cursor)
+        asked = {result.key for result in found.results if result.true_subset.size}
+        assert asked >= ASSETS, asked
+        said: list[str] = []
+        assert refresh_due(after, instance, said.append) is None
+        assert said == ["prices as they stand, and alerts to traders: derived"]
+        assert due(after) == set()
+        # Prices of the old home mark alerts too when they are replaced, perhaps after the alerts were derived: then these are due once more.
+        assert refresh_due(after, instance, said.append) is None
+        said.clear()
+        assert refresh_due(after, instance, said.append) is None
+    assert said == [], "nothing is due any more"
+    found_rows = rows(after)
+    assert {home for table in stored.TABLES for home in homes(after)[table]} == {NEW_HOME}
+    with after.connect() as conn:
+        upcoming = stored.upcoming(conn, after.clock.now())
+        conn.execute("insert into mart.dirty_fixtures select 'prices', sr_id, now() from unnest(%s::bigint[]) sr_id", [upcoming])
+    present.derive_prices(after)
+    same(found_rows, rows(after))
+
+
+def test_dates_derived_for_another_home_platform_are_derived_anew(make: tuple[MakePipeline, SimulatorProcess]) -> None:
+    pipelines_, simulator = make
+    before = life_hashes(pipelines_(simulator, home_platform=OLD_HOME))
+    after = pipelines_(simulator, home_platform=NEW_HOME)
+    said: list[str] = []
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert life.rebuild_dirty(after, instance, said.append) == {}
+        assert said, "also of dates without a row that names its home"
+        assert {home for table in life.AGAINST_HOME for home in homes(after)[table]} == {NEW_HOME}
+        anew = life_hashes(after)
+        for day in kickoff_days(after):
+            life.derive_date(after, day)
+        assert life_hashes(after) == anew != before
+        assert life.due_dates(after, at_once=True) == []
+        assert life.rebuild_dirty(pipelines_(simulator, home_platform=OLD_HOME), instance, said.append) == {}
+    assert life_hashes(after) == before
