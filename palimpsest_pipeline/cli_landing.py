@@ -7,15 +7,12 @@ import json
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from .console import PARTIAL, Json, fail, out, print_frame, say
+from .console import PARTIAL, Json, fail, name_unreadable, out, print_frame, say
 from .settings import load_settings
-
-if TYPE_CHECKING:
-    from .landing import UnreadableCycle
 
 landing_app = typer.Typer(no_args_is_help=True, help="The raw answers.")
 
@@ -131,11 +128,6 @@ def landing_expire(
         return
     verb = "to remove" if dry_run else "removed"
     out.print(f"{len(removed)} hours {verb}, {_mb(done.bytes_removed)} MB: {', '.join(removed)}", highlight=False, soft_wrap=True)
-
-
-def name_unreadable(cycles: "Iterable[UnreadableCycle]") -> str:
-    """Return what cannot be read of the landing, a cycle a line, each with the file, the reason and the remedy."""
-    return "\n".join(f"cycle {cycle.cycle_id} cannot be read: {cycle.sentence}" for cycle in cycles)
 
 
 def _keys(hours: Iterable[datetime]) -> list[str]:

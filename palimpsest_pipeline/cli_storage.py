@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .cli_landing import name_unreadable
-from .console import PARTIAL, Json, fail, out, print_table, say
+from .console import PARTIAL, Json, fail, name_unreadable, out, print_table, say
 from .settings import load_settings
 
 if TYPE_CHECKING:
