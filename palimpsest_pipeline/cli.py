@@ -99,10 +99,11 @@ Hour = Annotated[str | None, typer.Option(help="UTC hour, e.g. 2026-06-26-19:00.
 
 @contextmanager
 def pipeline(settings: Settings | None = None) -> Iterator[Any]:
-    """The pipeline with its database up."""
+    """The pipeline with its database up. When it is lost, the command ends instead of waiting for Dagster's retries."""
     from .defs.servers import databases
+    from .storage.database import give_up_on_loss
 
-    with databases(settings or load_settings()) as found:
+    with databases(settings or load_settings()) as found, give_up_on_loss():
         yield found
 
 

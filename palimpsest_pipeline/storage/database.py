@@ -4,9 +4,11 @@ Belongs here: reading the address, opening connections. Does not: any statement 
 """
 
 import errno
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 import sqlalchemy as sa
@@ -20,6 +22,8 @@ from ..domain.secrets import PLAIN_PARAMETERS, address_secrets, redact
 SCHEME: Final = "postgresql+psycopg"
 APPLICATION_NAME: Final = "palimpsest"
 CONNECT_TIMEOUT_S: Final = 10
+GIVE_UP_AFTER_S: Final = 8.5
+"""A restart of a server takes less."""
 LIVELY: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
 """libpq: a server that the network has lost is noticed within half a minute. Else who waits for it gives no sign of life when it is back."""
 
@@ -106,6 +110,39 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _package_of(error: BaseException) -> str:
     return type(error).__module__.partition(".")[0]
+
+
+class DatabaseGone(ConnectionError):
+    """No connection of SQLAlchemy could be made for a while. Its cause is the last refusal, for `explain_loss`."""
+
+
+@contextmanager
+def give_up_on_loss(limit_s: float = GIVE_UP_AFTER_S) -> Iterator[None]:
+    """Inside the block, a connection of SQLAlchemy that fails raises DatabaseGone once none could be made for `limit_s` seconds.
+
+    Dagster tries each statement again for twelve seconds, and makes several more when a run has failed. It does not try again after an error that
+    is not SQLAlchemy's. A connection that succeeds ends the count, so a server that restarts in time is no loss.
+    """
+    refused_since: float | None = None
+
+    def connect(dialect: sa.Dialect, _: object, address: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
+        nonlocal refused_since
+        try:
+            connection = dialect.connect(*address, **parameters)
+        except dialect.loaded_dbapi.OperationalError as error:
+            now = time.monotonic()
+            refused_since = now if refused_since is None else refused_since
+            if now - refused_since < limit_s:
+                raise
+            raise DatabaseGone(f"no connection for {now - refused_since:.0f} s") from error
+        refused_since = None
+        return connection
+
+    sa.event.listen(sa.Engine, "do_connect", connect)
+    try:
+        yield
+    finally:
+        sa.event.remove(sa.Engine, "do_connect", connect)
 
 
 def libpq_environment(conninfo: str) -> dict[str, str]:

@@ -46,8 +46,6 @@ JOB: Final = "replay"
 SETTLE_S: Final = 1.5
 """Postgres counts a session of another process within a second of its end."""
 UNTIL_UP_S: Final = 300.0
-IDLE_S: Final = 30.0
-"""So long a daemon with nothing to do is watched, after as long a time in which it comes up."""
 SESSIONS_SQL: Final = "select sessions from pg_stat_database where datname = %s"
 QUICK: Final = {"min_gap_s": 0, "jitter_s": 0, "max_in_flight": 16, "max_attempts": 2, "backoff_initial_s": 0, "backoff_max_s": 0}
 
@@ -110,12 +108,13 @@ def measure(
     fixtures: Annotated[int, typer.Option(min=10, help="Fixtures of the simulated world.")] = 12,
     seed: Annotated[int, typer.Option(help="Chooses the simulated world.")] = 5,
     way: Annotated[Way | None, typer.Option(help="Only this way of launching it.")] = None,
+    idle_s: Annotated[float, typer.Option(min=1, help="Seconds that an idle daemon is watched, after as many in which it comes up.")] = 30.0,
 ) -> dict[str, Any]:
     """Lands the hours, then derives them by hand and in each of the two ways, each on a copy of the same database."""
     load = os.getloadavg()[0]
     with landed(hours, fixtures, seed) as world:
         own = by_hand(world)
-        ways = {name: {Way.COMMAND: by_command, Way.DAEMON: by_daemon}[name](world) for name in Way if way in (None, name)}
+        ways = {name: by_command(world) if name is Way.COMMAND else by_daemon(world, idle_s) for name in Way if way in (None, name)}
     return {
         "hours": hours,
         "fixtures": fixtures,
@@ -203,14 +202,14 @@ def of_ended_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def by_daemon(world: World) -> Launched:
+def by_daemon(world: World, idle_s: float) -> Launched:
     """From the request, which the UI writes as it is written here, until the daemon calls it done. Daemon and code server are up before."""
     settings = world.fresh("by_daemon")
     with open_instance(settings) as instance, daemon(settings, instance) as processes:
-        time.sleep(IDLE_S)  # its first ticks are past
+        time.sleep(idle_s)  # its first ticks are past
         idle = -of_trees(processes)
-        time.sleep(IDLE_S)
-        idle = (idle + of_trees(processes)) / IDLE_S
+        time.sleep(idle_s)
+        idle = (idle + of_trees(processes)) / idle_s
         before, cpu_s, began = world.sessions("by_daemon"), of_trees(processes), time.monotonic()
         instance.add_backfill(
             PartitionBackfill.from_asset_partitions(

@@ -75,7 +75,7 @@ def test_unknown_fixtures_are_named_and_the_known_ones_done(world: World):
 
 
 def test_a_platform_that_fails_says_so_and_the_others_are_refreshed(start_simulator, make_pipeline: MakePipeline):
-    simulator = start_simulator(40, 9)
+    simulator = start_simulator(15, 9)
     pipeline = make_pipeline(simulator)
     assert run_here(pipeline, "full_cycle").success
     fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 3)

@@ -53,7 +53,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     """A full cycle in which a platform failed, and the lives of its fixtures."""
     with SimulatorProcess(12, 5) as simulator, pipelines(postgres, tmp_path_factory.mktemp("world")) as make:
         simulator.fault(Platform.BET9JA, "down")
-        pipeline = make(simulator)
+        pipeline = make(simulator, bet9ja={"give_up_s": 0.1})
         outcome = run_here(pipeline, "full_cycle")
         assert outcome.success, outcome.error
         derive_lives(pipeline)

@@ -1,6 +1,7 @@
 """What a user is told when a database was lost or a disk is full."""
 
 import errno
+from types import SimpleNamespace
 
 import kombu.exceptions
 import psycopg
@@ -8,7 +9,9 @@ import psycopg2
 import pytest
 import sqlalchemy as sa
 
-from palimpsest_pipeline.storage.database import DatabaseUnreachable, explain_loss
+from palimpsest_pipeline.storage import database
+from palimpsest_pipeline.storage.database import DatabaseGone, DatabaseUnreachable, explain_loss, give_up_on_loss
+from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 
 
 def raised_from(outer: Exception, inner: Exception) -> Exception:
@@ -83,3 +86,34 @@ def test_what_ours_or_a_driver_was_handling_counts_too(outer: Exception) -> None
 )
 def test_any_other_error_stays_a_bug(error: Exception) -> None:
     assert explain_loss(error) is None
+
+
+NOBODY = sa.create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/none", poolclass=sa.NullPool)
+
+
+def test_a_connection_that_fails_for_too_long_raises_an_error_that_dagster_does_not_retry() -> None:
+    with give_up_on_loss(limit_s=0), pytest.raises(DatabaseGone) as gone:
+        NOBODY.connect()
+    told = explain_loss(gone.value)
+    assert told is not None
+    assert "Connection refused" in told
+    with pytest.raises(sa.exc.OperationalError):  # outside of the block all is as before
+        NOBODY.connect()
+
+
+def test_a_database_that_is_back_in_time_is_not_lost(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: now_s))
+    engine = sa.create_engine(postgres.url("postgres", "psycopg2"), poolclass=sa.NullPool)
+    with give_up_on_loss(limit_s=8):
+        for seconds in (0.0, 7.0):
+            now_s = seconds
+            with pytest.raises(sa.exc.OperationalError):
+                NOBODY.connect()
+        engine.connect().close()
+        now_s = 14.0
+        with pytest.raises(sa.exc.OperationalError):
+            NOBODY.connect()
+        now_s = 22.0
+        with pytest.raises(DatabaseGone):
+            NOBODY.connect()

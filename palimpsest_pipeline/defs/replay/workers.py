@@ -16,6 +16,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Final
 
 from ...settings import Settings
+from ...storage.database import give_up_on_loss
 from ...terminal import log_to_terminal
 from ..instance import open_instance
 from ..pipeline import Pipeline
@@ -90,7 +91,7 @@ def work(connection: Connection, settings: Settings) -> None:
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     os.environ.update(settings.environment())  # the definitions read their schedules' cadence there
     pipeline = Pipeline(settings)
-    with suppress(KeyboardInterrupt, EOFError), open_instance(settings) as instance:
+    with suppress(KeyboardInterrupt, EOFError), give_up_on_loss(), open_instance(settings) as instance:
         while True:
             connection.send(list(run_span(instance, pipeline, connection.recv())))
 

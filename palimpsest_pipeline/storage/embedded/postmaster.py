@@ -15,11 +15,18 @@ from .privilege import ServerUser
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """A live server process and where it listens. `ready` is false while it starts, recovers or stops."""
+    """A live server process. `ready` is false while it starts, recovers or stops. `address` is None until its socket exists."""
 
     pid: int
-    connection: Connection
+    address: Connection | None
     ready: bool
+
+    @property
+    def connection(self) -> Connection:
+        """Where the server listens. Raises EmbeddedPostgresError while it has only begun to start."""
+        if self.address is None:
+            raise EmbeddedPostgresError(f"the server (pid {self.pid}) is starting and takes no connections yet: try again in a few seconds")
+        return self.address
 
 
 def find(cluster: Path) -> Postmaster | None:
@@ -27,7 +34,9 @@ def find(cluster: Path) -> Postmaster | None:
     lines = _pid_file(cluster)
     if lines is None or not is_server_of(lines[0], cluster):
         return None
-    return Postmaster(int(lines[0]), Connection(Path(lines[4]), int(lines[3])), ready=lines[-1].strip() == "ready")
+    # Postgres writes the socket's folder when it has made the socket. Until then the line is empty.
+    address = Connection(Path(lines[4]), int(lines[3])) if lines[4] else None
+    return Postmaster(int(lines[0]), address, ready=lines[-1].strip() == "ready")
 
 
 def is_server_of(pid_text: str, cluster: Path) -> bool:

@@ -46,7 +46,7 @@ host all all 127.0.0.1/32 scram-sha-256
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """What `palimpsest status` shows. `pid` and `version` (e.g. `18.4`) are None when the server is not running."""
+    """Whether the server runs. `pid` is None when it does not; `version` (e.g. `18.4`) also while it starts or gives no answer."""
 
     running: bool
     pid: int | None
@@ -108,9 +108,9 @@ class EmbeddedPostgres:
             answer = _run(user, [program, "-D", home.cluster, "-m", "fast", "-w", "-t", str(STOP_TIMEOUT_S), "stop"], STOP_TIMEOUT_S)
             if answer.returncode != 0 and self._postmaster() is not None:
                 raise EmbeddedPostgresError(f"the server (pid {running.pid}) did not stop: {_reason(answer.stdout)}; see {home.log}")
-            if running.connection.socket_dir.parent != home.root:
+            if running.address is not None and running.address.socket_dir.parent != home.root:
                 with suppress(OSError):
-                    running.connection.socket_dir.rmdir()
+                    running.address.socket_dir.rmdir()
 
     def remove(self) -> None:
         """Stop the server and delete its files: all data is gone."""
@@ -124,15 +124,15 @@ class EmbeddedPostgres:
         places.remove(places.Home(self.data_dir))
 
     def status(self) -> ServerStatus:
-        """Whether the server runs, as of now."""
+        """Whether the server runs, as of now. A server that is starting, or gives no answer, runs: only its version is not known."""
         home = places.existing_home(self.data_dir)
         running = self._postmaster()
         if running is None:
             return ServerStatus(False, None, None, home.cluster, home.log)
-        return ServerStatus(True, running.pid, _version(running.connection), home.cluster, home.log)
+        return ServerStatus(True, running.pid, _version(running), home.cluster, home.log)
 
     def connection(self) -> Connection:
-        """Address of the running server. Raises EmbeddedPostgresError when it is not running."""
+        """Address of the running server. Raises EmbeddedPostgresError when it is not running, or has only begun to start."""
         running = self._postmaster()
         if running is None:
             raise EmbeddedPostgresError(f"the Postgres in {self.data_dir} is not running: start it first")
@@ -276,9 +276,9 @@ def _create_database(address: Connection, name: str) -> None:
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
 
 
-def _version(address: Connection) -> str | None:
+def _version(running: postmaster.Postmaster) -> str | None:
     try:
-        with _administrator(address) as connection:
+        with _administrator(running.connection) as connection:
             return connection.info.parameter_status("server_version")
     except EmbeddedPostgresError:
         return None

@@ -106,6 +106,22 @@ def test_a_second_process_attaches_to_the_running_server(make_server: MakeServer
     assert server.status().running
 
 
+def test_a_server_that_is_starting_is_told_from_its_pid_file_and_can_be_stopped(make_server: MakeServer) -> None:
+    server = make_server(databases=())
+    server.start()
+    cluster = server.status().cluster
+    pid_file = cluster / "postmaster.pid"
+    written = pid_file.read_text().splitlines()
+    pid_file.write_text("\n".join([*written[:4], ""]) + "\n")  # as Postgres writes it first: the socket's folder is still empty
+
+    status = server.status()
+    assert (status.running, status.pid, status.version) == (True, int(written[0]), None)
+    with pytest.raises(EmbeddedPostgresError, match=rf"the server \(pid {written[0]}\) is starting.*try again"):
+        server.url("palimpsest")
+    server.stop()
+    assert not server.status().running
+
+
 def test_two_starters_at_once_get_the_same_server(make_server: MakeServer) -> None:
     server = make_server()
     processes = [start_process(server) for _ in range(2)]
