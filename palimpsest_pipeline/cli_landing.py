@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from .console import PARTIAL, Json, fail, name_unreadable, out, print_frame, say
+from .console import PARTIAL, Json, fail, out, print_frame, say
 from .settings import load_settings
 
 landing_app = typer.Typer(no_args_is_help=True, help="The raw answers.")
@@ -74,6 +74,8 @@ def landing_ls(as_json: Json = False) -> None:
     elif not unreadable:
         out.print("the landing is empty")
     if unreadable:
+        from .landing import name_unreadable
+
         raise fail(name_unreadable(unreadable), PARTIAL if rows else 1)
 
 

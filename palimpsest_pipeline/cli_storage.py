@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import PARTIAL, Json, fail, name_unreadable, out, print_table, say
+from .console import PARTIAL, Json, fail, out, print_table, say
 from .settings import load_settings
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def storage(as_json: Json = False) -> None:
         _print_payloads(measured.payloads)
         _print_figures(measured.figures)
     if measured.unreadable:
+        from .landing import name_unreadable
+
         raise fail(name_unreadable(measured.unreadable), PARTIAL)
 
 

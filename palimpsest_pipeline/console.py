@@ -6,16 +6,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from .domain.printable import printable
 from .terminal import PrintableConsole, output_width
-
-if TYPE_CHECKING:
-    from .landing import UnreadableCycle
 
 PARTIAL = 3
 """Exit code of what was done in part."""
@@ -109,8 +106,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def name_unreadable(cycles: "Iterable[UnreadableCycle]") -> str:
-    """Return what cannot be read of the landing, a cycle a line, each with the file, the reason and the remedy."""
-    return "\n".join(f"cycle {cycle.cycle_id} cannot be read: {cycle.sentence}" for cycle in cycles)

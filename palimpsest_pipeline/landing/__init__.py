@@ -9,7 +9,7 @@ from .expire import Expired, expire, over
 from .manifest import Manifest, Segment
 from .recorded import RecordedPayloadError, import_payloads
 from .schema import SCHEMA
-from .store import USAGE, CycleWriter, LandedCycles, Landing, LandingError, LandingIncomplete, LandingUnreadable, UnreadableCycle
+from .store import USAGE, CycleWriter, LandedCycles, Landing, LandingError, LandingIncomplete, LandingUnreadable, UnreadableCycle, name_unreadable
 
 __all__ = [
     "SCHEMA",
@@ -30,5 +30,6 @@ __all__ = [
     "compactable",
     "expire",
     "import_payloads",
+    "name_unreadable",
     "over",
 ]

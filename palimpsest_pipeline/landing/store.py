@@ -98,6 +98,11 @@ class LandedCycles:
     unreadable: list[UnreadableCycle]
 
 
+def name_unreadable(cycles: Iterable[UnreadableCycle]) -> str:
+    """Return what cannot be read of the landing, a cycle a line, each with the file, the reason and the remedy."""
+    return "\n".join(f"cycle {cycle.cycle_id} cannot be read: {cycle.sentence}" for cycle in cycles)
+
+
 class Landing:
     """The raw answers of all cycles under one root: a local folder, or a URL such as `s3://bucket/landing`."""
 
