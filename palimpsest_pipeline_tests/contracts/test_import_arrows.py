@@ -58,7 +58,7 @@ ALLOWED = {
     "cli_prices": {"domain", "settings", "defs", "markets", "storage", "console", "cli_files"},
     "cli_sql": {"settings", "defs", "storage", "console"},
     "cli_report": {"settings", "defs", "console"},
-    "cli_storage": {"domain", "settings", "defs", "storage", "console"},
+    "cli_storage": {"domain", "settings", "defs", "landing", "storage", "console"},
     "console": {"domain", "terminal"},
     "terminal": {"domain"},
     "__init__": {"notebook", "settings"},
