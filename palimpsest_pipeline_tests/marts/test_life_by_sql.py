@@ -43,7 +43,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     """A pipeline, the date of these kickoffs, and all dates with a life."""
     now = datetime.now(UTC)
     peak = now.replace(hour=18, minute=0, second=0, microsecond=0)
-    peak -= timedelta(days=0 if now - peak > timedelta(hours=1) else 1)
+    peak -= timedelta(days=0 if now - peak > timedelta(hours=3) else 1)  # the last cycle is not in the future
     began = peak - timedelta(hours=PEAK_H)
     with (
         SimulatorProcess(8, 37, clock_offset_s=(began - now).total_seconds(), epoch=began) as simulator,
