@@ -64,7 +64,7 @@ def landing_ls(as_json: Json = False) -> None:
         for m in landed.manifests
     ]
     if as_json:
-        named = [{"hour": hour_key(found.hour), "cycle_id": found.cycle_id, "why": found.sentence} for found in unreadable]
+        named = [cycle.as_dict() for cycle in unreadable]
         out.print_json(json.dumps({"cycles": rows, "platforms": per_answer(usage).to_dicts(), "unreadable": named}))
     elif rows:
         import polars as pl

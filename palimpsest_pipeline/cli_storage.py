@@ -91,7 +91,6 @@ def storage(as_json: Json = False) -> None:
     """
     from .defs.servers import databases, require_schema
     from .defs.upkeep import space
-    from .domain.instants import hour_key
 
     with databases(load_settings()) as found:
         require_schema(found)
@@ -104,7 +103,7 @@ def storage(as_json: Json = False) -> None:
             "tables": tables.to_dicts(),
             "days": days.to_dicts(),
             "payloads": measured.payloads.to_dicts(),
-            "unreadable": [{"hour": hour_key(found.hour), "cycle_id": found.cycle_id, "why": found.sentence} for found in measured.unreadable],
+            "unreadable": [cycle.as_dict() for cycle in measured.unreadable],
         }
         out.print_json(json.dumps(told, default=str))
     else:

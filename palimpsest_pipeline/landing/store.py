@@ -30,7 +30,7 @@ from upath import UPath
 from ..domain.cycles import Cycle
 from ..domain.exchange import Answer
 from ..domain.files import move_into_place, sync_folder, write_unfinished
-from ..domain.instants import hour_of
+from ..domain.instants import hour_key, hour_of
 from ..domain.secrets import redact, store_secrets
 from ..domain.words import PayloadKind, Platform, RunStatus
 from . import hours
@@ -88,6 +88,10 @@ class UnreadableCycle:
     hour: datetime
     cycle_id: int
     sentence: str
+
+    def as_dict(self) -> dict[str, str | int]:
+        """Return it as the commands' JSON has it."""
+        return {"hour": hour_key(self.hour), "cycle_id": self.cycle_id, "why": self.sentence}
 
 
 @dataclass(frozen=True, slots=True)
