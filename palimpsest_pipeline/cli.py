@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import date, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,7 +39,7 @@ from .console import (
     escaped,
     fail,
     out,
-    parse_hour,
+    parse_day,
     parse_hours,
     pasteable,
     print_frame,
@@ -94,7 +94,7 @@ SHOWN = (
 WORDS = ("platform", "status")
 """... that hold no numbers."""
 
-Hour = Annotated[str | None, typer.Option(help="UTC hour, e.g. 2026-06-26-19:00. Default: now.")]
+Day = Annotated[str | None, typer.Option(help="UTC day that the cycle belongs to: today, or shortly after midnight the day before. Default: today.")]
 
 
 @contextmanager
@@ -236,24 +236,25 @@ def worker(concurrency: Annotated[int, typer.Option(min=1, help="Runs at the sam
         celery.work(chosen, concurrency)
 
 
-def run_watched(found: Any, job: str, hour: datetime | None, trigger: str, sr_ids: tuple[int, ...] = ()) -> Any:
+def run_watched(found: Any, job: str, trigger: str, sr_ids: tuple[int, ...] = (), day: date | None = None) -> Any:
     """Run one live job, with a bar per platform on the terminal. Returns its RunOutcome."""
+    from .defs.servers import upgrade
+
+    upgrade(found)
+    # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles it.
     from .defs.instance import open_instance
     from .defs.launch import run_job
     from .defs.progress import Board, bars, terminal
-    from .defs.servers import upgrade
     from .defs.vitals import report_dead
-    from .domain.instants import hour_of
     from .domain.words import Trigger
 
-    upgrade(found)
     require_same_source_here(found)
     say_of_the_dead(found)
     board = Board()
     with open_instance(found.settings) as instance, terminal() as console, bars(board, console):
         report_dead(instance, found)
         watched = replace(found, progress=board)
-        outcome = run_job(instance, watched, job, hour or hour_of(found.clock.now()), trigger=Trigger(trigger), sr_ids=sr_ids)
+        outcome = run_job(instance, watched, job, day or found.clock.now().date(), trigger=Trigger(trigger), sr_ids=sr_ids)
     if outcome.success:
         say(f"start-up {outcome.startup_s:.1f} s, scrape {outcome.scrape_s:.1f} s, derivation {outcome.derive_s:.1f} s")
     return outcome
@@ -294,13 +295,14 @@ def _brief(name: str, value: Any) -> Any:
 
 
 @app.command()
-def scrape(hour: Hour = None, as_json: Json = False) -> None:
+def scrape(day: Day = None, as_json: Json = False) -> None:
     """One full cycle now: discover and capture everything, then core and mart."""
     from .domain.words import RunStatus
     from .storage import ledger_readers
 
+    chosen = None if day is None else parse_day(day)
     with pipeline() as found:
-        outcome = run_watched(found, "full_cycle", parse_hour(hour) if hour else None, "manual")
+        outcome = run_watched(found, "full_cycle", "manual", day=chosen)
         with found.connect() as conn:
             platforms = ledger_readers.runs_of_dagster_run(conn, outcome.run_id).to_dicts()
         cycle_id = next(iter({p.pop("cycle_id") for p in platforms}), None)
@@ -317,11 +319,12 @@ def scrape(hour: Hour = None, as_json: Json = False) -> None:
 @app.command()
 def refresh(sr_ids: Annotated[list[int], typer.Argument(help="SportRadar ids.")], as_json: Json = False) -> None:
     """Refresh given fixtures now, all platforms at once. Ids that no platform is known to list are named, and the others done."""
-    from .defs.launch import NOT_LISTED, refreshed
     from .domain.words import RunStatus
 
     with pipeline() as found:
-        outcome = run_watched(found, "refresh", None, "on_demand", tuple(sr_ids))
+        outcome = run_watched(found, "refresh", "on_demand", tuple(sr_ids))
+        from .defs.launch import NOT_LISTED, refreshed  # not before `run_watched` has settled the first day
+
         platforms, unknown = refreshed(found, outcome.run_id, sr_ids)
         if unknown and outcome.success:
             say(f"no upcoming listing is known for SportRadar id {', '.join(map(str, unknown))}: run a full cycle first, or check the id")
@@ -342,8 +345,6 @@ def backfill(
     """Derive core and mart of past hours from what was landed. Hours already up to date are left alone; interrupted, it goes on when called again."""
     from .defs.instance import open_instance
     from .defs.progress import terminal
-    from .defs.replay import backfill as replay
-    from .defs.replay.plan import plan
     from .defs.servers import upgrade
     from .domain.instants import Clock
 
@@ -354,6 +355,10 @@ def backfill(
     first, last = (None, None) if start is None or end is None else parse_hours(start, end, Clock(load_settings().clock_offset_s).now())
     with pipeline() as found, terminal() as console:
         upgrade(found)
+        # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles it.
+        from .defs.replay import backfill as replay
+        from .defs.replay.plan import plan
+
         say_of_the_dead(found)
         if again:
             replay.make_due(found, plan(found, first, last))

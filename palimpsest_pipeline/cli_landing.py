@@ -21,13 +21,24 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be 
 
 @landing_app.command("import")
 def landing_import(folder: Annotated[Path, typer.Argument(help="Folder with the payloads and their manifest.json.")], as_json: Json = False) -> None:
-    """Add recorded payloads to the landing. What is there already is not added twice."""
-    from .defs.pipeline import Pipeline
+    """Add recorded payloads to the landing. What is there already is not added twice.
+
+    Days before the first day of the installation become part of it, which Dagster's running servers do not notice by themselves.
+    """
+    from .defs.first_day import lower_first_day
+    from .defs.landed_cycles import record_closed
+    from .defs.servers import databases, upgrade
     from .domain.instants import hour_key
     from .landing import import_payloads
 
-    found = Pipeline(load_settings())
-    manifests = import_payloads(found.landing, folder, found.settings.home_platform, found.clock)
+    with databases(load_settings()) as found:
+        upgrade(found)
+        manifests = import_payloads(found.landing, folder, found.settings.home_platform, found.clock)
+        with found.connect() as conn:
+            for manifest in manifests:
+                record_closed(conn, manifest)
+        if manifests:
+            lower_first_day(found.settings, min(manifest.partition_hour.date() for manifest in manifests), say)
     if as_json:
         out.print_json(json.dumps([{"hour": hour_key(m.partition_hour), "cycle_id": m.cycle_id, "payloads": m.rows} for m in manifests]))
         return
@@ -77,6 +88,28 @@ def landing_ls(as_json: Json = False) -> None:
         from .landing import name_unreadable
 
         raise fail(name_unreadable(unreadable), PARTIAL if rows else 1)
+
+
+@landing_app.command("rescan")
+def landing_rescan(as_json: Json = False) -> None:
+    """Rebuild the database's record of the landed cycles: read every manifest, and name the cycles that cannot be read or lack segments.
+
+    The pipeline keeps this record up to date. Run this after you removed or restored files of the landing by hand. Exit code 3: a cycle is damaged.
+    """
+    from .defs.landed_cycles import rescan
+    from .defs.servers import databases, require_schema
+
+    with databases(load_settings()) as found:
+        require_schema(found)
+        done = rescan(found)
+    if as_json:
+        told = {"whole": done.n_whole, "gone": done.n_gone, "corrected": done.n_corrected, "damaged": done.damaged}
+        out.print_json(json.dumps(told))
+    else:
+        out.print(f"{done.n_whole} cycles are landed, {done.n_gone} are gone; {done.n_corrected} rows corrected", highlight=False)
+    if done.damaged:
+        named = "; ".join(f"cycle {cycle_id}: {problem}" for cycle_id, problem in done.damaged.items())
+        raise fail(f"{len(done.damaged)} cycles cannot be derived: {named}", PARTIAL)
 
 
 @landing_app.command("compact")

@@ -130,7 +130,7 @@ def alerts(
         return
     for alert in found:
         state = f"for {lasted(alert, now)}" if alert.closed_at is None else f"over since {alert.closed_at:%Y-%m-%d %H:%M} UTC, lasted {lasted(alert)}"
-        where = "" if alert.partition_key is None else f" {alert.partition_key}"
+        where = f" {alert.place}" if alert.place else ""
         seen = "once" if alert.n_seen == 1 else f"{alert.n_seen} times"
         line = f"{alert.severity.upper()} {alert.subject}{where}: {alert.error_class}, {state}, seen {seen}"
         out.print(f"{line}\n  {alert.message}", highlight=False, markup=False, soft_wrap=True)

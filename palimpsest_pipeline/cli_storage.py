@@ -5,12 +5,11 @@ some landed cycles cannot be read.
 """
 
 import json
-from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import PARTIAL, Json, fail, out, print_table, say
+from .console import PARTIAL, Json, fail, out, parse_day, print_table, say
 from .settings import load_settings
 
 if TYPE_CHECKING:
@@ -20,14 +19,6 @@ if TYPE_CHECKING:
     from .storage.sizes import Sizes
 
 storage_app = typer.Typer()
-
-
-def parse_day(text: str) -> date:
-    """UTC day from `2026-06-26`. Raises typer.BadParameter."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day; write it as 2026-06-26") from None
 
 
 @storage_app.command()
@@ -44,8 +35,7 @@ def export(
 
     What is written is read back and compared before readers see it. Days exported as they are now are left alone.
     """
-    from .defs.servers import databases
-    from .defs.upkeep.command import export_days
+    from .defs.servers import databases, upgrade
 
     chosen = None if start is None else (parse_day(start), parse_day(end or start))
     if chosen is not None and chosen[1] < chosen[0]:
@@ -53,6 +43,10 @@ def export(
     if force and chosen is None:
         raise typer.BadParameter("--force needs the days: palimpsest export --force 2026-06-26")
     with databases(load_settings()) as found:
+        upgrade(found)
+        # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles it.
+        from .defs.upkeep.command import export_days
+
         if adopt_root:
             _adopt_root(found)
         report = export_days(found, chosen, say, force=force)
@@ -73,10 +67,8 @@ def export(
 
 
 def _adopt_root(pipeline: "Pipeline") -> None:
-    from .defs.servers import upgrade
     from .defs.upkeep import export_root
 
-    upgrade(pipeline)
     adopted = export_root.adopt_root(pipeline)
     say(f"{pipeline.archive.address} is the export's place now; it has {len(adopted.days)} days")
     if adopted.lost:

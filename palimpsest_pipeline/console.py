@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +46,14 @@ def fail(message: str, code: int = 1) -> typer.Exit:
 def escaped(text: str, keep: str = "") -> str:
     """Return text that rich prints literally, with control characters not in `keep` as escapes: a newline in a name must not begin a new line."""
     return printable(text, keep).replace("[", "\\[")
+
+
+def parse_day(text: str) -> date:
+    """UTC day from `2026-06-26`. Raises typer.BadParameter."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day; write it as 2026-06-26") from None
 
 
 def parse_hour(text: str) -> datetime:

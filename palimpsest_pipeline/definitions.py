@@ -44,7 +44,7 @@ defs = dg.Definitions(
         [landing_checks, core_checks, mart_checks, life_checks, present_checks, odds_alert_checks, upkeep_checks, monitoring_checks]
     ),
     jobs=[
-        *(jobs.full_cycle, jobs.refresh, jobs.kickoff_window, jobs.replay, life_jobs.fixture_life_job, present_jobs.present_job),
+        *(jobs.full_cycle, jobs.refresh, jobs.kickoff_window, jobs.replay, jobs.cycle_marts, life_jobs.fixture_life_job, present_jobs.present_job),
         *(upkeep_jobs.export, upkeep_jobs.upkeep, monitoring_jobs.health),
     ],
     schedules=[

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
@@ -211,7 +212,12 @@ class Settings(BaseSettings):
         description="Share of each host's limits that a kickoff cycle has for itself, and so has one on demand, also beside it; full cycles have "
         "the rest. 0: each has all",
     )
-    grace_minutes: int = Field(default=10, ge=0, lt=60, description="How long after its hour a live run may still belong to it")
+    grace_minutes: int = Field(default=10, ge=0, lt=60, description="How long after midnight UTC a live run may still belong to the day before")
+    first_day: date | None = Field(
+        default=None,
+        description="First UTC day of Dagster's partitions, e.g. 2026-06-26; unset: the day written in the home folder. Set the same day on all "
+        "machines when each has its own home folder",
+    )
     patience: int = Field(default=8, ge=0, description="How often a fixture lets later ones go past before places are kept for it")
     heartbeat_s: float = Field(default=5, gt=0, description="How often a running cycle gives a sign of life and writes down what is over")
     silent_after_s: float = Field(default=30, gt=0, description="A cycle without a sign of life for so long is taken for dead; several heartbeats")

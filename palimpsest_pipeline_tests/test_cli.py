@@ -70,14 +70,20 @@ def test_a_port_in_use_is_one_clear_line(palimpsest: Command):
         assert_one_clear_line(palimpsest("demo", "--port", port), f"port {port} is in use", "--port")
 
 
-def test_a_past_hour_cannot_be_scraped_and_says_what_to_do(palimpsest: Command):
-    assert_one_clear_line(
-        palimpsest("scrape", "--hour", "2026-06-26-19:00"), "2026-06-26-19:00 cannot be scraped", "palimpsest backfill", "landing import"
-    )
+def test_a_past_day_cannot_be_scraped_and_says_what_to_do(palimpsest: Command):
+    done = palimpsest("scrape", "--day", "2026-06-26", PALIMPSEST_FIRST_DAY="2026-06-26")
+    assert_one_clear_line(done, "2026-06-26 cannot be scraped", "palimpsest backfill", "landing import")
 
 
-def test_an_hour_that_is_not_yet_cannot_be_scraped(palimpsest: Command):
-    assert_one_clear_line(palimpsest("scrape", "--hour", "2099-01-01-00:00"), "2099-01-01-00:00 is no hour of this pipeline")
+def test_a_day_that_is_not_yet_cannot_be_scraped(palimpsest: Command):
+    assert_one_clear_line(palimpsest("scrape", "--day", "2099-01-01"), "2099-01-01 has no partition in Dagster")
+
+
+@pytest.mark.parametrize("day", ["2026-06-26-19:00", "today"])
+def test_what_is_no_day_cannot_be_scraped(day: str):
+    done = CliRunner().invoke(app, ["scrape", "--day", day])
+    assert done.exit_code == 2
+    assert f"{day!r} is no day; write it as 2026-06-26" in " ".join(done.stderr.replace("│", " ").split())
 
 
 def test_coverage_of_a_database_without_our_tables_says_what_to_do(palimpsest: Command):

@@ -60,6 +60,7 @@ def test_an_empty_variable_is_no_value(monkeypatch):
         ("PALIMPSEST_HOME_PLATFORM", "betway", "'betpawa', 'sportybet' or 'bet9ja'"),
         ("PALIMPSEST_UI_PORT", "99999", "less than or equal to 65535"),
         ("PALIMPSEST_FULL_CYCLE_MINUTES", "45", "does not divide the hour"),
+        ("PALIMPSEST_FIRST_DAY", "yesterday", "valid date"),
         ("PALIMPSEST_KICKOFF_TIERS", '{"120": 1, "30": 5}', "is no cadence"),
         ("PALIMPSEST_KICKOFF_TIERS", '{"120": 7}', "is no cadence"),
         ("PALIMPSEST_ALERT_WEBHOOK_URL", "hooks.example.com/T1/secret", "is not an http(s) URL"),

@@ -15,8 +15,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from palimpsest_pipeline.defs.partitions import day_key
 from palimpsest_pipeline.defs.pipeline import Pipeline, embedded_server
-from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import RunStatus, Scope
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
@@ -155,7 +155,7 @@ def test_when_postgres_dies_one_error_line_says_what_to_do(start_simulator: Call
         server.remove()
     lines = (folder / "said").read_text().splitlines()
     assert process.returncode == 1
-    assert [line.partition(":")[0] for line in lines if not line.startswith("warning: ")] == ["error"]
+    assert [line.partition(":")[0] for line in lines if not line.startswith("warning: ")] == ["error"], "\n".join(lines)
     assert lines[-1].startswith("error: the database was lost: ")
     assert "palimpsest doctor" in lines[-1]
     assert len(lines) < 10
@@ -180,7 +180,7 @@ class Dagster:
 
     def launch(self, pipeline: Pipeline) -> str | None:
         """Launch a full cycle now. Its run; None when that cannot be done yet."""
-        partition = {"key": "dagster/partition", "value": hour_key(hour_of(pipeline.clock.now()))}
+        partition = {"key": "dagster/partition", "value": day_key(pipeline.clock.now().date())}
         job = {"repositoryLocationName": "palimpsest_pipeline", "repositoryName": "__repository__", "jobName": "full_cycle"}
         told = self.ask(LAUNCH, params={"selector": job, "executionMetadata": {"tags": [partition]}})
         return told["launchRun"]["run"]["runId"] if told and told["launchRun"]["__typename"] == "LaunchRunSuccess" else None

@@ -9,16 +9,15 @@ from typing import Final
 
 import dagster as dg
 
-from ..domain.instants import hour_key
 from ..domain.words import Scope, Trigger
 from ..settings import load_settings
 from ..storage import ledger, upcoming
 from .jobs import full_cycle, kickoff_window
-from .landing.assets import FOLLOWS_TAG, TRIGGER_TAG
 from .mart.life_jobs import UNFINISHED
 from .monitoring.checks import KICKOFF
+from .partitions import day_key
 from .pipeline import Pipeline
-from .run_tags import ENDED_WITH_SERVER
+from .run_tags import ENDED_WITH_SERVER, FOLLOWS_TAG, TRIGGER_TAG
 from .slots import CursorUnreadable, Moment, read_cursor, write_cursor
 
 SLOT_TAG: Final = "palimpsest/slot"
@@ -42,7 +41,7 @@ def _cron(minutes: int) -> str:
     description="A full cycle at the cadence of PALIMPSEST_FULL_CYCLE_MINUTES; none while one is at it. Off until switched on.",
 )
 def full_cycle_schedule(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.RunRequest | dg.SkipReason:
-    """One run per tick, in the partition of the tick's hour."""
+    """One run per tick, in the partition of the tick's day."""
     return full_cycle_of(pipeline, context.instance, context.scheduled_execution_time)
 
 
@@ -54,7 +53,7 @@ def full_cycle_of(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime
         batch = ledger.overlapping(conn, Scope.FULL, (), pipeline.settings.silent_after_s)
     if batch is not None:
         return dg.SkipReason(f"cycle {batch.cycle.cycle_id} is at it since {batch.cycle.started_at:%Y-%m-%d %H:%M:%S} UTC")
-    return dg.RunRequest(run_key=at.isoformat(), partition_key=hour_key(at), tags={TRIGGER_TAG: Trigger.SCHEDULED.value})
+    return dg.RunRequest(run_key=at.isoformat(), partition_key=day_key(at.date()), tags={TRIGGER_TAG: Trigger.SCHEDULED.value})
 
 
 @dg.sensor(
@@ -94,7 +93,7 @@ def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourcePar
     run_key = f"kickoff {slot_at.isoformat()} within {max(moment.cadence.tiers)} min"
     request = dg.RunRequest(
         run_key=f"{run_key} after {follows}" if follows else run_key,  # a key is spent for good, also when its run has failed
-        partition_key=hour_key(moment.now),
+        partition_key=day_key(moment.now.date()),
         run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
         tags={TRIGGER_TAG: Trigger.SENSOR.value, SLOT_TAG: slot_at.isoformat()} | ({FOLLOWS_TAG: follows} if follows else {}),
     )

@@ -8,7 +8,6 @@ from typing import Any, Final, Self
 
 import dagster as dg
 from celery import Celery
-from dagster._serdes import ConfigurableClassData
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.make_app import make_app
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
@@ -45,7 +44,7 @@ class Launcher(CeleryRunLauncher):
     """Hands runs to the workers (`palimpsest worker`) through the broker. Whether a run lives is told by its own signs of life, not by the broker:
     one that was started anew has forgotten the runs that go on."""
 
-    def __init__(self, broker: str, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(self, broker: str, inst_data: Any = None) -> None:
         super().__init__(default_queue=QUEUE, broker=broker, backend=NO_BACKEND, config_source=CONFIG, inst_data=inst_data)
 
     @classmethod
@@ -53,7 +52,7 @@ class Launcher(CeleryRunLauncher):
         return {"broker": dg.Field(dg.StringSource, description="URL of the broker, with its password: name an environment variable")}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> Self:
         return cls(inst_data=inst_data, **config_value)
 
     @property

@@ -1,5 +1,6 @@
 """The demo: simulated platforms, an embedded Postgres of its own, two full cycles some minutes apart, and what came of them."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -8,15 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ..domain.instants import hour_of
 from ..domain.words import Platform, Trigger
 from ..settings import Settings, load_settings
 from ..simulator.launch import SimulatorProcess
 from ..storage import ledger_readers, mart_readers
 from .data_source import DataSource, note_source
 from .instance import open_instance
-from .launch import run_job
-from .mart.life import rebuild_dirty
 from .pipeline import Pipeline, embedded_server
 from .report.page import write_page
 from .servers import databases, prepare
@@ -67,6 +65,7 @@ def demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: fl
         alert_webhook_url=None,
         alert_channels=[],
         clock_offset_s=clock_offset_s,
+        first_day=None,
         embedded_durable=False,
         urgent_share=0,  # nothing else runs in it
         ui_port=ui_port,
@@ -80,7 +79,8 @@ def demo_world(settings: Settings, *, size: int, seed: int, say: Say) -> Iterato
     began = time.monotonic()
     home = demo_home(settings)
     fresh(settings.model_copy(update={"home_dir": home, "embedded_durable": False}))
-    offset_s = -60.0 * MINUTES_BETWEEN_CYCLES
+    now = Pipeline(settings).clock.now()
+    offset_s = -min(60.0 * MINUTES_BETWEEN_CYCLES, 3600.0 * now.hour + 60.0 * now.minute + now.second)  # both cycles are of today
     say(f"Simulated platforms: {size} fixtures, seed {seed}")
     with SimulatorProcess(size=size, seed=seed, clock_offset_s=offset_s, log_path=home / "simulator.log") as simulator:
         first = demo_settings(home, simulator.base_urls, offset_s, settings.ui_port)
@@ -88,13 +88,16 @@ def demo_world(settings: Settings, *, size: int, seed: int, say: Say) -> Iterato
         say("Embedded Postgres and its schema")
         with databases(first) as found:
             prepare(found)
+            os.environ.update(first.environment())  # the definitions read the first day there, once they are imported
+            from .launch import run_job  # noqa: PLC0415
+            from .mart.life import rebuild_dirty  # noqa: PLC0415
+
             instance = open_instance(first)
             for number, cycle_settings in enumerate((first, second), start=1):
                 simulator.set_clock(cycle_settings.clock_offset_s)
                 pipeline = Pipeline(cycle_settings)
-                hour = hour_of(pipeline.clock.now())
                 say(f"Cycle {number}: discovery, capture, core, mart")
-                outcome = run_job(instance, pipeline, "full_cycle", hour, trigger=Trigger.MANUAL)
+                outcome = run_job(instance, pipeline, "full_cycle", pipeline.clock.now().date(), trigger=Trigger.MANUAL)
                 if not outcome.success:
                     raise DemoError(f"cycle {number} failed: {outcome.error}")
             say("Availability, first and last prices, lead times")

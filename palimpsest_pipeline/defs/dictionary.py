@@ -18,6 +18,7 @@ from ..storage import migrate
 from ..storage.dictionary import Entry, Guards, entries, render
 from ..storage.embedded import EmbeddedPostgres
 from ..storage.revisions import sql_dir
+from .metadata import written_tables
 
 FILE: Final = "DICTIONARY.md"
 DATABASE: Final = "dictionary"
@@ -65,9 +66,9 @@ def guards(found: Sequence[Entry]) -> Mapping[str, Guards]:
     graph = definitions.resolve_asset_graph()
     filled: defaultdict[str, list[dg.AssetKey]] = defaultdict(list)
     for spec in definitions.resolve_all_asset_specs():
-        also = str(spec.metadata.get("also_writes", "")).split(", ")
-        for table in {str(spec.metadata.get("dagster/table_name", "")), *also} - {""}:
-            filled[table].append(spec.key)
+        for table, columns in written_tables(spec).items():
+            if "*" in columns:
+                filled[table].append(spec.key)
     checks: defaultdict[tuple[dg.AssetKey, bool], set[str]] = defaultdict(set)
     for key in graph.asset_check_keys:
         checks[key.asset_key, graph.get_check_spec(key).blocking].add(key.name)

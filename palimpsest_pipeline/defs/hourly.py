@@ -1,19 +1,36 @@
 """Deriving a product for the cycles of an hour that lack it. One way for live runs, backfills and recorded payloads. Knows no Dagster."""
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime
 from threading import Event
 from typing import Final
 
 import psycopg
 
-from ..domain.words import Platform, Scope
-from ..landing import LandingIncomplete, Manifest
-from ..storage import products
+from ..domain.secrets import redact
+from ..domain.words import Platform
+from ..landing import LandingError, LandingIncomplete, LandingUnreadable, Manifest
+from ..storage import partitions, products
+from ..storage.archive import ArchiveError
+from ..storage.due import Product, Question, due_products, forget_failure, record_failure
+from .landed_cycles import record_gone, record_landed, record_unreadable
 from .pipeline import Pipeline
 
+log = logging.getLogger(__name__)
+
+OUTAGES: Final = (
+    ArchiveError,
+    CancelledError,
+    MemoryError,
+    OSError,
+    partitions.InUse,
+    partitions.MissingPartitionError,
+    psycopg.InterfaceError,
+    psycopg.OperationalError,
+)
+"""Errors of the machine, the database or the archive, which would stop every other cycle too: no cycle is blamed for them."""
 PLATFORMS_AT_ONCE: Final = 3
 """Half again as fast as one after the other on two cores: while Postgres writes for one platform, another one's answers are read."""
 
@@ -22,17 +39,22 @@ Derive = Callable[[Pipeline, psycopg.Connection, Manifest], int]
 and nothing has to be written."""
 
 
+class CyclesFailed(Exception):
+    """A product could not be derived from some cycles. The message names each of them and its error."""
+
+    def __init__(self, product: str, errors: Mapping[int, Exception]) -> None:
+        told = "; ".join(f"cycle {cycle_id}: {type(error).__name__}: {error}" for cycle_id, error in errors.items())
+        super().__init__(f"{product} could not be derived from {len(errors)} cycles: {told}")
+
+
 @dataclass(slots=True)
 class Derived:
     """What deriving one product of one hour did."""
 
     cycles: list[int] = field(default_factory=list)
     waiting: list[int] = field(default_factory=list)
-    up_to_date: int = 0
     rows: int = 0
     """Rows of the cycles that were derived now."""
-    standing_rows: int = 0
-    """Rows that the product has for the cycles now, whenever they were written."""
 
 
 def derive_platforms(
@@ -40,7 +62,7 @@ def derive_platforms(
 ) -> Derived:
     """`derive_cycles` of a core product that stands platform by platform, for all of them at the same time, each on a connection of its own.
 
-    A cycle counts as up to date when it is so on all platforms. What stops one platform does not stop the others; it is raised when all are done.
+    What stops one platform does not stop the others; it is raised when all are done.
     When the caller is interrupted, what is under way is finished and nothing else is begun.
     """
     interrupted = Event()
@@ -65,72 +87,100 @@ def derive_platforms(
             raise
     parts = [part.result() for part in running]
     cycles, waiting = ({cycle for part in parts for cycle in getattr(part, name)} for name in ("cycles", "waiting"))
-    n_cycles = max(len(part.cycles) + len(part.waiting) + part.up_to_date for part in parts)
-    return Derived(
-        cycles=sorted(cycles),
-        waiting=sorted(waiting - cycles),
-        up_to_date=n_cycles - len(cycles | waiting),
-        rows=sum(part.rows for part in parts),
-        standing_rows=sum(part.standing_rows for part in parts),
-    )
-
-
-def derive_hour(
-    pipeline: Pipeline,
-    hour: datetime,
-    schema: products.Schema,
-    product: str,
-    derive: Derive,
-    scopes: Iterable[Scope] = tuple(Scope),
-    *,
-    needs: Sequence[str] = (),
-) -> Derived:
-    """`derive_cycles` of the hour's cycles of these scopes."""
-    wanted = set(scopes)
-    manifests = [m for m in pipeline.landing.cycles(hour=hour) if m.scope in wanted]
-    return derive_cycles(pipeline, manifests, schema, product, derive, needs=needs)
+    return Derived(sorted(cycles), sorted(waiting - cycles), sum(part.rows for part in parts))
 
 
 def derive_cycles(
-    pipeline: Pipeline, landed: Sequence[Manifest], schema: products.Schema, product: str, derive: Derive, *, needs: Sequence[str] = ()
+    pipeline: Pipeline, manifests: Sequence[Manifest], schema: products.Schema, product: str, derive: Derive, *, needs: Sequence[str] = ()
 ) -> Derived:
-    """Derive `product` for every cycle of `landed` that has no mark, or one of other landed content or older versions; oldest first.
+    """Derive `product` for every cycle of `manifests` of which it is due (`storage.due`), oldest first.
 
     Each cycle is one transaction that ends with its mark, so a repeated run skips what is done, and rows dropped with their marks come back.
-    Another run at the same cycle is waited for, and what it has done counts. A cycle whose landed segments are not all there is refused with its
-    rows untouched: LandingIncomplete names it after the others are done. A cycle for which a core product in `needs` does not stand is left waiting:
+    Another run at the same cycle is waited for, and what it has done counts. A cycle of which a core product in `needs` is due is left waiting:
     another run has just landed it, and derives it in its own order.
+
+    When a cycle fails, its earlier rows stay, its error is recorded, and the next cycle is derived. At the end CyclesFailed names all failed cycles.
+    An error that no cycle has caused (`OUTAGES`) is raised at once.
     """
-    manifests = {m.cycle_id: m for m in landed}
-    versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     done = Derived()
-    refused = []
+    failed: dict[int, Exception] = {}
     with pipeline.connect() as conn:
-
-        def due(manifest: Manifest) -> bool:
-            return bool(products.pending(conn, schema, product, {manifest.cycle_id: manifest.digest}, **versions))
-
-        for cycle_id in sorted(manifests):  # asked one by one: deriving a cycle may make a later one due
+        for manifest in sorted(manifests, key=lambda manifest: manifest.cycle_id):  # one by one: deriving a cycle may make a later one due
             try:
-                with conn.transaction():
-                    if not due(manifests[cycle_id]):
-                        continue
-                    products.claim(conn, product, cycle_id)
-                    manifest = pipeline.landing.reread(manifests[cycle_id])
-                    if not due(manifest):
-                        continue
-                    if any(products.pending(conn, "core", needed, {cycle_id: manifest.digest}, **versions) for needed in needs):
-                        done.waiting.append(cycle_id)
-                        continue
-                    rows = derive(pipeline, conn, manifest)
-                    products.mark(conn, schema, product, cycle_id, landing_digest=manifest.digest, n_rows=rows, **versions)
-            except LandingIncomplete as incomplete:
-                refused.append(str(incomplete))
-                continue
-            done.cycles.append(cycle_id)
-            done.rows += rows
-        done.standing_rows = sum(products.marks(conn, schema, cycle_id).get(product, 0) for cycle_id in manifests)
-    if refused:
-        raise LandingIncomplete("; ".join(refused))
-    done.up_to_date = len(manifests) - len(done.cycles) - len(done.waiting)
+                _derive_cycle(pipeline, conn, manifest, schema, product, derive, needs, done)
+            except Exception as error:
+                if conn.closed or _is_outage(error):
+                    raise
+                failed[manifest.cycle_id] = error
+                _record_failure(pipeline, conn, manifest, product, error)
+    if failed:
+        raise CyclesFailed(product, failed) from next(iter(failed.values()))
     return done
+
+
+def _derive_cycle(
+    pipeline: Pipeline,
+    conn: psycopg.Connection,
+    manifest: Manifest,
+    schema: products.Schema,
+    product: str,
+    derive: Derive,
+    needs: Sequence[str],
+    done: Derived,
+) -> None:
+    """Derive the product of one cycle if it is due, and count in `done` what became of it."""
+    cycle_id = manifest.cycle_id
+    versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
+    question = Question(**versions, products=(Product(schema, product), *(Product("core", name) for name in needs)))
+
+    def due() -> set[str]:
+        return {each.product for each in due_products(conn, question, cycle_ids=[cycle_id])}
+
+    with conn.transaction():
+        record_landed(pipeline, conn, manifest)
+    with conn.transaction():
+        if product not in due():
+            return
+        products.claim(conn, product, cycle_id)
+        manifest = pipeline.landing.reread(manifest)
+        record_landed(pipeline, conn, manifest)
+        now = due()
+        if product not in now:
+            return
+        if not now.isdisjoint(needs):
+            done.waiting.append(cycle_id)
+            return
+        rows = derive(pipeline, conn, manifest)
+        products.mark(conn, schema, product, cycle_id, landing_digest=manifest.digest, n_rows=rows, **versions)
+        forget_failure(conn, product, cycle_id)
+    done.cycles.append(cycle_id)
+    done.rows += rows
+
+
+def _is_outage(error: Exception) -> bool:
+    return isinstance(error, OUTAGES) or (isinstance(error, LandingError) and not isinstance(error, (LandingIncomplete, LandingUnreadable)))
+
+
+def _record_failure(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, product: str, error: Exception) -> None:
+    """Record the error of a cycle with the digest of its landed content, and whether the cycle is whole in the landing."""
+    log.warning("cycle %d: %s could not be derived", manifest.cycle_id, product, exc_info=error)
+    try:
+        manifest = pipeline.landing.reread(manifest)
+        digest = manifest.digest
+        record_landed(pipeline, conn, manifest, look=True)
+    except LandingIncomplete:
+        digest = None
+        record_gone(conn, manifest.cycle_id)
+    except LandingUnreadable as unreadable:
+        digest = None
+        record_unreadable(conn, manifest.cycle_id, unreadable)
+    record_failure(
+        conn,
+        product,
+        manifest.cycle_id,
+        landing_digest=digest,
+        parser_version=pipeline.parser_version,
+        mapping_version=pipeline.vocabulary.version,
+        error=redact(f"{type(error).__name__}: {error}", *pipeline.settings.secrets()),
+    )
+    conn.commit()

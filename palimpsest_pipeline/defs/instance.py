@@ -17,6 +17,7 @@ from ..storage.revisions import MigrationRefused
 from ..storage.url_credentials import hide_credentials_sql
 from . import priorities
 from .celery import BROKER_VARIABLE, broker_url
+from .dagster_private import NO_COMPUTE_LOGS
 from .pipeline import DATABASES, embedded_server, make_home
 
 STORAGE_URL_VARIABLE: Final = "PALIMPSEST_DAGSTER_DATABASE_URL"
@@ -25,6 +26,12 @@ CONNECT_TIMEOUT_S: Final = 10
 LOCK_KEY: Final = 7_201_905_115
 """Advisory lock in Dagster's own database, of whoever makes or upgrades its tables."""
 LOCK_TIMEOUT_S: Final = 120
+
+NO_TIMEOUT_MS: Final = 0
+RECYCLE_S: Final = 3600
+"""A pooled connection that is older is replaced before it is used."""
+MAX_OVERFLOW: Final = 20
+"""Dagster's own default for its web server: connections beside the one that stays open, while threads need them."""
 
 CREDENTIALS_HIDDEN: Final = "palimpsest/credentials_hidden"
 """Dagster's storage has this key once its texts hold no credentials."""
@@ -39,11 +46,7 @@ TEXTS_OF_ERRORS: Final = (
 
 TEMPLATE: Final = """\
 # Written by palimpsest from its settings at every start; changes here are overwritten.
-storage:
-  custom:
-    module: palimpsest_pipeline.defs.dagster_storage
-    class: LastingPostgresStorage
-    config: {{postgres_url: {url}}}
+storage: {{postgres: {{postgres_url: {url}}}}}
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
@@ -79,10 +82,10 @@ telemetry: {{enabled: false}}
 nux: {{enabled: false}}
 """
 COMMAND_FILE: Final = "command.yaml"
-COMMAND_TEMPLATE: Final = """\
+COMMAND_TEMPLATE: Final = f"""\
 # A run that a command of palimpsest executes writes to its terminal. Dagster's helper processes for logs would receive a Ctrl-C too: none here.
 compute_logs:
-  module: dagster._core.storage.noop_compute_log_manager
+  module: {NO_COMPUTE_LOGS}
   class: NoOpComputeLogManager
 """
 LAUNCHER: Final = """\
@@ -148,15 +151,28 @@ def prepare_instance(settings: Settings) -> Path:
     return home
 
 
-def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The instance of these settings, its storage as this version of Dagster wants it. Raises SettingsError when its database cannot be reached, or
-    is newer than this Dagster."""
+def open_instance(settings: Settings, *, pooled: bool = True) -> dg.DagsterInstance:
+    """Return the instance of these settings, its storage as this version of Dagster wants it. `pooled`: see `pool_connections`.
+
+    Raises SettingsError when its database cannot be reached, or is newer than this Dagster.
+    """
     home = prepare_instance(settings)
     with _alone_with(settings) as connection:  # tables are made when the instance is, and two processes that do so at once collide
         instance = dg.DagsterInstance.from_config(str(home), COMMAND_FILE)
         _upgrade_storage(instance)
         _hide_credentials(instance, connection)
+    if pooled:
+        pool_connections(instance)
     return instance
+
+
+def pool_connections(instance: dg.DagsterInstance) -> None:
+    """Keep connections to Dagster's storage open while the process lives: for commands and runs, which write some hundred events.
+
+    Without this Dagster opens a connection for each statement. Not for a process that waits for hours: a connection that the server closed meanwhile
+    fails the next statement.
+    """
+    instance.optimize_for_webserver(statement_timeout=NO_TIMEOUT_MS, pool_recycle=RECYCLE_S, max_overflow=MAX_OVERFLOW)
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from .report.assets import coverage_report
 
 EVERY_PLATFORM_ANSWERED = dg.AssetSelection.checks(every_platform_answered)
 NO_DATE_IS_FORGOTTEN = dg.AssetSelection.checks(no_kickoff_date_is_dirty_for_long)
-BY_HOURS = dg.AssetSelection.groups("core", "mart") - PRESENT - OF_NOW
-"""What is derived cycle by cycle, by hours."""
-DERIVED = BY_HOURS | PRESENT - OF_NOW
-"""... and what is made of it in the run of a cycle. A replay does that once, at its end: it would be derived as often as there are hours."""
+BY_CYCLES = dg.AssetSelection.groups("core", "mart") - PRESENT - OF_NOW
+"""What is derived cycle by cycle."""
+DERIVED = BY_CYCLES | PRESENT - OF_NOW
+"""`BY_CYCLES` and the assets of current prices and alerts. A backfill derives those once, at its end, instead of once per day."""
 
 COVERAGE_PAGE = dg.AssetSelection.assets(coverage_report)
 
@@ -23,20 +23,20 @@ full_cycle = dg.define_asset_job(
     "full_cycle",
     selection=(dg.AssetSelection.groups("landing") - OF_NOW) | DERIVED | NO_DATE_IS_FORGOTTEN | COVERAGE_PAGE,
     tags={**priorities.SCRAPING, **priorities.ONCE},
-    description="Discover and capture everything now, then derive core and mart of the hour, and write the coverage page.",
+    description="Discover and capture everything now, then derive core and mart of it, and write the coverage page.",
 )
 
 OF_ALL_FIXTURES = dg.AssetSelection.assets(["mart", "coverage_fixture"], ["mart", "coverage_tournament"], ["mart", "match_rate_platform"])
 """What a cycle that asked for given fixtures can say nothing about."""
 
-# Without the checks of the mart, which take as long as the rest: the next full cycle or replay of the hour makes them on these rows too.
+# Without the checks of the mart, which take as long as the rest: the next replay of the day makes them on these rows too.
 OF_GIVEN_FIXTURES = (
     (dg.AssetSelection.assets(["landing", "odds_payloads"]) | DERIVED - OF_ALL_FIXTURES).without_checks()
     | EVERY_PLATFORM_ANSWERED
     | dg.AssetSelection.checks(history_equals_current)
 )
-"""What asks for given fixtures, and what is said of single cycles. Where core contradicts itself in the hour nothing more is made of it; prices of
-the minutes before a kickoff are there by then."""
+"""Assets and checks of a run that asks for given fixtures only. When core contradicts itself in a cycle, nothing downstream is derived from it; the
+prices of the minutes before a kickoff are written by then."""
 
 refresh = dg.define_asset_job(
     "refresh",
@@ -52,9 +52,16 @@ kickoff_window = dg.define_asset_job(
     description="Capture the fixtures that kick off soon, at each minute of a slot (config `slot_at`) at which some are due; then derive the rest.",
 )
 
+cycle_marts = dg.define_asset_job(
+    "cycle_marts",
+    selection=dg.AssetSelection.groups("mart") - PRESENT - OF_NOW,
+    tags=priorities.DERIVES,
+    description="Derive the marts of those cycles of a day whose core is up to date. Never asks a platform.",
+)
+
 replay = dg.define_asset_job(
     "replay",
-    selection=BY_HOURS,
+    selection=BY_CYCLES,
     tags=priorities.DERIVES,
-    description="Derive core and mart of past hours from what was landed. Never asks a platform.",
+    description="Derive core and mart of a past day from what was landed: the cycles that are due. Never asks a platform.",
 )

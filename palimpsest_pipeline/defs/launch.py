@@ -11,19 +11,18 @@ from uuid import uuid4
 
 import dagster as dg
 import psutil
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from ..domain.instants import hour_key
 from ..domain.secrets import redact
 from ..domain.words import Trigger
 from ..storage import ledger_readers
 from . import vitals
 from .failures import CHECK_FAILED, INTERRUPTIONS, innermost
-from .landing.assets import SKIPPED_TAG, TRIGGER_TAG
 from .origins import REPOSITORY_TAGS, assign_repository
-from .partitions import FIRST_HOUR, days, hours, kickoff_date_key, kickoff_dates
+from .partitions import FIRST_DAY, day_key, days, ended_days, kickoff_dates
 from .pipeline import Pipeline
 from .priorities import ONCE
+from .run_cycles import hours_tag
+from .run_tags import SKIPPED_TAG, TRIGGER_TAG
 
 SCRAPING: Final = ("landing__discovery_payloads", "landing__odds_payloads")
 NOT_LISTED: Final = "not_listed"
@@ -59,57 +58,43 @@ def run_job(
     instance: dg.DagsterInstance,
     pipeline: Pipeline,
     job: str,
-    hour: datetime,
+    day: date,
     *,
-    last: datetime | None = None,
+    hours: tuple[datetime, datetime] | None = None,
     group: str | None = None,
     trigger: Trigger = Trigger.MANUAL,
     sr_ids: Sequence[int] = (),
     slot_at: datetime | None = None,
 ) -> RunOutcome:
-    """Execute `job` for the hour in this process, recorded on the instance. Failures are returned, not raised, and a run that was skipped is one.
+    """Execute `job` for a UTC day in this process, recorded on the instance. Return failures instead of raising; a skipped run counts as failed.
 
-    With `last` it is one run for all hours from `hour` to `last`, both included; with `group` only the job's assets of that group.
+    `hours`: first and last hour (included) whose cycles are derived; default: the whole day. `group`: execute only the job's assets of this group.
     """
-    keys = (hour_key(hour), hour_key(last or hour))
-    for key in keys:
-        if not hours.has_partition_key(key):
-            return RunOutcome(
-                "", key, False, f"{key} is no hour of this pipeline: its hours are those from {hour_key(FIRST_HOUR)} to the current one, in UTC"
-            )
     return _execute(
         instance,
         pipeline,
         job,
-        keys,
+        (days, day),
         group=group,
-        trigger=trigger,
+        tags={TRIGGER_TAG: trigger.value, **(hours_tag(*hours) if hours else {})},
         op_config={SCRAPING[1]: {"sr_ids": list(sr_ids)} if sr_ids else {"slot_at": slot_at.isoformat()}} if sr_ids or slot_at else None,
     )
 
 
-def run_dates(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, first: date, last: date) -> RunOutcome:
-    """Execute `job` for the kickoff dates from `first` to `last`, both included, as one run in this process, as `run_job` does for hours."""
-    keys = (kickoff_date_key(first), kickoff_date_key(last))
-    for key in keys:
-        if not kickoff_dates.has_partition_key(key):
-            known = f"those from {kickoff_dates.get_first_partition_key()} to {kickoff_dates.get_last_partition_key()}"
-            return RunOutcome("", key, False, f"{key} is no kickoff date of this pipeline: these are {known}")
-    return _execute(instance, pipeline, job, keys)
+def run_date(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, kickoff_date: date) -> RunOutcome:
+    """Execute `job` for a UTC date of kickoff in this process, as `run_job` does for a day."""
+    return _execute(instance, pipeline, job, (kickoff_dates, kickoff_date))
 
 
-def run_day(
+def run_ended_day(
     instance: dg.DagsterInstance, pipeline: Pipeline, job: str, day: date, *, op_config: Mapping[str, Mapping[str, object]] | None = None
 ) -> RunOutcome:
-    """Execute `job` for a UTC day of the odds history in this process, as `run_job` does for an hour. `op_config`: of an asset, by its op's name."""
-    key = str(day)
-    if not days.has_partition_key(key):
-        return RunOutcome("", key, False, f"{key} is no day of this pipeline that is over: these are those from {FIRST_HOUR:%Y-%m-%d} to yesterday")
-    return _execute(instance, pipeline, job, (key, key), op_config=op_config)
+    """Execute `job` for a UTC day of the odds history that is over, as `run_job` does for a day. `op_config`: of an asset, by its op's name."""
+    return _execute(instance, pipeline, job, (ended_days, day), op_config=op_config)
 
 
 def run_whole(instance: dg.DagsterInstance, pipeline: Pipeline, job: str) -> RunOutcome:
-    """Execute `job`, whose assets have no partitions, in this process, as `run_job` does for an hour."""
+    """Execute `job`, whose assets have no partitions, in this process, as `run_job` does for a day."""
     return _execute(instance, pipeline, job, None)
 
 
@@ -117,16 +102,19 @@ def _execute(
     instance: dg.DagsterInstance,
     pipeline: Pipeline,
     job: str,
-    keys: tuple[str, str] | None,
+    partition: tuple[dg.TimeWindowPartitionsDefinition, date] | None,
     *,
     group: str | None = None,
-    trigger: Trigger = Trigger.MANUAL,
+    tags: Mapping[str, str] | None = None,
     op_config: Mapping[str, Mapping[str, object]] | None = None,
 ) -> RunOutcome:
-    """One run for all partitions from the first to the last of `keys`; None: of assets without partitions."""
+    """One run for a partition; None: of assets without partitions."""
     from ..definitions import defs  # noqa: PLC0415 - the definitions import this package
 
-    several = keys is not None and keys[0] != keys[1]
+    key = None if partition is None else day_key(partition[1])
+    if partition is not None and key is not None and not partition[0].has_partition_key(key):
+        known = f"from {partition[0].get_first_partition_key()} to {partition[0].get_last_partition_key()}"
+        return RunOutcome("", key, False, f"{key} has no partition in Dagster: the partitions of the job {job} go {known} (UTC)")
     config: dict[str, object] = {
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
     }  # the instance keeps the log; a terminal shows progress
@@ -145,12 +133,12 @@ def _execute(
 
     startup_s, began, run_id = time.time() - psutil.Process().create_time(), time.monotonic(), str(uuid4())
     # Libraries write to standard error what is also in the run's log, or what does not help the reader of the terminal.
-    with vitals.alive(pipeline, run_id, job), redirect_stderr(StringIO()):
+    with vitals.alive(pipeline, run_id, job, FIRST_DAY), redirect_stderr(StringIO()):
         result = resolved.execute_in_process(
             instance=instance,
             run_id=run_id,
-            partition_key=keys[0] if keys and not several else None,
-            tags={TRIGGER_TAG: trigger.value, **REPOSITORY_TAGS, **ONCE, **(span(*keys) if keys and several else {})},
+            partition_key=key,
+            tags={TRIGGER_TAG: Trigger.MANUAL.value, **REPOSITORY_TAGS, **ONCE, **(tags or {})},
             run_config=config,
             resources={"pipeline": given},
             raise_on_error=False,
@@ -158,17 +146,12 @@ def _execute(
     took_s, scrape_s = time.monotonic() - began, scraping_s(result)
     run = instance.get_run_by_id(result.run_id)
     error = run.tags.get(SKIPPED_TAG) if result.success and run else redact(first_error(result), *pipeline.settings.secrets())
-    return RunOutcome(result.run_id, keys[0] if keys else "", error is None, error, startup_s, scrape_s, took_s - scrape_s)
+    return RunOutcome(result.run_id, key or "", error is None, error, startup_s, scrape_s, took_s - scrape_s)
 
 
 def _of_group(job: dg.JobDefinition, group: str) -> set[dg.AssetKey]:
     graph = job.asset_layer.asset_graph
     return {key for key in job.asset_layer.executable_asset_keys if graph.get(key).group_name == group}
-
-
-def span(first: str, last: str) -> dict[str, str]:
-    """Tags of one run for all partitions from `first` to `last`, which then has no partition key."""
-    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
 
 
 def scraping_s(result: dg.ExecuteInProcessResult) -> float:

@@ -10,6 +10,8 @@ from ..storage.tables import metadata as tables
 from ..storage.views import views_of
 
 OWNER = "team:data-engineering"
+TABLE_NAME: Final = "dagster/table_name"
+ALSO_WRITES: Final = "also_writes"
 BLOCKS: Final = "▁▂▃▄▅▆▇█"
 SPARKLINE_BLOCKS: Final = 40
 
@@ -28,14 +30,30 @@ def column_schema(table: str) -> dg.TableSchema:
     return dg.TableSchema(columns=columns)
 
 
-def table_metadata(table: str, also: Sequence[str] = ()) -> dict[str, object]:
-    """Definition metadata of an asset that fills `table` (and `also` others), and which of the analysts' views read them."""
-    found: dict[str, object] = {"dagster/column_schema": column_schema(table), "dagster/table_name": table}
-    if also:
-        found["also_writes"] = ", ".join(also)
+def table_metadata(table: str, also: Sequence[str] = (), columns: Mapping[str, Sequence[str]] | None = None) -> dict[str, object]:
+    """Return the definition metadata of an asset that writes the rows of `table`, and of the tables `also`.
+
+    `columns`: tables whose rows another asset writes, and which of their columns this one changes. The metadata names the analysts' views that read
+    the tables.
+    """
+    found: dict[str, object] = {"dagster/column_schema": column_schema(table), TABLE_NAME: table}
+    changed = [f"{name} ({', '.join(names)})" for name, names in (columns or {}).items()]
+    if also or changed:
+        found[ALSO_WRITES] = "; ".join([*also, *changed])  # text: Dagster's UI shows it as it is
     if views := sorted({view for each in (table, *also) for view in views_of(each)}):
         found["sql_views"] = ", ".join(views)
     return found
+
+
+def written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:
+    """Return the tables that an asset declares to write, each with the columns that it changes, or `*` for whole rows."""
+    written: dict[str, set[str]] = {}
+    if TABLE_NAME in spec.metadata:
+        written[str(spec.metadata[TABLE_NAME])] = {"*"}
+    for text in filter(None, str(spec.metadata.get(ALSO_WRITES, "")).split("; ")):
+        name, _, columns = text.partition(" (")
+        written[name] = set(columns.removesuffix(")").split(", ")) if columns else {"*"}
+    return written
 
 
 def figures(row_count: int, **numbers: float | str | dg.MetadataValue | None) -> dict[str, object]:

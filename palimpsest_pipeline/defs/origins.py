@@ -8,8 +8,8 @@ Overview and the pages of jobs show the runs of a repository alone, and `execute
 from typing import Final
 
 import dagster as dg
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
-from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+
+from .dagster_private import REPOSITORY_LABEL_TAG, RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
 LOCATION: Final = "palimpsest_pipeline"
 """Our code location. Part of a schedule's identity: the same name, however Dagster is started."""

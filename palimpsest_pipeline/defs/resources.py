@@ -7,6 +7,8 @@ import dagster as dg
 
 from ..settings import load_settings
 from . import vitals
+from .instance import pool_connections
+from .partitions import FIRST_DAY
 from .pipeline import Pipeline
 
 
@@ -19,5 +21,7 @@ class PipelineResource(dg.ConfigurableResource):
         if context.run is None:  # a sensor's or a schedule's tick
             yield pipeline
             return
-        with vitals.alive(pipeline, context.run.run_id, context.run.job_name):
+        if context.instance is not None:
+            pool_connections(context.instance)
+        with vitals.alive(pipeline, context.run.run_id, context.run.job_name, FIRST_DAY):
             yield pipeline

@@ -10,7 +10,9 @@ from ..markets import vocabulary
 from ..settings import Settings, SettingsError
 from ..storage import migrate, partitions
 from . import analysts
+from .first_day import settle_first_day
 from .interrupts import Deferred
+from .landed_cycles import fill_if_incomplete
 from .pipeline import Pipeline, embedded_server, make_home
 from .sharing import in_use
 from .upkeep.export_root import mark_complete_root
@@ -47,7 +49,11 @@ def databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pip
 
 
 def upgrade(pipeline: Pipeline) -> None:
-    """Bring the schema to the newest version, views, reference rows and the analysts' role included, and mark the root of the export. Idempotent."""
+    """Bring the schema to the newest version, views, reference rows and the analysts' role included, and mark the root of the export. Idempotent.
+
+    Where the database knows no landed cycle, the whole landing is read; where the home folder has no first day, one is written. Raises LandingError
+    when the landing cannot be read.
+    """
     words = vocabulary()
     migrate.upgrade(
         pipeline.database.url,
@@ -66,6 +72,8 @@ def upgrade(pipeline: Pipeline) -> None:
     )
     analysts.admit(pipeline)
     mark_complete_root(pipeline)
+    fill_if_incomplete(pipeline)
+    settle_first_day(pipeline)
 
 
 def prepare(pipeline: Pipeline) -> None:

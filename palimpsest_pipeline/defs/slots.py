@@ -13,14 +13,13 @@ from typing import Final
 
 import polars as pl
 
-from ..domain.instants import hour_of
 from ..metrics import slots as judged
 from ..scrape.cadence import MINUTE, Cadence
 from ..storage import slots as stored
 from .pipeline import Pipeline
 
 CURSOR_VERSION: Final = 1
-HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
 LOOKED_BACK: Final = timedelta(hours=24)
 """How far back slots that nobody asked for are looked for; and how long before that a slot that was asked for shows that the cadence was in use."""
 MOST_TOLD: Final = 5
@@ -64,16 +63,18 @@ class Moment:
     now: datetime
     asked_at: datetime | None
     grace: timedelta
-    """How long after its hour a cycle may still belong to it."""
+    """How long after its day a cycle may still belong to it."""
 
     @property
     def slots(self) -> list[datetime]:
         """Slots that can be asked for now, in order: the one that holds now, and the next one shortly before it begins.
 
-        A run belongs to the partition of the hour that it is asked for in: the next hour's is not there yet. So the next slot ends within the grace.
+        A run belongs to the partition of the day on which it is requested: the partition of the next day does not exist yet. So the next slot is left
+        out when it ends later than the grace period after midnight.
         """
         following = self.cadence.slot_of(self.now + AHEAD)
-        in_time = following + self.cadence.slot <= hour_of(self.now) + HOUR + self.grace
+        midnight = self.now.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+        in_time = following + self.cadence.slot <= midnight + self.grace
         return sorted({self._current, following}) if in_time else [self._current]
 
     @property

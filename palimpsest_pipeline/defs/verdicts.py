@@ -3,9 +3,9 @@
 from typing import Final
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES as COMPLETED
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
-from dagster._core.storage.event_log.base import PartitionKeyFilter
+
+from .dagster_private import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES as COMPLETED
+from .dagster_private import AssetCheckExecutionRecord, PartitionKeyFilter
 
 MOST_AT_ONCE: Final = 4
 """Runs that may be at the same check at the same time."""

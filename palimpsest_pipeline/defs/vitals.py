@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from contextlib import AbstractContextManager
+from datetime import date
 from typing import Final
 
 import dagster as dg
@@ -22,9 +23,12 @@ log = logging.getLogger(__name__)
 UNDER_WAY: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
 
-def alive(pipeline: Pipeline, run_id: str, job: str) -> AbstractContextManager[Beating]:
-    """Inside the block the run gives a sign of life every PALIMPSEST_HEARTBEAT_S. One that cannot be written is a warning, and the run goes on."""
-    run = heartbeats.Executed(run_id, job, socket.gethostname(), os.getpid(), this_machine())
+def alive(pipeline: Pipeline, run_id: str, job: str, first_day: date | None = None) -> AbstractContextManager[Beating]:
+    """Inside the block the run gives a sign of life every PALIMPSEST_HEARTBEAT_S. One that cannot be written is a warning, and the run goes on.
+
+    `first_day` is the first day of the partitions that this process has loaded; None when it is not known.
+    """
+    run = heartbeats.Executed(run_id, job, socket.gethostname(), os.getpid(), this_machine(), first_day)
 
     def write(conn: psycopg.Connection) -> None:
         with conn.transaction():

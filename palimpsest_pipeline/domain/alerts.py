@@ -12,6 +12,7 @@ from typing import Final
 from .words import Severity
 
 PARTED: Final = ", "
+MOST_NAMED: Final = 5
 STALE_AFTER: Final = timedelta(days=1)
 """A trouble that was over for so long before anybody could be told of it is no news."""
 
@@ -20,14 +21,19 @@ class Kind(StrEnum):
     """What a trouble was found in."""
 
     RUN = "run"
+    CYCLE = "cycle"
+    """A product that could not be derived from cycles. The subject is the asset of the product, the partitions are the cycles."""
     CHECK = "check"
     PIPELINE = "pipeline"
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A failure that was seen. `partition_key` is that of Dagster, of several the last one; as text they sort by time. `lasts`: nothing but a success
-    of this very partition ends it, as is so of every date."""
+    """A failure that was seen.
+
+    `partition_key`: a partition key of Dagster (a day or a date) or the id of a cycle; several are separated by commas. `lasts`: True when only a
+    success of the same partition ends the trouble; False when the next success of the subject does. `n_seen`: number of failures that it counts for.
+    """
 
     kind: Kind
     subject: str
@@ -37,36 +43,41 @@ class Occurrence:
     at: datetime
     partition_key: str | None = None
     lasts: bool = False
+    n_seen: int = 1
 
     @property
     def key(self) -> str:
         return f"{self.kind}/{self.subject}/{self.error_class}"
 
     @property
-    def is_over_alone(self) -> bool:
-        """Whether its partition is over by its own success alone."""
-        return self.partition_key is not None and (self.lasts or not is_of_hours(self.partition_key))
+    def partition_keys(self) -> list[str]:
+        return _parts(self.partition_key)
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """A success of what may have failed before, in one partition or in all from `first_partition_key` to `partition_key`.
+    """A success that may end a trouble.
 
-    Without a first one it is of hours that follow each other: it ends the troubles of its own hour and of earlier ones. What is derived hour by hour
-    says the first one; of dates it ends its own alone.
+    `partition_key`: the partitions that succeeded, separated by commas; None: the success ends the subject's troubles of all partitions.
     """
 
     kind: Kind
     subject: str
     at: datetime
     partition_key: str | None = None
-    first_partition_key: str | None = None
+
+    @property
+    def partition_keys(self) -> list[str]:
+        return _parts(self.partition_key)
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One trouble: the columns of ops.alerts. `partition_key`: the latest partition that had it; all that have it still where each is over by its own
-    success, parted by commas."""
+    """One trouble: the columns of ops.alerts.
+
+    `partition_key`: when each partition needs its own success, all partitions that still have the trouble, separated by commas; otherwise the latest
+    partition that had it.
+    """
 
     alert_key: str
     opened_at: datetime
@@ -89,7 +100,15 @@ class Alert:
 
     @property
     def partition_keys(self) -> list[str]:
-        return [] if self.partition_key is None else self.partition_key.split(PARTED)
+        return _parts(self.partition_key)
+
+    @property
+    def place(self) -> str:
+        """Return the partitions in words: `2026-06-27`, `cycle 7`, `cycles 7, 9`; of many the first few and how many more. Empty without any."""
+        keys = self.partition_keys
+        more = f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else ""
+        noun = ("cycles " if len(keys) > 1 else "cycle ") if keys and all(key.isdecimal() for key in keys) else ""
+        return f"{noun}{PARTED.join(keys[:MOST_NAMED])}{more}"
 
     @property
     def identity(self) -> tuple[str, datetime]:
@@ -98,7 +117,7 @@ class Alert:
     @classmethod
     def of(cls, seen: Occurrence) -> "Alert":
         """The alert that a first occurrence opens."""
-        return cls(seen.key, seen.at, seen.severity, seen.subject, seen.error_class, seen.message, seen.partition_key, 1, seen.at)
+        return cls(seen.key, seen.at, seen.severity, seen.subject, seen.error_class, seen.message, seen.partition_key, seen.n_seen, seen.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,30 +164,28 @@ def _concerns(event: Recovery, alert: Alert) -> bool:
 
 def _less(alert: Alert, event: Recovery) -> Alert:
     """The alert without the partitions that succeeded; over when none is left."""
-    left = [key for key in alert.partition_keys if event.partition_key is not None and not _covers(event, event.partition_key, key)]
+    left = [key for key in alert.partition_keys if event.partition_key is not None and key not in event.partition_keys]
     return replace(alert, partition_key=PARTED.join(left)) if left else replace(alert, closed_at=event.at)
 
 
-def _covers(event: Recovery, last: str, key: str) -> bool:
-    first = event.first_partition_key or ("" if is_of_hours(key) else last)
-    return first <= key <= last
+def _parts(partition_key: str | None) -> list[str]:
+    return [] if partition_key is None else partition_key.split(PARTED)
 
 
-def is_of_hours(partition_key: str) -> bool:
-    """Whether it is a key of hours (`2026-06-26-10:00`), else of dates (`2026-06-26`)."""
-    return ":" in partition_key
+def joined(keys: Iterable[str]) -> str | None:
+    """Return partitions as one text, each once: dates by time, cycles by id. None without any."""
+    return PARTED.join(sorted(set(keys), key=lambda key: (len(key), key))) or None
 
 
 def _again(alert: Alert, seen: Occurrence) -> Alert:
     """The alert with one more occurrence. One that is worse than it was is told anew."""
     lasting = alert.partition_keys if alert.closed_at is None else []
-    partitions = sorted({*lasting, *([] if seen.partition_key is None else [seen.partition_key])})
     worse = seen.severity is Severity.ERROR and alert.severity is Severity.WARN
     again = replace(
         alert,
         message=seen.message,
-        partition_key=PARTED.join(partitions if seen.is_over_alone else partitions[-1:]) or None,
-        n_seen=alert.n_seen + 1,
+        partition_key=joined([*lasting, *seen.partition_keys]) if seen.lasts else seen.partition_key or joined(lasting),
+        n_seen=alert.n_seen + seen.n_seen,
         last_seen_at=seen.at,
         closed_at=None,
         severity=Severity.ERROR if worse else alert.severity,

@@ -1,7 +1,7 @@
 """Instants: one clock, always aware, always UTC; and the hour that a cycle belongs to."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 HOUR_FORMAT: Final = "%Y-%m-%d-%H:%M"
@@ -33,6 +33,11 @@ def hour_key(instant: datetime) -> str:
 def parse_hour_key(key: str) -> datetime:
     """Inverse of `hour_key`. Raises ValueError on another format."""
     return datetime.strptime(key, HOUR_FORMAT).replace(tzinfo=UTC)
+
+
+def hour_within(day: date, instant: datetime) -> datetime:
+    """Return the UTC hour of `instant`, or the last hour of `day` when that is earlier: a cycle may begin shortly after the midnight of its day."""
+    return min(hour_of(instant), datetime.combine(day, time(23), UTC))
 
 
 def cycle_id_at(instant: datetime) -> int:

@@ -286,26 +286,20 @@ class Landing:
                 if manifest is not None:
                     yield manifest
 
-    def has_cycles(self, hour: datetime) -> bool:
-        """Return whether the hour has a closed cycle. At most one manifest is read where it has."""
-        return any(self._manifest_in(cycle) is not None for cycle in self._cycles_in(self._hour_folder(hour)))
-
-    def closed(self, hour: datetime, cycle_ids: Collection[int]) -> list[int]:
-        """Those of these cycles of an hour that are closed, in order. The hour is listed once, and no other cycle's manifest is read."""
-        folders = {int(path.name.removeprefix("cycle=")): path for path in self._cycles_in(self._hour_folder(hour))}
-        return sorted(cycle_id for cycle_id in folders.keys() & set(cycle_ids) if self._manifest_in(folders[cycle_id]) is not None)
-
     def hours(self) -> list[datetime]:
         """Hours that have a place in the landing, in order. Whether a closed cycle is in them is not looked at: nothing is read."""
         return sorted(at for at, _ in self._hour_folders())
 
-    def manifest(self, cycle_id: int) -> Manifest:
-        """Manifest of one cycle. Raises LandingError when the landing has no closed cycle of this id."""
-        for folder in self._cycle_folders(cycle_id):
+    def manifest(self, cycle_id: int, hour: datetime | None = None) -> Manifest:
+        """Return the manifest of one cycle. Without its `hour` every hour of the landing is looked into.
+
+        Raises LandingIncomplete when there is no closed cycle of this id, LandingUnreadable when its manifest cannot be read.
+        """
+        for folder in self._cycle_folders(cycle_id) if hour is None else [self._folder(hour, cycle_id)]:
             manifest = self._manifest_in(folder)
             if manifest is not None and not self._is_expiring(folder.parent):
                 return manifest
-        raise LandingError(f"the landing at {self.root} holds no closed cycle {cycle_id}")
+        raise LandingIncomplete(f"the landing at {self.root} holds no closed cycle {cycle_id}")
 
     def reread(self, manifest: Manifest) -> Manifest:
         """The cycle's manifest as it is now: a later stage may have added to it. Raises LandingIncomplete when it is gone."""

@@ -88,6 +88,7 @@ def explain_loss(error: BaseException) -> str | None:
         if state == DISK_FULL or (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)):
             return f"the disk is full: {reason}. Make room, then run the command again: what had arrived is kept"
         is_loss = type(each).__name__ in ("OperationalError", "InterfaceError", "AdminShutdown", "CrashShutdown", "CannotConnectNow")
+        is_loss |= type(each).__name__ == "DatabaseError" and _package_of(each) == "psycopg2" and state is None  # the server closed the connection
         if is_loss and _package_of(each) in DRIVERS and (state is None or state.startswith(CONNECTION_LOST)):
             return (
                 f"the database was lost: {reason}. See that its server runs and its disk has room (`palimpsest doctor` looks), then run the command "

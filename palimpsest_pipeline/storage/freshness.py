@@ -13,6 +13,11 @@ import psycopg
 from ..domain.words import Platform
 from . import products
 
+FIRST_HOUR_SQL: Final = """
+    select min(hour) from (
+        select min(partition_hour) as hour from core.cycles union all select min(partition_hour) from ops.scrape_batches
+    ) known
+"""
 FIRST_CYCLE_SQL: Final = "select started_at from ops.scrape_batches order by cycle_id limit 1"
 DISCOVERY_SQL: Final = """
     select c.as_of
@@ -45,6 +50,12 @@ FIXTURE_LIFE_SQL: Final = """
         (select max(as_of) from mart.listing_lead_time)
     )
 """
+
+
+def first_hour(conn: psycopg.Connection) -> datetime | None:
+    """Return the earliest partition hour of any cycle that is stored; None when there is none."""
+    row = conn.execute(FIRST_HOUR_SQL).fetchone()
+    return row[0] if row else None
 
 
 def first_cycle_at(conn: psycopg.Connection) -> datetime | None:

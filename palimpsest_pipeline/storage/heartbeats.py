@@ -5,7 +5,7 @@ Belongs here: writing them, and saying which runs are silent, all by the server'
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -19,13 +19,18 @@ IS_SILENT: Final = f"{SILENT_SINCE} < clock_timestamp() - make_interval(secs => 
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """A run and the process that executes it. `machine`: on it the pid names one process; None when it is not known."""
+    """A run and the process that executes it.
+
+    `machine`: identifies the machine on which `pid` names one process. `first_day`: the first day of the partitions that the process has loaded.
+    Both are None when not known.
+    """
 
     run_id: str
     job: str
     host: str
     pid: int
     machine: str | None = None
+    first_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,13 @@ def beat(conn: psycopg.Connection, run: Executed) -> None:
     """Say that the run is alive. The first time is its begin; a process that takes it up goes on in the same row."""
     conn.execute(
         """
-        insert into ops.run_heartbeats (run_id, job, host, pid, machine, started_at, heartbeat_at)
-        values (%s, %s, %s, %s, %s, clock_timestamp(), clock_timestamp())
+        insert into ops.run_heartbeats (run_id, job, host, pid, machine, first_day, started_at, heartbeat_at)
+        values (%s, %s, %s, %s, %s, %s, clock_timestamp(), clock_timestamp())
         on conflict (run_id) do update
-        set host = excluded.host, pid = excluded.pid, machine = excluded.machine, heartbeat_at = excluded.heartbeat_at, finished_at = null
+        set host = excluded.host, pid = excluded.pid, machine = excluded.machine, first_day = excluded.first_day,
+            heartbeat_at = excluded.heartbeat_at, finished_at = null
         """,
-        [run.run_id, run.job, run.host, run.pid, run.machine],
+        [run.run_id, run.job, run.host, run.pid, run.machine, run.first_day],
     )
 
 
@@ -79,6 +85,19 @@ def _read(conn: psycopg.Connection, condition: str, params: Mapping[str, Any]) -
     columns = "run_id, job, host, pid, machine, heartbeat_at, finished_at is not null"
     rows = conn.execute(f"select {columns} from ops.run_heartbeats where {condition} order by heartbeat_at".encode(), params).fetchall()
     return [Silent(Executed(run_id, job, host, pid, machine), at, finished) for run_id, job, host, pid, machine, at, finished in rows]
+
+
+def first_days(conn: psycopg.Connection, age: timedelta) -> list[tuple[str, date, datetime]]:
+    """Return the last run of each machine that executed one in the last `age`: the machine, the first day that the run had loaded, when it began."""
+    rows = conn.execute(
+        """
+        select distinct on (host) host, first_day, started_at from ops.run_heartbeats
+        where heartbeat_at >= clock_timestamp() - %s and first_day is not null
+        order by host, started_at desc
+        """,
+        [age],
+    )
+    return rows.fetchall()
 
 
 def known(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str]:

@@ -221,6 +221,17 @@ def batch_of_run(conn: psycopg.Connection, run_id: str) -> Batch | None:
     return _one(_batches(conn, "where run_id = %s order by cycle_id desc limit 1", [run_id]))
 
 
+def cycles_of_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[int]:
+    """Return the ids of the cycles that these Dagster runs have executed, in order; of a cycle that another run has taken up, only under that run."""
+    rows = conn.execute("select cycle_id from ops.scrape_batches where run_id = any(%s) order by cycle_id", [list(run_ids)]).fetchall()
+    return [cycle_id for (cycle_id,) in rows]
+
+
+def running_cycles(conn: psycopg.Connection) -> list[int]:
+    """Return the cycles that the ledger holds as running, in order."""
+    return [cycle_id for (cycle_id,) in conn.execute("select cycle_id from ops.scrape_batches where status = 'running' order by cycle_id").fetchall()]
+
+
 def last_batches(conn: psycopg.Connection, limit: int = 20) -> list[Batch]:
     """The newest batches, newest first."""
     return _batches(conn, "order by cycle_id desc limit %s", [limit])
@@ -279,20 +290,6 @@ def claim_dead(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequenc
         order by cycle_id for update skip locked
         """,
         {"silent_s": silent_after_s, "run_ids": list(run_ids)},
-    )
-
-
-def underived(conn: psycopg.Connection, since: datetime) -> list[Batch]:
-    """Batches of the hours from `since` on that were ended before their answers were derived (interrupted, cancelled, failed), and from which nothing
-    is yet; oldest first. Whether anything of them was landed is not known here."""
-    return _batches(
-        conn,
-        """
-        where partition_hour >= %s and status in ('interrupted', 'cancelled', 'failed')
-            and not exists (select from core.cycle_products p where p.cycle_id = scrape_batches.cycle_id)
-        order by cycle_id
-        """,
-        [since],
     )
 
 

@@ -41,21 +41,23 @@ RUNS_OF_DAGSTER_RUN: Final = {
 REFUSALS_SQL: Final = """
     select r.cycle_id, r.platform, r.fetched, r.refused, r.refusal
     from ops.scrape_batches b join ops.scrape_runs r using (cycle_id)
-    where b.partition_hour = %s and r.refused > 0 order by r.cycle_id, r.platform
+    where b.cycle_id = any(%s) and r.refused > 0 order by r.cycle_id, r.platform
 """
 REFUSALS: Final = {"cycle_id": pl.Int64, "platform": pl.String, "fetched": pl.Int32, "refused": pl.Int32, "refusal": pl.String}
 FIXTURES_OF_DAGSTER_RUN_SQL: Final = """
     select distinct s.sr_id from ops.scrape_batches b join ops.event_scrape_status s using (cycle_id)
     where b.run_id = %s and s.sr_id is not null order by s.sr_id
 """
-UNENDED: Final = "select cycle_id from ops.scrape_batches where status in ('running', 'cancelled', 'interrupted')"
+UNENDED_STATUSES: Final = "'running', 'cancelled', 'interrupted'"
+UNENDED: Final = f"select cycle_id from ops.scrape_batches where status in ({UNENDED_STATUSES})"
 """Cycles that have not come to their own end. What they lack shows no fault of a platform."""
-LAST_OF_HOUR: Final = f"select max(cycle_id) from ops.scrape_batches where partition_hour = %s and cycle_id not in ({UNENDED})"
 FAILED_SQL: Final = f"""
-    select r.platform, r.message from ops.scrape_runs r where r.status = 'failed' and r.cycle_id = ({LAST_OF_HOUR}) order by r.platform
+    select r.cycle_id, r.platform, r.message from ops.scrape_runs r join ops.scrape_batches b using (cycle_id)
+    where r.status = 'failed' and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES}) order by r.cycle_id, r.platform
 """
 OFFSETS_SQL: Final = f"""
-    select platform, clock_offset_s from ops.scrape_runs where clock_offset_s is not null and cycle_id = ({LAST_OF_HOUR}) order by platform
+    select r.cycle_id, r.platform, r.clock_offset_s from ops.scrape_runs r join ops.scrape_batches b using (cycle_id)
+    where r.clock_offset_s is not null and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES}) order by r.cycle_id, r.platform
 """
 SKEW_SQL: Final = """
     select cycle_id, 1000 * extract(epoch from max(first_at) - min(first_at)) as skew_ms
@@ -112,19 +114,22 @@ def fixtures_of_dagster_run(conn: psycopg.Connection, run_id: str) -> list[int]:
     return [sr_id for (sr_id,) in conn.execute(FIXTURES_OF_DAGSTER_RUN_SQL, [run_id]).fetchall()]
 
 
-def failed_platforms(conn: psycopg.Connection, hour: datetime) -> list[str]:
-    """A line for each platform that came to nothing in the hour's last cycle that came to its own end."""
-    return [f"{platform} failed: {message}" for platform, message in conn.execute(FAILED_SQL, [hour]).fetchall()]
+def failed_platforms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[tuple[int, str]]:
+    """Return (cycle id, sentence) for each platform that failed in one of these cycles. Running, cancelled and interrupted cycles are left out."""
+    return [(cycle_id, f"{platform} failed: {message}") for cycle_id, platform, message in conn.execute(FAILED_SQL, [list(cycle_ids)]).fetchall()]
 
 
-def refusals(conn: psycopg.Connection, hour: datetime) -> pl.DataFrame:
-    """Return the platforms' parts of the hour's cycles of which core refused answers (columns `REFUSALS`)."""
-    return read_frame(conn, REFUSALS_SQL, [hour], REFUSALS)
+def refusals(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
+    """Return the platforms' parts of these cycles of which core refused answers (columns `REFUSALS`)."""
+    return read_frame(conn, REFUSALS_SQL, [list(cycle_ids)], REFUSALS)
 
 
-def clock_offsets_s(conn: psycopg.Connection, hour: datetime) -> dict[Platform, float]:
-    """How far each host's clock is ahead of ours, in the hour's last cycle that came to its own end; hosts that do not tell are left out."""
-    return {Platform(platform): offset_s for platform, offset_s in conn.execute(OFFSETS_SQL, [hour]).fetchall()}
+def clock_offsets_s(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[tuple[int, Platform, float]]:
+    """Return (cycle id, platform, seconds by which the host's clock was ahead of ours).
+
+    Left out are hosts that do not tell their clock, and running, cancelled and interrupted cycles.
+    """
+    return [(cycle_id, Platform(platform), offset_s) for cycle_id, platform, offset_s in conn.execute(OFFSETS_SQL, [list(cycle_ids)]).fetchall()]
 
 
 def unended(conn: psycopg.Connection) -> list[int]:

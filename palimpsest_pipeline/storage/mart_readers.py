@@ -1,6 +1,6 @@
-"""Questions about the mart: the latest coverage, an hour's rows, totals. Reads only."""
+"""Questions about the mart: the latest coverage, the rows of given cycles, totals. Reads only."""
 
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -61,12 +61,23 @@ def totals(conn: psycopg.Connection) -> dict[str, int]:
     return dict(zip(("n_cycles", "last_cycle_id", "n_prices"), (int(v or 0) for v in row or (0, 0, 0)), strict=True))
 
 
-def of_hour(conn: psycopg.Connection, table: str, hour: datetime) -> pl.DataFrame:
-    """Rows of a mart table for the cycles of one partition hour."""
+def of_cycles(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -> pl.DataFrame:
+    """Return the rows of a table for these cycles."""
     schema = frame_schema(table)
     columns = sql.SQL(", ").join(map(sql.Identifier, schema))
-    query = sql.SQL("select {} from {} where cycle_id in (select cycle_id from core.cycles where partition_hour = %s)")
-    return read_frame(conn, query.format(columns, identifier(table)).as_string(conn), [hour], schema)
+    query = sql.SQL("select {} from {} where cycle_id = any(%s)")
+    return read_frame(conn, query.format(columns, identifier(table)).as_string(conn), [list(cycle_ids)], schema)
+
+
+def newest(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
+    """Return the rows of a table for the last cycle up to `cycle_id` that has any."""
+    return before(conn, table, cycle_id + 1)
+
+
+def count(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -> int:
+    """Return how many rows of a table these cycles have."""
+    row = conn.execute(sql.SQL("select count(*) from {} where cycle_id = any(%s)").format(identifier(table)), [list(cycle_ids)]).fetchone()
+    return row[0] if row else 0
 
 
 def before(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:

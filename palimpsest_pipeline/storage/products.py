@@ -1,10 +1,9 @@
-"""Which products of which cycles stand, from what they were derived, and which are due. Callers commit, together with the rows.
+"""Which products of which cycles were derived, and from what. Callers commit, together with the rows.
 
-Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not: knowing what a product is.
+Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not: knowing what a product is, nor which is due (`due`).
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal, get_args
 
@@ -26,35 +25,6 @@ PRODUCT_LOCK: Final = 7_016
 def of_platforms(product: str, platforms: Iterable[str]) -> list[str]:
     """The products of which one that is derived platform by platform consists, e.g. odds_snapshots/bet9ja."""
     return [f"{product}/{platform}" for platform in platforms]
-
-
-def pending(
-    conn: psycopg.Connection, schema: Schema, product: str, manifest_digests: Mapping[int, str], *, parser_version: str, mapping_version: str
-) -> list[int]:
-    """Cycles of `manifest_digests` (cycle id to digest of its landing manifest) that are due, oldest first.
-
-    Due is what has no mark, or one of another digest, parser version or mapping version.
-    """
-    if not manifest_digests:
-        return []
-    query = sql.SQL(
-        """
-        select cycle_id, landing_digest from {}
-        where product = %s and parser_version = %s and mapping_version = %s and cycle_id = any(%s)
-        """
-    ).format(sql.Identifier(schema, "cycle_products"))
-    done: dict[int, str] = dict(conn.execute(query, [product, parser_version, mapping_version, list(manifest_digests)]).fetchall())
-    return sorted(cycle_id for cycle_id, digest in manifest_digests.items() if done.get(cycle_id) != digest)
-
-
-def underived(conn: psycopg.Connection, schema: Schema, wanted: Sequence[str], manifest_digests: Mapping[int, str]) -> list[int]:
-    """Cycles of `manifest_digests` for which one of the `wanted` products stands in no version or from other landed content, oldest first."""
-    query = sql.SQL("select cycle_id, landing_digest from {} where product = any(%s) and cycle_id = any(%s)").format(
-        sql.Identifier(schema, "cycle_products")
-    )
-    marks = conn.execute(query, [list(wanted), list(manifest_digests)]).fetchall()
-    done = Counter(cycle_id for cycle_id, digest in marks if digest == manifest_digests[cycle_id])
-    return sorted(cycle_id for cycle_id in manifest_digests if done[cycle_id] < len(set(wanted)))
 
 
 def claim(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
@@ -137,3 +107,10 @@ def marks(conn: psycopg.Connection, schema: Schema, cycle_id: int) -> dict[str, 
     """Products that stand for a cycle, with their rows (`mark`)."""
     query = sql.SQL("select product, n_rows from {} where cycle_id = %s order by product").format(sql.Identifier(schema, "cycle_products"))
     return dict(conn.execute(query, [cycle_id]).fetchall())
+
+
+def standing_rows(conn: psycopg.Connection, schema: Schema, names: Sequence[str], cycle_ids: Sequence[int]) -> int:
+    """Return how many rows the products of these names have for these cycles, by their marks."""
+    query = sql.SQL("select coalesce(sum(n_rows), 0)::bigint from {} where product = any(%s) and cycle_id = any(%s)")
+    row = conn.execute(query.format(sql.Identifier(schema, "cycle_products")), [list(names), list(cycle_ids)]).fetchone()
+    return row[0] if row else 0

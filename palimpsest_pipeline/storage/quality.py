@@ -57,9 +57,9 @@ MEASURED_SQL: Final = """
     )
 """
 
-LAST_CYCLE_SQL: Final = f"""
-    select max(c.cycle_id) from core.cycles c
-    where c.partition_hour = %s and c.scope = any(%s) and c.cycle_id not in ({UNENDED})
+ENDED_SQL: Final = f"""
+    select c.cycle_id from core.cycles c
+    where c.cycle_id = any(%s) and c.scope = any(%s) and c.cycle_id not in ({UNENDED}) order by c.cycle_id
 """
 INCOMPLETE_SQL: Final = """
     select platform, external_id, completeness, missing from core.discovery_manifest
@@ -121,21 +121,21 @@ def measured_by(conn: psycopg.Connection, cycle_id: int, parts: Sequence[tuple[s
     return [late for (late,) in conn.execute(MEASURED_SQL, params).fetchall()]
 
 
-def last_full(conn: psycopg.Connection, hour: datetime, scopes: Sequence[Scope] = (Scope.FULL,)) -> int | None:
-    """The hour's last full cycle (or last of these scopes) that core has read and that came to its own end."""
-    row = conn.execute(LAST_CYCLE_SQL, [hour, [str(scope) for scope in scopes]]).fetchone()
-    return row[0] if row else None
+def ended(conn: psycopg.Connection, cycle_ids: Sequence[int], scopes: Sequence[Scope] = (Scope.FULL,)) -> list[int]:
+    """Return the ids of the cycles of these scopes that core has read, without running, cancelled and interrupted ones, ascending."""
+    return [cycle_id for (cycle_id,) in conn.execute(ENDED_SQL, [list(cycle_ids), [str(scope) for scope in scopes]]).fetchall()]
 
 
-def incomplete_discovery(conn: psycopg.Connection, hour: datetime) -> pl.DataFrame:
-    """Rows of core.discovery_manifest that are not complete in the hour's last full cycle (`INCOMPLETE`); external_id '*' is a platform's tree."""
-    return read_frame(conn, INCOMPLETE_SQL, [last_full(conn, hour)], INCOMPLETE)
+def incomplete_discovery(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+    """Return the rows of core.discovery_manifest that are not complete in the cycle (`INCOMPLETE`); external_id '*' is a platform's tree."""
+    return read_frame(conn, INCOMPLETE_SQL, [cycle_id], INCOMPLETE)
 
 
-def kickoff_claims(conn: psycopg.Connection, hour: datetime) -> pl.DataFrame:
-    """Kickoffs that the listings of the hour's last full cycle, live or recorded, claimed with a SportRadar id of their own (`CLAIMED`), as they were
-    claimed: what matching made of them since is not asked. With n_markets, the largest book of each as of the cycle."""
-    cycle_id = last_full(conn, hour, (Scope.FULL, Scope.RECORDED))
+def kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+    """Return the kickoffs that the listings of the cycle claimed with a SportRadar id of their own (`CLAIMED`), as they were claimed.
+
+    What matching made of them since is not asked. With n_markets, the largest book of each as of the cycle.
+    """
     claims = read_frame(conn, CLAIMED_SQL, [cycle_id], CLAIMED)
     rivals = claims.filter(pl.struct("platform", "fixture_sr_id").is_duplicated())["listing_id"].to_list()
     as_of = claims["as_of"].first()
@@ -143,10 +143,11 @@ def kickoff_claims(conn: psycopg.Connection, hour: datetime) -> pl.DataFrame:
     return with_largest_books(conn, claims, rivals, until=as_of, cycle_id=cycle_id)
 
 
-def match_rates(conn: psycopg.Connection, hour: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Match rates of upcoming fixtures, a row per platform and for all: of the hour's last full cycle, and of up to TRAILING_CYCLES full cycles
-    before it (both `RATES`, `match_rate` null where there was nothing to match)."""
-    cycle_id = last_full(conn, hour)
+def match_rates(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the match rates of upcoming fixtures in the cycle, and those in up to TRAILING_CYCLES full cycles before it (both `RATES`).
+
+    Each cycle has a row per platform and one for all; `match_rate` is null where there was nothing to match.
+    """
     rates = read_frame(conn, RATES_SQL, [cycle_id, TRAILING_CYCLES + 1], RATES)
-    of_the_hour = pl.col("cycle_id") == pl.lit(cycle_id, dtype=pl.Int64)
-    return rates.filter(of_the_hour), rates.filter(~of_the_hour)
+    of_the_cycle = pl.col("cycle_id") == cycle_id
+    return rates.filter(of_the_cycle), rates.filter(~of_the_cycle)

@@ -1,6 +1,5 @@
 """How a figure went over the last cycles, oldest first: for plots. Reads only."""
 
-from datetime import datetime
 from typing import Final
 
 import psycopg
@@ -9,7 +8,7 @@ LAST: Final = 30
 """Cycles that are looked back on."""
 CYCLES: Final = f"""
     with last as (
-        select cycle_id from core.cycles where partition_hour <= %s and scope in ('full', 'recorded') order by cycle_id desc limit {LAST}
+        select cycle_id from core.cycles where cycle_id <= %s and scope in ('full', 'recorded') order by cycle_id desc limit {LAST}
     )
 """
 MATCH_RATE_SQL: Final = f"""
@@ -44,19 +43,19 @@ Series = list[float | None]
 """A value a cycle; None where the cycle has none."""
 
 
-def match_rates(conn: psycopg.Connection, hour: datetime) -> Series:
-    """Share of all upcoming fixtures that home and a competitor list, in full cycles up to those of `hour`."""
-    return [value for (value,) in conn.execute(MATCH_RATE_SQL, [hour])]
+def match_rates(conn: psycopg.Connection, cycle_id: int) -> Series:
+    """Share of all upcoming fixtures that home and a competitor list, in full cycles up to `cycle_id`."""
+    return [value for (value,) in conn.execute(MATCH_RATE_SQL, [cycle_id])]
 
 
-def mapped_rates(conn: psycopg.Connection, hour: datetime) -> Series:
-    """Share of the markets seen on all platforms that the vocabulary knows, in full cycles up to those of `hour`."""
-    return [value for (value,) in conn.execute(MAPPED_RATE_SQL, [hour])]
+def mapped_rates(conn: psycopg.Connection, cycle_id: int) -> Series:
+    """Share of the markets seen on all platforms that the vocabulary knows, in full cycles up to `cycle_id`."""
+    return [value for (value,) in conn.execute(MAPPED_RATE_SQL, [cycle_id])]
 
 
-def markets_changed(conn: psycopg.Connection, hour: datetime) -> Series:
-    """Markets that changed since the answer before, in full cycles up to those of `hour`; first answers of a day do not count."""
-    return [value for (value,) in conn.execute(CHANGED_SQL, [hour])]
+def markets_changed(conn: psycopg.Connection, cycle_id: int) -> Series:
+    """Markets that changed since the answer before, in full cycles up to `cycle_id`; first answers of a day do not count."""
+    return [value for (value,) in conn.execute(CHANGED_SQL, [cycle_id])]
 
 
 def scraped(conn: psycopg.Connection, cycle_id: int) -> tuple[Series, Series, Series]:

@@ -2,7 +2,7 @@
 
 Own work is what the bodies of the assets and checks do, called one after the other in this process; overhead is all the rest of the other two: their
 start, Dagster's events and its queue. Beside seconds by the clock it counts seconds of a core, none of Postgres: they are nearly equal on a machine
-that has other work to do. One small cycle an hour of a simulated world, on a Postgres of its own.
+that has other work to do. Small cycles of a simulated world, on a Postgres of its own.
 """
 
 import os
@@ -29,14 +29,14 @@ from rich.table import Table
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.instance import STORAGE_URL_VARIABLE, open_instance, storage_url
-from palimpsest_pipeline.defs.partitions import HOURS_IN_A_RUN
+from palimpsest_pipeline.defs.partitions import day_key
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.processes import stop_tree
 from palimpsest_pipeline.defs.replay.plan import plan
 from palimpsest_pipeline.defs.serve.children import Children, commands, last_words
 from palimpsest_pipeline.defs.serve.record import CODE, DAEMON
 from palimpsest_pipeline.defs.servers import upgrade
-from palimpsest_pipeline.domain.instants import hour_key
+from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.settings import Settings, load_settings
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -46,7 +46,7 @@ JOB: Final = "replay"
 SETTLE_S: Final = 1.5
 """Postgres counts a session of another process within a second of its end."""
 UNTIL_UP_S: Final = 300.0
-SESSIONS_SQL: Final = "select sessions from pg_stat_database where datname = %s"
+USED_SQL: Final = "select sessions, xact_commit + xact_rollback from pg_stat_database where datname = %s"
 QUICK: Final = {"min_gap_s": 0, "jitter_s": 0, "max_in_flight": 16, "max_attempts": 2, "backoff_initial_s": 0, "backoff_max_s": 0}
 
 
@@ -57,6 +57,11 @@ class World:
     server: EmbeddedPostgres
     folder: Path
     hours: list[datetime]
+
+    @property
+    def days(self) -> list[str]:
+        """Keys of the days of the hours, in order."""
+        return sorted({day_key(hour.date()) for hour in self.hours})
 
     def ask(self, query: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
         with psycopg.connect(self.server.url(database).replace("+psycopg", ""), autocommit=True) as conn:
@@ -69,12 +74,14 @@ class World:
         self.server.create_database(f"{name}_dagster")
         (self.folder / name).mkdir()
         urls = {"database_url": self.server.url(name), "dagster_database_url": self.server.url(f"{name}_dagster")}
-        return load_settings(home_dir=self.folder / name, landing_url=str(self.folder / "home" / "landing"), **urls)
+        shared = {f"{what}_url": str(self.folder / "home" / what) for what in ("landing", "export")}
+        return load_settings(home_dir=self.folder / name, **shared, **urls)
 
-    def sessions(self, name: str) -> int:
-        """Connections opened to Dagster's storage so far."""
+    def used(self, name: str) -> tuple[int, int]:
+        """Connections to Dagster's storage so far, and transactions on them: nearly each statement is one."""
         time.sleep(SETTLE_S)
-        return int(self.ask(SESSIONS_SQL, f"{name}_dagster")[0][0])
+        ((connections, transactions),) = self.ask(USED_SQL, f"{name}_dagster")
+        return int(connections), int(transactions)
 
 
 class Way(StrEnum):
@@ -99,12 +106,14 @@ class Launched:
     took: Took
     idle_cpu_s: float
     connections: int
+    transactions: int
     runs: int
     events: int
 
 
 def measure(
-    hours: Annotated[int, typer.Option(min=2, help="Hours, one cycle each; 720 are thirty days.")] = 72,
+    hours: Annotated[int, typer.Option(min=2, help="Hours; 720 are thirty days.")] = 72,
+    cycles_per_hour: Annotated[int, typer.Option(min=1, max=60, help="Cycles in each hour.")] = 1,
     fixtures: Annotated[int, typer.Option(min=10, help="Fixtures of the simulated world.")] = 12,
     seed: Annotated[int, typer.Option(help="Chooses the simulated world.")] = 5,
     way: Annotated[Way | None, typer.Option(help="Only this way of launching it.")] = None,
@@ -112,13 +121,13 @@ def measure(
 ) -> dict[str, Any]:
     """Lands the hours, then derives them by hand and in each of the two ways, each on a copy of the same database."""
     load = os.getloadavg()[0]
-    with landed(hours, fixtures, seed) as world:
+    with landed(hours, cycles_per_hour, fixtures, seed) as world:
         own = by_hand(world)
         ways = {name: by_command(world) if name is Way.COMMAND else by_daemon(world, idle_s) for name in Way if way in (None, name)}
     return {
         "hours": hours,
+        "cycles": hours * cycles_per_hour,
         "fixtures": fixtures,
-        "hours_in_a_run": HOURS_IN_A_RUN,
         "own_s": own.wall_s,
         "own_cpu_s": own.cpu_s,
         "ways": {
@@ -132,6 +141,7 @@ def measure(
                 "overhead_cpu_s_per_hour": (found.took.cpu_s - own.cpu_s) / hours,
                 "s_per_hour": found.took.wall_s / hours,
                 "connections_per_hour": found.connections / hours,
+                "transactions_per_hour": found.transactions / hours,
                 "runs": found.runs,
                 "events_per_hour": found.events / hours,
             }
@@ -142,7 +152,7 @@ def measure(
 
 
 @contextmanager
-def landed(hours: int, fixtures: int, seed: int) -> Iterator[World]:
+def landed(hours: int, cycles_per_hour: int, fixtures: int, seed: int) -> Iterator[World]:
     """The world; everything of it is gone at the end."""
     with TemporaryDirectory(prefix="palimpsest-backfill-") as name:
         folder = Path(name)
@@ -150,8 +160,9 @@ def landed(hours: int, fixtures: int, seed: int) -> Iterator[World]:
         server = EmbeddedPostgres(folder / "postgres", databases=("landed",), durable=False)
         server.start()
         try:
-            last = datetime.now(UTC).replace(minute=20, second=0, microsecond=0) - timedelta(hours=1)
-            instants = [last - timedelta(hours=ago) for ago in reversed(range(hours))]
+            end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+            step = timedelta(hours=1) / cycles_per_hour
+            instants = [end - timedelta(hours=hours) + (n + 0.5) * step for n in range(hours * cycles_per_hour)]
             with SimulatorProcess(fixtures, seed, epoch=instants[0] - timedelta(hours=1)) as simulator:
                 platforms = {p.value: {"base_url": url, **QUICK} for p, url in simulator.base_urls.items()}
                 own = {"home_dir": folder / "home", "database_url": server.url("landed"), "dagster_database_url": "postgresql://unused/dagster"}
@@ -160,26 +171,31 @@ def landed(hours: int, fixtures: int, seed: int) -> Iterator[World]:
                     offset_s = (at - datetime.now(UTC)).total_seconds()
                     simulator.set_clock(offset_s)
                     land_cycle(Pipeline(load_settings(**own, **platforms, clock_offset_s=offset_s)))
-            yield World(server, folder, [at.replace(minute=0) for at in instants])
+            yield World(server, folder, sorted({hour_of(at) for at in instants}))
         finally:
             server.remove()
 
 
 def by_hand(world: World) -> Took:
-    """What the bodies of assets and checks take, hours together as a run has them."""
+    """What the bodies of assets and checks take, day by day as runs have them."""
     pipeline = Pipeline(world.fresh("by_hand"))
     job = defs.resolve_job_def(JOB)
-    checks = {op.name for check in defs.asset_checks or () for op in [check.node_def]}
-    keys = [hour_key(hour) for hour in world.hours]
+    log = SimpleNamespace(info=lambda *_: None, warning=lambda *_: None)
+    run = dg.DagsterRun(JOB, run_id="by hand")
     began, cpu_s = time.monotonic(), time.process_time()
-    for at in range(0, len(keys), HOURS_IN_A_RUN):
-        together = keys[at : at + HOURS_IN_A_RUN]
+    for key in world.days:
         for node in job.nodes_in_topological_order:
-            for part in [[key] for key in together] if node.definition.name in checks else [together]:
-                context = SimpleNamespace(partition_keys=part, add_asset_metadata=lambda *_, **__: None, log=SimpleNamespace(info=lambda *_: None))
-                result = node.definition.compute_fn.decorated_fn(context, pipeline)
-                if isinstance(result, Iterator):
-                    list(result)
+            context = SimpleNamespace(
+                partition_key=key,
+                asset_key=dg.AssetKey(node.definition.name.split("__")),
+                run=run,
+                job_def=job,
+                log=log,
+                add_asset_metadata=lambda *_, **__: None,
+            )
+            result = node.definition.compute_fn.decorated_fn(context, pipeline)
+            if isinstance(result, Iterator):
+                list(result)
     took = Took(time.monotonic() - began, time.process_time() - cpu_s)
     require_all_derived(pipeline, world)
     return took
@@ -189,7 +205,7 @@ def by_command(world: World) -> Launched:
     settings = world.fresh("by_command")
     open_instance(settings).dispose()  # its tables are made once, not by a backfill
     words = ["backfill", hour_key(world.hours[0]), hour_key(world.hours[-1]), "--json"]
-    before, cpu_s, began = world.sessions("by_command"), of_ended_children(), time.monotonic()
+    before, cpu_s, began = world.used("by_command"), of_ended_children(), time.monotonic()
     subprocess.run([sys.executable, "-m", "palimpsest_pipeline.cli", *words], env=environment(settings), check=True, stdout=subprocess.DEVNULL)
     took = Took(time.monotonic() - began, of_ended_children() - cpu_s)
     require_all_derived(Pipeline(settings), world)
@@ -210,12 +226,12 @@ def by_daemon(world: World, idle_s: float) -> Launched:
         idle = -of_trees(processes)
         time.sleep(idle_s)
         idle = (idle + of_trees(processes)) / idle_s
-        before, cpu_s, began = world.sessions("by_daemon"), of_trees(processes), time.monotonic()
+        before, cpu_s, began = world.used("by_daemon"), of_trees(processes), time.monotonic()
         instance.add_backfill(
             PartitionBackfill.from_asset_partitions(
                 backfill_id="measured",
                 asset_graph=defs.get_repository_def().asset_graph,
-                partition_names=[hour_key(hour) for hour in world.hours],
+                partition_names=world.days,
                 asset_selection=sorted(defs.resolve_job_def(JOB).asset_layer.executable_asset_keys),
                 backfill_timestamp=time.time(),
                 tags={},
@@ -270,10 +286,11 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**kept, **settings.environment(), STORAGE_URL_VARIABLE: storage_url(settings), "DAGSTER_HOME": str(settings.dagster_home)}
 
 
-def counted(world: World, name: str, took: Took, before: int, idle_cpu_s: float = 0.0) -> Launched:
+def counted(world: World, name: str, took: Took, before: tuple[int, int], idle_cpu_s: float = 0.0) -> Launched:
     ((runs,),) = world.ask("select count(*) from runs", database=f"{name}_dagster")
     ((events,),) = world.ask("select count(*) from event_logs", database=f"{name}_dagster")
-    return Launched(took, idle_cpu_s, world.sessions(name) - before, runs, events)
+    connections, transactions = (now - then for now, then in zip(world.used(name), before, strict=True))
+    return Launched(took, idle_cpu_s, connections, transactions, runs, events)
 
 
 def require_all_derived(pipeline: Pipeline, world: World) -> None:
@@ -290,18 +307,18 @@ def table(found: dict[str, Any]) -> Table:
         f"Our own work {found['own_s']:.1f} s, of a core {found['own_cpu_s']:.1f} s: {found['own_cpu_s'] / found['hours']:.2f} s an hour. "
         f"The box: {box['cores']} cores, load {box['load_before']:.1f} before and {box['load_after']:.1f} after."
     )
-    title = f"{found['hours']} hours of {found['fixtures']} fixtures, {found['hours_in_a_run']} hours in a run"
+    title = f"{found['hours']} hours, {found['cycles']} cycles of {found['fixtures']} fixtures"
     shown = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     shown.add_column("way")
     for heading in (
         *("wall s", "overhead s", "overhead to own", "core s", "when idle", "overhead core s an hour"),
-        *("s an hour", "connections an hour", "events an hour", "runs"),
+        *("s an hour", "connections an hour", "transactions an hour", "events an hour", "runs"),
     ):
         shown.add_column(heading, justify="right")
     for name, way in found["ways"].items():
         figures = (
             *("wall_s", "overhead_s", "overhead_ratio", "cpu_s", "idle_cpu_s", "overhead_cpu_s_per_hour"),
-            *("s_per_hour", "connections_per_hour", "events_per_hour"),
+            *("s_per_hour", "connections_per_hour", "transactions_per_hour", "events_per_hour"),
         )
         shown.add_row(name, *(f"{way[figure]:,.2f}" for figure in figures), str(way["runs"]))
     return shown

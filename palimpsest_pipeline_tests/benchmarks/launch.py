@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.defs.partitions import day_key
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -62,7 +62,7 @@ def measure(
 
 
 def full_cycle(running: Site, database: Database) -> dict[str, float]:
-    run_id = running.launch("full_cycle", hour_key(hour_of(datetime.now(UTC))))
+    run_id = running.launch("full_cycle", day_key(datetime.now(UTC).date()))
     run = running.ended(run_id)
     if run["status"] != "SUCCESS":
         raise RuntimeError(f"the run ended as {run['status']}: {[event['message'] for event in running.events(run_id)][-3:]}")

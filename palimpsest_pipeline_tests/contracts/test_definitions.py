@@ -12,8 +12,7 @@ import pytest
 from dagster._core.execution.asset_backfill import AssetBackfillData
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.partitions import hours
-from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.defs.partitions import FIRST_DAY, day_key, days, ended_days, kickoff_dates
 from palimpsest_pipeline.storage.revisions import view_files, view_name
 
 SNAPSHOT = Path(__file__).parent / "asset_graph.json"
@@ -44,7 +43,7 @@ def graph(specs: list[dg.AssetSpec]) -> dict[str, object]:
     }
     schedules = {s.name: {"cron": s.cron_schedule, "job": s.job_name, "default": s.default_status.value} for s in repository.schedule_defs}
     sensors = {
-        s.name: {"every_s": s.minimum_interval_seconds, "job": s.job_name if s.targets else None, "default": s.default_status.value}
+        s.name: {"every_s": s.minimum_interval_seconds, "jobs": sorted(each.job_name for each in s.targets), "default": s.default_status.value}
         for s in repository.sensor_defs
     }
     return {"assets": assets, "checks": checks, "jobs": jobs, "schedules": schedules, "sensors": sensors}
@@ -75,9 +74,9 @@ def test_every_asset_is_described_owned_grouped_and_tagged(specs):
         assert spec.kinds, spec.key
 
 
-def test_a_backfill_of_core_and_mart_of_an_hour_is_of_that_hour_alone(specs):
-    """As the UI launches it from both groups: Dagster takes all partitions along of an asset that depends on every hour."""
-    key = hour_key(hour_of(datetime.now(UTC)) - timedelta(hours=5))
+def test_a_backfill_of_core_and_mart_of_a_day_is_of_that_day_alone(specs):
+    """As the UI launches it from both groups: Dagster takes all partitions along of an asset that depends on every day."""
+    key = day_key((datetime.now(UTC) - timedelta(days=2)).date())
     chosen = [spec.key for spec in specs if spec.group_name in {"core", "mart"}]
     with dg.DagsterInstance.ephemeral() as instance:
         launched = AssetBackfillData.from_asset_partitions(
@@ -129,7 +128,15 @@ def test_every_view_that_an_asset_points_to_is_there(specs):
     assert {"core/odds_snapshots", "mart/open_close", "mart/unmapped_market"} <= pointed.keys()
 
 
-def test_the_newest_partition_is_the_current_hour():
-    at = datetime(2026, 6, 26, 19, 5, tzinfo=UTC)
-    with dg.partition_loading_context(effective_dt=at):
-        assert hours.get_last_partition_key() == hour_key(at) == "2026-06-26-19:00"
+def test_today_is_a_partition_of_cycles_and_none_of_export_and_kickoffs_are_known_ahead():
+    with dg.partition_loading_context(effective_dt=datetime(2026, 6, 26, 19, 5, tzinfo=UTC)):
+        assert [each.get_last_partition_key() for each in (days, ended_days, kickoff_dates)] == ["2026-06-26", "2026-06-25", "2026-09-25"]
+    assert {each.get_first_partition_key() for each in (days, ended_days, kickoff_dates)} == {day_key(FIRST_DAY)}
+
+
+def test_one_run_is_of_one_day(specs):
+    """Without a backfill policy each run of a backfill is tagged with the key of its partition: only then check results carry it."""
+    graph_ = defs.get_repository_def().asset_graph
+    partitioned = [graph_.get(spec.key) for spec in specs if spec.partitions_def is not None]
+    assert {node.backfill_policy for node in partitioned} == {None}
+    assert defs.resolve_job_def("replay").backfill_policy.max_partitions_per_run == 1

@@ -41,7 +41,15 @@ def test_the_committed_dictionary_is_the_one_of_now(conn: psycopg.Connection):
 def test_every_table_view_and_function_is_in_it_with_what_it_means(found: list[Entry]):
     names = {entry.full_name for entry in found}
     views = {f"palimpsest.{view_name(file)}" for file in view_files()}
-    assert names == {*metadata.tables, *views, "palimpsest.home_platform", "core.natural_id", "core.snapshot_id", "core.specifier_line"}
+    assert names == {
+        *metadata.tables,
+        *views,
+        "palimpsest.home_platform",
+        "core.natural_id",
+        "core.snapshot_id",
+        "core.specifier_line",
+        "ops.due_products",
+    }
     for entry in found:
         assert entry.about, entry.full_name
         assert entry.columns, entry.full_name

@@ -1,12 +1,14 @@
 """Who may import whom. Read from the source, so that a wrong arrow fails even where nothing runs it."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import palimpsest_pipeline
+from palimpsest_pipeline.defs import dagster_private
 
 PACKAGE = Path(palimpsest_pipeline.__file__).parent
 ROOMS = ("domain", "wire", "platforms", "scrape", "landing", "markets", "matching", "metrics", "storage", "simulator", "report", "defs")
@@ -137,3 +139,20 @@ def test_a_library_with_a_room_of_its_own_is_imported_nowhere_else(library: str)
 def test_the_walk_sees_the_imports_that_must_be_there():
     assert any(room == "wire" and name.split(".")[0] == "httpx" for room, _, _, name in FOUND)
     assert any(room == "defs" and name.startswith("palimpsest_pipeline.landing") for room, _, _, name in FOUND)
+
+
+def test_private_names_of_dagster_are_in_one_module():
+    """Comments and texts count as well: `dagster.yaml` names modules, and a process is started by its name."""
+    private = re.compile(r"\bdagster\._")
+    modules = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if private.search(path.read_text())}
+    assert modules == {"defs/dagster_private.py"}
+
+
+def test_every_private_name_of_dagster_is_used():
+    names = set(dagster_private.__all__)
+    used = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "dagster_private":
+                used |= {alias.name for alias in node.names}
+    assert used == names

@@ -10,7 +10,6 @@ from palimpsest_pipeline.defs import vitals
 from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import EventOutcome
-from palimpsest_pipeline.domain.instants import hour_of
 from palimpsest_pipeline.domain.words import PayloadKind, Scope, Trigger
 from palimpsest_pipeline.scrape.sinks import Watch
 from palimpsest_pipeline.settings import load_settings
@@ -32,7 +31,7 @@ class Dies(Watch):
 
 def main(run_id: str) -> None:
     pipeline = Pipeline(load_settings())
-    begun = live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, run_id)
+    begun = live.Begun(pipeline.clock.now().date(), Trigger.MANUAL, run_id)
     with vitals.alive(pipeline, run_id, "full_cycle"):
         cycle = live.begin(pipeline, begun, Scope.FULL)
         never = Dies(pipeline, cycle.cycle_id, sys.maxsize)

@@ -16,21 +16,24 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli import app
-from palimpsest_pipeline.defs.failures import of_partition
-from palimpsest_pipeline.defs.landing.assets import SKIPPED_TAG
-from palimpsest_pipeline.defs.launch import span
+from palimpsest_pipeline.defs.derive_run import RunHasFailedCycles
+from palimpsest_pipeline.defs.hourly import CyclesFailed
 from palimpsest_pipeline.defs.monitoring import alerts as monitoring
 from palimpsest_pipeline.defs.monitoring import troubles
 from palimpsest_pipeline.defs.monitoring.channels import Message, channels
 from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.run_tags import PARTITION_RANGE_END_TAG, PARTITION_RANGE_START_TAG, SKIPPED_TAG
 from palimpsest_pipeline.domain.alerts import Alert, Kind, Occurrence
-from palimpsest_pipeline.domain.words import Severity
+from palimpsest_pipeline.domain.words import Scope, Severity
 from palimpsest_pipeline.landing import LandingIncomplete
 from palimpsest_pipeline.settings import Settings
 from palimpsest_pipeline.storage import alerts as stored
+from palimpsest_pipeline.storage import cycle_checks, due, landed
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.storage.landed import LandedCycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 
+HOUR = datetime(2026, 6, 26, 18, tzinfo=UTC)
 DAYS = dg.StaticPartitionsDefinition(["2026-06-26", "2026-06-27", "2026-06-28"])
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 FAILS: dict[str, Any] = {}
@@ -43,15 +46,19 @@ def odds() -> None:
         try:
             raise FAILS["error"]
         except LandingIncomplete as cause:
-            raise RuntimeError("while the hour was derived") from cause
+            raise RuntimeError("while the day was derived") from cause
 
 
-@dg.asset(partitions_def=dg.HourlyPartitionsDefinition("2026-06-27-00:00"), backfill_policy=dg.BackfillPolicy.single_run())
-def hourly(context: dg.AssetExecutionContext) -> None:
-    for key in context.partition_keys:
-        with of_partition(context, key):
-            if key in FAILS:
-                raise FAILS[key]
+@dg.asset(key=["landing", "payloads"], partitions_def=DAYS)
+def payloads() -> None:
+    if "landing" in FAILS:
+        raise FAILS["landing"]
+
+
+@dg.asset(partitions_def=dg.DailyPartitionsDefinition("2026-06-20", end_date="2026-06-30"), backfill_policy=dg.BackfillPolicy.single_run())
+def lives() -> None:
+    if "error" in FAILS:
+        raise FAILS["error"]
 
 
 @dg.asset_check(asset=odds, partitions_def=DAYS)
@@ -67,14 +74,34 @@ def adds_up() -> dg.AssetCheckResult:
 
 
 DEFS = dg.Definitions(
-    assets=[odds, hourly],
+    assets=[odds, payloads, lives],
     asset_checks=[looks_right, adds_up],
-    jobs=[dg.define_asset_job(name, selection=dg.AssetSelection.assets(odds)) for name in ("derive", "refresh")],
+    jobs=[
+        *(dg.define_asset_job(name, selection=dg.AssetSelection.assets(odds)) for name in ("derive", "refresh", "export", "replay")),
+        dg.define_asset_job("full_cycle", selection=dg.AssetSelection.assets(payloads, odds)),
+        dg.define_asset_job("fixture_life", selection=dg.AssetSelection.assets(lives)),
+    ],
     executor=dg.in_process_executor,
 )
 SUBJECTS = monitoring.Subjects(
-    frozenset(["derive", "refresh"]), tuple(dg.AssetCheckKey(dg.AssetKey("odds"), name) for name in ("looks_right", "adds_up"))
+    frozenset(["derive", "refresh", "export", "replay", "full_cycle", "fixture_life"]),
+    tuple(dg.AssetCheckKey(dg.AssetKey("odds"), name) for name in ("looks_right", "adds_up")),
 )
+BLOCKING, USUAL = "core/odds_snapshots:history_equals_current", "mart/run_quality:no_stage_is_empty"
+OF_CYCLES = replace(SUBJECTS, cycle_checks={BLOCKING: True, USUAL: False})
+
+
+HOURS = dg.HourlyPartitionsDefinition("2026-06-26-00:00", end_date="2026-06-28-00:00")
+
+
+@dg.asset(key=["odds"], partitions_def=HOURS, backfill_policy=dg.BackfillPolicy.single_run())
+def odds_of_hours() -> None:
+    if "error" in FAILS:
+        raise FAILS["error"]
+
+
+OLDER_DEFS = dg.Definitions(assets=[odds_of_hours], jobs=[dg.define_asset_job("replay", selection=[odds_of_hours])], executor=dg.in_process_executor)
+"""What an older version has run, whose partitions were hours."""
 
 
 @dataclass
@@ -138,22 +165,42 @@ class World:
         DEFS.resolve_job_def(job).execute_in_process(instance=self.instance, partition_key=partition, raise_on_error=False, **given)
         FAILS.clear()
 
-    def look(self, later: timedelta = timedelta(0), pipeline: Pipeline | None = None) -> str:
+    def look(self, later: timedelta = timedelta(0), pipeline: Pipeline | None = None, subjects: monitoring.Subjects = SUBJECTS) -> str:
         on = pipeline or self.pipeline
         now = datetime.now(UTC) + later
-        sentence, self.cursor = monitoring.look(on, self.instance, SUBJECTS, channels(on.settings, self.log), self.cursor, self.log, now)
+        sentence, self.cursor = monitoring.look(on, self.instance, subjects, channels(on.settings, self.log), self.cursor, self.log, now)
         return sentence
 
     def open(self) -> set[str]:
         with self.pipeline.connect() as conn:
             return {alert.alert_key for alert in stored.latest(conn) if alert.closed_at is None}
 
+    def look_at_cycles(self) -> dict[str, str]:
+        """Look once; the open alerts and where they are."""
+        self.look(subjects=OF_CYCLES)
+        with self.pipeline.connect() as conn:
+            return {alert.alert_key: alert.place for alert in stored.latest(conn) if alert.closed_at is None}
+
+    def fail(self, cycle_id: int, product: str, error: str) -> None:
+        with self.pipeline.connect() as conn:
+            landed.write(conn, LandedCycle(cycle_id, HOUR, Scope.FULL, "d", is_whole=True))
+            due.record_failure(conn, product, cycle_id, landing_digest="d", parser_version="1", mapping_version="1", error=error)
+
+    def mend(self, cycle_id: int, product: str) -> None:
+        with self.pipeline.connect() as conn:
+            due.forget_failure(conn, product, cycle_id)
+
+    def judge(self, check: str, cycle_id: int, violations: int, severity: Severity = Severity.ERROR) -> None:
+        with self.pipeline.connect() as conn:
+            description = f"{violations} rows are odd" if violations else ""
+            cycle_checks.write(conn, check, [cycle_checks.Verdict(cycle_id, severity, violations, description)])
+
 
 @pytest.fixture
 def world(make: MakePipeline, hook: Hook) -> Iterator[World]:
     pipeline = make(alert_webhook_url=hook.url, alert_settle_minutes=0)
     with pipeline.connect() as conn:
-        conn.execute("truncate ops.alerts")
+        conn.execute("truncate ops.alerts, ops.cycle_failures, ops.cycle_checks, ops.landed_cycles")
     with dg.DagsterInstance.ephemeral() as instance:
         yield World(pipeline, instance)
 
@@ -294,15 +341,64 @@ def test_no_alert_keeps_or_tells_a_secret_that_an_error_or_a_check_repeats(world
     assert secret not in json.dumps(hook.came)
 
 
-def test_a_date_that_fails_is_ended_by_its_own_success_alone(world: World):
-    world.run(partition="2026-06-27", error=INCOMPLETE)
-    world.run(partition="2026-06-26")
-    world.run(partition="2026-06-28")
+def test_a_job_that_failed_is_over_by_its_next_success_whatever_the_day(world: World):
+    world.run(partition="2026-06-28", error=INCOMPLETE)
     world.look()
     assert world.open() == {"run/derive/LandingIncomplete"}
     world.run(partition="2026-06-27")
     world.look()
     assert world.open() == set()
+
+
+def test_a_job_by_date_that_failed_is_over_by_a_success_of_that_date_alone(world: World):
+    world.run("export", partition="2026-06-27", error=INCOMPLETE)
+    world.run("export", partition="2026-06-26")
+    world.run("export", partition="2026-06-28")
+    world.look()
+    assert world.open() == {"run/export/LandingIncomplete"}
+    world.run("export", partition="2026-06-27")
+    world.look()
+    assert world.open() == set()
+
+
+def test_several_dates_that_fail_in_one_run_are_over_date_by_date(world: World):
+    def run(first: int, last: int, **fails: Any) -> dict[str, str]:
+        FAILS.update(fails)
+        tags = {PARTITION_RANGE_START_TAG: f"2026-06-{first}", PARTITION_RANGE_END_TAG: f"2026-06-{last}"}
+        DEFS.resolve_job_def("fixture_life").execute_in_process(instance=world.instance, tags=tags, raise_on_error=False, run_config=QUIET)
+        FAILS.clear()
+        return world.look_at_cycles()
+
+    assert run(23, 25, error=INCOMPLETE) == {"run/fixture_life/LandingIncomplete": "2026-06-23, 2026-06-24, 2026-06-25"}
+    assert run(24, 26) == {"run/fixture_life/LandingIncomplete": "2026-06-23"}
+    assert run(22, 23) == {}
+
+
+def run_of_hours(world: World, first: str, last: str | None = None, **fails: Any) -> None:
+    FAILS.update(fails)
+    hours = {"partition_key": first} if last is None else {"tags": {PARTITION_RANGE_START_TAG: first, PARTITION_RANGE_END_TAG: last}}
+    OLDER_DEFS.resolve_job_def("replay").execute_in_process(instance=world.instance, raise_on_error=False, run_config=QUIET, **hours)
+    FAILS.clear()
+
+
+def test_runs_of_hours_by_an_older_version_are_read_by_their_dates_and_mended_by_a_day(world: World):
+    run_of_hours(world, "2026-06-26-10:00", "2026-06-27-02:00", error=INCOMPLETE)
+    key = "run/__ASSET_JOB:odds/LandingIncomplete"
+    assert world.look_at_cycles() == {key: "2026-06-26, 2026-06-27"}
+    run_of_hours(world, "2026-06-26-09:00", "2026-06-26-23:00")
+    assert world.look_at_cycles() == {key: "2026-06-27"}
+    world.run("replay", partition="2026-06-27")
+    assert world.look_at_cycles() == {}
+    run_of_hours(world, "2026-06-27-02:00", error=INCOMPLETE)
+    assert world.look_at_cycles() == {key: "2026-06-27"}
+
+
+def test_a_run_whose_partitions_cannot_be_read_stops_no_look(world: World):
+    run_id = marked_failed(world)
+    world.instance.add_run_tags(run_id, {PARTITION_RANGE_START_TAG: "monday", PARTITION_RANGE_END_TAG: "friday"})
+    world.run("refresh", error=INCOMPLETE)
+    world.look()
+    assert world.open() == {"run/derive/UnreadableRecord", "run/refresh/LandingIncomplete"}
 
 
 def test_what_comes_and_goes_is_one_alert_with_one_end(world: World, hook: Hook, make: MakePipeline):
@@ -354,6 +450,21 @@ def test_a_check_of_a_date_is_over_when_it_holds_for_that_date_whatever_holds_fo
     world.run(partition="2026-06-28")
     world.look()
     assert world.open() == set()
+
+
+def test_an_alert_of_an_older_versions_check_stays_until_its_cycles_are_judged_again(world: World):
+    """An upgrade writes the cycles of a failed hour as bad since the alert was last seen."""
+    at = datetime.now(UTC) - timedelta(hours=1)
+    with world.pipeline.connect() as conn:
+        stored.write(conn, [Alert.of(Occurrence(Kind.CHECK, BLOCKING, "CheckFailed", Severity.ERROR, "no", at, "7, 9"))])
+        for cycle_id in (7, 9):
+            conn.execute("insert into ops.cycle_checks values (%s, %s, 'error', 1, 'no', %s)", [BLOCKING, cycle_id, at])
+    key = f"check/{BLOCKING}/CheckFailed"
+    assert world.look_at_cycles() == {key: "cycles 7, 9"}
+    world.judge(BLOCKING, 7, 0)
+    assert world.look_at_cycles() == {key: "cycle 9"}
+    world.judge(BLOCKING, 9, 0)
+    assert world.look_at_cycles() == {}
 
 
 def test_a_webhook_that_is_down_is_told_later_and_the_log_not_twice(world: World, hook: Hook, caplog: pytest.LogCaptureFixture):
@@ -501,27 +612,100 @@ def test_materialized_assets_fail_and_recover_step_by_step(world: World):
         FAILS.clear()
 
 
-def test_a_run_of_several_hours_fails_of_the_hour_that_failed_and_is_over_when_that_one_succeeded(world: World):
-    def run(first: int, last: int, *fails: int) -> list[tuple[str, str | None]]:
-        FAILS.update({f"2026-06-27-{hour:02}:00": INCOMPLETE for hour in fails})
-        tags = span(*(f"2026-06-27-{hour:02}:00" for hour in (first, last)))
-        DEFS.resolve_implicit_global_asset_job_def().get_subset(asset_selection={hourly.key}).execute_in_process(
-            instance=world.instance, tags=tags, raise_on_error=False, run_config=QUIET
-        )
-        FAILS.clear()
-        world.look()
-        with world.pipeline.connect() as conn:
-            return [(alert.alert_key, alert.partition_key) for alert in stored.latest(conn) if alert.closed_at is None]
+def test_a_replayed_day_that_failed_is_over_by_its_own_success_and_not_by_a_run_that_scrapes(world: World):
+    world.run("replay", partition="2026-06-27", error=INCOMPLETE)
+    world.run("replay", partition="2026-06-26")
+    world.run("full_cycle", partition="2026-06-27")
+    world.look()
+    assert world.open() == {"run/__ASSET_JOB:odds/LandingIncomplete"}
+    world.run("replay", partition="2026-06-27")
+    world.look()
+    assert world.open() == set()
 
-    def open_of(*hours: int) -> list[tuple[str, str]]:
-        held = ", ".join(f"2026-06-27-{hour:02}:00" for hour in hours)
-        return [("run/__ASSET_JOB:hourly/LandingIncomplete", held)] if hours else []
 
-    assert run(0, 9, 5) == open_of(5)
-    assert run(6, 9) == open_of(5)
-    assert run(6, 9, 8) == open_of(5, 8)
-    assert run(4, 6) == open_of(8)
-    assert run(8, 8) == []
+@pytest.mark.parametrize("error", [RunHasFailedCycles("cycle 7"), CyclesFailed("odds_snapshots", {7: INCOMPLETE})])
+def test_a_product_that_failed_is_told_by_its_cycles_until_each_is_derived(world: World, hook: Hook, error: Exception):
+    world.fail(7, "odds_snapshots/betpawa", "ValueError: no such line")
+    world.fail(7, "odds_snapshots/sportybet", "ValueError: no such line")
+    world.run("full_cycle", error=error)
+    assert world.look_at_cycles() == {"cycle/core/odds_snapshots/ValueError": "cycle 7"}
+    assert hook.texts == [
+        "ERROR: 1 product failed of ValueError: core/odds_snapshots\n  core/odds_snapshots cycle 7: no such line",
+    ]
+    world.run("full_cycle")
+    world.mend(7, "odds_snapshots/betpawa")
+    assert world.look_at_cycles() == {"cycle/core/odds_snapshots/ValueError": "cycle 7"}, "another cycle's success mends nothing"
+    world.fail(10, "odds_snapshots/betpawa", "ValueError: no such line")
+    world.fail(9, "coverage", "LandingIncomplete: restore it")
+    assert world.look_at_cycles() == {
+        "cycle/core/odds_snapshots/ValueError": "cycles 7, 10",
+        "cycle/mart/coverage_fixture/LandingIncomplete": "cycle 9",
+    }
+    world.mend(7, "odds_snapshots/sportybet")
+    world.mend(9, "coverage")
+    assert world.look_at_cycles() == {"cycle/core/odds_snapshots/ValueError": "cycle 10"}
+    world.mend(10, "odds_snapshots/betpawa")
+    assert world.look_at_cycles() == {}
+    assert world.look_at_cycles() == {}
+    told = [text.splitlines()[-1].partition(" after")[0] for text in hook.texts]
+    assert told.count("recovered") == 2, "each end is told once"
+
+
+def test_a_failure_of_a_cycle_that_is_written_late_or_comes_back_is_told(world: World):
+    world.fail(7, "tournaments", "ValueError: no")
+    world.look_at_cycles()
+    world.fail(8, "tournaments", "ValueError: no")
+    with world.pipeline.connect() as conn:
+        conn.execute("update ops.cycle_failures set failed_at = failed_at - interval '1 hour' where cycle_id = 8")
+    assert world.look_at_cycles() == {"cycle/core/tournaments/ValueError": "cycles 7, 8"}
+    world.mend(7, "tournaments")
+    world.mend(8, "tournaments")
+    assert world.look_at_cycles() == {}
+    world.fail(7, "tournaments", "ValueError: no")
+    assert world.look_at_cycles() == {"cycle/core/tournaments/ValueError": "cycle 7"}
+
+
+def test_a_run_that_failed_of_its_cycles_and_of_something_else_is_told_of_the_latter(world: World):
+    world.run("full_cycle", error=RunHasFailedCycles("cycle 7"), landing=OSError("no space left"))
+    assert world.look_at_cycles() == {"run/full_cycle/OSError": "2026-06-27"}
+
+
+def test_every_bad_cycle_of_a_blocking_check_lasts_until_it_passes(world: World, hook: Hook):
+    world.judge(BLOCKING, 7, 3)
+    world.judge(BLOCKING, 8, 0)
+    world.judge(BLOCKING, 9, 2)
+    key = f"check/{BLOCKING}/CheckFailed"
+    assert world.look_at_cycles() == {key: "cycles 7, 9"}
+    assert hook.texts == [f"ERROR: 1 check failed: {BLOCKING}\n  {BLOCKING} cycles 7, 9, 2 times: 2 rows are odd"]
+    world.judge(BLOCKING, 10, 0)
+    world.judge(BLOCKING, 9, 0)
+    assert world.look_at_cycles() == {key: "cycle 7"}
+    world.judge(BLOCKING, 7, 0)
+    assert world.look_at_cycles() == {}
+    assert len(hook.came) == 2
+
+
+def test_the_newest_verdict_of_another_check_decides(world: World, hook: Hook):
+    world.judge(USUAL, 7, 3, Severity.WARN)
+    world.judge(USUAL, 8, 2, Severity.WARN)
+    key = f"check/{USUAL}/CheckFailed"
+    assert world.look_at_cycles() == {key: "cycle 8"}
+    assert world.look_at_cycles() == {key: "cycle 8"}
+    world.judge(USUAL, 9, 0)
+    assert world.look_at_cycles() == {}
+    world.judge(USUAL, 6, 1, Severity.WARN)
+    assert world.look_at_cycles() == {key: "cycle 6"}
+    assert len(hook.came) == 3
+
+
+def test_a_run_that_a_check_of_cycles_stopped_is_told_by_its_cycles_alone(world: World):
+    of_cycles = monitoring.Subjects(SUBJECTS.jobs, SUBJECTS.checks[:1], {"odds:adds_up": True})
+    world.run(blocking=True)
+    world.look(subjects=of_cycles)
+    assert world.open() == set()
+    world.judge("odds:adds_up", 7, 1)
+    world.look(subjects=of_cycles)
+    assert world.open() == {"check/odds:adds_up/CheckFailed"}
 
 
 def test_a_check_stands_as_it_was_evaluated_last_whichever_run_planned_it_first(world: World):

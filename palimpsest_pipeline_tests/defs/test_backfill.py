@@ -15,18 +15,20 @@ import pytest
 from rich.console import Console
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.failures import partition_of
-from palimpsest_pipeline.defs.jobs import BY_HOURS
+from palimpsest_pipeline.defs.due import all_products
+from palimpsest_pipeline.defs.jobs import BY_CYCLES
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.monitoring.unfinished import unfinished
-from palimpsest_pipeline.defs.partitions import HOURS_IN_A_RUN, hours
+from palimpsest_pipeline.defs.partitions import day_key
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.replay.backfill import Report, backfill, lost, make_due
-from palimpsest_pipeline.defs.replay.plan import Hour, Mark, Versions, Why, judge, plan, products_of
+from palimpsest_pipeline.defs.replay.plan import Hour, plan
 from palimpsest_pipeline.defs.replay.runs import spans
 from palimpsest_pipeline.domain.instants import hour_key
+from palimpsest_pipeline.domain.words import Scope
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import freshness
+from palimpsest_pipeline.storage.due import Why
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_hours
@@ -115,7 +117,9 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_what_is_marked_is_what_the_plan_expects(world: World):
-    expected = {(p.stage, m.partition_hour, p.cycle_id, p.name) for m in world.pipeline.landing.cycles() for p in products_of(world.pipeline, m)}
+    products = all_products(world.pipeline)
+    assert len({m.scope for m in world.pipeline.landing.cycles()} | {Scope.FULL}) == 1
+    expected = {(p.schema, m.partition_hour, m.cycle_id, p.name) for m in world.pipeline.landing.cycles() for p in products}
     assert marks(world.pipeline).keys() == expected
 
 
@@ -126,38 +130,36 @@ def test_dropped_core_and_mart_come_back_equal(world: World):
     assert content_hashes(world.pipeline) == world.content
 
 
-def test_core_and_mart_of_a_range_in_one_run_are_those_of_single_runs_and_each_hour_tells_its_own_figures(world: World):
-    """What a range launched in the UI runs. Dagster's own `asset materialize --partition-range` refuses it: it wants a policy of a single run for any
-    number of hours."""
+def test_core_and_mart_of_a_day_in_one_run_are_those_of_single_runs_and_each_check_is_of_the_day(world: World):
+    """What a day launched in the UI runs."""
     drop_derived(world.pipeline)
+    days = sorted({hour.date() for hour in world.hours})
     with dg.DagsterInstance.ephemeral() as instance:
-        outcome = run_job(instance, world.pipeline, "replay", world.first, last=world.last)
-        assert outcome.success, outcome.error
-        told = {key: figures_by_hour(instance, key) for key in BY_HOURS.resolve(defs.resolve_asset_graph())}
-        (run,) = instance.get_runs()
-        checked = checks_by_hour(instance, run.run_id)
-    assert world.again().done == [], "only what rests on all hours was left"
+        for day in days:
+            outcome = run_job(instance, world.pipeline, "replay", day)
+            assert outcome.success, outcome.error
+        told = {key: figures_by_day(instance, key) for key in BY_CYCLES.resolve(defs.resolve_asset_graph())}
+        checked = [checks_of_run(instance, run.run_id) for run in reversed(instance.get_runs())]
+    assert world.again().done == [], "only what rests on all days was left"
     assert content_hashes(world.pipeline) == world.content
-    assert all(list(by_hour) == world.keys for by_hour in told.values()), told
+    keys = [day_key(day) for day in days]
+    assert all(list(by_day) == keys for by_day in told.values()), told
     with world.pipeline.connect() as conn:
-        fixtures = dict(
-            conn.execute(
-                "select partition_hour, count(f) from core.cycles left join mart.coverage_fixture f using (cycle_id) group by partition_hour"
-            ).fetchall()
-        )
-    assert told[dg.AssetKey(["mart", "coverage_fixture"])] == {hour_key(hour): n for hour, n in fixtures.items()}
-    assert checked
-    assert all(sorted(hours) == world.keys for hours in checked.values()), checked
+        query = "select partition_hour::date::text, count(f) from core.cycles left join mart.coverage_fixture f using (cycle_id) group by 1"
+        fixtures = dict(conn.execute(query).fetchall())
+    assert told[dg.AssetKey(["mart", "coverage_fixture"])] == fixtures
+    assert all(checked)
+    assert [{key for found in checks.values() for key in found} for checks in checked] == [{key} for key in keys]
 
 
-def figures_by_hour(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
-    """Row counts that an asset told of, by partition."""
+def figures_by_day(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
+    """Return the row counts that an asset told of, by partition."""
     records = instance.fetch_materializations(key, limit=100).records
     return {str(r.partition_key): r.asset_materialization.metadata["dagster/row_count"].value for r in reversed(records) if r.asset_materialization}
 
 
-def checks_by_hour(instance: dg.DagsterInstance, run_id: str) -> dict[str, list[str | None]]:
-    """The partitions that each check of a run has a result of."""
+def checks_of_run(instance: dg.DagsterInstance, run_id: str) -> dict[str, list[str | None]]:
+    """Return the partitions that each check of a run has a result of."""
     found: dict[str, list[str | None]] = {}
     for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records:
         evaluation = record.event_log_entry.get_dagster_event().asset_check_evaluation_data
@@ -165,37 +167,26 @@ def checks_by_hour(instance: dg.DagsterInstance, run_id: str) -> dict[str, list[
     return found
 
 
-def test_only_what_failed_runs_again(world: World):
+def test_only_what_failed_is_derived_when_the_day_is_replayed_again(world: World):
     drop_derived(world.pipeline)
     last = world.hours[-1]
+    same_day = [hour for hour in world.hours[:-1] if hour.date() == last.date()]
+    (bad,) = world.pipeline.landing.cycles(hour=last)
     segment = next(world.folder(last).glob("**/platform=betpawa/*.parquet"))
     with dg.DagsterInstance.ephemeral() as instance:
         with world.moved_away(segment):
             segment.write_bytes(b"not as it was written")
-            outcome = run_job(instance, world.pipeline, "replay", world.first, last=last)
+            outcome = run_job(instance, world.pipeline, "replay", last.date())
             assert not outcome.success
-            (failure,) = instance.all_logs(outcome.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-            assert partition_of(failure.dagster_event) == hour_key(last), "the hour is named, though the run is of all"
+            assert f"cycle {bad.cycle_id}" in str(outcome.error)
         before = marks(world.pipeline)
-        again = defs.resolve_job_def("replay").execute_in_process(
-            instance=instance,
-            resources={"pipeline": world.pipeline},
-            tags=instance.get_run_by_id(outcome.run_id).tags,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
-        assert again.success
+        assert {hour for schema, hour, *_ in before if schema == "core"} >= set(same_day), "core of the others went on"
+        outcome = run_job(instance, world.pipeline, "replay", last.date())
+        assert outcome.success, outcome.error
     after = marks(world.pipeline)
     assert all(after[mark] == at for mark, at in before.items()), "what stood was not derived again"
     assert world.again().whole
     assert content_hashes(world.pipeline) == world.content
-
-
-def test_a_range_is_launched_in_few_runs_from_an_asset_and_from_a_job():
-    """Assets of one policy and one partitioning are put into one run; a job takes the policy that its assets share."""
-    graph = defs.resolve_asset_graph()
-    derived = [graph.get(key) for key in BY_HOURS.resolve(graph)]
-    assert {(node.backfill_policy.max_partitions_per_run, node.partitions_def) for node in derived} == {(HOURS_IN_A_RUN, hours)}
-    assert defs.resolve_job_def("replay").backfill_policy.max_partitions_per_run == HOURS_IN_A_RUN
 
 
 def test_hours_that_stand_are_left_alone_without_a_run(world: World):
@@ -329,13 +320,13 @@ def test_an_hour_whose_manifest_cannot_be_read_is_refused_and_the_others_are_der
         path.write_text("{")
         report = world.again()
         (hour,) = [hour for hour in plan(world.pipeline) if hour.lost]
-        assert (hour.at, hour.landed, hour.gone, [found.stale for found in hour.torn]) == (damaged, (), (), [True])
+        assert (hour.at, hour.gone, [(found.cycle_id, found.stale) for found in hour.torn]) == (damaged, (), [(manifest.cycle_id, True)])
         with dg.DagsterInstance.ephemeral() as instance:
             assert list(unfinished(instance, world.pipeline, []).refused) == [hour_key(damaged)]
         path.unlink()
     assert list(report.refused) == [hour_key(damaged)]
     assert f"cycle {manifest.cycle_id} cannot be read in the landing: {path} is not a manifest" in report.refused[hour_key(damaged)]
-    assert "The hour's rows stay as they are" in report.refused[hour_key(damaged)]
+    assert "Its rows stay as they are" in report.refused[hour_key(damaged)]
     assert (report.done, report.empty, report.failed) == ([key for key in world.keys if key != hour_key(damaged)], [], {})
     assert not report.whole
     assert not report.nothing, "the command ends with 3"
@@ -398,25 +389,11 @@ def test_another_vocabulary_makes_exactly_what_rests_on_the_old_one_stale(world:
     assert content_hashes(world.pipeline) == world.content
 
 
-@pytest.mark.parametrize(
-    ("mark", "digest", "why"),
-    [
-        (None, "d", Why.MISSING),
-        (Mark("d", Versions("p", "m")), "d", None),
-        (Mark("old", Versions("old", "old")), "d", Why.CONTENT),
-        (Mark("old", Versions("p", "m")), None, None),
-        (Mark("d", Versions("old", "old")), "d", Why.PARSER),
-        (Mark("d", Versions("p", "old")), None, Why.MAPPING),
-    ],
-)
-def test_the_first_reason_that_applies_is_told(mark: Mark | None, digest: str | None, why: Why | None):
-    assert judge(mark, digest, Versions("p", "m")) is why
-
-
-def test_spans_have_no_gaps_are_of_equal_size_and_hold_every_hour_once():
+def test_spans_are_of_one_day_and_of_equal_size_and_hold_every_hour_once():
     begin = datetime(2026, 5, 1, tzinfo=UTC)
     hours = [begin + timedelta(hours=n) for n in (*range(30), *range(40, 43))]
-    cut = spans("core", hours, most=24)
-    assert [len(span.hours) for span in cut] == [15, 15, 3]
+    cut = spans("core", hours, most=12)
+    assert [len(span.hours) for span in cut] == [12, 12, 9]
     assert [hour for span in cut for hour in span.hours] == hours
+    assert [span.hours[0] for span in spans("core", hours[:6], without=[hours[0] - timedelta(hours=1), hours[3]])] == [hours[0], hours[3]]
     assert spans("core", []) == []

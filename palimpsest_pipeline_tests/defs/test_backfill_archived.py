@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.defs.launch import run_day
+from palimpsest_pipeline.defs.launch import run_ended_day
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import retention
@@ -48,7 +48,7 @@ class World:
     def leave(self) -> None:
         """The day is exported, and dropped from Postgres."""
         with dg.DagsterInstance.ephemeral() as instance:
-            exported = run_day(instance, self.pipeline, "export", DAY)
+            exported = run_ended_day(instance, self.pipeline, "export", DAY)
         assert exported.success, exported.error
         assert self.standing() is Standing.EXPORTED
         with self.pipeline.connect() as conn:
@@ -103,7 +103,7 @@ def test_an_archived_day_comes_back_whole_is_derived_anew_exported_again_and_lea
 def test_an_empty_place_for_an_archived_day_says_nothing_of_it_and_is_filled_before_it_is_written_to(world: World):
     before = world.changes()
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run_day(instance, world.pipeline, "export", DAY).success
+        assert run_ended_day(instance, world.pipeline, "export", DAY).success
     drop_derived(world.pipeline)
     assert world.standing() is Standing.ARCHIVED
     assert_frame_equal(world.changes(), before)

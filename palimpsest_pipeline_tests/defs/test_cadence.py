@@ -19,11 +19,12 @@ from palimpsest_pipeline.cli import app
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.cadence import full_cycle_of, full_cycle_schedule, kickoff_sensor
 from palimpsest_pipeline.defs.monitoring.checks import kickoff_slots_were_kept
+from palimpsest_pipeline.defs.partitions import day_key
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.serve import switches
 from palimpsest_pipeline.defs.serve.switches import Switch
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
+from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
 from palimpsest_pipeline.domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.storage import ledger, slots
 from palimpsest_pipeline.storage.database import Database, DatabaseUnreachable
@@ -32,6 +33,8 @@ from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
+MIDNIGHT = 12 * 60
+"""Minutes from noon to the end of the day."""
 MINUTE = timedelta(minutes=1)
 
 
@@ -114,11 +117,11 @@ def unfinished(instance: dg.DagsterInstance, job: str, **tags: str) -> dg.Dagste
     return instance.create_run_for_job(defs.resolve_job_def(job), status=dg.DagsterRunStatus.STARTED, tags=tags)
 
 
-def test_the_schedule_asks_for_the_hour_of_its_tick_and_is_off_until_switched_on(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_the_schedule_asks_for_the_day_of_its_tick_and_is_off_until_switched_on(pipeline: Pipeline, instance: dg.DagsterInstance):
     request = full_cycle_of(pipeline, instance, m(30))
     assert isinstance(request, dg.RunRequest)
     request = handed_over(request)
-    assert (request.run_key, request.partition_key) == (m(30).isoformat(), "2026-06-26-12:00")
+    assert (request.run_key, request.partition_key) == (m(30).isoformat(), "2026-06-26")
     assert request.tags["palimpsest/trigger"] == "scheduled"
     assert full_cycle_schedule.default_status is dg.DefaultScheduleStatus.STOPPED
     assert full_cycle_schedule.cron_schedule == "*/30 * * * *"
@@ -155,7 +158,7 @@ def test_a_slot_with_a_fixture_due_is_asked_for_once(pipeline: Pipeline, instanc
     first = tick(pipeline, instance)
     request = request_of(first)
     assert request.run_key == "kickoff 2026-06-26T12:00:00+00:00 within 120 min"
-    assert request.partition_key == "2026-06-26-12:00"
+    assert request.partition_key == "2026-06-26"
     assert request.run_config == {"ops": {"landing__odds_payloads": {"config": {"slot_at": "2026-06-26T12:00:00+00:00"}}}}
     assert request.tags == {"palimpsest/trigger": "sensor", "palimpsest/slot": "2026-06-26T12:00:00+00:00"}
     assert first.cursor is not None
@@ -184,25 +187,25 @@ def test_what_is_left_of_a_slot_is_asked_for_before_the_next_one(pipeline: Pipel
     assert request_of(tick(pipeline, instance, first.cursor)).run_key.startswith("kickoff 2026-06-26T12:05")
 
 
-def test_a_slot_of_the_next_hour_is_asked_for_ahead_in_the_partition_that_is_there(pipeline: Pipeline, instance: dg.DagsterInstance):
-    put(pipeline, {1: m(80)})
-    cursor = json.dumps({"version": 1, "slot_at": m(55).isoformat()})
-    set_clock(pipeline, m(58.9))
+def test_a_slot_of_the_next_day_is_asked_for_ahead_in_the_partition_that_is_there(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(MIDNIGHT + 20)})
+    cursor = json.dumps({"version": 1, "slot_at": m(MIDNIGHT - 5).isoformat()})
+    set_clock(pipeline, m(MIDNIGHT - 1.1))
     assert "is asked for" in skipped(tick(pipeline, instance, cursor))
-    set_clock(pipeline, m(59.5))
+    set_clock(pipeline, m(MIDNIGHT - 0.5))
     request = request_of(tick(pipeline, instance, cursor))
-    assert (request.run_key, request.partition_key) == ("kickoff 2026-06-26T13:00:00+00:00 within 120 min", "2026-06-26-12:00")
-    set_clock(pipeline, m(60))
-    assert request_of(tick(pipeline, instance, cursor)).partition_key == "2026-06-26-13:00"
+    assert (request.run_key, request.partition_key) == ("kickoff 2026-06-27T00:00:00+00:00 within 120 min", "2026-06-26")
+    set_clock(pipeline, m(MIDNIGHT))
+    assert request_of(tick(pipeline, instance, cursor)).partition_key == "2026-06-27"
 
 
-def test_a_slot_that_would_outlast_the_grace_of_the_hour_is_asked_for_when_its_own_partition_is_there(
+def test_a_slot_that_would_outlast_the_grace_of_the_day_is_asked_for_when_its_own_partition_is_there(
     pipeline: Pipeline, instance: dg.DagsterInstance
 ):
-    put(pipeline, {1: m(80)})
+    put(pipeline, {1: m(MIDNIGHT + 20)})
     pipeline.__dict__["settings"] = pipeline.settings.model_copy(update={"grace_minutes": 4})
-    cursor = json.dumps({"version": 1, "slot_at": m(55).isoformat()})
-    set_clock(pipeline, m(59.5))
+    cursor = json.dumps({"version": 1, "slot_at": m(MIDNIGHT - 5).isoformat()})
+    set_clock(pipeline, m(MIDNIGHT - 0.5))
     assert "is asked for" in skipped(tick(pipeline, instance, cursor))
 
 
@@ -247,7 +250,7 @@ def test_what_is_left_of_a_slot_whose_run_failed_is_asked_for_again_with_a_key_t
     again = tick(pipeline, instance, first.cursor)
     request = request_of(again)
     assert request.run_key == f"kickoff 2026-06-26T12:00:00+00:00 within 120 min after {run_id}"
-    assert (request.partition_key, request.run_config) == ("2026-06-26-12:00", request_of(first).run_config)
+    assert (request.partition_key, request.run_config) == ("2026-06-26", request_of(first).run_config)
     assert request.tags == {**request_of(first).tags, "palimpsest/follows": run_id}
     assert again.cursor == first.cursor
     second = run_of(instance, request, dg.DagsterRunStatus.STARTED)
@@ -305,7 +308,7 @@ def test_a_run_that_follows_a_failed_one_does_not_wait_for_the_cycle_that_died_w
     set_clock(pipeline, slot_at + MINUTE * 6)
     ran = defs.resolve_job_def("kickoff_window").execute_in_process(
         instance=instance,
-        partition_key=hour_key(slot_at),
+        partition_key=day_key(slot_at.date()),
         run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
         tags={"palimpsest/follows": "run"},
         resources={"pipeline": pipeline},

@@ -14,10 +14,11 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.defs.cadence import kickoff_sensor
+from palimpsest_pipeline.defs.partitions import parse_day_key
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.slots import kept
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of, parse_hour_key
+from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
 from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.storage import ledger, upcoming
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -123,7 +124,7 @@ class Runs:
         if request.run_key in self.keys:
             return
         slot_at = datetime.fromisoformat(request.run_config["ops"]["landing__odds_payloads"]["config"]["slot_at"])
-        assert timedelta(0) <= slot_at - parse_hour_key(request.partition_key) <= timedelta(hours=1)
+        assert 0 <= (slot_at.date() - parse_day_key(request.partition_key)).days <= (slot_at.hour == slot_at.minute == 0)
         assert slot_at not in self.slots
         self.keys.add(request.run_key)
         self.slots.add(slot_at)

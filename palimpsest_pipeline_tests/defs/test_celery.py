@@ -6,18 +6,23 @@ Everything is real and on loopback: `palimpsest up`, `palimpsest worker`, a brok
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from io import StringIO
 
 import dagster as dg
+import psycopg
 import pytest
 from pydantic import SecretStr
+from rich.console import Console
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.celery import broker_state
 from palimpsest_pipeline.defs.mart.life import rebuild_dirty
 from palimpsest_pipeline.defs.mart.present_jobs import refresh_due
+from palimpsest_pipeline.defs.partitions import day_key
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.defs.replay.backfill import backfill
+from palimpsest_pipeline.defs.replay.plan import plan
 from palimpsest_pipeline.domain.words import RunStatus
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger
@@ -27,12 +32,11 @@ from palimpsest_pipeline_tests.fixtures.deployed import Site, kill_tree, redis, 
 from palimpsest_pipeline_tests.fixtures.landed import land_hours
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
-from .test_backfill import run
-
 pytestmark = pytest.mark.slow
 HOURS = 10
 FOUND_DEAD_WITHIN_S = 240.0
 MARKS = "select (select count(*) from core.cycle_products) + (select count(*) from mart.cycle_products)"
+CHECKED_DAYS = "select partition from asset_check_executions where check_name = 'history_equals_current' and execution_status = 'SUCCEEDED'"
 
 
 @dataclass
@@ -44,8 +48,13 @@ class World:
 
     @property
     def hours(self) -> list[datetime]:
-        """With an answer: an hour may begin while the tests run."""
+        """Hours with an answer: an hour may begin while the tests run."""
         return sorted({m.partition_hour for m in self.pipeline.landing.cycles()})
+
+    @property
+    def days(self) -> list[date]:
+        """Their days."""
+        return sorted({hour.date() for hour in self.hours})
 
     def n_marks(self) -> int:
         with self.pipeline.connect() as conn:
@@ -53,7 +62,8 @@ class World:
 
     def expected(self) -> dict[str, tuple[int, str]]:
         """What one process derives from all that is landed, uninterrupted; afterwards nothing is derived."""
-        report = run(self.pipeline, self.hours[0], self.hours[-1])
+        with dg.DagsterInstance.ephemeral() as instance:
+            report = backfill(self.pipeline, instance, plan(self.pipeline, self.hours[0], self.hours[-1]), Console(file=StringIO()))
         assert report.whole, report.trouble()
         found = content_hashes(self.pipeline)
         drop_derived(self.pipeline)
@@ -79,8 +89,8 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         yield World(running, Pipeline(settings))
 
 
-def this_hour() -> str:
-    return hour_key(hour_of(datetime.now(UTC)))
+def today() -> str:
+    return day_key(datetime.now(UTC).date())
 
 
 def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_out_and_what_is_left_is_done_by_another(world: World):
@@ -88,7 +98,7 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
     ok, told = broker_state(settings)
     assert not ok
     assert "no worker answers" in told
-    run_id = running.launch("full_cycle", this_hour())
+    run_id = running.launch("full_cycle", today())
     until(lambda: running.run(run_id)["status"] == "STARTING", "the run to be with the broker")
     worker = running.worker()
     told = until(lambda: told if (told := broker_state(settings)[1]) and f"palimpsest-{worker.pid}" in told else None, "the worker to answer")
@@ -98,9 +108,9 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
 
     expected = world.expected()
     assets = sorted(key.path for key in defs.resolve_job_def("replay").asset_layer.executable_asset_keys)
-    backfill = running.backfill([list(path) for path in assets], [hour_key(hour) for hour in world.hours])
+    asked = running.backfill([list(path) for path in assets], [day_key(day) for day in world.days])
     until(lambda: world.n_marks() > HOURS // 2, "the backfill to get on")
-    (first,) = running.runs(backfill=backfill)
+    (first,) = until(lambda: [run for run in running.runs(backfill=asked) if run["status"] == "STARTED"], "one of its runs to be under way")
     kill_tree(worker.pid)
     died_at = datetime.now(UTC)
     dead = running.ended(first["runId"], FOUND_DEAD_WITHIN_S)
@@ -112,6 +122,12 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
     running.worker()
     (again,) = until(lambda: running.runs(parent_run_id=first["runId"]), "the daemon to begin what is left")
     assert running.ended(again["runId"])["status"] == "SUCCESS"
+    others = [run for run in running.runs(backfill=asked) if run["runId"] != first["runId"]]
+    assert {running.ended(run["runId"])["status"] for run in others} == {"SUCCESS"}
+    assert settings.dagster_database_url is not None
+    with psycopg.connect(settings.dagster_database_url.get_secret_value().replace("+psycopg", "")) as conn:
+        judged = {day for (day,) in conn.execute(CHECKED_DAYS).fetchall()}
+    assert judged == {day_key(day) for day in world.days}, "each result of a check is of one day"
     with dg.DagsterInstance.ephemeral() as instance:
         assert rebuild_dirty(world.pipeline, instance, print) == {}, "what goes by kickoff dates has a job of its own"
         assert refresh_due(world.pipeline, instance, print) is None, "what goes by fixtures, too"
@@ -121,7 +137,7 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
 def test_a_cycle_ended_from_the_web_page_keeps_what_had_arrived(world: World):
     running = world.site
     worker = running.worker()
-    run_id = running.launch("full_cycle", this_hour())
+    run_id = running.launch("full_cycle", today())
 
     def batch() -> ledger.Batch | None:
         with world.pipeline.connect() as conn:
@@ -137,9 +153,8 @@ def test_a_cycle_ended_from_the_web_page_keeps_what_had_arrived(world: World):
     cancelled = batch()
     assert cancelled is not None
     assert cancelled.status is RunStatus.CANCELLED, "it could write its end"
-    hour = hour_key(cancelled.cycle.partition_hour)
     assert cancelled.finished_at is not None
     key = f"{cancelled.cycle.cycle_id} until {cancelled.finished_at.isoformat()}"
-    replayed = until(lambda: [run for run in running.runs(run_key=key) if run["status"] == "SUCCESS"], f"replay of {hour}")
+    replayed = until(lambda: [run for run in running.runs(run_key=key) if run["status"] == "SUCCESS"], "replay of the cycle")
     assert len(replayed) == 1
     assert worker.poll() is None, "the worker takes the next run"

@@ -16,7 +16,6 @@ from palimpsest_pipeline.defs.landing.keeper import Keeper
 from palimpsest_pipeline.defs.landing.recover import close_dead
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import EventOutcome
-from palimpsest_pipeline.domain.instants import hour_of
 from palimpsest_pipeline.domain.words import RunStatus, Scope, Trigger
 from palimpsest_pipeline.scrape.sinks import Watch, Watches
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
@@ -83,7 +82,7 @@ def test_a_capture_outlives_a_database_that_is_stopped_for_longer_than_the_silen
     own_server: EmbeddedPostgres,
 ) -> None:
     pipeline = own_pipeline(start_simulator(20, 3), **limits)
-    begun = live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, "run")
+    begun = live.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "run")
     cycle = live.begin(pipeline, begun, Scope.FULL)
     live.run_discovery(pipeline, cycle, Watches(), goes_on=True)
     outage = Outage(pipeline, own_server, outage_s)
@@ -102,7 +101,7 @@ def test_a_live_cycle_outlives_the_crash_of_a_backend_that_kept_everybody_out_fo
     own_pipeline: MakePipeline, own_server: EmbeddedPostgres
 ) -> None:
     pipeline = own_pipeline(heartbeat_s=1.0, silent_after_s=2.0)
-    cycle = live.begin(pipeline, live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, "run"), Scope.FULL)
+    cycle = live.begin(pipeline, live.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "run"), Scope.FULL)
     with pipeline.connect() as conn:
         before = conn.execute("select pg_postmaster_start_time()").fetchone()
         conn.commit()

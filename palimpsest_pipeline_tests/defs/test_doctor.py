@@ -26,14 +26,17 @@ from palimpsest_pipeline.defs.monitoring.checks import last_ticks_succeeded
 from palimpsest_pipeline.defs.monitoring.message import Message
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.words import PayloadKind, Platform
+from palimpsest_pipeline.domain.words import PayloadKind, Platform, Scope
 from palimpsest_pipeline.setting_names import SERVER_USER
 from palimpsest_pipeline.settings import Settings, load_settings
-from palimpsest_pipeline.storage import heartbeats
+from palimpsest_pipeline.storage import heartbeats, landed
+from palimpsest_pipeline.storage.due import record_failure
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.embedded.privilege import USER_VARIABLE
+from palimpsest_pipeline.storage.landed import LandedCycle
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.storage.table_rows import insert
 
 SETTINGS = load_settings()
 NO_MARGIN = "match_result_1up"
@@ -226,6 +229,27 @@ def test_dagsters_tables_are_not_made_by_looking(world: tuple[Pipeline, dg.Dagst
     with psycopg.connect(postgres.libpq_url("doctor_empty")) as conn:
         assert conn.execute("select count(*) from pg_tables where schemaname = 'public'").fetchone() == (0,)
     postgres.drop_database("doctor_empty")
+
+
+def test_hours_of_which_something_is_due_are_told_with_a_cycle_that_failed(world: tuple[Pipeline, dg.DagsterInstance]):
+    pipeline, _ = world
+    assert stores.derived(pipeline.settings) == Finding("derived", True, "all that was landed")
+    hour = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    with pipeline.connect() as conn:
+        landed.write(conn, LandedCycle(7, hour, Scope.FULL, "digest", is_whole=True))
+        ended = {"started_at": hour, "finished_at": hour + timedelta(minutes=10), "status": "completed"}
+        insert(conn, "ops.scrape_batches", {"cycle_id": 7, "scope": "full", "partition_hour": hour, **ended})
+        insert(conn, "ops.scrape_runs", {"cycle_id": 7, "platform": "bet9ja", "bytes": 1, **ended})
+        record_failure(conn, "tournaments", 7, landing_digest="digest", parser_version="p", mapping_version="m", error="ValueError: no such name")
+        conn.commit()
+        found = stores.derived(pipeline.settings)
+        for table in ("ops.scrape_runs", "ops.scrape_batches", "ops.landed_cycles", "ops.cycle_failures"):
+            conn.execute(f"delete from {table} where cycle_id = 7".encode())
+    assert not found.ok
+    assert found.detail == (
+        "products of 1 hours are due, from 2026-05-01-12:00 to 2026-05-01-12:00; 1 cycles failed, e.g. 7, tournaments: ValueError: no such name. "
+        "Run `palimpsest backfill 2026-05-01-12:00 2026-05-01-12:00`, which names what it cannot derive"
+    )
 
 
 def test_a_clock_that_is_off_is_told(world: tuple[Pipeline, dg.DagsterInstance], monkeypatch: pytest.MonkeyPatch):

@@ -15,16 +15,17 @@ from palimpsest_pipeline import definitions  # noqa: F401 - it reads the setting
 from palimpsest_pipeline.defs.core import ingest
 from palimpsest_pipeline.defs.doctor import export as look_at_export
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.defs.launch import run_day
+from palimpsest_pipeline.defs.launch import run_ended_day
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.servers import upgrade
 from palimpsest_pipeline.defs.upkeep.command import EXPORT_OP
 from palimpsest_pipeline.defs.upkeep.export_root import adopt_root
 from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.landing import Manifest, import_payloads
+from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.storage import partitions, retention
 from palimpsest_pipeline.storage.archive import MARKER_NAME, ArchiveError, recorded_days
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
 from palimpsest_pipeline_tests.storage.answered_days import answered, cycle_at, noon
 
@@ -70,7 +71,7 @@ def exported(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactor
         answer(world.pipeline, *DAYS)
         with open_instance(own) as instance:
             for day in [*DAYS, DAYS[1] + timedelta(days=1)]:  # nothing was observed on the last one
-                assert run_day(instance, world.pipeline, "export", day).success
+                assert run_ended_day(instance, world.pipeline, "export", day).success
         yield world
     postgres.drop_database("dagster_of_export_root")
 
@@ -163,7 +164,7 @@ def imported(make_pipeline: MakePipeline, tmp_path: Path, samples: Path) -> tupl
     folder.mkdir()
     shutil.copy(capture, folder)
     (folder / "manifest.json").write_text(json.dumps([entry]))
-    [manifest] = import_payloads(pipeline.landing, folder, Platform.BETPAWA, pipeline.clock)
+    [manifest] = import_recorded(pipeline, folder, Platform.BETPAWA)
     return pipeline, manifest
 
 
@@ -208,15 +209,15 @@ def test_an_export_that_lacks_cycles_fails_its_run_unless_it_is_forced(make_pipe
     answer(pipeline, day)
     answer(pipeline, day, minute=30)
     with dg.DagsterInstance.ephemeral() as instance:
-        assert run_day(instance, pipeline, "export", day).success
+        assert run_ended_day(instance, pipeline, "export", day).success
         with pipeline.connect() as conn:
             conn.execute("delete from core.market_changes where extract(minute from observed_at) = 30")
             conn.execute("delete from core.captures where cycle_id = %s", [cycle_at(day, 30)])
-        refused = run_day(instance, pipeline, "export", day)
+        refused = run_ended_day(instance, pipeline, "export", day)
         assert not refused.success
         assert f"palimpsest export --force {day}" in (refused.error or "")
         entry = pipeline.archive.check(day)
         assert entry.n_captures == 4
-        forced = run_day(instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": True}})
+        forced = run_ended_day(instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": True}})
         assert forced.success, forced.error
     assert pipeline.archive.check(day).n_captures == 2

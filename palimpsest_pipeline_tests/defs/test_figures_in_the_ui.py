@@ -7,7 +7,6 @@ import pytest
 
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.plots import INLINE_BELOW
-from palimpsest_pipeline.domain.instants import hour_of
 from palimpsest_pipeline.storage import trends
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
@@ -23,10 +22,10 @@ PLOTS = {
 @pytest.mark.slow
 def test_two_cycles_are_plotted_beside_their_figures(start_simulator, make_pipeline: MakePipeline):
     pipeline = make_pipeline(start_simulator(40, 3))
-    hour = hour_of(pipeline.clock.now())
+    day = pipeline.clock.now().date()
     with dg.DagsterInstance.ephemeral() as instance:
         for _ in range(2):
-            assert run_job(instance, pipeline, "full_cycle", hour).success
+            assert run_job(instance, pipeline, "full_cycle", day).success
         for asset, names in PLOTS.items():
             event = instance.get_latest_materialization_event(dg.AssetKey(asset.split("/")))
             assert event is not None
@@ -39,7 +38,8 @@ def test_two_cycles_are_plotted_beside_their_figures(start_simulator, make_pipel
                 svg = b64decode(text.partition("base64,")[2].partition(")")[0]).decode()
                 assert svg.count("L") == (2 if name == "capture_s_plot" else 0 if name == "markets_changed_plot" else 1), (name, svg)
     with pipeline.connect() as conn:
-        assert len(trends.match_rates(conn, hour)) == 2
-        fetched, took_s, least_s = trends.scraped(conn, conn.execute("select max(cycle_id) from ops.scrape_batches").fetchone()[0])
+        newest = conn.execute("select max(cycle_id) from ops.scrape_batches").fetchone()[0]
+        assert len(trends.match_rates(conn, newest)) == 2
+        fetched, took_s, least_s = trends.scraped(conn, newest)
     assert fetched[0] == fetched[1] > 0
     assert all(took >= least > 0 for took, least in zip(took_s, least_s, strict=True))

@@ -1,6 +1,7 @@
 """Deriving the products of an hour: once per cycle whatever runs beside it, from what is landed now, and one bad cycle does not hold up others."""
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,14 +9,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from palimpsest_pipeline.defs.hourly import Derive, Derived, derive_hour, derive_platforms
+from palimpsest_pipeline.defs.due import due_now
+from palimpsest_pipeline.defs.hourly import CyclesFailed, Derive, Derived, derive_cycles, derive_platforms
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import cycle_id_at
 from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.landing import LandingIncomplete, Manifest
-from palimpsest_pipeline.storage import products
+from palimpsest_pipeline.landing import Manifest
+from palimpsest_pipeline.storage import due, products
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -31,6 +33,10 @@ def land(pipeline: Pipeline, minute: int, stage: str = "discovery") -> int:
     return cycle.cycle_id
 
 
+def derive_hour(pipeline: Pipeline, hour: datetime, schema: products.Schema, product: str, derive: Derive, needs: Sequence[str] = ()) -> Derived:
+    return derive_cycles(pipeline, pipeline.landing.cycles(hour=hour), schema, product, derive, needs=needs)
+
+
 def test_a_cycle_that_is_not_whole_is_named_and_the_others_are_derived(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     broken, whole = land(pipeline, 0), land(pipeline, 30)
@@ -40,10 +46,51 @@ def test_a_cycle_that_is_not_whole_is_named_and_the_others_are_derived(make_pipe
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
         return pipeline.landing.read(manifest).height
 
-    with pytest.raises(LandingIncomplete, match=str(broken)):
+    with pytest.raises(CyclesFailed, match=str(broken)):
         derive_hour(pipeline, HOUR, "core", "tournaments", derive)
     with pipeline.connect() as conn:
         assert conn.execute("select cycle_id, n_rows from core.cycle_products").fetchall() == [(whole, 1)]
+
+
+def failures_of(pipeline: Pipeline, *cycle_ids: int) -> dict[tuple[int, str], str]:
+    with pipeline.connect() as conn:
+        return due.failures(conn, cycle_ids)
+
+
+def test_a_cycle_that_fails_is_recorded_without_secrets_and_the_next_goes_on_until_it_is_derived(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    bad, good = land(pipeline, 0), land(pipeline, 30)
+
+    def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
+        if manifest.cycle_id == bad:
+            raise ValueError("https://me:open-sesame@host said no")
+        return 1
+
+    with pytest.raises(CyclesFailed, match=f"cycle {bad}: ValueError"):
+        derive_hour(pipeline, HOUR, "core", "tournaments", derive)
+    assert failures_of(pipeline, bad, good) == {(bad, "tournaments"): "ValueError: https://***@host said no"}
+    with pipeline.connect() as conn:
+        assert list(products.marks(conn, "core", good)) == ["tournaments"]
+        found = due_now(pipeline, conn, cycle_ids=[bad])
+        assert {each.product for each in found if each.has_failed} == {"tournaments"}
+    assert derive_hour(pipeline, HOUR, "core", "tournaments", lambda *_: 1).cycles == [bad]
+    assert failures_of(pipeline, bad, good) == {}
+
+
+def test_an_outage_is_no_cycles_failure(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    cycles = [land(pipeline, 0), land(pipeline, 30)]
+    tried = []
+
+    def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
+        tried.append(manifest.cycle_id)
+        conn.execute("select pg_terminate_backend(pg_backend_pid())")
+        return 1
+
+    with pytest.raises(psycopg.OperationalError):
+        derive_hour(pipeline, HOUR, "core", "tournaments", derive)
+    assert tried == cycles[:1]
+    assert failures_of(pipeline, *cycles) == {}
 
 
 def test_two_runs_at_the_same_cycle_derive_it_once(make_pipeline: MakePipeline) -> None:
@@ -58,15 +105,14 @@ def test_two_runs_at_the_same_cycle_derive_it_once(make_pipeline: MakePipeline) 
         conn.execute("select pg_sleep(0.3)")
         return 1
 
-    def run() -> tuple[list[int], int]:
+    def run() -> list[int]:
         both_began.wait()
-        done = derive_hour(pipeline, HOUR, "core", "tournaments", derive)
-        return done.cycles, done.up_to_date
+        return derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles
 
     with ThreadPoolExecutor(2) as pool:
         outcomes = [future.result() for future in [pool.submit(run), pool.submit(run)]]
     assert derived == [cycle_id]
-    assert sorted(outcomes) == [([], 1), ([cycle_id], 0)]
+    assert sorted(outcomes) == [[], [cycle_id]]
 
 
 def test_a_cycle_that_grew_meanwhile_is_derived_as_it_is_now(make_pipeline: MakePipeline) -> None:
@@ -82,7 +128,7 @@ def test_a_cycle_that_grew_meanwhile_is_derived_as_it_is_now(make_pipeline: Make
 
     assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles == [first, second]
     assert rows == [(first, 1), (second, 2)]
-    assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).up_to_date == 2
+    assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles == []
 
 
 def test_a_cycle_that_another_run_has_just_landed_is_left_to_that_run(make_pipeline: MakePipeline) -> None:
@@ -95,7 +141,7 @@ def test_a_cycle_that_another_run_has_just_landed_is_left_to_that_run(make_pipel
     assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles == [mine]
     other = land(pipeline, 30)
     done = derive_hour(pipeline, HOUR, "core", "home_events", derive, needs=["tournaments"])
-    assert (done.cycles, done.waiting, done.up_to_date) == ([mine], [other], 0)
+    assert (done.cycles, done.waiting) == ([mine], [other])
     assert derive_hour(pipeline, HOUR, "core", "tournaments", derive).cycles == [other]
     assert derive_hour(pipeline, HOUR, "core", "home_events", derive, needs=["tournaments"]).cycles == [other]
 
@@ -132,8 +178,8 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
     derived.clear()
     done = derive_platforms(pipeline, pipeline.landing.cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, None))
     assert derived == ["sportybet"]
-    assert (done.cycles, done.up_to_date, done.rows, done.standing_rows) == ([cycle_id], 0, 2, 6)
+    assert (done.cycles, done.rows) == ([cycle_id], 2)
     assert downstream().cycles == [cycle_id]
     again = derive_platforms(pipeline, pipeline.landing.cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, None))
     assert derived == ["sportybet"]
-    assert (again.cycles, again.up_to_date, again.rows, again.standing_rows) == ([], 1, 0, 6)
+    assert (again.cycles, again.rows) == ([], 0)

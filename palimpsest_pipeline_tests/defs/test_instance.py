@@ -10,7 +10,8 @@ from uuid import uuid4
 import dagster as dg
 import psycopg
 import pytest
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus, AssetCheckExecutionResolvedStatus
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from pydantic import SecretStr
 
 from palimpsest_pipeline.defs.instance import open_instance
@@ -190,3 +191,70 @@ def test_what_an_older_version_logged_loses_its_credentials_once_and_nothing_els
             assert messages == ["ProxyError: url='http://***@proxy:8080'", kept]
     with connect(own) as conn:
         assert conn.execute("select event from event_logs where event like '%%m4/r%%'").fetchall() == []
+
+
+# --- partitions by hours -----------------------------------------------------------------------------------------------------------------
+
+HOURS = dg.HourlyPartitionsDefinition(start_date=datetime(2026, 5, 1, tzinfo=UTC), timezone="UTC")
+DAYS = dg.DailyPartitionsDefinition(start_date=datetime(2026, 5, 1, tzinfo=UTC), timezone="UTC")
+
+
+def asset_by(partitions: dg.PartitionsDefinition) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]:
+    """The asset core/rows and its check, as a version that has these partitions defines them."""
+
+    @dg.asset(key=["core", "rows"], partitions_def=partitions)
+    def rows(config: Fails) -> None:
+        if config.fails:
+            raise RuntimeError("as asked for")
+
+    @dg.asset_check(asset=rows, partitions_def=partitions)
+    def rows_are_right() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    return rows, rows_are_right
+
+
+def test_what_an_older_version_materialized_by_hours_shows_no_partition_by_days_that_is_not_there(own: Settings):
+    """Dagster keeps the events and the runs. They must neither fill, fail nor break the partitions of today's version."""
+
+    def materialize(assets: tuple[dg.AssetsDefinition, dg.AssetChecksDefinition], partition: str, *, fails: bool = False) -> None:
+        config = {"ops": {"core__rows": {"config": {"fails": fails}}}}
+        dg.materialize(assets, instance=instance, partition_key=partition, run_config=config, raise_on_error=False)
+
+    def shown(partitions: dg.PartitionsDefinition) -> tuple[set[str], set[str], set[str]]:
+        """Partitions that the UI shows as materialized, as failed, and as judged well by the check."""
+        status = get_and_update_asset_status_cache_value(instance, key, partitions)
+        assert status is not None
+        subsets = (status.deserialize_materialized_partition_subsets(partitions), status.deserialize_failed_partition_subsets(partitions))
+        judged = instance.event_log_storage.get_asset_check_state([(check, partitions)])[check]
+        succeeded = judged.subsets[AssetCheckExecutionResolvedStatus.SUCCEEDED].subset_value
+        return tuple(set(subset.get_partition_keys()) for subset in (*subsets, succeeded))
+
+    hourly, daily = asset_by(HOURS), asset_by(DAYS)
+    key, check = hourly[0].key, hourly[1].check_key
+    with open_instance(own) as instance:
+        materialize(hourly, "2026-05-02-07:00")
+        materialize(hourly, "2026-05-03-08:00", fails=True)
+        assert shown(HOURS) == ({"2026-05-02-07:00"}, {"2026-05-03-08:00"}, {"2026-05-02-07:00"})
+        assert shown(DAYS) == (set(), set(), set())
+        materialize(daily, "2026-05-02")
+        assert shown(DAYS) == ({"2026-05-02"}, set(), {"2026-05-02"})
+        assert instance.get_runs_count() == 3
+
+
+# --- connections -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_command_keeps_its_connections_to_the_storage(own: Settings):
+    def opened_connections() -> int:
+        with connect(own) as conn:
+            row = conn.execute("select sessions from pg_stat_database where datname = current_database()").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    with open_instance(own) as instance:
+        run(instance, "x")
+        before = opened_connections()
+        for partition in "xyz":
+            run(instance, partition)
+        assert opened_connections() - before <= 10, "some hundred statements"

@@ -3,14 +3,16 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from palimpsest_pipeline.defs.core.derive import derive, ingest_cycle
+from palimpsest_pipeline.defs.core.derive import PRODUCTS, derive, ingest_cycle
+from palimpsest_pipeline.defs.hourly import derive_cycles
 from palimpsest_pipeline.defs.landing import kickoff, live, stage
+from palimpsest_pipeline.defs.landing.assets import SLOT_ASSETS
 from palimpsest_pipeline.defs.landing.kickoff import SlotRun, run_slot
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.pipeline import Pipeline
@@ -63,7 +65,7 @@ class World:
             self.put(at)
 
     def run(self, slot_at: datetime, wait: Any = None, run_id: str = "run-1", **options: Any) -> SlotRun:
-        begun = live.Begun(hour_of(slot_at), Trigger.SENSOR, run_id, **options)
+        begun = live.Begun(slot_at.date(), Trigger.SENSOR, run_id, **options)
         return run_slot(self.pipeline, begun, slot_at, Watches(), wait=wait or self.wait)
 
     def take_slot(self) -> datetime:
@@ -104,7 +106,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         pipeline = make(simulator, sportybet={"stall_s": 0.5, "read_timeout_s": 5}, kickoff_ingest_s=30, heartbeat_s=0.2)
         clock = MovedClock()
         vars(pipeline)["clock"] = clock
-        begun = live.Begun(hour_of(clock.now()), Trigger.MANUAL, "full")
+        begun = live.Begun(clock.now().date(), Trigger.MANUAL, "full")
         cycle = live.begin(pipeline, begun, Scope.FULL)
         live.run_discovery(pipeline, cycle, Watches(), goes_on=True)
         live.run_capture(pipeline, begun, Watches())
@@ -201,7 +203,7 @@ def test_a_minute_waits_for_a_cycle_that_asks_for_the_same_and_is_left_out_when_
     slot_at = world.take_slot()
     last, tries = slot_at + 4 * MINUTE, []
     world.put(last)
-    other = live.begin(world.pipeline, live.Begun(hour_of(slot_at), Trigger.MANUAL, "other", tuple(world.due(last))), Scope.KICKOFF)
+    other = live.begin(world.pipeline, live.Begun(slot_at.date(), Trigger.MANUAL, "other", tuple(world.due(last))), Scope.KICKOFF)
 
     def wait(clock: Clock, at: datetime) -> None:
         if at > last:
@@ -214,7 +216,7 @@ def test_a_minute_waits_for_a_cycle_that_asks_for_the_same_and_is_left_out_when_
     assert (len(tries), [r.cycle.slot_at for r in run.results]) == (2, [last])
     assert last not in run.left_out
     world.put(last)
-    other = live.begin(world.pipeline, live.Begun(hour_of(slot_at), Trigger.MANUAL, "other", tuple(world.due(last))), Scope.KICKOFF)
+    other = live.begin(world.pipeline, live.Begun(slot_at.date(), Trigger.MANUAL, "other", tuple(world.due(last))), Scope.KICKOFF)
     forget_asked(world.pipeline, last)
     with pytest.raises(
         live.Skipped, match=rf"was left out: it was over when its turn came.*cycle {other.cycle_id} of scope kickoff asks for the same"
@@ -315,7 +317,7 @@ def test_a_run_that_waits_for_a_minute_says_so_and_is_ended_at_once(make_pipelin
 
     monkeypatch.setattr(kickoff, "wait_until", asked_to_end)
     with dg.DagsterInstance.ephemeral() as instance:
-        outcome = run_job(instance, pipeline, "kickoff_window", hour_of(slot_at), trigger=Trigger.SENSOR, slot_at=slot_at)
+        outcome = run_job(instance, pipeline, "kickoff_window", slot_at.date(), trigger=Trigger.SENSOR, slot_at=slot_at)
         run = instance.get_run_by_id(outcome.run_id)
     assert (waits, outcome.cancelled) == ([slot_at], True)
     assert run is not None
@@ -334,10 +336,10 @@ def test_through_dagster_a_slot_is_asked_once_and_a_run_with_nothing_to_do_is_sk
     pipeline = make_pipeline(simulator, clock_offset_s=float(5 - datetime.now(UTC).second), kickoff_ingest_s=0, **ALWAYS)
     slot_at = pipeline.cadence.slot_of(pipeline.clock.now())
     with dg.DagsterInstance.ephemeral() as instance:
-        asked = run_job(instance, pipeline, "kickoff_window", hour_of(slot_at), trigger=Trigger.SENSOR, slot_at=slot_at)
+        asked = run_job(instance, pipeline, "kickoff_window", slot_at.date(), trigger=Trigger.SENSOR, slot_at=slot_at)
         assert asked.success, asked.error
         told = instance.get_latest_materialization_event(dg.AssetKey(["landing", "odds_payloads"])).asset_materialization.metadata
-        again = run_job(instance, pipeline, "kickoff_window", hour_of(slot_at), trigger=Trigger.SENSOR, slot_at=slot_at)
+        again = run_job(instance, pipeline, "kickoff_window", slot_at.date(), trigger=Trigger.SENSOR, slot_at=slot_at)
         run = instance.get_run_by_id(again.run_id)
         assert run is not None
         assert run.status is dg.DagsterRunStatus.SUCCESS
@@ -346,10 +348,60 @@ def test_through_dagster_a_slot_is_asked_once_and_a_run_with_nothing_to_do_is_sk
     assert (again.success, again.error) == (False, "no fixture was due that had not been asked")
 
 
+@pytest.mark.parametrize(
+    ("fails", "success", "n_reported"), [("nothing", True, 7), ("the ingest", True, 0), ("odds of a platform", True, 4), ("the end", False, 7)]
+)
+def test_a_slot_reports_the_assets_that_its_minutes_have_written_and_no_other(
+    start_simulator: Callable[..., SimulatorProcess],
+    make_pipeline: MakePipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: str,
+    success: bool,
+    n_reported: int,
+) -> None:
+    offset_s = float(5 - datetime.now(UTC).second)
+    simulator = start_simulator(3, 5)
+    simulator.set_clock(offset_s)
+    pipeline = make_pipeline(simulator, clock_offset_s=offset_s, kickoff_ingest_s=0, **ALWAYS)
+    begun = live.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "full")
+    cycle = live.begin(pipeline, begun, Scope.FULL)
+    live.run_discovery(pipeline, cycle, Watches(), goes_on=True)
+    live.run_capture(pipeline, begun, Watches())
+    ingest_cycle(pipeline, cycle.cycle_id)
+    pipeline = make_pipeline(simulator, clock_offset_s=float(5 - datetime.now(UTC).second), kickoff_ingest_s=0, **ALWAYS)
+    slot_at = pipeline.cadence.slot_of(pipeline.clock.now())
+    run_minute = kickoff._run_minute
+
+    def ingest(pipeline: Pipeline, cycle_id: int) -> None:
+        if fails == "odds of a platform":
+            manifest, of_platform = pipeline.landing.manifest(cycle_id), PRODUCTS[products.ODDS].of_platform
+            assert of_platform is not None
+            for name in ("tournaments", "home_events", "competitor_events"):
+                derive(pipeline, name, [manifest])
+            derive_cycles(pipeline, [manifest], "core", f"{products.ODDS}/betpawa", of_platform(Platform.BETPAWA))
+        raise OSError("no space left on device")
+
+    def run_and_fail(*args: Any) -> bool:
+        assert run_minute(*args)
+        raise OSError("no space left on device")
+
+    if fails == "the end":
+        monkeypatch.setattr(kickoff, "_run_minute", run_and_fail)
+    elif fails != "nothing":
+        monkeypatch.setattr(kickoff, "ingest_cycle", ingest)
+    with dg.DagsterInstance.ephemeral() as instance:
+        outcome = run_job(instance, pipeline, "kickoff_window", slot_at.date(), trigger=Trigger.SENSOR, slot_at=slot_at)
+        entries = instance.all_logs(outcome.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    found = [entry.dagster_event.step_materialization_data.materialization for entry in entries if entry.dagster_event is not None]
+    reported = [each.asset_key for each in found if "written_by" in each.metadata]
+    assert (outcome.success, len(reported)) == (success, n_reported), (outcome.error, reported)
+    assert set(reported) <= set(SLOT_ASSETS)
+
+
 def test_a_full_cycle_while_one_runs_is_skipped_and_names_it(start_simulator: Callable[..., SimulatorProcess], make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(start_simulator(20, 5))
     now = pipeline.clock.now()
-    cycle = live.begin(pipeline, live.Begun(hour_of(now), Trigger.MANUAL, "run-1"), Scope.FULL)
+    cycle = live.begin(pipeline, live.Begun(now.date(), Trigger.MANUAL, "run-1"), Scope.FULL)
     outcome = run_here(pipeline, "full_cycle")
     assert not outcome.success
     assert f"cycle {cycle.cycle_id} of scope full asks for the same" in (outcome.error or "")
@@ -362,13 +414,14 @@ def test_a_full_cycle_while_one_runs_is_skipped_and_names_it(start_simulator: Ca
         ("soon", "is no instant"),
         ("2026-06-26T19:05:00", "says no time zone"),
         ("2026-06-26T19:06:00Z", "begins at 2026-06-26T19:05:00+00:00"),
-        ("2026-06-26T20:10:00Z", "choose 2026-06-26-20:00"),
+        ("2026-06-27T00:10:00Z", "choose 2026-06-27"),
+        ("2026-06-25T23:55:00Z", "choose 2026-06-25"),
     ],
 )
 def test_what_is_no_slot_is_refused(text: str, says: str) -> None:
     pipeline = Pipeline(load_settings(database_url="postgresql://unused/a", dagster_database_url="postgresql://unused/b"))
     with pytest.raises(kickoff.BadSlot, match=re.escape(says)):
-        kickoff.parse_slot(pipeline, text, datetime(2026, 6, 26, 19, tzinfo=UTC))
+        kickoff.parse_slot(pipeline, text, date(2026, 6, 26))
 
 
 def test_what_one_cycle_finds_of_a_host_the_next_one_heeds_and_a_good_answer_clears(world: World) -> None:

@@ -10,7 +10,7 @@ from palimpsest_pipeline.defs import doctor
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.monitoring.checks import nothing_is_stuck
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
+from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
 from palimpsest_pipeline.domain.words import Platform, Scope, Trigger
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger, upcoming
@@ -27,7 +27,7 @@ def test_a_host_whose_clock_and_a_book_whose_kickoffs_are_an_hour_off_are_warned
     simulator.fault(Platform.SPORTYBET, "kickoffs", offset_s=3600)
     pipeline = make_pipeline(simulator)
     with dg.DagsterInstance.ephemeral() as instance:
-        outcome = run_job(instance, pipeline, "full_cycle", hour_of(pipeline.clock.now()))
+        outcome = run_job(instance, pipeline, "full_cycle", pipeline.clock.now().date())
         assert outcome.success, outcome.error
         keys = [dg.AssetCheckKey(ODDS, "clocks_of_the_hosts_agree"), dg.AssetCheckKey(ODDS, "every_platform_answered")]
         keys.append(dg.AssetCheckKey(FIXTURES, "kickoffs_of_the_platforms_agree"))
@@ -70,6 +70,6 @@ def test_a_cycle_that_is_silent_fails_a_check_until_the_doctor_closes_it(make_pi
     assert str(cycle.cycle_id) in str(silent.description)
     found = doctor.cycles(pipeline.settings)
     assert found.ok
-    assert f"cycle {cycle.cycle_id} of {hour_key(now)}: its process died; closed" in found.detail
+    assert f"cycle {cycle.cycle_id} of {now.date()}: its process died; closed" in found.detail
     assert check().passed
     assert doctor.cycles(pipeline.settings).detail == "none runs, and none has died unnoticed"

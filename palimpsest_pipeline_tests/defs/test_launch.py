@@ -1,7 +1,7 @@
-"""A run's failure in the words that a user can act on; and a backfill's run over several hours, which tells each hour's own figures."""
+"""A run's failure in the words that a user can act on; and a run over hours of a day, which derives those hours and names the empty ones."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -10,13 +10,15 @@ import typer
 
 from palimpsest_pipeline.console import PARTIAL, parse_hours
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.jobs import BY_HOURS
+from palimpsest_pipeline.defs import run_cycles
+from palimpsest_pipeline.defs.jobs import BY_CYCLES
+from palimpsest_pipeline.defs.landed_cycles import rescan
 from palimpsest_pipeline.defs.landing.assets import SKIPPED_TAG
-from palimpsest_pipeline.defs.launch import first_error, run_job
+from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.instants import hour_key
-from palimpsest_pipeline.landing import import_payloads
 from palimpsest_pipeline_tests.fixtures.in_process import CommandHere
+from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 
@@ -27,15 +29,15 @@ HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
 def recorded(make_pipeline: MakePipeline, samples: Path, tmp_path: Path) -> Pipeline:
     """A pipeline with recorded payloads in its landing; of the hours round HOUR only HOUR has some."""
     pipeline = make_pipeline()
-    import_payloads(pipeline.landing, write_recordings(samples, tmp_path / "recordings"), pipeline.settings.home_platform, pipeline.clock)
+    import_recorded(pipeline, write_recordings(samples, tmp_path / "recordings"))
     return pipeline
 
 
-def test_an_hour_that_is_no_partition_is_refused_with_the_reason(make_pipeline: MakePipeline):
-    outcome = run_here(make_pipeline(), "replay", datetime(2024, 1, 1, tzinfo=UTC))
+def test_a_day_that_is_no_partition_is_refused_with_the_reason(make_pipeline: MakePipeline):
+    outcome = run_here(make_pipeline(), "replay", date(2024, 1, 1))
     assert not outcome.success
     assert outcome.error is not None
-    assert outcome.error.startswith("2024-01-01-00:00 is no hour of this pipeline")
+    assert outcome.error.startswith("2024-01-01 has no partition in Dagster: the partitions of the job replay go from 2025-01-01 to 2")
 
 
 def test_the_error_of_a_run_shows_no_secret_that_it_repeats(make_pipeline: MakePipeline):
@@ -43,39 +45,41 @@ def test_the_error_of_a_run_shows_no_secret_that_it_repeats(make_pipeline: MakeP
     manifest = Path(pipeline.settings.landing_root) / f"date={HOUR:%Y-%m-%d}/hour={HOUR:%H}/cycle=7/manifest.json"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("broken")
-    error = run_here(pipeline, "replay", HOUR).error
+    rescan(pipeline)
+    error = run_here(pipeline, "replay", HOUR.date()).error
     assert error is not None
-    assert error.startswith(f"{manifest.parent}*** is not a manifest")
+    assert f"{manifest.parent}*** is not a manifest" in error
 
 
 def test_a_failed_blocking_check_fails_the_run_and_is_named(recorded: Pipeline):
-    assert run_here(recorded, "replay", HOUR).success
+    assert run_here(recorded, "replay", HOUR.date()).success
     with recorded.connect() as conn:
         conn.execute("update mart.match_rate_platform set n_home_only = n_home_only + 1")
-    outcome = run_here(recorded, "replay", HOUR)
+        conn.execute("delete from ops.cycle_checks")  # a cycle is judged once, and again when it has been derived again
+    outcome = run_here(recorded, "replay", HOUR.date())
     assert not outcome.success
     assert outcome.error is not None
     assert outcome.error.startswith("check classes_add_up_to_the_union of mart/match_rate_platform failed: ")
 
 
-def test_a_run_over_three_hours_gives_each_hour_its_own_figures_and_again_the_same(recorded: Pipeline):
-    hours = [hour_key(HOUR + timedelta(hours=n)) for n in (-1, 0, 1)]
-    span = {"dagster/asset_partition_range_start": hours[0], "dagster/asset_partition_range_end": hours[-1]}
-    seen = []
-    with dg.DagsterInstance.ephemeral() as instance:
-        for _ in range(2):
-            job = defs.resolve_job_def("replay")
-            result = job.execute_in_process(instance=instance, tags=span, resources={"pipeline": recorded}, raise_on_error=False)
-            assert result.success, first_error(result)
-            told = [event.materialization for event in result.get_asset_materialization_events()]
-            seen.append({(m.asset_key.to_user_string(), m.partition): m.metadata for m in told})
-    first, again = ({key: rows.value for key, m in told.items() if (rows := m.get("dagster/row_count")) is not None} for told in seen)
-    assert again == first
-    for asset in ("core/home_events", "core/odds_snapshots", "mart/coverage_fixture", "mart/run_quality"):
-        assert first[asset, hours[1]] > 0, asset
-        for hour in (hours[0], hours[2]):
-            assert (asset, hour) not in first
-            assert seen[0][asset, hour]["skipped"].value == "nothing is landed"
+def test_a_run_over_three_hours_derives_what_is_landed_names_the_empty_ones_and_says_the_same_again(recorded: Pipeline, instance: dg.DagsterInstance):
+    around = (HOUR - timedelta(hours=1), HOUR + timedelta(hours=1))
+    told = []
+    for _ in range(2):
+        outcome = run_job(instance, recorded, "replay", HOUR.date(), hours=around)
+        assert outcome.success, outcome.error
+        rows = {}
+        for key in BY_CYCLES.resolve(defs.resolve_asset_graph()):
+            event = instance.get_latest_materialization_event(key)
+            assert event is not None
+            assert event.asset_materialization is not None
+            assert event.asset_materialization.partition == "2026-06-26"
+            rows[key.to_user_string()] = event.asset_materialization.metadata["dagster/row_count"].value
+        told.append(rows)
+        said = [entry.user_message for entry in instance.all_logs(outcome.run_id) if "skipped" in entry.user_message]
+        assert "nothing is landed of 2026-06-26-09:00, 2026-06-26-11:00: never scraped" in said[0]
+    assert told[0] == told[1]
+    assert all(told[0][asset] > 0 for asset in ("core/home_events", "core/odds_snapshots", "mart/coverage_fixture", "mart/run_quality"))
 
 
 def test_a_run_from_the_command_line_is_found_by_its_repository_while_it_executes_and_after(
@@ -92,9 +96,10 @@ def test_a_run_from_the_command_line_is_found_by_its_repository_while_it_execute
             assert origin.code_location_origin.location_name == run.remote_job_origin.location_name
             seen.append((origin.repository_name, run.remote_job_origin.location_name, run.status))
 
-    has_cycles = recorded.landing.has_cycles
-    monkeypatch.setattr(recorded.landing, "has_cycles", lambda hour: (look(), has_cycles(hour))[1])
-    skipped = run_job(instance, recorded, "replay", HOUR + timedelta(hours=1), group="core")
+    stretches = run_cycles.stretches
+    monkeypatch.setattr(run_cycles, "stretches", lambda hours: (look(), stretches(hours))[1])
+    hour = HOUR + timedelta(hours=1)
+    skipped = run_job(instance, recorded, "replay", hour.date(), hours=(hour, hour), group="core")
     look()
     ours = ("__repository__", "palimpsest_pipeline")
     assert seen == [(*ours, dg.DagsterRunStatus.STARTED), (*ours, dg.DagsterRunStatus.SUCCESS)]
@@ -103,13 +108,18 @@ def test_a_run_from_the_command_line_is_found_by_its_repository_while_it_execute
     assert run.tags[SKIPPED_TAG] == skipped.error, "tags that the run got later stay"
 
 
-@pytest.mark.parametrize("n_hours", [1, 3])
-def test_hours_of_which_nothing_is_landed_are_not_materialized_and_the_run_says_so(n_hours: int, recorded: Pipeline, instance: dg.DagsterInstance):
-    first, last = HOUR + timedelta(hours=1), HOUR + timedelta(hours=n_hours)
-    outcome = run_job(instance, recorded, "replay", first, last=last if n_hours > 1 else None)
-    named = hour_key(first) if n_hours == 1 else f"3 hours, {hour_key(first)} to {hour_key(last)}"
-    assert (outcome.success, outcome.error) == (False, f"nothing is landed of {named}: never scraped, or its raw answers have expired")
-    every = BY_HOURS.resolve(defs.resolve_asset_graph())
+@pytest.mark.parametrize("n_hours", [None, 1, 3])
+def test_where_nothing_is_landed_nothing_is_materialized_and_the_run_says_so(n_hours: int | None, recorded: Pipeline, instance: dg.DagsterInstance):
+    first = HOUR + timedelta(hours=1)
+    if n_hours is None:
+        day, outcome = "2026-06-27", run_job(instance, recorded, "replay", date(2026, 6, 27))
+    else:
+        last = HOUR + timedelta(hours=n_hours)
+        day = hour_key(first) if n_hours == 1 else f"{hour_key(first)} to {hour_key(last)}"
+        outcome = run_job(instance, recorded, "replay", HOUR.date(), hours=(first, last))
+    assert not outcome.success
+    assert str(outcome.error).startswith(f"nothing is landed of {day}: never scraped, or its raw answers have expired. ")
+    every = BY_CYCLES.resolve(defs.resolve_asset_graph())
     assert instance.get_latest_materialization_events(list(every)) == {}
     (run,) = instance.get_runs()
     assert run.status is dg.DagsterRunStatus.SUCCESS

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.launch import run_job, span
+from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.mart import life
 from palimpsest_pipeline.defs.mart.life_checks import no_kickoff_date_is_dirty_for_long
 from palimpsest_pipeline.defs.mart.life_jobs import due_runs
@@ -78,9 +78,9 @@ class World:
 
 
 def derive_core(pipeline: Pipeline, instance: dg.DagsterInstance, cycles: Sequence[int]) -> None:
-    """Core of the hours of these cycles."""
-    for hour in sorted({m.partition_hour for m in pipeline.landing.cycles() if m.cycle_id in cycles}):
-        outcome = run_job(instance, pipeline, "replay", hour, group="core")
+    """Core of the days of these cycles."""
+    for day in sorted({m.partition_hour.date() for m in pipeline.landing.cycles() if m.cycle_id in cycles}):
+        outcome = run_job(instance, pipeline, "replay", day, group="core")
         assert outcome.success, outcome.error
 
 
@@ -350,16 +350,15 @@ def marked(world: World, days: Sequence[date], hours_ago: int = 0) -> Iterator[N
             conn.execute("delete from mart.dirty_kickoff_dates where cycle_id = 1")
 
 
-def test_the_schedule_asks_for_a_run_per_stretch_of_dates_and_not_while_one_is_at_it(world: World, instance: dg.DagsterInstance):
+def test_the_schedule_asks_for_a_run_per_date_and_not_while_one_is_at_it(world: World, instance: dg.DagsterInstance):
     today = world.pipeline.clock.now().date()
 
-    def asked(runs: dg.DagsterInstance) -> list[str | dict[str, str]]:
-        """Partition key or tags of each run that a tick asks for."""
-        requests = [told for told in due_runs(world.pipeline, runs, noon) if isinstance(told, dg.RunRequest)]
-        return [r.partition_key or dict(r.tags) for r in requests]
+    def asked(runs: dg.DagsterInstance) -> list[str | None]:
+        """The partition of each run that a tick asks for."""
+        return [told.partition_key for told in due_runs(world.pipeline, runs, noon) if isinstance(told, dg.RunRequest)]
 
     noon = datetime.combine(today, time(12, 40), UTC)
-    near = [str(today - timedelta(days=3)), span(str(today), str(today + timedelta(days=1)))]
+    near = [str(today + timedelta(days=n)) for n in (-3, 0, 1)]
     with marked(world, [today + timedelta(days=n) for n in (-3, 0, 1, 5)]):
         assert asked(instance) == near
         with dg.DagsterInstance.ephemeral() as busy:

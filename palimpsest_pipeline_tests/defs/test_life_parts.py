@@ -1,11 +1,10 @@
 """How the work on kickoff dates is cut: listings into batches, dates into runs; and what a discovery says of a listing that it does not show."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.defs.mart import life
 from palimpsest_pipeline.defs.mart.batches import batches
 from palimpsest_pipeline.storage import life as stored
 
@@ -22,13 +21,6 @@ def test_batches_hold_every_listing_once_no_more_rows_than_asked_whole_fixtures_
     assert all(len(batch) % 2 == 0 for batch in found)
     assert all(7 * sum(i < 10 for i in batch) <= max(most, 14) for batch in found)
     assert len(found) == {1: 6, 20: 5, 35: 3, 1000: 1}[most]
-
-
-def test_consecutive_dates_go_in_one_run_up_to_a_number():
-    days = [date(2026, 6, n) for n in (1, 3, 4, 5, 6)]
-    assert life.ranges(days) == [(days[0], days[0]), (days[1], days[4])]
-    assert life.ranges(days, 3) == [(days[0], days[0]), (days[1], days[3]), (days[4], days[4])]
-    assert life.ranges([]) == []
 
 
 def discovered(*told: tuple[int, int, bool]) -> pl.DataFrame:

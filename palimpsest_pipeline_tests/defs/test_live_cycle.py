@@ -20,9 +20,9 @@ from palimpsest_pipeline.defs.landing.assets import discovery_payloads
 from palimpsest_pipeline.defs.landing.recover import close_dead
 from palimpsest_pipeline.defs.launch import CANCELLED
 from palimpsest_pipeline.defs.monitoring.dead import dead_runs
+from palimpsest_pipeline.defs.partitions import day_key
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import EventOutcome
-from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import LandingError
 from palimpsest_pipeline.scrape.sinks import Watch
@@ -96,7 +96,7 @@ class DatabaseAway(InterruptedAfter):
 
 
 def begun(pipeline: Pipeline, *sr_ids: int) -> live.Begun:
-    return live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, "run-1", sr_ids)
+    return live.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "run-1", sr_ids)
 
 
 def landed(pipeline: Pipeline, kind: PayloadKind) -> int:
@@ -147,7 +147,7 @@ def test_a_discovery_broken_off_keeps_every_answer_and_concludes_nothing(start_s
         live.run_discovery(pipeline, cycle, progress)
     assert landed(pipeline, PayloadKind.TREE) + landed(pipeline, PayloadKind.LISTING) >= progress.over >= 8
     assert ledger_of(pipeline) == (RunStatus.CANCELLED, dict.fromkeys(Platform, "cancelled"), {"discovery cancelled"})
-    outcome = run_here(pipeline, "replay", cycle.partition_hour)
+    outcome = run_here(pipeline, "replay", cycle.partition_hour.date())
     assert outcome.success, outcome.error
     with pipeline.connect() as conn:
         absent = conn.execute("select count(*) from core.event_listings where deleted_at is not null").fetchone()
@@ -236,8 +236,8 @@ def test_between_its_stages_a_cycle_is_running_and_is_found_when_the_next_one_ne
 
 def test_a_discovery_without_a_capture_after_it_completes_its_cycle(start_simulator: Start, make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(start_simulator(20, 3))
-    hour = hour_key(hour_of(pipeline.clock.now()))
-    assert dg.materialize([discovery_payloads], partition_key=hour, resources={"pipeline": pipeline}).success
+    today = day_key(pipeline.clock.now().date())
+    assert dg.materialize([discovery_payloads], partition_key=today, resources={"pipeline": pipeline}).success
     assert ledger_of(pipeline) == (RunStatus.COMPLETED, dict.fromkeys(Platform, "completed"), {""})
 
 
@@ -245,9 +245,9 @@ def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_plat
     pipeline = make_pipeline(start_simulator(40, 3))
     assert run_here(replace(pipeline, progress=InterruptedAfter(8)), "full_cycle").cancelled
     with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-        ((cycle_id, hour),) = [((request.run_key or "").partition(" ")[0], request.partition_key) for request in dead_runs(context)]
+        ((cycle_id, day),) = [((request.run_key or "").partition(" ")[0], request.partition_key) for request in dead_runs(context)]
     with dg.DagsterInstance.ephemeral() as instance:
-        replayed = defs.resolve_job_def("replay").execute_in_process(instance=instance, partition_key=hour, resources={"pipeline": pipeline})
+        replayed = defs.resolve_job_def("replay").execute_in_process(instance=instance, partition_key=day, resources={"pipeline": pipeline})
     said = {check.check_name: check.passed for check in replayed.get_asset_check_evaluations()}
     with pipeline.connect() as conn:
         quality = conn.execute("select count(*) from mart.run_quality where cycle_id = %s and completeness = 'failed'", [cycle_id]).fetchone()
@@ -257,14 +257,14 @@ def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_plat
         assert list(dead_runs(context)) == []
 
 
-def test_checks_of_an_hour_leave_a_cycle_alone_that_another_run_is_just_landing(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+def test_checks_of_a_day_leave_a_cycle_alone_that_another_run_is_just_landing(start_simulator: Start, make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(start_simulator(40, 3))
     assert run_here(pipeline, "full_cycle").success
     live.run_discovery(pipeline, live.begin(pipeline, begun(pipeline), Scope.FULL), InterruptedAfter(), goes_on=True)
     with dg.DagsterInstance.ephemeral() as instance:
         checked = defs.resolve_job_def("replay").execute_in_process(
             instance=instance,
-            partition_key=hour_key(hour_of(pipeline.clock.now())),
+            partition_key=day_key(pipeline.clock.now().date()),
             resources={"pipeline": pipeline},
             op_selection=["mart__coverage_fixture_kickoffs_of_the_platforms_agree", "mart__mapping_coverage_markets_are_mapped"],
         )

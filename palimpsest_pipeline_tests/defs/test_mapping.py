@@ -6,7 +6,6 @@ import dagster as dg
 
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.domain.instants import hour_of
 from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.fixtures.vocabularies import without
@@ -17,7 +16,7 @@ RANKING = dg.AssetKey(["mart", "unmapped_market"])
 
 def cycle(instance: dg.DagsterInstance, pipeline: Pipeline) -> dict[str, dg.AssetCheckEvaluation]:
     """Run a full cycle, which must succeed, and return what the checks of the mapping said."""
-    outcome = run_job(instance, pipeline, "full_cycle", hour_of(pipeline.clock.now()))
+    outcome = run_job(instance, pipeline, "full_cycle", pipeline.clock.now().date())
     assert outcome.success, outcome.error
     names = ("markets_are_mapped", "mapped_and_unmapped_add_up")
     found = instance.event_log_storage.get_latest_asset_check_execution_by_key([dg.AssetCheckKey(COVERAGE, name) for name in names])

@@ -1,6 +1,7 @@
 """The pipeline looked at as a whole: what is stale, what stands still, what was left undone, and what is not as declared."""
 
 import json
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,20 +10,26 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.due import all_products, due_now
+from palimpsest_pipeline.defs.landed_cycles import record_closed
 from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.monitoring import freshness
-from palimpsest_pipeline.defs.monitoring.checks import FRESH, HOURLY, fresh
+from palimpsest_pipeline.defs.monitoring.alerts import Subjects, look
+from palimpsest_pipeline.defs.monitoring.checks import DAILY, FRESH, fresh
 from palimpsest_pipeline.defs.monitoring.freshness import Age, ages
 from palimpsest_pipeline.defs.monitoring.stuck import stuck_runs
+from palimpsest_pipeline.defs.monitoring.troubles import subject_of
 from palimpsest_pipeline.defs.monitoring.unfinished import unfinished
+from palimpsest_pipeline.defs.partitions import day_key, days
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.replay.plan import products_of
+from palimpsest_pipeline.domain.alerts import Kind
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, PlatformRun
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
 from palimpsest_pipeline.domain.words import Family, PayloadKind, Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.storage import drift, heartbeats, ledger, listings, partitions, products
+from palimpsest_pipeline.storage import alerts, drift, heartbeats, ledger, listings, partitions, products
+from palimpsest_pipeline.storage.due import failures
 from palimpsest_pipeline.storage.freshness import ODDS_SQL
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
@@ -264,11 +271,12 @@ def landed(pipeline: Pipeline, at: datetime) -> int:
     cycle = Cycle(cycle_id_at(at), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, hour_of(at), at)
     writer = pipeline.landing.writer(cycle)
     writer.append(Answer(Request(Platform.BETPAWA, PayloadKind.TREE, "/tree"), 1, at, at, at, 200, {}, b"{}"))
-    writer.close(RunStatus.COMPLETED, at, [live.DISCOVERY])
+    manifest = writer.close(RunStatus.COMPLETED, at, [live.DISCOVERY])
     counts = {"discovered": 0, "targets": 0, "fetched": 0, "requests": 1, "bytes": 2, "errors_by_class": {}, "p50_ms": 1.0, "p95_ms": 1.0}
     run = PlatformRun(Platform.BETPAWA, RunStatus.COMPLETED, at, at, **counts, message="")
     with pipeline.connect() as conn:
         ledger.open_batch(conn, cycle)
+        record_closed(conn, manifest)
         ledger.close_batch(conn, CycleResult(cycle, RunStatus.COMPLETED, at, [run], []))
     return cycle.cycle_id
 
@@ -278,20 +286,20 @@ def test_hours_that_are_due_or_refused_are_named_with_the_command_until_they_sta
     first, second = landed(pipeline, ago(200)), landed(pipeline, ago(100))
     landed(pipeline, datetime.now(UTC))  # its run may still be at it
     with dg.DagsterInstance.ephemeral() as instance:
-        left = unfinished(instance, pipeline, HOURLY)
+        left = unfinished(instance, pipeline, DAILY)
         assert set(left.due) == {hour_key(ago(200)), hour_key(ago(100))}
         assert "run `palimpsest backfill --stale`" in left.sentence
         (segment,) = Path(pipeline.settings.landing_root).glob(f"**/cycle={second}/**/*.parquet")
         segment.unlink()
-        left = unfinished(instance, pipeline, HOURLY)
+        left = unfinished(instance, pipeline, DAILY)
         assert (set(left.due), set(left.refused)) == ({hour_key(ago(200))}, {hour_key(ago(100))})
         assert "Restore the segments" in left.sentence
         with pipeline.connect() as conn:
             for manifest in pipeline.landing.cycles():
-                for product in products_of(pipeline, manifest) if manifest.cycle_id in (first, second) else ():
+                for product in all_products(pipeline) if manifest.cycle_id in (first, second) else ():
                     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
-                    products.mark(conn, product.stage, product.name, product.cycle_id, landing_digest=manifest.digest, n_rows=0, **versions)
-        assert not unfinished(instance, pipeline, HOURLY)
+                    products.mark(conn, product.schema, product.name, manifest.cycle_id, landing_digest=manifest.digest, n_rows=0, **versions)
+        assert not unfinished(instance, pipeline, DAILY)
 
 
 def test_a_partition_whose_last_run_failed_is_counted_until_it_is_materialized(make_pipeline: MakePipeline) -> None:
@@ -301,28 +309,65 @@ def test_a_partition_whose_last_run_failed_is_counted_until_it_is_materialized(m
     content = segment.read_bytes()
     segment.unlink()
     with dg.DagsterInstance.ephemeral() as instance:
-        assert not run_job(instance, pipeline, "replay", hour_of(ago(100))).success
-        left = unfinished(instance, pipeline, HOURLY)
-        assert "core/tournaments" in left.failed[hour_key(ago(100))]
+        assert not run_job(instance, pipeline, "replay", ago(100).date()).success
+        left = unfinished(instance, pipeline, DAILY)
+        assert "core/tournaments" in left.failed[day_key(ago(100).date())]
         segment.write_bytes(content)
-        outcome = run_job(instance, pipeline, "replay", hour_of(ago(100)))
+        outcome = run_job(instance, pipeline, "replay", ago(100).date())
         assert outcome.success, outcome.error
-        assert not unfinished(instance, pipeline, HOURLY), unfinished(instance, pipeline, HOURLY).sentence
+        assert not unfinished(instance, pipeline, DAILY), unfinished(instance, pipeline, DAILY).sentence
+
+
+def open_alerts(pipeline: Pipeline, instance: dg.DagsterInstance) -> dict[str, str]:
+    """Look for troubles once; the open alerts of runs and cycles, and where they are."""
+    look(pipeline, instance, Subjects.of(defs.get_repository_def()), [], None, logging.getLogger(__name__))
+    with pipeline.connect() as conn:
+        return {alert.alert_key: alert.place for alert in alerts.latest(conn) if alert.closed_at is None and alert.kind is not Kind.CHECK}
+
+
+@pytest.mark.parametrize("damaged", ["**/*.parquet", "manifest.json"])
+def test_a_replay_goes_on_past_a_cycle_that_fails_and_names_it_at_its_end(make_pipeline: MakePipeline, damaged: str) -> None:
+    pipeline = make_pipeline()
+    hour = hour_of(ago(100))
+    bad, good = landed(pipeline, hour + timedelta(minutes=1)), landed(pipeline, hour + timedelta(minutes=2))
+    (segment,) = Path(pipeline.settings.landing_root).glob(f"**/cycle={bad}/{damaged}")
+    content = segment.read_bytes()
+    segment.write_bytes(b"not as it was written")
+    with dg.DagsterInstance.ephemeral() as instance:
+        outcome = run_job(instance, pipeline, "replay", hour.date())
+        assert not outcome.success
+        assert f"cycle {bad}" in (outcome.error or "")
+        assert str(good) not in (outcome.error or "")
+        told = open_alerts(pipeline, instance)
+        assert "cycle/core/tournaments" in {key.rpartition("/")[0] for key in told}
+        assert {key.partition("/")[0] for key in told} == {"cycle"}, "its run is not told again"
+        assert set(told.values()) == {f"cycle {bad}"}
+        with pipeline.connect() as conn:
+            assert {each.cycle_id for each in due_now(pipeline, conn) if each.schema == "core"} == {bad}, "all of core of the other cycle stands"
+        run_job(instance, pipeline, "cycle_marts", hour.date())
+        with pipeline.connect() as conn:
+            assert {each.cycle_id for each in due_now(pipeline, conn)} == {bad}, "all of the other cycle stands, core and mart"
+        segment.write_bytes(content)
+        outcome = run_job(instance, pipeline, "replay", hour.date())
+        assert outcome.success, outcome.error
+        assert open_alerts(pipeline, instance) == {}
+    with pipeline.connect() as conn:
+        assert (due_now(pipeline, conn), failures(conn, [bad, good])) == ([], {})
 
 
 def test_an_hour_whose_run_failed_a_moment_ago_is_due_and_does_not_stand(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = make_pipeline()
     at = datetime.now(UTC)
     landed(pipeline, at)
-    (key,) = keys = [hour_key(at)]
+    day = day_key(at.date())
     with dg.DagsterInstance.ephemeral() as instance:
-        assert not unfinished(instance, pipeline, HOURLY)
+        assert not unfinished(instance, pipeline, DAILY)
         with monkeypatch.context() as broken:
             broken.setattr(listings, "write_discovery", None)
-            assert not run_job(instance, pipeline, "replay", hour_of(at)).success
-        left = unfinished(instance, pipeline, HOURLY)
-        assert (list(left.due), list(left.failed)) == (keys, keys)
-        assert len(set(left.failed[key])) == len(left.failed[key]), "each asset once"
+            assert not run_job(instance, pipeline, "replay", at.date()).success
+        left = unfinished(instance, pipeline, DAILY)
+        assert (list(left.due), list(left.failed)) == ([hour_key(at)], [day])
+        assert len(set(left.failed[day])) == len(left.failed[day]), "each asset once"
         assert "1 hours are due" in left.sentence
         assert "`palimpsest backfill --stale`" in left.sentence
         assert "stand" not in left.sentence
@@ -344,3 +389,13 @@ def test_the_newest_exported_day_is_found_however_old(make_pipeline: MakePipelin
     assert freshness._exported_until(pipeline) == begin_of_day - timedelta(days=2)
     del days[(NOW - timedelta(days=3)).date()]
     assert freshness._exported_until(pipeline) == begin_of_day - timedelta(days=29)
+
+
+def test_alerts_know_which_checks_judge_cycles_and_which_of_them_block() -> None:
+    graph = defs.get_repository_def().asset_graph
+    by_day = {key for key in graph.asset_check_keys if graph.get(key).partitions_def == days}
+    subjects = Subjects.of(defs.get_repository_def())
+    assert subjects.cycle_checks == {subject_of(key): graph.get(key).blocking for key in by_day}
+    assert set(subjects.cycle_checks.values()) == {True, False}
+    assert set(subjects.checks) == set(graph.asset_check_keys) - by_day
+    assert subjects.checks

@@ -55,8 +55,8 @@ def counts(pipeline: Pipeline, platform: Platform) -> dict[str, int]:
 
 
 def replayed(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
-    for hour in sorted({m.partition_hour for m in pipeline.landing.cycles()}):
-        outcome = run_here(pipeline, "replay", hour)
+    for day in sorted({m.partition_hour.date() for m in pipeline.landing.cycles()}):
+        outcome = run_here(pipeline, "replay", day)
         assert outcome.success, outcome.error
     with dg.DagsterInstance.ephemeral() as instance:
         assert refresh_due(pipeline, instance, print) is None

@@ -182,7 +182,7 @@ def test_prices_as_of_an_instant_before_the_postponement_are_those_of_the_old_li
 
 def test_the_kickoffs_that_platforms_are_judged_by_are_those_of_their_primary_listings(world: World) -> None:
     with world.pipeline.connect() as conn:
-        speaking = primary_listings(quality.kickoff_claims(conn, hour_of(world.now + AT[1])))
+        speaking = primary_listings(quality.kickoff_claims(conn, world.cycles[1]))
     told = {(sr_id, name) for sr_id, name in speaking.select("fixture_sr_id", "external_id").iter_rows()}
     assert {(SUSPENDED, MAIN), (SUSPENDED, f"sr:match:{SUSPENDED}")} <= told
     assert (SUSPENDED, COPY) not in told

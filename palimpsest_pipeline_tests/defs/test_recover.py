@@ -15,14 +15,18 @@ import pytest
 
 import palimpsest_pipeline_tests
 from palimpsest_pipeline.defs import vitals
+from palimpsest_pipeline.defs.due import all_products
 from palimpsest_pipeline.defs.landing import live, recover
 from palimpsest_pipeline.defs.monitoring.dead import dead_runs
+from palimpsest_pipeline.defs.partitions import day_key
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.domain.instants import hour_key, hour_of
-from palimpsest_pipeline.domain.words import RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
+from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.scrape.sinks import Watches
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import heartbeats, ledger, ledger_readers
+from palimpsest_pipeline.storage import heartbeats, ledger, ledger_readers, products
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 
 from . import dying
@@ -59,7 +63,7 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
 
     while not (asked_for := replays_asked_for(pipeline)):
         pass  # it has not been silent for long enough
-    assert asked_for == [(str(dead.cycle.cycle_id), hour_key(dead.cycle.partition_hour))]
+    assert asked_for == [(str(dead.cycle.cycle_id), day_key(dead.cycle.partition_hour.date()))]
     with pipeline.connect() as conn:
         (closed,) = ledger.last_batches(conn)
         assert ledger_readers.unfilled(conn, dead.cycle.cycle_id) == []
@@ -71,7 +75,7 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
     assert landed
     assert lines == {**dict.fromkeys(lines, "interrupted"), **dict.fromkeys(landed, "completed")}
 
-    outcome = run_here(pipeline, "replay", dead.cycle.partition_hour)
+    outcome = run_here(pipeline, "replay", dead.cycle.partition_hour.date())
     assert outcome.success, outcome.error
     with pipeline.connect() as conn:
         assert conn.execute("select count(*) from core.captures").fetchone() == (len(landed),)
@@ -79,7 +83,7 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
 
     before = details_asked(simulator)
     assert landed <= before.keys()
-    result = live.run_capture(pipeline, live.Begun(dead.cycle.partition_hour, Trigger.MANUAL, "second", repeats=("first",)), Watches())
+    result = live.run_capture(pipeline, live.Begun(dead.cycle.partition_hour.date(), Trigger.MANUAL, "second", repeats=("first",)), Watches())
     assert (result.cycle, result.status) == (replace(dead.cycle, run_id="second"), RunStatus.COMPLETED)
     assert set((details_asked(simulator) - before).keys()).isdisjoint(landed)
     assert answered(pipeline) == set(lines_of(pipeline)) >= every_listing(pipeline) | landed
@@ -98,7 +102,7 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
 def test_a_cycle_whose_process_on_this_machine_is_gone_is_closed_at_once(start_simulator: Start, make_pipeline: MakePipeline):
     pipeline = make_pipeline(start_simulator(20, 3), silent_after_s=600)
     killed_in_its_capture(pipeline, "first")
-    begun = live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, "second")
+    begun = live.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "second")
     cycle = live.begin(pipeline, begun, Scope.FULL)
     with pipeline.connect() as conn:
         assert [(b.cycle.run_id, b.status) for b in ledger.last_batches(conn)] == [
@@ -112,7 +116,7 @@ def test_a_cycle_whose_process_on_this_machine_is_gone_is_closed_at_once(start_s
 @pytest.mark.parametrize("machine", ["another boot or pid namespace", None])
 def test_of_a_silent_cycle_of_another_machine_a_refusal_says_when_it_will_be_closed(machine: str | None, make_pipeline: MakePipeline):
     pipeline = make_pipeline(silent_after_s=600, heartbeat_s=0.01)
-    begun = live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, "first")
+    begun = live.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "first")
     cycle = live.begin(pipeline, begun, Scope.FULL)
     gone = subprocess.Popen(["true"])
     gone.wait()
@@ -127,13 +131,13 @@ def test_of_a_silent_cycle_of_another_machine_a_refusal_says_when_it_will_be_clo
 
 
 @pytest.mark.parametrize("scope", [Scope.EVENTS, Scope.FULL])
-def test_another_try_after_its_hour_is_refused_and_the_dead_cycle_closed_and_derived(scope: Scope, make_pipeline: MakePipeline):
+def test_another_try_after_its_day_is_refused_and_the_dead_cycle_closed_and_derived(scope: Scope, make_pipeline: MakePipeline):
     pipeline = make_pipeline()
-    hour = hour_of(pipeline.clock.now())
-    cycle = live.begin(pipeline, live.Begun(hour, Trigger.MANUAL, "first"), scope)
+    day = pipeline.clock.now().date()
+    cycle = live.begin(pipeline, live.Begun(day, Trigger.MANUAL, "first"), scope)
     assert recover.close_dead(pipeline) == []  # it gave a sign of life just now
-    later, again = make_pipeline(clock_offset_s=2 * 3600), live.Begun(hour, Trigger.MANUAL, "second", repeats=("first",))
-    with pytest.raises(live.NotLive, match=f"{hour_key(hour)} cannot be scraped.*palimpsest backfill"):
+    later, again = make_pipeline(clock_offset_s=25 * 3600), live.Begun(day, Trigger.MANUAL, "second", repeats=("first",))
+    with pytest.raises(live.NotLive, match=f"{day} cannot be scraped.*palimpsest backfill"):
         if scope is Scope.FULL:
             live.begin(later, again, scope)
         else:
@@ -142,6 +146,35 @@ def test_another_try_after_its_hour_is_refused_and_the_dead_cycle_closed_and_der
         (closed,) = ledger.last_batches(conn)
     assert (closed.cycle, closed.status) == (cycle, RunStatus.INTERRUPTED)
     assert closed.finished_at == closed.heartbeat_at
-    outcome = run_here(pipeline, "replay", hour)  # of nothing: it died before anything was landed
+    outcome = run_here(pipeline, "replay", day)  # of nothing: it died before anything was landed
     assert outcome.success, outcome.error
     assert replays_asked_for(pipeline) == []
+
+
+def dies(pipeline: Pipeline, cycle: Cycle) -> None:
+    """A process takes the cycle up, lands one more answer, and dies before it has closed anything."""
+    with pipeline.connect() as conn:
+        ledger.open_batch(conn, cycle)
+    writer = pipeline.landing.writer(cycle)
+    request = Request(Platform.BETPAWA, PayloadKind.TREE, "/tree")
+    writer.append(Answer(request, 1, cycle.started_at, cycle.started_at, cycle.started_at, 200, {}, b"{}"))
+    writer.flush()
+    assert cycle.run_id is not None
+    assert recover.close_dead(pipeline, [cycle.run_id]) == [cycle]
+
+
+def test_a_second_death_after_a_replay_is_replayed_too(make_pipeline: MakePipeline):
+    pipeline = make_pipeline()
+    now = pipeline.clock.now()
+    cycle = Cycle(cycle_id_at(now), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, hour_of(now), now, "first")
+    asked_for = [(str(cycle.cycle_id), day_key(now.date()))]
+    dies(pipeline, cycle)
+    assert replays_asked_for(pipeline) == asked_for
+    manifest = pipeline.landing.manifest(cycle.cycle_id)
+    versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
+    with pipeline.connect() as conn:
+        for product in all_products(pipeline):
+            products.mark(conn, product.schema, product.name, cycle.cycle_id, landing_digest=manifest.digest, n_rows=0, **versions)
+    assert replays_asked_for(pipeline) == []
+    dies(pipeline, replace(cycle, run_id="second"))
+    assert replays_asked_for(pipeline) == asked_for

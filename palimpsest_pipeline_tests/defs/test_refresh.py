@@ -7,7 +7,6 @@ import pytest
 
 from palimpsest_pipeline.defs.launch import refreshed, run_job
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.domain.instants import hour_of
 from palimpsest_pipeline.domain.words import Platform, Trigger
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import ledger_readers
@@ -60,7 +59,7 @@ def test_unknown_fixtures_are_named_and_the_known_ones_done(world: World):
     fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 2)
     asked = [2, fixture["sr_id"], 1]
     with dg.DagsterInstance.ephemeral() as instance:
-        outcome = run_job(instance, pipeline, "refresh", hour_of(pipeline.clock.now()), sr_ids=asked)
+        outcome = run_job(instance, pipeline, "refresh", pipeline.clock.now().date(), sr_ids=asked)
         assert outcome.success, outcome.error
         told = instance.get_latest_materialization_event(dg.AssetKey(["landing", "odds_payloads"])).asset_materialization.metadata
     platforms, unknown = refreshed(pipeline, outcome.run_id, asked)

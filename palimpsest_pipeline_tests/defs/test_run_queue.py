@@ -12,7 +12,6 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs import priorities
-from palimpsest_pipeline.defs.automation import late_marts
 from palimpsest_pipeline.defs.instance import instance_yaml
 from palimpsest_pipeline.defs.origins import REPOSITORY
 
@@ -65,9 +64,8 @@ def taken(instance: dg.DagsterInstance) -> Counter[str]:
 
 def test_two_slots_stay_free_for_scrapes_when_the_queue_is_full_of_derivations(instance: dg.DagsterInstance):
     for _ in range(2):
-        for job in ("export", "upkeep", "fixture_life", "health", "present", "replay"):
+        for job in ("export", "upkeep", "fixture_life", "health", "present", "replay", "cycle_marts"):
             queue(instance, job)
-        queue(instance, ASSETS_JOB, dict(late_marts.run_tags))
         queue(instance, ASSETS_JOB, BACKFILL)
         queue(instance, "replay", BACKFILL)
     before = taken(instance)
@@ -81,7 +79,6 @@ def test_every_job_that_asks_no_platform_counts_as_a_derivation():
     jobs = {name: defs.resolve_job_def(name) for name in defs.get_repository_def().job_names if not name.startswith("__")}
     derivations = {name for name, job in jobs.items() if job.tags.get(priorities.WORK_TAG) == priorities.DERIVATION}
     assert derivations == jobs.keys() - set(SCRAPES)
-    assert late_marts.run_tags[priorities.WORK_TAG] == priorities.DERIVATION
 
 
 @pytest.mark.parametrize(("max_concurrent_runs", "derivations"), [(1, 1), (3, 1), (4, 1), (8, 5)])

@@ -30,7 +30,6 @@ from palimpsest_pipeline.defs.monitoring import alerts as monitoring
 from palimpsest_pipeline.defs.monitoring.channels import channels
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.report.page import write_page
-from palimpsest_pipeline.domain.instants import hour_of
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
@@ -138,7 +137,7 @@ def test_a_cycle_whose_proxy_refuses_keeps_and_shows_no_secret(
     with SimulatorProcess(10, 5) as simulator, pipelines(postgres, tmp_path) as make, caplog.at_level(logging.DEBUG):
         pipeline: Pipeline = make(simulator, bet9ja=refused, betpawa={"headers": {"x-token": f"{MARK}-header"}}, alert_webhook_url=hook)
         with dg.DagsterInstance.ephemeral() as instance:
-            outcome = run_job(instance, pipeline, "full_cycle", hour_of(pipeline.clock.now()))
+            outcome = run_job(instance, pipeline, "full_cycle", pipeline.clock.now().date())
             assert outcome.success, outcome.error
             subjects = monitoring.Subjects(frozenset(["full_cycle"]), ())
             away = Pipeline(pipeline.settings.model_copy(update={"database_url": SecretStr(SECRETS["DATABASE_URL"])}))

@@ -105,10 +105,19 @@ def test_pauses_grow_with_recent_deaths_up_to_the_longest_and_then_there_are_non
         assert pause == min(children.LONGEST_PAUSE_S, children.FIRST_PAUSE_S * 2 ** (len(recent) - 1))
 
 
+def install_command(folder: Path, name: str, code: str) -> None:
+    """Make a package whose command `name` is the function `main` of the code, for who has the folder in its path."""
+    (folder / f"{name}.py").write_text(code)
+    metadata = folder / f"{name}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[console_scripts]\n{name} = {name}:main\n")
+
+
 def test_a_child_that_dies_again_and_again_ends_it_all_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(children, "FIRST_PAUSE_S", 0.0)
     monkeypatch.setattr(children, "MOST_DEATHS", 2)
-    (tmp_path / "dying.py").write_text("if __name__ == '__main__':\n    raise SystemExit('no such luck')\n")
+    install_command(tmp_path, "dying", "def main():\n    raise SystemExit('no such luck')\n")
     said: list[str] = []
     found = children.Children(tmp_path, tmp_path, {"daemon": ("dying",)}, {"PYTHONPATH": str(tmp_path)}, tmp_path, said.append)
     (tmp_path / "code.sock").touch()
@@ -142,7 +151,7 @@ child.wait()
 """
 PATIENT = """
 import signal, sys, time
-if __name__ == "__main__":
+def main():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     print("at work", flush=True)
     time.sleep(600)
@@ -151,7 +160,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("how", ["parent killed", "terminated"])
 def test_a_child_of_a_background_job_ends_when_it_is_asked_to_and_when_its_parent_was_killed(how: str, tmp_path: Path):
-    (tmp_path / "patient.py").write_text(PATIENT)
+    install_command(tmp_path, "patient", PATIENT)
     with listening(tmp_path):
         parent = subprocess.Popen(
             [sys.executable, "-c", PARENT, str(tmp_path), str(tmp_path / "code.sock"), "patient"],

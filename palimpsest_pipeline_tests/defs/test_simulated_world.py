@@ -113,8 +113,8 @@ def test_a_backfill_after_dropping_core_and_mart_gives_the_same_rows(two_cycles:
     assert all(n for table, (n, _) in before.items() if table not in MAY_BE_EMPTY), before
     drop_derived(two_cycles)
     assert not any(n for n, _ in content_hashes(two_cycles).values())
-    for hour in sorted({m.partition_hour for m in two_cycles.landing.cycles()}):
-        outcome = run_here(two_cycles, "replay", hour)
+    for day in sorted({m.partition_hour.date() for m in two_cycles.landing.cycles()}):
+        outcome = run_here(two_cycles, "replay", day)
         assert outcome.success, outcome.error
     derive_lives(two_cycles)
     assert content_hashes(two_cycles) == before
@@ -227,8 +227,8 @@ def test_a_repeated_replay_derives_nothing_again(two_cycles: Pipeline):
             return conn.execute("select cycle_id, product, computed_at from core.cycle_products order by 1, 2").fetchall()
 
     before = marks()
-    for hour in {m.partition_hour for m in two_cycles.landing.cycles()}:
-        assert run_here(two_cycles, "replay", hour).success
+    for day in {m.partition_hour.date() for m in two_cycles.landing.cycles()}:
+        assert run_here(two_cycles, "replay", day).success
     assert marks() == before
 
 
@@ -277,13 +277,13 @@ def test_a_platform_that_goes_down_is_carried_and_says_since_when(start_simulato
 def test_coverage_of_a_later_cycle_is_due_again_when_an_earlier_one_is_derived_late(two_cycles: Pipeline):
     before = content_hashes(two_cycles)
     first, second = (m.cycle_id for m in two_cycles.landing.cycles())
-    hours = sorted({m.partition_hour for m in two_cycles.landing.cycles()})
+    days = sorted({m.partition_hour.date() for m in two_cycles.landing.cycles()})
     with two_cycles.connect() as conn:
         conn.execute("delete from mart.cycle_products where cycle_id = %s", [first])
-    assert run_here(two_cycles, "replay", hours[0]).success
+    assert run_here(two_cycles, "replay", days[0]).success
     with two_cycles.connect() as conn:
         marked = {c for (c,) in conn.execute("select cycle_id from mart.cycle_products where product = 'coverage'")}
-    assert marked == ({first, second} if len(hours) == 1 else {first})
-    for hour in hours:
-        assert run_here(two_cycles, "replay", hour).success
+    assert marked == ({first, second} if len(days) == 1 else {first})
+    for day in days:
+        assert run_here(two_cycles, "replay", day).success
     assert content_hashes(two_cycles) == before

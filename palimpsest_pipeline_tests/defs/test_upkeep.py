@@ -9,7 +9,8 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.launch import RunOutcome, run_day
+from palimpsest_pipeline.defs.landed_cycles import rescan
+from palimpsest_pipeline.defs.launch import RunOutcome, run_ended_day
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.servers import prepare
 from palimpsest_pipeline.defs.upkeep import command, export, jobs
@@ -59,7 +60,7 @@ def answer(pipeline: Pipeline, *days_ago: int) -> None:
 
 def exported(pipeline: Pipeline, days_ago: int) -> RunOutcome:
     with dg.DagsterInstance.ephemeral() as instance:
-        return run_day(instance, pipeline, "export", ago(days_ago))
+        return run_ended_day(instance, pipeline, "export", ago(days_ago))
 
 
 def exporting(pipeline: Pipeline, chosen: tuple[date, date] | None = None, *, force: bool = False) -> ExportReport:
@@ -174,6 +175,7 @@ def test_a_damaged_file_costs_the_export_of_its_own_day_and_no_other(pipeline: P
     noon = datetime.combine(manifest, time(12), UTC)
     pipeline.landing.writer(cycle(noon)).close(RunStatus.COMPLETED, noon, ("capture",))
     next((tmp_path / "landing").rglob("manifest.json")).write_text("{")
+    rescan(pipeline)
     with pipeline.connect() as conn:
         conn.execute(f"drop table core.{partitions.partition_name('market_changes', half)}")  # type: ignore[arg-type]
     assert [request.partition_key for request in requested(pipeline)] == [str(whole)]
@@ -240,6 +242,7 @@ def test_a_day_with_a_cycle_that_is_landed_and_not_derived_is_refused_until_it_i
     answer(pipeline, 1)
     landed = cycle(datetime.combine(ago(1), time(8, 30), UTC))
     manifest = pipeline.landing.writer(landed).close(RunStatus.COMPLETED, landed.started_at)
+    rescan(pipeline)
     with pytest.raises(export.DayIsOpen, match=rf"e\.g\. {landed.cycle_id}: run `palimpsest backfill {ago(1)}-08:00 {ago(1)}-08:00`"):
         export.export_day(pipeline, ago(1))
     versions = {"landing_digest": manifest.digest, "parser_version": "old", "mapping_version": "old"}

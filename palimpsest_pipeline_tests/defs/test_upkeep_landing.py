@@ -12,15 +12,19 @@ from typer.testing import CliRunner
 from palimpsest_pipeline.cli import app
 from palimpsest_pipeline.console import PARTIAL
 from palimpsest_pipeline.defs import doctor
+from palimpsest_pipeline.defs.due import all_products
+from palimpsest_pipeline.defs.landed_cycles import EVER
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.replay.plan import Why, plan, products_of
+from palimpsest_pipeline.defs.replay.plan import plan
 from palimpsest_pipeline.defs.upkeep import export, landing
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import hour_key, hour_of
 from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.storage import landed as landed_cycles
 from palimpsest_pipeline.storage import ledger, partitions, products
+from palimpsest_pipeline.storage.due import Why
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.retention import Standing
 from palimpsest_pipeline_tests.defs.test_upkeep import NOON, ago, checks, cycle, metadata, upkeep
@@ -56,8 +60,8 @@ def landed(pipeline: Pipeline, when: datetime, n: int = 20) -> Manifest:
 def derived(pipeline: Pipeline, manifest: Manifest, versions: str = "old") -> None:
     marked = {"landing_digest": manifest.digest, "parser_version": versions, "mapping_version": versions}
     with pipeline.connect() as conn:
-        for product in products_of(pipeline, manifest):
-            products.mark(conn, product.stage, product.name, product.cycle_id, **marked, n_rows=0)
+        for product in all_products(pipeline):
+            products.mark(conn, product.schema, product.name, manifest.cycle_id, **marked, n_rows=0)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +108,9 @@ def test_a_night_removes_what_nobody_needs_and_compacts_the_rest(kept: tuple[Pip
     assert (told["hours_compacted"], told["hours_expired"], told["hours_kept"]) == (3, 1, 2)
     assert 0 < told["bytes_after"] < told["bytes_before"]
     assert told["bytes_expired"] > 0
+    with pipeline.connect() as conn:
+        gone = [cycle.partition_hour for cycle in landed_cycles.read(conn, *EVER) if cycle.is_gone]
+    assert gone == [hour_of(at(EXPORTED))]
     assert f"{key(UNEXPORTED)}: {ago(UNEXPORTED)}, which has answers of it, is not in the archive" in told["kept"]
     assert f"{key(UNDERIVED)}: 1 cycles are not fully derived" in told["kept"]
     there = {m.partition_hour: m for m in pipeline.landing.cycles()}
@@ -257,7 +264,7 @@ def test_what_is_derived_from_a_compacted_hour_is_what_its_segments_gave(
         land_cycle(pipeline)
     hour = hour_of(pipeline.clock.now())
     pipeline = make_pipeline(simulator)
-    first = run_here(pipeline, "replay", hour)
+    first = run_here(pipeline, "replay", hour.date())
     assert first.success, first.error
     expected = content_hashes(pipeline)
     [done] = landing.compact_landing(pipeline)
@@ -266,6 +273,6 @@ def test_what_is_derived_from_a_compacted_hour_is_what_its_segments_gave(
     [stands] = plan(pipeline, hour, hour)
     assert not stands.due
     drop_derived(pipeline)
-    again = run_here(pipeline, "replay", hour)
+    again = run_here(pipeline, "replay", hour.date())
     assert again.success, again.error
     assert content_hashes(pipeline) == expected

@@ -13,14 +13,16 @@ import pytest
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs import vitals
 from palimpsest_pipeline.defs.beating import Beating
+from palimpsest_pipeline.defs.landed_cycles import rescan
 from palimpsest_pipeline.defs.landing import live, recover
 from palimpsest_pipeline.defs.monitoring import dead
 from palimpsest_pipeline.defs.monitoring.dead import dead_runs
+from palimpsest_pipeline.defs.partitions import day_key
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.processes import this_machine
 from palimpsest_pipeline.defs.resources import PipelineResource
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
+from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
 from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.storage import heartbeats, ledger
 from palimpsest_pipeline.storage.database import DatabaseUnreachable
@@ -138,7 +140,7 @@ def test_a_dead_run_or_cycle_that_cannot_be_ended_keeps_no_other_from_it(
 ):
     run_ids = [under_way(instance) for _ in range(2)]
     hour = hour_of(pipeline.clock.now())
-    broken, other = (live.begin(pipeline, live.Begun(hour, Trigger.MANUAL, None, (sr_id,)), Scope.EVENTS) for sr_id in (1, 2))
+    broken, other = (live.begin(pipeline, live.Begun(hour.date(), Trigger.MANUAL, None, (sr_id,)), Scope.EVENTS) for sr_id in (1, 2))
     with pipeline.connect() as conn:
         conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 minute' where status = 'running'")
     for run_id in run_ids:
@@ -206,12 +208,12 @@ def test_while_the_server_is_down_nobody_falls_silent(pipeline: Pipeline, instan
 def test_the_sensor_ends_the_run_and_its_cycle_at_once_and_has_what_was_landed_derived(pipeline: Pipeline, instance: dg.DagsterInstance):
     run_id = under_way(instance)
     hour = hour_of(pipeline.clock.now())
-    cycle = live.begin(pipeline, live.Begun(hour, Trigger.SCHEDULED, run_id), Scope.FULL)
+    cycle = live.begin(pipeline, live.Begun(hour.date(), Trigger.SCHEDULED, run_id), Scope.FULL)
     heard(pipeline, run_id, MINUTE)
     with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
         requests = [((request.run_key or "").partition(" until ")[0], request.partition_key) for request in dead_runs(context)]
     assert status_of(instance, run_id) is Status.FAILURE
-    assert requests == [(str(cycle.cycle_id), hour_key(hour))]
+    assert requests == [(str(cycle.cycle_id), day_key(hour.date()))]
     with pipeline.connect() as conn:
         batch = ledger.batch(conn, cycle.cycle_id)
         assert batch is not None
@@ -220,8 +222,9 @@ def test_the_sensor_ends_the_run_and_its_cycle_at_once_and_has_what_was_landed_d
 
 def test_a_cycle_that_dies_again_is_asked_for_again_and_one_death_once(pipeline: Pipeline, instance: dg.DagsterInstance):
     at = pipeline.clock.now()
-    cycle = live.begin(pipeline, live.Begun(hour_of(at), Trigger.SCHEDULED, "twice"), Scope.FULL)
+    cycle = live.begin(pipeline, live.Begun(at.date(), Trigger.SCHEDULED, "twice"), Scope.FULL)
     pipeline.landing.close_interrupted(cycle, at)
+    rescan(pipeline)
 
     def key_after_death(at: datetime) -> str | None:
         with pipeline.connect() as conn:
@@ -238,7 +241,7 @@ def test_a_cycle_that_dies_again_is_asked_for_again_and_one_death_once(pipeline:
         conn.execute("delete from ops.scrape_batches where cycle_id = %s", [cycle.cycle_id])
 
 
-def test_only_what_was_landed_is_derived_once_for_its_hour_and_not_when_it_is_old(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_only_what_was_landed_is_derived_once_for_its_day_and_not_when_it_is_old(pipeline: Pipeline, instance: dg.DagsterInstance):
     now = hour_of(pipeline.clock.now())
     retention = timedelta(days=pipeline.settings.landing_retention_days)
 
@@ -250,6 +253,7 @@ def test_only_what_was_landed_is_derived_once_for_its_hour_and_not_when_it_is_ol
             ledger.close_batch(conn, CycleResult(cycle, RunStatus.FAILED, at, ()))
         if landed:
             pipeline.landing.close_interrupted(cycle, at, RunStatus.FAILED)
+            rescan(pipeline, hour, hour + timedelta(hours=1))
         return cycle.cycle_id
 
     def asked_for() -> dict[str | None, str | None]:
@@ -258,36 +262,55 @@ def test_only_what_was_landed_is_derived_once_for_its_hour_and_not_when_it_is_ol
         assert len({request.partition_key for request in requests}) == len(requests)
         return {request.partition_key: (request.run_key or "").partition(" until ")[0] for request in requests}
 
-    hours = [now - timedelta(hours=n) for n in (30, 31, 32)]
+    hours = [now - timedelta(days=n) for n in (2, 3, 4)]
+    day_keys = [day_key(hour.date()) for hour in hours]
     for minute in range(60):
         ended_early(hours[0], minute, landed=False)  # the landing refused writes for an hour
     landed = [ended_early(hours[1], minute, landed=minute < 3) for minute in range(60)][:3]
     ended_early(now - retention - timedelta(hours=1), 0, landed=True)
     found = asked_for()
-    assert {hour_key(hour): found.get(hour_key(hour)) for hour in hours} == {
-        hour_key(hours[0]): None,
-        hour_key(hours[1]): " ".join(map(str, landed)),
-        hour_key(hours[2]): None,
-    }
-    assert hour_key(now - retention - timedelta(hours=1)) not in found
+    assert [found.get(key) for key in day_keys] == [None, " ".join(map(str, landed)), None]
+    assert day_key((now - retention - timedelta(hours=1)).date()) not in found
 
     unreadable = pipeline.landing.root / f"date={hours[1]:%Y-%m-%d}" / f"hour={hours[1]:%H}" / f"cycle={landed[-1]}" / "manifest.json"
     kept = unreadable.read_bytes()
     unreadable.write_bytes(b"torn")
+    rescan(pipeline)
     later = ended_early(hours[2], 5, landed=True)
     found = asked_for()
-    assert hour_key(hours[1]) not in found
-    assert found[hour_key(hours[2])] == str(later), "an hour that cannot be read keeps no other"
+    assert found[day_keys[1]] == " ".join(map(str, landed[:-1])), "a cycle that cannot be read keeps no other"
+    assert found[day_keys[2]] == str(later)
     unreadable.write_bytes(kept)
+    rescan(pipeline)
     older = ended_early(hours[2], 4, landed=True)
-    assert asked_for()[hour_key(hours[2])] == f"{older} {later}", "one that dies after a newer one has been asked for"
+    assert asked_for()[day_keys[2]] == f"{older} {later}", "one that dies after a newer one has been asked for"
+
+
+def test_a_complete_cycle_is_derived_by_a_replay_when_its_run_died_and_by_nobody_else_while_it_runs(pipeline: Pipeline, instance: dg.DagsterInstance):
+    run_id = under_way(instance)
+    at = pipeline.clock.now()
+    cycle = live.begin(pipeline, live.Begun(at.date(), Trigger.SCHEDULED, run_id), Scope.FULL)
+    pipeline.landing.close_interrupted(cycle, at, RunStatus.COMPLETED)
+    with pipeline.connect() as conn:
+        ledger.close_batch(conn, CycleResult(cycle, RunStatus.COMPLETED, at, ()))
+    rescan(pipeline)
+
+    def is_asked_for() -> bool:
+        with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
+            return any(str(cycle.cycle_id) in (request.run_key or "") for request in dead_runs(context))
+
+    heard(pipeline, run_id, -MINUTE)
+    assert not is_asked_for(), "its run derives it"
+    heard(pipeline, run_id, MINUTE)
+    assert is_asked_for()
+    assert status_of(instance, run_id) is Status.FAILURE
 
 
 def test_who_gives_a_sign_again_after_the_machine_slept_is_not_taken_for_dead(
     pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ):
     run_id = under_way(instance)
-    cycle = live.begin(pipeline, live.Begun(hour_of(pipeline.clock.now()), Trigger.SCHEDULED, run_id), Scope.EVENTS)
+    cycle = live.begin(pipeline, live.Begun(pipeline.clock.now().date(), Trigger.SCHEDULED, run_id), Scope.EVENTS)
     heard(pipeline, run_id, MINUTE)
 
     def awake(_: float) -> None:

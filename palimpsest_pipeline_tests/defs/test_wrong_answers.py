@@ -12,10 +12,10 @@ import pytest
 
 from palimpsest_pipeline import cli
 from palimpsest_pipeline.defs.landing import live
+from palimpsest_pipeline.defs.partitions import day_key
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.verdicts import last_verdict
 from palimpsest_pipeline.domain.cycles import CycleResult, Target
-from palimpsest_pipeline.domain.instants import hour_key
 from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope
 from palimpsest_pipeline.scrape import capture
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
@@ -88,13 +88,13 @@ def test_a_cycle_whose_answers_are_nearly_all_refused_is_no_success(
     assert betpawa["message"].startswith(refusal)
     batch = newest_batch(pipeline)
     assert batch.status is RunStatus.PARTIAL
-    verdict = last_verdict(instance, READABLE, hour_key(batch.cycle.partition_hour))
+    verdict = last_verdict(instance, READABLE, day_key(batch.cycle.partition_hour.date()))
     assert verdict is not None
     assert verdict.event is not None
     assert verdict.event.dagster_event is not None
     evaluation = verdict.event.dagster_event.asset_check_evaluation_data
     assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert f"cycle {batch.cycle.cycle_id}, betpawa: {refusal}" in str(evaluation.description)
+    assert f"cycle {batch.cycle.cycle_id}: betpawa: {refusal}" in str(evaluation.description)
     assert next(iter(instance.get_runs())).status is dg.DagsterRunStatus.SUCCESS, "the other platforms' answers are derived"
 
 
@@ -136,7 +136,7 @@ def test_a_platform_none_of_whose_books_can_be_used_any_more_has_failed_and_says
     assert " prices cannot be read, e.g. '" in runs["bet9ja"]["message"]
     batch = newest_batch(pipeline)
     assert batch.status is RunStatus.FAILED
-    verdict = last_verdict(instance, READABLE, hour_key(batch.cycle.partition_hour))
+    verdict = last_verdict(instance, READABLE, day_key(batch.cycle.partition_hour.date()))
     assert verdict is not None
     assert verdict.event is not None
     assert verdict.event.dagster_event is not None

@@ -16,16 +16,19 @@ MINUTE = timedelta(minutes=1)
 CHANNELS = ("log", "webhook")
 
 
-def failed(minute: float, error: str = "Broken", subject: str = "replay", partition: str | None = None, severity: Severity = Severity.ERROR):
-    return Occurrence(Kind.RUN, subject, error, severity, f"at {minute}", NOON + minute * MINUTE, partition)
+def failed(
+    minute: float,
+    error: str = "Broken",
+    subject: str = "replay",
+    partition: str | None = None,
+    severity: Severity = Severity.ERROR,
+    lasts: bool = False,
+) -> Occurrence:
+    return Occurrence(Kind.RUN, subject, error, severity, f"at {minute}", NOON + minute * MINUTE, partition, lasts)
 
 
 def succeeded(minute: float, subject: str = "replay", partition: str | None = None) -> Recovery:
     return Recovery(Kind.RUN, subject, NOON + minute * MINUTE, partition)
-
-
-def succeeded_from(minute: float, first: str, last: str) -> Recovery:
-    return Recovery(Kind.RUN, "replay", NOON + minute * MINUTE, last, first)
 
 
 def after(*events: Occurrence | Recovery, known: list[Alert] | None = None) -> dict[str, Alert]:
@@ -47,36 +50,39 @@ def test_a_success_of_the_job_ends_all_its_alerts_and_no_other_jobs():
     }
 
 
-def test_a_later_partition_ends_what_an_earlier_one_began_and_not_the_reverse():
-    open_ = after(failed(1, partition="2026-06-26-11:00"), succeeded(2, partition="2026-06-26-10:00"))
-    assert open_["run/replay/Broken"].closed_at is None
-    again = after(failed(3, partition="2026-06-26-09:00"), succeeded(4, partition="2026-06-26-10:00"), known=list(open_.values()))
-    assert again["run/replay/Broken"].partition_key == "2026-06-26-11:00"
-    assert again["run/replay/Broken"].closed_at is None
-    over = after(succeeded(5, partition="2026-06-26-12:00"), known=list(again.values()))
-    assert over["run/replay/Broken"].closed_at == NOON + 5 * MINUTE
+def test_the_next_success_ends_what_does_not_last_whatever_its_partition():
+    open_ = after(failed(1, partition="2026-06-26"), failed(2, partition="2026-06-25"))
+    assert open_["run/replay/Broken"].partition_key == "2026-06-25", "the latest that had it"
+    over = after(succeeded(3), known=list(open_.values()))
+    assert over["run/replay/Broken"].closed_at == NOON + 3 * MINUTE
 
 
-def test_a_date_is_ended_by_its_own_success_and_by_no_later_one():
-    failing = after(failed(1, partition="2026-06-24"), succeeded(2, partition="2026-06-26"), succeeded_from(3, "2026-06-25", "2026-06-27"))
+def test_a_partition_that_lasts_is_ended_by_its_own_success_and_by_no_other():
+    failing = after(
+        failed(1, partition="2026-06-24", lasts=True), succeeded(2, partition="2026-06-26"), succeeded(3, partition="2026-06-23, 2026-06-25")
+    )
     assert failing["run/replay/Broken"].closed_at is None
-    for own in (succeeded(4, partition="2026-06-24"), succeeded_from(4, "2026-06-23", "2026-06-25"), succeeded(4)):
+    for own in (succeeded(4, partition="2026-06-24"), succeeded(4, partition="2026-06-23, 2026-06-24"), succeeded(4)):
         assert after(own, known=list(failing.values()))["run/replay/Broken"].closed_at == NOON + 4 * MINUTE
 
 
-def test_hours_that_are_derived_one_by_one_are_over_one_by_one():
-    def hour(minute: float, at: int) -> Occurrence:
-        return replace(failed(minute, partition=f"2026-06-26-{at:02}:00"), lasts=True)
+def test_cycles_are_over_one_by_one():
+    def cycles(minute: float, ids: str, n_seen: int = 1) -> Occurrence:
+        return replace(failed(minute, partition=ids, lasts=True), n_seen=n_seen)
 
     def left(found: dict[str, Alert]) -> list[str]:
         return found["run/replay/Broken"].partition_keys
 
-    open_ = after(hour(1, 5), hour(2, 9), hour(3, 7), hour(4, 9), succeeded_from(5, "2026-06-26-08:00", "2026-06-26-23:00"))
-    assert left(open_) == ["2026-06-26-05:00", "2026-06-26-07:00"]
-    open_ = after(succeeded_from(6, "2026-06-26-05:00", "2026-06-26-06:00"), known=list(open_.values()))
-    assert (left(open_), open_["run/replay/Broken"].closed_at) == (["2026-06-26-07:00"], None)
-    over = after(succeeded_from(7, "2026-06-26-07:00", "2026-06-26-07:00"), known=list(open_.values()))
-    assert over["run/replay/Broken"].closed_at == NOON + 7 * MINUTE
+    open_ = after(cycles(1, "9, 10", 2), cycles(2, "7"), cycles(3, "9"), succeeded(4, partition="8, 10"))
+    assert (left(open_), open_["run/replay/Broken"].n_seen) == (["7", "9"], 4)
+    open_ = after(succeeded(5, partition="9"), known=list(open_.values()))
+    assert (left(open_), open_["run/replay/Broken"].closed_at) == (["7"], None)
+    assert after(succeeded(6, partition="7"), known=list(open_.values()))["run/replay/Broken"].closed_at == NOON + 6 * MINUTE
+
+
+def test_an_alert_says_in_words_where_it_is():
+    places = {None: "", "2026-06-26": "2026-06-26", "7": "cycle 7", "7, 10": "cycles 7, 10", "1, 2, 3, 4, 5, 6, 7": "cycles 1, 2, 3, 4, 5 and 2 more"}
+    assert {key: Alert.of(failed(1, partition=key)).place for key in places} == places
 
 
 def test_what_comes_back_soon_goes_on_and_what_comes_back_late_or_was_told_to_be_over_is_new():
@@ -100,11 +106,11 @@ def test_what_becomes_worse_is_told_anew_and_what_becomes_better_is_not():
 
 
 subjects = st.sampled_from(["full_cycle", "replay"])
-partitions = st.sampled_from([None, "2026-06-26-10:00", "2026-06-26-11:00", "2026-06-25", "2026-06-26"])
+partitions = st.sampled_from([None, "7", "10", "7, 10", "2026-06-25", "2026-06-26"])
 minutes = st.integers(0, 40)
 events = st.lists(
     st.one_of(
-        st.builds(failed, minutes, st.sampled_from(["Broken", "Other"]), subjects, partitions, st.sampled_from(Severity)),
+        st.builds(failed, minutes, st.sampled_from(["Broken", "Other"]), subjects, partitions, st.sampled_from(Severity), st.booleans()),
         st.builds(succeeded, minutes, subjects, partitions),
     ),
     max_size=12,

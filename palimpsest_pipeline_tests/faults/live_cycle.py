@@ -6,7 +6,6 @@ import sys
 from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.instants import hour_of
 from palimpsest_pipeline.domain.words import Scope, Trigger
 from palimpsest_pipeline.landing import CycleWriter, Landing
 from palimpsest_pipeline.scrape.sinks import Watches
@@ -17,7 +16,7 @@ FLUSH_AGE_S = 0.3
 
 
 def begun(pipeline: Pipeline, run_id: str, repeats: str | None = None) -> live.Begun:
-    return live.Begun(hour_of(pipeline.clock.now()), Trigger.MANUAL, run_id, repeats=(repeats,) if repeats else ())
+    return live.Begun(pipeline.clock.now().date(), Trigger.MANUAL, run_id, repeats=(repeats,) if repeats else ())
 
 
 def main(run_id: str) -> None:

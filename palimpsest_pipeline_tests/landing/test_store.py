@@ -154,8 +154,8 @@ class AwayFileSystem(MemoryFileSystem):  # type: ignore[misc]
 LANDING_CALLS: dict[str, Callable[[Landing], object]] = {
     "hours": Landing.hours,
     "cycles": Landing.cycles,
-    "one hour": lambda landing: landing.has_cycles(RECEIVED),
     "manifest": lambda landing: landing.manifest(7),
+    "manifest of an hour": lambda landing: landing.manifest(7, RECEIVED),
     "reread": lambda landing: landing.reread(manifest_of(cycle(), RunStatus.COMPLETED, RECEIVED, (), (), ())),
     "writer": lambda landing: landing.writer(cycle()),
     "put": lambda landing: landing._put(landing.root / "file", b""),
@@ -189,6 +189,9 @@ def test_readers_see_nothing_of_a_cycle_before_its_manifest(tmp_path: Path) -> N
         landing.manifest(cycle().cycle_id)
     manifest = writer.close(RunStatus.COMPLETED, RECEIVED, ("capture",))
     assert landing.cycles() == [manifest] == [landing.manifest(manifest.cycle_id)]
+    assert landing.manifest(manifest.cycle_id, manifest.partition_hour) == manifest
+    with pytest.raises(LandingIncomplete, match="no closed cycle"):
+        landing.manifest(manifest.cycle_id, manifest.partition_hour - timedelta(hours=1))
     assert landing.unclosed() == []
     assert manifest.cycle == cycle()
 

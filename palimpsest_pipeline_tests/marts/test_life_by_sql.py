@@ -59,8 +59,8 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
             land_cycle(make(simulator, clock_offset_s=offset_s))
         pipeline = make(simulator, odds_alert_levels=(0.01, 0.02, 0.04), odds_alert_markets=["*"])
         with dg.DagsterInstance.ephemeral() as instance:
-            for hour in sorted({m.partition_hour for m in pipeline.landing.cycles()}):
-                outcome = run_job(instance, pipeline, "replay", hour, group="core")
+            for day in sorted({m.partition_hour.date() for m in pipeline.landing.cycles()}):
+                outcome = run_job(instance, pipeline, "replay", day, group="core")
                 assert outcome.success, outcome.error
         with pipeline.connect() as conn:
             dates = sorted(stored.waiting(conn)["kickoff_date"])

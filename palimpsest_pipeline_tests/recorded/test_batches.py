@@ -12,9 +12,9 @@ import pytest
 from palimpsest_pipeline.defs.core import ingest
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.landing import import_payloads
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
+from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.recordings import DETAILS, listing_id_in
 from palimpsest_pipeline_tests.fixtures.vocabularies import without
@@ -60,7 +60,7 @@ def landed(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.T
     with pipelines(postgres, tmp_path_factory.mktemp("batches")) as make:
         pipeline = make()
         pipeline.__dict__["vocabulary"] = without(LACKING, tmp_path_factory.mktemp("lacking") / "vocabulary")
-        import_payloads(pipeline.landing, write_hour(samples, tmp_path_factory.mktemp("hour") / "folder"), Platform.BETPAWA, pipeline.clock)
+        import_recorded(pipeline, write_hour(samples, tmp_path_factory.mktemp("hour") / "folder"), Platform.BETPAWA)
         yield pipeline
 
 
@@ -70,7 +70,7 @@ def test_what_is_derived_is_the_same_by_batches_of_any_size(landed: Pipeline, mo
     for size in (1, 2, 3, 1000):
         monkeypatch.setattr(ingest, "BATCH", size)
         drop_derived(landed)
-        outcome = run_here(landed, "replay", HOUR)
+        outcome = run_here(landed, "replay", HOUR.date())
         assert outcome.success, outcome.error
         found[size] = content_hashes(landed)
         # It counts writes: the first of two answers of one instant is written and replaced when a batch ends between them.

@@ -10,8 +10,8 @@ import pytest
 
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.landing import import_payloads
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.recordings import DETAILS, REFUSED, write_recordings
 from palimpsest_pipeline_tests.matching import norway_france
@@ -30,12 +30,12 @@ def recordings(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def imported(recordings: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A pipeline into which all captured details were imported and their hours backfilled. The tests only read it."""
+    """A pipeline into which all captured details were imported and their days derived. The tests only read it."""
     with pipelines(postgres, tmp_path_factory.mktemp("imported")) as make:
         pipeline = make()
-        manifests = import_payloads(pipeline.landing, recordings, Platform.BETPAWA, pipeline.clock)
-        for hour in sorted({m.partition_hour for m in manifests}):
-            outcome = run_here(pipeline, "replay", hour)
+        manifests = import_recorded(pipeline, recordings, Platform.BETPAWA)
+        for day in sorted({m.partition_hour.date() for m in manifests}):
+            outcome = run_here(pipeline, "replay", day)
             assert outcome.success, outcome.error
         yield pipeline
 
@@ -194,5 +194,5 @@ def test_details_alone_conclude_no_absence(imported: Pipeline):
 
 def test_importing_twice_changes_nothing(imported: Pipeline, recordings: Path):
     before = {m.cycle_id: m.digest for m in imported.landing.cycles()}
-    assert import_payloads(imported.landing, recordings, Platform.BETPAWA, imported.clock) == []
+    assert import_recorded(imported, recordings, Platform.BETPAWA) == []
     assert {m.cycle_id: m.digest for m in imported.landing.cycles()} == before

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.landing import import_payloads
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
+from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 from palimpsest_pipeline_tests.fixtures.recordings import DETAILS
 
@@ -34,12 +34,12 @@ def write_hours(samples: Path, folder: Path) -> Path:
 @pytest.mark.slow
 def test_players_and_links_are_the_same_in_any_order_of_hours_and_when_replayed(samples: Path, tmp_path: Path, make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
-    manifests = import_payloads(pipeline.landing, write_hours(samples, tmp_path / "hours"), Platform.BETPAWA, pipeline.clock)
+    manifests = import_recorded(pipeline, write_hours(samples, tmp_path / "hours"), Platform.BETPAWA)
     assert [m.partition_hour for m in manifests] == HOURS
 
     def derived(order: list[datetime]) -> dict[str, tuple[int, str]]:
         for hour in order:
-            outcome = run_here(pipeline, "replay", hour)
+            outcome = run_here(pipeline, "replay", hour.date(), hours=(hour, hour))
             assert outcome.success, outcome.error
         found = content_hashes(pipeline)
         return {table: found[table] for table in TABLES}

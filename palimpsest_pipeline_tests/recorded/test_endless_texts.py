@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from palimpsest_pipeline.defs.landed_cycles import rescan
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.exchange import Answer, Request
@@ -139,7 +140,8 @@ def world(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
                 writer.append(answer)
             writer.close(RunStatus.COMPLETED, begun + timedelta(seconds=59), ("landing",))
             cycles.append(cycle.cycle_id)
-        outcome = run_here(pipeline, "replay", hour_of(BEGIN))
+        rescan(pipeline)
+        outcome = run_here(pipeline, "replay", BEGIN.date())
         assert outcome.success, outcome.error
         ids = {platform: listing_id(platform, body) for (platform, kind), body in whole.items() if kind is PayloadKind.DETAIL}
         yield World(pipeline, {key: len(found) for key, found in bodies.items()}, cycles, ids)

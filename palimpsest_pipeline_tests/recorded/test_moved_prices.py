@@ -16,10 +16,11 @@ from rich.console import Console
 
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.replay.backfill import Report, backfill
-from palimpsest_pipeline.defs.replay.plan import Why, plan
+from palimpsest_pipeline.defs.replay.plan import plan
 from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.landing import import_payloads
+from palimpsest_pipeline.storage.due import Why
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.recordings import listing_id_in
 from palimpsest_pipeline_tests.fixtures.vocabularies import edited
@@ -94,9 +95,9 @@ def moved(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
     with pipelines(postgres, tmp_path_factory.mktemp("moved")) as make:
         now, old = make(), make()
         old.__dict__["vocabulary"] = edited(tmp_path_factory.mktemp("before") / "vocabulary", _as_before)
-        import_payloads(now.landing, folder, Platform.BET9JA, now.clock)
+        import_recorded(now, folder, Platform.BET9JA)
         for hour in (EXPIRED, LANDED):
-            outcome = run_here(old, "replay", hour)
+            outcome = run_here(old, "replay", hour.date(), hours=(hour, hour))
             assert outcome.success, outcome.error
         before = {hour: _prices(old, hour)[0] for hour in (EXPIRED, LANDED)}
         shutil.rmtree(Path(now.settings.landing_root) / f"date={EXPIRED:%Y-%m-%d}")

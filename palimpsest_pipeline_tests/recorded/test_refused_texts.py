@@ -11,8 +11,8 @@ import pytest
 
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.landing import import_payloads
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 
@@ -61,8 +61,8 @@ def derived(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.
     (folder / "manifest.json").write_text(json.dumps(entries))
     with pipelines(postgres, tmp_path_factory.mktemp("nul")) as make:
         pipeline = make()
-        import_payloads(pipeline.landing, folder, Platform.BETPAWA, pipeline.clock)
-        outcome = run_here(pipeline, "replay", HOUR)
+        import_recorded(pipeline, folder, Platform.BETPAWA)
+        outcome = run_here(pipeline, "replay", HOUR.date())
         assert outcome.success, outcome.error
         yield pipeline
 

@@ -10,10 +10,10 @@ import pytest
 
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.landing import import_payloads
 from palimpsest_pipeline.markets import vocabulary
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
+from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 from palimpsest_pipeline_tests.fixtures.vocabularies import without
@@ -83,7 +83,7 @@ def told(pipeline: Pipeline, ids: list[tuple[str, str]]) -> Told:
 
 def replay(pipeline: Pipeline, *hours: datetime) -> None:
     for hour in hours:
-        outcome = run_here(pipeline, "replay", hour)
+        outcome = run_here(pipeline, "replay", hour.date(), hours=(hour, hour))
         assert outcome.success, outcome.error
 
 
@@ -96,7 +96,7 @@ def story(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
     with pipelines(postgres, tmp_path_factory.mktemp("ledger")) as make:
         whole, lacking = make(), make()
         lacking.__dict__["vocabulary"] = without(LACKING, tmp_path_factory.mktemp("lacking") / "vocabulary")
-        import_payloads(whole.landing, recordings, Platform.BETPAWA, whole.clock)
+        import_recorded(whole, recordings, Platform.BETPAWA)
         stages: list[Callable[[], None]] = [
             lambda: replay(lacking, *HOURS),
             lambda: replay(whole, HOURS[0]),

@@ -32,6 +32,7 @@ LOST = psycopg.OperationalError("consuming input failed: server closed the conne
         raised_from(RuntimeError("too many retries for DB connection"), LOST),
         sa.exc.OperationalError("select 1", {}, psycopg2.OperationalError("connection refused")).with_traceback(None),
         raised_from(ValueError("whatever"), sa.exc.OperationalError("select 1", {}, LOST)),
+        sa.exc.DatabaseError("select 1", {}, psycopg2.DatabaseError("server closed the connection unexpectedly\n\tThis probably means")),
     ],
 )
 def test_a_lost_database_is_told_in_one_line_with_what_to_do(error: Exception) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.storage import ledger, ledger_readers, products, quality
+from palimpsest_pipeline.storage import ledger, ledger_readers, quality
 from palimpsest_pipeline.storage.database import Database
 from palimpsest_pipeline.storage.tables import metadata
 
@@ -293,16 +293,15 @@ def test_every_column_of_the_ledger_is_filled_by_a_cycle(conn: psycopg.Connectio
 
 
 @pytest.mark.parametrize("status", [RunStatus.CANCELLED, RunStatus.INTERRUPTED, RunStatus.RUNNING])
-def test_a_cycle_without_its_own_end_is_not_the_last_of_its_hour(conn: psycopg.Connection, status: RunStatus) -> None:
+def test_no_platform_has_failed_in_a_cycle_without_its_own_end(conn: psycopg.Connection, status: RunStatus) -> None:
     later = replace(CYCLE, cycle_id=CYCLE.cycle_id + 1)
     for cycle in (CYCLE, later):
         ledger.open_batch(conn, cycle)
         ledger.close_batch(conn, result(cycle=cycle))
-    failed = [run(platform, RunStatus.FAILED, "broken off") for platform in Platform]
-    ledger.close_batch(conn, result(cycle=later, runs=failed))
-    assert len(ledger_readers.failed_platforms(conn, CYCLE.partition_hour)) == 3
+    both, first = [CYCLE.cycle_id, later.cycle_id], (CYCLE.cycle_id, "bet9ja failed: 403")
+    assert ledger_readers.failed_platforms(conn, both) == [first, (later.cycle_id, "bet9ja failed: 403")]
     conn.execute("update ops.scrape_batches set status = %s where cycle_id = %s", [status, later.cycle_id])
-    assert ledger_readers.failed_platforms(conn, CYCLE.partition_hour) == ["bet9ja failed: 403"]
+    assert ledger_readers.failed_platforms(conn, both) == [first]
 
 
 def test_skew_is_between_what_the_first_good_answers_show_and_not_when_they_were_received(conn: psycopg.Connection) -> None:
@@ -389,23 +388,6 @@ def test_a_sign_of_life_reopens_what_was_closed_as_interrupted_of_its_own_run_on
     assert not ledger.heartbeat(conn, CYCLE.cycle_id, "one"), "what has ended otherwise stays so"
     ledger.open_batch(conn, replace(CYCLE, run_id="two"))
     assert not ledger.heartbeat(conn, CYCLE.cycle_id, "one"), "another run has taken it up"
-
-
-def test_a_product_is_due_until_it_is_marked_and_again_when_anything_behind_it_changes(conn: psycopg.Connection) -> None:
-    digests = {2: "b", 1: "a"}
-    versions = {"parser_version": "p1", "mapping_version": "m1"}
-    assert products.pending(conn, "core", "home_events", digests, **versions) == [1, 2]
-    products.mark(conn, "core", "home_events", 1, landing_digest="a", n_rows=5, **versions)
-    assert products.pending(conn, "core", "home_events", digests, **versions) == [2]
-    assert products.pending(conn, "mart", "home_events", digests, **versions) == [1, 2]
-    assert products.pending(conn, "core", "home_events", {1: "changed"}, **versions) == [1]
-    assert products.pending(conn, "core", "home_events", {1: "a"}, parser_version="p2", mapping_version="m1") == [1]
-    assert products.pending(conn, "core", "home_events", {1: "a"}, parser_version="p1", mapping_version="m2") == [1]
-    products.mark(conn, "core", "home_events", 1, landing_digest="changed", n_rows=6, **versions)
-    assert products.marks(conn, "core", 1) == {"home_events": 6}
-    products.unmark(conn, "core", "home_events", [1])
-    assert products.pending(conn, "core", "home_events", {}, **versions) == []
-    assert products.pending(conn, "core", "home_events", {1: "changed"}, **versions) == [1]
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ import psycopg
 import pytest
 
 import palimpsest_pipeline
-from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.storage import book_sizes, ledger, migrate, partitions, reference
+from palimpsest_pipeline.domain.alerts import due
+from palimpsest_pipeline.domain.words import Platform, Severity
+from palimpsest_pipeline.storage import alerts, book_sizes, cycle_checks, ledger, migrate, partitions, reference
 from palimpsest_pipeline.storage.database import Database, DatabaseUrlError, normalise_url
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 
@@ -318,15 +319,18 @@ def test_what_is_said_of_refused_answers_stays_in_the_message_after_a_downgrade(
     assert migrate.check(database_url) == []
 
 
-def test_signs_of_life_of_runs_are_kept_when_the_machine_is_added_and_taken_away(database_url: str) -> None:
+def test_signs_of_life_of_runs_are_kept_when_machine_and_first_day_are_added_and_taken_away(database_url: str) -> None:
     migrate.upgrade(database_url, "0011")
     row = "insert into ops.run_heartbeats (run_id, job, host, pid, started_at, heartbeat_at) values ('r', 'full_cycle', 'h', 7, now(), now())"
     with Database(database_url).connect() as conn:
         conn.execute(row)
     migrate.upgrade(database_url)
     with Database(database_url).connect() as conn:
-        assert conn.execute("select pid, machine from ops.run_heartbeats").fetchall() == [(7, None)]
-        conn.execute("update ops.run_heartbeats set machine = 'boot pid:[1]'")
+        assert conn.execute("select pid, machine, first_day from ops.run_heartbeats").fetchall() == [(7, None, None)]
+        conn.execute("update ops.run_heartbeats set machine = 'boot pid:[1]', first_day = '2026-03-04'")
+    migrate.downgrade(database_url, "0021")
+    with Database(database_url).connect() as conn:
+        assert conn.execute("select pid, machine from ops.run_heartbeats").fetchall() == [(7, "boot pid:[1]")]
     migrate.downgrade(database_url, "0011")
     with Database(database_url).connect() as conn:
         assert conn.execute("select pid from ops.run_heartbeats").fetchall() == [(7,)]
@@ -581,3 +585,117 @@ def test_the_record_of_exported_days_comes_and_goes_with_its_rows(conn: psycopg.
     assert migrate.check(database_url) == []
     with Database(database_url).connect() as again:
         assert again.execute("select count(*) from ops.exported_days").fetchone() == (0,)
+
+
+def test_what_is_landed_and_what_failed_come_and_go_and_leave_what_was_derived(conn: psycopg.Connection, database_url: str) -> None:
+    conn.execute("insert into ops.landed_cycles values (1, '2026-05-01 09:00Z', 'full', 'digest', true, false, '')")
+    conn.execute("insert into ops.cycle_failures values (1, 'tournaments', 'digest', '1', '1', 'no', now())")
+    conn.execute("insert into core.cycle_products values (1, 'home_events', 'digest', '1', '1', 5, '2026-05-01Z')")
+    wanted = '[{"schema": "core", "product": "tournaments", "scopes": null}, {"schema": "core", "product": "home_events", "scopes": ["full"]}]'
+    query = "select cycle_id, product, reason, can_be_derived, has_failed from ops.due_products('1', '1', %s)"
+    assert conn.execute(query, [wanted]).fetchall() == [(1, "tournaments", "not derived", True, True)]
+    conn.close()
+    migrate.downgrade(database_url, "0019")
+    with Database(database_url).connect() as before:
+        assert before.execute("select to_regclass('ops.landed_cycles'), to_regproc('ops.due_products')").fetchone() == (None, None)
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+    with Database(database_url).connect() as again:
+        assert again.execute(query, [wanted]).fetchall() == []
+        assert again.execute("select product from core.cycle_products").fetchall() == [("home_events",)]
+
+
+def write_alert(conn: psycopg.Connection, key: str, partition: str | None) -> None:
+    subject, _, error_class = key.partition("/")[2].rpartition("/")
+    conn.execute(
+        "insert into ops.alerts (alert_key, opened_at, severity, subject, error_class, message, partition_key, n_seen, last_seen_at, told_by,"
+        " closing_told_by) values (%s, '2026-06-26Z', 'error', %s, %s, 'no', %s, 1, '2026-06-26 09:00Z', '{log}', '{}')",
+        [key, subject, error_class, partition],
+    )
+
+
+def open_alerts(database_url: str) -> dict[str, str | None]:
+    with Database(database_url).connect() as conn:
+        return {alert.alert_key: alert.partition_key for alert in alerts.latest(conn) if alert.closed_at is None}
+
+
+BAD_CHECK = "core/odds_snapshots:history_equals_current"
+CYCLES_SQL = """
+    insert into core.cycles
+    select cycle_id, hour::timestamptz, 'manual', 'full', 'betpawa', hour::timestamptz
+    from (values (7, '2026-06-26 05:00Z'), (9, '2026-06-26 05:00Z'), (11, '2026-06-26 05:00Z'), (12, '2026-06-26 06:00Z')) v (cycle_id, hour);
+    insert into core.cycle_products
+    select cycle_id, product, 'd', '1', '1', 5, '2026-06-26 08:00Z'
+    from (
+        values (7, 'odds_snapshots/betpawa'), (9, 'odds_snapshots/bet9ja'), (11, 'tournaments'), (12, 'odds_snapshots/betpawa')
+    ) v (cycle_id, product);
+"""
+"""Cycles 7 and 9 have odds of the hour 05:00, cycle 11 has none."""
+OLDER_ALERTS = {
+    "run/__ASSET_JOB:core__odds_snapshots/Broken": "2026-06-25-23:00, 2026-06-26-05:00, 2026-06-26-07:00",
+    "run/full_cycle/Broken": "2026-06-26-05:00",
+    f"check/{BAD_CHECK}/CheckFailed": "2026-06-26-05:00",
+    f"check/{BAD_CHECK}/UnreadableRecord": "2026-06-26-06:00",
+    "check/mart/run_quality:no_stage_is_empty/CheckFailed": "2026-06-26-05:00",
+    "run/export/Broken": "2026-06-25",
+    "run/__ASSET_JOB:mart__open_close/Broken": "2026-06-25",
+    "run/full_cycle/RunFailure": None,
+}
+
+
+def test_what_is_wrong_in_hours_stays_open_and_names_days_and_cycles_after_an_upgrade(database_url: str) -> None:
+    migrate.upgrade(database_url, "0022")
+    with Database(database_url).connect() as conn:
+        conn.execute(CYCLES_SQL)
+        for key, partition in OLDER_ALERTS.items():
+            write_alert(conn, key, partition)
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+    assert open_alerts(database_url) == {
+        **{key: partition for key, partition in OLDER_ALERTS.items() if "run_quality" not in key},
+        "run/__ASSET_JOB:core__odds_snapshots/Broken": "2026-06-25, 2026-06-26",
+        "run/full_cycle/Broken": "2026-06-26",
+        f"check/{BAD_CHECK}/CheckFailed": "7, 9",
+        f"check/{BAD_CHECK}/UnreadableRecord": "2026-06-26",
+    }
+    with Database(database_url).connect() as conn:
+        verdicts = cycle_checks.bad_cycles(conn, [BAD_CHECK])
+        assert [(verdict.cycle_id, at) for _, at, verdict in verdicts] == [(cycle_id, datetime(2026, 6, 26, 9, tzinfo=UTC)) for cycle_id in (7, 9)]
+        hour = "2026-06-26-05:00"
+        mend = f"[seen in the hour {hour}, when checks judged hours: `palimpsest backfill {hour} {hour} --again` has its cycles judged one by one]"
+        assert verdicts[0][2].description == f"no {mend}"
+        assert cycle_checks.unjudged(conn, BAD_CHECK, [7, 9, 12], "core", "odds_snapshots") == [7, 9, 12], "the next replay judges the bad ones again"
+        (closed,) = [alert for alert in alerts.latest(conn) if alert.closed_at is not None]
+        assert closed.message == "no [closed when checks of hours became checks of cycles: if the trouble lasts, a new alert tells of it]"
+        assert not due([closed], "log", datetime.now(UTC) + timedelta(hours=1), timedelta(0), Severity.WARN), "no end is told that was none"
+
+
+def test_alerts_of_cycles_and_days_are_of_hours_after_a_downgrade_or_end_untold(database_url: str) -> None:
+    migrate.upgrade(database_url)
+    with Database(database_url).connect() as conn:
+        conn.execute(CYCLES_SQL)
+        for key, partition in (
+            ("cycle/core/odds_snapshots/Broken", "7, 9"),
+            (f"check/{BAD_CHECK}/CheckFailed", "7, 9, 12"),
+            ("check/mart/run_quality:no_stage_is_empty/CheckFailed", "99"),
+            ("run/full_cycle/Broken", "2026-06-26"),
+            ("run/__ASSET_JOB:core__odds_snapshots/Broken", "2026-06-25, 2026-06-26"),
+            ("run/__ASSET_JOB:mart__open_close/Broken", "2026-06-25, 2026-06-26"),
+            ("run/export/Broken", "2026-06-25"),
+            ("run/full_cycle/RunFailure", None),
+        ):
+            write_alert(conn, key, partition)
+    migrate.downgrade(database_url, "0022")
+    assert open_alerts(database_url) == {
+        f"check/{BAD_CHECK}/CheckFailed": "2026-06-26-06:00",
+        "run/__ASSET_JOB:mart__open_close/Broken": "2026-06-25, 2026-06-26",
+        "run/export/Broken": "2026-06-25",
+        "run/full_cycle/RunFailure": None,
+    }
+    with Database(database_url).connect() as conn:
+        found = {alert.alert_key for alert in alerts.latest(conn) if alert.closed_at is not None}
+        assert "cycle/core/odds_snapshots/Broken" not in found, "the older code does not know such alerts"
+        assert len(found) == 3
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+    assert open_alerts(database_url)[f"check/{BAD_CHECK}/CheckFailed"] == "12"

@@ -1,6 +1,4 @@
-"""What the checks of an hour judge: its last full cycle that came to its own end, and the cycles before it."""
-
-from datetime import timedelta
+"""What the checks of a cycle judge: cycles that came to their own end, beside the cycles before them."""
 
 import polars as pl
 import psycopg
@@ -11,8 +9,6 @@ from palimpsest_pipeline.storage import quality
 
 from .listing_worlds import cycle, listing, write
 
-HOUR = cycle(0).partition_hour
-NEXT_HOUR = HOUR + timedelta(hours=1)
 RATE_SQL = """
     insert into mart.match_rate_platform (
         cycle_id, platform, include_started, as_of, home_platform,
@@ -47,7 +43,7 @@ def told(found: pl.DataFrame) -> list[tuple[object, ...]]:
     return found.sort("cycle_id", "platform").rows()
 
 
-def test_rates_are_those_of_the_last_full_cycle_of_the_hour_beside_those_before_it(conn: psycopg.Connection) -> None:
+def test_rates_are_those_of_the_cycle_beside_those_before_it(conn: psycopg.Connection) -> None:
     before, first, last = (
         rated(conn, -60, all=0.4, bet9ja=0.3),
         rated(conn, 0, all=0.5),
@@ -55,44 +51,44 @@ def test_rates_are_those_of_the_last_full_cycle_of_the_hour_beside_those_before_
     )
     rated(conn, 40, Scope.EVENTS, all=0.9)
     rated(conn, 60, all=0.7)
-    rates, earlier = quality.match_rates(conn, HOUR)
+    rates, earlier = quality.match_rates(conn, last)
     assert told(rates) == [(last, "all", "partial", 0.6), (last, "bet9ja", "partial", None)], "of upcoming fixtures alone"
     assert told(earlier) == [(before, "all", "complete", 0.4), (before, "bet9ja", "complete", 0.3), (first, "all", "complete", 0.5)]
 
 
 @pytest.mark.parametrize("status", ["running", "cancelled", "interrupted"])
 def test_a_cycle_that_did_not_come_to_its_own_end_is_neither_judged_nor_a_measure(conn: psycopg.Connection, status: str) -> None:
-    broken, last = rated(conn, -60, all=0.1), rated(conn, 0, all=0.5)
-    rated(conn, 30, all=0.2)
+    broken, whole, last = rated(conn, -60, all=0.1), rated(conn, 0, all=0.5), rated(conn, 30, all=0.2)
     batch(conn, -60, status)
     batch(conn, 0, "completed")
     batch(conn, 30, status)
-    rates, earlier = quality.match_rates(conn, HOUR)
-    assert told(rates) == [(last, "all", "complete", 0.5)]
-    assert broken not in earlier["cycle_id"]
+    assert quality.ended(conn, [last, whole, broken]) == [whole]
+    rates, earlier = quality.match_rates(conn, whole)
+    assert told(rates) == [(whole, "all", "complete", 0.5)]
+    assert earlier.is_empty()
 
 
 def test_no_more_cycles_are_looked_back_on_than_the_median_takes_and_those_without_rates_do_not_count(conn: psycopg.Connection) -> None:
     ids = [rated(conn, minutes, all=0.5) for minutes in range(-60 * (quality.TRAILING_CYCLES + 2), 1, 60)]
     write(conn, cycle(-30), [])
-    rates, earlier = quality.match_rates(conn, HOUR)
+    rates, earlier = quality.match_rates(conn, ids[-1])
     assert rates["cycle_id"].to_list() == ids[-1:]
     assert sorted(earlier["cycle_id"]) == ids[-1 - quality.TRAILING_CYCLES : -1]
 
 
-def test_an_hour_without_a_full_cycle_has_no_rates_and_lacks_nothing(conn: psycopg.Connection) -> None:
+def test_a_cycle_of_given_fixtures_has_no_rates_and_is_not_judged(conn: psycopg.Connection) -> None:
     rated(conn, -60, all=0.5)
-    write(conn, cycle(0, Scope.EVENTS), [], [("betpawa", "*", "failed")])
-    assert [frame.height for frame in quality.match_rates(conn, HOUR)] == [0, 0]
-    assert quality.incomplete_discovery(conn, HOUR).is_empty()
+    asked = cycle(0, Scope.EVENTS)
+    write(conn, asked, [], [("betpawa", "*", "failed")])
+    assert quality.match_rates(conn, asked.cycle_id)[0].is_empty()
+    assert quality.ended(conn, [asked.cycle_id]) == []
 
 
-def test_what_the_last_full_cycle_lacks_is_named(conn: psycopg.Connection) -> None:
+def test_what_a_cycle_lacks_is_named(conn: psycopg.Connection) -> None:
     shown = [("betpawa", "*", "complete"), ("betpawa", "t1", "partial"), ("bet9ja", "*", "failed"), ("bet9ja", "t9", "complete")]
     write(conn, cycle(0), [], [("sportybet", "*", "failed")])
     write(conn, cycle(30), [listing("1")], shown)
     write(conn, cycle(40, Scope.EVENTS), [], [("sportybet", "*", "failed")])
     write(conn, cycle(60), [], [(platform, "*", "complete") for platform in Platform])
-    batch(conn, 50, "interrupted")
-    assert quality.incomplete_discovery(conn, HOUR).drop("missing").rows() == [("bet9ja", "*", "failed"), ("betpawa", "t1", "partial")]
-    assert quality.incomplete_discovery(conn, NEXT_HOUR).is_empty()
+    assert quality.incomplete_discovery(conn, cycle(30).cycle_id).drop("missing").rows() == [("bet9ja", "*", "failed"), ("betpawa", "t1", "partial")]
+    assert quality.incomplete_discovery(conn, cycle(60).cycle_id).is_empty()

@@ -57,10 +57,10 @@ class Crashing(Archive):
 
 @pytest.fixture
 def server() -> Iterator[EmbeddedPostgres]:
-    """A cluster of its own that survives crashes."""
+    """A cluster of its own. Until it is made durable it does not wait for the disk."""
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     folder.chmod(0o711)
-    found = EmbeddedPostgres(folder / "postgres", durable=True)
+    found = EmbeddedPostgres(folder / "postgres", durable=False)
     found.start()
     yield found
     found.remove()
@@ -98,6 +98,9 @@ def test_a_year_of_days_leaves_postgres_exported_and_whole_whatever_crashes(serv
     assert rows[1].height > 3 * 355
     assert all(frame.height for frame in asked)
 
+    server.stop()
+    server.durable = True
+    server.start()
     with pytest.raises(psycopg.OperationalError), database.connect() as conn:
         retention.retire(conn, Crashing(archive, server, after_looks=301), HOT[0])
     assert not server.status().running

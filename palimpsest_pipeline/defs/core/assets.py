@@ -1,58 +1,73 @@
-"""Core: what the landing says, hour by hour. Each asset derives its product for the hour's cycles that lack it."""
+"""Core: what the landing says, cycle by cycle. Each asset derives its product for the cycles of the run that lack it."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from ...domain.instants import parse_hour_key
 from ...storage import products, trends
-from ..failures import of_partition
-from ..landed_hours import landed_hours
+from ..derive_run import derive_run, raise_failures, wanted
 from ..landing.assets import discovery_payloads, odds_payloads
 from ..metadata import figures, table_metadata
-from ..partitions import HOURS_PER_RUN, hours
+from ..partitions import days
 from ..pipeline import Pipeline
 from ..plots import plotted
+from ..run_cycles import latest_cycle, or_skip
 from .derive import derive
 
 
 def _materialize(context: dg.AssetExecutionContext, pipeline: Pipeline, product: str) -> Iterator[dg.MaterializeResult]:
-    landed = landed_hours(context, pipeline)
-    for key in landed:
-        with of_partition(context, key):
-            done = derive(pipeline, product, pipeline.landing.cycles(hour=parse_hour_key(key)))
-        numbers = figures(done.standing_rows, rows_written=done.rows, cycles=len(done.cycles), cycles_up_to_date=done.up_to_date)
-        context.add_asset_metadata(numbers, partition_key=key)
-        context.log.info(
-            f"{product} {key}: {len(done.cycles)} cycles derived, {done.up_to_date} up to date, {len(done.waiting)} waiting, {done.rows} rows"
-        )
-    if landed:
-        yield dg.MaterializeResult()  # what it held would be repeated at every hour of a backfill's run
+    """Derive the product for the run's cycles.
 
+    A cycle that fails does not stop the others: the run continues with them, marts included, and fails at its end. This step fails itself when all
+    cycles have failed, or when no later step of the run reports the failure.
+    """
+    cycles = or_skip(context, pipeline)
+    if cycles is None:
+        return
+    done = derive_run(pipeline, context.run, cycles, wanted(pipeline, product), lambda manifests: derive(pipeline, product, manifests))
+    context.log.info(f"{product}: {done.sentence()}")
+    in_run = context.job_def.asset_layer.executable_asset_keys
+    tells = next((key for key in TELLS_OF_FAILURES if key in in_run), context.asset_key)
+    if tells != context.asset_key and len(done.failed) < len(cycles.cycle_ids):
+        for error in done.errors:
+            context.log.error(f"the run goes on with the other cycles, and fails at its end: {error}")
+    else:
+        done.raise_errors()
+        raise_failures(pipeline, context.run, cycles)
+    yield dg.MaterializeResult(metadata=figures(done.standing_rows, **done.counts()))
+
+
+TELLS_OF_FAILURES = (dg.AssetKey(["mart", "unmapped_market"]), dg.AssetKey(["core", "matched_events"]))
+"""The first of these assets that is in a run fails when a cycle has failed in an earlier step. No other step of the run depends on it."""
+
+EVENT_TABLES = ["core.listing_claims", "core.listing_observations", "core.kickoff_versions", "ops.listing_ids", "ops.known_kickoffs"]
 
 CORE = {
-    "partitions_def": hours,
+    "partitions_def": days,
     "group_name": "core",
     "kinds": {"polars", "postgres"},
     "key_prefix": "core",
-    "backfill_policy": HOURS_PER_RUN,
     "output_required": False,
 }
 
 
-@dg.asset(**CORE, deps=[discovery_payloads, odds_payloads], metadata=table_metadata("core.tournament_listings", also=["core.discovery_manifest"]))
+@dg.asset(
+    **CORE,
+    deps=[discovery_payloads, odds_payloads],
+    metadata=table_metadata("core.tournament_listings", also=["core.discovery_manifest", "core.cycles", "core.rejects"]),
+)
 def tournaments(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """Tournaments of every platform, and per tournament what discovery was promised and what it received."""
     yield from _materialize(context, pipeline, "tournaments")
 
 
-@dg.asset(**CORE, deps=[tournaments], metadata=table_metadata("core.event_listings", also=["core.listing_claims", "core.listing_observations"]))
+@dg.asset(**CORE, deps=[tournaments], metadata=table_metadata("core.event_listings", EVENT_TABLES, {"core.tournament_listings": ["deleted_at"]}))
 def home_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """The home platform's listings: its claims of teams, kickoff and SportRadar id, versioned."""
     yield from _materialize(context, pipeline, "home_events")
 
 
-@dg.asset(**CORE, deps=[tournaments], metadata=table_metadata("core.event_listings", also=["core.listing_claims", "core.listing_observations"]))
+@dg.asset(**CORE, deps=[tournaments], metadata=table_metadata("core.event_listings", EVENT_TABLES, {"core.tournament_listings": ["deleted_at"]}))
 def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """The competitors' listings, every one of them and not only those that home has too."""
     yield from _materialize(context, pipeline, "competitor_events")
@@ -63,23 +78,30 @@ def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
     deps=[home_events, competitor_events],
     metadata=table_metadata(
         "core.market_changes",
-        also=["core.captures", "core.current_markets", "core.unmapped_markets", "core.mapping_counts", "core.player_lists"],
+        also=[
+            *("core.captures", "core.current_markets", "core.unmapped_markets", "core.mapping_counts", "core.rejects"),
+            *("core.player_lists", "core.player_list_observations", "ops.market_lines"),
+        ],
+        columns={"core.event_listings": ["n_markets_priced"]},
     ),
 )
 def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """Odds in the canonical vocabulary: one capture per answer, and the markets that changed since the answer before."""
     results = list(_materialize(context, pipeline, products.ODDS))
-    if results and len(context.partition_keys) == 1:  # it counts all captures of the cycles before: too much for every hour of a backfill
+    if results:
         with pipeline.connect() as conn:
-            changed = trends.markets_changed(conn, parse_hour_key(context.partition_key))
-        context.add_asset_metadata(plotted(markets_changed=changed), partition_key=context.partition_key)
+            context.add_asset_metadata(plotted(markets_changed=trends.markets_changed(conn, latest_cycle(conn, context))))
     yield from results
 
 
 @dg.asset(
     **CORE,
     deps=[home_events, competitor_events, odds_snapshots],
-    metadata=table_metadata("core.fixtures", also=["core.tournaments", "core.tournament_links", "core.player_links"]),
+    metadata=table_metadata(
+        "core.fixtures",
+        also=["core.tournaments", "core.tournament_links", "core.player_links", "ops.known_kickoffs", "mart.dirty_kickoff_dates"],
+        columns={"core.event_listings": ["fixture_sr_id", "is_primary", "match_method"]},
+    ),
 )
 def matched_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """Fixtures: all listings with one SportRadar id, joined anew each time, so that order of arrival cannot matter; and who their players may be."""

@@ -9,9 +9,9 @@ from .findings import Finding, Look, look_at_all
 from .here import celery, disk, home, markets, memory, settings_known, ui_port
 from .hosts import platforms_reachable
 from .orchestration import dagster, definitions, load_definitions
-from .stores import alerts, clock, cycles, data_source, database, export, landing
+from .stores import alerts, clock, cycles, data_source, database, derived, export, first_days, landing
 
-__all__ = ["Finding", "alerts", "clock", "cycles", "database", "examine", "export", "landing", "settings_known"]
+__all__ = ["Finding", "alerts", "clock", "cycles", "database", "derived", "examine", "export", "landing", "settings_known"]
 
 LOOKS: dict[str, Look] = {
     "settings": settings_known,
@@ -22,8 +22,10 @@ LOOKS: dict[str, Look] = {
     "definitions": definitions,
     "cycles": cycles,
     "clock": clock,
+    "first day": first_days,
     "data source": data_source,
     "landing": landing,
+    "derived": derived,
     "export": export,
     "disk": disk,
     "memory": memory,

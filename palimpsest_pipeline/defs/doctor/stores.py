@@ -1,22 +1,26 @@
 """Looks at what the pipeline keeps: its database, whose clock it goes by, its cycles, the landing, and where alerts go. Knows no Dagster."""
 
 import logging
-from datetime import UTC, datetime, timedelta
+import socket
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import polars as pl
 import psycopg
 
-from ...domain.instants import Clock
+from ...domain.instants import Clock, hour_key
 from ...domain.words import Scope
 from ...landing import Landing, LandingError
 from ...settings import Settings, SettingsError
 from ...storage import alerts as stored_alerts
-from ...storage import ledger, migrate
+from ...storage import heartbeats, ledger, migrate
 from ...storage.archive import MARKER_NAME, Archive, recorded_days
 from ...storage.database import Database, DatabaseUnreachable, DatabaseUrlError
+from ...storage.due import all_failures, unfinished_hours
 from ...storage.retention import days_that_left
 from ..data_source import FILE, describe_conflict, known_source
+from ..due import question
+from ..first_day import first_day, noted_at
 from ..landing.recover import close_dead, closed_words
 from ..monitoring.channels import Log, Missing, channels
 from ..pipeline import DATABASES, Pipeline, embedded_server
@@ -28,6 +32,9 @@ BYTES_PER_FULL_CYCLE: Final = 170 * 2**20
 OLDEST_SERVER: Final = 150000
 CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 NOT_RUNNING: Final = "not looked at while the embedded Postgres does not run"
+FIRST_DAYS_AGE: Final = timedelta(days=1)
+"""How far back runs are asked for the first day that they had loaded."""
+MAX_NAMED_HOSTS: Final = 3
 SEE_DATABASE: Final = "not looked at: see the database"
 log = logging.getLogger(__name__)
 
@@ -57,6 +64,45 @@ def database_url(settings: Settings) -> str | None:
         return settings.database_url.get_secret_value()
     server = embedded_server(settings)
     return server.url(DATABASES[0]) if server.status().running else None
+
+
+def first_days(settings: Settings) -> Finding:
+    """Machines with different first days show different partitions, and one may refuse a day that another one wrote.
+
+    A run of this machine that began before its note was written says nothing of now.
+    """
+    try:
+        here = first_day(settings)
+        written_at = None if settings.first_day is not None else noted_at(settings.home)
+    except SettingsError as error:
+        return Finding("first day", False, str(error))
+    url = database_url(settings)
+    if url is None:
+        return Finding("first day", True, f"{here}; runs were {NOT_RUNNING}")
+    try:
+        with Database(url).connect() as conn:
+            runs = heartbeats.first_days(conn, FIRST_DAYS_AGE)
+    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+        return Finding("first day", True, f"{here}; runs were {SEE_DATABASE}")
+    this_host, lines = socket.gethostname(), list[str]()
+    others: dict[date, list[str]] = {}
+    for host, day, began_at in runs:
+        if day == here:
+            continue
+        if host != this_host:
+            others.setdefault(day, []).append(host)
+        elif written_at is None or began_at >= written_at:
+            lines.append(f"{day} of the last run on this machine: run `palimpsest down`, then `palimpsest up`; its next run then has {here}")
+    if others:
+        named = "; ".join(f"{day} of the last run of {', '.join(hosts[:MAX_NAMED_HOSTS])}{_more(hosts)}" for day, hosts in sorted(others.items()))
+        lines.append(f"{named}: give all machines the same PALIMPSEST_FIRST_DAY, then start their servers and workers again")
+    if not lines:
+        return Finding("first day", True, f"{here}, of the last day's runs too")
+    return Finding("first day", False, f"{here} here, but {'; '.join(lines)}")
+
+
+def _more(hosts: list[str]) -> str:
+    return f" and {len(hosts) - MAX_NAMED_HOSTS} more" if len(hosts) > MAX_NAMED_HOSTS else ""
 
 
 def clock(settings: Settings) -> Finding:
@@ -96,6 +142,26 @@ def cycles(settings: Settings) -> Finding:
     if stuck:
         return Finding("cycles", False, f"dead, and cannot be closed: {', '.join(stuck)}; see the landing")
     return Finding("cycles", True, "; ".join([*map(closed_words, dead), *alive]) or "none runs, and none has died unnoticed")
+
+
+def derived(settings: Settings) -> Finding:
+    """Whether everything landed is in core and mart, in the versions of this installation. Cycles that have just ended are left to their run."""
+    if database_url(settings) is None:
+        return Finding("derived", True, NOT_RUNNING)
+    pipeline = Pipeline(settings)
+    try:
+        with pipeline.connect() as conn:
+            hours = unfinished_hours(conn, question(pipeline), pipeline.clock.now() - timedelta(minutes=settings.stuck_after_minutes))
+            failed = all_failures(conn, question(pipeline))
+    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
+        return Finding("derived", True, SEE_DATABASE)
+    if not hours:
+        return Finding("derived", True, "all that was landed")
+    first, last = hour_key(hours[0]), hour_key(hours[-1])
+    told = f"products of {len(hours)} hours are due, from {first} to {last}"
+    if failed:
+        told += f"; {len({each.cycle_id for each in failed})} cycles failed, e.g. {failed[0].cycle_id}, {failed[0].product}: {failed[0].error}"
+    return Finding("derived", False, f"{told}. Run `palimpsest backfill {first} {last}`, which names what it cannot derive")
 
 
 def landing(settings: Settings) -> Finding:

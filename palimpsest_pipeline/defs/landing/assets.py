@@ -1,32 +1,26 @@
-"""Landing: the platforms' answers as they came. Live only; a past hour is replayed from here, never scraped again."""
+"""Landing: the platforms' answers as they came. Live only; a past day is replayed from here, never scraped again."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import dagster as dg
 from pydantic import Field
 
-from ...domain.instants import Clock, parse_hour_key
+from ...domain.instants import Clock
 from ...domain.words import Scope, Trigger
 from ...scrape.sinks import Watch, Watches
-from ..partitions import HOURS_PER_RUN, hours
+from ...storage import ledger, products
+from ..mart.present import PricesDerived
+from ..metadata import ALSO_WRITES
+from ..partitions import days, parse_day_key
 from ..pipeline import Pipeline
 from ..progress import LogBoard, Phase
-from ..run_tags import rest_tag
+from ..run_cycles import repeated_runs
+from ..run_tags import SKIPPED_TAG, TRIGGER_TAG, rest_tag
 from . import kickoff, live
 from .figures import scrape_plots, slot_figures, stage_figures
-
-TRIGGER_TAG = "palimpsest/trigger"
-"""Run tag that says what started the cycle; without it a run from the launchpad is manual."""
-
-FOLLOWS_TAG = "palimpsest/follows"
-"""Run tag that names the run, which is over, whose work this one takes up."""
-
-SKIPPED_TAG = "palimpsest/skipped"
-"""Run tag that says why a run had nothing to do."""
-
 
 SHORTEST_REST_S: Final = 2.0
 """A run is not tagged as resting for a shorter wait."""
@@ -44,10 +38,23 @@ class CaptureConfig(dg.Config):
 
 def _begun(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> live.Begun:
     trigger = Trigger(context.run.tags.get(TRIGGER_TAG, Trigger.MANUAL))
-    # Of several hours at most the last can be live; the first one refuses with what to do instead.
-    before = (context.run.parent_run_id, context.run.root_run_id, context.run.tags.get(FOLLOWS_TAG))
-    repeats = tuple(dict.fromkeys(run_id for run_id in before if run_id))
-    return live.Begun(parse_hour_key(min(context.partition_keys)), trigger, context.run.run_id, sr_ids, repeats=repeats)
+    return live.Begun(parse_day_key(context.partition_key), trigger, context.run.run_id, sr_ids, repeats=repeated_runs(context.run))
+
+
+def _say_repeated(context: dg.AssetExecutionContext, asked: str) -> None:
+    """Warn in the log of a run that repeats another one that it asks the platforms again: their answers differ from those of the first run."""
+    if repeated := repeated_runs(context.run):
+        day = context.partition_key
+        context.log.warning(
+            f"this run repeats run {repeated[0]} and asks the platforms again {asked}. The answers that the earlier run landed stay; to derive "
+            f"them without asking a platform, run `palimpsest backfill {day} {day}`"
+        )
+
+
+def _has_cycle(context: dg.AssetExecutionContext, pipeline: Pipeline) -> bool:
+    """Return whether the run has begun a cycle already, in its discovery."""
+    with pipeline.connect() as conn:
+        return ledger.batch_of_run(conn, context.run.run_id) is not None
 
 
 @contextmanager
@@ -82,37 +89,77 @@ def _resting_wait(context: dg.AssetExecutionContext) -> kickoff.Wait:
     return wait
 
 
+LEDGER: Final = "ops.scrape_batches; ops.scrape_runs; ops.event_scrape_status; ops.host_state; ops.landed_cycles"
+"""Tables that a scrape writes."""
+SLOT_ASSETS: Final = tuple(
+    dg.AssetKey(key.split("/"))
+    for key in (
+        *("core/tournaments", "core/home_events", "core/competitor_events", "core/odds_snapshots", "core/matched_events"),
+        *("mart/price_comparison", "mart/availability_gap"),
+    )
+)
+"""Assets whose tables a slot of the kickoff cadence writes minute by minute, before their own steps do."""
+
+
+def _report_written(context: dg.AssetExecutionContext, pipeline: Pipeline, prices: PricesDerived) -> None:
+    """Report a materialization of each asset whose table the minutes of this run have written: of core by the marks of the run's cycles."""
+    with pipeline.connect() as conn:
+        cycle_ids = ledger.cycles_of_runs(conn, [context.run.run_id])
+        written = {mark.partition("/")[0] for cycle_id in cycle_ids for mark in products.marks(conn, "core", cycle_id)}
+    has_prices = bool(prices.n_fixtures or prices.n_removed)
+    for key in SLOT_ASSETS:
+        of_core = key.path[0] == "core"
+        if key.path[-1] in written if of_core else has_prices:
+            partition = context.partition_key if of_core else None
+            context.log_event(dg.AssetMaterialization(key, partition=partition, metadata={"written_by": context.asset_key.to_user_string()}))
+
+
+FRESH: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
+"""On the landing alone: elsewhere a replay of the past would make an asset look fresh. The checks of the job `health` follow the settings."""
+
 LANDING = {
-    "partitions_def": hours,
+    "freshness_policy": FRESH,
+    "partitions_def": days,
     "group_name": "landing",
     "kinds": {"http", "parquet"},
     "key_prefix": "landing",
-    "backfill_policy": HOURS_PER_RUN,
 }
 
 
-@dg.asset(**LANDING, output_required=False)
+@dg.asset(**LANDING, output_required=False, metadata={ALSO_WRITES: LEDGER})
 def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle."""
     with _or_skipped(context), _watched(context, pipeline) as (board, watch):
         cycle = live.begin(pipeline, _begun(context), Scope.FULL)
+        _say_repeated(context, "for everything, in a cycle of its own")
         result = live.run_discovery(pipeline, cycle, watch, goes_on=odds_payloads.key in context.job_def.asset_layer.executable_asset_keys)
         live.require_answers(result)
         n_listed = sum(run.discovered for run in result.runs)
         yield dg.MaterializeResult(metadata=stage_figures(n_listed, result, board.phase(Phase.DISCOVERY), pipeline.budgets(cycle.scope)))
 
 
-@dg.asset(**LANDING, deps=[discovery_payloads], output_required=False)
+@dg.asset(
+    **LANDING,
+    deps=[discovery_payloads],
+    output_required=False,
+    metadata={ALSO_WRITES: LEDGER, "also_materializes": ", ".join(key.to_user_string() for key in SLOT_ASSETS)},
+)
 def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """Full-depth odds of every target, all platforms of a fixture at once. Completes the run's full cycle, or opens one for given fixtures, or one
     at each minute of a slot of the kickoff cadence."""
     begun = _begun(context, tuple(config.sr_ids))
     with _or_skipped(context), _watched(context, pipeline) as (board, watch):
         if config.slot_at:
-            run = kickoff.run_slot(pipeline, begun, kickoff.parse_slot(pipeline, config.slot_at, begun.hour), watch, wait=_resting_wait(context))
+            slot_at, prices = kickoff.parse_slot(pipeline, config.slot_at, begun.day), PricesDerived()
+            try:
+                run = kickoff.run_slot(pipeline, begun, slot_at, watch, wait=_resting_wait(context), prices=prices)
+            finally:  # what good minutes have written is there, whatever stopped another one
+                _report_written(context, pipeline, prices)
             context.log.info(run.sentence())
             last, numbers = run.results[-1], slot_figures(run, board.phase(Phase.CAPTURE))
         else:
+            if not _has_cycle(context, pipeline):
+                _say_repeated(context, "for what its cycle still lacks, or, where that lacks nothing, in a cycle of its own")
             last = live.require_answers(live.run_capture(pipeline, begun, watch))
             n_fetched = sum(run.fetched for run in last.runs)
             numbers = stage_figures(n_fetched, last, board.phase(Phase.CAPTURE), pipeline.budgets(last.cycle.scope))

@@ -4,17 +4,17 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from ...domain.cycles import CycleResult, Target
-from ...domain.instants import Clock, cycle_id_at, hour_key
+from ...domain.instants import Clock, cycle_id_at
 from ...domain.words import Scope
 from ...scrape.cadence import MINUTE
 from ...scrape.sinks import Watch
 from ...storage import ledger_readers, upcoming
 from ..core.derive import ingest_cycle
-from ..mart.present import derive_prices
+from ..mart.present import PricesDerived, derive_prices
 from ..pipeline import Pipeline
 from . import live, recover
 from .live import Begun
@@ -58,8 +58,8 @@ class _Due:
     ends_at: datetime
 
 
-def parse_slot(pipeline: Pipeline, text: str, hour: datetime) -> datetime:
-    """The slot that begins at the instant `text`, in the partition `hour`. Raises BadSlot."""
+def parse_slot(pipeline: Pipeline, text: str, day: date) -> datetime:
+    """Return the slot that begins at the instant `text`, of the UTC day `day`. Raises BadSlot."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -68,8 +68,9 @@ def parse_slot(pipeline: Pipeline, text: str, hour: datetime) -> datetime:
         raise BadSlot(f"slot_at {text!r} says no time zone: write it like 2026-06-26T19:05:00Z")
     if (slot_at := pipeline.cadence.slot_of(at)) != at:
         raise BadSlot(f"slot_at {text} is not the begin of a slot: the one around it begins at {slot_at.isoformat()}")
-    if not hour <= at < hour + timedelta(hours=1, minutes=pipeline.settings.grace_minutes):
-        raise BadSlot(f"slot_at {text} does not belong to the partition {hour_key(hour)}: choose {hour_key(at)}")
+    begins_at = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    if not begins_at <= at < begins_at + timedelta(days=1, minutes=pipeline.settings.grace_minutes):
+        raise BadSlot(f"slot_at {text} does not belong to the partition {day}: choose {at.astimezone(UTC).date()}")
     return slot_at
 
 
@@ -83,22 +84,26 @@ def wait_until(clock: Clock, at: datetime) -> None:
         time.sleep(left_s)
 
 
-def run_slot(pipeline: Pipeline, begun: Begun, slot_at: datetime, watch: Watch, *, wait: Wait = wait_until) -> SlotRun:
+def run_slot(
+    pipeline: Pipeline, begun: Begun, slot_at: datetime, watch: Watch, *, wait: Wait = wait_until, prices: PricesDerived | None = None
+) -> SlotRun:
     """One cycle at each minute of the slot at which fixtures are due, all platforms at once, each in core before the next minute.
 
     Who is due is read at each minute, so a kickoff that moves takes its minutes with it. No fixture is asked twice for one minute, by whatever run.
     A minute waits for another cycle that asks for the same; one that is over when its turn comes is left out. Neither a platform that fails, nor a
     cycle, nor its ingest stops the next minute: what was not ingested stays due. Raises Skipped when nothing was due that others had not asked
-    for, NothingAsked when something was and no minute was asked, NotLive when the hour is past, at the end what kept a minute from being asked, or
-    NoPlatformAnswered when that was so in every minute: else what the answered minutes brought is derived.
+    for, NothingAsked when something was and no minute was asked, NotLive when the day is past, at the end what kept a minute from being asked, or
+    NoPlatformAnswered when that was so in every minute: else what the answered minutes brought is derived. What the minutes have written of prices is
+    added to `prices`, also when this raises.
     """
+    prices = PricesDerived() if prices is None else prices
     came, errors = SlotRun(), list[Exception]()
     recover.close_dead(pipeline, begun.repeats)
-    live.check_hour_is_live(begun.hour, pipeline.clock.now(), pipeline.settings.grace_minutes)
+    live.check_day_is_live(begun.day, pipeline.clock.now(), pipeline.settings.grace_minutes)
     for at in pipeline.cadence.instants(slot_at):
         wait(pipeline.clock, at)
         try:
-            while not _run_minute(pipeline, replace(begun, slot_at=at), at, watch, came):
+            while not _run_minute(pipeline, replace(begun, slot_at=at), at, watch, came, prices):
                 wait(pipeline.clock, pipeline.clock.now() + timedelta(seconds=AGAIN_S))
         except Exception as error:
             log.exception("minute %s could not be asked", at)
@@ -120,7 +125,7 @@ def run_slot(pipeline: Pipeline, begun: Begun, slot_at: datetime, watch: Watch, 
     return came
 
 
-def _run_minute(pipeline: Pipeline, begun: Begun, at: datetime, watch: Watch, came: SlotRun) -> bool:
+def _run_minute(pipeline: Pipeline, begun: Begun, at: datetime, watch: Watch, came: SlotRun, prices: PricesDerived) -> bool:
     """False while another cycle asks for some of the same: then it is to be tried again."""
     due, waited = _due(pipeline, at), came.left_out.pop(at, None)
     if not due.sr_ids:
@@ -146,9 +151,10 @@ def _run_minute(pipeline: Pipeline, begun: Begun, at: datetime, watch: Watch, ca
     came.results.append(live.run_targets(pipeline, cycle, wanted, watch, ends_at=due.ends_at))
     try:
         ingest_cycle(pipeline, cycle.cycle_id)
-        derive_prices(pipeline, due.sr_ids, wait=False)  # alerts rest on days of history, and take longer than there is: the slot's run derives them
+        # Alerts rest on days of history, and take longer than there is: the slot's run derives them.
+        prices.add(derive_prices(pipeline, due.sr_ids, wait=False))
     except Exception:
-        log.exception("cycle %d is landed, and not derived yet: whatever derives its hour next tries again", cycle.cycle_id)
+        log.exception("cycle %d is landed, but could not be derived: later steps of this run try again, else `palimpsest backfill`", cycle.cycle_id)
     return True
 
 

@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import psycopg
 
 from ...domain.cycles import Cycle, CycleResult, Target
-from ...domain.instants import cycle_id_at, hour_key, hour_of
+from ...domain.instants import cycle_id_at, hour_within
 from ...domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
 from ...scrape import Engine, capture, discover, discovery_result, tallies_of_landed, targets
 from ...scrape.sinks import Watch
@@ -24,7 +24,7 @@ DISCOVERY, CAPTURE = "discovery", "capture"
 
 
 class NotLive(Exception):
-    """A past hour cannot be scraped again. The message says what to do instead."""
+    """A past day cannot be scraped again. The message says what to do instead."""
 
 
 class UnknownFixture(Exception):
@@ -45,9 +45,9 @@ class Overlaps(Skipped):
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What a run asks for: which hour, why, for whom."""
+    """What a run asks for: on which UTC day, why, for whom."""
 
-    hour: datetime
+    day: date
     trigger: Trigger
     run_id: str | None
     sr_ids: tuple[int, ...] = ()
@@ -57,29 +57,30 @@ class Begun:
     """Runs that this one is another try of. They are over."""
 
 
-def check_hour_is_live(hour: datetime, now: datetime, grace_minutes: int) -> None:
-    """Raises NotLive when `hour` is neither the current hour nor within the grace after it."""
-    if hour_of(now) == hour or (hour < now <= hour + timedelta(hours=1, minutes=grace_minutes)):
+def check_day_is_live(day: date, now: datetime, grace_minutes: int) -> None:
+    """Raises NotLive when `day` is neither today nor was until `grace_minutes` ago."""
+    ends_at = datetime.combine(day, time(), UTC) + timedelta(days=1)
+    if now.date() == day or ends_at <= now <= ends_at + timedelta(minutes=grace_minutes):
         return
     raise NotLive(
-        f"{hour_key(hour)} cannot be scraped: only the current hour ({hour_key(now)}) is live. To rebuild a past hour from what was landed, "
-        f"materialize the core and mart groups only (`palimpsest backfill {hour_key(hour)} {hour_key(hour)}`); to add recorded payloads, use "
-        "`palimpsest landing import DIR`."
+        f"{day} cannot be scraped: only today ({now.date()}, UTC) is live. To derive a past day from what was landed, materialize the groups core "
+        f"and mart only (`palimpsest backfill {day} {day}`); to add recorded payloads, use `palimpsest landing import DIR`."
     )
 
 
 def begin(pipeline: Pipeline, begun: Begun, scope: Scope) -> Cycle:
-    """A new cycle, written to the ledger, where those whose process died are closed first. Raises NotLive for a past hour, Overlaps."""
+    """Close the cycles whose process died, then open a new cycle in the ledger. Raises NotLive for a past day, Overlaps."""
     recover.close_dead(pipeline, begun.repeats)
     now = pipeline.clock.now()
-    check_hour_is_live(begun.hour, now, pipeline.settings.grace_minutes)
+    check_day_is_live(begun.day, now, pipeline.settings.grace_minutes)
     with pipeline.connect() as conn:
         ledger.lock_opening(conn)
         cycle_id = cycle_id_at(now)
         while ledger.batch(conn, cycle_id) is not None:
             cycle_id += 1
         home = pipeline.settings.home_platform
-        cycle = Cycle(cycle_id, begun.trigger, scope, home, begun.hour, now, begun.run_id, begun.sr_ids, begun.slot_at)
+        hour = hour_within(begun.day, now)
+        cycle = Cycle(cycle_id, begun.trigger, scope, home, hour, now, begun.run_id, begun.sr_ids, begun.slot_at)
         _open(pipeline, conn, cycle)
     return cycle
 
@@ -136,7 +137,7 @@ def run_capture(pipeline: Pipeline, begun: Begun, progress: Watch) -> CycleResul
 
     The targets are those of the discovery in the same run; without one, the fixtures asked for, or all upcoming ones that are known. A run that is
     another try of one whose process died goes on with its cycle, and asks for no listing that has landed a good answer or is not there.
-    Raises NotLive when that cycle's hour is past, UnknownFixture when nobody lists what is asked for, Overlaps.
+    Raises NotLive when that cycle's day is past, UnknownFixture when nobody lists what is asked for, Overlaps.
     """
     cycle = _to_capture(pipeline, begun)
     if cycle is None:
@@ -157,11 +158,11 @@ def _to_capture(pipeline: Pipeline, begun: Begun) -> Cycle | None:
     if not found:
         return None
     cycle = max(found, key=lambda cycle: cycle.cycle_id)
-    stages = pipeline.landing.manifest(cycle.cycle_id).stages
+    stages = pipeline.landing.manifest(cycle.cycle_id, cycle.partition_hour).stages
     if CAPTURE in stages or (cycle.scope is Scope.FULL and DISCOVERY not in stages):
         return None
     if cycle.run_id != begun.run_id:
-        check_hour_is_live(cycle.partition_hour, pipeline.clock.now(), pipeline.settings.grace_minutes)
+        check_day_is_live(cycle.partition_hour.date(), pipeline.clock.now(), pipeline.settings.grace_minutes)
     return cycle
 
 
@@ -183,7 +184,7 @@ def _left(at: Stage) -> list[Target]:
     They are those of its discovery, or, where it has none, of what earlier cycles know.
     """
     pipeline, cycle = at.pipeline, at.cycle
-    manifest = pipeline.landing.manifest(cycle.cycle_id)
+    manifest = pipeline.landing.manifest(cycle.cycle_id, cycle.partition_hour)
     discovery, capture_so_far = tallies_of_landed(pipeline.landing.landed_listings(cycle.cycle_id))
     found = {platform: each for platform, (each, _) in discoveries(pipeline, manifest, pipeline.platforms).items()}
     at.earlier = discovery_result(cycle, found, discovery, manifest.finished_at)

@@ -1,6 +1,6 @@
 """Cycles whose process died: found by their silence, or by their missing process on this machine; closed with what is landed. Knows no Dagster.
 
-Belongs here: closing them, in the landing and in the ledger. Does not: deriving what they landed, which is a replay of their hour.
+Belongs here: closing them, in the landing and in the ledger. Does not: deriving what they landed, which is a replay of their day.
 """
 
 import logging
@@ -11,11 +11,11 @@ from typing import Final
 import psycopg
 
 from ...domain.cycles import Cycle, CycleResult
-from ...domain.instants import hour_key
 from ...domain.words import RunStatus
 from ...landing import LandingError
 from ...scrape import outcomes_of_landed
 from ...storage import heartbeats, ledger, ledger_readers
+from ..landed_cycles import record_landed
 from ..pipeline import Pipeline
 from ..processes import is_gone
 
@@ -58,14 +58,14 @@ def close_dead(pipeline: Pipeline, run_ids: Sequence[str] = ()) -> list[Cycle]:
 
 def closed_words(cycle: Cycle) -> str:
     """What a user is told of a cycle that was found dead."""
-    hour = hour_key(cycle.partition_hour)
-    return f"cycle {cycle.cycle_id} of {hour}: {DIED}; closed, what it had landed is kept (derive it with `palimpsest backfill {hour} {hour}`)"
+    day = cycle.partition_hour.date()
+    return f"cycle {cycle.cycle_id} of {day}: {DIED}; closed, what it had landed is kept (derive it with `palimpsest backfill {day} {day}`)"
 
 
 def _close(pipeline: Pipeline, conn: psycopg.Connection, batch: ledger.Batch) -> None:
     """The landing first: it is the truth, and closing it again changes nothing should this process die as well."""
     cycle = batch.cycle
-    pipeline.landing.close_interrupted(cycle, batch.heartbeat_at)
+    record_landed(pipeline, conn, pipeline.landing.close_interrupted(cycle, batch.heartbeat_at))
     discovered = {run.platform: run.discovered for run in ledger_readers.result_of(conn, batch).runs}
     outcomes, runs = outcomes_of_landed(pipeline.landing.landed_listings(cycle.cycle_id), message=DIED, discovered=discovered)
     ledger.interrupt(conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, batch.heartbeat_at, runs, outcomes))

@@ -17,6 +17,7 @@ from ...scrape.sinks import Watch, Watches
 from ...storage import host_state, ledger
 from ...storage.database import DatabaseUnreachable
 from ..interrupts import Deferred
+from ..landed_cycles import record_closed
 from ..pipeline import Pipeline
 from .keeper import Keeper
 
@@ -101,7 +102,7 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
             pipeline.clock,
         )
         with keeper:
-            writer = None
+            writer = manifest = None
             try:
                 writer = pipeline.landing.writer(cycle)
                 result = asyncio.run(_ask(stage, work, Watches([keeper, watch]), writer, signals))
@@ -111,7 +112,7 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
                 result = stage.ended(error)
             try:
                 if writer is not None:
-                    writer.close(result.status, result.finished_at, [] if error else [stage.name])
+                    manifest = writer.close(result.status, result.finished_at, [] if error else [stage.name])
             except Exception as refused:  # noqa: BLE001 - whatever the store refuses with, the ledger must be closed
                 error = error or refused
                 result = stage.ended(error)
@@ -120,8 +121,11 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
             with pipeline.connect() as conn:
                 if stage.goes_on and error is None and result.status is not RunStatus.FAILED:
                     ledger.record(conn, cycle, [replace(each, status=RunStatus.RUNNING) for each in result.runs], result.outcomes)
-                elif not ledger.close_batch(conn, result):
-                    log.warning("cycle %d: another run has taken it up, and the ledger keeps what that one writes", cycle.cycle_id)
+                else:
+                    if manifest is not None:
+                        record_closed(conn, manifest)
+                    if not ledger.close_batch(conn, result):
+                        log.warning("cycle %d: another run has taken it up, and the ledger keeps what that one writes", cycle.cycle_id)
         except (DatabaseUnreachable, psycopg.Error) as lost:
             log.warning("cycle %d: its end is not in the ledger: %s", cycle.cycle_id, lost)
             error = error or lost

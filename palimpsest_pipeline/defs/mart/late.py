@@ -1,25 +1,76 @@
-"""Marts that are behind the core they are derived from: what automation asks for. Knows no Dagster."""
+"""Late marts (due although core of their cycle is up to date) and due fixtures, for the sensor `late_marts`. Knows no Dagster.
 
-from datetime import datetime
+Belongs here: finding them, and the key that identifies each set of them. Does not belong here: when the sensor looks for them.
+"""
 
-from ...domain.instants import hour_key
-from ...domain.words import Scope
-from ...storage import staleness
-from ..core.derive import PRODUCTS, marks_of
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from typing import Final
+
+from ...domain.words import FixtureProduct
+from ...storage import cycle_checks, dirty_fixtures, ledger
+from ...storage.due import Due
+from ..due import due_now
 from ..pipeline import Pipeline
-from . import derive
+
+LOOK_BACK: Final = timedelta(hours=48)
+"""Cycles of older hours are left out: the user starts a backfill for them."""
+HISTORY_CHECK: Final = "core/odds_snapshots:history_equals_current"
+"""The blocking check of core: within a run it stops the mart by itself."""
 
 
-def late_hours(pipeline: Pipeline, product: str, first: datetime) -> list[str]:
-    """Keys of the hours from `first` on of which core stands and the mart product does not, or rests on what core was before; in order."""
+@dataclass(frozen=True, slots=True)
+class LateDay:
+    """Mart products of a UTC day that are due although core of their cycles is up to date."""
+
+    day: date
+    due: tuple[Due, ...]
+
+    @property
+    def key(self) -> str:
+        """Return a key of the due products. The same products have the same key, so that their run is requested only once."""
+        return digest(f"{each.cycle_id} {each.product} {each.why}" for each in self.due)
+
+
+def late_days(pipeline: Pipeline, now: datetime, live_runs: Sequence[str] = ()) -> list[LateDay]:
+    """Return the days with mart products to derive, in order.
+
+    Left out are running cycles, cycles of `live_runs` (ids of Dagster runs that are not over), cycles whose core is due, cycles that failed
+    `HISTORY_CHECK`, and products that failed before with the same content and versions.
+    """
+    first = (now - LOOK_BACK).replace(minute=0, second=0, microsecond=0)
+    end = now + timedelta(hours=1)
     with pipeline.connect() as conn:
-        found = staleness.behind(
-            conn,
-            first,
-            product,
-            derive.COVERAGE_SCOPES if product == derive.COVERAGE else tuple(Scope),
-            core=marks_of(PRODUCTS, pipeline.platforms),
-            parser_version=pipeline.parser_version,
-            mapping_version=pipeline.vocabulary.version,
-        )
-    return [hour_key(hour) for hour in found]
+        due = due_now(pipeline, conn, first=first, end=end)
+        running = {*ledger.running_cycles(conn), *ledger.cycles_of_runs(conn, live_runs)}
+        contradicting = {verdict.cycle_id for verdict in cycle_checks.bad(conn, HISTORY_CHECK, first, end)}
+    left_out = running | contradicting | {each.cycle_id for each in due if each.schema == "core"}
+    found: defaultdict[date, list[Due]] = defaultdict(list)
+    for each in due:
+        if each.cycle_id not in left_out and each.can_be_derived and not each.has_failed:
+            found[each.partition_hour.date()].append(each)
+    return [LateDay(day, tuple(found[day])) for day in sorted(found)]
+
+
+def due_fixtures_key(pipeline: Pipeline) -> str | None:
+    """Return a key of the fixtures that are due, whose prices or alerts a cycle has not derived.
+
+    None when there are none, or when the newest cycle of core contradicts itself: prices would be derived from it.
+    """
+    with pipeline.connect() as conn:
+        if any(not verdict.passed for _, _, verdict in cycle_checks.newest(conn, [HISTORY_CHECK])):
+            return None
+        dirty_fixtures.mark_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
+        conn.commit()
+        marks = {product: dirty_fixtures.marks(conn, product) for product in FixtureProduct}
+    if all(frame.is_empty() for frame in marks.values()):
+        return None
+    return digest(f"{product} {frame.height} {frame['marked_at'].max()}" for product, frame in marks.items())
+
+
+def digest(lines: Iterable[str]) -> str:
+    """Return a short hash of the lines."""
+    return sha256("\n".join(lines).encode()).hexdigest()[:16]

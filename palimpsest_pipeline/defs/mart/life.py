@@ -4,7 +4,7 @@ Belongs here: what is read, computed and written for a date, and in which order 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -23,8 +23,8 @@ from ...metrics.open_close import open_close
 from ...storage import life, life_readers
 from ...storage.alone import alone, snapshot
 from ...storage.layers import Layers
-from ..launch import run_dates
-from ..partitions import KICKOFF_DATES_PER_RUN, kickoff_date_key, kickoff_dates
+from ..launch import run_date
+from ..partitions import day_key, kickoff_dates
 from ..pipeline import Pipeline
 from .batches import batches
 from .words import words
@@ -39,7 +39,6 @@ NEAR: Final = timedelta(days=1)
 FAR_WAIT: Final = timedelta(days=1)
 """... later ones when they have waited so long: fixtures of a week or two are touched by every cycle, and their life is of use when it nears its
 end."""
-DATES_PER_RUN: Final = KICKOFF_DATES_PER_RUN.max_partitions_per_run or 1
 Say = Callable[[str], None]
 
 
@@ -144,29 +143,15 @@ def due_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
         due = {day for day, waits_s in life.waiting(conn).rows() if at_once or day <= latest or waits_s >= FAR_WAIT.total_seconds()}
         if at_once:
             due.update(life_readers.of_other_settings(conn, pipeline.settings.home_platform, pipeline.main_markets)["kickoff_date"])
-    return [day for day in sorted(due) if kickoff_dates.has_partition_key(kickoff_date_key(day))]
-
-
-def ranges(days: Sequence[date], most: int = DATES_PER_RUN) -> list[tuple[date, date]]:
-    """Dates in order as (first, last) of consecutive ones, at most so many in each."""
-    found: list[tuple[date, date]] = []
-    for day in days:
-        if found and day - found[-1][1] == timedelta(days=1) and (day - found[-1][0]).days < most:
-            found[-1] = (found[-1][0], day)
-        else:
-            found.append((day, day))
-    return found
+    return [day for day in sorted(due) if kickoff_dates.has_partition_key(day_key(day))]
 
 
 def rebuild_dirty(pipeline: Pipeline, instance: dg.DagsterInstance, say: Say) -> dict[str, str]:
-    """Bring every date that is due up to date, consecutive ones in one run on the instance; returns the dates that failed, each with the reason."""
+    """Derive every date that is due, each in a run of its own on the instance. Return the dates that failed, each with the reason."""
     failed = {}
-    for first, last in ranges(due_dates(pipeline, at_once=True)):
-        outcome = run_dates(instance, pipeline, JOB, first, last)
-        told = kickoff_date_key(first) + ("" if first == last else f" to {kickoff_date_key(last)}")
-        if outcome.success:
-            say(f"fixtures that kick off {told}: derived")
-        else:
-            failed[told] = outcome.error or "failed"
-            say(f"fixtures that kick off {told}: {failed[told]}")
+    for day in due_dates(pipeline, at_once=True):
+        outcome = run_date(instance, pipeline, JOB, day)
+        if not outcome.success:
+            failed[day_key(day)] = outcome.error or "failed"
+        say(f"fixtures that kick off {day}: {failed.get(day_key(day), 'derived')}")
     return failed

@@ -4,16 +4,16 @@ import dagster as dg
 
 from ..core.assets import matched_events, odds_snapshots
 from ..metadata import figures, table_metadata
-from ..partitions import KICKOFF_DATES_PER_RUN, kickoff_dates, parse_kickoff_date_key
+from ..partitions import kickoff_dates, parse_day_key
 from ..pipeline import Pipeline
 from . import life
 
-# A fixture's life is made of all hours since it was first listed: no hour is a date's own.
+# A fixture's life is made of all days since it was first listed: no day is a date's own.
 HISTORY = [dg.AssetDep(asset, partition_mapping=dg.AllPartitionMapping()) for asset in (odds_snapshots, matched_events)]
 
 
 def _spec(table: str, description: str) -> dg.AssetSpec:
-    """In a group of its own: whoever backfills an hour of the mart would get all kickoff dates with it, since each depends on every hour."""
+    """In a group of its own: whoever backfills a day of the mart would get all kickoff dates with it, since each depends on every day."""
     return dg.AssetSpec(
         table.split("."), description=description, deps=HISTORY, group_name="life", kinds={"polars", "postgres"}, metadata=table_metadata(table)
     )
@@ -22,7 +22,6 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
 @dg.multi_asset(
     name="lives",
     partitions_def=kickoff_dates,
-    backfill_policy=KICKOFF_DATES_PER_RUN,
     specs=[
         _spec(life.AVAILABILITY, "What each platform offered of each market of a fixture, from when to when, and why not."),
         _spec(life.OPEN_CLOSE, "First and last price of each outcome before kickoff, each with how far it can be trusted."),
@@ -34,11 +33,8 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
 )
 def lives(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
     """The life of all fixtures that kick off on a date, from one reading of their history, so that the tables speak of the same."""
-    for key in context.partition_keys:
-        done = life.derive_date(pipeline, parse_kickoff_date_key(key))
-        context.log.info(f"{key}: {done.n_fixtures} fixtures, {done.n_listings} listings; {dict(done.rows)}")
-        shared = {"fixtures": done.n_fixtures, "listings": done.n_listings, "cycles_since_last": done.n_marks}
-        for table in life.TABLES:
-            context.add_asset_metadata(figures(done.rows[table], **shared, **done.figures[table]), asset_key=table.split("."), partition_key=key)
+    done = life.derive_date(pipeline, parse_day_key(context.partition_key))
+    context.log.info(f"{done.n_fixtures} fixtures, {done.n_listings} listings; {dict(done.rows)}")
+    shared = {"fixtures": done.n_fixtures, "listings": done.n_listings, "cycles_since_last": done.n_marks}
     for table in life.TABLES:
-        yield dg.MaterializeResult(asset_key=table.split("."))
+        yield dg.MaterializeResult(asset_key=table.split("."), metadata=figures(done.rows[table], **shared, **done.figures[table]))

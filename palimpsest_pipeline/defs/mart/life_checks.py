@@ -10,8 +10,7 @@ from ...metrics import laws, margin_laws
 from ...metrics.gap_counts import HOURS_BEFORE
 from ...storage import life as stored
 from ...storage import life_readers
-from ..partition_checks import partition_check
-from ..partitions import kickoff_date_key, kickoff_dates, parse_kickoff_date_key
+from ..partitions import day_key, kickoff_dates, parse_day_key
 from ..pipeline import Pipeline
 from . import life
 from .checks import result
@@ -31,65 +30,65 @@ MARGIN_COLUMNS: Final = (
 
 def _rows(pipeline: Pipeline, key: str, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
     with pipeline.connect() as conn:
-        return stored.of_date(conn, table, parse_kickoff_date_key(key), columns)
+        return stored.of_date(conn, table, parse_day_key(key), columns)
 
 
-@partition_check(asset=life.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_dates)
-def intervals_do_not_overlap(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
+@dg.asset_check(asset=life.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_dates)
+def intervals_do_not_overlap(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Of one market on one platform no two intervals hold at the same time."""
-    return result(laws.intervals_do_not_overlap(_rows(pipeline, key, life.AVAILABILITY)), derive_again(key))
+    return result(laws.intervals_do_not_overlap(_rows(pipeline, context.partition_key, life.AVAILABILITY)), derive_again(context.partition_key))
 
 
-@partition_check(asset=life.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_dates)
-def intervals_have_no_holes(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
+@dg.asset_check(asset=life.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_dates)
+def intervals_have_no_holes(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """From the first time a market was seen on, each interval ends where the next one begins."""
-    return result(laws.intervals_have_no_holes(_rows(pipeline, key, life.AVAILABILITY)), derive_again(key))
+    return result(laws.intervals_have_no_holes(_rows(pipeline, context.partition_key, life.AVAILABILITY)), derive_again(context.partition_key))
 
 
-@partition_check(asset=life.OPEN_CLOSE.split("."), blocking=True, partitions_def=kickoff_dates)
-def prices_are_from_before_kickoff(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
+@dg.asset_check(asset=life.OPEN_CLOSE.split("."), blocking=True, partitions_def=kickoff_dates)
+def prices_are_from_before_kickoff(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Nothing that was seen at kickoff or after it is an opening or a closing price, and no price is a closing one before it."""
-    return result(laws.prices_are_from_before_kickoff(_rows(pipeline, key, life.OPEN_CLOSE)), derive_again(key))
+    return result(laws.prices_are_from_before_kickoff(_rows(pipeline, context.partition_key, life.OPEN_CLOSE)), derive_again(context.partition_key))
 
 
-@partition_check(
+@dg.asset_check(
     asset=life.LEAD_TIME.split("."),
     blocking=True,
     partitions_def=kickoff_dates,
     additional_deps=[table.split(".") for table in stored.BY_FIXTURE if table != life.LEAD_TIME],
 )
-def fixtures_have_one_life(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
+def fixtures_have_one_life(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """The tables speak of the same fixtures and platforms on the same date."""
     with pipeline.connect() as conn:
-        strays = stored.strays(conn, parse_kickoff_date_key(key))
+        strays = stored.strays(conn, parse_day_key(context.partition_key))
     row = pl.format("{} {}", "platform", "sr_id")
     sentence = pl.format("{}: has rows in {} on {}, where mart.listing_lead_time has none of it", row, "table", "kickoff_date")
     strays = strays.select(law=pl.lit("fixtures have one life"), subject=row, violation=sentence)
-    return result(strays, derive_again(key))
+    return result(strays, derive_again(context.partition_key))
 
 
-@partition_check(asset=life.MARGINS.split("."), blocking=True, partitions_def=kickoff_dates)
-def margins_contradict_nothing(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
+@dg.asset_check(asset=life.MARGINS.split("."), blocking=True, partitions_def=kickoff_dates)
+def margins_contradict_nothing(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Of one line on one platform no two margins stand at the same time; a margin is there exactly where its status says so, and is the reference
     figure but for the number of winners."""
-    margins = _rows(pipeline, key, life.MARGINS, MARGIN_COLUMNS)
+    margins = _rows(pipeline, context.partition_key, life.MARGINS, MARGIN_COLUMNS)
     found = (law(margins) for law in (margin_laws.stretches_do_not_overlap, margin_laws.margins_follow_their_status, margin_laws.margins_reconcile))
-    return result(pl.concat(found), derive_again(key))
+    return result(pl.concat(found), derive_again(context.partition_key))
 
 
-@partition_check(asset=life.CURVES.split("."), blocking=True, partitions_def=kickoff_dates, additional_deps=[life.MARGINS.split(".")])
-def bucket_minutes_add_up(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
+@dg.asset_check(asset=life.CURVES.split("."), blocking=True, partitions_def=kickoff_dates, additional_deps=[life.MARGINS.split(".")])
+def bucket_minutes_add_up(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """The minutes of all buckets together are those in which margins stood, in both schemes; shares of observed time are ratios."""
-    margins, curves = _rows(pipeline, key, life.MARGINS, MARGIN_COLUMNS), _rows(pipeline, key, life.CURVES)
-    return result(pl.concat([margin_laws.bucket_minutes_add_up(margins, curves), laws.rates_are_ratios(curves)]), derive_again(key))
+    margins, curves = _rows(pipeline, context.partition_key, life.MARGINS, MARGIN_COLUMNS), _rows(pipeline, context.partition_key, life.CURVES)
+    return result(pl.concat([margin_laws.bucket_minutes_add_up(margins, curves), laws.rates_are_ratios(curves)]), derive_again(context.partition_key))
 
 
-@partition_check(asset=life.GAPS.split("."), blocking=True, partitions_def=kickoff_dates, additional_deps=[life.AVAILABILITY.split(".")])
-def gap_counts_add_up(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
+@dg.asset_check(asset=life.GAPS.split("."), blocking=True, partitions_def=kickoff_dates, additional_deps=[life.AVAILABILITY.split(".")])
+def gap_counts_add_up(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """What home and a competitor offered before kickoff is counted: what both did in common, all else once."""
     with pipeline.connect() as conn:
-        offered = life_readers.offered(conn, parse_kickoff_date_key(key), HOURS_BEFORE)
-    return result(margin_laws.gap_counts_add_up(_rows(pipeline, key, life.GAPS), offered), derive_again(key))
+        offered = life_readers.offered(conn, parse_day_key(context.partition_key), HOURS_BEFORE)
+    return result(margin_laws.gap_counts_add_up(_rows(pipeline, context.partition_key, life.GAPS), offered), derive_again(context.partition_key))
 
 
 @dg.asset_check(asset=life.CURVES.split("."))
@@ -119,7 +118,7 @@ def no_kickoff_date_is_dirty_for_long(pipeline: dg.ResourceParam[Pipeline]) -> d
     limit_s = pipeline.settings.life_overdue_hours * 3600
     with pipeline.connect() as conn:
         waiting = stored.waiting(conn)
-    in_reach = [kickoff_dates.has_partition_key(kickoff_date_key(day)) for day in waiting["kickoff_date"]]
+    in_reach = [kickoff_dates.has_partition_key(day_key(day)) for day in waiting["kickoff_date"]]
     reachable = waiting.filter(pl.Series(in_reach, dtype=pl.Boolean))
     overdue = reachable.filter(pl.col("waits_s") > limit_s).sort("waits_s", "kickoff_date", descending=[True, False])
     named = ", ".join(overdue["kickoff_date"].head(5).cast(pl.String))

@@ -7,9 +7,8 @@ from typing import Final
 import dagster as dg
 
 from .. import priorities
-from ..launch import span
 from ..monitoring.jobs import OF_NOW
-from ..partitions import kickoff_date_key
+from ..partitions import day_key
 from ..pipeline import Pipeline
 from . import life
 
@@ -30,7 +29,7 @@ fixture_life_job = dg.define_asset_job(
     description="Hourly the dirty kickoff dates up to tomorrow, later ones once they have waited a day. On unless switched off: it asks no platform.",
 )
 def fixture_life_schedule(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """One run for each stretch of dirty dates; none while runs of an earlier tick are left."""
+    """One run for each dirty date; none while runs of an earlier tick are left."""
     yield from due_runs(pipeline, context.instance, context.scheduled_execution_time)
 
 
@@ -43,13 +42,8 @@ def due_runs(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime) -> 
     dates = life.due_dates(pipeline, at_once=False)
     if not dates:
         yield dg.SkipReason("no kickoff date is dirty")
-    for first, last in life.ranges(dates):
-        keys = kickoff_date_key(first), kickoff_date_key(last)
-        run_key = f"{at.isoformat()} {keys[0]}"
-        if first == last:
-            yield dg.RunRequest(run_key=run_key, partition_key=keys[0])
-        else:
-            yield dg.RunRequest(run_key=run_key, tags=span(*keys))
+    for day in dates:
+        yield dg.RunRequest(run_key=f"{at.isoformat()} {day}", partition_key=day_key(day))
 
 
 UNFINISHED: Final = [

@@ -4,7 +4,6 @@ import dagster as dg
 
 from ...domain.words import OddsAlertLevel
 from ...storage import odds_alerts as stored
-from ..automation import when_due
 from ..core.assets import matched_events, odds_snapshots
 from ..metadata import figures, table_metadata
 from ..pipeline import Pipeline
@@ -17,8 +16,7 @@ from . import odds_alerts
     deps=[odds_snapshots, matched_events],
     group_name="mart",
     kinds={"polars", "postgres"},
-    metadata=table_metadata(stored.TABLE, ["ops.acknowledged_odds_alerts"]),
-    automation_condition=when_due(odds_alerts.PRODUCT),
+    metadata=table_metadata(stored.TABLE),
 )
 def odds_alert(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Episodes that traders are told of: prices that move, books that disagree, markets and listings that go; of the fixtures that cycles bore on."""

@@ -3,7 +3,6 @@
 import dagster as dg
 
 from ...storage import present as stored
-from ..automation import when_due
 from ..core.assets import matched_events, odds_snapshots
 from ..metadata import figures, table_metadata
 from ..pipeline import Pipeline
@@ -19,7 +18,6 @@ def _spec(table: str, description: str) -> dg.AssetSpec:
         group_name="mart",
         kinds={"polars", "postgres"},
         metadata=table_metadata(table),
-        automation_condition=when_due(present.PRICES),
     )
 
 

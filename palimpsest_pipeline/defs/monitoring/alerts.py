@@ -2,9 +2,9 @@
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,8 +16,10 @@ from ...domain.secrets import redact, redactor
 from ...domain.words import Severity
 from ...storage import alerts as stored
 from ...storage.database import DatabaseUnreachable
+from ..cycle_checks import CYCLES, JUDGES
 from ..pipeline import Pipeline
 from .channels import Channel, channels
+from .cycle_troubles import cycle_events
 from .message import compose
 from .troubles import ASSETS_JOB, check_events, run_events, subject_of
 
@@ -80,7 +82,7 @@ def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipel
     sentence, cursor = look(
         pipeline,
         context.instance,
-        Subjects(frozenset(graph.job_names), tuple(graph.asset_graph.asset_check_keys)),
+        Subjects.of(graph),
         channels(pipeline.settings, context.log),
         context.cursor,
         context.log,
@@ -94,12 +96,25 @@ class Subjects:
 
     jobs: frozenset[str]
     checks: tuple[dg.AssetCheckKey, ...]
+    """Checks by date, or without partitions."""
+    cycle_checks: Mapping[str, bool] = field(default_factory=dict)
+    """Checks that judge cycles, by subject: whether they block."""
+
+    @classmethod
+    def of(cls, graph: dg.RepositoryDefinition) -> "Subjects":
+        """Return what may fail in a code location."""
+        nodes = [graph.asset_graph.get(key) for key in graph.asset_graph.asset_check_keys]
+        of_cycles = {subject_of(node.key): node.blocking for node in nodes if node.metadata.get(JUDGES) == CYCLES}
+        return cls(frozenset(graph.job_names), tuple(node.key for node in nodes if subject_of(node.key) not in of_cycles), of_cycles)
 
     def gone(self, known: Iterable[Alert], now: datetime) -> list[Recovery]:
-        checks = {subject_of(key) for key in self.checks}
-        jobs = {*self.jobs, ASSETS_JOB}
-        there = {Kind.RUN: lambda a: a.subject.partition(":")[0] in jobs, Kind.CHECK: lambda a: a.subject in checks, Kind.PIPELINE: lambda _: True}
-        return [Recovery(a.kind, a.subject, now) for a in known if a.closed_at is None and not there[a.kind](a)]
+        there = {Kind.RUN: {*self.jobs, ASSETS_JOB}, Kind.CHECK: {*map(subject_of, self.checks), *self.cycle_checks}}
+        subjects = {Kind.RUN: lambda alert: alert.subject.partition(":")[0], Kind.CHECK: lambda alert: alert.subject}
+        return [
+            Recovery(alert.kind, alert.subject, now)
+            for alert in known
+            if alert.closed_at is None and alert.kind in there and subjects[alert.kind](alert) not in there[alert.kind]
+        ]
 
 
 def look(
@@ -144,8 +159,9 @@ def _take_in(
     """Write what is new of troubles and recoveries; returns until when it was looked."""
     stored.lock(conn)
     known = stored.latest(conn)
-    events, stopped_at = run_events(instance, before.looked_until - OVERLAP, log)
+    events, stopped_at = run_events(instance, before.looked_until - OVERLAP, subjects.cycle_checks, log)
     events += [*check_events(instance, subjects.checks, known, now, log), *subjects.gone(known, now)]
+    events += cycle_events(conn, pipeline, subjects.cycle_checks, known, now)
     hide = redactor(pipeline.settings.secrets())  # whatever failed may repeat what it was given
     events = [replace(event, message=hide(event.message)) if isinstance(event, Occurrence) else event for event in events]
     settle = _settle(pipeline)

@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 
 from ...domain.words import Family, Platform
 from ...storage import drift
 from ..core import assets as core
+from ..dagster_private import InstigatorState, SensorInstigatorData
 from ..mart import assets as mart
 from ..mart import life_assets, odds_alert_assets, present_assets
-from ..partitions import hours
+from ..metadata import written_tables
+from ..partitions import days
 from ..pipeline import Pipeline
 from ..slots import LOOKED_BACK, kept
 from .freshness import Age, ages
@@ -25,6 +26,8 @@ from .unfinished import unfinished
 
 CADENCE: Final = "full_cycle_schedule"
 KICKOFF: Final = "kickoff"
+RUNNING: Final = "RUNNING"
+"""Status of a schedule or sensor that somebody has switched on."""
 
 LANDING, ODDS = dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["core", "odds_snapshots"])
 DERIVED: Final[tuple[dg.AssetSpec, ...]] = tuple(
@@ -35,11 +38,11 @@ DERIVED: Final[tuple[dg.AssetSpec, ...]] = tuple(
     for spec in asset.specs
     if spec.key.path[0] in ("core", "mart")
 )
-HOURLY: Final = tuple(dict.fromkeys(spec.key for spec in DERIVED if spec.partitions_def == hours))
-"""Assets of core and mart by hours: what can be derived again. An hour of the landing cannot be had again, and is no unfinished work."""
+DAILY: Final = tuple(dict.fromkeys(spec.key for spec in DERIVED if spec.partitions_def == days))
+"""Assets of core and mart by days: what can be derived again. The landing of a past day cannot be scraped again, and is no unfinished work."""
 
 TABLES: Final[Mapping[dg.AssetKey, Sequence[str]]] = {
-    spec.key: (str(spec.metadata["dagster/table_name"]), *str(spec.metadata.get("also_writes", "")).replace(",", " ").split()) for spec in DERIVED
+    spec.key: tuple(table for table, columns in written_tables(spec).items() if "*" in columns) for spec in DERIVED
 }
 """Which tables an asset writes, as its own definition says."""
 
@@ -123,7 +126,7 @@ def _mend(family: Family, cadence_on: bool) -> str:
 def cadence_is_on(instance: dg.DagsterInstance) -> bool:
     """Whether full cycles are begun by their schedule."""
     state = _state(instance, CADENCE)
-    return state is not None and state.status is InstigatorStatus.RUNNING
+    return state is not None and state.status.value == RUNNING
 
 
 def _state(instance: dg.DagsterInstance, name: str) -> InstigatorState | None:
@@ -138,7 +141,7 @@ def _kickoff_on(instance: dg.DagsterInstance) -> tuple[datetime | None, datetime
     state = _state(instance, KICKOFF)
     if state is None or not isinstance(state.instigator_data, SensorInstigatorData):
         return None, None
-    data, is_on = state.instigator_data, state.status is InstigatorStatus.RUNNING
+    data, is_on = state.instigator_data, state.status.value == RUNNING
     at_s = data.last_sensor_start_timestamp if is_on else data.last_tick_timestamp
     at = None if at_s is None else datetime.fromtimestamp(at_s, UTC)
     return (at, None) if is_on else (None, at)
@@ -200,7 +203,7 @@ def last_ticks_succeeded(context: dg.AssetCheckExecutionContext) -> dg.AssetChec
 @dg.asset_check(asset=ODDS)
 def nothing_is_left_undone(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Of every landed hour all of core and mart stands, from what is landed now and in the versions of now, and no partition's last run failed."""
-    left = unfinished(context.instance, pipeline, HOURLY)
+    left = unfinished(context.instance, pipeline, DAILY)
     return dg.AssetCheckResult(
         passed=not left,
         severity=dg.AssetCheckSeverity.WARN,
@@ -208,7 +211,7 @@ def nothing_is_left_undone(context: dg.AssetCheckExecutionContext, pipeline: dg.
         metadata={
             "hours_due": len(left.due) + left.n_more,
             "hours_refused": len(left.refused),
-            "hours_failed": len(left.failed),
+            "days_failed": len(left.failed),
             "partitions_failed": sum(map(len, left.failed.values())),
         },
     )

@@ -4,23 +4,27 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
-from ...domain.instants import hour_key
-from ...landing import LandingError
 from ...storage import ledger
+from ...storage.due import underived_cycles
 from .. import vitals
+from ..due import all_products, question
 from ..jobs import replay
 from ..landing.recover import close_dead
-from ..partitions import hours
+from ..mart.life_jobs import UNFINISHED
+from ..partitions import day_key, days
 from ..pipeline import Pipeline
 from ..priorities import DERIVING
+from ..run_tags import LEAVES_FAILED_TAG
 
 LONGEST_WAIT_S: Final = 20.0
 """Within a tick."""
+BROKEN_OFF: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+"""States of a run that may have ended before it derived its cycle: it died, or it lost the database."""
 
 
 @dg.sensor(
@@ -28,43 +32,50 @@ LONGEST_WAIT_S: Final = 20.0
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Reports runs whose process died, closes their cycles, and derives what those landed that were ended early. "
+        "Reports runs whose process died, closes their cycles, and derives what is landed of cycles whose run did not. "
         "On unless switched off: it asks no platform."
     ),
 )
 def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest]:
-    """One replay of each hour that has cycles which were ended early and from which nothing is derived, whoever closed them; never a second one for
-    the same."""
+    """Request one replay for each day that has cycles whose landed answers are not all in core and whose run is over and did not succeed.
+
+    It does not matter which process closed the cycles. A replay is requested only once for the same cycles and the same end.
+    """
     if vitals.silent(context.instance, pipeline) or _silent_cycles(pipeline):
         # This machine may have slept, or the database been away: who lives gives a sign with its next heartbeat.
         time.sleep(min(2 * pipeline.settings.heartbeat_s, LONGEST_WAIT_S))
     dead = [silent.run.run_id for silent in vitals.report_dead(context.instance, pipeline)]
     close_dead(pipeline, dead)
-    for hour, (cycle_ids, ended_at) in _to_derive(pipeline, context.log).items():
+    for day, (cycle_ids, ended_at) in _to_derive(pipeline, context.instance, context.log).items():
         # Of all of them: one that dies after a newer one has been asked for is asked for too, and so is a second death.
-        yield dg.RunRequest(run_key=f"{' '.join(map(str, cycle_ids))} until {ended_at.isoformat()}", partition_key=hour_key(hour), tags=DERIVING)
+        yield dg.RunRequest(
+            run_key=f"{' '.join(map(str, cycle_ids))} until {ended_at.isoformat()}",
+            partition_key=day_key(day),
+            tags={**DERIVING, LEAVES_FAILED_TAG: "true"},
+        )
 
 
-def _to_derive(pipeline: Pipeline, log: logging.Logger) -> dict[datetime, tuple[list[int], datetime]]:
-    """Hours that have such cycles, with their ids and when the last of them ended.
+def _to_derive(pipeline: Pipeline, instance: dg.DagsterInstance, log: logging.Logger) -> dict[date, tuple[list[int], datetime]]:
+    """Return the days that have such cycles: the ids of the cycles, and the instant at which the last of them ended.
 
-    A cycle of which the landing holds nothing, since it refused writes or has let go of it, cannot be derived, however often that is asked for."""
-    left: defaultdict[datetime, dict[int, datetime]] = defaultdict(dict)
+    A cycle that is not in the landing (it refused the writes, or the hour has expired) is left out: a replay could not derive it.
+    """
+    core = question(pipeline, [product for product in all_products(pipeline) if product.schema == "core"])
+    first = pipeline.clock.now() - timedelta(days=pipeline.settings.landing_retention_days)
     with pipeline.connect() as conn:
-        for batch in ledger.underived(conn, pipeline.clock.now() - timedelta(days=pipeline.settings.landing_retention_days)):
-            left[batch.cycle.partition_hour][batch.cycle.cycle_id] = batch.finished_at or batch.heartbeat_at
-    found = {}
-    for hour, ends in left.items():
-        try:
-            landed = pipeline.landing.closed(hour, ends)
-        except (LandingError, ValueError) as error:
-            log.warning(f"{hour_key(hour)} cannot be looked at, and nothing of it is asked for: {error}")
-            continue
-        if landed and not hours.has_partition_key(hour_key(hour)):
-            log.warning(f"{hour_key(hour)} is no partition, and nothing of it is asked for: see that this machine's clock is right")
-        elif landed:
-            found[hour] = landed, max(ends[cycle_id] for cycle_id in landed)
-    return found
+        cycles = underived_cycles(conn, core, first)
+    run_ids = [cycle.run_id for cycle in cycles if cycle.run_id]
+    runs = instance.get_runs(dg.RunsFilter(run_ids=run_ids)) if run_ids else []
+    status = {run.run_id: run.status for run in runs}
+    found: defaultdict[date, dict[int, datetime]] = defaultdict(dict)
+    for cycle in cycles:
+        run_status = status.get(cycle.run_id or "")
+        if run_status in BROKEN_OFF or (cycle.ended_early and run_status not in UNFINISHED):
+            found[cycle.partition_hour.date()][cycle.cycle_id] = cycle.ended_at
+    for day in [day for day in found if not days.has_partition_key(day_key(day))]:
+        log.warning(f"{day} has no partition in Dagster, so no replay is requested for its cycles: check this machine's clock")
+        del found[day]
+    return {day: (list(ends), max(ends.values())) for day, ends in found.items()}
 
 
 def _silent_cycles(pipeline: Pipeline) -> list[ledger.Batch]:

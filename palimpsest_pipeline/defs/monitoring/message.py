@@ -13,7 +13,7 @@ MOST_CHARACTERS: Final = 400
 """Of a line: a chat service refuses messages that are too long."""
 MOST_LISTED: Final = 100
 """Alerts in the fields of a message, begun or over; all are counted."""
-NOUNS: Final = {Kind.RUN: "job", Kind.CHECK: "check", Kind.PIPELINE: "part"}
+NOUNS: Final = {Kind.RUN: "job", Kind.CYCLE: "product", Kind.CHECK: "check", Kind.PIPELINE: "part"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def _begun(alerts: Sequence[Alert]) -> Iterable[str]:
     yield f"{one.severity.upper()}: {len(alerts)} {noun} failed{of}: {', '.join(alert.subject for alert in alerts)}"
     for alert in alerts:
         times = "" if alert.n_seen == 1 else f", {alert.n_seen} times"
-        where = "" if alert.partition_key is None else f" {alert.partition_key}"
+        where = f" {alert.place}" if alert.place else ""
         yield f"  {alert.subject}{where}{times}: {alert.message}"
 
 

@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
 
 from ...storage import heartbeats, ledger
+from ..dagster_private import TickStatus
 from ..failures import innermost
 from ..pipeline import Pipeline
 from ..vitals import UNDER_WAY
@@ -17,6 +16,7 @@ SILENCES: Final = 4
 """A run that is silent for so many times PALIMPSEST_SILENT_AFTER_S has not been ended by the sensor that does so."""
 MOST_RUNS: Final = 1_000
 
+SCHEDULE: Final = "SCHEDULE"
 FINISHED: Final = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
 WAITING: Final = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
 
@@ -80,9 +80,9 @@ def failing_ticks(instance: dg.DagsterInstance) -> list[str]:
     said = []
     for state in instance.all_instigator_state():
         last = next(iter(instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=FINISHED)), None)
-        if last is None or last.status is not TickStatus.FAILURE or state.status is InstigatorStatus.STOPPED:
+        if last is None or last.status is not TickStatus.FAILURE or not state.is_running:
             continue
-        kind = "schedule" if state.instigator_type is InstigatorType.SCHEDULE else "sensor"
+        kind = "schedule" if state.instigator_type.value == SCHEDULE else "sensor"
         at = datetime.fromtimestamp(last.timestamp, UTC)
         why = "no reason is known" if last.error is None else " ".join(innermost(last.error)[1].split())
         said.append(f"the last tick of the {kind} {state.instigator_name}, at {at:%Y-%m-%d %H:%M:%S} UTC, failed: {why}")

@@ -1,27 +1,39 @@
-"""What Dagster's instance knows of failures and recoveries: runs that ended, and how each check stands. Reads only."""
+"""What Dagster's instance knows of failures and recoveries: runs that ended, and the last result of each check. Reads only.
+
+Belongs here: runs, and checks by date or without partitions. Does not belong here: cycles (`cycle_troubles`).
+"""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG, PARTITION_NAME_TAG
 
-from ...domain.alerts import Alert, Kind, Occurrence, Recovery, is_of_hours
+from ...domain.alerts import Alert, Kind, Occurrence, Recovery, joined
 from ...domain.words import Severity
-from ..failures import CHECK_FAILED, innermost, partition_of, raise_if_storage_failed
-from ..landing.assets import SKIPPED_TAG
+from ..derive_run import RunHasFailedCycles
+from ..failures import CHECK_FAILED, error_classes, innermost, raise_if_storage_failed
+from ..hourly import CyclesFailed
+from ..mart.life import JOB as FIXTURE_LIFE
 from ..replay.runs import JOB as REPLAY
+from ..run_cycles import LANDING_STEPS
+from ..run_tags import PARTITION_RANGE_END_TAG, PARTITION_RANGE_START_TAG, PARTITION_TAG, SKIPPED_TAG
+from ..upkeep.jobs import export
 from ..verdicts import last_verdict
 
 MOST_RUNS: Final = 1000
 """Runs that one look takes in, oldest first."""
+STEP_FAILURE: Final = dg.DagsterEventType.STEP_FAILURE
 ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 ASSETS_JOB: Final = "__ASSET_JOB"
-"""Job of runs that materialize assets by hand, by a backfill or by a condition: its parts fail and recover one by one."""
+"""Job of runs that materialize assets by hand or by a backfill: its steps fail and recover one by one."""
 BY_STEP: Final = (ASSETS_JOB, REPLAY)
-LANDING_STEPS: Final = "landing__"
+JOBS_BY_DATE: Final = (FIXTURE_LIFE, export.name)
+"""Jobs whose success on one date says nothing of another date."""
+TOLD_BY_CYCLES: Final = {RunHasFailedCycles.__name__, CyclesFailed.__name__}
+"""Errors of runs whose cycles are in ops.cycle_failures: the alerts by cycle tell of them."""
+DATE_LENGTH: Final = len("2026-06-26")
 CHECK_CLASS: Final = "CheckFailed"
 RUN_CLASS: Final = "RunFailure"
 """Class of a run that failed outside its steps: it could not start, or its process died."""
@@ -31,10 +43,10 @@ UNREADABLE_CLASS: Final = "UnreadableRecord"
 Events = list[Occurrence | Recovery]
 
 
-def run_events(instance: dg.DagsterInstance, since: datetime, log: logging.Logger) -> tuple[Events, datetime | None]:
+def run_events(instance: dg.DagsterInstance, since: datetime, by_cycle: Collection[str], log: logging.Logger) -> tuple[Events, datetime | None]:
     """Return the events of the runs that ended and changed after `since`; and the instant reached, when one look cannot take in all of them.
 
-    A run that cannot be read is an occurrence of its own, and the others are read all the same.
+    A run that cannot be read is an occurrence of its own, and the others are read all the same. `by_cycle`: subjects of the checks that judge cycles.
     """
     records = instance.get_run_records(
         dg.RunsFilter(statuses=ENDED, updated_after=since), limit=MOST_RUNS, order_by="update_timestamp", ascending=True
@@ -42,14 +54,18 @@ def run_events(instance: dg.DagsterInstance, since: datetime, log: logging.Logge
     events: Events = []
     for record in records:
         at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time is not None else record.update_timestamp.astimezone(UTC)
-        run = record.dagster_run
-        read = _succeeded if run.status is dg.DagsterRunStatus.SUCCESS else _failed
+        run, partition = record.dagster_run, None
         try:
-            events += read(instance, run, at)
+            partition = _partition(run)
+            events += (
+                _succeeded(instance, run, at, partition)
+                if run.status is dg.DagsterRunStatus.SUCCESS
+                else _failed(instance, run, at, partition, by_cycle)
+            )
         except Exception as error:
             raise_if_storage_failed(error)
             log.warning("run %s of %s ended, and its record cannot be read", run.run_id, run.job_name, exc_info=True)
-            events.append(_unreadable(Kind.RUN, run.job_name, f"run {run.run_id}", error, at, _partition(run)))
+            events.append(_unreadable(Kind.RUN, run.job_name, f"run {run.run_id}", error, at, partition))
     return events, records[-1].update_timestamp.astimezone(UTC) if len(records) == MOST_RUNS else None
 
 
@@ -61,13 +77,13 @@ def check_events(
     A check that was never evaluated yields nothing. One whose evaluation cannot be read is an occurrence of its own, and the others are read all the
     same.
     """
-    for key, date in (*((key, None) for key in keys), *_dates_of_alerts(keys, known)):
+    for key, day in (*((key, None) for key in keys), *_dates_of_alerts(keys, known)):
         try:
-            found = _state_of_check(instance, key, date)
+            found = _state_of_check(instance, key, day)
         except Exception as error:
             raise_if_storage_failed(error)
             log.warning("the last evaluation of the check %s cannot be read", subject_of(key), exc_info=True)
-            found = _unreadable(Kind.CHECK, subject_of(key), "its last evaluation", error, now, date)
+            found = _unreadable(Kind.CHECK, subject_of(key), "its last evaluation", error, now, day)
         if found is not None:
             yield found
 
@@ -77,11 +93,11 @@ def _dates_of_alerts(keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]) -
     for alert in known:
         check = by_subject.get(alert.subject)
         if alert.kind is Kind.CHECK and alert.closed_at is None and check is not None:
-            yield from ((check, key) for key in alert.partition_keys if not is_of_hours(key))
+            yield from ((check, key) for key in alert.partition_keys)
 
 
-def _state_of_check(instance: dg.DagsterInstance, key: dg.AssetCheckKey, date: str | None) -> Occurrence | Recovery | None:
-    record = last_verdict(instance, key, date)
+def _state_of_check(instance: dg.DagsterInstance, key: dg.AssetCheckKey, day: str | None) -> Occurrence | Recovery | None:
+    record = last_verdict(instance, key, day)
     event = None if record is None or record.event is None else record.event.dagster_event
     if record is None or record.event is None or event is None or event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         return None
@@ -90,7 +106,7 @@ def _state_of_check(instance: dg.DagsterInstance, key: dg.AssetCheckKey, date: s
 
 def _unreadable(kind: Kind, subject: str, record: str, error: Exception, at: datetime, partition_key: str | None) -> Occurrence:
     message = f"{record} cannot be read ({type(error).__name__}: {error}): look at it in Dagster's UI"
-    return Occurrence(kind, subject, UNREADABLE_CLASS, Severity.ERROR, message, at, partition_key)
+    return Occurrence(kind, subject, UNREADABLE_CLASS, Severity.ERROR, message, at, partition_key, lasts=partition_key is not None)
 
 
 def subject_of(key: dg.AssetCheckKey) -> str:
@@ -103,64 +119,89 @@ def _evaluated(found: dg.AssetCheckEvaluation, timestamp_s: float) -> Occurrence
     if found.passed:
         return Recovery(Kind.CHECK, subject, at, found.partition)
     severity = Severity.ERROR if found.severity is dg.AssetCheckSeverity.ERROR else Severity.WARN
-    return Occurrence(Kind.CHECK, subject, CHECK_CLASS, severity, found.description or "it says no more", at, found.partition)
+    message = found.description or "it says no more"
+    return Occurrence(Kind.CHECK, subject, CHECK_CLASS, severity, message, at, found.partition, lasts=found.partition is not None)
 
 
 def _partition(run: dg.DagsterRun) -> str | None:
-    """The last partition of the run."""
-    return run.tags.get(ASSET_PARTITION_RANGE_END_TAG) or run.tags.get(PARTITION_NAME_TAG)
+    """Return the dates of the run's partitions, parted by commas; None without partitions.
+
+    Runs of an older version have hours as partitions, such as `2026-06-26-10:00`: only their dates have a success of today's version.
+    """
+    first, last, key = (run.tags.get(tag) for tag in (PARTITION_RANGE_START_TAG, PARTITION_RANGE_END_TAG, PARTITION_TAG))
+    if first is not None and last is not None:
+        begins_on, ends_on = (date.fromisoformat(each[:DATE_LENGTH]) for each in (first, last))
+        return joined((begins_on + timedelta(days=n)).isoformat() for n in range((ends_on - begins_on).days + 1))
+    return None if key is None else key[:DATE_LENGTH]
 
 
 def _step(key: str) -> str:
-    """A step as alerts name it that materializes an asset by hand, by a backfill or by a condition."""
+    """Return a step that materializes an asset by hand or by a backfill, as alerts name it."""
     return f"{ASSETS_JOB}:{key}"
 
 
 def _is_derived(step_key: str) -> bool:
-    """Whether the step can make good any hour, later too: the landing cannot."""
+    """Whether the step can be repeated for a day that is past. The landing cannot."""
     return not step_key.startswith(LANDING_STEPS)
 
 
-def _succeeded(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> Events:
-    """Of its job, as of a cadence; and of each of its steps, whatever the job: an hour that failed by hand may be derived by the next cycle in it. A
-    run that had nothing to do shows nothing."""
+def _succeeded(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, partition: str | None) -> Events:
+    """Return the recoveries of the run's job and of its steps; none for a skipped run.
+
+    A run that scrapes derives its own cycles only: its success says nothing of a day whose derivation failed.
+    """
     if SKIPPED_TAG in run.tags:
         return []
-    last = _partition(run)
-    first = run.tags.get(ASSET_PARTITION_RANGE_START_TAG)
-    keys = [step.step_key for step in instance.get_run_step_stats(run.run_id)]
-    by_step = [Recovery(Kind.RUN, _step(key), at, last, (first or last) if _is_derived(key) else None) for key in keys]
-    return [Recovery(Kind.RUN, run.job_name, at, last, first if last is not None and not is_of_hours(last) else None), *by_step]
+    steps = [step.step_key for step in instance.get_run_step_stats(run.run_id)]
+    scrapes = not all(map(_is_derived, steps))
+    by_step = [Recovery(Kind.RUN, _step(key), at, partition if _is_derived(key) else None) for key in steps if not (scrapes and _is_derived(key))]
+    return [Recovery(Kind.RUN, run.job_name, at, partition if run.job_name in JOBS_BY_DATE else None), *by_step]
 
 
-def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> Events:
-    """The first failed step by its innermost cause; blocking checks that stopped the run by themselves; else what the run's own end says."""
-    step = _first(instance, run, dg.DagsterEventType.STEP_FAILURE)
-    event = None if step is None else step.dagster_event
-    if event is not None and event.step_failure_data.error is not None:
-        error_class, message = innermost(event.step_failure_data.error)
+def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, partition: str | None, by_cycle: Collection[str]) -> Events:
+    """Return the occurrences of a failed run: its first failed step, or the blocking checks that stopped it, or else the error that ended the run.
+
+    A step is reported with its innermost cause. Steps that failed because of cycles, and checks that judge cycles, are left out: `cycle_troubles`
+    reports them.
+    """
+    failures = [record.event_log_entry.dagster_event for record in instance.get_records_for_run(run.run_id, of_type=STEP_FAILURE).records]
+    steps = [event for event in failures if event is not None and event.step_failure_data.error is not None]
+    for event in steps:
+        error = event.step_failure_data.error
+        if not TOLD_BY_CYCLES.isdisjoint(error_classes(error)):
+            continue
+        error_class, message = innermost(error)
         if error_class == CHECK_FAILED and (checks := _blocking(instance, run)):
-            return checks
+            if others := [check for check in checks if check.subject not in by_cycle]:
+                return others
+            continue
         if run.job_name in BY_STEP and event.step_key is not None:
-            hour = partition_of(event) or _partition(run)
-            return [Occurrence(Kind.RUN, _step(event.step_key), error_class, Severity.ERROR, message, at, hour, _is_derived(event.step_key))]
-        subject = run.job_name
+            lasts = partition is not None and _is_derived(event.step_key)
+            return [Occurrence(Kind.RUN, _step(event.step_key), error_class, Severity.ERROR, message, at, partition, lasts)]
+        break
     else:
-        end = _first(instance, run, dg.DagsterEventType.RUN_FAILURE)
-        ended = None if end is None else end.dagster_event
-        # A run that somebody else marked as failed, like one whose process was killed, carries a message and no failure data.
-        error = None if ended is None or ended.event_specific_data is None else ended.job_failure_data.error
-        said = "" if end is None or ended is None else ended.message or end.user_message
-        subject, (error_class, message) = run.job_name, innermost(error) if error is not None else (RUN_CLASS, said or "it says no more")
-    return [Occurrence(Kind.RUN, subject, error_class, Severity.ERROR, message, at, _partition(run))]
+        if steps:
+            return []
+        error_class, message = _end_of_run(instance, run)
+    lasts = partition is not None and run.job_name in JOBS_BY_DATE
+    return [Occurrence(Kind.RUN, run.job_name, error_class, Severity.ERROR, message, at, partition, lasts)]
+
+
+def _end_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, str]:
+    """Return class and message of what ended a run that failed outside its steps."""
+    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE, limit=1).records
+    entry = records[0].event_log_entry if records else None
+    event = None if entry is None else entry.dagster_event
+    # A run that somebody else marked as failed, like one whose process was killed, carries a message and no failure data.
+    error = None if event is None or event.event_specific_data is None else event.job_failure_data.error
+    if error is not None:
+        return innermost(error)
+    message = "" if entry is None or event is None else event.message or entry.user_message
+    return RUN_CLASS, message or "it says no more"
 
 
 def _blocking(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Events:
+    """Return the blocking checks that failed in the run."""
     entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [(entry.timestamp, entry.dagster_event.asset_check_evaluation_data) for entry in entries if entry.dagster_event is not None]
     return [_evaluated(evaluation, timestamp_s) for timestamp_s, evaluation in found if evaluation.blocking and not evaluation.passed]
-
-
-def _first(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEventType) -> dg.EventLogEntry | None:
-    records = instance.get_records_for_run(run.run_id, of_type=kind, limit=1).records
-    return records[0].event_log_entry if records else None

@@ -5,22 +5,23 @@ What core stores does not depend on the order of ingestion. A mart's cycle carri
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 from rich.console import Console
 
-from ...domain.instants import hour_key
+from ...domain.instants import hour_key, parse_hour_key
 from ...storage import products
-from ..landed_hours import stretches
+from ..due import due_now
 from ..mart.life import rebuild_dirty
 from ..mart.present_jobs import refresh_due
-from ..partitions import HOURS_IN_A_RUN
 from ..pipeline import Pipeline
+from ..run_cycles import stretches
 from ..vitals import report_dead
 from .meter import Meter
-from .plan import HOUR, Gone, Hour, due, plan
-from .runs import Outcome, Span, run_span, spans
+from .plan import Gone, Hour, plan
+from .runs import HOUR, Outcome, Span, run_span, spans
 from .workers import run_spans
 
 SPANS_PER_WORKER = 2
@@ -66,7 +67,8 @@ class Report:
 
     def emptiness(self) -> str:
         """Return which hours have nothing landed, in words."""
-        return f"nothing is landed of {', '.join(stretches(self.empty))}: never scraped, or the raw answers have expired"
+        hours = stretches([parse_hour_key(key) for key in self.empty])
+        return f"nothing is landed of {', '.join(hours)}: never scraped, or the raw answers have expired"
 
     def sentence(self) -> str:
         counted = (
@@ -83,7 +85,7 @@ class Report:
 
 def make_due(pipeline: Pipeline, hours: Iterable[Hour]) -> None:
     """Make everything of the cycles of these hours due again that can be derived again: what is not whole in the landing stays as it is."""
-    cycle_ids = [manifest.cycle_id for hour in hours if not hour.torn for manifest in hour.landed]
+    cycle_ids = [cycle.cycle_id for hour in hours for cycle in hour.landed if cycle.is_whole]
     with pipeline.connect() as conn:
         products.unmark_cycles(conn, cycle_ids)
 
@@ -125,22 +127,18 @@ def backfill(
     said = {*report.empty, *report.refused, *report.done, *report.failed}
     report.up_to_date = [hour.key for hour in hours if hour.key not in said]
     if report.done:
-        report.due_later = [hour.key for hour in plan(pipeline, hours[-1].at + HOUR) if hour.can_be_derived]
+        report.due_later = [hour.key for hour in plan(pipeline, hours[-1].at + HOUR, look=False) if hour.can_be_derived]
     return report
 
 
 def _derived(pipeline: Pipeline, instance: dg.DagsterInstance, hours: list[Hour], jobs: int) -> Iterator[Outcome]:
-    """Core of what is due, then the marts of what has not failed; the outcome of each hour of each."""
+    """Derive core of what is due, then the marts of the cycles whose core stands. Yield the outcome of each hour of each."""
     core = [hour.at for hour in hours if hour.can_be_derived and any(product.stage == "core" for product in hour.due)]
-    cut = spans("core", core, min(HOURS_IN_A_RUN, -(-len(core) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else HOURS_IN_A_RUN)
+    refused = [hour.at for hour in hours if hour.due and not hour.can_be_derived]  # a run that covers one of them would fail
+    cut = spans("core", core, min(24, -(-len(core) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else 24, refused)
     jobs = min(jobs, len(cut))
-    failed = set()
-    for outcome in run_spans(pipeline.settings, cut, jobs) if jobs > 1 else _one_by_one(pipeline, instance, cut):
-        if outcome.error is not None:
-            failed.add(outcome.hour)
-        yield outcome
-    left = [hour for hour in hours if hour.landed and not hour.torn and hour.at not in failed]
-    yield from _one_by_one(pipeline, instance, _marts(pipeline, left))
+    yield from run_spans(pipeline.settings, cut, jobs) if jobs > 1 else _one_by_one(pipeline, instance, cut)
+    yield from _one_by_one(pipeline, instance, _marts(pipeline, [hour for hour in hours if hour.landed], refused))
 
 
 def _one_by_one(pipeline: Pipeline, instance: dg.DagsterInstance, cut: Iterable[Span]) -> Iterator[Outcome]:
@@ -148,13 +146,19 @@ def _one_by_one(pipeline: Pipeline, instance: dg.DagsterInstance, cut: Iterable[
         yield from run_span(instance, pipeline, span)
 
 
-def _marts(pipeline: Pipeline, hours: list[Hour]) -> Iterator[Span]:
-    """Spans of marts that are due, in order. Asked before each one: deriving an hour makes later ones due that carry what it discovered."""
+def _marts(pipeline: Pipeline, hours: list[Hour], refused: list[datetime]) -> Iterator[Span]:
+    """Yield the spans whose marts are due, in order.
+
+    The due products are read again before each span: deriving one day can make later days due, because their coverage carries what it discovered. A
+    cycle whose core is due has to wait, and does not cause a run.
+    """
     at = None
     while hours := [hour for hour in hours if at is None or hour.at > at]:
-        manifests = {m.cycle_id: m for hour in hours for m in hour.landed}
-        wanted = {manifests[p.cycle_id].partition_hour for p in due(pipeline, list(manifests.values())) if p.stage == "mart"}
-        found = spans("mart", sorted(wanted))
+        with pipeline.connect() as conn:
+            due = due_now(pipeline, conn, cycle_ids=[cycle.cycle_id for hour in hours for cycle in hour.landed])
+        waiting = {each.cycle_id for each in due if each.schema == "core"}
+        wanted = {each.partition_hour for each in due if each.schema == "mart" and each.cycle_id not in waiting}
+        found = spans("mart", sorted(wanted), without=refused)
         if not found:
             return
         at = found[0].hours[-1]

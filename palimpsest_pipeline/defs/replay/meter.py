@@ -14,9 +14,10 @@ import psycopg
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..due import due_now
 from ..pipeline import Pipeline
 from ..progress import LOG_EVERY_S, duration
-from .plan import Hour, Product, Versions, judge, read_marks
+from .plan import Hour, Product
 
 LOOK_EVERY_S: Final = 1.0
 
@@ -29,7 +30,6 @@ class Meter:
         self._console = console
         self._now = now
         self._began = now()
-        self._digests = {m.cycle_id: m.digest for hour in hours for m in hour.landed}
         self._left: dict[Product, datetime] = {product: hour.at for hour in hours for product in hour.due}
         self._n_products = len(self._left)
         self._n_hours = len(set(self._left.values()))
@@ -80,11 +80,10 @@ class Meter:
                 self.say(self.line())
 
     def _look(self) -> None:
-        versions = Versions.of(self._pipeline)
-        marks = read_marks(self._pipeline, {product.cycle_id for product in self._left})
-        for product in list(self._left):
-            if judge(marks.get(product), self._digests[product.cycle_id], versions) is None:
-                del self._left[product]
+        with self._pipeline.connect() as conn:
+            due = due_now(self._pipeline, conn, cycle_ids={product.cycle_id for product in self._left})
+        still_due = {Product(each.schema, each.cycle_id, each.product) for each in due}
+        self._left = {product: hour for product, hour in self._left.items() if product in still_due}
         self._bar.update(self._task, completed=self._n_products - len(self._left), hours=self._hours())
 
     def say(self, text: str) -> None:

@@ -1,36 +1,22 @@
-"""What is to be derived, hour by hour, and what cannot be: from the landing, the ledger and the marks of products. Knows no Dagster.
+"""The plan of a backfill: hour by hour, the due products and the cycles that cannot be derived. Knows no Dagster.
 
-Belongs here: judging. Does not: deriving anything; a product's own rule of what is due is `storage.products.pending`, which this one agrees with.
+Belongs here: grouping due products (`storage.due`) by hour. Does not belong here: deciding what is due, and deriving it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Final
+from datetime import datetime
 
 from ...domain.instants import hour_key
-from ...landing import LandingUnreadable, Manifest
-from ...storage import staleness
+from ...storage import landed
+from ...storage.due import Why
+from ...storage.landed import LandedCycle
 from ...storage.products import Schema
-from ..core.derive import PRODUCTS, marks_of
-from ..mart import derive
+from ..due import due_now
+from ..landed_cycles import EVER, rescan
 from ..pipeline import Pipeline
-
-HOUR: Final = timedelta(hours=1)
-EVER: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
-"""Every hour there can be."""
-MART_OF_EVERY_CYCLE: Final = ("run_quality", "mapping_coverage")
-
-
-class Why(StrEnum):
-    """Why a product of a cycle is due. In order of precedence."""
-
-    MISSING = "not derived"
-    CONTENT = "other content was landed"
-    PARSER = "another parser version"
-    MAPPING = "another mapping version"
+from .runs import HOUR
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,26 +26,6 @@ class Product:
     stage: Schema
     cycle_id: int
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """What products are derived with now."""
-
-    parser: str
-    mapping: str
-
-    @classmethod
-    def of(cls, pipeline: Pipeline) -> "Versions":
-        return cls(pipeline.parser_version, pipeline.vocabulary.version)
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """From what a product was derived."""
-
-    digest: str
-    versions: Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +42,11 @@ class Hour:
     """One hour of the range. An hour without landed and gone cycles never had anything."""
 
     at: datetime
-    landed: tuple[Manifest, ...] = ()
+    landed: tuple[LandedCycle, ...] = ()
     due: Mapping[Product, Why] = field(default_factory=dict)
     gone: tuple[Gone, ...] = ()
     torn: tuple[Gone, ...] = ()
-    """Cycles that lack segments, or whose manifest cannot be read: while one of them is there, nothing of the hour can be derived."""
+    """Of `landed`, those that lack segments. The other cycles are derived all the same."""
 
     @property
     def key(self) -> str:
@@ -92,7 +58,8 @@ class Hour:
 
     @property
     def can_be_derived(self) -> bool:
-        return bool(self.due) and not self.torn
+        lost = {gone.cycle_id for gone in self.torn}
+        return any(product.cycle_id not in lost for product in self.due)
 
     def why(self) -> str:
         """Why it is due, in words: `odds_snapshots/bet9ja: another parser version; ...`, products with the same reason together."""
@@ -103,61 +70,34 @@ class Hour:
         return "; ".join(f"{why}: {', '.join(names[why])}" for why in Why if names[why])
 
 
-def products_of(pipeline: Pipeline, manifest: Manifest) -> list[Product]:
-    """Everything that is derived from a cycle of this scope and marked."""
-    core = marks_of(PRODUCTS, pipeline.platforms)
-    mart = [*([derive.COVERAGE] if manifest.scope in derive.COVERAGE_SCOPES else []), *MART_OF_EVERY_CYCLE]
-    return [Product("core", manifest.cycle_id, name) for name in core] + [Product("mart", manifest.cycle_id, name) for name in mart]
+def plan(pipeline: Pipeline, first: datetime | None = None, last: datetime | None = None, *, look: bool = True) -> list[Hour]:
+    """Return the hours from `first` to `last`, both included, in order; without bounds all hours with landed or known cycles. Derives nothing.
 
-
-def judge(found: Mark | None, digest: str | None, now: Versions) -> Why | None:
-    """Why a product with this mark is due; None when it stands. `digest` None: what was landed cannot be compared any more."""
-    if found is None:
-        return Why.MISSING
-    if digest is not None and found.digest != digest:
-        return Why.CONTENT
-    if found.versions.parser != now.parser:
-        return Why.PARSER
-    return Why.MAPPING if found.versions.mapping != now.mapping else None
-
-
-def read_marks(pipeline: Pipeline, cycle_ids: Iterable[int]) -> dict[Product, Mark]:
-    with pipeline.connect() as conn:
-        rows = staleness.standing(conn, sorted(cycle_ids)).select(staleness.MARKS.keys()).iter_rows()
-        return {Product(stage, cycle_id, name): Mark(digest, Versions(parser, mapping)) for stage, cycle_id, name, digest, parser, mapping in rows}
-
-
-def due(pipeline: Pipeline, manifests: Sequence[Manifest]) -> dict[Product, Why]:
-    """What is due of these cycles."""
-    marks = read_marks(pipeline, [m.cycle_id for m in manifests])
-    now = Versions.of(pipeline)
-    judged = ((product, judge(marks.get(product), m.digest, now)) for m in manifests for product in products_of(pipeline, m))
-    return {product: why for product, why in judged if why is not None}
-
-
-def plan(pipeline: Pipeline, first: datetime | None = None, last: datetime | None = None) -> list[Hour]:
-    """The hours from `first` to `last`, both included, in order; without bounds those that have landed or known cycles. Changes nothing."""
+    Unless `look` is false, the landing of these hours is read first, and `ops.landed_cycles` is corrected.
+    """
     begin, end = first or EVER[0], EVER[1] if last is None else last + HOUR
-    readable = pipeline.landing.readable_cycles(begin, end)
-    landed, unreadable = {m.cycle_id: m for m in readable.manifests}, {cycle.cycle_id: cycle for cycle in readable.unreadable}
+    if look:
+        rescan(pipeline, begin, end)
     with pipeline.connect() as conn:
-        known = dict(staleness.known_cycles(conn, begin, end).select("cycle_id", "partition_hour").iter_rows())
-    missing = {cycle_id: at for cycle_id, at in known.items() if cycle_id not in landed and cycle_id not in unreadable}
-    of_hour: defaultdict[datetime, list[Manifest]] = defaultdict(list)
-    for manifest in landed.values():
-        of_hour[manifest.partition_hour].append(manifest)
+        cycles = landed.read(conn, begin, end)
+        due = due_now(pipeline, conn, first=begin, end=end)
+    of_hour: defaultdict[datetime, list[LandedCycle]] = defaultdict(list)
+    for cycle in cycles:
+        of_hour[cycle.partition_hour].append(cycle)
     to_do: defaultdict[datetime, dict[Product, Why]] = defaultdict(dict)
-    for product, why in due(pipeline, list(landed.values())).items():
-        to_do[landed[product.cycle_id].partition_hour][product] = why
-    lost: defaultdict[datetime, list[Gone]] = defaultdict(list)
-    for gone in _lost(pipeline, {cycle_id: f"cycle {cycle_id} is no longer in the landing; its rows stay as they are" for cycle_id in missing}):
-        lost[missing[gone.cycle_id]].append(gone)
-    torn: defaultdict[datetime, list[Gone]] = defaultdict(list)
-    for gone in _lost(pipeline, {cycle_id: _unreadable(cycle_id, found.sentence) for cycle_id, found in unreadable.items()}):
-        torn[unreadable[gone.cycle_id].hour].append(gone)
+    for each in due:
+        if not each.is_gone:
+            to_do[each.partition_hour][Product(each.schema, each.cycle_id, each.product)] = each.why
+    stale = {each.cycle_id for each in due}
     return [
-        Hour(at, tuple(of_hour[at]), to_do[at], tuple(lost[at]), (*torn[at], *_torn(pipeline, of_hour[at], to_do[at])))
-        for at in (_every(first, last) if first and last else sorted({*of_hour, *lost, *torn}))
+        Hour(
+            at,
+            tuple(cycle for cycle in of_hour[at] if not cycle.is_gone),
+            to_do[at],
+            tuple(_gone(cycle, cycle.cycle_id in stale) for cycle in of_hour[at] if cycle.is_gone),
+            tuple(_torn(cycle, cycle.cycle_id in stale) for cycle in of_hour[at] if cycle.problem),
+        )
+        for at in (_every(first, last) if first and last else sorted(of_hour))
     ]
 
 
@@ -167,33 +107,15 @@ def _every(first: datetime, last: datetime) -> Iterator[datetime]:
         first += HOUR
 
 
-def _lost(pipeline: Pipeline, sentences: Mapping[int, str]) -> Iterator[Gone]:
-    """Cycles without a readable manifest. Their scope is not known without it: stale is what has no mark at all, or one of other versions."""
-    now = Versions.of(pipeline)
-    versions: defaultdict[int, set[Versions]] = defaultdict(set)
-    for product, mark in read_marks(pipeline, sentences).items():
-        versions[product.cycle_id].add(mark.versions)
-    for cycle_id, sentence in sentences.items():
-        yield Gone(cycle_id, sentence, versions[cycle_id] != {now})
+def _gone(cycle: LandedCycle, stale: bool) -> Gone:
+    return Gone(cycle.cycle_id, f"cycle {cycle.cycle_id} is no longer in the landing; its rows stay as they are", stale)
 
 
-def _unreadable(cycle_id: int, sentence: str) -> str:
-    return f"cycle {cycle_id} cannot be read in the landing: {sentence} The hour's rows stay as they are"
-
-
-def _torn(pipeline: Pipeline, manifests: Iterable[Manifest], to_do: Mapping[Product, Why]) -> Iterator[Gone]:
-    stale = {product.cycle_id for product in to_do}
-    for manifest in manifests:
-        try:
-            names = pipeline.landing.missing(manifest)
-        except LandingUnreadable as error:
-            yield Gone(manifest.cycle_id, _unreadable(manifest.cycle_id, str(error)), manifest.cycle_id in stale)
-            continue
-        if names:
-            shown = f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''}"
-            yield Gone(
-                manifest.cycle_id,
-                f"cycle {manifest.cycle_id} is not whole in the landing, {shown} missing; the hour's rows stay as they are. Restore the segments, or "
-                "remove what is left of the cycle so that the rest of the hour can be derived",
-                manifest.cycle_id in stale,
-            )
+def _torn(cycle: LandedCycle, stale: bool) -> Gone:
+    if cycle.digest is None:
+        return Gone(cycle.cycle_id, f"cycle {cycle.cycle_id} cannot be read in the landing: {cycle.problem} Its rows stay as they are", stale)
+    sentence = (
+        f"cycle {cycle.cycle_id} is not whole in the landing: {cycle.problem}; its rows stay as they are. Restore the segments, or "
+        "remove what is left of the cycle"
+    )
+    return Gone(cycle.cycle_id, sentence, stale)

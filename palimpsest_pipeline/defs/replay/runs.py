@@ -1,20 +1,26 @@
-"""Spans of hours as Dagster runs. Belongs here: cutting hours into spans, running one, whichever process does it. Does not: what is due."""
+"""Spans of hours of one UTC day, each derived by one run.
 
+Belongs here: cutting hours into spans, and executing the run of a span. Does not belong here: which hours are due.
+"""
+
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import pairwise
+from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Final
 
 import dagster as dg
 
+from ...storage import cycle_checks, landed
+from ...storage.due import due_products, failures
 from ...storage.products import Schema
+from ..due import all_products, question
 from ..launch import run_job
-from ..partitions import HOURS_IN_A_RUN
 from ..pipeline import Pipeline
-from .plan import HOUR
 
 JOB: Final = "replay"
+HOUR: Final = timedelta(hours=1)
 
 
 class Cancelled(KeyboardInterrupt):
@@ -23,7 +29,7 @@ class Cancelled(KeyboardInterrupt):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Hours without a gap between them, of one stage."""
+    """Hours of one UTC day, of one stage, in order."""
 
     stage: Schema
     hours: tuple[datetime, ...]
@@ -37,28 +43,59 @@ class Outcome:
     error: str | None
 
 
-def spans(stage: Schema, hours: Sequence[datetime], most: int = HOURS_IN_A_RUN) -> list[Span]:
-    """Hours in order cut where one is left out, and into pieces of equal size that hold at most so many."""
-    stretches = [[hours[0]]] if hours else []
-    for before, hour in pairwise(hours):
-        if hour - before != HOUR:
-            stretches.append([])
-        stretches[-1].append(hour)
+def spans(stage: Schema, hours: Sequence[datetime], most: int = 24, without: Sequence[datetime] = ()) -> list[Span]:
+    """Cut `hours`, given in order, into spans of one UTC day, of about equal size and at most `most` hours.
+
+    The run of a span covers all hours from its first to its last one, so no span goes across an hour of `without` (in order).
+    """
     cut = []
-    for stretch in stretches:
-        pieces = -(-len(stretch) // most)
-        size = -(-len(stretch) // pieces)
-        cut += [Span(stage, tuple(stretch[at : at + size])) for at in range(0, len(stretch), size)]
+    for _, together in groupby(hours, key=lambda hour: (hour.date(), bisect(without, hour))):
+        part = tuple(together)
+        size = -(-len(part) // -(-len(part) // most))
+        cut += [Span(stage, part[begin : begin + size]) for begin in range(0, len(part), size)]
     return cut
 
 
 def run_span(instance: dg.DagsterInstance, pipeline: Pipeline, span: Span) -> Iterator[Outcome]:
-    """One run for all hours of the span; where it fails one for each of them, so that the failure is that hour's alone. Raises Cancelled."""
-    for hours in [span.hours] if len(span.hours) == 1 else [span.hours, *((hour,) for hour in span.hours)]:
-        outcome = run_job(instance, pipeline, JOB, hours[0], last=hours[-1] if len(hours) > 1 else None, group=span.stage)
-        if outcome.cancelled:
-            raise Cancelled
-        if outcome.success or len(hours) == 1:
-            yield from (Outcome(hour, None if outcome.success else outcome.error or "failed") for hour in hours)
-        if outcome.success and hours == span.hours:
-            return
+    """Derive the stage for the cycles of the span's hours in one run. Raises Cancelled.
+
+    When the run fails, the hours whose cycles are still due count as failed, and the hours of the cycles that a blocking check found bad, each with
+    the errors of its cycles. The other hours count as derived.
+    """
+    first, last = span.hours[0], span.hours[-1]
+    outcome = run_job(instance, pipeline, JOB, first.date(), hours=(first, last), group=span.stage)
+    if outcome.cancelled:
+        raise Cancelled
+    errors = {} if outcome.success else _errors(pipeline, span, outcome.error or "failed", _failed_checks(instance, outcome.run_id))
+    yield from (Outcome(hour, errors.get(hour)) for hour in span.hours)
+
+
+def _errors(pipeline: Pipeline, span: Span, of_run: str, checks: Sequence[str]) -> dict[datetime, str]:
+    """Return the failed hours of the span with the errors of their cycles, or with the error of the run where no cycle has one.
+
+    `checks`: the blocking checks that stopped the run. When no product is due and no cycle is bad, something else failed: then every hour gets the
+    error of the run.
+    """
+    wanted = question(pipeline, [product for product in all_products(pipeline) if product.schema == span.stage])
+    first, end = span.hours[0], span.hours[-1] + HOUR
+    found: dict[datetime, dict[str, None]] = {}
+    with pipeline.connect() as conn:
+        due = [each for each in due_products(conn, wanted, first=first, end=end) if not each.is_gone]
+        of_cycles = failures(conn, sorted({each.cycle_id for each in due}))
+        for each in due:
+            error = of_cycles.get((each.cycle_id, each.product))
+            found.setdefault(each.partition_hour, {})[f"cycle {each.cycle_id}: {each.product}: {error}" if error else of_run] = None
+        hours = {cycle.cycle_id: cycle.partition_hour for cycle in landed.read(conn, first, end)} if checks else {}
+        for check in checks:
+            for verdict in cycle_checks.bad(conn, check, first, end):
+                found.setdefault(hours[verdict.cycle_id], {})[f"cycle {verdict.cycle_id}: {check}: {verdict.description}"] = None
+    errors = {hour: "; ".join(found[hour]) for hour in span.hours if hour in found}
+    return errors or dict.fromkeys(span.hours, of_run)
+
+
+def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """Return the blocking checks that failed in the run, as ops.cycle_checks names them."""
+    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    results = [entry.dagster_event.asset_check_evaluation_data for entry in entries if entry.dagster_event is not None]
+    stopping = [each for each in results if each.blocking and not each.passed and each.severity is dg.AssetCheckSeverity.ERROR]
+    return [f"{each.asset_key.to_user_string()}:{each.check_name}" for each in stopping]

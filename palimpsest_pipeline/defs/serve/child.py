@@ -1,43 +1,42 @@
-"""How a child of the supervisor begins: `python -m palimpsest_pipeline.defs.serve.child PARENT HOME SOCKET MODULE ARGUMENTS...`.
+"""Entry point of the supervisor's children: `python -m palimpsest_pipeline.defs.serve.child PARENT HOME SOCKET COMMAND ARGUMENTS...`.
 
-It runs a module of Dagster's as `python -m MODULE ARGUMENTS...` would, with three things settled first: signals that end it are not ignored, whatever
-a shell made of them; it ends when its parent has died; and it does not begin before the code server listens at SOCKET. Knows no Dagster.
+It runs a console script of an installed package, such as `dagster-daemon`, and ensures three things first: termination signals are not ignored, even
+if the shell ignores them; the process ends when its parent has died; the command begins only once the code server listens at SOCKET. Knows no
+Dagster.
 """
 
-import importlib
 import os
-import runpy
 import signal
 import socket
 import sys
 import threading
 import time
 from contextlib import nullcontext, suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
 
 from ..sharing import in_use
 
 CODE_SERVER: Final = "dagster"
-IMPORTED_AHEAD: Final = {CODE_SERVER: "dagster._cli", "dagster_webserver": "dagster_webserver.cli", "dagster._daemon": "dagster._daemon.cli"}
-"""What takes seconds to import, and so is while the code server gets ready."""
 PARENT_CHECK_S: Final = 0.5
 LEFT_ALONE_S: Final = 60.0
 
 
 def main() -> None:
-    parent, home, listens_at, module, *arguments = sys.argv[1:]
+    parent, home, listens_at, name, *arguments = sys.argv[1:]
     # Dagster copies the handler of SIGINT to SIGTERM: a background job of a shell ignores SIGINT, and could then not be terminated.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with, args=(int(parent), module != CODE_SERVER), daemon=True).start()
-    importlib.import_module(IMPORTED_AHEAD.get(module, module))
-    if module != CODE_SERVER:
+    threading.Thread(target=_end_with, args=(int(parent), name != CODE_SERVER), daemon=True).start()
+    (command,) = entry_points(group="console_scripts", name=name)
+    run = command.load()  # takes seconds, and so comes before the wait for the code server
+    if name != CODE_SERVER:
         _await_listener(listens_at)
-    sys.argv = [module, *arguments]
+    sys.argv = [name, *arguments]
     # Runs live as long as the code server, also one whose supervisor was killed: their database must not be stopped under them.
-    with in_use(Path(home)) if module == CODE_SERVER else nullcontext():
-        runpy.run_module(module, run_name="__main__")
+    with in_use(Path(home)) if name == CODE_SERVER else nullcontext():
+        run()
 
 
 def _end_with(parent: int, soon: bool) -> None:

@@ -33,15 +33,15 @@ Say = Callable[[str], None]
 
 
 def commands(folder: Path, port: int, definitions: str = DEFINITIONS) -> dict[str, tuple[str, ...]]:
-    """For each child the module that it runs, with its arguments. Writes the workspace, which points at the code server's socket."""
+    """For each child the command that it runs, with its arguments. Writes the workspace, which points at the code server's socket."""
     listens_at = folder / "code.sock"
     workspace = folder / "workspace.yaml"
     workspace.write_text(WORKSPACE.format(socket=listens_at, location=LOCATION))
     code = ("--module-name", definitions, "--location-name", LOCATION, "--lazy-load-user-code", "--inject-env-vars-from-instance")
     return {
         CODE: ("dagster", "api", "grpc", "--socket", str(listens_at), *code),
-        WEB: ("dagster_webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)),
-        DAEMON: ("dagster._daemon", "run", "-w", str(workspace)),
+        WEB: ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)),
+        DAEMON: ("dagster-daemon", "run", "-w", str(workspace)),
     }
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import dagster as dg
-from dagster._core.storage.tags import GRPC_INFO_TAG
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..dagster_private import GRPC_INFO_TAG
 from ..processes import stop_tree
 from ..run_tags import ENDED_WITH_SERVER, is_resting
 from ..vitals import UNDER_WAY

@@ -80,7 +80,7 @@ def serving(
     check_not_serving(home)
     check_port(settings.ui_port)
     began = time.time()
-    with open_instance(settings) as instance, _signals():
+    with open_instance(settings, pooled=False) as instance, _signals():
         end_remains(home, instance, say)
         folder = Path(tempfile.mkdtemp(prefix="palimpsest-"))  # a socket's path must be short, which a home's need not be
         children = Children(home, folder, commands(folder, settings.ui_port, definitions), environment, cwd, say)

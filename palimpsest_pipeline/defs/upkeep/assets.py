@@ -2,7 +2,7 @@
 of runs removed; how much room everything takes."""
 
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -10,7 +10,7 @@ from ...domain.instants import hour_key
 from ...storage import heartbeats, partitions, retention, upcoming
 from ..core.assets import odds_snapshots
 from ..metadata import figures, plain, table_metadata
-from ..partitions import DAYS_PER_RUN, days
+from ..partitions import ended_days, parse_day_key
 from ..pipeline import Pipeline
 from . import export, instance, space
 from .landing import compact_landing, expire_landing
@@ -44,22 +44,19 @@ class ExportConfig(dg.Config):
     key_prefix="report",
     group_name="report",
     kinds={"parquet", "postgres"},
-    partitions_def=days,
-    backfill_policy=DAYS_PER_RUN,
+    partitions_def=ended_days,
     deps=[odds_snapshots],
     metadata=table_metadata("core.market_changes", also=["core.captures"]),
 )
 def odds_history_export(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline], config: ExportConfig) -> dg.MaterializeResult:
     """Days of the odds history that are over, as Parquet that was read back and compared; the catalogue then names them."""
-    for key in context.partition_keys:
-        done = export.export_day(pipeline, date.fromisoformat(key), force=config.force)
-        entry = done.entry
-        told = {"found": done.found.value, "seconds": done.seconds, "bytes_per_price": done.bytes_per_price}
-        if entry is not None:
-            told |= {"prices": entry.n_prices, "captures": entry.n_captures, "bytes": entry.bytes, "path": ", ".join(entry.files)}
-        context.add_asset_metadata(figures(0 if entry is None else entry.n_rows, **plain(told)), partition_key=key)
-        context.log.info(f"{key} {done.sentence}")
-    return dg.MaterializeResult()  # what it held would be repeated at every day of a run
+    done = export.export_day(pipeline, parse_day_key(context.partition_key), force=config.force)
+    entry = done.entry
+    told = {"found": done.found.value, "seconds": done.seconds, "bytes_per_price": done.bytes_per_price}
+    if entry is not None:
+        told |= {"prices": entry.n_prices, "captures": entry.n_captures, "bytes": entry.bytes, "path": ", ".join(entry.files)}
+    context.log.info(f"{context.partition_key} {done.sentence}")
+    return dg.MaterializeResult(metadata=figures(0 if entry is None else entry.n_rows, **plain(told)))
 
 
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"postgres"}, deps=[odds_history_export])

@@ -10,8 +10,7 @@ from ...domain.instants import hour_key
 from ...storage import current, freshness, partitions, retention, sizes
 from ...storage.archive import ArchiveDamaged
 from ...storage.days import begin_of
-from ..partition_checks import partition_check
-from ..partitions import days
+from ..partitions import ended_days, parse_day_key
 from ..pipeline import Pipeline
 from . import export
 from .landing import overdue
@@ -38,10 +37,10 @@ def partitions_are_ahead(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckR
     return dg.AssetCheckResult(passed=not lacking, description=words, metadata={"days_missing": len(lacking)})
 
 
-@partition_check(asset=["report", "odds_history_export"], partitions_def=days, blocking=True)
-def exported_days_are_whole(pipeline: Pipeline, key: str) -> dg.AssetCheckResult:
+@dg.asset_check(asset=["report", "odds_history_export"], partitions_def=ended_days, blocking=True)
+def exported_days_are_whole(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """The catalogue has the day, its files are there with their sizes, and Postgres says the same where it has it."""
-    found, day = None, date.fromisoformat(key)
+    found, day = None, parse_day_key(context.partition_key)
     with pipeline.connect() as conn:
         standing = retention.standing(conn, pipeline.archive, day)
     if standing.to_export:
@@ -59,7 +58,7 @@ def old_days_have_left(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckRes
     """No day stays in Postgres for longer than a day after its time (PALIMPSEST_HISTORY_HOT_DAYS)."""
     last = _first_hot_day(pipeline) - LATE
     with pipeline.connect() as conn:
-        late = [day for day in retention.stored_days(conn) if day < last and days.has_partition_key(str(day))]
+        late = [day for day in retention.stored_days(conn) if day < last and ended_days.has_partition_key(str(day))]
         why = [f"{day} is still in Postgres: {_why(pipeline, conn, day)}" for day in late]
     return dg.AssetCheckResult(
         passed=not why, severity=dg.AssetCheckSeverity.WARN, description="; ".join(why) or None, metadata={"days_late": len(why)}

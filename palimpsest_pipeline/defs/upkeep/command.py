@@ -7,10 +7,9 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from ..instance import open_instance
-from ..launch import run_day
-from ..partitions import days
+from ..launch import run_ended_day
+from ..partitions import ended_days
 from ..pipeline import Pipeline
-from ..servers import upgrade
 from .export import NO_PARTITION, UNREADABLE, DayIsOpen, due_days, require_closed, standing_to_export
 
 EXPORT_OP: Final = "report__odds_history_export"
@@ -45,7 +44,6 @@ def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Calla
 
     `force`: also days that lack cycles which the exported day has.
     """
-    upgrade(pipeline)
     report = ExportReport()
     if chosen is None:
         found = due_days(pipeline)
@@ -59,7 +57,7 @@ def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Calla
     instance = open_instance(pipeline.settings)
     for day in wanted:
         began = time.monotonic()
-        outcome = run_day(instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": force}} if force else None)
+        outcome = run_ended_day(instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": force}} if force else None)
         took_s = time.monotonic() - began
         entry = pipeline.archive.day(day) if outcome.success else None
         if entry is None:
@@ -82,7 +80,7 @@ def _needs_export(pipeline: Pipeline, day: date, report: ExportReport, *, force:
             return False
     if not found.to_export:
         report.left[str(day)] = str(found)
-    elif not days.has_partition_key(str(day)):
+    elif not ended_days.has_partition_key(str(day)):
         report.failed[str(day)] = NO_PARTITION
         return False
     return found.to_export

@@ -9,11 +9,13 @@ import psycopg
 
 from ...domain.instants import hour_key
 from ...landing import LandingError
-from ...storage import ledger, products, retention
+from ...storage import landed, ledger, products, retention
 from ...storage.archive import ArchiveError, EntryUnreadable, ExportedDay, day_version
+from ...storage.due import UNDERIVED, Product, due_products
 from ...storage.partitions import MissingPartitionError
 from ...storage.retention import Standing
-from ..partitions import days
+from ..due import question
+from ..partitions import ended_days
 from ..pipeline import Pipeline
 
 NO_PARTITION: Final = "it cannot be exported: it lies before the first partition, because its answers came with a wrong instant"
@@ -83,7 +85,7 @@ def due_days(pipeline: Pipeline) -> DueDays:
             try:
                 if day >= pipeline.clock.now().date() or not retention.standing(conn, pipeline.archive, day).to_export:
                     continue
-                if not days.has_partition_key(str(day)):
+                if not ended_days.has_partition_key(str(day)):
                     without_partition.append(day)
                     continue
                 require_closed(pipeline, conn, day)
@@ -106,7 +108,10 @@ def standing_to_export(pipeline: Pipeline, conn: psycopg.Connection, day: date, 
 
 
 def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
-    """Raises DayIsOpen unless the day is over by the grace of its last hour, and every cycle that may have answers of it has ended and is derived."""
+    """Raise DayIsOpen unless the day ended at least the grace period ago, and every cycle that may have answers of it has ended and is derived.
+
+    Raises LandingError when the manifest of such a cycle cannot be read.
+    """
     begins_at = datetime(day.year, day.month, day.day, tzinfo=UTC)
     ends_at = begins_at + timedelta(days=1)
     closes_at = ends_at + timedelta(minutes=pipeline.settings.grace_minutes)
@@ -116,8 +121,10 @@ def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> N
     running = [batch.cycle for batch in ledger.running_batches(conn)]
     if here := [cycle for cycle in running if first_hour <= cycle.partition_hour < ends_at]:
         raise DayIsOpen(f"{day}: cycle {here[0].cycle_id} is running; export the day when it has ended")
-    manifests = {m.cycle_id: m for m in pipeline.landing.cycles(start=first_hour, end=ends_at)}
-    odds = products.of_platforms(products.ODDS, pipeline.platforms)
-    if left := products.underived(conn, "core", odds, {cycle_id: m.digest for cycle_id, m in manifests.items()}):
-        hours = sorted({hour_key(manifests[cycle_id].partition_hour) for cycle_id in left})
-        raise DayIsOpen(f"{day}: {len(left)} cycles are landed and not derived, e.g. {left[0]}: run `palimpsest backfill {hours[0]} {hours[-1]}`")
+    odds = question(pipeline, [Product("core", name) for name in products.of_platforms(products.ODDS, pipeline.platforms)])
+    due = due_products(conn, odds, first=first_hour, end=ends_at)
+    if left := {each.cycle_id: each.partition_hour for each in due if each.why in UNDERIVED and not each.is_gone}:
+        if problem := next((each.problem for each in landed.read(conn, first_hour, ends_at) if each.cycle_id in left and each.digest is None), ""):
+            raise LandingError(problem)
+        keys = [hour_key(hour) for hour in (min(left.values()), max(left.values()))]
+        raise DayIsOpen(f"{day}: {len(left)} cycles are landed and not derived, e.g. {min(left)}: run `palimpsest backfill {keys[0]} {keys[1]}`")

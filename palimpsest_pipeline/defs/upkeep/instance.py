@@ -14,8 +14,8 @@ from typing import Final
 
 import dagster as dg
 import sqlalchemy as sa
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
-from dagster._core.storage.runs.schema import BulkActionsTable, RunsTable, RunTagsTable
+
+from ..dagster_private import AssetCheckExecutionsTable, BulkActionsTable, RunsTable, RunTagsTable, SqlEventLogStorageTable
 
 EVENTS_AT_ONCE: Final = 20_000
 """Rows of the log looked at in one statement, so that none holds locks for long."""

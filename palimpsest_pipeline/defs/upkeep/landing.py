@@ -13,11 +13,13 @@ import psycopg
 
 from ...domain.instants import hour_key, hour_of
 from ...landing import Compaction, Expired, LandingError, LandingIncomplete, LandingUnreadable, Manifest, compact_hour, compactable, expire, over
-from ...storage import ledger, partitions, retention
+from ...storage import landed, ledger, partitions, retention
 from ...storage.archive import ArchiveError
+from ...storage.due import UNDERIVED
 from ...storage.retention import Standing
+from ..due import due_now
+from ..landed_cycles import forget_cycles, record_landed
 from ..pipeline import Pipeline
-from ..replay.plan import Why, due
 
 LOCK: Final = 7_019_000_001
 """Advisory lock of whoever compacts or expires; any constant that no other lock of the database uses."""
@@ -79,8 +81,10 @@ class Judge:
 
     def _underived(self, manifests: Sequence[Manifest]) -> list[int]:
         """Cycles with a product that stands in no version, or was derived from other content; an older version is no claim."""
-        found = due(self._pipeline, manifests)
-        return sorted({product.cycle_id for product, why in found.items() if why in (Why.MISSING, Why.CONTENT)})
+        for manifest in manifests:  # what is about to be removed is not left to what somebody else recorded
+            record_landed(self._pipeline, self._conn, manifest)
+        due = due_now(self._pipeline, self._conn, cycle_ids=[manifest.cycle_id for manifest in manifests])
+        return sorted({each.cycle_id for each in due if each.why in UNDERIVED})
 
     def _standing(self, manifests: Sequence[Manifest]) -> dict[date, Standing]:
         days = {day for manifest in manifests for day in _days_of(manifest)}
@@ -112,7 +116,16 @@ def expire_landing(pipeline: Pipeline, days: int | None = None, *, dry_run: bool
     An hour of which something cannot be looked at stays. Raises LandingInUse, LandingError when the store refuses.
     """
     with _alone(pipeline) as conn:
-        return expire(pipeline.landing, _cutoff(pipeline, days), Judge(pipeline, conn).why, dry_run=dry_run)
+        judge = Judge(pipeline, conn)
+
+        def needed(hour: datetime) -> str | None:
+            reason = judge.why(hour)
+            if reason is None and not dry_run:
+                # Before the files go: if this process dies halfway, readers take the whole hour as gone.
+                forget_cycles(conn, landed.mark_gone(conn, hour))
+            return reason
+
+        return expire(pipeline.landing, _cutoff(pipeline, days), needed, dry_run=dry_run)
 
 
 def overdue(pipeline: Pipeline, late: timedelta) -> dict[datetime, str]:

@@ -101,6 +101,40 @@ class EventScrapeStatus(Base):
     )
 
 
+class LandedCycle(Base):
+    __tablename__ = "landed_cycles"
+    __table_args__ = (
+        sa.Index(None, "partition_hour"),
+        {
+            "schema": "ops",
+            "comment": "One row per closed cycle that is, or was, in the landing. Rebuilt from the landing by `palimpsest landing rescan`.",
+        },
+    )
+
+    cycle_id: Mapped[BigInt] = key("Cycle.")
+    partition_hour: Mapped[Instant] = column("UTC hour it belongs to: its folder in the landing.")
+    scope: Mapped[Scope | None] = column("What it covers; null when its manifest cannot be read.", type_=one_of(Scope))
+    digest: Mapped[Text | None] = column("Digest of its landing manifest; null when the cycle is gone or its manifest cannot be read.")
+    is_whole: Mapped[bool] = column("Its manifest and every segment that it names are there, so that it can be derived.")
+    is_gone: Mapped[bool] = column("It is no longer in the landing: its hour has expired, or somebody removed it.")
+    problem: Mapped[Text] = column("Why it is not whole although it is there, in words; otherwise empty.")
+
+
+class CycleFailure(Base):
+    __tablename__ = "cycle_failures"
+    __table_args__ = (
+        {"schema": "ops", "comment": "Products of cycles whose last derivation failed. A row is deleted when the product has been derived."},
+    )
+
+    cycle_id: Mapped[BigInt] = key("Cycle.")
+    product: Mapped[Text] = key("Product that could not be derived, as in the cycle_products of core and mart.")
+    landing_digest: Mapped[Text | None] = column("Digest of the landing manifest it was tried with; null when it was gone.")
+    parser_version: Mapped[Text] = column("Version of the parsers it was tried with.")
+    mapping_version: Mapped[Text] = column("Version of the market vocabulary it was tried with.")
+    error: Mapped[Text] = column("The error: its class and message, without secrets.")
+    failed_at: Mapped[Instant] = column("When it failed last.")
+
+
 class ListingId(Base):
     __tablename__ = "listing_ids"
     __table_args__ = (
@@ -191,6 +225,7 @@ class RunHeartbeat(Base):
     heartbeat_at: Mapped[Instant] = column("Last sign of life of the process.")
     finished_at: Mapped[Instant | None] = column("End of the execution; null while it runs, or when its process died.")
     machine: Mapped[Text | None] = column("Machine, its boot and its process namespace: within them the pid names one process; null when not known.")
+    first_day: Mapped[date | None] = column("First UTC day of the partitions that the process has loaded; null when not known.")
 
 
 class Alert(Base):
@@ -203,10 +238,12 @@ class Alert(Base):
     alert_key: Mapped[Text] = key("What the trouble is, without its occurrences: <kind>/<subject>/<error class>.")
     opened_at: Mapped[Instant] = key("When it was first seen.")
     severity: Mapped[Severity] = column("How bad it was at its worst.", type_=one_of(Severity))
-    subject: Mapped[Text] = column("What has it: a job, or a check with its asset.")
+    subject: Mapped[Text] = column("What has it: a job, the asset of a product, or a check with its asset.")
     error_class: Mapped[Text] = column("Class of the error.")
     message: Mapped[Text] = column("What is wrong and what to do, in words: of the last occurrence.")
-    partition_key: Mapped[Text | None] = column("Latest Dagster partition that had it; null without partitions.")
+    partition_key: Mapped[Text | None] = column(
+        "Days or cycles that have the trouble, separated by commas; for a job that runs day after day only the latest; null without any."
+    )
     n_seen: Mapped[int] = column("Occurrences.")
     last_seen_at: Mapped[Instant] = column("Last occurrence.")
     told_by: Mapped[TextArray] = column("Channels that have told its begin.")
@@ -214,6 +251,22 @@ class Alert(Base):
     closed_at: Mapped[Instant | None] = column("When it was over; null while it lasts.")
     closing_told_by: Mapped[TextArray] = column("Channels that have told its end.")
     closing_told_at: Mapped[Instant | None] = column("When the last of all channels had told its end; null until then.")
+
+
+class CycleCheck(Base):
+    __tablename__ = "cycle_checks"
+    __table_args__ = (
+        sa.Index("ix_cycle_checks_judged", "check_name", "judged_at"),
+        sa.Index("ix_cycle_checks_bad", "cycle_id", postgresql_where=sa.text("violations > 0")),
+        {"schema": "ops", "comment": "The newest verdict of each check on each cycle."},
+    )
+
+    check_name: Mapped[Text] = key("Asset and check, such as core/odds_snapshots:history_equals_current.")
+    cycle_id: Mapped[BigInt] = key("Cycle.")
+    severity: Mapped[Severity] = column("Severity of the violations; without violations it means nothing.", type_=one_of(Severity))
+    violations: Mapped[int] = column("Number of violations; 0: the cycle has passed.")
+    description: Mapped[Text] = column("The problem and what to do about it; empty when the cycle has passed.")
+    judged_at: Mapped[Instant] = column("When the check last judged the cycle.")
 
 
 class AcknowledgedOddsAlert(Base):

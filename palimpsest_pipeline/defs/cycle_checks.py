@@ -1,0 +1,94 @@
+"""Checks that judge cycles one by one. Each verdict is stored, so that a cycle is judged once, however many cycles its day has.
+
+Belongs here: selecting the cycles to judge, and combining their verdicts into the result of the day. Does not belong here: the rule of a check.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, time, timedelta
+from typing import Final
+
+import dagster as dg
+import psycopg
+
+from ..domain.words import Severity
+from ..storage import cycle_checks as stored
+from ..storage.cycle_checks import Verdict
+from ..storage.products import Schema
+from .partitions import days, parse_day_key
+from .pipeline import Pipeline
+from .run_cycles import cycles_of_run
+
+Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[Verdict]]
+"""Judges cycles. One without a verdict has passed."""
+
+JUDGES: Final = "palimpsest/judges"
+CYCLES: Final = "cycles"
+"""Metadata of the checks of this module, by which alerts know that their verdicts are in ops.cycle_checks."""
+
+CYCLES_AT_ONCE: Final = 24
+"""Cycles that are judged from one reading of their rows: it bounds memory."""
+MOST_NAMED: Final = 5
+SEVERITIES: Final = {Severity.ERROR: dg.AssetCheckSeverity.ERROR, Severity.WARN: dg.AssetCheckSeverity.WARN}
+
+
+def cycle_check(
+    *, asset: Sequence[str], of: tuple[Schema, str], blocking: bool = False, additional_deps: Sequence[Sequence[str]] = ()
+) -> Callable[[Judge], dg.AssetChecksDefinition]:
+    """Return a decorator that makes an asset check of a function that judges cycles.
+
+    The docstring of the function states the rule that must hold; it becomes the description of the check. `of`: schema and name of the product that
+    the check judges. The result of a day is an error when a cycle that this run judged has an error. A cycle of an earlier run that is still bad
+    makes it a warning, which blocks nothing and names the cycle until it is repaired.
+    """
+
+    def decorate(judge: Judge) -> dg.AssetChecksDefinition:
+        @dg.asset_check(
+            asset=dg.AssetKey(asset),
+            name=judge.__name__,
+            description=judge.__doc__,
+            blocking=blocking,
+            partitions_def=days,
+            metadata={JUDGES: CYCLES},
+            additional_deps=additional_deps,
+        )
+        def check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+            return _judge_day(context, pipeline, f"{'/'.join(asset)}:{judge.__name__}", judge, of)
+
+        return check
+
+    return decorate
+
+
+def _judge_day(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, check: str, judge: Judge, of: tuple[Schema, str]) -> dg.AssetCheckResult:
+    day = parse_day_key(context.partition_key)
+    with pipeline.connect() as conn:
+        cycles = cycles_of_run(conn, context.run, day)
+        to_judge = cycles.cycle_ids if cycles.own else stored.unjudged(conn, check, cycles.cycle_ids, *of)
+        judged: list[Verdict] = []
+        for begin in range(0, len(to_judge), CYCLES_AT_ONCE):
+            some = to_judge[begin : begin + CYCLES_AT_ONCE]
+            found = {verdict.cycle_id: verdict for verdict in judge(pipeline, conn, some)}
+            judged += [found.get(cycle_id, Verdict(cycle_id, Severity.ERROR)) for cycle_id in some]
+            stored.write(conn, check, judged[begin:])
+            conn.commit()
+        begins_at = datetime.combine(day, time(), UTC)
+        bad = stored.bad(conn, check, begins_at, begins_at + timedelta(days=1))
+    return day_result(judged, bad)
+
+
+def day_result(judged: Sequence[Verdict], bad: Sequence[Verdict]) -> dg.AssetCheckResult:
+    """Return what a day's check result is. `judged`: the verdicts of this run; `bad`: all verdicts with violations on cycles of the day."""
+    now = [verdict for verdict in judged if not verdict.passed]
+    mine = {verdict.cycle_id for verdict in judged}
+    earlier = [verdict for verdict in bad if verdict.cycle_id not in mine]
+    worst = Severity.ERROR if any(verdict.severity is Severity.ERROR for verdict in now) else Severity.WARN
+    told = [*_told(now), *(f"still bad from an earlier run: {text}" for text in _told(earlier))]
+    numbers = {"cycles_judged": len(judged), "cycles_bad": len(now) + len(earlier), "violations": sum(verdict.violations for verdict in now)}
+    if not told:
+        return dg.AssetCheckResult(passed=True, metadata=numbers)
+    return dg.AssetCheckResult(passed=False, severity=SEVERITIES[worst], description="; ".join(told), metadata=numbers)
+
+
+def _told(verdicts: Sequence[Verdict]) -> list[str]:
+    named = [f"cycle {verdict.cycle_id}: {verdict.description}" for verdict in verdicts[:MOST_NAMED]]
+    return [*named, f"and {len(verdicts) - MOST_NAMED} cycles more"] if len(verdicts) > MOST_NAMED else named

@@ -1,0 +1,153 @@
+"""Deriving a product for the cycles of a run. Knows Dagster's run, and no asset.
+
+Belongs here: which cycles are tried, and what a run says of them. Does not belong here: deriving one cycle (`hourly`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import dagster as dg
+
+from ..domain.instants import hour_key
+from ..domain.secrets import redact
+from ..landing import LandingIncomplete, LandingUnreadable, Manifest
+from ..storage import landed, products
+from ..storage.due import Product, due_products, failures, record_failure
+from .due import all_products, question
+from .hourly import CyclesFailed, Derived
+from .landed_cycles import record_gone, record_unreadable
+from .pipeline import Pipeline
+from .run_cycles import RunCycles, repeated_runs
+from .run_tags import LEAVES_FAILED_TAG
+
+
+class RunHasFailedCycles(Exception):
+    """Products could not be derived from some cycles of the run. The message names each cycle, product and error."""
+
+
+@dataclass(slots=True)
+class DerivedOfRun:
+    """What deriving a product in a run did. Counts are of the run's cycles."""
+
+    n_cycles: int
+    derived: set[int] = field(default_factory=set)
+    waiting: set[int] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)
+    left_failed: set[int] = field(default_factory=set)
+    """Cycles that failed in an earlier run and were not tried again."""
+    gone: set[int] = field(default_factory=set)
+    """Cycles that were removed from the landing since the database noted them."""
+    errors: list[Exception] = field(default_factory=list)
+    rows: int = 0
+    """Rows of the cycles that were derived now."""
+    standing_rows: int = 0
+    """Rows that the product has for the run's cycles, whenever they were written."""
+
+    def counts(self) -> dict[str, int]:
+        """Return the figures that every derived asset shows."""
+        return {
+            "rows_written": self.rows,
+            "cycles": len(self.derived),
+            "cycles_up_to_date": self.up_to_date,
+            "cycles_left_failed": len(self.left_failed),
+        }
+
+    @property
+    def up_to_date(self) -> int:
+        return self.n_cycles - len(self.derived | self.waiting | self.failed | self.left_failed | self.gone)
+
+    def raise_errors(self) -> None:
+        """Raise the first error where a cycle has failed."""
+        if self.errors:
+            raise self.errors[0]
+
+    def sentence(self) -> str:
+        """Return what it did, in words."""
+        failed = f", {len(self.left_failed)} not tried again after an earlier failure" if self.left_failed else ""
+        gone = f", {len(self.gone)} no longer in the landing" if self.gone else ""
+        return f"{len(self.derived)} cycles derived, {self.up_to_date} up to date, {len(self.waiting)} waiting{failed}{gone}, {self.rows} rows"
+
+
+def wanted(pipeline: Pipeline, name: str) -> list[Product]:
+    """Return the products of this name: one, or one per platform when it is marked platform by platform."""
+    return [each for each in all_products(pipeline) if each.name.partition("/")[0] == name]
+
+
+def derive_run(
+    pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles, of: Sequence[Product], derive: Callable[[Sequence[Manifest]], Derived]
+) -> DerivedOfRun:
+    """Call `derive` for the run's cycles for which one of the products `of` is due, oldest first.
+
+    Deriving a cycle may make later ones due, also those that this run has derived already: they are derived again. When a cycle fails, its error is
+    added to `errors` and the others are derived. A replay that a sensor requested skips cycles that failed before.
+    """
+    done = DerivedOfRun(len(cycles.cycle_ids))
+    tried: set[int] = set()
+    undone: set[int] = set()
+    to_do: dict[int, datetime] = {}
+    while True:
+        with pipeline.connect() as conn:
+            due = [each for each in due_products(conn, question(pipeline, of), cycle_ids=cycles.cycle_ids) if not each.is_gone]
+        if LEAVES_FAILED_TAG in run.tags:
+            done.left_failed |= {each.cycle_id for each in due if each.has_failed} - tried
+        undone |= to_do.keys() & {each.cycle_id for each in due}  # the oldest first: what is due now was not made due by another of them
+        to_do = {each.cycle_id: each.partition_hour for each in due if each.cycle_id not in undone | done.left_failed}
+        if not to_do:
+            break
+        tried |= to_do.keys()
+        manifests, errors = _manifests(pipeline, of, to_do)
+        done.gone |= to_do.keys() - errors.keys() - {manifest.cycle_id for manifest in manifests}
+        if errors:
+            done.errors.append(CyclesFailed(of[0].name.partition("/")[0], errors))
+        try:
+            derive(manifests)
+        except CyclesFailed as error:
+            done.errors.append(error)
+    with pipeline.connect() as conn:
+        still_due = [each for each in due_products(conn, question(pipeline, of), cycle_ids=tried) if not each.is_gone]
+        done.failed = {each.cycle_id for each in still_due if each.has_failed}
+        done.waiting = {each.cycle_id for each in still_due} - done.failed
+        done.derived = tried - done.failed - done.waiting - done.gone
+        names = [each.name for each in of]
+        done.rows = products.standing_rows(conn, of[0].schema, names, sorted(done.derived))
+        done.standing_rows = products.standing_rows(conn, of[0].schema, names, cycles.cycle_ids)
+    return done
+
+
+def raise_failures(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles) -> None:
+    """Raise RunHasFailedCycles when a cycle of the run has failed in any step of the run.
+
+    Steps of the runs that this run repeats count too: a re-execution of failed steps also fails for cycles that failed in its other steps.
+    """
+    with pipeline.connect() as conn:
+        found = failures(conn, cycles.cycle_ids, of_runs=[run.run_id, *repeated_runs(run)])
+        hours = sorted({cycle.partition_hour for cycle_id, _ in found if (cycle := landed.read_cycle(conn, cycle_id))})
+    if found:
+        told = "; ".join(f"cycle {cycle_id}, {product}: {error}" for (cycle_id, product), error in found.items())
+        again = f". When the cause is fixed, run `palimpsest backfill {hour_key(hours[0])} {hour_key(hours[-1])}`" if hours else ""
+        raise RunHasFailedCycles(told + again)
+
+
+def _manifests(pipeline: Pipeline, of: Sequence[Product], hours: Mapping[int, datetime]) -> tuple[list[Manifest], dict[int, Exception]]:
+    """Return the manifests of the cycles in `hours` (cycle to its hour), and for each cycle whose manifest cannot be read the error.
+
+    A cycle that is no longer in the landing is in neither. Both are recorded. Raises LandingError when the landing cannot be reached.
+    """
+    manifests: list[Manifest] = []
+    errors: dict[int, Exception] = {}
+    versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
+    with pipeline.connect() as conn:
+        for cycle_id, hour in sorted(hours.items()):
+            try:
+                manifests.append(pipeline.landing.manifest(cycle_id, hour))
+            except LandingIncomplete:
+                record_gone(conn, cycle_id)
+            except LandingUnreadable as error:
+                errors[cycle_id] = error
+                record_unreadable(conn, cycle_id, error)
+                message = redact(f"{type(error).__name__}: {error}", *pipeline.settings.secrets())
+                for product in of:
+                    record_failure(conn, product.name, cycle_id, landing_digest=None, error=message, **versions)
+        conn.commit()
+    return manifests, errors

@@ -1,0 +1,114 @@
+"""What our own tables know of cycles that failed and recovered. Reads only.
+
+Belongs here: products that could not be derived from cycles, and checks that judge cycles. Does not belong here: runs (`troubles`).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import psycopg
+
+from ...domain.alerts import Alert, Kind, Occurrence, Recovery, joined
+from ...domain.words import Severity
+from ...storage import cycle_checks
+from ...storage.due import all_failures
+from ..due import all_products, asset_of, question
+from ..pipeline import Pipeline
+from .troubles import CHECK_CLASS, Events
+
+TICK: Final = timedelta(microseconds=1)
+"""The resolution of instants in the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadCycle:
+    """A cycle that has a trouble now. The fields are those of an occurrence."""
+
+    kind: Kind
+    subject: str
+    error_class: str
+    severity: Severity
+    message: str
+    at: datetime
+    cycle_id: int
+
+    @property
+    def alert_key(self) -> str:
+        return f"{self.kind}/{self.subject}/{self.error_class}"
+
+
+def cycle_events(conn: psycopg.Connection, pipeline: Pipeline, checks: Mapping[str, bool], known: Iterable[Alert], now: datetime) -> Events:
+    """Return the occurrences and recoveries of cycles that are not yet in `known`, the latest alert of each key.
+
+    `checks`: name of each check that judges cycles, and whether it blocks. A bad cycle of a blocking check stays in the alert until it is judged
+    again and passes; for any other check the newest verdict decides.
+    """
+    latest = {alert.alert_key: alert for alert in known}
+    lasting = [*_failures(conn, pipeline), *_judged_bad(conn, [check for check, blocks in checks.items() if blocks])]
+    kept_by_cycle = [
+        alert
+        for alert in latest.values()
+        if alert.closed_at is None and (alert.kind is Kind.CYCLE or (alert.kind is Kind.CHECK and checks.get(alert.subject, False)))
+    ]
+    newest = _newest(conn, [check for check, blocks in checks.items() if not blocks], latest)
+    return [*_begun(lasting, latest), *_ended(lasting, kept_by_cycle, now), *newest]
+
+
+def _failures(conn: psycopg.Connection, pipeline: Pipeline) -> Iterator[BadCycle]:
+    assets = {product.name: asset_of(product) for product in all_products(pipeline)}
+    for failure in all_failures(conn, question(pipeline)):
+        if failure.product in assets:  # not of a platform that is no longer asked
+            error_class, _, message = failure.error.partition(": ")
+            subject = assets[failure.product]
+            yield BadCycle(Kind.CYCLE, subject, error_class, Severity.ERROR, message or error_class, failure.failed_at, failure.cycle_id)
+
+
+def _judged_bad(conn: psycopg.Connection, checks: list[str]) -> Iterator[BadCycle]:
+    for check, at, verdict in cycle_checks.bad_cycles(conn, checks):
+        yield BadCycle(Kind.CHECK, check, CHECK_CLASS, verdict.severity, verdict.description, at, verdict.cycle_id)
+
+
+def _begun(bad: Iterable[BadCycle], latest: Mapping[str, Alert]) -> Iterator[Occurrence]:
+    """Yield one occurrence for each key with bad cycles that its alert does not know, or that failed again since."""
+    by_key: defaultdict[str, list[BadCycle]] = defaultdict(list)
+    for cycle in bad:
+        alert = latest.get(cycle.alert_key)
+        if alert is None or alert.closed_at is not None or str(cycle.cycle_id) not in alert.partition_keys or cycle.at > alert.last_seen_at:
+            by_key[cycle.alert_key].append(cycle)
+    for key, cycles in by_key.items():
+        last = max(cycles, key=lambda cycle: (cycle.at, cycle.cycle_id))
+        severity = Severity.ERROR if any(cycle.severity is Severity.ERROR for cycle in cycles) else Severity.WARN
+        ids = {str(cycle.cycle_id) for cycle in cycles}
+        at = _after(last.at, latest.get(key))
+        yield Occurrence(last.kind, last.subject, last.error_class, severity, last.message, at, joined(ids), lasts=True, n_seen=len(ids))
+
+
+def _ended(bad: Iterable[BadCycle], alerts: Iterable[Alert], now: datetime) -> Iterator[Recovery]:
+    """Yield a recovery for each open alert with cycles that are bad no more."""
+    still_bad: defaultdict[tuple[Kind, str], set[str]] = defaultdict(set)
+    for cycle in bad:
+        still_bad[cycle.kind, cycle.subject].add(str(cycle.cycle_id))
+    for alert in alerts:
+        if mended := joined(key for key in alert.partition_keys if key not in still_bad[alert.kind, alert.subject]):
+            yield Recovery(alert.kind, alert.subject, _after(now, alert), mended)
+
+
+def _newest(conn: psycopg.Connection, checks: list[str], latest: Mapping[str, Alert]) -> Iterator[Occurrence | Recovery]:
+    for check, judged_at, verdict in cycle_checks.newest(conn, checks):
+        alert = latest.get(f"{Kind.CHECK}/{check}/{CHECK_CLASS}")
+        is_open = alert is not None and alert.closed_at is None
+        cycle = str(verdict.cycle_id)
+        if verdict.passed:
+            if is_open:
+                yield Recovery(Kind.CHECK, check, _after(judged_at, alert))
+        elif alert is None or not is_open or cycle not in alert.partition_keys or judged_at > alert.last_seen_at:
+            at = _after(judged_at, alert)
+            yield Occurrence(Kind.CHECK, check, CHECK_CLASS, verdict.severity, verdict.description, at, cycle)
+
+
+def _after(at: datetime, alert: Alert | None) -> datetime:
+    """Return `at`, or one tick after the alert's last change if that is later: otherwise an event committed late would count as already seen."""
+    return at if alert is None else max(at, (alert.closed_at or alert.last_seen_at) + TICK)
