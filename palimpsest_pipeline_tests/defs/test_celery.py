@@ -17,6 +17,8 @@ from rich.console import Console
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.celery import broker_state
+from palimpsest_pipeline.defs.due import due_now
+from palimpsest_pipeline.defs.mart.late import late_days
 from palimpsest_pipeline.defs.mart.life import rebuild_dirty
 from palimpsest_pipeline.defs.mart.present_jobs import refresh_due
 from palimpsest_pipeline.defs.partitions import day_key
@@ -59,6 +61,11 @@ class World:
     def n_marks(self) -> int:
         with self.pipeline.connect() as conn:
             return int(conn.execute(MARKS).fetchone()[0])
+
+    def due(self) -> set[tuple[int, str]]:
+        """Cycle and product of what is not derived."""
+        with self.pipeline.connect() as conn:
+            return {(each.cycle_id, each.product) for each in due_now(self.pipeline, conn)}
 
     def expected(self) -> dict[str, tuple[int, str]]:
         """What one process derives from all that is landed, uninterrupted; afterwards nothing is derived."""
@@ -128,9 +135,15 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
     with psycopg.connect(settings.dagster_database_url.get_secret_value().replace("+psycopg", "")) as conn:
         judged = {day for (day,) in conn.execute(CHECKED_DAYS).fetchall()}
     assert judged == {day_key(day) for day in world.days}, "each result of a check is of one day"
+    # Of two days derived at the same time, the earlier one makes marts of the later one due again. The sensor looks for them every five minutes.
+    late = late_days(world.pipeline, datetime.now(UTC))
+    assert world.due() == {(each.cycle_id, each.product) for day in late for each in day.due}, "the sensor derives whatever is left"
+    for day in late:
+        assert running.ended(running.launch("cycle_marts", day_key(day.day)))["status"] == "SUCCESS"
     with dg.DagsterInstance.ephemeral() as instance:
         assert rebuild_dirty(world.pipeline, instance, print) == {}, "what goes by kickoff dates has a job of its own"
         assert refresh_due(world.pipeline, instance, print) is None, "what goes by fixtures, too"
+    assert world.due() == set()
     assert content_hashes(world.pipeline) == expected
 
 
