@@ -25,7 +25,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from .domain.instants import Clock
+from .domain.instants import Clock, begin_of_day
 from .domain.words import WHOLE_LISTING
 from .markets import Vocabulary, vocabulary
 from .markets.show import UnknownMarket, find
@@ -33,7 +33,7 @@ from .settings import Settings, load_settings
 from .spreadsheet import Rows
 from .storage.archive import Archive
 from .storage.database import Database
-from .storage.days import DAY, begin_of
+from .storage.days import DAY
 from .storage.exported import ExportedLayers
 from .storage.fixtures import seen_between
 from .storage.layers import TICK, Layers
@@ -213,7 +213,7 @@ class Data:
             ) from error
 
     def _last_instant(self) -> datetime:
-        return self._clock.now() if self._database is not None else begin_of(max(self._archive.days()) + DAY) - TICK
+        return self._clock.now() if self._database is not None else begin_of_day(max(self._archive.days()) + DAY) - TICK
 
     def _days_of(self, ids: Sequence[int]) -> tuple[date, date]:
         """The first and the last UTC day on which these fixtures may have been answered."""

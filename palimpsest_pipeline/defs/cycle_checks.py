@@ -4,12 +4,13 @@ Belongs here: selecting the cycles to judge, and combining their verdicts into t
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from typing import Final
 
 import dagster as dg
 import psycopg
 
+from ..domain.instants import begin_of_day
 from ..domain.words import Severity
 from ..storage import cycle_checks as stored
 from ..storage.cycle_checks import Verdict
@@ -71,8 +72,7 @@ def _judge_day(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, check
             judged += [found.get(cycle_id, Verdict(cycle_id, Severity.ERROR)) for cycle_id in some]
             stored.write(conn, check, judged[begin:])
             conn.commit()
-        begins_at = datetime.combine(day, time(), UTC)
-        bad = stored.bad(conn, check, begins_at, begins_at + timedelta(days=1))
+        bad = stored.bad(conn, check, begin_of_day(day), begin_of_day(day + timedelta(days=1)))
     return day_result(judged, bad)
 
 

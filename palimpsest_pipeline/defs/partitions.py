@@ -5,16 +5,17 @@ then a backfill makes one run of each partition and tags it with the partition's
 range of partitions, and Dagster stores the results of their checks without a partition.
 """
 
-from datetime import UTC, date, datetime, time
+from datetime import date
 from typing import Final
 
 import dagster as dg
 
+from ..domain.instants import begin_of_day
 from ..settings import load_settings
 from .first_day import first_day
 
 FIRST_DAY: Final = first_day(load_settings())
-_START: Final = datetime.combine(FIRST_DAY, time(), UTC)
+_START: Final = begin_of_day(FIRST_DAY)
 
 days = dg.DailyPartitionsDefinition(start_date=_START, timezone="UTC", end_offset=1)
 """UTC days on which cycles began, today included."""

@@ -5,13 +5,13 @@ of those hours of the day that a tag names.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 import psycopg
 
-from ..domain.instants import hour_key, parse_hour_key
+from ..domain.instants import begin_of_day, hour_key, parse_hour_key
 from ..storage import landed, ledger
 from .partitions import parse_day_key
 from .pipeline import Pipeline
@@ -69,7 +69,7 @@ def hours_of_run(run: dg.DagsterRun, day: date) -> tuple[datetime, datetime]:
     if HOURS_TAG in run.tags:
         first, last = (parse_hour_key(key) for key in run.tags[HOURS_TAG].split("/"))
         return first, last
-    begins_at = datetime.combine(day, time(), UTC)
+    begins_at = begin_of_day(day)
     return begins_at, begins_at + 23 * HOUR
 
 

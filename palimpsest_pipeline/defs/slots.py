@@ -13,6 +13,7 @@ from typing import Final
 
 import polars as pl
 
+from ..domain.instants import begin_of_day
 from ..metrics import slots as judged
 from ..scrape.cadence import MINUTE, Cadence
 from ..storage import slots as stored
@@ -73,7 +74,7 @@ class Moment:
         out when it ends later than the grace period after midnight.
         """
         following = self.cadence.slot_of(self.now + AHEAD)
-        midnight = self.now.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+        midnight = begin_of_day(self.now.date() + DAY)
         in_time = following + self.cadence.slot <= midnight + self.grace
         return sorted({self._current, following}) if in_time else [self._current]
 

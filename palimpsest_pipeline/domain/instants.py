@@ -35,9 +35,14 @@ def parse_hour_key(key: str) -> datetime:
     return datetime.strptime(key, HOUR_FORMAT).replace(tzinfo=UTC)
 
 
+def begin_of_day(day: date) -> datetime:
+    """Return the instant at which a UTC day begins."""
+    return datetime.combine(day, time(), UTC)
+
+
 def hour_within(day: date, instant: datetime) -> datetime:
     """Return the UTC hour of `instant`, or the last hour of `day` when that is earlier: a cycle may begin shortly after the midnight of its day."""
-    return min(hour_of(instant), datetime.combine(day, time(23), UTC))
+    return min(hour_of(instant), begin_of_day(day) + timedelta(hours=23))
 
 
 def cycle_id_at(instant: datetime) -> int:

@@ -5,12 +5,13 @@ platform (`matching`), the odds themselves (`history`). Callers commit.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import polars as pl
 import psycopg
 
+from ..domain.instants import begin_of_day
 from .frames import INSTANT, Schema, read_frame
 
 LARGEST: Final[Schema] = {"listing_id": pl.Int64, "n_markets": pl.Int32}
@@ -90,5 +91,4 @@ def forget(conn: psycopg.Connection[Any], day: date) -> None:
 
 
 def _span(day: date) -> dict[str, datetime]:
-    from_at = datetime.combine(day, time.min, UTC)
-    return {"from_at": from_at, "until": from_at + timedelta(days=1)}
+    return {"from_at": begin_of_day(day), "until": begin_of_day(day + timedelta(days=1))}

@@ -4,12 +4,13 @@ Belongs here: reading rows of given days, by listing and line number. Does not: 
 """
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import polars as pl
 import psycopg
 
+from ..domain.instants import begin_of_day
 from . import partitions
 from .archive import Archive
 from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
@@ -93,7 +94,7 @@ class HotDays:
         params = {
             "listings": answers["listing_id"].to_list(),
             "answers": answers["answered_at"].to_list(),
-            "from_at": begin_of(day),
+            "from_at": begin_of_day(day),
             "until": answers["answered_at"].max(),
         }
         return read_frame(self._conn, BOOKS_SQL, params, BOOKS_SCHEMA)
@@ -141,8 +142,4 @@ Side = HotDays | ColdDays
 
 
 def _span(days: Sequence[date], ids: Ids) -> dict[str, Any]:
-    return {"from_at": begin_of(days[0]), "until": begin_of(days[-1] + DAY), "listings": ids}
-
-
-def begin_of(day: date) -> datetime:
-    return datetime.combine(day, time.min, UTC)
+    return {"from_at": begin_of_day(days[0]), "until": begin_of_day(days[-1] + DAY), "listings": ids}

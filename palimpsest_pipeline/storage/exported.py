@@ -11,8 +11,9 @@ from functools import cached_property
 
 import polars as pl
 
+from ..domain.instants import begin_of_day
 from .archive import Archive, ArchiveError, Numbers
-from .days import DAY, ColdDays, Side, begin_of
+from .days import DAY, ColdDays, Side
 from .layers import Layers, some
 from .names import LISTINGS_SCHEMA, OUTCOMES_SCHEMA, Ids
 
@@ -68,7 +69,7 @@ class ExportedLayers(Layers):
 
     def _earliest(self, instant: datetime, max_age: timedelta | None) -> datetime:
         earliest = super()._earliest(instant, max_age)
-        return max(earliest, min(begin_of(self._days[0]), instant)) if self._days else earliest
+        return max(earliest, min(begin_of_day(self._days[0]), instant)) if self._days else earliest
 
     @contextmanager
     def _sides(self, first_day: date, last_day: date) -> Iterator[list[tuple[Side, list[date]]]]:

@@ -15,11 +15,12 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
+from ..domain.instants import begin_of_day
 from ..domain.words import MarketState
 from . import partitions
 from .archive import Archive, ArchiveError
 from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
-from .days import ANSWERS_SCHEMA, BOOKS_SCHEMA, DAY, ColdDays, HotDays, Ids, Side, begin_of
+from .days import ANSWERS_SCHEMA, BOOKS_SCHEMA, DAY, ColdDays, HotDays, Ids, Side
 from .frames import Schema, read_frame
 from .names import Names, StoredNames
 from .price_changes import each_change, outcomes_of
@@ -126,8 +127,8 @@ class Layers:
         books: list[pl.DataFrame] = []
         with self._sides(earliest.date(), instant.date()) as sides:
             for day, side in sorted(((day, side) for side, days in sides for day in days), key=lambda placed: placed[0], reverse=True):
-                until = min(instant, begin_of(day + DAY) - TICK)
-                answers = side.last_answers(max(earliest, begin_of(day)), until, asked).join(spoken, on="listing_id", how="anti")
+                until = min(instant, begin_of_day(day + DAY) - TICK)
+                answers = side.last_answers(max(earliest, begin_of_day(day)), until, asked).join(spoken, on="listing_id", how="anti")
                 books.append(side.books(day, answers))
                 spoken = pl.concat([spoken, answers])
         return self._markets(_stacked(books, BOOKS_SCHEMA))
@@ -180,7 +181,7 @@ class Layers:
 
     def _earliest(self, instant: datetime, max_age: timedelta | None) -> datetime:
         """From when on an answer may speak at the instant."""
-        return begin_of(instant.date()) if max_age is None else instant - max_age
+        return begin_of_day(instant.date()) if max_age is None else instant - max_age
 
     @contextmanager
     def _sides(self, first_day: date, last_day: date) -> Iterator[list[tuple[Side, list[date]]]]:

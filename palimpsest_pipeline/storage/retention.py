@@ -6,16 +6,16 @@ deleting the life of fixtures of long ago. Does not: writing the archive (`archi
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
+from ..domain.instants import begin_of_day
 from . import book_sizes, current, life, odds_alerts, partitions
 from .archive import Archive, ArchiveDamaged, EntryUnreadable, day_version, record_days, recorded_day_of
-from .days import begin_of
 from .frames import identifier
 
 PATIENCE_S: Final = 30.0
@@ -76,7 +76,7 @@ def hours_of_days(conn: psycopg.Connection[Any], days: Sequence[date]) -> list[d
         where k.observed_at >= %s and k.observed_at < %s and (k.observed_at at time zone 'UTC')::date = any(%s)
         order by c.partition_hour
     """
-    span = begin_of(min(days)), begin_of(max(days) + timedelta(days=1))
+    span = begin_of_day(min(days)), begin_of_day(max(days) + timedelta(days=1))
     return [hour for (hour,) in conn.execute(query, [*span, list(days)]).fetchall()]
 
 
@@ -156,7 +156,7 @@ def _retire_day(conn: psycopg.Connection[Any], archive: Archive, day: date, pati
         record_days(conn, [recorded_day_of(entry)])  # from here on only this tells that the day is missing where the archive cannot be seen
     book_sizes.remember(conn, day)
     partitions.drop(conn, day)
-    n_forgotten = current.forget(conn, listings, datetime.combine(day + timedelta(days=1), time(), UTC))
+    n_forgotten = current.forget(conn, listings, begin_of_day(day + timedelta(days=1)))
     conn.commit()
     (done.dropped if found is Standing.EXPORTED else done.unused).append(day)
     done.n_forgotten += n_forgotten

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import psycopg
 
+from palimpsest_pipeline.domain.instants import begin_of_day
 from palimpsest_pipeline.metrics import life
 from palimpsest_pipeline.metrics.margins import OUTCOME_SETS
 from palimpsest_pipeline.metrics.open_close import open_close
@@ -81,7 +82,7 @@ def questions(url: str, days: Sequence[date], world: MarketWorld, folder: Path) 
         conn.execute(sql, asked[0])
         function_ms, counted = _each_ms([lambda at=at, sr_id=sr_id: (conn.execute(sql, [at, sr_id]).fetchone() or (0,))[0] for at, sr_id in asked])
         assert counted == n_prices, "both ways of asking for an event find the same prices"
-        now = {"now": datetime(days[-1].year, days[-1].month, days[-1].day, tzinfo=UTC)}
+        now = {"now": begin_of_day(days[-1])}
         latest_ms, _ = _each_ms([lambda: conn.execute(LATEST_SQL, now).fetchall()] * (TURNS + 1))
         frame_ms, _ = _each_ms([lambda: read_frame(conn, FRAME_SQL, now, FRAME)] * TURNS)
         full_day = days[1] if len(days) > 2 else days[0]
@@ -107,7 +108,7 @@ def questions(url: str, days: Sequence[date], world: MarketWorld, folder: Path) 
 
 def _name(conn: psycopg.Connection, days: Sequence[date], world: MarketWorld) -> None:
     """Names and kickoffs for what the history holds by number."""
-    first = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
+    first = begin_of_day(days[0])
     bound = {"markets": int(world.lines["market_id"].max()), "tournament": TOURNAMENT, "kickoff": first + timedelta(days=60), "first": first}
     with psycopg.ClientCursor(conn) as cursor:
         cursor.execute("truncate core.market_outcomes, core.markets")
@@ -119,7 +120,7 @@ def _name(conn: psycopg.Connection, days: Sequence[date], world: MarketWorld) ->
 def _instant(days: Sequence[date], random: np.random.Generator) -> datetime:
     """Some instant of a full day."""
     day = days[1 + int(random.integers(max(len(days) - 2, 1)))] if len(days) > 2 else days[-1]
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(seconds=float(random.uniform(60, 86_000)))
+    return begin_of_day(day) + timedelta(seconds=float(random.uniform(60, 86_000)))
 
 
 def _each_ms(work: Sequence[Callable[[], Any]]) -> tuple[list[float], list[Any]]:
@@ -140,7 +141,7 @@ def _tournament(conn: psycopg.Connection, archive: Archive, layers: Layers, day:
     listings = pl.DataFrame(
         {"listing_id": ids, "sr_id": [(n - 1) // 3 + 1 for n in ids], "platform": [("betpawa", "sportybet", "bet9ja")[(n - 1) % 3] for n in ids]}
     )
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    midnight = begin_of_day(day)
     known = listings.with_columns(is_home=pl.col("platform") == "betpawa", first_listed_at=pl.lit(midnight), last_seen_at=pl.lit(midnight)).select(
         pl.col(name).cast(kind) for name, kind in life.LISTINGS.items()
     )

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,7 +30,7 @@ from palimpsest_pipeline.defs.replay.plan import plan
 from palimpsest_pipeline.defs.replay.runs import Span, run_span
 from palimpsest_pipeline.defs.run_cycles import SCRAPING_JOBS, RunCycles, cycles_of_run
 from palimpsest_pipeline.defs.run_tags import FOLLOWS_TAG
-from palimpsest_pipeline.domain.instants import hour_key
+from palimpsest_pipeline.domain.instants import begin_of_day, hour_key
 from palimpsest_pipeline.landing import Landing
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import due, ledger
@@ -40,7 +40,7 @@ from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from .test_backfill import run as backfilled
 
 DAY = datetime.now(UTC).date() - timedelta(days=1)
-MIDNIGHT = datetime.combine(DAY, time(), UTC)
+MIDNIGHT = begin_of_day(DAY)
 MINUTES = (5, 65, 125)
 """When the cycles of the day are, after midnight: one an hour."""
 KEY = hour_key(MIDNIGHT)

@@ -26,7 +26,7 @@ from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.alerts import Kind
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, PlatformRun
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
+from palimpsest_pipeline.domain.instants import begin_of_day, cycle_id_at, hour_key, hour_of
 from palimpsest_pipeline.domain.words import Family, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.storage import alerts, drift, heartbeats, ledger, listings, partitions, products
 from palimpsest_pipeline.storage.due import failures
@@ -385,10 +385,9 @@ def test_the_newest_exported_day_is_found_however_old(make_pipeline: MakePipelin
             return days
 
     pipeline.__dict__["archive"] = Exported()
-    begin_of_day = datetime(NOW.year, NOW.month, NOW.day, tzinfo=UTC)
-    assert freshness._exported_until(pipeline) == begin_of_day - timedelta(days=2)
+    assert freshness._exported_until(pipeline) == begin_of_day(NOW.date()) - timedelta(days=2)
     del days[(NOW - timedelta(days=3)).date()]
-    assert freshness._exported_until(pipeline) == begin_of_day - timedelta(days=29)
+    assert freshness._exported_until(pipeline) == begin_of_day(NOW.date()) - timedelta(days=29)
 
 
 def test_alerts_know_which_checks_judge_cycles_and_which_of_them_block() -> None:

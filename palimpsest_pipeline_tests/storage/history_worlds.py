@@ -11,9 +11,10 @@ from typing import Any
 import polars as pl
 import psycopg
 
+from palimpsest_pipeline.domain.instants import begin_of_day
 from palimpsest_pipeline.storage import history
 from palimpsest_pipeline.storage.change_rows import CONTENT_SCHEMA
-from palimpsest_pipeline.storage.days import HotDays, begin_of
+from palimpsest_pipeline.storage.days import HotDays
 from palimpsest_pipeline.storage.lines import named
 
 DAYS = (date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 4))
@@ -131,7 +132,7 @@ def expected_as_of(answers: Iterable[Said], instant: datetime, listing_ids: Iter
 def as_of(conn: psycopg.Connection, instant: datetime, listing_ids: Sequence[int]) -> set[tuple[Any, ...]]:
     """What the history in Postgres says of the listings, as `expected_as_of` has it."""
     hot, day = HotDays(conn), instant.date()
-    books = named(conn, hot.books(day, hot.last_answers(begin_of(day), instant, listing_ids)))
+    books = named(conn, hot.books(day, hot.last_answers(begin_of_day(day), instant, listing_ids)))
     columns = ("listing_id", "market_id", "specifier", "outcome", "state", "off_mask", "odds_milli", "observed_at", "answered_at")
     return {tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in books.select(columns).iter_rows()}
 

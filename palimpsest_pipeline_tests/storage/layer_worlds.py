@@ -5,12 +5,13 @@ What must be read from it comes from `history_worlds`, which computes it in plai
 
 import random
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 import psycopg
 
+from palimpsest_pipeline.domain.instants import begin_of_day
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS, Book, Facts, Key, Said, expected_as_of, take_in
 
 LISTINGS = {
@@ -46,7 +47,7 @@ def answers(seed: int = 5) -> list[Said]:
     for listing_id in LISTINGS:
         book: Book = {}
         for day in DAYS:
-            begins = datetime.combine(day, time.min, UTC)
+            begins = begin_of_day(day)
             for instant in sorted(begins + timedelta(microseconds=luck.randrange(86_400_000_000)) for _ in range(luck.randrange(10))):
                 book = {key: luck.choice(FACTS[key]) for key in FACTS if luck.random() < 0.8} if luck.random() < 0.4 else book
                 said.append(Said(listing_id, instant, book if luck.random() < 0.9 else {}))
@@ -88,7 +89,7 @@ def expected_markets(world: Iterable[Said], instant: datetime, listing_ids: Iter
     world = list(world)
     found: set[tuple[Any, ...]] = set()
     for listing_id in listing_ids:
-        earliest = datetime.combine(instant.date(), time.min, UTC) if max_age is None else instant - max_age
+        earliest = begin_of_day(instant.date()) if max_age is None else instant - max_age
         spoken = [a.observed_at for a in world if a.listing_id == listing_id and earliest <= a.observed_at <= instant]
         if spoken:
             found |= {(listing, MARKETS[market_id], *rest) for listing, market_id, *rest in expected_as_of(world, max(spoken), [listing_id])}

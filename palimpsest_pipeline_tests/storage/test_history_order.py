@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.pq import TransactionStatus
 
+from palimpsest_pipeline.domain.instants import begin_of_day
 from palimpsest_pipeline.storage import current, history, partitions
 from palimpsest_pipeline.storage.database import Database
-from palimpsest_pipeline.storage.days import begin_of
 from palimpsest_pipeline_tests.storage.history_worlds import (
     CYCLE_ID,
     DAYS,
@@ -44,7 +44,7 @@ FACTS: dict[tuple[int, str, str], list[Facts]] = {
     SCORER: [("offered", 0, (5000,)), ("suspended", 1, (5000,))],
 }
 ANSWER_SCHEMA = {name: history.CAPTURE_INPUT[name] for name in ("listing_id", "observed_at")}
-INSTANTS = [begin_of(day) + since for day in DAYS for since in (timedelta(0), timedelta(hours=9), timedelta(days=1, microseconds=-1))]
+INSTANTS = [begin_of_day(day) + since for day in DAYS for since in (timedelta(0), timedelta(hours=9), timedelta(days=1, microseconds=-1))]
 """The first and the last of each day among them."""
 
 

@@ -1,7 +1,7 @@
 """The same question over days in Postgres, days in the archive, and some of each: the same answer, and the one that the answers alone give."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.instants import begin_of_day
 from palimpsest_pipeline.storage import layers, migrate, partitions, products
 from palimpsest_pipeline.storage.archive import Archive, ArchiveError
 from palimpsest_pipeline.storage.database import Database
@@ -24,7 +25,7 @@ from palimpsest_pipeline_tests.storage.layer_worlds import LISTINGS, answers, as
 
 WORLD = answers()
 DAY = timedelta(days=1)
-FIRST, LAST = datetime.combine(DAYS[0], time.min, UTC), datetime.combine(DAYS[-1], time.min, UTC)
+FIRST, LAST = begin_of_day(DAYS[0]), begin_of_day(DAYS[-1])
 INSTANTS = st.one_of(
     st.sampled_from([a.observed_at for a in WORLD]),
     st.timedeltas(-DAY, 6 * DAY).map(lambda after: FIRST + after),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.instants import begin_of_day
 from palimpsest_pipeline.storage import partitions
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.database import Database
@@ -20,8 +21,8 @@ from palimpsest_pipeline_tests.storage.layer_worlds import LISTINGS, MARKETS, OU
 
 WORLD = answers()
 DAY = timedelta(days=1)
-FIRST = datetime.combine(DAYS[0], time.min, UTC)
-LATE = datetime.combine(DAYS[-1], time.min, UTC) + timedelta(hours=23, minutes=59)
+FIRST = begin_of_day(DAYS[0])
+LATE = begin_of_day(DAYS[-1]) + timedelta(hours=23, minutes=59)
 COLUMNS = "platform, sr_id, market_key, specifier, outcome_key, odds::float, state, is_active, observed_at, last_confirmed_at"
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from ...domain.cycles import CycleResult, Target
-from ...domain.instants import Clock, cycle_id_at
+from ...domain.instants import Clock, begin_of_day, cycle_id_at
 from ...domain.words import Scope
 from ...scrape.cadence import MINUTE
 from ...scrape.sinks import Watch
@@ -68,7 +68,7 @@ def parse_slot(pipeline: Pipeline, text: str, day: date) -> datetime:
         raise BadSlot(f"slot_at {text!r} says no time zone: write it like 2026-06-26T19:05:00Z")
     if (slot_at := pipeline.cadence.slot_of(at)) != at:
         raise BadSlot(f"slot_at {text} is not the begin of a slot: the one around it begins at {slot_at.isoformat()}")
-    begins_at = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    begins_at = begin_of_day(day)
     if not begins_at <= at < begins_at + timedelta(days=1, minutes=pipeline.settings.grace_minutes):
         raise BadSlot(f"slot_at {text} does not belong to the partition {day}: choose {at.astimezone(UTC).date()}")
     return slot_at

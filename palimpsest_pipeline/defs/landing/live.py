@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 import psycopg
 
 from ...domain.cycles import Cycle, CycleResult, Target
-from ...domain.instants import cycle_id_at, hour_within
+from ...domain.instants import begin_of_day, cycle_id_at, hour_within
 from ...domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
 from ...scrape import Engine, capture, discover, discovery_result, tallies_of_landed, targets
 from ...scrape.sinks import Watch
@@ -59,7 +59,7 @@ class Begun:
 
 def check_day_is_live(day: date, now: datetime, grace_minutes: int) -> None:
     """Raises NotLive when `day` is neither today nor was until `grace_minutes` ago."""
-    ends_at = datetime.combine(day, time(), UTC) + timedelta(days=1)
+    ends_at = begin_of_day(day + timedelta(days=1))
     if now.date() == day or ends_at <= now <= ends_at + timedelta(minutes=grace_minutes):
         return
     raise NotLive(

@@ -14,6 +14,7 @@ from typing import Final
 import polars as pl
 import psycopg
 
+from ...domain.instants import begin_of_day
 from ...domain.words import FixtureProduct
 from ...metrics.odds_alerts import ODDS_ALERTS, Rules, odds_alerts
 from ...storage import dirty_fixtures, life
@@ -113,7 +114,7 @@ def _together(due: pl.DataFrame, watched_until: datetime) -> Iterator[list[int]]
 def _told(pipeline: Pipeline, conn: psycopg.Connection, day: date, sr_ids: Sequence[int], asked: Rules, known_until: datetime) -> pl.DataFrame:
     """Alerts of fixtures that kick off on the UTC date `day`."""
     layers, outcomes = Layers(conn, pipeline.archive), words(pipeline.vocabulary)[0]
-    since = (datetime(day.year, day.month, day.day, tzinfo=UTC) - asked.looks_back).date()
+    since = (begin_of_day(day) - asked.looks_back).date()
     found = life.lives(conn, layers, day, pipeline.settings.home_platform, sr_ids, since)
     doubtful, parts = suspects(conn, sr_ids), [pl.DataFrame(schema=ODDS_ALERTS)]
     for listings in batches(found.listings, found.n_rows, found.tournaments):

@@ -5,9 +5,10 @@ cycle. Whether the cadence is on makes no difference to the age: one that was sw
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from ...domain.instants import begin_of_day
 from ...domain.words import Family, Platform
 from ...storage import freshness
 from ..pipeline import Pipeline
@@ -58,4 +59,4 @@ def _exported_until(pipeline: Pipeline) -> datetime | None:
     today = pipeline.clock.now().date()
     recent = (today - timedelta(days=n) for n in range(1, EXPORTED_WITHIN + 1))
     newest = next((day for day in recent if pipeline.archive.day(day) is not None), None) or max(pipeline.archive.days(), default=None)
-    return None if newest is None else datetime.combine(newest + timedelta(days=1), time(), UTC)
+    return None if newest is None else begin_of_day(newest + timedelta(days=1))

@@ -6,10 +6,9 @@ from typing import Final
 import dagster as dg
 import psycopg
 
-from ...domain.instants import hour_key
+from ...domain.instants import begin_of_day, hour_key
 from ...storage import current, freshness, partitions, retention, sizes
 from ...storage.archive import ArchiveDamaged
-from ...storage.days import begin_of
 from ..partitions import ended_days, parse_day_key
 from ..pipeline import Pipeline
 from . import export
@@ -104,7 +103,7 @@ def present_state_is_that_of_the_history(pipeline: dg.ResourceParam[Pipeline]) -
     """Every row of core.current_markets has a row of equal content in the history, and the reverse at the last instant, for all listings; of those
     without an answer since PALIMPSEST_HISTORY_HOT_DAYS it may have no row."""
     with pipeline.connect() as conn:
-        violations = current.violations_current_vs_history(conn, known_since=begin_of(_first_hot_day(pipeline)))
+        violations = current.violations_current_vs_history(conn, known_since=begin_of_day(_first_hot_day(pipeline)))
     words = (
         f"{violations} markets differ: the writer is wrong, please report it; `palimpsest backfill` of the last day's hours" if violations else None
     )

@@ -2,12 +2,12 @@
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Final
 
 import psycopg
 
-from ...domain.instants import hour_key
+from ...domain.instants import begin_of_day, hour_key
 from ...landing import LandingError
 from ...storage import landed, ledger, products, retention
 from ...storage.archive import ArchiveError, EntryUnreadable, ExportedDay, day_version
@@ -112,7 +112,7 @@ def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> N
 
     Raises LandingError when the manifest of such a cycle cannot be read.
     """
-    begins_at = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    begins_at = begin_of_day(day)
     ends_at = begins_at + timedelta(days=1)
     closes_at = ends_at + timedelta(minutes=pipeline.settings.grace_minutes)
     if pipeline.clock.now() < closes_at:
