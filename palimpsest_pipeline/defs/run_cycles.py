@@ -5,19 +5,18 @@ of those hours of the day that a tag names.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final
 
 import dagster as dg
 import psycopg
 
-from ..domain.instants import begin_of_day, hour_key, parse_hour_key
+from ..domain.instants import HOUR, begin_of_day, hour_key, list_hours, parse_hour_key
 from ..storage import landed, ledger
 from .partitions import parse_day_key
 from .pipeline import Pipeline
 from .run_tags import FOLLOWS_TAG, HOURS_TAG, SKIPPED_TAG
 
-HOUR: Final = timedelta(hours=1)
 RESCAN: Final = "If you restored files of the landing by hand, run `palimpsest landing rescan`"
 LANDING: Final = "landing"
 """First part of the keys of the assets that ask the platforms."""
@@ -92,7 +91,7 @@ def or_skip(context: dg.AssetExecutionContext, pipeline: Pipeline) -> RunCycles 
             return _skip(context, "another run has taken up the cycle of this run, and derives it")
         first, last = hours_of_run(context.run, day)
         there = {cycle.partition_hour for cycle in landed.read(conn, first, last + HOUR) if not cycle.is_gone}
-    empty = [hour for hour in hours_from(first, last) if hour not in there]
+    empty = [hour for hour in list_hours(first, last) if hour not in there]
     named = f"{day}" if len(empty) == 24 else ", ".join(stretches(empty))
     reason = f"nothing is landed of {named}: never scraped, or its raw answers have expired. {RESCAN}"
     if cycles.cycle_ids:
@@ -110,11 +109,6 @@ def _skip(context: dg.AssetExecutionContext, reason: str) -> None:
 def latest_cycle(conn: psycopg.Connection, context: dg.AssetExecutionContext) -> int:
     """Return the newest cycle of the run; 0 without any."""
     return max(cycles_of_run(conn, context.run, parse_day_key(context.partition_key)).cycle_ids, default=0)
-
-
-def hours_from(first: datetime, last: datetime) -> list[datetime]:
-    """Return the hours from the first to the last, both included."""
-    return [first + n * HOUR for n in range((last - first) // HOUR + 1)]
 
 
 def stretches(hours: list[datetime]) -> list[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
+HOUR: Final = timedelta(hours=1)
 HOUR_FORMAT: Final = "%Y-%m-%d-%H:%M"
 """Dagster's own format of an hourly partition key."""
 
@@ -35,6 +36,11 @@ def parse_hour_key(key: str) -> datetime:
     return datetime.strptime(key, HOUR_FORMAT).replace(tzinfo=UTC)
 
 
+def list_hours(first: datetime, last: datetime) -> list[datetime]:
+    """Return the hours from `first` to `last`, both included, in order."""
+    return [first + n * HOUR for n in range((last - first) // HOUR + 1)]
+
+
 def begin_of_day(day: date) -> datetime:
     """Return the instant at which a UTC day begins."""
     return datetime.combine(day, time(), UTC)
@@ -42,7 +48,7 @@ def begin_of_day(day: date) -> datetime:
 
 def hour_within(day: date, instant: datetime) -> datetime:
     """Return the UTC hour of `instant`, or the last hour of `day` when that is earlier: a cycle may begin shortly after the midnight of its day."""
-    return min(hour_of(instant), begin_of_day(day) + timedelta(hours=23))
+    return min(hour_of(instant), begin_of_day(day) + 23 * HOUR)
 
 
 def cycle_id_at(instant: datetime) -> int:

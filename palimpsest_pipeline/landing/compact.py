@@ -12,13 +12,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from ..domain.instants import HOUR
 from ..domain.words import Platform
 from .copies import NotAsWritten
 from .hours import HourFile, HourIndex, encode, places_of
@@ -76,7 +77,7 @@ def compact_hour(landing: Landing, hour: datetime, *, dry_run: bool = False) -> 
     """
     manifests = landing.cycles(hour=hour)
     folder = landing._hour_folder(hour)
-    before = int(landing.usage(start=hour, end=hour + timedelta(hours=1))["bytes"].sum())
+    before = int(landing.usage(start=hour, end=hour + HOUR)["bytes"].sum())
     reason = _obstacle(landing, hour, manifests)
     if reason is not None or dry_run:
         return Compaction(hour, before, before, reason)

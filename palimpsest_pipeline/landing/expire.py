@@ -9,14 +9,12 @@ mark is finished by the next time, whoever needs it: it is lost already.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from upath import UPath
 
+from ..domain.instants import HOUR
 from .store import EXPIRING, Landing
-
-HOUR: Final = timedelta(hours=1)
 
 Needed = Callable[[datetime], str | None]
 """Why an hour must stay, in words; None when it may go."""

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
+from ...domain.instants import HOUR, hour_of
 from ...domain.words import FixtureProduct
 from ...storage import cycle_checks, dirty_fixtures, ledger
 from ...storage.due import Due
@@ -41,8 +42,8 @@ def late_days(pipeline: Pipeline, now: datetime, live_runs: Sequence[str] = ()) 
     Left out are running cycles, cycles of `live_runs` (ids of Dagster runs that are not over), cycles whose core is due, cycles that failed
     `HISTORY_CHECK`, and products that failed before with the same content and versions.
     """
-    first = (now - LOOK_BACK).replace(minute=0, second=0, microsecond=0)
-    end = now + timedelta(hours=1)
+    first = hour_of(now - LOOK_BACK)
+    end = now + HOUR
     with pipeline.connect() as conn:
         due = due_now(pipeline, conn, first=first, end=end)
         running = {*ledger.running_cycles(conn), *ledger.cycles_of_runs(conn, live_runs)}

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 
-from ...domain.instants import hour_key, parse_hour_key
+from ...domain.instants import HOUR, hour_key, parse_hour_key
 from ...storage import products
 from ..due import due_now
 from ..mart.life import rebuild_dirty
@@ -21,7 +21,7 @@ from ..run_cycles import stretches
 from ..vitals import report_dead
 from .meter import Meter
 from .plan import Gone, Hour, plan
-from .runs import HOUR, Outcome, Span, run_span, spans
+from .runs import Outcome, Span, run_span, spans
 from .workers import run_spans
 
 SPANS_PER_WORKER = 2

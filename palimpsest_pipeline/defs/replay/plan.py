@@ -4,11 +4,11 @@ Belongs here: grouping due products (`storage.due`) by hour. Does not belong her
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ...domain.instants import hour_key
+from ...domain.instants import HOUR, hour_key, list_hours
 from ...storage import landed
 from ...storage.due import Why
 from ...storage.landed import LandedCycle
@@ -16,7 +16,6 @@ from ...storage.products import Schema
 from ..due import due_now
 from ..landed_cycles import EVER, rescan
 from ..pipeline import Pipeline
-from .runs import HOUR
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -97,14 +96,8 @@ def plan(pipeline: Pipeline, first: datetime | None = None, last: datetime | Non
             tuple(_gone(cycle, cycle.cycle_id in stale) for cycle in of_hour[at] if cycle.is_gone),
             tuple(_torn(cycle, cycle.cycle_id in stale) for cycle in of_hour[at] if cycle.problem),
         )
-        for at in (_every(first, last) if first and last else sorted(of_hour))
+        for at in (list_hours(first, last) if first and last else sorted(of_hour))
     ]
-
-
-def _every(first: datetime, last: datetime) -> Iterator[datetime]:
-    while first <= last:
-        yield first
-        first += HOUR
 
 
 def _gone(cycle: LandedCycle, stale: bool) -> Gone:

@@ -6,12 +6,13 @@ Belongs here: cutting hours into spans, and executing the run of a span. Does no
 from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from typing import Final
 
 import dagster as dg
 
+from ...domain.instants import HOUR
 from ...storage import cycle_checks, landed
 from ...storage.due import due_products, failures
 from ...storage.products import Schema
@@ -20,7 +21,6 @@ from ..launch import run_job
 from ..pipeline import Pipeline
 
 JOB: Final = "replay"
-HOUR: Final = timedelta(hours=1)
 
 
 class Cancelled(KeyboardInterrupt):
