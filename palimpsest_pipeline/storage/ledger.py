@@ -227,11 +227,6 @@ def cycles_of_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[int
     return [cycle_id for (cycle_id,) in rows]
 
 
-def running_cycles(conn: psycopg.Connection) -> list[int]:
-    """Return the cycles that the ledger holds as running, in order."""
-    return [cycle_id for (cycle_id,) in conn.execute("select cycle_id from ops.scrape_batches where status = 'running' order by cycle_id").fetchall()]
-
-
 def last_batches(conn: psycopg.Connection, limit: int = 20) -> list[Batch]:
     """The newest batches, newest first."""
     return _batches(conn, "order by cycle_id desc limit %s", [limit])

@@ -46,7 +46,7 @@ def late_days(pipeline: Pipeline, now: datetime, live_runs: Sequence[str] = ()) 
     end = now + HOUR
     with pipeline.connect() as conn:
         due = due_now(pipeline, conn, first=first, end=end)
-        running = {*ledger.running_cycles(conn), *ledger.cycles_of_runs(conn, live_runs)}
+        running = {*(batch.cycle.cycle_id for batch in ledger.running_batches(conn)), *ledger.cycles_of_runs(conn, live_runs)}
         contradicting = {verdict.cycle_id for verdict in cycle_checks.bad(conn, HISTORY_CHECK, first, end)}
     left_out = running | contradicting | {each.cycle_id for each in due if each.schema == "core"}
     found: defaultdict[date, list[Due]] = defaultdict(list)
