@@ -18,6 +18,7 @@ from ..storage.products import Schema
 from .partitions import days, parse_day_key
 from .pipeline import Pipeline
 from .run_cycles import cycles_of_run
+from .verdicts import name_check
 
 Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[Verdict]]
 """Judges cycles. One without a verdict has passed."""
@@ -43,9 +44,11 @@ def cycle_check(
     """
 
     def decorate(judge: Judge) -> dg.AssetChecksDefinition:
+        key = dg.AssetCheckKey(dg.AssetKey(asset), judge.__name__)
+
         @dg.asset_check(
-            asset=dg.AssetKey(asset),
-            name=judge.__name__,
+            asset=key.asset_key,
+            name=key.name,
             description=judge.__doc__,
             blocking=blocking,
             partitions_def=days,
@@ -53,7 +56,7 @@ def cycle_check(
             additional_deps=additional_deps,
         )
         def check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-            return _judge_day(context, pipeline, f"{'/'.join(asset)}:{judge.__name__}", judge, of)
+            return _judge_day(context, pipeline, name_check(key), judge, of)
 
         return check
 

@@ -19,10 +19,10 @@ from palimpsest_pipeline.defs.monitoring.alerts import Subjects, look
 from palimpsest_pipeline.defs.monitoring.checks import DAILY, FRESH, fresh
 from palimpsest_pipeline.defs.monitoring.freshness import Age, ages
 from palimpsest_pipeline.defs.monitoring.stuck import stuck_runs
-from palimpsest_pipeline.defs.monitoring.troubles import subject_of
 from palimpsest_pipeline.defs.monitoring.unfinished import unfinished
 from palimpsest_pipeline.defs.partitions import day_key, days
 from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.verdicts import name_check
 from palimpsest_pipeline.domain.alerts import Kind
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, PlatformRun
 from palimpsest_pipeline.domain.exchange import Answer, Request
@@ -83,7 +83,7 @@ def test_a_pipeline_that_never_began_a_cycle_is_healthy_and_says_so(make_pipelin
         conn.execute("insert into ops.storage_samples values (now(), 'core.captures', current_date, 0, null, 1, 1)")
     with dg.DagsterInstance.ephemeral() as instance:
         result = defs.resolve_job_def("health").execute_in_process(instance=instance, resources={"pipeline": pipeline})
-    told = {f"{e.asset_key.to_user_string()}:{e.check_name}": e for e in result.get_asset_check_evaluations()}
+    told = {name_check(e.asset_check_key): e for e in result.get_asset_check_evaluations()}
     assert [name for name, e in told.items() if not e.passed] == []
     assert len(told) == len(FRESH) + 4 + 21 + 2
     assert told["mart/match_rate_platform:coverage_is_fresh"].description == "No cycle was ever begun: nothing is expected yet."
@@ -394,7 +394,7 @@ def test_alerts_know_which_checks_judge_cycles_and_which_of_them_block() -> None
     graph = defs.get_repository_def().asset_graph
     by_day = {key for key in graph.asset_check_keys if graph.get(key).partitions_def == days}
     subjects = Subjects.of(defs.get_repository_def())
-    assert subjects.cycle_checks == {subject_of(key): graph.get(key).blocking for key in by_day}
+    assert subjects.cycle_checks == {name_check(key): graph.get(key).blocking for key in by_day}
     assert set(subjects.cycle_checks.values()) == {True, False}
     assert set(subjects.checks) == set(graph.asset_check_keys) - by_day
     assert subjects.checks

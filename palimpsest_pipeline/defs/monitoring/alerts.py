@@ -18,10 +18,11 @@ from ...storage import alerts as stored
 from ...storage.database import DatabaseUnreachable
 from ..cycle_checks import CYCLES, JUDGES
 from ..pipeline import Pipeline
+from ..verdicts import name_check
 from .channels import Channel, channels
 from .cycle_troubles import cycle_events
 from .message import compose
-from .troubles import ASSETS_JOB, check_events, run_events, subject_of
+from .troubles import ASSETS_JOB, check_events, run_events
 
 EVERY_S: Final = 60
 CURSOR_VERSION: Final = 1
@@ -104,11 +105,11 @@ class Subjects:
     def of(cls, graph: dg.RepositoryDefinition) -> "Subjects":
         """Return what may fail in a code location."""
         nodes = [graph.asset_graph.get(key) for key in graph.asset_graph.asset_check_keys]
-        of_cycles = {subject_of(node.key): node.blocking for node in nodes if node.metadata.get(JUDGES) == CYCLES}
-        return cls(frozenset(graph.job_names), tuple(node.key for node in nodes if subject_of(node.key) not in of_cycles), of_cycles)
+        of_cycles = {name_check(node.key): node.blocking for node in nodes if node.metadata.get(JUDGES) == CYCLES}
+        return cls(frozenset(graph.job_names), tuple(node.key for node in nodes if name_check(node.key) not in of_cycles), of_cycles)
 
     def gone(self, known: Iterable[Alert], now: datetime) -> list[Recovery]:
-        there = {Kind.RUN: {*self.jobs, ASSETS_JOB}, Kind.CHECK: {*map(subject_of, self.checks), *self.cycle_checks}}
+        there = {Kind.RUN: {*self.jobs, ASSETS_JOB}, Kind.CHECK: {*map(name_check, self.checks), *self.cycle_checks}}
         subjects = {Kind.RUN: lambda alert: alert.subject.partition(":")[0], Kind.CHECK: lambda alert: alert.subject}
         return [
             Recovery(alert.kind, alert.subject, now)

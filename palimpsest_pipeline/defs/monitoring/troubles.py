@@ -20,7 +20,7 @@ from ..replay.runs import JOB as REPLAY
 from ..run_cycles import LANDING_STEPS
 from ..run_tags import PARTITION_RANGE_END_TAG, PARTITION_RANGE_START_TAG, PARTITION_TAG, SKIPPED_TAG
 from ..upkeep.jobs import export
-from ..verdicts import last_verdict
+from ..verdicts import last_verdict, list_blocking_failures, name_check
 
 MOST_RUNS: Final = 1000
 """Runs that one look takes in, oldest first."""
@@ -82,14 +82,14 @@ def check_events(
             found = _state_of_check(instance, key, day)
         except Exception as error:
             raise_if_storage_failed(error)
-            log.warning("the last evaluation of the check %s cannot be read", subject_of(key), exc_info=True)
-            found = _unreadable(Kind.CHECK, subject_of(key), "its last evaluation", error, now, day)
+            log.warning("the last evaluation of the check %s cannot be read", name_check(key), exc_info=True)
+            found = _unreadable(Kind.CHECK, name_check(key), "its last evaluation", error, now, day)
         if found is not None:
             yield found
 
 
 def _dates_of_alerts(keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]) -> Iterator[tuple[dg.AssetCheckKey, str]]:
-    by_subject = {subject_of(key): key for key in keys}
+    by_subject = {name_check(key): key for key in keys}
     for alert in known:
         check = by_subject.get(alert.subject)
         if alert.kind is Kind.CHECK and alert.closed_at is None and check is not None:
@@ -109,13 +109,8 @@ def _unreadable(kind: Kind, subject: str, record: str, error: Exception, at: dat
     return Occurrence(kind, subject, UNREADABLE_CLASS, Severity.ERROR, message, at, partition_key, lasts=partition_key is not None)
 
 
-def subject_of(key: dg.AssetCheckKey) -> str:
-    """A check as alerts name it: `mart/coverage_fixture:classes_follow_the_platforms`."""
-    return f"{key.asset_key.to_user_string()}:{key.name}"
-
-
 def _evaluated(found: dg.AssetCheckEvaluation, timestamp_s: float) -> Occurrence | Recovery:
-    subject, at = subject_of(found.asset_check_key), datetime.fromtimestamp(timestamp_s, UTC)
+    subject, at = name_check(found.asset_check_key), datetime.fromtimestamp(timestamp_s, UTC)
     if found.passed:
         return Recovery(Kind.CHECK, subject, at, found.partition)
     severity = Severity.ERROR if found.severity is dg.AssetCheckSeverity.ERROR else Severity.WARN
@@ -171,7 +166,7 @@ def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, part
         if not TOLD_BY_CYCLES.isdisjoint(error_classes(error)):
             continue
         error_class, message = innermost(error)
-        if error_class == CHECK_FAILED and (checks := _blocking(instance, run)):
+        if error_class == CHECK_FAILED and (checks := [_evaluated(*failure) for failure in list_blocking_failures(instance, run.run_id)]):
             if others := [check for check in checks if check.subject not in by_cycle]:
                 return others
             continue
@@ -198,10 +193,3 @@ def _end_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, 
         return innermost(error)
     message = "" if entry is None or event is None else event.message or entry.user_message
     return RUN_CLASS, message or "it says no more"
-
-
-def _blocking(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Events:
-    """Return the blocking checks that failed in the run."""
-    entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    found = [(entry.timestamp, entry.dagster_event.asset_check_evaluation_data) for entry in entries if entry.dagster_event is not None]
-    return [_evaluated(evaluation, timestamp_s) for timestamp_s, evaluation in found if evaluation.blocking and not evaluation.passed]

@@ -19,6 +19,7 @@ from ...storage.products import Schema
 from ..due import all_products, question
 from ..launch import run_job
 from ..pipeline import Pipeline
+from ..verdicts import list_blocking_failures, name_check
 
 JOB: Final = "replay"
 
@@ -66,7 +67,7 @@ def run_span(instance: dg.DagsterInstance, pipeline: Pipeline, span: Span) -> It
     outcome = run_job(instance, pipeline, JOB, first.date(), hours=(first, last), group=span.stage)
     if outcome.cancelled:
         raise Cancelled
-    errors = {} if outcome.success else _errors(pipeline, span, outcome.error or "failed", _failed_checks(instance, outcome.run_id))
+    errors = {} if outcome.success else _errors(pipeline, span, outcome.error or "failed", _stopping_checks(instance, outcome.run_id))
     yield from (Outcome(hour, errors.get(hour)) for hour in span.hours)
 
 
@@ -93,9 +94,7 @@ def _errors(pipeline: Pipeline, span: Span, of_run: str, checks: Sequence[str]) 
     return errors or dict.fromkeys(span.hours, of_run)
 
 
-def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """Return the blocking checks that failed in the run, as ops.cycle_checks names them."""
-    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    results = [entry.dagster_event.asset_check_evaluation_data for entry in entries if entry.dagster_event is not None]
-    stopping = [each for each in results if each.blocking and not each.passed and each.severity is dg.AssetCheckSeverity.ERROR]
-    return [f"{each.asset_key.to_user_string()}:{each.check_name}" for each in stopping]
+def _stopping_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """Return the names of the checks that stopped the run: blocking ones whose result was an error."""
+    failures = (evaluation for evaluation, _ in list_blocking_failures(instance, run_id))
+    return [name_check(evaluation.asset_check_key) for evaluation in failures if evaluation.severity is dg.AssetCheckSeverity.ERROR]
