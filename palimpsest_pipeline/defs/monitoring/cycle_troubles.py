@@ -5,7 +5,7 @@ Belongs here: products that could not be derived from cycles, and checks that ju
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -21,23 +21,6 @@ from .troubles import CHECK_CLASS, Events
 
 TICK: Final = timedelta(microseconds=1)
 """The resolution of instants in the database."""
-
-
-@dataclass(frozen=True, slots=True)
-class BadCycle:
-    """A cycle that has a trouble now. The fields are those of an occurrence."""
-
-    kind: Kind
-    subject: str
-    error_class: str
-    severity: Severity
-    message: str
-    at: datetime
-    cycle_id: int
-
-    @property
-    def alert_key(self) -> str:
-        return f"{self.kind}/{self.subject}/{self.error_class}"
 
 
 def cycle_events(conn: psycopg.Connection, pipeline: Pipeline, checks: Mapping[str, bool], known: Iterable[Alert], now: datetime) -> Events:
@@ -57,40 +40,45 @@ def cycle_events(conn: psycopg.Connection, pipeline: Pipeline, checks: Mapping[s
     return [*_begun(lasting, latest), *_ended(lasting, kept_by_cycle, now), *newest]
 
 
-def _failures(conn: psycopg.Connection, pipeline: Pipeline) -> Iterator[BadCycle]:
+def _failures(conn: psycopg.Connection, pipeline: Pipeline) -> Iterator[Occurrence]:
+    """Yield an occurrence for each product that could not be derived from a cycle, by cycle."""
     assets = {product.name: asset_of(product) for product in all_products(pipeline)}
     for failure in all_failures(conn, question(pipeline)):
         if failure.product in assets:  # not of a platform that is no longer asked
             error_class, _, message = failure.error.partition(": ")
             subject = assets[failure.product]
-            yield BadCycle(Kind.CYCLE, subject, error_class, Severity.ERROR, message or error_class, failure.failed_at, failure.cycle_id)
+            at, cycle = failure.failed_at, str(failure.cycle_id)
+            yield Occurrence(Kind.CYCLE, subject, error_class, Severity.ERROR, message or error_class, at, cycle, lasts=True)
 
 
-def _judged_bad(conn: psycopg.Connection, checks: list[str]) -> Iterator[BadCycle]:
+def _judged_bad(conn: psycopg.Connection, checks: list[str]) -> Iterator[Occurrence]:
+    """Yield an occurrence for each cycle that a check has found bad, by check and cycle."""
     for check, at, verdict in cycle_checks.bad_cycles(conn, checks):
-        yield BadCycle(Kind.CHECK, check, CHECK_CLASS, verdict.severity, verdict.description, at, verdict.cycle_id)
+        yield Occurrence(Kind.CHECK, check, CHECK_CLASS, verdict.severity, verdict.description, at, str(verdict.cycle_id), lasts=True)
 
 
-def _begun(bad: Iterable[BadCycle], latest: Mapping[str, Alert]) -> Iterator[Occurrence]:
-    """Yield one occurrence for each key with bad cycles that its alert does not know, or that failed again since."""
-    by_key: defaultdict[str, list[BadCycle]] = defaultdict(list)
+def _begun(bad: Iterable[Occurrence], latest: Mapping[str, Alert]) -> Iterator[Occurrence]:
+    """Yield one occurrence for each key with bad cycles that its alert does not know, or that failed again since.
+
+    `bad`: one occurrence per cycle and trouble; those of a key in the order of their cycles.
+    """
+    by_key: defaultdict[str, list[Occurrence]] = defaultdict(list)
     for cycle in bad:
-        alert = latest.get(cycle.alert_key)
-        if alert is None or alert.closed_at is not None or str(cycle.cycle_id) not in alert.partition_keys or cycle.at > alert.last_seen_at:
-            by_key[cycle.alert_key].append(cycle)
+        alert = latest.get(cycle.key)
+        if alert is None or alert.closed_at is not None or cycle.partition_key not in alert.partition_keys or cycle.at > alert.last_seen_at:
+            by_key[cycle.key].append(cycle)
     for key, cycles in by_key.items():
-        last = max(cycles, key=lambda cycle: (cycle.at, cycle.cycle_id))
+        last = sorted(cycles, key=lambda cycle: cycle.at)[-1]  # of several at one instant the latest cycle
         severity = Severity.ERROR if any(cycle.severity is Severity.ERROR for cycle in cycles) else Severity.WARN
-        ids = {str(cycle.cycle_id) for cycle in cycles}
-        at = _after(last.at, latest.get(key))
-        yield Occurrence(last.kind, last.subject, last.error_class, severity, last.message, at, joined(ids), lasts=True, n_seen=len(ids))
+        ids = {cycle_id for cycle in cycles for cycle_id in cycle.partition_keys}
+        yield replace(last, severity=severity, at=_after(last.at, latest.get(key)), partition_key=joined(ids), n_seen=len(ids))
 
 
-def _ended(bad: Iterable[BadCycle], alerts: Iterable[Alert], now: datetime) -> Iterator[Recovery]:
+def _ended(bad: Iterable[Occurrence], alerts: Iterable[Alert], now: datetime) -> Iterator[Recovery]:
     """Yield a recovery for each open alert with cycles that are bad no more."""
     still_bad: defaultdict[tuple[Kind, str], set[str]] = defaultdict(set)
     for cycle in bad:
-        still_bad[cycle.kind, cycle.subject].add(str(cycle.cycle_id))
+        still_bad[cycle.kind, cycle.subject].update(cycle.partition_keys)
     for alert in alerts:
         if mended := joined(key for key in alert.partition_keys if key not in still_bad[alert.kind, alert.subject]):
             yield Recovery(alert.kind, alert.subject, _after(now, alert), mended)
