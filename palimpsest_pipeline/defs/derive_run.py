@@ -30,7 +30,8 @@ class RunHasFailedCycles(Exception):
 class DerivedOfRun:
     """What deriving a product in a run did. Counts are of the run's cycles."""
 
-    n_cycles: int
+    cycle_ids: list[int]
+    """The run's cycles, at least one, in order."""
     derived: set[int] = field(default_factory=set)
     waiting: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
@@ -54,8 +55,12 @@ class DerivedOfRun:
         }
 
     @property
+    def newest_cycle(self) -> int:
+        return self.cycle_ids[-1]
+
+    @property
     def up_to_date(self) -> int:
-        return self.n_cycles - len(self.derived | self.waiting | self.failed | self.left_failed | self.gone)
+        return len(self.cycle_ids) - len(self.derived | self.waiting | self.failed | self.left_failed | self.gone)
 
     def raise_errors(self) -> None:
         """Raise the first error where a cycle has failed."""
@@ -82,7 +87,7 @@ def derive_run(
     Deriving a cycle may make later ones due, also those that this run has derived already: they are derived again. When a cycle fails, its error is
     added to `errors` and the others are derived. A replay that a sensor requested skips cycles that failed before.
     """
-    done = DerivedOfRun(len(cycles.cycle_ids))
+    done = DerivedOfRun(cycles.cycle_ids)
     tried: set[int] = set()
     undone: set[int] = set()
     to_do: dict[int, datetime] = {}

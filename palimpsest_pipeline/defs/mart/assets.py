@@ -1,6 +1,6 @@
 """Mart: what is derived from core, as of each cycle of the run."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -9,7 +9,7 @@ from ...landing import Manifest
 from ...storage import mapping, mart_readers, products, trends
 from ..core.assets import matched_events, odds_snapshots
 from ..core.derive import marks_of
-from ..derive_run import derive_run, raise_failures, wanted
+from ..derive_run import DerivedOfRun, derive_run, raise_failures, wanted
 from ..hourly import Derive, Derived, derive_cycles
 from ..metadata import figures, plain, table_metadata
 from ..partitions import days
@@ -28,9 +28,24 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
     )
 
 
-def _deriving(pipeline: Pipeline, product: str, one: Derive, needs: Sequence[str]) -> Callable[[Sequence[Manifest]], Derived]:
+def _derive_product(
+    context: dg.AssetExecutionContext, pipeline: Pipeline, product: str, derive_cycle: Derive, needs: Sequence[str]
+) -> DerivedOfRun | None:
+    """Derive the product for the run's cycles for which it is due; return None when the run has no cycles.
+
+    `needs`: products of core that a cycle must have before. Every cycle is tried; then the first error of a failed one is raised.
+    """
+    cycles = or_skip(context, pipeline)
+    if cycles is None:
+        return None
     marks = marks_of(needs, pipeline.platforms)
-    return lambda manifests: derive_cycles(pipeline, manifests, "mart", product, one, needs=marks)
+
+    def derive_manifests(manifests: Sequence[Manifest]) -> Derived:
+        return derive_cycles(pipeline, manifests, "mart", product, derive_cycle, needs=marks)
+
+    done = derive_run(pipeline, context.run, cycles, wanted(pipeline, product), derive_manifests)
+    done.raise_errors()
+    return done
 
 
 @dg.multi_asset(
@@ -44,17 +59,13 @@ def _deriving(pipeline: Pipeline, product: str, one: Derive, needs: Sequence[str
 )
 def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
     """Coverage and match rates from one reading of the universe, so that the three tables add up."""
-    cycles = or_skip(context, pipeline)
-    if cycles is None:
+    done = _derive_product(context, pipeline, derive.COVERAGE, derive.derive_coverage, ["matched_events"])
+    if done is None:
         return
-    deriving = _deriving(pipeline, derive.COVERAGE, derive.derive_coverage, ["matched_events"])
-    done = derive_run(pipeline, context.run, cycles, wanted(pipeline, derive.COVERAGE), deriving)
-    done.raise_errors()
-    newest = max(cycles.cycle_ids)
     with pipeline.connect() as conn:
-        headline = mart_readers.headline(mart_readers.newest(conn, "mart.match_rate_platform", newest))
-        counts = {table: mart_readers.count(conn, f"mart.{table}", cycles.cycle_ids) for table in derive.COVERAGE_TABLES}
-        plots = plotted(overall_match_rate=trends.match_rates(conn, newest))
+        headline = mart_readers.headline(mart_readers.newest(conn, "mart.match_rate_platform", done.newest_cycle))
+        counts = {table: mart_readers.count(conn, f"mart.{table}", done.cycle_ids) for table in derive.COVERAGE_TABLES}
+        plots = plotted(overall_match_rate=trends.match_rates(conn, done.newest_cycle))
     context.log.info(f"coverage: {done.sentence()}; {headline}")
     shown_on = {"report": dg.MetadataValue.path(pipeline.settings.report_path)}
     for table in derive.COVERAGE_TABLES:
@@ -65,28 +76,21 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
 @dg.asset(key=["mart", "run_quality"], deps=[odds_snapshots], metadata=table_metadata("mart.run_quality"), **ONE)
 def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """How complete and how fast each stage of each platform's part of a cycle was."""
-    cycles = or_skip(context, pipeline)
-    if cycles is None:
+    done = _derive_product(context, pipeline, derive.RUN_QUALITY, derive.derive_run_quality, [products.ODDS])
+    if done is None:
         return
-    deriving = _deriving(pipeline, derive.RUN_QUALITY, derive.derive_run_quality, [products.ODDS])
-    done = derive_run(pipeline, context.run, cycles, wanted(pipeline, derive.RUN_QUALITY), deriving)
-    done.raise_errors()
     yield dg.MaterializeResult(metadata=figures(done.standing_rows, **done.counts()))
 
 
 @dg.asset(key=["mart", "mapping_coverage"], deps=[odds_snapshots], metadata=table_metadata("mart.mapping_coverage"), **ONE)
 def mapping_coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """How much of what each platform showed the market vocabulary knows, by market family, as of each cycle."""
-    cycles = or_skip(context, pipeline)
-    if cycles is None:
+    done = _derive_product(context, pipeline, derive.MAPPING_COVERAGE, derive.derive_mapping_coverage, [products.ODDS])
+    if done is None:
         return
-    deriving = _deriving(pipeline, derive.MAPPING_COVERAGE, derive.derive_mapping_coverage, [products.ODDS])
-    done = derive_run(pipeline, context.run, cycles, wanted(pipeline, derive.MAPPING_COVERAGE), deriving)
-    done.raise_errors()
-    newest = max(cycles.cycle_ids)
     with pipeline.connect() as conn:
-        rates = mart_readers.mapped_rates(mart_readers.newest(conn, "mart.mapping_coverage", newest))
-        plots = plotted(mapped_rate=trends.mapped_rates(conn, newest))
+        rates = mart_readers.mapped_rates(mart_readers.newest(conn, "mart.mapping_coverage", done.newest_cycle))
+        plots = plotted(mapped_rate=trends.mapped_rates(conn, done.newest_cycle))
     yield dg.MaterializeResult(metadata=figures(done.standing_rows, **done.counts(), **rates, **plots))
 
 
