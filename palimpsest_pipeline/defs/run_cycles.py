@@ -106,11 +106,6 @@ def _skip(context: dg.AssetExecutionContext, reason: str) -> None:
     context.instance.add_run_tags(context.run.run_id, {SKIPPED_TAG: reason})
 
 
-def latest_cycle(conn: psycopg.Connection, context: dg.AssetExecutionContext) -> int:
-    """Return the newest cycle of the run; 0 without any."""
-    return max(cycles_of_run(conn, context.run, parse_day_key(context.partition_key)).cycle_ids, default=0)
-
-
 def stretches(hours: list[datetime]) -> list[str]:
     """Return hours, given in order, as text: hours that follow each other as `FIRST to LAST`."""
     found: list[list[datetime]] = []

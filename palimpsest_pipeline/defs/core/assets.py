@@ -1,8 +1,9 @@
 """Core: what the landing says, cycle by cycle. Each asset derives its product for the cycles of the run that lack it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import dagster as dg
+import psycopg
 
 from ...storage import products, trends
 from ..derive_run import derive_run, raise_failures, wanted
@@ -11,12 +12,17 @@ from ..metadata import figures, table_metadata
 from ..partitions import days
 from ..pipeline import Pipeline
 from ..plots import plotted
-from ..run_cycles import latest_cycle, or_skip
+from ..run_cycles import or_skip
 from .derive import derive
 
+ReadPlots = Callable[[psycopg.Connection, int], dict[str, dg.MarkdownMetadataValue]]
+"""Returns plots, by name, of the last cycles up to one."""
 
-def _materialize(context: dg.AssetExecutionContext, pipeline: Pipeline, product: str) -> Iterator[dg.MaterializeResult]:
-    """Derive the product for the run's cycles.
+
+def _materialize(
+    context: dg.AssetExecutionContext, pipeline: Pipeline, product: str, read_plots: ReadPlots | None = None
+) -> Iterator[dg.MaterializeResult]:
+    """Derive the product for the run's cycles; show its figures, and the plots up to the newest of these cycles.
 
     A cycle that fails does not stop the others: the run continues with them, marts included, and fails at its end. This step fails itself when all
     cycles have failed, or when no later step of the run reports the failure.
@@ -34,7 +40,11 @@ def _materialize(context: dg.AssetExecutionContext, pipeline: Pipeline, product:
     else:
         done.raise_errors()
         raise_failures(pipeline, context.run, cycles)
-    yield dg.MaterializeResult(metadata=figures(done.standing_rows, **done.counts()))
+    plots: dict[str, dg.MarkdownMetadataValue] = {}
+    if read_plots is not None:
+        with pipeline.connect() as conn:
+            plots = read_plots(conn, done.newest_cycle)
+    yield dg.MaterializeResult(metadata=figures(done.standing_rows, **done.counts(), **plots))
 
 
 TELLS_OF_FAILURES = (dg.AssetKey(["mart", "unmapped_market"]), dg.AssetKey(["core", "matched_events"]))
@@ -87,11 +97,11 @@ def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 )
 def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """Odds in the canonical vocabulary: one capture per answer, and the markets that changed since the answer before."""
-    results = list(_materialize(context, pipeline, products.ODDS))
-    if results:
-        with pipeline.connect() as conn:
-            context.add_asset_metadata(plotted(markets_changed=trends.markets_changed(conn, latest_cycle(conn, context))))
-    yield from results
+    yield from _materialize(context, pipeline, products.ODDS, _plot_changes)
+
+
+def _plot_changes(conn: psycopg.Connection, newest_cycle: int) -> dict[str, dg.MarkdownMetadataValue]:
+    return plotted(markets_changed=trends.markets_changed(conn, newest_cycle))
 
 
 @dg.asset(
