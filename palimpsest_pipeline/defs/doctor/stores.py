@@ -151,8 +151,9 @@ def derived(settings: Settings) -> Finding:
     pipeline = Pipeline(settings)
     try:
         with pipeline.connect() as conn:
-            hours = unfinished_hours(conn, question(pipeline), pipeline.clock.now() - timedelta(minutes=settings.stuck_after_minutes))
-            failed = all_failures(conn, question(pipeline))
+            query = question(pipeline)
+            hours = unfinished_hours(conn, query, pipeline.clock.now() - timedelta(minutes=settings.stuck_after_minutes))
+            failed = all_failures(conn, query)
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
         return Finding("derived", True, SEE_DATABASE)
     if not hours:
