@@ -11,13 +11,10 @@ from palimpsest_pipeline.defs.hourly import Derived, derive_cycles
 from palimpsest_pipeline.defs.landed_cycles import record_closed
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.run_cycles import RunCycles
-from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.instants import cycle_id_at
-from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.storage import products
 from palimpsest_pipeline.storage.due import Product
+from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -26,10 +23,8 @@ RUN = dg.DagsterRun("replay", run_id="run")
 
 
 def land(pipeline: Pipeline, hours: int) -> int:
-    at = HOUR + timedelta(hours=hours)
-    writer = pipeline.landing.writer(Cycle(cycle_id_at(at), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, at, at))
-    writer.append(Answer(Request(Platform.BETPAWA, PayloadKind.TREE, "/tree"), 1, at, at, at, 200, {}, b"{}"))
-    manifest = writer.close(RunStatus.COMPLETED, at, ["discovery"])
+    """Land a cycle with one answer, and record it; return its id."""
+    manifest = land_answer(pipeline, make_cycle(HOUR + timedelta(hours=hours)))
     with pipeline.connect() as conn:
         record_closed(conn, manifest)
     return manifest.cycle_id

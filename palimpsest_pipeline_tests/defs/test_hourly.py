@@ -12,25 +12,18 @@ import pytest
 from palimpsest_pipeline.defs.due import due_now
 from palimpsest_pipeline.defs.hourly import CyclesFailed, Derive, Derived, derive_cycles, derive_platforms
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.instants import cycle_id_at
-from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.storage import due, products
+from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def land(pipeline: Pipeline, minute: int, stage: str = "discovery") -> int:
-    """One stage of a cycle with one answer in it; returns the cycle's id."""
-    at = HOUR + timedelta(minutes=minute)
-    cycle = Cycle(cycle_id_at(at), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, HOUR, at, None, ())
-    writer = pipeline.landing.writer(cycle)
-    writer.append(Answer(Request(Platform.BETPAWA, PayloadKind.TREE, "/tree"), 1, at, at, at, 200, {}, b"{}"))
-    writer.close(RunStatus.COMPLETED, at, [stage])
-    return cycle.cycle_id
+    """Land one stage of a cycle with one answer in it; return the cycle's id."""
+    return land_answer(pipeline, make_cycle(HOUR + timedelta(minutes=minute)), stage).cycle_id
 
 
 def derive_hour(pipeline: Pipeline, hour: datetime, schema: products.Schema, product: str, derive: Derive, needs: Sequence[str] = ()) -> Derived:

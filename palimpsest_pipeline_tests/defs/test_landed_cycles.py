@@ -16,10 +16,7 @@ from palimpsest_pipeline.defs.landed_cycles import EVER, record_closed, rescan
 from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.servers import upgrade
-from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.instants import cycle_id_at
-from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Severity, Trigger
+from palimpsest_pipeline.domain.words import Scope, Severity, Trigger
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.scrape.sinks import Watches
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
@@ -27,6 +24,7 @@ from palimpsest_pipeline.storage import cycle_checks, landed
 from palimpsest_pipeline.storage.cycle_checks import Verdict
 from palimpsest_pipeline.storage.due import all_failures, record_failure
 from palimpsest_pipeline.storage.landed import LandedCycle
+from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 from palimpsest_pipeline_tests.storage.table_rows import insert
@@ -36,11 +34,9 @@ HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def land(pipeline: Pipeline, hour: int) -> Manifest:
-    """A cycle with one answer, in the landing and in the table."""
+    """Land a cycle with one answer, and record it in ops.landed_cycles and core.cycles."""
     at = HOUR + timedelta(hours=hour)
-    writer = pipeline.landing.writer(Cycle(cycle_id_at(at), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, at, at))
-    writer.append(Answer(Request(Platform.BETPAWA, PayloadKind.TREE, "/tree"), 1, at, at, at, 200, {}, b"{}"))
-    manifest = writer.close(RunStatus.COMPLETED, at, ["discovery"])
+    manifest = land_answer(pipeline, make_cycle(at))
     with pipeline.connect() as conn:
         record_closed(conn, manifest)
         row = {"cycle_id": manifest.cycle_id, "partition_hour": at, "trigger": "manual", "scope": "full", "home_platform": "betpawa", "as_of": at}

@@ -12,7 +12,6 @@ import pytest
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.due import all_products, due_now
 from palimpsest_pipeline.defs.landed_cycles import record_closed
-from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.monitoring import freshness
 from palimpsest_pipeline.defs.monitoring.alerts import Subjects, look
@@ -24,13 +23,13 @@ from palimpsest_pipeline.defs.partitions import day_key, days
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.verdicts import name_check
 from palimpsest_pipeline.domain.alerts import Kind
-from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, PlatformRun
-from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.instants import begin_of_day, cycle_id_at, hour_key, hour_of
-from palimpsest_pipeline.domain.words import Family, PayloadKind, Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.cycles import CycleResult, PlatformRun
+from palimpsest_pipeline.domain.instants import begin_of_day, hour_key, hour_of
+from palimpsest_pipeline.domain.words import Family, Platform, RunStatus
 from palimpsest_pipeline.storage import alerts, drift, heartbeats, ledger, listings, partitions, products
 from palimpsest_pipeline.storage.due import failures
 from palimpsest_pipeline.storage.freshness import ODDS_SQL
+from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -45,8 +44,8 @@ def ago(minutes: float) -> datetime:
 
 def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = tuple(Platform)) -> int:
     """A full cycle that was scraped at `at`, and what core and mart have of it, as far as freshness looks; returns its id."""
-    cycle_id = cycle_id_at(at)
-    cycle = Cycle(cycle_id, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, hour_of(at), at)
+    cycle = make_cycle(at)
+    cycle_id = cycle.cycle_id
     with pipeline.connect() as conn:
         ledger.open_batch(conn, cycle)
         ledger.close_batch(conn, CycleResult(cycle, RunStatus.COMPLETED, at, [], []))
@@ -268,10 +267,8 @@ def test_runs_that_wait_are_stuck_when_nothing_goes_on(
 
 def landed(pipeline: Pipeline, at: datetime) -> int:
     """A full cycle with one answer, landed and in the ledger; nothing is derived."""
-    cycle = Cycle(cycle_id_at(at), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, hour_of(at), at)
-    writer = pipeline.landing.writer(cycle)
-    writer.append(Answer(Request(Platform.BETPAWA, PayloadKind.TREE, "/tree"), 1, at, at, at, 200, {}, b"{}"))
-    manifest = writer.close(RunStatus.COMPLETED, at, [live.DISCOVERY])
+    cycle = make_cycle(at)
+    manifest = land_answer(pipeline, cycle)
     counts = {"discovered": 0, "targets": 0, "fetched": 0, "requests": 1, "bytes": 2, "errors_by_class": {}, "p50_ms": 1.0, "p95_ms": 1.0}
     run = PlatformRun(Platform.BETPAWA, RunStatus.COMPLETED, at, at, **counts, message="")
     with pipeline.connect() as conn:
