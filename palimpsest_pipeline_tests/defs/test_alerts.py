@@ -350,13 +350,15 @@ def test_a_job_that_failed_is_over_by_its_next_success_whatever_the_day(world: W
     assert world.open() == set()
 
 
-def test_a_job_by_date_that_failed_is_over_by_a_success_of_that_date_alone(world: World):
-    world.run("export", partition="2026-06-27", error=INCOMPLETE)
-    world.run("export", partition="2026-06-26")
-    world.run("export", partition="2026-06-28")
+@pytest.mark.parametrize(("job", "subject"), [("export", "export"), ("replay", "__ASSET_JOB:odds")])
+def test_a_date_that_failed_is_over_by_its_own_success_and_not_by_another_date_or_a_run_that_scrapes(world: World, job: str, subject: str):
+    world.run(job, partition="2026-06-27", error=INCOMPLETE)
+    world.run(job, partition="2026-06-26")
+    world.run(job, partition="2026-06-28")
+    world.run("full_cycle", partition="2026-06-27")
     world.look()
-    assert world.open() == {"run/export/LandingIncomplete"}
-    world.run("export", partition="2026-06-27")
+    assert world.open() == {f"run/{subject}/LandingIncomplete"}
+    world.run(job, partition="2026-06-27")
     world.look()
     assert world.open() == set()
 
@@ -610,17 +612,6 @@ def test_materialized_assets_fail_and_recover_step_by_step(world: World):
         world.look()
         assert world.open() == ({"run/__ASSET_JOB:odds/LandingIncomplete"} if FAILS else set())
         FAILS.clear()
-
-
-def test_a_replayed_day_that_failed_is_over_by_its_own_success_and_not_by_a_run_that_scrapes(world: World):
-    world.run("replay", partition="2026-06-27", error=INCOMPLETE)
-    world.run("replay", partition="2026-06-26")
-    world.run("full_cycle", partition="2026-06-27")
-    world.look()
-    assert world.open() == {"run/__ASSET_JOB:odds/LandingIncomplete"}
-    world.run("replay", partition="2026-06-27")
-    world.look()
-    assert world.open() == set()
 
 
 @pytest.mark.parametrize("error", [RunHasFailedCycles("cycle 7"), CyclesFailed("odds_snapshots", {7: INCOMPLETE})])
