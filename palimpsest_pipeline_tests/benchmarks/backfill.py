@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ from palimpsest_pipeline.defs.partitions import day_key
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.processes import stop_tree
 from palimpsest_pipeline.defs.replay.plan import plan
-from palimpsest_pipeline.defs.serve.children import Children, commands, last_words
+from palimpsest_pipeline.defs.serve.children import Children, commands
 from palimpsest_pipeline.defs.serve.record import CODE, DAEMON
 from palimpsest_pipeline.defs.servers import upgrade
 from palimpsest_pipeline.domain.instants import hour_key, hour_of
@@ -220,7 +220,7 @@ def of_ended_children() -> float:
 def by_daemon(world: World, idle_s: float) -> Launched:
     """From the request, which the UI writes as it is written here, until the daemon calls it done. Daemon and code server are up before."""
     settings = world.fresh("by_daemon")
-    with open_instance(settings) as instance, daemon(settings, instance) as processes:
+    with open_instance(settings) as instance, run_children(settings, DAEMON, lambda: "BACKFILL" in instance.get_daemon_heartbeats()) as processes:
         time.sleep(idle_s)  # its first ticks are past
         idle = -of_trees(processes)
         time.sleep(idle_s)
@@ -261,21 +261,24 @@ def of_trees(processes: list[psutil.Process]) -> float:
 
 
 @contextmanager
-def daemon(settings: Settings, instance: dg.DagsterInstance) -> Iterator[list[psutil.Process]]:
-    """Code server and daemon as `palimpsest up` starts them, up inside the block. A daemon that is given a module instead starts a code server anew
-    each minute."""
+def run_children(settings: Settings, name: str, is_up: Callable[[], bool], port: int = 0) -> Iterator[list[psutil.Process]]:
+    """Start the code server and the child of that name as `palimpsest up` starts them, wait until it is up, and stop both at the end.
+
+    A daemon that is given a module instead of a code server starts a code server anew each minute.
+    """
     home = settings.home
-    found = {name: command for name, command in commands(home, 0).items() if name in (CODE, DAEMON)}
-    known = Children(home, home, found, environment(settings), home, print).check()
+    chosen = {each: command for each, command in commands(home, port).items() if each in (CODE, name)}
+    both = Children(home, home, chosen, environment(settings), home, print)
+    started = both.check()
     try:
         deadline = time.monotonic() + UNTIL_UP_S
-        while "BACKFILL" not in instance.get_daemon_heartbeats():
-            if not all(each.find() for each in known.values()) or time.monotonic() > deadline:
-                raise RuntimeError(f"the daemon did not come up: {last_words(home / f'{DAEMON}.log')} / {last_words(home / f'{CODE}.log')}")
+        while not is_up():
+            if not all(each.find() for each in started.values()) or time.monotonic() > deadline:
+                raise RuntimeError(f"the {name} did not come up: {both.why()}")
             time.sleep(0.5)
-        yield [psutil.Process(each.pid) for each in known.values()]
+        yield [psutil.Process(each.pid) for each in started.values()]
     finally:
-        for each in (known[DAEMON], known[CODE]):
+        for each in (started[name], started[CODE]):
             stop_tree(each)
 
 

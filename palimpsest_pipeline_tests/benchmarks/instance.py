@@ -7,7 +7,6 @@ questions go over HTTP to Dagster's web server, with our definitions in a code s
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median, quantiles
@@ -15,7 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final
 
 import dagster as dg
-import httpx
 import psycopg
 import typer
 from rich.table import Table
@@ -27,19 +25,16 @@ from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.defs.jobs import kickoff_window
 from palimpsest_pipeline.defs.partitions import day_key
 from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.processes import stop_tree
-from palimpsest_pipeline.defs.serve.children import Children, commands, last_words
-from palimpsest_pipeline.defs.serve.record import CODE, WEB
+from palimpsest_pipeline.defs.serve.record import WEB
 from palimpsest_pipeline.defs.servers import upgrade
 from palimpsest_pipeline.settings import Settings, load_settings
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 
 from ..fixtures.commands import free_port
+from ..fixtures.deployed import ask, has_definitions
 from ..fixtures.kickoffs import put_kickoffs
-from .backfill import environment
+from .backfill import run_children
 
-UNTIL_UP_S: Final = 120.0
-TIMEOUT_S: Final = 60.0
 RUNS_A_DAY: Final = 288
 """Runs of slots before kickoffs, one each 5 minutes."""
 RUN_DAYS: Final = 30
@@ -116,8 +111,9 @@ def measure(
             with open_instance(settings) as instance:
                 n_events = fill(instance, server.url("dagsters"), keys, day_key(today), day_key(first), events)
                 ticks = tick(settings, instance, fixtures, rounds)
-            with web_server(settings) as port:
-                pages = {page: of_ms(took) for page, took in ask(port, keys, day_key(today), rounds).items()}
+            port = free_port()
+            with run_children(settings, WEB, lambda: has_definitions(port), port):
+                pages = {page: of_ms(took) for page, took in time_questions(port, keys, day_key(today), rounds).items()}
         finally:
             server.remove()
     return {"days": (today - first).days + 1, "assets": len(keys), "events": n_events, "rounds": rounds, "pages": pages, "ticks": ticks}
@@ -174,47 +170,13 @@ def tick(settings: Settings, instance: dg.DagsterInstance, fixtures: int, rounds
     return {name: of_ms(each) for name, each in took.items()}
 
 
-@contextmanager
-def web_server(settings: Settings) -> Iterator[int]:
-    """The port of Dagster's web server, which answers with our definitions inside the block."""
-    home, port = settings.home, free_port()
-    found = {name: command for name, command in commands(home, port).items() if name in (CODE, WEB)}
-    known = Children(home, home, found, environment(settings), home, print).check()
-    try:
-        deadline = time.monotonic() + UNTIL_UP_S
-        while not answers(port):
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"the web server did not come up: {last_words(home / f'{WEB}.log')} / {last_words(home / f'{CODE}.log')}")
-            time.sleep(0.5)
-        yield port
-    finally:
-        for each in known.values():
-            stop_tree(each)
-
-
-def answers(port: int) -> bool:
-    try:
-        found = question(port, "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }")
-    except (httpx.HTTPError, RuntimeError):
-        return False
-    return bool(found["repositoriesOrError"].get("nodes"))
-
-
-def question(port: int, query: str, **variables: Any) -> dict[str, Any]:
-    answer = httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": query, "variables": variables}, timeout=TIMEOUT_S).json()
-    if answer.get("errors"):
-        raise RuntimeError(f"the web server answers: {answer['errors']}")
-    data: dict[str, Any] = answer["data"]
-    return data
-
-
-def ask(port: int, keys: list[dg.AssetKey], day: str, rounds: int) -> Mapping[str, list[float]]:
+def time_questions(port: int, keys: list[dg.AssetKey], day: str, rounds: int) -> Mapping[str, list[float]]:
     """Milliseconds of each question, in the order in which it was asked."""
     took: dict[str, list[float]] = {}
 
     def timed(page: str, query: str, **variables: Any) -> dict[str, Any]:
         began = time.perf_counter()
-        data = question(port, query, **variables)
+        data = ask(port, query, **variables)
         took.setdefault(page, []).append(1000 * (time.perf_counter() - began))
         return data
 
