@@ -14,7 +14,7 @@ from ..domain.secrets import redact
 from ..landing import LandingIncomplete, LandingUnreadable, Manifest
 from ..storage import landed, products
 from ..storage.due import Product, due_products, failures, record_failure
-from .due import all_products, question
+from .due import all_products, make_due_query
 from .hourly import CyclesFailed, Derived
 from .landed_cycles import record_gone, record_unreadable
 from .pipeline import Pipeline
@@ -93,7 +93,7 @@ def derive_run(
     to_do: dict[int, datetime] = {}
     while True:
         with pipeline.connect() as conn:
-            due = [each for each in due_products(conn, question(pipeline, of), cycle_ids=cycles.cycle_ids) if not each.is_gone]
+            due = [each for each in due_products(conn, make_due_query(pipeline, of), cycle_ids=cycles.cycle_ids) if not each.is_gone]
         if LEAVES_FAILED_TAG in run.tags:
             done.left_failed |= {each.cycle_id for each in due if each.has_failed} - tried
         undone |= to_do.keys() & {each.cycle_id for each in due}  # the oldest first: what is due now was not made due by another of them
@@ -110,7 +110,7 @@ def derive_run(
         except CyclesFailed as error:
             done.errors.append(error)
     with pipeline.connect() as conn:
-        still_due = [each for each in due_products(conn, question(pipeline, of), cycle_ids=tried) if not each.is_gone]
+        still_due = [each for each in due_products(conn, make_due_query(pipeline, of), cycle_ids=tried) if not each.is_gone]
         done.failed = {each.cycle_id for each in still_due if each.has_failed}
         done.waiting = {each.cycle_id for each in still_due} - done.failed
         done.derived = tried - done.failed - done.waiting - done.gone

@@ -8,15 +8,15 @@ from datetime import datetime
 
 import psycopg
 
-from ..storage.due import Due, Product, Question, due_products
+from ..storage.due import Due, DueQuery, Product, due_products
 from .core.derive import PRODUCTS, marks_of
 from .mart import derive
 from .pipeline import Pipeline
 
 
-def question(pipeline: Pipeline, wanted: Iterable[Product] | None = None) -> Question:
+def make_due_query(pipeline: Pipeline, wanted: Iterable[Product] | None = None) -> DueQuery:
     """Return the input of `due_products` for the `wanted` products (default: all), with the versions of this pipeline."""
-    return Question(pipeline.parser_version, pipeline.vocabulary.version, tuple(all_products(pipeline) if wanted is None else wanted))
+    return DueQuery(pipeline.parser_version, pipeline.vocabulary.version, tuple(all_products(pipeline) if wanted is None else wanted))
 
 
 def all_products(pipeline: Pipeline) -> list[Product]:
@@ -41,4 +41,4 @@ def due_now(
     cycle_ids: Iterable[int] | None = None,
 ) -> list[Due]:
     """Return what is due of all products in the hours in [first, end), or of these cycles."""
-    return due_products(conn, question(pipeline), first=first, end=end, cycle_ids=cycle_ids)
+    return due_products(conn, make_due_query(pipeline), first=first, end=end, cycle_ids=cycle_ids)

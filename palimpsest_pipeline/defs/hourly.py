@@ -14,7 +14,7 @@ from ..domain.words import Platform
 from ..landing import LandingError, LandingIncomplete, LandingUnreadable, Manifest
 from ..storage import partitions, products
 from ..storage.archive import ArchiveError
-from ..storage.due import Product, Question, due_products, forget_failure, record_failure
+from ..storage.due import DueQuery, Product, due_products, forget_failure, record_failure
 from .landed_cycles import record_gone, record_landed, record_unreadable
 from .pipeline import Pipeline
 
@@ -131,10 +131,10 @@ def _derive_cycle(
     """Derive the product of one cycle if it is due, and count in `done` what became of it."""
     cycle_id = manifest.cycle_id
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
-    question = Question(**versions, products=(Product(schema, product), *(Product("core", name) for name in needs)))
+    query = DueQuery(**versions, products=(Product(schema, product), *(Product("core", name) for name in needs)))
 
     def due() -> set[str]:
-        return {each.product for each in due_products(conn, question, cycle_ids=[cycle_id])}
+        return {each.product for each in due_products(conn, query, cycle_ids=[cycle_id])}
 
     with conn.transaction():
         record_landed(pipeline, conn, manifest)

@@ -17,10 +17,10 @@ from ..domain.words import Scope
 from .products import Schema
 
 DUE_SQL: Final = "ops.due_products(%(parser)s, %(mapping)s, %(products)s::jsonb, %(first)s, %(end)s, %(cycle_ids)s::bigint[])"
-"""The function, for a from clause; its parameters are those of `Question.params`."""
+"""The function, for a from clause; its parameters are those of `DueQuery.params`."""
 
 
-class Why(StrEnum):
+class DueReason(StrEnum):
     """Why a product of a cycle is due, in order of precedence."""
 
     MISSING = "not derived"
@@ -29,7 +29,7 @@ class Why(StrEnum):
     MAPPING = "another mapping version"
 
 
-UNDERIVED: Final = (Why.MISSING, Why.CONTENT)
+UNDERIVED: Final = (DueReason.MISSING, DueReason.CONTENT)
 """Reasons that say that something landed is not in core or mart in any version."""
 
 
@@ -43,7 +43,7 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DueQuery:
     """The input of `ops.due_products`: the products that must exist, and the versions of parsers and vocabulary that they must have."""
 
     parser_version: str
@@ -71,7 +71,7 @@ class Due:
     partition_hour: datetime
     schema: Schema
     product: str
-    why: Why
+    why: DueReason
     can_be_derived: bool
     """The cycle is in the landing, and whole."""
     is_gone: bool
@@ -82,31 +82,31 @@ class Due:
 
 def due_products(
     conn: psycopg.Connection,
-    question: Question,
+    query: DueQuery,
     *,
     first: datetime | None = None,
     end: datetime | None = None,
     cycle_ids: Iterable[int] | None = None,
 ) -> list[Due]:
     """Return what is due in the hours in [first, end), or of these cycles, by cycle; also of cycles that are gone or not whole."""
-    query = f"""
+    statement = f"""
         select cycle_id, partition_hour, schema, product, reason, can_be_derived, is_gone, has_failed from {DUE_SQL}
         order by cycle_id, schema, product
     """
-    rows = conn.execute(query.encode(), question.params(first, end, cycle_ids)).fetchall()
-    return [Due(cycle_id, hour, schema, product, Why(why), *flags) for cycle_id, hour, schema, product, why, *flags in rows]
+    rows = conn.execute(statement.encode(), query.params(first, end, cycle_ids)).fetchall()
+    return [Due(cycle_id, hour, schema, product, DueReason(why), *flags) for cycle_id, hour, schema, product, why, *flags in rows]
 
 
-def unfinished_hours(conn: psycopg.Connection, question: Question, before: datetime) -> list[datetime]:
+def unfinished_hours(conn: psycopg.Connection, query: DueQuery, before: datetime) -> list[datetime]:
     """Return the hours with a cycle that asked platforms, got answers, ended before `before`, is not gone, and has a product that is due."""
-    query = f"""
+    statement = f"""
         select d.partition_hour
         from {DUE_SQL} d join ops.scrape_batches b using (cycle_id)
         where not d.is_gone and b.finished_at < %(before)s and b.status <> 'running' and b.scope <> 'recorded'
             and exists (select from ops.scrape_runs r where r.cycle_id = b.cycle_id and r.bytes > 0)
         group by d.partition_hour order by d.partition_hour
     """
-    rows = conn.execute(query.encode(), {**question.params(), "before": before}).fetchall()
+    rows = conn.execute(statement.encode(), {**query.params(), "before": before}).fetchall()
     return [hour for (hour,) in rows]
 
 
@@ -122,13 +122,13 @@ class Underived:
     """It was interrupted or cancelled, or it failed."""
 
 
-def underived_cycles(conn: psycopg.Connection, question: Question, first: datetime) -> list[Underived]:
+def underived_cycles(conn: psycopg.Connection, query: DueQuery, first: datetime) -> list[Underived]:
     """Return the scraped cycles of the hours from `first` on that have ended, are whole in the landing, and have a product that is due from what is
     landed now, by cycle.
 
     An older version is no reason: the user starts a backfill for that. Cycles that were tried and failed are left out.
     """
-    query = f"""
+    statement = f"""
         select d.cycle_id, d.partition_hour, coalesce(b.finished_at, b.heartbeat_at), b.run_id, b.status in ('interrupted', 'cancelled', 'failed')
         from {DUE_SQL} d join ops.scrape_batches b using (cycle_id)
         where d.can_be_derived and b.status <> 'running' and b.scope <> 'recorded'
@@ -136,8 +136,8 @@ def underived_cycles(conn: psycopg.Connection, question: Question, first: dateti
         having bool_or(d.reason = any(%(reasons)s)) and not bool_or(d.has_failed)
         order by d.cycle_id
     """
-    params = {**question.params(first), "reasons": [str(why) for why in UNDERIVED]}
-    return [Underived(*row) for row in conn.execute(query.encode(), params).fetchall()]
+    params = {**query.params(first), "reasons": [str(why) for why in UNDERIVED]}
+    return [Underived(*row) for row in conn.execute(statement.encode(), params).fetchall()]
 
 
 def record_failure(
@@ -175,22 +175,22 @@ class CycleFailure:
     failed_at: datetime
 
 
-def all_failures(conn: psycopg.Connection, question: Question) -> list[CycleFailure]:
+def all_failures(conn: psycopg.Connection, query: DueQuery) -> list[CycleFailure]:
     """Return the failures whose products are still due, by cycle and product."""
-    params = question.params(cycle_ids=[cycle_id for (cycle_id,) in conn.execute("select distinct cycle_id from ops.cycle_failures").fetchall()])
-    query = f"""
+    params = query.params(cycle_ids=[cycle_id for (cycle_id,) in conn.execute("select distinct cycle_id from ops.cycle_failures").fetchall()])
+    statement = f"""
         select f.cycle_id, f.product, f.error, f.failed_at from ops.cycle_failures f join {DUE_SQL} d using (cycle_id, product)
         order by f.cycle_id, f.product
     """
-    return [CycleFailure(*row) for row in conn.execute(query.encode(), params).fetchall()]
+    return [CycleFailure(*row) for row in conn.execute(statement.encode(), params).fetchall()]
 
 
 def failures(conn: psycopg.Connection, cycle_ids: Sequence[int], *, of_runs: Sequence[str] | None = None) -> dict[tuple[int, str], str]:
     """Return the errors of these cycles by cycle and product, in that order; with `of_runs` those since the first of these Dagster runs began."""
-    query = """
+    statement = """
         select cycle_id, product, error from ops.cycle_failures
         where cycle_id = any(%s) and (%s or failed_at >= (select min(started_at) from ops.run_heartbeats where run_id = any(%s)))
         order by cycle_id, product
     """
-    found = conn.execute(query, [list(cycle_ids), of_runs is None, list(of_runs or ())]).fetchall()
+    found = conn.execute(statement, [list(cycle_ids), of_runs is None, list(of_runs or ())]).fetchall()
     return {(cycle_id, product): error for cycle_id, product, error in found}

@@ -28,7 +28,7 @@ from palimpsest_pipeline.domain.instants import hour_key
 from palimpsest_pipeline.domain.words import Scope
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import freshness
-from palimpsest_pipeline.storage.due import Why
+from palimpsest_pipeline.storage.due import DueReason
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_hours
@@ -99,7 +99,7 @@ def marks(pipeline: Pipeline) -> dict[tuple[Any, ...], Any]:
     return {row[:-1]: row[-1] for row in rows}
 
 
-def due_keys(hours: list[Hour]) -> dict[str, set[Why]]:
+def due_keys(hours: list[Hour]) -> dict[str, set[DueReason]]:
     return {hour.key: set(hour.due.values()) for hour in hours if hour.due}
 
 
@@ -378,7 +378,7 @@ def test_nothing_that_could_be_done_is_said(world: World):
 def test_another_vocabulary_makes_exactly_what_rests_on_the_old_one_stale(world: World, tmp_path: Path):
     assert plan_is_empty(world)
     edited = world.other(vocabulary=without({"total_goals"}, tmp_path / "vocabulary"))
-    assert due_keys(plan(edited)) == {key: {Why.MAPPING} for key in world.keys}
+    assert due_keys(plan(edited)) == {key: {DueReason.MAPPING} for key in world.keys}
     assert world.again(edited, first=world.hours[1], last=world.hours[1]).done == [world.keys[1]]
     found = {hour.key: {product.stage for product in hour.due} for hour in plan(edited)}
     assert found[world.keys[1]] == set(), "what was derived with the edit stands"

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli import app
-from palimpsest_pipeline.defs.due import question
+from palimpsest_pipeline.defs.due import make_due_query
 from palimpsest_pipeline.defs.landed_cycles import EVER, record_closed, rescan
 from palimpsest_pipeline.defs.landing import live
 from palimpsest_pipeline.defs.pipeline import Pipeline
@@ -102,7 +102,7 @@ def test_a_table_that_lost_its_rows_is_rebuilt_equal_and_what_is_damaged_is_name
     assert rows(pipeline) == now
     assert told(3)["corrected"] == 0
     with pipeline.connect() as conn:
-        assert [failure.cycle_id for failure in all_failures(conn, question(pipeline))] == [torn.cycle_id], "what nobody can mend is forgotten"
+        assert [failure.cycle_id for failure in all_failures(conn, make_due_query(pipeline))] == [torn.cycle_id], "what nobody can mend is forgotten"
         assert [verdict.cycle_id for _, _, verdict in cycle_checks.bad_cycles(conn, [CHECK])] == [torn.cycle_id]
 
 

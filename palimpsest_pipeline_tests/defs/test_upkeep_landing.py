@@ -24,7 +24,7 @@ from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import landed as landed_cycles
 from palimpsest_pipeline.storage import ledger, partitions, products
-from palimpsest_pipeline.storage.due import Why
+from palimpsest_pipeline.storage.due import DueReason
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline.storage.retention import Standing
 from palimpsest_pipeline_tests.defs.test_upkeep import NOON, ago, checks, cycle, metadata, upkeep
@@ -126,7 +126,7 @@ def test_what_was_derived_from_compacted_answers_stands(kept: tuple[Pipeline, dg
     pipeline, _ = kept
     [hour] = plan(pipeline, hour_of(at(YOUNG)), hour_of(at(YOUNG)))
     assert (hour.torn, hour.gone) == ((), ())
-    assert set(hour.due.values()) <= {Why.PARSER, Why.MAPPING}
+    assert set(hour.due.values()) <= {DueReason.PARSER, DueReason.MAPPING}
 
 
 def test_hours_that_stay_too_long_are_named_with_the_reason(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:

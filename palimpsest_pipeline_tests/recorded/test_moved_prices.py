@@ -18,7 +18,7 @@ from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.replay.backfill import Report, backfill
 from palimpsest_pipeline.defs.replay.plan import plan
 from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.storage.due import Why
+from palimpsest_pipeline.storage.due import DueReason
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
@@ -68,7 +68,7 @@ class Moved:
 
     before: dict[datetime, Prices]
     after: dict[datetime, Prices]
-    why: dict[datetime, set[Why]]
+    why: dict[datetime, set[DueReason]]
     report: Report
     versions: dict[datetime, set[str]]
 
@@ -115,7 +115,7 @@ def _keys(prices: Prices) -> set[tuple[str, str]]:
 
 
 def test_another_edition_of_the_vocabulary_makes_the_landed_hour_stale(moved: Moved) -> None:
-    assert moved.why[LANDED] == {Why.MAPPING}
+    assert moved.why[LANDED] == {DueReason.MAPPING}
     assert moved.report.done == [f"{LANDED:%Y-%m-%d-%H:00}"]
 
 

@@ -11,10 +11,10 @@ from palimpsest_pipeline.domain.words import Scope
 from palimpsest_pipeline.storage import landed, products
 from palimpsest_pipeline.storage.due import (
     Due,
+    DueQuery,
+    DueReason,
     Product,
-    Question,
     Underived,
-    Why,
     all_failures,
     due_products,
     failures,
@@ -35,7 +35,7 @@ PRODUCTS: Final = (
     Product("mart", "coverage", (Scope.FULL, Scope.RECORDED)),
 )
 NOW: Final = {"parser_version": "p2", "mapping_version": "m2"}
-ASKED: Final = Question(**NOW, products=PRODUCTS)
+ASKED: Final = DueQuery(**NOW, products=PRODUCTS)
 
 Mark = tuple[str, str, str]
 """Digest, parser version, mapping version."""
@@ -59,15 +59,15 @@ def landed_cycle(cycle_id: int, scope: Scope | None = Scope.FULL, state: str = "
     return LandedCycle(cycle_id, hour, scope, digest, is_whole=state == "whole", is_gone=state == "gone", problem=problem)
 
 
-def why_due(mark: Mark | None, digest: str | None) -> Why | None:
+def why_due(mark: Mark | None, digest: str | None) -> DueReason | None:
     """The first reason that applies; None when the product stands."""
     if mark is None:
-        return Why.MISSING
+        return DueReason.MISSING
     if digest is not None and mark[0] != digest:
-        return Why.CONTENT
+        return DueReason.CONTENT
     if mark[1] != "p2":
-        return Why.PARSER
-    return Why.MAPPING if mark[2] != "m2" else None
+        return DueReason.PARSER
+    return DueReason.MAPPING if mark[2] != "m2" else None
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -101,15 +101,15 @@ def test_a_product_is_due_for_the_first_reason_that_applies(
 
 def test_a_product_is_due_until_it_is_marked_and_again_when_it_is_unmarked(conn: psycopg.Connection) -> None:
     landed.write(conn, landed_cycle(1))
-    asked = Question(**NOW, products=(Product("core", "tournaments"),))
-    assert [due.why for due in due_products(conn, asked)] == [Why.MISSING]
+    asked = DueQuery(**NOW, products=(Product("core", "tournaments"),))
+    assert [due.why for due in due_products(conn, asked)] == [DueReason.MISSING]
     products.mark(conn, "core", "tournaments", 1, landing_digest="a", n_rows=5, **NOW)
     assert (due_products(conn, asked), products.marks(conn, "core", 1)) == ([], {"tournaments": 5})
     landed.write(conn, landed_cycle(1, digest="b"))
-    assert [due.why for due in due_products(conn, asked)] == [Why.CONTENT]
+    assert [due.why for due in due_products(conn, asked)] == [DueReason.CONTENT]
     products.mark(conn, "core", "tournaments", 1, landing_digest="b", n_rows=6, **NOW)
     products.unmark(conn, "core", "tournaments", [1])
-    assert [due.why for due in due_products(conn, asked)] == [Why.MISSING]
+    assert [due.why for due in due_products(conn, asked)] == [DueReason.MISSING]
 
 
 def test_a_failure_is_remembered_with_its_last_error_until_the_product_is_derived(conn: psycopg.Connection) -> None:
@@ -133,7 +133,7 @@ def batch(conn: psycopg.Connection, cycle_id: int, status: str, n_bytes: int = 1
 
 
 def test_a_scraped_cycle_is_underived_when_it_landed_more_but_not_for_a_newer_parser_nor_after_it_failed(conn: psycopg.Connection) -> None:
-    asked = Question(**NOW, products=(Product("core", "tournaments"), Product("core", "matched_events")))
+    asked = DueQuery(**NOW, products=(Product("core", "tournaments"), Product("core", "matched_events")))
     for cycle_id in range(1, 8):
         landed.write(conn, landed_cycle(cycle_id, state={5: "damaged", 6: "gone"}.get(cycle_id, "whole")))
         batch(conn, cycle_id, {4: "completed", 7: "running"}.get(cycle_id, "interrupted"))
@@ -154,7 +154,7 @@ def test_a_failure_counts_while_its_product_is_due(conn: psycopg.Connection) -> 
     landed.write(conn, landed_cycle(1))
     products.mark(conn, "core", "tournaments", 1, landing_digest="a", n_rows=1, **NOW)
     record_failure(conn, "tournaments", 1, landing_digest="a", error="no", parser_version="p2", mapping_version="edited")
-    assert all_failures(conn, Question("p2", "edited", PRODUCTS)) != []
+    assert all_failures(conn, DueQuery("p2", "edited", PRODUCTS)) != []
     assert all_failures(conn, ASKED) == [], "the vocabulary is as it was: the product is up to date"
     assert failures(conn, [1]) != {}
     forget_failures(conn, [1])

@@ -19,7 +19,7 @@ from ...storage.database import Database, DatabaseUnreachable, DatabaseUrlError
 from ...storage.due import all_failures, unfinished_hours
 from ...storage.retention import days_that_left
 from ..data_source import FILE, describe_conflict, known_source
-from ..due import question
+from ..due import make_due_query
 from ..first_day import first_day, noted_at
 from ..landing.recover import close_dead, closed_words
 from ..monitoring.channels import Log, Missing, channels
@@ -151,7 +151,7 @@ def derived(settings: Settings) -> Finding:
     pipeline = Pipeline(settings)
     try:
         with pipeline.connect() as conn:
-            query = question(pipeline)
+            query = make_due_query(pipeline)
             hours = unfinished_hours(conn, query, pipeline.clock.now() - timedelta(minutes=settings.stuck_after_minutes))
             failed = all_failures(conn, query)
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):

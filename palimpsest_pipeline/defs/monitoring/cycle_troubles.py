@@ -15,7 +15,7 @@ from ...domain.alerts import Alert, Kind, Occurrence, Recovery, joined
 from ...domain.words import Severity
 from ...storage import cycle_checks
 from ...storage.due import all_failures
-from ..due import all_products, asset_of, question
+from ..due import all_products, asset_of, make_due_query
 from ..pipeline import Pipeline
 from .troubles import CHECK_CLASS, Events
 
@@ -43,7 +43,7 @@ def cycle_events(conn: psycopg.Connection, pipeline: Pipeline, checks: Mapping[s
 def _failures(conn: psycopg.Connection, pipeline: Pipeline) -> Iterator[Occurrence]:
     """Yield an occurrence for each product that could not be derived from a cycle, by cycle."""
     assets = {product.name: asset_of(product) for product in all_products(pipeline)}
-    for failure in all_failures(conn, question(pipeline)):
+    for failure in all_failures(conn, make_due_query(pipeline)):
         if failure.product in assets:  # not of a platform that is no longer asked
             error_class, _, message = failure.error.partition(": ")
             subject = assets[failure.product]

@@ -12,7 +12,7 @@ import dagster as dg
 from ...storage import ledger
 from ...storage.due import underived_cycles
 from .. import vitals
-from ..due import all_products, question
+from ..due import all_products, make_due_query
 from ..jobs import replay
 from ..landing.recover import close_dead
 from ..mart.life_jobs import UNFINISHED
@@ -60,7 +60,7 @@ def _to_derive(pipeline: Pipeline, instance: dg.DagsterInstance, log: logging.Lo
 
     A cycle that is not in the landing (it refused the writes, or the hour has expired) is left out: a replay could not derive it.
     """
-    core = question(pipeline, [product for product in all_products(pipeline) if product.schema == "core"])
+    core = make_due_query(pipeline, [product for product in all_products(pipeline) if product.schema == "core"])
     first = pipeline.clock.now() - timedelta(days=pipeline.settings.landing_retention_days)
     with pipeline.connect() as conn:
         cycles = underived_cycles(conn, core, first)

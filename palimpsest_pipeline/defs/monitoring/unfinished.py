@@ -12,7 +12,7 @@ from typing import Final
 import dagster as dg
 
 from ...storage.due import unfinished_hours
-from ..due import question
+from ..due import make_due_query
 from ..partitions import day_key, days
 from ..pipeline import Pipeline
 from ..replay.plan import plan
@@ -70,9 +70,9 @@ def unfinished(instance: dg.DagsterInstance, pipeline: Pipeline, assets: Sequenc
     landed = set(pipeline.landing.hours())
     failed = _failed(instance, assets, sorted({day_key(hour.date()) for hour in landed}))
     with pipeline.connect() as conn:
-        suspected = set(unfinished_hours(conn, question(pipeline), now - timedelta(minutes=pipeline.settings.stuck_after_minutes)))
+        suspected = set(unfinished_hours(conn, make_due_query(pipeline), now - timedelta(minutes=pipeline.settings.stuck_after_minutes)))
         if failed:
-            suspected.update(hour for hour in unfinished_hours(conn, question(pipeline), now) if day_key(hour.date()) in failed)
+            suspected.update(hour for hour in unfinished_hours(conn, make_due_query(pipeline), now) if day_key(hour.date()) in failed)
     look = sorted(suspected & landed, reverse=True)
     due, refused = {}, {}
     for hour in look[:MOST_PLANNED]:

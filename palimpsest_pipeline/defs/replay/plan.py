@@ -10,7 +10,7 @@ from datetime import datetime
 
 from ...domain.instants import HOUR, hour_key, list_hours
 from ...storage import landed
-from ...storage.due import Why
+from ...storage.due import DueReason
 from ...storage.landed import LandedCycle
 from ...storage.products import Schema
 from ..due import due_now
@@ -42,7 +42,7 @@ class Hour:
 
     at: datetime
     landed: tuple[LandedCycle, ...] = ()
-    due: Mapping[Product, Why] = field(default_factory=dict)
+    due: Mapping[Product, DueReason] = field(default_factory=dict)
     gone: tuple[Gone, ...] = ()
     torn: tuple[Gone, ...] = ()
     """Of `landed`, those that lack segments. The other cycles are derived all the same."""
@@ -62,11 +62,11 @@ class Hour:
 
     def why(self) -> str:
         """Why it is due, in words: `odds_snapshots/bet9ja: another parser version; ...`, products with the same reason together."""
-        names: defaultdict[Why, list[str]] = defaultdict(list)
+        names: defaultdict[DueReason, list[str]] = defaultdict(list)
         for product, why in self.due.items():
             if product.name not in names[why]:
                 names[why].append(product.name)
-        return "; ".join(f"{why}: {', '.join(names[why])}" for why in Why if names[why])
+        return "; ".join(f"{why}: {', '.join(names[why])}" for why in DueReason if names[why])
 
 
 def plan(pipeline: Pipeline, first: datetime | None = None, last: datetime | None = None, *, look: bool = True) -> list[Hour]:
@@ -83,7 +83,7 @@ def plan(pipeline: Pipeline, first: datetime | None = None, last: datetime | Non
     of_hour: defaultdict[datetime, list[LandedCycle]] = defaultdict(list)
     for cycle in cycles:
         of_hour[cycle.partition_hour].append(cycle)
-    to_do: defaultdict[datetime, dict[Product, Why]] = defaultdict(dict)
+    to_do: defaultdict[datetime, dict[Product, DueReason]] = defaultdict(dict)
     for each in due:
         if not each.is_gone:
             to_do[each.partition_hour][Product(each.schema, each.cycle_id, each.product)] = each.why

@@ -16,7 +16,7 @@ from ...domain.instants import HOUR
 from ...storage import cycle_checks, landed
 from ...storage.due import due_products, failures
 from ...storage.products import Schema
-from ..due import all_products, question
+from ..due import all_products, make_due_query
 from ..launch import run_job
 from ..pipeline import Pipeline
 from ..verdicts import list_blocking_failures, name_check
@@ -77,7 +77,7 @@ def _errors(pipeline: Pipeline, span: Span, of_run: str, checks: Sequence[str]) 
     `checks`: the blocking checks that stopped the run. When no product is due and no cycle is bad, something else failed: then every hour gets the
     error of the run.
     """
-    wanted = question(pipeline, [product for product in all_products(pipeline) if product.schema == span.stage])
+    wanted = make_due_query(pipeline, [product for product in all_products(pipeline) if product.schema == span.stage])
     first, end = span.hours[0], span.hours[-1] + HOUR
     found: dict[datetime, dict[str, None]] = {}
     with pipeline.connect() as conn:

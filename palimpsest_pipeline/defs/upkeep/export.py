@@ -14,7 +14,7 @@ from ...storage.archive import ArchiveError, EntryUnreadable, ExportedDay, day_v
 from ...storage.due import UNDERIVED, Product, due_products
 from ...storage.partitions import MissingPartitionError
 from ...storage.retention import Standing
-from ..due import question
+from ..due import make_due_query
 from ..partitions import ended_days
 from ..pipeline import Pipeline
 
@@ -121,7 +121,7 @@ def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> N
     running = [batch.cycle for batch in ledger.running_batches(conn)]
     if here := [cycle for cycle in running if first_hour <= cycle.partition_hour < ends_at]:
         raise DayIsOpen(f"{day}: cycle {here[0].cycle_id} is running; export the day when it has ended")
-    odds = question(pipeline, [Product("core", name) for name in products.of_platforms(products.ODDS, pipeline.platforms)])
+    odds = make_due_query(pipeline, [Product("core", name) for name in products.of_platforms(products.ODDS, pipeline.platforms)])
     due = due_products(conn, odds, first=first_hour, end=ends_at)
     if left := {each.cycle_id: each.partition_hour for each in due if each.why in UNDERIVED and not each.is_gone}:
         if problem := next((each.problem for each in landed.read(conn, first_hour, ends_at) if each.cycle_id in left and each.digest is None), ""):
