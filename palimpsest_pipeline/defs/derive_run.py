@@ -12,8 +12,9 @@ import dagster as dg
 from ..domain.instants import hour_key
 from ..domain.secrets import redact
 from ..landing import LandingIncomplete, LandingUnreadable, Manifest
-from ..storage import landed, products
+from ..storage import landed
 from ..storage.due import Product, due_products, failures, record_failure
+from ..storage.products import standing_rows
 from .due import all_products, make_due_query
 from .hourly import CyclesFailed, Derived
 from .landed_cycles import record_gone, record_unreadable
@@ -74,15 +75,15 @@ class DerivedOfRun:
         return f"{len(self.derived)} cycles derived, {self.up_to_date} up to date, {len(self.waiting)} waiting{failed}{gone}, {self.rows} rows"
 
 
-def wanted(pipeline: Pipeline, name: str) -> list[Product]:
+def products_named(pipeline: Pipeline, name: str) -> list[Product]:
     """Return the products of this name: one, or one per platform when it is marked platform by platform."""
     return [each for each in all_products(pipeline) if each.name.partition("/")[0] == name]
 
 
 def derive_run(
-    pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles, of: Sequence[Product], derive: Callable[[Sequence[Manifest]], Derived]
+    pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles, products: Sequence[Product], derive: Callable[[Sequence[Manifest]], Derived]
 ) -> DerivedOfRun:
-    """Call `derive` for the run's cycles for which one of the products `of` is due, oldest first.
+    """Call `derive` for the run's cycles for which one of the `products` is due, oldest first.
 
     Deriving a cycle may make later ones due, also those that this run has derived already: they are derived again. When a cycle fails, its error is
     added to `errors` and the others are derived. A replay that a sensor requested skips cycles that failed before.
@@ -93,7 +94,7 @@ def derive_run(
     to_do: dict[int, datetime] = {}
     while True:
         with pipeline.connect() as conn:
-            due = [each for each in due_products(conn, make_due_query(pipeline, of), cycle_ids=cycles.cycle_ids) if not each.is_gone]
+            due = [each for each in due_products(conn, make_due_query(pipeline, products), cycle_ids=cycles.cycle_ids) if not each.is_gone]
         if LEAVES_FAILED_TAG in run.tags:
             done.left_failed |= {each.cycle_id for each in due if each.has_failed} - tried
         undone |= to_do.keys() & {each.cycle_id for each in due}  # the oldest first: what is due now was not made due by another of them
@@ -101,22 +102,22 @@ def derive_run(
         if not to_do:
             break
         tried |= to_do.keys()
-        manifests, errors = _manifests(pipeline, of, to_do)
+        manifests, errors = _manifests(pipeline, products, to_do)
         done.gone |= to_do.keys() - errors.keys() - {manifest.cycle_id for manifest in manifests}
         if errors:
-            done.errors.append(CyclesFailed(of[0].name.partition("/")[0], errors))
+            done.errors.append(CyclesFailed(products[0].name.partition("/")[0], errors))
         try:
             derive(manifests)
         except CyclesFailed as error:
             done.errors.append(error)
     with pipeline.connect() as conn:
-        still_due = [each for each in due_products(conn, make_due_query(pipeline, of), cycle_ids=tried) if not each.is_gone]
+        still_due = [each for each in due_products(conn, make_due_query(pipeline, products), cycle_ids=tried) if not each.is_gone]
         done.failed = {each.cycle_id for each in still_due if each.has_failed}
         done.waiting = {each.cycle_id for each in still_due} - done.failed
         done.derived = tried - done.failed - done.waiting - done.gone
-        names = [each.name for each in of]
-        done.rows = products.standing_rows(conn, of[0].schema, names, sorted(done.derived))
-        done.standing_rows = products.standing_rows(conn, of[0].schema, names, cycles.cycle_ids)
+        names = [each.name for each in products]
+        done.rows = standing_rows(conn, products[0].schema, names, sorted(done.derived))
+        done.standing_rows = standing_rows(conn, products[0].schema, names, cycles.cycle_ids)
     return done
 
 
@@ -134,7 +135,7 @@ def raise_failures(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles) ->
         raise RunHasFailedCycles(told + again)
 
 
-def _manifests(pipeline: Pipeline, of: Sequence[Product], hours: Mapping[int, datetime]) -> tuple[list[Manifest], dict[int, Exception]]:
+def _manifests(pipeline: Pipeline, products: Sequence[Product], hours: Mapping[int, datetime]) -> tuple[list[Manifest], dict[int, Exception]]:
     """Return the manifests of the cycles in `hours` (cycle to its hour), and for each cycle whose manifest cannot be read the error.
 
     A cycle that is no longer in the landing is in neither. Both are recorded. Raises LandingError when the landing cannot be reached.
@@ -152,7 +153,7 @@ def _manifests(pipeline: Pipeline, of: Sequence[Product], hours: Mapping[int, da
                 errors[cycle_id] = error
                 record_unreadable(conn, cycle_id, error)
                 message = redact(f"{type(error).__name__}: {error}", *pipeline.settings.secrets())
-                for product in of:
+                for product in products:
                     record_failure(conn, product.name, cycle_id, landing_digest=None, error=message, **versions)
         conn.commit()
     return manifests, errors

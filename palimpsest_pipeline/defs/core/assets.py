@@ -6,7 +6,7 @@ import dagster as dg
 import psycopg
 
 from ...storage import products, trends
-from ..derive_run import derive_run, raise_failures, wanted
+from ..derive_run import derive_run, products_named, raise_failures
 from ..landing.assets import discovery_payloads, odds_payloads
 from ..metadata import figures, table_metadata
 from ..partitions import days
@@ -30,7 +30,7 @@ def _materialize(
     cycles = or_skip(context, pipeline)
     if cycles is None:
         return
-    done = derive_run(pipeline, context.run, cycles, wanted(pipeline, product), lambda manifests: derive(pipeline, product, manifests))
+    done = derive_run(pipeline, context.run, cycles, products_named(pipeline, product), lambda manifests: derive(pipeline, product, manifests))
     context.log.info(f"{product}: {done.sentence()}")
     in_run = context.job_def.asset_layer.executable_asset_keys
     tells = next((key for key in TELLS_OF_FAILURES if key in in_run), context.asset_key)

@@ -9,7 +9,7 @@ from ...landing import Manifest
 from ...storage import mapping, mart_readers, products, trends
 from ..core.assets import matched_events, odds_snapshots
 from ..core.derive import marks_of
-from ..derive_run import DerivedOfRun, derive_run, raise_failures, wanted
+from ..derive_run import DerivedOfRun, derive_run, products_named, raise_failures
 from ..hourly import Derive, Derived, derive_cycles
 from ..metadata import figures, plain, table_metadata
 from ..partitions import days
@@ -43,7 +43,7 @@ def _derive_product(
     def derive_manifests(manifests: Sequence[Manifest]) -> Derived:
         return derive_cycles(pipeline, manifests, "mart", product, derive_cycle, needs=marks)
 
-    done = derive_run(pipeline, context.run, cycles, wanted(pipeline, product), derive_manifests)
+    done = derive_run(pipeline, context.run, cycles, products_named(pipeline, product), derive_manifests)
     done.raise_errors()
     return done
 
