@@ -67,7 +67,7 @@ def _judge_day(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, check
     day = parse_day_key(context.partition_key)
     with pipeline.connect() as conn:
         cycles = cycles_of_run(conn, context.run, day)
-        to_judge = cycles.cycle_ids if cycles.own else stored.unjudged(conn, check, cycles.cycle_ids, *of)
+        to_judge = cycles.cycle_ids if cycles.own else stored.list_unjudged_cycles(conn, check, cycles.cycle_ids, *of)
         judged: list[Verdict] = []
         for begin in range(0, len(to_judge), CYCLES_AT_ONCE):
             some = to_judge[begin : begin + CYCLES_AT_ONCE]
@@ -75,7 +75,7 @@ def _judge_day(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, check
             judged += [found.get(cycle_id, Verdict(cycle_id, Severity.ERROR)) for cycle_id in some]
             stored.write(conn, check, judged[begin:])
             conn.commit()
-        bad = stored.bad(conn, check, begin_of_day(day), begin_of_day(day + timedelta(days=1)))
+        bad = stored.read_bad_verdicts(conn, check, begin_of_day(day), begin_of_day(day + timedelta(days=1)))
     return day_result(judged, bad)
 
 

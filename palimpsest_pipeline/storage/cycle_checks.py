@@ -61,8 +61,8 @@ class Verdict:
         return self.violations == 0
 
 
-def unjudged(conn: psycopg.Connection, check: str, cycle_ids: Sequence[int], schema: Schema, product: str) -> list[int]:
-    """Return the ids of the cycles that the check has not judged since their `product` was last derived, ascending."""
+def list_unjudged_cycles(conn: psycopg.Connection, check: str, cycle_ids: Sequence[int], schema: Schema, product: str) -> list[int]:
+    """Return the ids of the cycles that the check found bad, or has not judged since their `product` was last derived, ascending."""
     query = sql.SQL(UNJUDGED_SQL).format(sql.Identifier(schema, "cycle_products"))
     return [cycle_id for (cycle_id,) in conn.execute(query, {"cycles": list(cycle_ids), "check": check, "product": product}).fetchall()]
 
@@ -75,23 +75,23 @@ def write(conn: psycopg.Connection, check: str, verdicts: Iterable[Verdict]) -> 
             cursor.executemany(WRITE_SQL, rows)
 
 
-def bad(conn: psycopg.Connection, check: str, first: datetime, end: datetime) -> list[Verdict]:
+def read_bad_verdicts(conn: psycopg.Connection, check: str, first: datetime, end: datetime) -> list[Verdict]:
     """Return the verdicts with violations on cycles of the hours in [first, end), in order."""
     rows = conn.execute(BAD_SQL, [check, first, end]).fetchall()
     return [Verdict(cycle_id, Severity(severity), violations, description) for cycle_id, severity, violations, description in rows]
 
 
-def bad_cycles(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
+def read_bad_verdicts_by_check(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
     """Return the verdicts with violations of these checks, by check and cycle: the check, when it judged, the verdict."""
-    return _judged(conn, BAD_CYCLES_SQL, checks)
+    return _read_by_check(conn, BAD_CYCLES_SQL, checks)
 
 
-def newest(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
+def read_newest_verdicts(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
     """Return the verdict that each of these checks has made last: the check, when it judged, the verdict."""
-    return _judged(conn, NEWEST_SQL, checks)
+    return _read_by_check(conn, NEWEST_SQL, checks)
 
 
-def _judged(conn: psycopg.Connection, query: str, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
+def _read_by_check(conn: psycopg.Connection, query: str, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
     rows = conn.execute(query.encode(), [list(checks)]).fetchall()
     return [(check, at, Verdict(cycle_id, Severity(severity), *what)) for check, at, cycle_id, severity, *what in rows]
 

@@ -103,7 +103,7 @@ def test_a_table_that_lost_its_rows_is_rebuilt_equal_and_what_is_damaged_is_name
     assert told(3)["corrected"] == 0
     with pipeline.connect() as conn:
         assert [failure.cycle_id for failure in all_failures(conn, make_due_query(pipeline))] == [torn.cycle_id], "what nobody can mend is forgotten"
-        assert [verdict.cycle_id for _, _, verdict in cycle_checks.bad_cycles(conn, [CHECK])] == [torn.cycle_id]
+        assert [verdict.cycle_id for _, _, verdict in cycle_checks.read_bad_verdicts_by_check(conn, [CHECK])] == [torn.cycle_id]
 
 
 def test_an_upgrade_fills_a_table_that_is_empty_or_lacks_a_known_cycle(pipeline: Pipeline) -> None:

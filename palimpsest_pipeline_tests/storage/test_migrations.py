@@ -659,12 +659,14 @@ def test_what_is_wrong_in_hours_stays_open_and_names_days_and_cycles_after_an_up
         f"check/{BAD_CHECK}/UnreadableRecord": "2026-06-26",
     }
     with Database(database_url).connect() as conn:
-        verdicts = cycle_checks.bad_cycles(conn, [BAD_CHECK])
+        verdicts = cycle_checks.read_bad_verdicts_by_check(conn, [BAD_CHECK])
         assert [(verdict.cycle_id, at) for _, at, verdict in verdicts] == [(cycle_id, datetime(2026, 6, 26, 9, tzinfo=UTC)) for cycle_id in (7, 9)]
         hour = "2026-06-26-05:00"
         mend = f"[seen in the hour {hour}, when checks judged hours: `palimpsest backfill {hour} {hour} --again` has its cycles judged one by one]"
         assert verdicts[0][2].description == f"no {mend}"
-        assert cycle_checks.unjudged(conn, BAD_CHECK, [7, 9, 12], "core", "odds_snapshots") == [7, 9, 12], "the next replay judges the bad ones again"
+        assert cycle_checks.list_unjudged_cycles(conn, BAD_CHECK, [7, 9, 12], "core", "odds_snapshots") == [7, 9, 12], (
+            "the next replay judges the bad ones again"
+        )
         (closed,) = [alert for alert in alerts.latest(conn) if alert.closed_at is not None]
         assert closed.message == "no [closed when checks of hours became checks of cycles: if the trouble lasts, a new alert tells of it]"
         assert not due([closed], "log", datetime.now(UTC) + timedelta(hours=1), timedelta(0), Severity.WARN), "no end is told that was none"

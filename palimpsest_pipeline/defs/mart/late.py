@@ -47,7 +47,7 @@ def late_days(pipeline: Pipeline, now: datetime, live_runs: Sequence[str] = ()) 
     with pipeline.connect() as conn:
         due = due_now(pipeline, conn, first=first, end=end)
         running = {*(batch.cycle.cycle_id for batch in ledger.running_batches(conn)), *ledger.cycles_of_runs(conn, live_runs)}
-        contradicting = {verdict.cycle_id for verdict in cycle_checks.bad(conn, HISTORY_CHECK, first, end)}
+        contradicting = {verdict.cycle_id for verdict in cycle_checks.read_bad_verdicts(conn, HISTORY_CHECK, first, end)}
     left_out = running | contradicting | {each.cycle_id for each in due if each.schema == "core"}
     found: defaultdict[date, list[Due]] = defaultdict(list)
     for each in due:
@@ -62,7 +62,7 @@ def due_fixtures_key(pipeline: Pipeline) -> str | None:
     None when there are none, or when the newest cycle of core contradicts itself: prices would be derived from it.
     """
     with pipeline.connect() as conn:
-        if any(not verdict.passed for _, _, verdict in cycle_checks.newest(conn, [HISTORY_CHECK])):
+        if any(not verdict.passed for _, _, verdict in cycle_checks.read_newest_verdicts(conn, [HISTORY_CHECK])):
             return None
         dirty_fixtures.mark_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
         conn.commit()

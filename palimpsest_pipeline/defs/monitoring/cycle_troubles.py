@@ -53,7 +53,7 @@ def _failures(conn: psycopg.Connection, pipeline: Pipeline) -> Iterator[Occurren
 
 def _judged_bad(conn: psycopg.Connection, checks: list[str]) -> Iterator[Occurrence]:
     """Yield an occurrence for each cycle that a check has found bad, by check and cycle."""
-    for check, at, verdict in cycle_checks.bad_cycles(conn, checks):
+    for check, at, verdict in cycle_checks.read_bad_verdicts_by_check(conn, checks):
         yield Occurrence(Kind.CHECK, check, CHECK_CLASS, verdict.severity, verdict.description, at, str(verdict.cycle_id), lasts=True)
 
 
@@ -85,7 +85,7 @@ def _ended(bad: Iterable[Occurrence], alerts: Iterable[Alert], now: datetime) ->
 
 
 def _newest(conn: psycopg.Connection, checks: list[str], latest: Mapping[str, Alert]) -> Iterator[Occurrence | Recovery]:
-    for check, judged_at, verdict in cycle_checks.newest(conn, checks):
+    for check, judged_at, verdict in cycle_checks.read_newest_verdicts(conn, checks):
         alert = latest.get(f"{Kind.CHECK}/{check}/{CHECK_CLASS}")
         is_open = alert is not None and alert.closed_at is None
         cycle = str(verdict.cycle_id)

@@ -88,7 +88,7 @@ def _errors(pipeline: Pipeline, span: Span, of_run: str, checks: Sequence[str]) 
             found.setdefault(each.partition_hour, {})[f"cycle {each.cycle_id}: {each.product}: {error}" if error else of_run] = None
         hours = {cycle.cycle_id: cycle.partition_hour for cycle in landed.read(conn, first, end)} if checks else {}
         for check in checks:
-            for verdict in cycle_checks.bad(conn, check, first, end):
+            for verdict in cycle_checks.read_bad_verdicts(conn, check, first, end):
                 found.setdefault(hours[verdict.cycle_id], {})[f"cycle {verdict.cycle_id}: {check}: {verdict.description}"] = None
     errors = {hour: "; ".join(found[hour]) for hour in span.hours if hour in found}
     return errors or dict.fromkeys(span.hours, of_run)
