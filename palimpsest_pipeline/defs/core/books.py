@@ -42,9 +42,9 @@ MAX_KEPT_BYTES: Final = 96 * 2**20
 """Frames of books that are kept at most: those of some 3,000 fixtures."""
 MAX_SEEN_ROWS: Final = 200_000
 """Listings that are kept at most: those of a day of full cycles of some hundred fixtures, or of one of some ten thousand."""
-ENOUGH_ANSWERS: Final = 128
-"""Answers that are normalised together: it costs some 30 ms however few they are."""
-MAX_WAITING: Final = 4
+ENOUGH_ANSWERS: Final = 64
+"""Answers that are normalised together: it costs some 25 ms however few they are, and for this many takes some ten megabytes of memory."""
+MAX_WAITING: Final = 3
 """Segments that wait to be read at most: their bodies are in memory, of each some megabytes."""
 
 

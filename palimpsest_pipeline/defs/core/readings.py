@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 import msgspec
@@ -82,8 +82,8 @@ def books(pipeline: Pipeline, manifest: Manifest, platform: Platform, batch: int
         if isinstance(part, Books):
             yield part
             continue
-        while answers := list(islice(part, batch)):
-            yield pipeline.normalise_books([pipeline.decode_books(platform, answers)])
+        for first in part:  # never a list of them: their bodies would be in memory together
+            yield pipeline.normalise_books([pipeline.decode_books(platform, chain([first], islice(part, batch - 1)))])
 
 
 def seen_in_discovery(found: dict[Platform, tuple[Discovery, datetime]]) -> list[Seen]:
