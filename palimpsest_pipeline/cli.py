@@ -4,12 +4,13 @@ Dagster is imported inside the commands that run something: it takes seconds, an
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part (some platform failed), 130 cancelled (Ctrl-C, SIGTERM).
 """
 
+import atexit
 import json
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import date, datetime
@@ -94,15 +95,23 @@ SHOWN = (
 WORDS = ("platform", "status")
 """... that hold no numbers."""
 
+FOR_RUNS = ("dagster", "dagster_postgres")
+"""What commands that execute runs need when the database is up: it takes seconds to import. Our definitions cannot be among it: see `run_watched`."""
+
 Day = Annotated[str | None, typer.Option(help="UTC day that the cycle belongs to: today, or shortly after midnight the day before. Default: today.")]
 
 
 @contextmanager
-def pipeline(settings: Settings | None = None) -> Iterator[Any]:
-    """The pipeline with its database up. When it is lost, the command ends instead of waiting for Dagster's retries."""
+def pipeline(settings: Settings | None = None, *, needed_soon: Sequence[str] = ()) -> Iterator[Any]:
+    """The pipeline with its database up. When it is lost, the command ends instead of waiting for Dagster's retries.
+
+    `needed_soon`: modules that are imported while the database starts.
+    """
+    from .defs.ahead import import_ahead
     from .defs.servers import databases
     from .storage.database import give_up_on_loss
 
+    import_ahead(*needed_soon)
     with databases(settings or load_settings()) as found, give_up_on_loss():
         yield found
 
@@ -242,12 +251,14 @@ def run_watched(found: Any, job: str, trigger: str, sr_ids: tuple[int, ...] = ()
 
     upgrade(found)
     # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles it.
+    from .defs.ahead import import_ahead
     from .defs.instance import open_instance
     from .defs.launch import run_job
     from .defs.progress import Board, bars, terminal
     from .defs.vitals import report_dead
     from .domain.words import Trigger
 
+    import_ahead("palimpsest_pipeline.definitions", "palimpsest_pipeline.wire.client")
     require_same_source_here(found)
     say_of_the_dead(found)
     board = Board()
@@ -301,7 +312,7 @@ def scrape(day: Day = None, as_json: Json = False) -> None:
     from .storage import ledger_readers
 
     chosen = None if day is None else parse_day(day)
-    with pipeline() as found:
+    with pipeline(needed_soon=FOR_RUNS) as found:
         outcome = run_watched(found, "full_cycle", "manual", day=chosen)
         with found.connect() as conn:
             platforms = ledger_readers.runs_of_dagster_run(conn, outcome.run_id).to_dicts()
@@ -321,7 +332,7 @@ def refresh(sr_ids: Annotated[list[int], typer.Argument(help="SportRadar ids.")]
     """Refresh given fixtures now, all platforms at once. Ids that no platform is known to list are named, and the others done."""
     from .domain.words import RunStatus
 
-    with pipeline() as found:
+    with pipeline(needed_soon=FOR_RUNS) as found:
         outcome = run_watched(found, "refresh", "on_demand", tuple(sr_ids))
         from .defs.launch import NOT_LISTED, refreshed  # not before `run_watched` has settled the first day
 
@@ -353,7 +364,7 @@ def backfill(
     if again and (stale or dry_run):
         raise typer.BadParameter("--again goes without --stale and --dry-run")
     first, last = (None, None) if start is None or end is None else parse_hours(start, end, Clock(load_settings().clock_offset_s).now())
-    with pipeline() as found, terminal() as console:
+    with pipeline(needed_soon=FOR_RUNS) as found, terminal() as console:
         upgrade(found)
         # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles it.
         from .defs.replay import backfill as replay
@@ -522,7 +533,29 @@ def _interrupt(*_: object) -> None:
 
 
 def main() -> None:
-    """Entry point: known errors become one line and exit code 1; Ctrl-C is 130; anything else is a bug and shows its traceback."""
+    """Entry point of the process: executes the command, and ends the process as soon as its exit functions have run.
+
+    Python would take apart all that was loaded, object by object, which takes more than a second after a run.
+    """
+    exit_code = 1
+
+    def end_process() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # nobody reads it any more
+                stream.flush()
+        os._exit(exit_code)
+
+    atexit.register(end_process)  # before any other exit function is registered: it is called last
+    try:
+        run_command()
+        exit_code = 0
+    except SystemExit as ended:
+        exit_code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        raise
+
+
+def run_command() -> None:
+    """Execute the command: known errors become one line and exit code 1; Ctrl-C is 130; anything else is a bug and shows its traceback."""
     log_to_terminal()
     with suppress(SettingsError):  # the command itself says what is wrong with them
         os.umask(int(load_settings().umask, 8))

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -329,3 +330,22 @@ def test_definitions_that_cannot_be_loaded_are_one_clear_message(folder: Path):
     ):
         pytest.fail("it is not up")
     assert ours(folder) == []
+
+
+ENDING: str = """
+import atexit, sys
+from palimpsest_pipeline import cli
+
+def command():
+    atexit.register(print, "exit functions are called", end="")
+    sys.exit({code})
+
+cli.app = command
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("code", "returncode"), [("None", 0), ("0", 0), ("3", 3), ("'a reason'", 1)])
+def test_a_process_that_ends_quickly_keeps_its_exit_code_and_calls_exit_functions(code: str, returncode: int) -> None:
+    done = subprocess.run([sys.executable, "-c", ENDING.format(code=code)], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (returncode, "exit functions are called")

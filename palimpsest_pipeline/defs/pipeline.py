@@ -1,7 +1,7 @@
 """The pipeline as one plain object: settings translated into the rooms' own terms. No Dagster types here."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 
+from ..domain.exchange import Answer
 from ..domain.instants import Clock
 from ..domain.proxy import Proxy
 from ..domain.secrets import header_secrets
@@ -28,6 +29,7 @@ from ..storage.archive import Archive
 from ..storage.database import Database
 from ..storage.embedded import EmbeddedPostgres
 from ..wire import HostConfig
+from .core.books import Books, Decoded, EarlyBooks, SeenListings, decode_books, normalise_books
 from .sharing import LOCK
 
 DATABASES = ("palimpsest", "dagster")
@@ -80,7 +82,24 @@ class Pipeline:
 
     @cached_property
     def landing(self) -> Landing:
-        return Landing(self.settings.landing_root)
+        return Landing(self.settings.landing_root, self.early_books.offer)
+
+    @cached_property
+    def early_books(self) -> EarlyBooks:
+        """Books of the cycle that is being scraped, read while the platforms are asked."""
+        return EarlyBooks(self.decode_books, self.normalise_books)
+
+    @cached_property
+    def seen_listings(self) -> SeenListings:
+        return SeenListings()
+
+    def decode_books(self, platform: Platform, answers: Iterable[Answer]) -> Decoded:
+        """What detail answers of a platform say, in its own words."""
+        return decode_books(answers, self.adapters[platform])
+
+    def normalise_books(self, parts: Sequence[Decoded]) -> Books:
+        """What several batches of detail answers say, by the vocabulary of this pipeline."""
+        return normalise_books(parts, self.vocabulary)
 
     @cached_property
     def archive(self) -> Archive:

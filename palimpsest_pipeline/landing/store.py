@@ -16,7 +16,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +63,8 @@ USAGE: Final = {
     "bytes": pl.Int64(),
 }
 """What a cycle takes on disk, by platform."""
+OnSegment = Callable[[Cycle, Segment, pl.DataFrame], None]
+"""Takes a segment that has just been landed: its cycle, its entry in the manifest, and its answers as `Landing.read` returns them."""
 log = logging.getLogger(__name__)
 
 
@@ -110,7 +112,9 @@ def name_unreadable(cycles: Iterable[UnreadableCycle]) -> str:
 class Landing:
     """The raw answers of all cycles under one root: a local folder, or a URL such as `s3://bucket/landing`."""
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, on_segment: OnSegment | None = None) -> None:
+        """`on_segment` is called with every segment that this process has written, on the writer's thread. It must return at once."""
+        self._on_segment = on_segment
         try:
             self.root = UPath(root)
             _ = self.root.fs  # made when it is first asked for
@@ -402,16 +406,32 @@ class Landing:
         there = {name for _, name in self._segments_in(folder)}
         held: list[str] = []
         for segment in segments:
-            content = self._content(folder / segment.name) if segment.name in there else None
-            if content is None:
+            frame = self._segment(folder, cycle_id, segment, columns) if segment.name in there else None
+            if frame is None:
                 held.append(segment.name)
                 continue
             yield from self._held(folder, cycle_id, held, columns)
             held = []
-            if hashlib.sha256(content).hexdigest() != segment.sha:
-                raise LandingIncomplete(f"cycle {cycle_id}: {segment.name} in the landing at {folder} is not as it was written")
-            yield pl.read_parquet(io.BytesIO(content), columns=columns)
+            yield frame
         yield from self._held(folder, cycle_id, held, columns)
+
+    def _segment(self, folder: UPath, cycle_id: int, segment: Segment, columns: list[str]) -> pl.DataFrame | None:
+        """Columns of a segment from its own file; None when it has none (any more). Raises LandingIncomplete when it is not as it was written."""
+        path = folder / segment.name
+        try:
+            if self._local:  # hashed once, however often some columns of it are read
+                with self._open(path, segment.sha) as file:
+                    return pl.scan_parquet(file, hive_partitioning=False).select(columns).collect()
+            content = self._content(path)
+            if content is None:
+                return None
+            if hashlib.sha256(content).hexdigest() != segment.sha:
+                raise NotAsWritten
+            return pl.read_parquet(io.BytesIO(content), columns=columns)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except NotAsWritten:
+            raise LandingIncomplete(f"cycle {cycle_id}: {segment.name} in the landing at {folder} is not as it was written") from None
 
     def _held(self, folder: UPath, cycle_id: int, segments: Sequence[str], columns: list[str]) -> Iterator[pl.DataFrame]:
         """Rows of segments that lie in the hour's files."""
@@ -742,4 +762,7 @@ class CycleWriter:
         frame.write_parquet(buffer, compression="zstd", compression_level=ZSTD_LEVEL, statistics=False)
         content = buffer.getvalue()
         self._landing._create(self._folder / name, content)
-        return Segment(name=name, platform=platform, rows=len(answers), bytes=len(content), sha=hashlib.sha256(content).hexdigest())
+        segment = Segment(name=name, platform=platform, rows=len(answers), bytes=len(content), sha=hashlib.sha256(content).hexdigest())
+        if self._landing._on_segment is not None:
+            self._landing._on_segment(self._cycle, segment, frame.with_columns(OBSERVED_AT))
+        return segment

@@ -18,7 +18,7 @@ import psycopg
 
 from ..domain.words import MarketState
 from .change_rows import BOOK_SCHEMA, INSTANT, LINE, withdrawn
-from .frames import read_frame, stage
+from .frames import copy_rows, read_frame, stage
 
 LISTINGS_PER_REBUILD: Final = 500
 """Bounds what Postgres sorts at a time when many listings are rebuilt."""
@@ -30,6 +30,11 @@ select listing_id, line_id, changed_at, off_mask, state, odds_milli, changed_at 
 on conflict (listing_id, line_id) do update
 set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state, odds_milli = excluded.odds_milli,
     state_since = case when c.state = excluded.state then c.state_since else excluded.state_since end
+"""
+
+KNOWN_SQL: Final = """
+select listing_id from unnest(%(listings)s::int[]) as asked (listing_id)
+where exists (select from core.current_markets c where c.listing_id = asked.listing_id)
 """
 
 UPSERT_SQL: Final = """
@@ -224,8 +229,15 @@ def move(conn: psycopg.Connection[Any], moved: pl.DataFrame) -> None:
     """Write how markets stand (BOOK_SCHEMA) from their newest answer on, which is `changed_at`."""
     if moved.is_empty():
         return
-    stage(conn, "history_moves", "core.current_markets", moved)
-    conn.execute(MOVE_SQL)
+    asked = moved.get_column("listing_id").unique().to_list()
+    known = [listing for (listing,) in conn.execute(KNOWN_SQL, {"listings": asked}).fetchall()]
+    is_known = pl.col("listing_id").is_in(known)
+    # New listings have nothing to be compared with: a plain copy takes 0.7 times as long, and they are all there is in a first cycle.
+    new = moved.filter(~is_known).with_columns(state_since="changed_at").sort(LINE)
+    copy_rows(conn, "core.current_markets", new)
+    if known:
+        stage(conn, "history_moves", "core.current_markets", moved.filter(is_known))
+        conn.execute(MOVE_SQL)
 
 
 def follow_late(conn: psycopg.Connection[Any], answers: pl.DataFrame, books: pl.DataFrame) -> None:

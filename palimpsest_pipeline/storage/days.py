@@ -19,13 +19,14 @@ from .frames import Schema, read_frame
 DAY: Final = timedelta(days=1)
 
 Ids = Sequence[int] | None
-"""Listing ids; None: all."""
+"""Ids of listings, or numbers of lines; None: all."""
 
 CHANGES_SQL: Final = """
 select listing_id, observed_at, line_id, state::text as state, coalesce(off_mask, 0) as off_mask, odds_milli, keyframe
 from core.market_changes
 where observed_at >= %(from_at)s::timestamptz and observed_at < %(until)s::timestamptz
     and (%(listings)s::int[] is null or listing_id = any(%(listings)s::int[]))
+    and (%(lines)s::int[] is null or line_id = any(%(lines)s::int[]))
 """
 
 CAPTURES_SQL: Final = """
@@ -77,8 +78,8 @@ class HotDays:
         partitions.require(self._conn, found)
         return found
 
-    def changes(self, days: Sequence[date], ids: Ids) -> pl.DataFrame:
-        return read_frame(self._conn, CHANGES_SQL, _span(days, ids), CHANGE_SCHEMA)
+    def changes(self, days: Sequence[date], ids: Ids, lines: Ids = None) -> pl.DataFrame:
+        return read_frame(self._conn, CHANGES_SQL, {**_span(days, ids), "lines": lines}, CHANGE_SCHEMA)
 
     def captures(self, days: Sequence[date], ids: Ids) -> pl.DataFrame:
         return read_frame(self._conn, CAPTURES_SQL, _span(days, ids), CAPTURE_SCHEMA)
@@ -114,8 +115,9 @@ class ColdDays:
         there = self._archive.days()
         return sorted(day for day in asked if day in there)
 
-    def changes(self, days: Sequence[date], ids: Ids) -> pl.DataFrame:
-        return self._archive.changes(days, ids).select(*CHANGE_SCHEMA).collect()
+    def changes(self, days: Sequence[date], ids: Ids, lines: Ids = None) -> pl.DataFrame:
+        rows = self._archive.changes(days, ids)
+        return (rows if lines is None else rows.filter(pl.col("line_id").is_in(list(lines)))).select(*CHANGE_SCHEMA).collect()
 
     def captures(self, days: Sequence[date], ids: Ids) -> pl.DataFrame:
         return self._archive.captures(days, ids).select(*CAPTURE_SCHEMA).collect()

@@ -91,11 +91,11 @@ class Layers:
         self._cold = ColdDays(archive)
         self._names: Names = StoredNames(conn)
 
-    def changes(self, listing_ids: Iterable[int] | None, first_day: date, last_day: date) -> pl.DataFrame:
-        """Rows of history of UTC days, both included (CHANGE_SCHEMA), by listing, line and instant. None: all listings."""
-        ids = _ids(listing_ids)
+    def changes(self, listing_ids: Iterable[int] | None, first_day: date, last_day: date, line_ids: Iterable[int] | None = None) -> pl.DataFrame:
+        """Rows of history of UTC days, both included (CHANGE_SCHEMA), by listing, line and instant. None: all listings, all lines."""
+        ids, lines = _ids(listing_ids), _ids(line_ids)
         with self._sides(first_day, last_day) as sides:
-            found = [side.changes(days, ids) for side, days in sides]
+            found = [side.changes(days, ids, lines) for side, days in sides]
         return _stacked(found, CHANGE_SCHEMA).sort("listing_id", "line_id", "observed_at")
 
     def captures(self, listing_ids: Iterable[int] | None, first_day: date, last_day: date) -> pl.DataFrame:

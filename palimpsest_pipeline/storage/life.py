@@ -16,7 +16,7 @@ from psycopg import sql
 from ..domain.words import Look, Platform
 from .dirty_fixtures import BEARS_ON_SQL
 from .frames import INSTANT, Schema, copy_rows, identifier, read_frame, stage
-from .lines import named
+from .lines import lines_of_markets, named
 from .marts import frame_schema
 from .tables import metadata
 
@@ -73,7 +73,7 @@ VERSIONS: Final[Schema] = {"listing_id": pl.Int32, "version": pl.Int16, "observe
 class History(Protocol):
     """The odds history over all its days (`storage.layers.Layers`)."""
 
-    def changes(self, listing_ids: Sequence[int], first_day: date, last_day: date) -> pl.DataFrame: ...
+    def changes(self, listing_ids: Sequence[int], first_day: date, last_day: date, line_ids: Sequence[int] | None = None) -> pl.DataFrame: ...
 
     def captures(self, listing_ids: Sequence[int], first_day: date, last_day: date) -> pl.DataFrame: ...
 
@@ -131,9 +131,20 @@ def lives(
     )
 
 
-def changes(conn: psycopg.Connection, history: History, listings: pl.DataFrame, day: date, since: date | None = None) -> pl.DataFrame:
-    """Rows of the odds history of these listings (of `Lives.listings`) from `since` on, markets by their names (`metrics.life.CHANGES`)."""
-    rows = named(conn, history.changes(listings["listing_id"].to_list(), *_days(listings, day, since)))
+def changes(
+    conn: psycopg.Connection,
+    history: History,
+    listings: pl.DataFrame,
+    day: date,
+    since: date | None = None,
+    market_keys: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    """Rows of the odds history of these listings (of `Lives.listings`) from `since` on, markets by their names (`metrics.life.CHANGES`).
+
+    Of the markets `market_keys` only, or of all.
+    """
+    line_ids = None if market_keys is None else lines_of_markets(conn, market_keys)
+    rows = named(conn, history.changes(listings["listing_id"].to_list(), *_days(listings, day, since), line_ids))
     keys = read_frame(conn, "select market_id, market_key from core.markets", None, {"market_id": pl.Int16, "market_key": pl.String})
     return rows.join(keys, on="market_id", how="left").drop("market_id")
 

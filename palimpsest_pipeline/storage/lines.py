@@ -4,6 +4,7 @@ Belongs here: giving and resolving these numbers. Does not: what a market means 
 A number is given once and never changes, so no replay and no dropped table can give history rows another meaning.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -56,6 +57,12 @@ def named(conn: psycopg.Connection[Any], frame: pl.DataFrame) -> pl.DataFrame:
     if strangers.len():
         raise LookupError(f"no market line {', '.join(map(str, strangers.head(5)))} in ops.market_lines: these rows are of another database")
     return frame.join(names, on="line_id", how="left", maintain_order="left").drop("line_id")
+
+
+def lines_of_markets(conn: psycopg.Connection[Any], market_keys: Sequence[str]) -> list[int]:
+    """Return the numbers of all lines of these markets that were ever given, ascending."""
+    query = "select l.line_id from ops.market_lines l join core.markets m using (market_id) where m.market_key = any(%s) order by 1"
+    return [line_id for (line_id,) in conn.execute(query, [list(market_keys)]).fetchall()]
 
 
 def _numbers(conn: psycopg.Connection[Any], keys: pl.DataFrame) -> pl.DataFrame:

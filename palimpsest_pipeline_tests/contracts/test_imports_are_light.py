@@ -26,10 +26,11 @@ def loaded(statement: str) -> set[str]:
         ("from palimpsest_pipeline.definitions import defs; defs.get_repository_def()", OF_OTHERS),
         ("import palimpsest_pipeline.cli", HEAVY),
         ("from palimpsest_pipeline import connect", HEAVY),
+        ("import palimpsest_pipeline.defs.servers", ("dagster", *OF_OTHERS)),
         ("import palimpsest_pipeline.notebook", ("dagster", *OF_OTHERS, "palimpsest_pipeline.defs")),
         ("from palimpsest_pipeline.settings import load_settings; load_settings()", HEAVY),
     ],
-    ids=["a run", "a command", "the package", "a notebook", "settings"],
+    ids=["a run", "a command", "the package", "a command on the database", "a notebook", "settings"],
 )
 def test_it_does_not_load_what_it_does_not_use(statement: str, without: tuple[str, ...]):
     assert not loaded(statement) & set(without)

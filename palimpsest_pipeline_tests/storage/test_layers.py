@@ -253,3 +253,13 @@ def test_the_world_is_told_as_it_was_meant(hot: Layers, history_conn: psycopg.Co
     assert {a.observed_at.date() for a in WORLD} == set(DAYS)
     assert {a.listing_id for a in WORLD} == set(LISTINGS)
     assert any(not said.book for said in WORLD if isinstance(said, Said))
+
+
+def test_changes_of_some_lines_are_those_of_all_without_the_others_wherever_the_days_lie(worlds: dict[str, Layers], hot: Layers) -> None:
+    every = hot.changes(None, DAYS[0], DAYS[-1])
+    wanted = every["line_id"].unique().sort()[::2].to_list()
+    for layout, asked in worlds.items():
+        found = asked.changes(None, DAYS[0], DAYS[-1], wanted)
+        assert found.equals(every.filter(pl.col("line_id").is_in(wanted))), layout
+        assert 0 < found.height < every.height
+        assert asked.changes(None, DAYS[0], DAYS[-1], []).is_empty()

@@ -1,20 +1,17 @@
 """From landing to core: read, normalise, match, write. One function per product of a cycle, inside the caller's transaction. Knows no Dagster."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from itertools import islice
 from typing import Final
 
 import polars as pl
 import psycopg
 
-from ...domain.exchange import Answer
-from ...domain.observations import Detail, Reject
+from ...domain.observations import Reject
 from ...domain.trust import trust_order
 from ...domain.words import PayloadKind, Platform, Scope
 from ...landing import Manifest
-from ...markets import Normalised, market_rows, normalise, raw_books
 from ...matching import crosswalk, fixtures, identify, player_links, rivals
 from ...storage import book_sizes, dirty_fixtures, history, known, life, listings, marts, partitions, players, products, rejects, universe, upcoming
 from ...storage import fixtures as matched
@@ -23,36 +20,39 @@ from ...storage.archive import ArchiveError, recorded_days
 from ..hourly import Derive
 from ..pipeline import Pipeline
 from . import ledger, readings
+from .books import COUNTS, NO_BOOKS, Books, concat_books, refuse_kickoffs
 
 LEDGERS: Final = {"core.unmapped_markets": ledger.unmapped_rows, "core.mapping_counts": ledger.mapping_counts}
 """What the vocabulary said of a cycle's answers: tables that are replaced cycle by cycle, and what makes their rows."""
 MIN_DOUBTFUL: Final = 5
 """Fewer answers in play or without a price prove nothing: they may be all that a platform lists late at night."""
 BATCH: Final = 128
-"""Answers that are normalised and written together: the whole books of so many are in memory. No result depends on it."""
+"""Answers that are read and written together: the whole books of so many are in memory. No result depends on it."""
 ANSWER: Final = {"listing_id": pl.Int32, "observed_at": pl.Datetime("us", "UTC")}
 """What tells the answers of a platform apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a platform's answers of a cycle came to: answers taken in (ANSWER), rows of each of LEDGERS, players named."""
+    """What a platform's answers of a cycle came to: answers taken in (ANSWER), rows of each of LEDGERS, players named, and as in `Books` the rest."""
 
     answers: pl.DataFrame
     ledgers: dict[str, pl.DataFrame]
     players: pl.DataFrame
+    refused: Sequence[tuple[PayloadKind, Reject, bool]]
+    without_price: Sequence[Reject]
 
 
 def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
     """The cycle's own row, what its discovery was promised and got, and the platforms' tournaments."""
     found = readings.discoveries(pipeline, manifest, pipeline.platforms)
-    discovered = readings.seen_in_discovery(found)
-    seen = discovered + readings.listings_of_details(pipeline, manifest, pipeline.platforms)
+    seen = readings.listings_of_cycle(pipeline, manifest, found)
+    pipeline.seen_listings.keep(manifest.cycle_id, manifest.digest, pipeline.platforms, seen)
     tournaments = readings.tournaments_frame(found, seen)
     facts = readings.cycle_facts(pipeline, manifest)
     listings.write_discovery(conn, facts, readings.manifest_frame(found), tournaments, pipeline.platforms)
     unread = [entry for discovery, _ in found.values() for entry in discovery.rejects]
-    refused = [(PayloadKind.LISTING, entry, False) for entry in (*unread, *readings.refused_kickoffs(discovered))]
+    refused = [(PayloadKind.LISTING, entry, False) for entry in (*unread, *refuse_kickoffs(readings.seen_in_discovery(found)))]
     rejects.replace_rejects(conn, manifest.cycle_id, readings.DISCOVERY, refused)
     return tournaments.height
 
@@ -62,9 +62,10 @@ def derive_events(platforms_of: Callable[[Pipeline, Manifest], Sequence[Platform
 
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
         platforms = platforms_of(pipeline, manifest)
-        discovered = readings.seen_in_discovery(readings.discoveries(pipeline, manifest, platforms))
-        seen = discovered + readings.listings_of_details(pipeline, manifest, platforms)
-        written = listings.write_listings(conn, manifest.cycle_id, readings.listings_frame(seen), platforms)
+        seen = pipeline.seen_listings.take(manifest.cycle_id, manifest.digest, platforms)
+        if seen is None:  # another process, or an earlier run, has derived the tournaments
+            seen = readings.listings_of_cycle(pipeline, manifest, readings.discoveries(pipeline, manifest, platforms), platforms)
+        written = listings.write_listings(conn, manifest.cycle_id, seen, platforms)
         upcoming.remember(conn, pipeline.clock.now())
         return written.height
 
@@ -93,19 +94,19 @@ def derive_odds(platform: Platform) -> Derive:
         _make_partitions(pipeline, manifest, platform)
         stale = history.answers_of_cycle(conn, cycle_id, platform)
         sizes = book_sizes.of_cycle(conn, cycle_id, platform)
-        refused: list[tuple[PayloadKind, Reject, bool]] = []
-        without_price: list[Reject] = []
-        books = _write_books(pipeline, conn, cycle_id, platform, readings.books(pipeline, manifest, platform, refused, without_price))
+        books = _write_books(pipeline, conn, cycle_id, platform, readings.books(pipeline, manifest, platform, BATCH))
         gone = stale.join(books.answers, on=list(ANSWER), how="anti")
         history.remove(conn, gone, lock_key)
-        rejects.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], refused, [platform])
-        _note_refusals(pipeline, conn, manifest, platform, books.answers.height, [entry for _, entry, whole in refused if whole], without_price)
+        rejects.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], books.refused, [platform])
+        refused = [entry for _, entry, whole in books.refused if whole]
+        _note_refusals(pipeline, conn, manifest, platform, books.answers.height, refused, books.without_price)
         for table, frame in books.ledgers.items():
             marts.replace(conn, table, cycle_id, frame, platform)
         # From here on other platforms and cycles wait: what all of them write to comes last.
         listings.refresh_priced(conn, sorted({*books.answers["listing_id"], *gone["listing_id"]}))
         players.write_players(conn, cycle_id, platform, books.players)
         _unmark_coverage(conn, cycle_id, sizes, book_sizes.of_cycle(conn, cycle_id, platform))
+        pipeline.early_books.forget(cycle_id, platform)
         return history.rows_of_cycle(conn, cycle_id, platform)
 
     return derive
@@ -180,48 +181,41 @@ def _demand_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: da
         )
 
 
-def _write_books(
-    pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, details: Iterator[tuple[Answer, Detail]]
-) -> Written:
+def _write_books(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, parts: Iterator[Books]) -> Written:
     """A platform's answers, taken in by batches, so that memory does not grow with the cycle."""
-    n_answers = 0
     given: list[pl.DataFrame] = []
-    said: list[Normalised] = []
-    while batch := list(islice(details, BATCH)):
-        answers = _answers(conn, platform, batch)
-        normal = normalise(raw_books([detail for _, detail in batch]), pipeline.vocabulary)
-        _write_batch(pipeline, conn, cycle_id, platform, answers, normal)
-        given.append(answers.with_columns(pl.col("capture") + n_answers))
-        # Prices are written by now; the rest is counted over the whole cycle, and is small.
-        rest = replace(normal, prices=normal.prices.clear())
-        said.append(Normalised(*(getattr(rest, part.name).with_columns(pl.col("capture") + n_answers) for part in fields(rest))))
-        n_answers += len(batch)
-    if not said:
+    read: list[Books] = []
+    for books in _batches(parts):
+        ids = listings.listing_ids(conn, books.answers.select("platform", "external_id").unique()).cast({"listing_id": pl.Int32})
+        answers = books.answers.join(ids, on=("platform", "external_id"), how="left", maintain_order="left")
+        _write_batch(pipeline, conn, cycle_id, platform, answers, books.rows)
+        given.append(answers)
+        read.append(replace(books, rows=NO_BOOKS.rows))  # they are written by now; the rest is counted over the whole cycle, and is small
+    if not read:
         nothing = {table: pl.DataFrame(schema=marts.frame_schema(table)).drop("cycle_id") for table in LEDGERS}
-        return Written(pl.DataFrame(schema=ANSWER), nothing, pl.DataFrame(schema=players.PLAYER_SCHEMA))
-    taken = _last(pl.concat(given))
-    normal = Normalised(*(pl.concat([getattr(part, field.name) for part in said]) for field in fields(Normalised)))
-    named = normal.players.rename({"outcome": "external_player_id"})
+        return Written(pl.DataFrame(schema=ANSWER), nothing, pl.DataFrame(schema=players.PLAYER_SCHEMA), (), ())
+    whole = concat_books(read)
+    taken = _last(whole.answers.with_columns(pl.concat([answers["listing_id"] for answers in given])))
+    named = whole.players.rename({"outcome": "external_player_id"})
     return Written(
         taken.select(*ANSWER),
-        {table: rows_of(normal, taken) for table, rows_of in LEDGERS.items()},
+        {table: rows_of(whole, taken) for table, rows_of in LEDGERS.items()},
         named.join(taken, on="capture").select(pl.col(name).cast(kind) for name, kind in players.PLAYER_SCHEMA.items()),
+        whole.refused,
+        whole.without_price,
     )
 
 
-def _answers(conn: psycopg.Connection, platform: Platform, batch: Sequence[tuple[Answer, Detail]]) -> pl.DataFrame:
-    """capture, platform, sport, external_id, observed_at and listing_id of the answers of a batch."""
-    answers = pl.DataFrame(
-        {
-            "capture": range(len(batch)),
-            "platform": [str(platform)] * len(batch),
-            "sport": [str(d.listing.sport) for _, d in batch],
-            "external_id": [d.listing.external_id for _, d in batch],
-            "observed_at": [a.observed_at for a, _ in batch],
-        },
-        schema={"capture": pl.UInt32, "platform": pl.String, "sport": pl.String, "external_id": pl.String, "observed_at": pl.Datetime("us", "UTC")},
-    )
-    return listings.listing_ids(conn, answers).cast({"listing_id": pl.Int32})
+def _batches(parts: Iterator[Books]) -> Iterator[Books]:
+    """The books in batches of BATCH answers or a little more; also those of answers that were all refused."""
+    waiting: list[Books] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(books.answers.height for books in waiting) >= BATCH:
+            yield concat_books(waiting)
+            waiting = []
+    if waiting:
+        yield concat_books(waiting)
 
 
 def _last(answers: pl.DataFrame) -> pl.DataFrame:
@@ -229,20 +223,9 @@ def _last(answers: pl.DataFrame) -> pl.DataFrame:
     return answers.sort("capture").unique(list(ANSWER), keep="last", maintain_order=True)
 
 
-def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, answers: pl.DataFrame, normal: Normalised) -> None:
-    """Takes a batch of answers into the history."""
-    rows = market_rows(normal.prices, pipeline.vocabulary)
-    priced = rows.group_by("capture").agg(
-        n_markets_priced=pl.struct("market_id", "specifier").filter(pl.col("state") == "offered").n_unique(),
-        n_prices=pl.col("odds_milli").list.drop_nulls().list.len().sum(),
-    )
-    listed = normal.coverage.group_by("capture").agg(
-        n_markets_listed=pl.col("n_markets").sum(), n_markets_mapped=pl.col("n_markets").filter(pl.col("error_class") == "").sum()
-    )
-    merged = normal.merged.rename({"n_prices": "n_prices_merged"})
-    taken = _last(answers).select("capture", *ANSWER)
-    counted = taken.join(listed, on="capture", how="left").join(priced, on="capture", how="left").join(merged, on="capture", how="left")
-    captures = counted.with_columns(pl.selectors.starts_with("n_").fill_null(0).cast(pl.Int32))
+def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, answers: pl.DataFrame, rows: pl.DataFrame) -> None:
+    """Takes a batch of answers (ANSWERS and listing_id) into the history."""
+    captures = _last(answers).select("capture", *ANSWER, *COUNTS)
     history.ingest(
         conn,
         captures.drop("capture"),

@@ -7,17 +7,17 @@ from typing import Final
 
 import polars as pl
 
-from ...markets import Normalised
+from .books import Books
 
 LISTINGS = pl.col("listing_id")
 LONGEST: Final = 200
 """Characters of a platform's id that the ledger keeps: it is keyed by them, and Postgres refuses a key of some thousands. The longest seen has 30."""
 
 
-def unmapped_rows(normal: Normalised, answers: pl.DataFrame) -> pl.DataFrame:
+def unmapped_rows(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
     """Rows of core.unmapped_markets. The samples are those of the first specifier and answer."""
     return (
-        normal.unmapped.with_columns(pl.col("platform", "sport").cast(pl.String), pl.col("external_market_id", "specifier_schema").str.head(LONGEST))
+        books.unmapped.with_columns(pl.col("platform", "sport").cast(pl.String), pl.col("external_market_id", "specifier_schema").str.head(LONGEST))
         .join(answers.select("capture", "listing_id", "observed_at"), on="capture")
         .sort("external_market_id", "specifier", "observed_at", "capture")
         .group_by("platform", "sport", "external_market_id", "specifier_schema", "error_class", maintain_order=True)
@@ -33,10 +33,10 @@ def unmapped_rows(normal: Normalised, answers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def mapping_counts(normal: Normalised, answers: pl.DataFrame) -> pl.DataFrame:
+def mapping_counts(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
     """Rows of core.mapping_counts."""
     return (
-        normal.coverage.join(answers, on="capture")
+        books.coverage.join(answers, on="capture")
         .group_by("platform", "sport", "family", "error_class")
         .agg(pl.col("n_markets").sum().cast(pl.Int32), LISTINGS.filter(pl.col("error_class") != "").unique().sort().alias("listing_ids"))
         .sort("platform", "sport", "family", "error_class")

@@ -1,34 +1,24 @@
 """What a landed cycle says, as the frames that storage takes. Reads the landing and the dialects; writes nothing. Knows no Dagster."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import chain, islice
 from typing import Final
 
+import msgspec
 import polars as pl
 
 from ...domain.exchange import Answer
-from ...domain.observations import IN_PLAY, MAX_KICKOFF_DISTANCE, Detail, Discovery, Listing, PayloadRejected, Reject
+from ...domain.observations import Discovery
 from ...domain.words import PayloadKind, Platform, Scope
-from ...landing import Manifest
+from ...landing import Manifest, Segment
 from ...matching import country_iso
 from ...storage.listings import LISTING_SCHEMA, MANIFEST_SCHEMA, TOURNAMENT_SCHEMA, CycleFacts
 from ..pipeline import Pipeline
+from .books import Books, Seen, frame_listings, read_listings
 
 DISCOVERY: Final = (PayloadKind.TREE, PayloadKind.LISTING)
-OUT_OF_SCOPE: Final = f"{IN_PLAY}: out of scope for prematch odds"
-NO_PRICE: Final = "the book has outcomes and no price"
 WHOLE_TREE: Final = "*"
-NOT_CREDIBLE: Final = f"kickoff {{}}: not taken as a claim, since it is more than {MAX_KICKOFF_DISTANCE.days // 365} years from the answer"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A listing as one answer showed it."""
-
-    listing: Listing
-    observed_at: datetime
-    kind: PayloadKind
 
 
 def answers_of(pipeline: Pipeline, manifest: Manifest, kinds: Sequence[PayloadKind], platforms: Sequence[Platform] | None = None) -> list[Answer]:
@@ -64,79 +54,41 @@ def discoveries(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Plat
     return found
 
 
-def listings_of_details(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> list[Seen]:
-    """What each detail answer says of its own listing. Those that cannot be read, or show a match in play, are left to the rejects of the odds."""
-    seen = []
-    for answer in _details(pipeline, manifest, platforms):
-        try:
-            listing = pipeline.adapters[answer.request.platform].read_listing(answer)
-        except PayloadRejected:
-            continue
-        if not listing.in_play:
-            seen.append(Seen(listing, answer.observed_at, PayloadKind.DETAIL))
-    return seen
+def listings_of_cycle(
+    pipeline: Pipeline, manifest: Manifest, found: dict[Platform, tuple[Discovery, datetime]], platforms: Sequence[Platform] | None = None
+) -> pl.DataFrame:
+    """What a cycle showed of the platforms' listings (LISTING_SCHEMA): `found`, its discovery, and each detail answer of its own listing.
+
+    A detail answer that cannot be read, or shows a match in play, is left to the rejects of the odds.
+    """
+    discovered = frame_listings(seen_in_discovery(found))
+    return pl.concat([discovered, _listings_of_details(pipeline, manifest, platforms or pipeline.platforms)])
 
 
-def books(
-    pipeline: Pipeline, manifest: Manifest, platform: Platform, refused: list[tuple[PayloadKind, Reject, bool]], without_price: list[Reject]
-) -> Iterator[tuple[Answer, Detail]]:
-    """Every detail answer of a platform with its whole book, read as it is asked for; adds what was refused to `refused` (as `storage.rejects`
-    takes it), and answers whose book has outcomes and no price to `without_price`."""
-    for answer in _details(pipeline, manifest, [platform]):
-        try:
-            detail = pipeline.adapters[platform].read_detail(answer)
-        except PayloadRejected as rejected:
-            refused.append((PayloadKind.DETAIL, Reject(platform, answer.request.external_id, rejected.path, rejected.reason), True))
+def _listings_of_details(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> pl.DataFrame:
+    frames = [pl.DataFrame(schema=LISTING_SCHEMA)]
+    for platform in platforms:
+        for part in _parts(pipeline, manifest, platform):
+            if isinstance(part, Books):
+                frames.append(part.listings)
+            else:
+                frames.append(frame_listings(read_listings(part, pipeline.adapters[platform])))
+    return pl.concat(frames)
+
+
+def books(pipeline: Pipeline, manifest: Manifest, platform: Platform, batch: int) -> Iterator[Books]:
+    """The books of every detail answer of a platform: those read beside the scrape, and the others from the landing, `batch` answers at a time."""
+    for part in _parts(pipeline, manifest, platform):
+        if isinstance(part, Books):
+            yield part
             continue
-        if detail.listing.in_play:
-            refused.append((PayloadKind.DETAIL, Reject(platform, detail.listing.external_id, "$", OUT_OF_SCOPE), True))
-            continue
-        kickoffs = refused_kickoffs([Seen(detail.listing, answer.observed_at, PayloadKind.DETAIL)])
-        refused += [(PayloadKind.DETAIL, entry, False) for entry in (*detail.rejects, *kickoffs)]
-        if len(detail.prices) and not any(detail.prices.odds_milli):
-            without_price.append(Reject(platform, detail.listing.external_id, "$", NO_PRICE))
-        yield answer, detail
+        for first in part:  # never a list of them: their bodies would be in memory together
+            yield pipeline.normalise_books([pipeline.decode_books(platform, chain([first], islice(part, batch - 1)))])
 
 
 def seen_in_discovery(found: dict[Platform, tuple[Discovery, datetime]]) -> list[Seen]:
     """Listings that discovery showed; those in play are out of scope."""
     return [Seen(x, at, PayloadKind.LISTING) for discovery, at in found.values() for x in discovery.listings if not x.in_play]
-
-
-def refused_kickoffs(seen: Iterable[Seen]) -> list[Reject]:
-    """Return a reject for each kickoff that is not credible. Their listings are kept, so that they do not count as absent."""
-    return [
-        Reject(s.listing.platform, s.listing.external_id, "$", NOT_CREDIBLE.format(s.listing.kickoff_at.isoformat()))
-        for s in seen
-        if not s.listing.has_credible_kickoff(s.observed_at)
-    ]
-
-
-def listings_frame(seen: Iterable[Seen]) -> pl.DataFrame:
-    """Rows of `storage.listings.LISTING_SCHEMA`. A kickoff that is not credible is null."""
-    rows = [
-        (
-            x.platform,
-            x.external_id,
-            x.sport,
-            x.kind,
-            x.tournament_external_id,
-            x.tournament_name,
-            x.country_raw,
-            x.sr_tournament_id,
-            x.home_team,
-            x.away_team,
-            x.kickoff_at if x.has_credible_kickoff(s.observed_at) else None,
-            x.sr_id,
-            x.genius_id,
-            x.n_markets_declared,
-            s.observed_at,
-            s.kind,
-        )
-        for s in seen
-        for x in (s.listing,)
-    ]
-    return pl.DataFrame(rows, schema=LISTING_SCHEMA, orient="row")
 
 
 def manifest_frame(found: dict[Platform, tuple[Discovery, datetime]]) -> pl.DataFrame:
@@ -149,25 +101,58 @@ def manifest_frame(found: dict[Platform, tuple[Discovery, datetime]]) -> pl.Data
     return pl.DataFrame(rows, schema=MANIFEST_SCHEMA, orient="row")
 
 
-def tournaments_frame(found: dict[Platform, tuple[Discovery, datetime]], seen: Iterable[Seen]) -> pl.DataFrame:
-    """Rows of `storage.listings.TOURNAMENT_SCHEMA`, from the trees and from the listings' own claims."""
-    rows = [
-        (t.platform, t.external_id, t.sport, t.name, t.country_raw, _iso(t.country_raw), t.sr_tournament_id, at)
-        for discovery, at in found.values()
-        for t in discovery.tournaments
-    ]
-    rows += [
-        (x.platform, x.tournament_external_id, x.sport, x.tournament_name, x.country_raw, _iso(x.country_raw), x.sr_tournament_id, s.observed_at)
-        for s in seen
-        for x in (s.listing,)
-    ]
-    return pl.DataFrame(rows, schema=TOURNAMENT_SCHEMA, orient="row").unique()
+def tournaments_frame(found: dict[Platform, tuple[Discovery, datetime]], seen: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `storage.listings.TOURNAMENT_SCHEMA`, from the trees and from the listings' own claims (LISTING_SCHEMA)."""
+    declared = pl.DataFrame(
+        [
+            (t.platform, t.external_id, t.sport, t.name, t.country_raw, _iso(t.country_raw), t.sr_tournament_id, at)
+            for discovery, at in found.values()
+            for t in discovery.tournaments
+        ],
+        schema=TOURNAMENT_SCHEMA,
+        orient="row",
+    )
+    countries = seen["country_raw"].drop_nulls().unique().to_list()
+    claimed = seen.select(
+        "platform",
+        "sport",
+        "country_raw",
+        "sr_tournament_id",
+        external_id="tournament_external_id",
+        name="tournament_name",
+        country_iso=pl.col("country_raw").replace_strict(countries, [_iso(raw) for raw in countries], default=None, return_dtype=pl.String),
+        seen_at="observed_at",
+    )
+    return pl.concat([declared, claimed.select(*TOURNAMENT_SCHEMA)]).unique()
 
 
-def _details(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> Iterator[Answer]:
-    """Landed detail answers, the bodies of one segment in memory at a time. A failed attempt says nothing about a listing, and is left out."""
-    for segment in pipeline.landing.read_segments(manifest, [PayloadKind.DETAIL], platforms):
-        yield from (answer for answer in pipeline.landing.answers(segment) if answer.ok)
+def _parts(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> Iterator[Books | Iterator[Answer]]:
+    """The detail answers of a platform in the order in which they came: books that are read already, or answers to be read.
+
+    Of answers, the bodies of one segment are in memory at a time. A failed attempt says nothing about a listing, and is left out.
+    """
+
+    segments = [segment for segment in manifest.segments if segment.platform is platform]
+    early = {part.segments[0]: part for part in pipeline.early_books.find(manifest.cycle_id, platform)}
+    unread: list[Segment] = []
+    while segments:
+        part = early.get(segments[0])
+        if part is None or part.books is None or tuple(segments[: len(part.segments)]) != part.segments:
+            unread.append(segments.pop(0))
+            continue
+        if unread:
+            yield _landed_details(pipeline, manifest, unread)
+            unread = []
+        yield part.books
+        del segments[: len(part.segments)]
+    if unread:
+        yield _landed_details(pipeline, manifest, unread)
+
+
+def _landed_details(pipeline: Pipeline, manifest: Manifest, segments: Sequence[Segment]) -> Iterator[Answer]:
+    """Landed detail answers of these segments of the cycle."""
+    frames = pipeline.landing.read_segments(msgspec.structs.replace(manifest, segments=tuple(segments)), [PayloadKind.DETAIL])
+    return (answer for frame in frames for answer in pipeline.landing.answers(frame) if answer.ok)
 
 
 def _iso(country_raw: str | None) -> str | None:

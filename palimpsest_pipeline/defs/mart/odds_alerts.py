@@ -118,6 +118,7 @@ def _told(pipeline: Pipeline, conn: psycopg.Connection, day: date, sr_ids: Seque
     found = life.lives(conn, layers, day, pipeline.settings.home_platform, sr_ids, since)
     doubtful, parts = suspects(conn, sr_ids), [pl.DataFrame(schema=ODDS_ALERTS)]
     for listings in batches(found.listings, found.n_rows, found.tournaments):
-        looks, changes = found.looks.join(listings, on="listing_id", how="semi"), life.changes(conn, layers, listings, day, since)
+        looks = found.looks.join(listings, on="listing_id", how="semi")
+        changes = life.changes(conn, layers, listings, day, since, asked.markets)
         parts.append(odds_alerts(listings, looks, changes, found.kickoffs, outcomes, asked, as_of=known_until, suspects=doubtful))
     return pl.concat(parts)

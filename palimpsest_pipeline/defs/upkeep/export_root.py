@@ -4,23 +4,16 @@ Belongs here: comparing the root with the days that the database remembers. Does
 """
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Final
+from datetime import date
 
-import dagster as dg
 import psycopg
 
 from ...settings import SettingsError
-from ...storage.archive import ArchiveError, RecordedDay, forget_days, record_days, recorded_day_of, recorded_days
+from ...storage.archive import ArchiveError, forget_days, record_days, recorded_day_of, recorded_days
 from ...storage.retention import days_that_left
-from ..instance import open_instance
 from ..pipeline import Pipeline
 
-EXPORT_ASSET: Final = dg.AssetKey(["report", "odds_history_export"])
-PAGE_ROWS: Final = 1000
-"""Materializations that are read from Dagster's storage at a time."""
 log = logging.getLogger(__name__)
 
 
@@ -77,28 +70,9 @@ def _remembered_days(pipeline: Pipeline, conn: psycopg.Connection) -> set[date]:
     row = conn.execute("select exists (select from ops.listing_ids)").fetchone()
     assert row is not None
     if not days and row[0]:  # without a listing nothing was ever exported, and Dagster need not be asked
-        with open_instance(pipeline.settings) as instance:
-            record_days(conn, _days_in_dagster(instance))
+        from .materialized_exports import materialized_exports  # noqa: PLC0415 - Dagster takes seconds to import, and hardly any command gets here
+
+        record_days(conn, materialized_exports(pipeline.settings))
         conn.commit()
         days = recorded_days(conn)
     return set(days)
-
-
-def _days_in_dagster(instance: dg.DagsterInstance) -> Iterator[RecordedDay]:
-    """Yield the days that the asset of the export has written, each as it was written last. Days without an answer have no file, and are left out."""
-    seen: set[str] = set()
-    cursor: str | None = None
-    while True:
-        page = instance.fetch_materializations(EXPORT_ASSET, limit=PAGE_ROWS, cursor=cursor)
-        for record in page.records:
-            event = record.asset_materialization
-            if event is None or event.partition is None or event.partition in seen:
-                continue
-            seen.add(event.partition)
-            if "path" in event.metadata:
-                n_captures = event.metadata["captures"].value
-                assert isinstance(n_captures, int)
-                yield RecordedDay(date.fromisoformat(event.partition), datetime.fromtimestamp(record.timestamp, UTC), n_captures)
-        if not page.has_more:
-            return
-        cursor = page.cursor
