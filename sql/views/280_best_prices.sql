@@ -8,11 +8,11 @@ select
     f.country,
     f.kickoff,
     b.market_key,
-    k.name as market,
+    b.market,
     b.specifier,
     b.outcome_key,
-    coalesce(o.name, b.outcome_key) as outcome,
-    o.ordinal as outcome_order,
+    b.outcome,
+    b.outcome_order,
     b.best_platform,
     b.best_odds,
     b.best_confirmed_at,
@@ -24,7 +24,7 @@ select
     b.home_tied_best,
     b.rank_home,
     b.n_compared,
-    k.winners_k,
+    b.winners_k,
     b.cross_book_sum_inverse,
     b.arb,
     b.as_of
@@ -32,8 +32,12 @@ from (
     select
         p.sr_id,
         p.market_key,
+        min(p.market) as market,
         p.specifier,
         p.outcome_key,
+        min(p.outcome) as outcome,
+        min(p.outcome_order) as outcome_order,
+        min(p.winners_k) as winners_k,
         p.home_platform,
         max(p.best_platform) as best_platform,
         max(p.best_odds) as best_odds,
@@ -51,16 +55,13 @@ from (
         max(p.cross_book_sum_inverse) as cross_book_sum_inverse,
         bool_or(p.arb) as arb,
         max(p.as_of) as as_of
-    from mart.price_comparison p
+    from palimpsest.compared_prices p
     cross join lateral (select case when p.home_state = 'offered' then p.home_odds end as odds) h
     cross join lateral (select case when p.comparable then p.platform_odds end as odds) c
     where p.best_platform is not null
     group by p.sr_id, p.market_key, p.specifier, p.outcome_key, p.home_platform
 ) b
-join palimpsest.upcoming_fixtures f using (sr_id)
-left join palimpsest.markets k using (market_key)
-left join core.markets m using (market_key)
-left join core.market_outcomes o on o.market_id = m.market_id and o.outcome_key = b.outcome_key;
+join palimpsest.upcoming_fixtures f using (sr_id);
 
 comment on view palimpsest.best_prices is 'Who offers most on each outcome that home sells, with a column per platform, as things stand, of fixtures that have not begun. An outcome that home does not list, or that cannot be backed there, is not here, whoever else offers it: see gaps. Key: sr_id, market_key, specifier, outcome_key.';
 comment on column palimpsest.best_prices.sr_id is 'SportRadar id.';
