@@ -86,12 +86,15 @@ COMPARED_LISTINGS: Final[Types] = {
     "platform": pl.String,
     "comparable": pl.Boolean,
     "answered_at": INSTANT,
+    "home_answered_at": INSTANT,
+    "skew_s": pl.Float64,
     "dropped_at": INSTANT,
     "as_of": INSTANT,
     "kickoff_at": INSTANT,
 }
 """A row per fixture and platform. `comparable`: its prices can be compared with home's, for they were answered near each other, and nothing makes it
-doubtful that both offer the same bets; false of home itself."""
+doubtful that both offer the same bets; false of home itself. `skew_s`: between both answers; null of home itself, and where one of the two has none
+or is dropped."""
 
 _LINE: Final = ("sr_id", "market_key", "specifier", "outcome")
 _BITS: Final = pl.Series([0, *(1 << n for n in range(MASK_BITS)), 0], dtype=pl.Int64)
@@ -149,15 +152,22 @@ def compare_listings(listings: pl.DataFrame, *, platforms: Sequence[str], max_sk
 
     Takes what `price_comparison` takes. Fixtures that were never looked at are left out.
     """
-    home, *competitors = platforms
+    home = platforms[0]
     seen = with_as_of(listings).filter(pl.col("platform").is_in(platforms))
     answers = _pivot_answers(_select_live(seen), platforms)
-    near = answers.select("sr_id", *(_are_near(home, c, max_skew_s, suspects).alias(c) for c in competitors))
-    comparable = near.unpivot(competitors, index="sr_id", variable_name="platform", value_name="comparable")
-    rows = seen.join(comparable.cast({"comparable": pl.Boolean}), on=("sr_id", "platform"), how="left")
-    return rows.with_columns(pl.col("comparable").fill_null(value=False)).select(
-        pl.col(name).cast(dtype) for name, dtype in COMPARED_LISTINGS.items()
-    )
+    pairs = [
+        answers.select(
+            "sr_id",
+            platform=pl.lit(platform),
+            comparable=pl.lit(value=False) if platform == home else _are_near(home, platform, max_skew_s, suspects),
+            home_answered_at=f"answered_{home}",
+            skew_s=None if platform == home else _skew_s(home, platform),
+        )
+        for platform in platforms
+    ]
+    rows = seen.join(pl.concat(pairs, how="vertical_relaxed"), on=("sr_id", "platform"), how="left")
+    rows = rows.with_columns(pl.col("comparable").fill_null(value=False))
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in COMPARED_LISTINGS.items())
 
 
 def _compare(

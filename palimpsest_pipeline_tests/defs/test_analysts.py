@@ -90,7 +90,7 @@ COLUMNS: Final = {
 }
 MADE: Final = {
     "arbitrage_now": """
-        update mart.compared_listing set answered_at = now();
+        update mart.compared_listing set answered_at = now(), home_answered_at = now();
         update mart.price_comparison
         set arb = true, best_odds_milli = array_fill(4000, array[cardinality(best_odds_milli)])
         where best_platform is not null

@@ -297,7 +297,7 @@ def shown(world: World) -> list[Row]:
     names = {(key, ordinal): outcome for key, ordinal, outcome in OUTCOMES.select("market_key", "ordinal", "outcome_key").iter_rows()}
     found = []
     for line in compare_lines(markets, listings, OUTCOMES, SETS, **limits).iter_rows(named=True):
-        ours, theirs = (seen[line["sr_id"], platform] for platform in (HOME, line["platform"]))
+        theirs = seen[line["sr_id"], line["platform"]]
         n = max(len(line[f"{side}_odds_milli"] or ()) for side in ("home", "platform"))
         for place in range(max(n, *(each.bit_length() for each in (line["home_off_mask"] or 0, line["platform_off_mask"] or 0)))):
             milli = {side: place_in(line[f"{side}_odds_milli"], place) for side in ("home", "platform")}
@@ -318,9 +318,9 @@ def shown(world: World) -> list[Row]:
                     "outcome_key": line["outcome"] or names[line["market_key"], place + 1],
                     "as_of": theirs["as_of"],
                     **{f"{side}_odds": each and each / 1000 for side, each in milli.items()},
-                    "home_last_confirmed_at": ours["answered_at"],
+                    "home_last_confirmed_at": theirs["home_answered_at"],
                     "platform_last_confirmed_at": theirs["answered_at"],
-                    "skew_s": abs((ours["answered_at"] - theirs["answered_at"]).total_seconds()),
+                    "skew_s": theirs["skew_s"],
                     **states,
                     "comparable": comparable,
                     "diff_abs": (milli["home"] - milli["platform"]) / 1000 if comparable else None,
@@ -367,12 +367,13 @@ def test_listings_say_when_they_were_seen_and_whether_they_are_comparable():
     }
     _, listings = frames(world)
     found = compare_listings(listings, platforms=PLATFORMS, max_skew_s=SKEW_S).sort("sr_id", "platform")
-    assert found.select("sr_id", "platform", "comparable", "answered_at", "dropped_at", "as_of").rows() == [
-        (7, "bet9ja", True, ago(130), None, ago(10)),
-        (7, HOME, False, ago(10), None, ago(10)),
-        (7, "sportybet", False, ago(131), None, ago(10)),
-        (8, HOME, False, ago(30), None, NOON),
-        (8, "sportybet", False, ago(30), ago(0), NOON),
+    assert found.schema == pl.Schema(COMPARED_LISTINGS)
+    assert found.select("sr_id", "platform", "comparable", "answered_at", "home_answered_at", "skew_s", "dropped_at", "as_of").rows() == [
+        (7, "bet9ja", True, ago(130), ago(10), 120, None, ago(10)),
+        (7, HOME, False, ago(10), ago(10), None, None, ago(10)),
+        (7, "sportybet", False, ago(131), ago(10), 121, None, ago(10)),
+        (8, HOME, False, ago(30), ago(30), None, None, NOON),
+        (8, "sportybet", False, ago(30), ago(30), None, ago(0), NOON),
     ]
     doubtful = compare_listings(listings, platforms=PLATFORMS, max_skew_s=SKEW_S, suspects=[7])
     assert not doubtful["comparable"].any()

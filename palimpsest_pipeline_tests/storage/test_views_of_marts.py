@@ -60,7 +60,8 @@ def see(conn: psycopg.Connection, sr_id: int, platforms: Iterable[str], *, compa
     for platform in ("betpawa", *platforms):
         is_home = platform == "betpawa"
         seen = {"answered_at": NOW if is_home else NOW + MINUTE, "as_of": NOW + MINUTE, "kickoff_at": LATER, "home_platform": "betpawa"}
-        row = {"sr_id": sr_id, "platform": platform, "comparable": comparable and not is_home, **seen}
+        pair = {"home_answered_at": NOW, "skew_s": None if is_home else 60, "comparable": comparable and not is_home}
+        row = {"sr_id": sr_id, "platform": platform, **pair, **seen}
         insert_once(conn, "mart.compared_listing", row, "sr_id", "platform")
 
 

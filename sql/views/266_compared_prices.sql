@@ -11,16 +11,16 @@ select
     o.ordinal as outcome_order,
     c.home_platform::text as home_platform,
     p.platform::text as platform,
-    (r.home_milli * 0.001)::numeric(10, 3) as home_odds,
-    (r.platform_milli * 0.001)::numeric(10, 3) as platform_odds,
+    r.home_milli * 0.001 as home_odds,
+    r.platform_milli * 0.001 as platform_odds,
     s.comparable,
     case when s.comparable then (r.home_milli - r.platform_milli)::double precision / 1000 end as diff_abs,
     case when s.comparable then r.home_milli::double precision / r.platform_milli - 1 end as diff_rel,
     p.best_platform[a.place]::text as best_platform,
-    (p.best_odds_milli[a.place] * 0.001)::numeric(10, 3) as best_odds,
-    p.rank_home[a.place] = 1 and not r.is_tied as home_is_best,
-    case when p.rank_home[a.place] is not null then r.is_tied end as home_tied_best,
-    p.rank_home[a.place] as rank_home,
+    p.best_odds_milli[a.place] * 0.001 as best_odds,
+    r.rank_home = 1 and not r.is_tied as home_is_best,
+    case when r.rank_home is not null then r.is_tied end as home_tied_best,
+    r.rank_home as rank_home,
     1000::double precision / r.home_milli * p.home_share as fair_home_prob,
     1000::double precision / r.platform_milli * p.platform_share as fair_platform_prob,
     p.home_margin,
@@ -41,15 +41,14 @@ select
         when p.platform_state = 'withdrawn' then 'withdrawn'
         else 'no_price'
     end as platform_state,
-    extract(epoch from greatest(h.answered_at, c.answered_at) - least(h.answered_at, c.answered_at))::double precision as skew_s,
-    h.answered_at as home_last_confirmed_at,
+    c.skew_s,
+    c.home_answered_at as home_last_confirmed_at,
     c.answered_at as platform_last_confirmed_at,
     c.as_of,
     c.mapping_version,
     c.computed_at
 from mart.price_comparison p
 join mart.compared_listing c using (sr_id, platform)
-join mart.compared_listing h on h.sr_id = c.sr_id and h.platform = c.home_platform
 join ops.market_lines l using (line_id)
 join core.markets m using (market_id)
 join core.market_outcomes o on o.market_id = l.market_id and (l.outcome = '' or o.outcome_key = l.outcome)
@@ -60,7 +59,8 @@ cross join lateral (
         p.platform_odds_milli[a.place] as platform_milli,
         coalesce((p.home_off_mask >> (a.place - 1)) & 1 = 1, false) as home_is_off,
         coalesce((p.platform_off_mask >> (a.place - 1)) & 1 = 1, false) as platform_is_off,
-        coalesce((p.home_tied_best_mask >> (a.place - 1)) & 1 = 1, false) as is_tied
+        coalesce((p.home_tied_best_mask >> (a.place - 1)) & 1 = 1, false) as is_tied,
+        p.rank_home[a.place] as rank_home
 ) r
 cross join lateral (
     select c.comparable and r.home_milli is not null and r.platform_milli is not null and not r.home_is_off and not r.platform_is_off as comparable

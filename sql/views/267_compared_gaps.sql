@@ -13,10 +13,10 @@ select
     g.home_state_since,
     g.platform_state_since,
     s.gap_open_since,
-    extract(epoch from c.as_of - s.gap_open_since)::double precision / 60 as gap_minutes,
+    date_part('epoch', c.as_of - s.gap_open_since) / 60 as gap_minutes,
     g.home_state is null as never_offered_home,
     g.platform_state is null as never_offered_platform,
-    extract(epoch from c.kickoff_at - c.as_of)::double precision / 60 as minutes_to_kickoff,
+    date_part('epoch', c.kickoff_at - c.as_of) / 60 as minutes_to_kickoff,
     c.as_of,
     c.mapping_version,
     c.computed_at

@@ -19,8 +19,8 @@ from .life import COMPUTED, KICKOFF_DATE, VERSION
 
 PLATFORM: Final = native_enum(Platform, "platform", "mart")
 STATE: Final = native_enum(AvailabilityState, "availability_state", "mart")
-CHURNS: Final = {"fillfactor": 85, "autovacuum_vacuum_scale_factor": 0.05}
-"""Storage of tables in which a cycle updates some rows of every fixture: room for them on their pages, and what is deleted is soon used again."""
+VACUUMED_OFTEN: Final = {"autovacuum_vacuum_scale_factor": 0.05}
+"""Storage of large tables from which fixtures are deleted as they begin: the room is soon used again."""
 
 AS_OF = "Latest answer of any platform on the fixture, or discovery that lacks it: nothing later was known."
 COMPETITOR = "Competitor compared with home."
@@ -52,6 +52,10 @@ class ComparedListing(Base):
     platform: Mapped[Platform] = key("Platform, home or a competitor.", type_=PLATFORM)
     home_platform: Mapped[Platform] = column(HOME, type_=PLATFORM)
     answered_at: Mapped[Instant | None] = column("Last answer of the listing; null without one.")
+    home_answered_at: Mapped[Instant | None] = column("Home's last answer on the fixture; null when home does not list it.")
+    skew_s: Mapped[float | None] = column(
+        "Between these two answers, seconds, never negative; null of home itself, and where one of the two has none or is dropped.", type_=sa.Double
+    )
     dropped_at: Mapped[Instant | None] = column("Since when complete discoveries lack it; null while it is listed.")
     as_of: Mapped[Instant] = column(AS_OF)
     kickoff_at: Mapped[Instant] = column("Effective kickoff of the fixture.")
@@ -65,12 +69,13 @@ class ComparedListing(Base):
 
 class PriceComparison(Base):
     __tablename__ = "price_comparison"
+    # Prices move on some lines of every fixture: their new versions find room on their pages.
     __table_args__ = (
         {
             "schema": "mart",
             "comment": "Home's prices of each market and line against each competitor's, as they stand, of markets that both list and fixtures that "
             "have not begun: what palimpsest.compared_prices shows outcome by outcome. A row changes when a price does.",
-            "postgresql_with": CHURNS,
+            "postgresql_with": {"fillfactor": 90, **VACUUMED_OFTEN},
         },
     )
 
@@ -112,7 +117,7 @@ class AvailabilityGap(Base):
             "schema": "mart",
             "comment": "Markets that home and a competitor do not both offer, as they stand, of fixtures that both list or have listed and that have "
             "not begun: palimpsest.compared_gaps shows them with their names and how long they last. A row changes when a state does.",
-            "postgresql_with": CHURNS,
+            "postgresql_with": VACUUMED_OFTEN,
         },
     )
 

@@ -27,7 +27,7 @@ TYPES = {
 """Words and comment of each new type in schema mart."""
 MARKET_STATE = pg.ENUM("offered", "suspended", "no_price", "withdrawn", name="market_state", schema="core", create_type=False)
 PLATFORM, GAP_TYPE, STATE = (pg.ENUM(*words, name=name, schema="mart", create_type=False) for name, (words, _) in TYPES.items())
-CHURNS = {"fillfactor": 85, "autovacuum_vacuum_scale_factor": 0.05}
+VACUUMED_OFTEN = {"autovacuum_vacuum_scale_factor": 0.05}
 MARK_AS_DUE = """
 insert into mart.dirty_fixtures (product, sr_id, marked_at)
 select 'prices', sr_id, clock_timestamp() from (select sr_id from mart.price_comparison union select sr_id from mart.availability_gap) f
@@ -71,6 +71,13 @@ def _compared_listing() -> None:
         _key("platform", PLATFORM, "Platform, home or a competitor."),
         sa.Column("home_platform", PLATFORM, nullable=False, comment="Home platform it was computed for."),
         sa.Column("answered_at", INSTANT, nullable=True, comment="Last answer of the listing; null without one."),
+        sa.Column("home_answered_at", INSTANT, nullable=True, comment="Home's last answer on the fixture; null when home does not list it."),
+        sa.Column(
+            "skew_s",
+            sa.Double(),
+            nullable=True,
+            comment="Between these two answers, seconds, never negative; null of home itself, and where one of the two has none or is dropped.",
+        ),
         sa.Column("dropped_at", INSTANT, nullable=True, comment="Since when complete discoveries lack it; null while it is listed."),
         sa.Column(
             "as_of",
@@ -163,7 +170,7 @@ def _price_comparison() -> None:
         schema="mart",
         comment="Home's prices of each market and line against each competitor's, as they stand, of markets that both list and fixtures that have "
         "not begun: what palimpsest.compared_prices shows outcome by outcome. A row changes when a price does.",
-        postgresql_with=CHURNS,
+        postgresql_with={"fillfactor": 90, **VACUUMED_OFTEN},
     )
 
 
@@ -200,5 +207,5 @@ def _availability_gap() -> None:
         schema="mart",
         comment="Markets that home and a competitor do not both offer, as they stand, of fixtures that both list or have listed and that have not "
         "begun: palimpsest.compared_gaps shows them with their names and how long they last. A row changes when a state does.",
-        postgresql_with=CHURNS,
+        postgresql_with=VACUUMED_OFTEN,
     )
