@@ -20,7 +20,7 @@ from .life import COMPUTED, KICKOFF_DATE, VERSION
 PLATFORM: Final = native_enum(Platform, "platform", "mart")
 STATE: Final = native_enum(AvailabilityState, "availability_state", "mart")
 VACUUMED_OFTEN: Final = {"autovacuum_vacuum_scale_factor": 0.05}
-"""Storage of large tables from which fixtures are deleted as they begin: the room is soon used again."""
+"""Storage of large tables of which each cycle writes a part: the room of old versions is soon used again, and none is left free from the start."""
 
 AS_OF = "Latest answer of any platform on the fixture, or discovery that lacks it: nothing later was known."
 COMPETITOR = "Competitor compared with home."
@@ -69,13 +69,12 @@ class ComparedListing(Base):
 
 class PriceComparison(Base):
     __tablename__ = "price_comparison"
-    # Prices move on some lines of every fixture: their new versions find room on their pages.
     __table_args__ = (
         {
             "schema": "mart",
             "comment": "Home's prices of each market and line against each competitor's, as they stand, of markets that both list and fixtures that "
             "have not begun: what palimpsest.compared_prices shows outcome by outcome. A row changes when a price does.",
-            "postgresql_with": {"fillfactor": 90, **VACUUMED_OFTEN},
+            "postgresql_with": VACUUMED_OFTEN,
         },
     )
 

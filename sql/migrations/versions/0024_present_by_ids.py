@@ -170,7 +170,7 @@ def _price_comparison() -> None:
         schema="mart",
         comment="Home's prices of each market and line against each competitor's, as they stand, of markets that both list and fixtures that have "
         "not begun: what palimpsest.compared_prices shows outcome by outcome. A row changes when a price does.",
-        postgresql_with={"fillfactor": 90, **VACUUMED_OFTEN},
+        postgresql_with=VACUUMED_OFTEN,
     )
 
 
