@@ -55,6 +55,47 @@ COMPARISON: Final[Types] = {
 }
 KEY: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform")
 
+COMPARED_LINES: Final[Types] = {
+    "sr_id": pl.Int64,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "outcome": pl.String,
+    "platform": pl.String,
+    "home_state": pl.String,
+    "platform_state": pl.String,
+    "home_odds_milli": pl.List(pl.Int32),
+    "platform_odds_milli": pl.List(pl.Int32),
+    "home_off_mask": pl.Int64,
+    "platform_off_mask": pl.Int64,
+    "best_odds_milli": pl.List(pl.Int32),
+    "best_platform": pl.List(pl.String),
+    "rank_home": pl.List(pl.Int16),
+    "home_tied_best_mask": pl.Int64,
+    "home_margin": pl.Float64,
+    "platform_margin": pl.Float64,
+    "home_share": pl.Float64,
+    "platform_share": pl.Float64,
+    "cross_book_sum_inverse": pl.Float64,
+    "arb": pl.Boolean,
+}
+"""A row per line and competitor. Arrays and masks go by the ordinal of the outcome, and are null where they would say nothing; where a market has a
+row an outcome (`outcome` is not '') they have one place. `home_state`, `platform_state`: words of MarketState, the best of the outcomes'.
+`home_share`, `platform_share`: what the inverse of a price is multiplied by to be its fair probability. All else is as in `COMPARISON`."""
+COMPARED_LISTINGS: Final[Types] = {
+    "sr_id": pl.Int64,
+    "platform": pl.String,
+    "comparable": pl.Boolean,
+    "answered_at": INSTANT,
+    "home_answered_at": INSTANT,
+    "skew_s": pl.Float64,
+    "dropped_at": INSTANT,
+    "as_of": INSTANT,
+    "kickoff_at": INSTANT,
+}
+"""A row per fixture and platform. `comparable`: its prices can be compared with home's, for they were answered near each other, and nothing makes it
+doubtful that both offer the same bets; false of home itself. `skew_s`: between both answers; null of home itself, and where one of the two has none
+or is dropped."""
+
 _LINE: Final = ("sr_id", "market_key", "specifier", "outcome")
 _BITS: Final = pl.Series([0, *(1 << n for n in range(MASK_BITS)), 0], dtype=pl.Int64)
 OFFERED, SUSPENDED, NO_PRICE, WITHDRAWN = (state.value for state in MarketState)
@@ -80,15 +121,83 @@ def price_comparison(
     No fixture depends on another one, so a caller may give some at a time.
     """
     home, *competitors = platforms
-    live = with_as_of(listings).filter(pl.col("platform").is_in(platforms), pl.col("dropped_at").is_null(), pl.col("answered_at").is_not_null())
+    compared = _compare(markets, listings, outcomes, sets, platforms, max_skew_s, suspects)
+    if compared is None:
+        return pl.DataFrame(schema=COMPARISON)
+    return pl.concat([_side_by_side(*compared, home, competitor) for competitor in competitors])
+
+
+def compare_lines(
+    markets: pl.DataFrame,
+    listings: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    sets: pl.DataFrame,
+    *,
+    platforms: Sequence[str],
+    max_skew_s: float,
+    suspects: Sequence[int] = (),
+) -> pl.DataFrame:
+    """Return the facts that the rows of `price_comparison` follow from, columns `COMPARED_LINES`: a row per line and competitor of which it has any.
+
+    Takes what `price_comparison` takes. No fixture depends on another one.
+    """
+    compared = _compare(markets, listings, outcomes, sets, platforms, max_skew_s, suspects)
+    if compared is None:
+        return pl.DataFrame(schema=COMPARED_LINES)
+    return _build_lines(*compared, platforms)
+
+
+def compare_listings(listings: pl.DataFrame, *, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int] = ()) -> pl.DataFrame:
+    """Return when these platforms' listings were seen and whether they are comparable with home's, columns `COMPARED_LISTINGS`.
+
+    Takes what `price_comparison` takes. Fixtures that were never looked at are left out.
+    """
+    home = platforms[0]
+    seen = with_as_of(listings).filter(pl.col("platform").is_in(platforms))
+    answers = _pivot_answers(_select_live(seen), platforms)
+    pairs = [
+        answers.select(
+            "sr_id",
+            platform=pl.lit(platform),
+            comparable=pl.lit(value=False) if platform == home else _are_near(home, platform, max_skew_s, suspects),
+            home_answered_at=f"answered_{home}",
+            skew_s=None if platform == home else _skew_s(home, platform),
+        )
+        for platform in platforms
+    ]
+    rows = seen.join(pl.concat(pairs, how="vertical_relaxed"), on=("sr_id", "platform"), how="left")
+    rows = rows.with_columns(pl.col("comparable").fill_null(value=False))
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in COMPARED_LISTINGS.items())
+
+
+def _compare(
+    markets: pl.DataFrame,
+    listings: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    sets: pl.DataFrame,
+    platforms: Sequence[str],
+    max_skew_s: float,
+    suspects: Sequence[int],
+) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """The outcomes of all lines (`_compared`, named), and the lines with their figures (`_of_lines`). None without any line."""
+    live = _select_live(with_as_of(listings).filter(pl.col("platform").is_in(platforms)))
     rows = _rows(markets, live, outcomes)
     lines = _lines(rows, live, platforms)
     if lines.is_empty():
-        return pl.DataFrame(schema=COMPARISON)
+        return None
     compared = _named(_compared(_prices(lines, rows, platforms), lines, platforms, max_skew_s, suspects), lines, outcomes)
-    figures = _of_lines(lines, rows, compared, sets, platforms)
-    parts = [_side_by_side(compared, figures, home, competitor) for competitor in competitors]
-    return pl.concat(parts)
+    return compared, _of_lines(lines, rows, compared, sets, platforms)
+
+
+def _select_live(listings: pl.DataFrame) -> pl.DataFrame:
+    """Listings that are not dropped and were answered."""
+    return listings.filter(pl.col("dropped_at").is_null(), pl.col("answered_at").is_not_null())
+
+
+def _pivot_answers(live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
+    """A row per fixture: sr_id, as_of, and of each platform its last answer (`answered_`)."""
+    answered = (pl.when(pl.col("platform") == platform).then("answered_at").min().alias(f"answered_{platform}") for platform in platforms)
+    return live.group_by("sr_id").agg(pl.col("as_of").first(), *answered)
 
 
 def _rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
@@ -117,11 +226,8 @@ def _lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[str]) -> 
     listed = [f"listed_{platform}" for platform in platforms]
     if (lines["outcome"] != "").any():  # a market with several lines is listed when any of them is
         lines = lines.with_columns(pl.col(listed).any().over("sr_id", "market_key", "specifier"))
-    answers = live.group_by("sr_id").agg(
-        pl.col("as_of").first(), *(when.then("answered_at").min().alias(f"answered_{platform}") for platform, when in of_platform.items())
-    )
     compared = pl.col(listed[0]) & pl.any_horizontal(listed[1:])
-    return lines.filter(compared).join(answers, on="sr_id").sort(_LINE).with_row_index("line")
+    return lines.filter(compared).join(_pivot_answers(live, platforms), on="sr_id").sort(_LINE).with_row_index("line")
 
 
 def _prices(lines: pl.DataFrame, rows: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
@@ -158,8 +264,7 @@ def _compared(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str
     best (thousandths); and how home compares with each: home_is_best, home_tied_best, rank_home."""
     home, *competitors = platforms
     can = {platform: pl.col(f"price_{platform}").is_not_null() & ~pl.col(f"off_{platform}") for platform in platforms}
-    same_bets = ~pl.col("sr_id").is_in(list(suspects))
-    near = lines.select((same_bets & _skew_s(home, c).le(max_skew_s).fill_null(value=False)).alias(c) for c in competitors)
+    near = lines.select(_are_near(home, c, max_skew_s, suspects).alias(c) for c in competitors)
     comparable = {f"comparable_{c}": can[home] & can[c] & pl.lit(near[c]).gather(pl.col("line")) for c in competitors}
     legs = _legs(prices.select("line", **comparable), lines, near, home, competitors, max_skew_s)
     # What is near home's answer is almost always near each other's: then a leg is what is comparable, and nothing is worked out twice.
@@ -197,6 +302,11 @@ def _legs(
             one_stays = lines.select(_skew_s(home, one) <= _skew_s(home, other)).to_series()
             near = near.with_columns((pl.col(one) & ~(far & ~one_stays)).alias(one), (pl.col(other) & ~(far & one_stays)).alias(other))
     return near
+
+
+def _are_near(home: str, competitor: str, max_skew_s: float, suspects: Sequence[int]) -> pl.Expr:
+    """Whether what both offer can be compared: they were answered near each other, and the fixture is no suspect."""
+    return ~pl.col("sr_id").is_in(list(suspects)) & _skew_s(home, competitor).le(max_skew_s).fill_null(value=False)
 
 
 def _skew_s(one: str, other: str) -> pl.Expr:
@@ -300,6 +410,50 @@ def _side_by_side(compared: pl.DataFrame, lines: pl.DataFrame, home: str, compet
     }
     rows = pl.concat([found, of_line[found["line"]]], how="horizontal")
     return rows.select(told.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in COMPARISON.items())
+
+
+def _build_lines(compared: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
+    """The rows of all competitors, as COMPARED_LINES has them."""
+    home, *competitors = platforms
+    masks = {**{f"off_mask_{p}": f"off_{p}" for p in platforms}, "home_tied_best_mask": "home_tied_best"}
+    arrays = {**{f"odds_{p}": f"price_{p}" for p in platforms}, "best_odds_milli": "best", "best_platform": "best_platform", "rank_home": "rank_home"}
+    backable = {f"can_{p}": pl.col(f"price_{p}").is_not_null() & ~pl.col(f"off_{p}") for p in platforms}
+    of_lines = (
+        compared.with_columns(bit=_bit(), **backable)
+        .group_by("line", maintain_order=True)
+        .agg(
+            *(pl.col(column).alias(name) for name, column in arrays.items()),
+            *(pl.col(column).count().alias(f"n_{name}") for name, column in arrays.items()),
+            *(pl.when(column).then("bit").sum().cast(pl.Int64).alias(name) for name, column in masks.items()),
+            pl.col(backable).any(),
+        )
+        .with_columns(
+            *(pl.when(pl.col(f"n_{name}") > 0).then(name).alias(name) for name in arrays),
+            *(pl.when(pl.col(name) != 0).then(name).alias(name) for name in masks),
+        )
+    )
+    rows = pl.concat([of_lines, lines[of_lines["line"]].drop("line")], how="horizontal").with_columns(
+        pl.when(f"can_{p}")
+        .then(pl.lit(OFFERED))
+        .when(pl.col(f"off_mask_{p}").is_not_null())
+        .then(pl.lit(SUSPENDED))
+        .when(f"gone_{p}")
+        .then(pl.lit(WITHDRAWN))
+        .otherwise(pl.lit(NO_PRICE))
+        .alias(f"state_{p}")
+        for p in platforms
+    )
+    return pl.concat([_select_competitor(rows, home, competitor) for competitor in competitors])
+
+
+def _select_competitor(rows: pl.DataFrame, home: str, competitor: str) -> pl.DataFrame:
+    """Those of `rows` in which home and the competitor have anything, as COMPARED_LINES has them."""
+    sides = {"home": home, "platform": competitor}
+    has = [pl.col(f"{column}_{platform}").is_not_null() for platform in sides.values() for column in ("odds", "off_mask")]
+    columns = {"state": "state", "odds_milli": "odds", "off_mask": "off_mask", "margin": "margin", "share": "share"}
+    sided = {f"{side}_{name}": pl.col(f"{column}_{platform}") for side, platform in sides.items() for name, column in columns.items()}
+    found = rows.filter(f"listed_{competitor}", pl.any_horizontal(has)).with_columns(platform=pl.lit(competitor), **sided)
+    return found.select(pl.col(name).cast(dtype) for name, dtype in COMPARED_LINES.items())
 
 
 def _odds(milli: pl.Expr) -> pl.Expr:

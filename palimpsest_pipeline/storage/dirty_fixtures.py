@@ -52,10 +52,8 @@ MARK_OF_OTHER_HOME_SQL: Final = """
 with of_other_home as materialized (
     select f.sr_id
     from core.fixtures f
-    where f.effective_kickoff > %(now)s and (
-        (select home_platform from mart.price_comparison p where p.sr_id = f.sr_id limit 1) <> %(home)s
-        or (select home_platform from mart.availability_gap g where g.sr_id = f.sr_id limit 1) <> %(home)s
-    )
+    where f.effective_kickoff > %(now)s
+        and exists (select from mart.compared_listing c where c.sr_id = f.sr_id and c.home_platform::text <> %(home)s)
 )
 insert into mart.dirty_fixtures (product, sr_id, marked_at)
 select product, f.sr_id, clock_timestamp()
@@ -64,9 +62,7 @@ cross join unnest(%(products)s::text[]) as due (product)
 where f.effective_kickoff > %(now)s and (
     f.sr_id in (select sr_id from of_other_home)
     -- one without rows had nothing to be compared for the other home, and may have it for this one
-    or exists (select from of_other_home)
-        and not exists (select from mart.price_comparison p where p.sr_id = f.sr_id)
-        and not exists (select from mart.availability_gap g where g.sr_id = f.sr_id)
+    or exists (select from of_other_home) and not exists (select from mart.compared_listing c where c.sr_id = f.sr_id)
 )
 order by product, f.sr_id
 on conflict (product, sr_id) do nothing
@@ -100,7 +96,7 @@ def mark(conn: psycopg.Connection, cycle_id: int, moved: Sequence[int]) -> None:
 def mark_of_other_home(conn: psycopg.Connection, home: Platform, now: datetime) -> int:
     """Mark the fixtures to come whose present rows were derived for another home platform, unless they are marked; returns how many marks were set.
 
-    All rows of a fixture are written together, so one of each table tells. While there is any such fixture, those without rows are marked with it.
+    While there is any such fixture, those without rows are marked with it.
     """
     params = {"home": home.value, "now": now, "products": [product.value for product in FixtureProduct]}
     return conn.execute(MARK_OF_OTHER_HOME_SQL, params).rowcount

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from ..domain.words import MarketState
 from . import revisions
 from .database import Database
 from .tables import SCHEMAS, metadata
@@ -40,7 +39,7 @@ def check(url: str) -> list[str]:
         )
         context = MigrationContext.configure(connection, opts=revisions.alembic_options())
         found += [_sentence(difference) for difference in _flat(compare_metadata(context, metadata))]
-        found += [*_checks(connection), *_enum(connection), *_partitioning(connection), *_views(connection)]
+        found += [*_checks(connection), *_enums(connection), *_partitioning(connection), *_views(connection)]
     return found
 
 
@@ -133,11 +132,12 @@ def _checks(connection: sa.Connection) -> list[str]:
     return sorted(found)
 
 
-def _enum(connection: sa.Connection) -> list[str]:
-    query = "select enumlabel from pg_enum where enumtypid = to_regtype('core.market_state') order by enumsortorder"
-    actual = [label for (label,) in connection.execute(sa.text(query))]
-    declared = [state.value for state in MarketState]
-    return [] if actual == declared else [f"type core.market_state: {actual} in the database, {declared} in the models"]
+def _enums(connection: sa.Connection) -> list[str]:
+    query = "select enumlabel from pg_enum where enumtypid = to_regtype(:name) order by enumsortorder"
+    kinds = [getattr(column.type, "item_type", column.type) for table in metadata.tables.values() for column in table.columns]
+    declared = {f"{kind.schema}.{kind.name}": kind.enums for kind in kinds if isinstance(kind, sa.Enum) and kind.native_enum}
+    actual = {name: [label for (label,) in connection.execute(sa.text(query), {"name": name})] for name in declared}
+    return [f"type {name}: {actual[name]} in the database, {words} in the models" for name, words in declared.items() if actual[name] != words]
 
 
 def _partitioning(connection: sa.Connection) -> list[str]:

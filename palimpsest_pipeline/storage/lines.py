@@ -38,6 +38,7 @@ def numbered(conn: psycopg.Connection[Any], frame: pl.DataFrame) -> pl.DataFrame
     """`frame` with `line_id` Int32 in place of the columns of MARKET, its rows as they were; markets not seen before get numbers.
 
     New numbers are committed at once, on a connection of their own: two long transactions that need the same new lines would wait for each other.
+    They are read on it, too: a transaction that sees the database as of its first question does not see them.
     """
     keys = frame.select(pl.col(name).cast(kind) for name, kind in MARKET.items()).unique()
     known = _numbers(conn, keys)
@@ -45,7 +46,7 @@ def numbered(conn: psycopg.Connection[Any], frame: pl.DataFrame) -> pl.DataFrame
     if new.height:
         with psycopg.connect(conn.info.dsn, password=conn.info.password) as own:
             own.execute(ADD_SQL, _params(new))
-        known = pl.concat([known, _numbers(conn, new)])
+            known = pl.concat([known, _numbers(own, new)])
     return frame.cast({"market_id": pl.Int16}).join(known, on=list(MARKET), how="left", maintain_order="left").drop(list(MARKET))
 
 

@@ -1,13 +1,13 @@
-"""What prices side by side rest on, and the tables that hold them: of fixtures that have not begun, replaced fixture by fixture. Callers commit.
+"""What prices side by side rest on, and the tables that hold them, of fixtures that have not begun. Callers commit.
 
-Belongs here: reading how the markets of fixtures stand now, or stood at an instant, in the shapes of `metrics.present`; replacing fixtures' rows.
+Belongs here: reading how the markets of fixtures stand now, or stood at an instant, in the shapes of `metrics.present`; writing fixtures' rows.
 Does not: any rule of what is compared (`metrics`), which fixtures are due (`dirty_fixtures`), where the days of the history lie (`layers`).
 
 Which fixture a listing belongs to is always today's knowledge. An instant of the past decides only what was listed and priced then, and so which
 listing is primary.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -18,16 +18,19 @@ from psycopg import sql
 
 from ..domain.trust import trust_order
 from ..domain.words import MarketState, Platform
-from .frames import INSTANT, Schema, copy_rows, identifier, read_frame
+from .differences import Differences, write_differences
+from .frames import INSTANT, Schema, identifier, read_frame
 from .life import History
-from .lines import named
+from .lines import named, numbered
 from .listings import FIRST_LACKING_SQL
-from .marts import frame_schema
-from .tables import metadata
 
 COMPARISON, GAP = TABLES = ("mart.price_comparison", "mart.availability_gap")
+LISTING: Final = "mart.compared_listing"
+STORED: Final = (LISTING, *TABLES)
+PRICES_VIEW, GAPS_VIEW = "palimpsest.compared_prices", "palimpsest.compared_gaps"
+"""What TABLES hold under ids, with names and instants. Whoever reads TABLES, reads these."""
 LOCKS: Final = (7_017_000_011, 7_017_000_012)
-"""Advisory locks of whoever replaces fixtures' rows: the first of those with an even SportRadar id, the second of the others. So no fixture is
+"""Advisory locks of whoever writes fixtures' rows: the first of those with an even SportRadar id, the second of the others. So no fixture is
 written by two at once, and two can write at a time: Postgres takes longer to take rows in than they take to compute."""
 
 BOOKS: Final[Schema] = {
@@ -52,6 +55,56 @@ THEN: Final[Schema] = {
     "kickoff_in_force": INSTANT,
 }
 """`kickoff_at`: what the last answer claimed, null when it was refused; `kickoff_in_force`: the last kickoff that was not."""
+COMPARABLE: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "comparable": pl.Boolean}
+MARKETS: Final[Schema] = {"market_id": pl.Int16, "market_key": pl.String}
+
+STAMPS: Final[Schema] = {"home_platform": pl.String, "mapping_version": pl.String, "computed_at": INSTANT}
+ROWS: Final[Mapping[str, tuple[str, tuple[str, ...], Schema]]] = {
+    COMPARISON: (
+        PRICES_VIEW,
+        ("sr_id", "market_key", "specifier", "outcome_key", "platform"),
+        {
+            "sr_id": pl.Int64,
+            "market_key": pl.String,
+            "specifier": pl.String,
+            "outcome_key": pl.String,
+            "platform": pl.String,
+            "as_of": INSTANT,
+            **dict.fromkeys(("home_odds", "platform_odds"), pl.Float64),
+            **dict.fromkeys(("home_last_confirmed_at", "platform_last_confirmed_at"), INSTANT),
+            "skew_s": pl.Float64,
+            **dict.fromkeys(("home_state", "platform_state"), pl.String),
+            "comparable": pl.Boolean,
+            **dict.fromkeys(("diff_abs", "diff_rel", "fair_home_prob", "fair_platform_prob"), pl.Float64),
+            "best_platform": pl.String,
+            "best_odds": pl.Float64,
+            **dict.fromkeys(("home_is_best", "home_tied_best"), pl.Boolean),
+            "rank_home": pl.Int16,
+            **dict.fromkeys(("home_margin", "platform_margin", "margin_diff", "cross_book_sum_inverse"), pl.Float64),
+            "arb": pl.Boolean,
+            **STAMPS,
+        },
+    ),
+    GAP: (
+        GAPS_VIEW,
+        ("sr_id", "market_key", "specifier", "platform"),
+        {
+            "sr_id": pl.Int64,
+            "market_key": pl.String,
+            "specifier": pl.String,
+            "platform": pl.String,
+            "as_of": INSTANT,
+            **dict.fromkeys(("gap_type", "home_state", "platform_state"), pl.String),
+            **dict.fromkeys(("home_state_since", "platform_state_since", "gap_open_since"), INSTANT),
+            "gap_minutes": pl.Float64,
+            **dict.fromkeys(("never_offered_home", "never_offered_platform"), pl.Boolean),
+            "minutes_to_kickoff": pl.Float64,
+            "market_priority": pl.Int16,
+            **STAMPS,
+        },
+    ),
+}
+"""Of each of TABLES: the view that shows its rows, their key, and their columns."""
 
 
 Choose = Callable[[pl.DataFrame], pl.DataFrame]
@@ -64,6 +117,16 @@ class Standing:
 
     markets: pl.DataFrame
     listings: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written of fixtures."""
+
+    rows: dict[str, Differences]
+    """By table, of STORED."""
+    n_flips: int = 0
+    """Listings that were comparable with home's and are not any more, or the other way round."""
 
 
 def upcoming(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] | None = None) -> list[int]:
@@ -133,38 +196,37 @@ def folded(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def replace(conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, pl.DataFrame]) -> None:
-    """Make these frames, by table, the rows of these fixtures. Raises ValueError when one lacks or invents columns."""
-    for table, frame in frames.items():
-        if unlike := sorted(set(frame.columns) ^ {column.name for column in metadata.tables[table].columns}):
-            raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(unlike)}")
-        conn.execute(sql.SQL("delete from {} where sr_id = any(%s)").format(identifier(table)), [list(sr_ids)])
-        copy_rows(conn, table, frame)
+def replace(conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, pl.DataFrame]) -> Written:
+    """Make these frames, one for each of STORED, the rows of these fixtures, and write only what differs.
+
+    Frames name their lines by market_key, specifier and outcome. Raises ValueError when one lacks or invents columns.
+    """
+    before = read_frame(conn, COMPARABLE_SQL, {"sr_ids": list(sr_ids)}, COMPARABLE)
+    pairs = before.join(frames[LISTING], on=("sr_id", "platform"))
+    n_flips = pairs.filter(pl.col("comparable") != pl.col("comparable_right")).height
+    markets = read_frame(conn, MARKETS_SQL, None, MARKETS)
+    rows = {table: _numbered(conn, frames[table], markets) for table in TABLES}
+    return Written({table: write_differences(conn, table, frame, sr_ids) for table, frame in {LISTING: frames[LISTING], **rows}.items()}, n_flips)
 
 
-def remove(conn: psycopg.Connection, sr_ids: Sequence[int]) -> int:
-    """Remove the rows of these fixtures; returns how many fixtures had any."""
-    found: set[int] = set()
-    for table in TABLES:
-        statement = sql.SQL("with gone as (delete from {} where sr_id = any(%s) returning sr_id) select distinct sr_id from gone")
-        found |= {sr_id for (sr_id,) in conn.execute(statement.format(identifier(table)), [list(sr_ids)]).fetchall()}
-    return len(found)
-
-
-def held(conn: psycopg.Connection) -> set[int]:
-    """Fixtures that have rows in any of TABLES."""
-    return {sr_id for table in TABLES for (sr_id,) in conn.execute(HELD_SQL.format(table=table)).fetchall()}
-
-
-def rows_of(conn: psycopg.Connection, table: str, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
-    """Rows of one of TABLES, of these fixtures or all, by its key."""
-    schema = frame_schema(table)
-    columns, order = (
-        sql.SQL(", ").join(map(sql.Identifier, names)) for names in (schema, [c.name for c in metadata.tables[table].primary_key.columns])
+def remove(conn: psycopg.Connection, sr_ids: Sequence[int]) -> Written:
+    """Remove the rows of these fixtures."""
+    statement = "delete from {} where sr_id = any(%s)"
+    return Written(
+        {table: Differences(deleted=conn.execute(sql.SQL(statement).format(identifier(table)), [list(sr_ids)]).rowcount) for table in STORED}
     )
-    query = sql.SQL("select {} from {} where %(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[]) order by {}")
-    statement = query.format(columns, identifier(table), order).as_string(conn)
-    return read_frame(conn, statement, {"sr_ids": None if sr_ids is None else list(sr_ids)}, schema)
+
+
+def read_fixture_ids(conn: psycopg.Connection) -> set[int]:
+    """Fixtures that have rows."""
+    return {sr_id for (sr_id,) in conn.execute("select distinct sr_id from mart.compared_listing").fetchall()}
+
+
+def read_rows(conn: psycopg.Connection, table: str, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
+    """Return what one of TABLES says of these fixtures or all, outcome by outcome and with its instants (ROWS), by its key."""
+    view, key, schema = ROWS[table]
+    query = f"select * from {view} where %(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[])"
+    return read_frame(conn, query, {"sr_ids": None if sr_ids is None else list(sr_ids)}, schema).sort(key)
 
 
 def figures(conn: psycopg.Connection, table: str) -> dict[str, float | None]:
@@ -185,8 +247,15 @@ def home_lacks_by_day(conn: psycopg.Connection) -> list[float | None]:
 
 
 def _named(conn: psycopg.Connection, books: pl.DataFrame) -> pl.DataFrame:
-    keys = read_frame(conn, "select market_id, market_key from core.markets", None, {"market_id": pl.Int16, "market_key": pl.String})
-    return named(conn, books).join(keys, on="market_id", how="left").drop("market_id")
+    return named(conn, books).join(read_frame(conn, MARKETS_SQL, None, MARKETS), on="market_id", how="left").drop("market_id")
+
+
+def _numbered(conn: psycopg.Connection, rows: pl.DataFrame, markets: pl.DataFrame) -> pl.DataFrame:
+    return numbered(conn, rows.join(markets, on="market_key", how="left").drop("market_key"))
+
+
+MARKETS_SQL: Final = "select market_id, market_key from core.markets"
+COMPARABLE_SQL: Final = "select sr_id, platform, comparable from mart.compared_listing where sr_id = any(%(sr_ids)s)"
 
 
 UPCOMING_SQL: Final = """
@@ -234,21 +303,17 @@ from (
     ) l
 ) seen
 """
-# One step from fixture to fixture, rather than through all rows of each.
-HELD_SQL: Final = """
-with recursive held as (
-    (select sr_id from {table} order by sr_id limit 1)
-    union all
-    select (select t.sr_id from {table} t where t.sr_id > held.sr_id order by t.sr_id limit 1) from held where held.sr_id is not null
-)
-select sr_id from held where sr_id is not null
-"""
 FIGURES_SQL: Final = {
     COMPARISON: """
-    select count(*) as rows, count(distinct sr_id) as fixtures, avg(comparable::int)::float8 as comparable_share,
-        (avg(home_is_best::int) filter (where comparable))::float8 as home_is_best_share,
-        (avg(home_tied_best::int) filter (where comparable))::float8 as home_tied_best_share,
-        count(distinct (sr_id, market_key, specifier)) filter (where arb) as arbitrage_markets
+    with outcomes as (
+        select count(*) as outcomes, avg(comparable::int)::float8 as comparable_share,
+            (avg(home_is_best::int) filter (where comparable))::float8 as home_is_best_share,
+            (avg(home_tied_best::int) filter (where comparable))::float8 as home_tied_best_share
+        from palimpsest.compared_prices
+    )
+    select count(*) as rows, count(distinct sr_id) as fixtures, count(distinct (sr_id, line_id)) filter (where arb) as arbitrage_markets,
+        (select outcomes from outcomes), (select comparable_share from outcomes), (select home_is_best_share from outcomes),
+        (select home_tied_best_share from outcomes)
     from mart.price_comparison
     """,
     GAP: """
@@ -262,7 +327,7 @@ FIGURES_SQL: Final = {
 }
 HOME_IS_BEST_SQL: Final = """
 select avg(c.home_is_best::int)::float8
-from mart.price_comparison c join core.fixtures f using (sr_id)
+from palimpsest.compared_prices c join core.fixtures f using (sr_id)
 where c.comparable
 group by (f.effective_kickoff at time zone 'UTC')::date order by (f.effective_kickoff at time zone 'UTC')::date
 """

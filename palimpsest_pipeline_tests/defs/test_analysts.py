@@ -90,9 +90,11 @@ COLUMNS: Final = {
 }
 MADE: Final = {
     "arbitrage_now": """
+        update mart.compared_listing set answered_at = now(), home_answered_at = now();
         update mart.price_comparison
-        set arb = true, best_odds = 4, home_last_confirmed_at = now(), platform_last_confirmed_at = now()
-        where market_key = 'match_result' and best_platform is not null
+        set arb = true, best_odds_milli = array_fill(4000, array[cardinality(best_odds_milli)])
+        where best_platform is not null
+            and line_id in (select line_id from ops.market_lines join core.markets using (market_id) where market_key = 'match_result')
     """,
     "matches_that_look_wrong": "update mart.coverage_fixture set suspect_code = 'home_away_swapped'",
 }

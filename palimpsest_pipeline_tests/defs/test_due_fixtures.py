@@ -52,7 +52,7 @@ def pipeline(database: Pipeline, now: datetime) -> Pipeline:
     """Two fixtures that kick off soon, nothing due, and a full cycle that has just been."""
     with database.connect() as conn:
         conn.execute("truncate core.fixtures, core.event_listings, core.kickoff_versions, core.cycles, core.cycle_products cascade")
-        conn.execute("truncate mart.dirty_fixtures, mart.price_comparison, mart.odds_alert, ops.acknowledged_odds_alerts, ops.known_kickoffs")
+        conn.execute("truncate mart.dirty_fixtures, mart.compared_listing, mart.odds_alert, ops.acknowledged_odds_alerts, ops.known_kickoffs")
         put_kickoffs(conn, now, {SOON: now + HOUR, LATER: now + 2 * HOUR})
         conn.execute(
             "insert into core.kickoff_versions (listing_id, version, observed_from, kickoff_at) select listing_id, 1, %s, kickoff_at"
@@ -98,13 +98,13 @@ def marked(pipeline: Pipeline, product: FixtureProduct) -> list[int]:
 def hold(pipeline: Pipeline, sr_id: int, day: date | None = None, **alert: Any) -> None:
     """A row of the fixture in each table."""
     with pipeline.connect() as conn:
-        insert(conn, "mart.price_comparison", {"sr_id": sr_id})
+        insert(conn, "mart.compared_listing", {"sr_id": sr_id})
         insert(conn, "mart.odds_alert", {"alert_id": sr_id, "sr_id": sr_id, "status": "open", "kickoff_date": day or date(2026, 5, 1), **alert})
 
 
 def held(pipeline: Pipeline, product: FixtureProduct) -> set[int]:
     with pipeline.connect() as conn:
-        return stored_prices.held(conn) if product is PRICES else set(stored_alerts.rows_of(conn)["sr_id"])
+        return stored_prices.read_fixture_ids(conn) if product is PRICES else set(stored_alerts.rows_of(conn)["sr_id"])
 
 
 def before_the_lock(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, act: Callable[[], None]) -> None:

@@ -37,8 +37,8 @@ def test_prices_and_gaps_follow_the_home_platform_of_the_settings_and_the_page_s
     after = make_pipeline(simulator, home_platform="sportybet")
     derive_prices(after)
     with after.connect() as conn:
-        for table in ("price_comparison", "availability_gap"):
-            assert conn.execute(f"select distinct home_platform from mart.{table}".encode()).fetchall() == [("sportybet",)]
+        for view in ("compared_prices", "compared_gaps"):
+            assert conn.execute(f"select distinct home_platform from palimpsest.{view}".encode()).fetchall() == [("sportybet",)]
         gaps = coverage(conn, cycle_id).gaps
     assert set(gaps["platform"]) == {"sportybet", "bet9ja"}
     assert gaps["n_unknown"].min() > 0

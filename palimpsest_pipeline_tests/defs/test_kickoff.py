@@ -142,7 +142,7 @@ def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_
     first, *_, before, last = (result.cycle for result in run.results)
     with world.pipeline.connect() as conn:
         answered = dict(conn.execute(LAST_ANSWER_SQL, [last.cycle_id]).fetchall())
-        shown = dict(conn.execute("select sr_id, max(as_of) from mart.price_comparison group by sr_id").fetchall())
+        shown = dict(conn.execute("select sr_id, max(as_of) from mart.compared_listing group by sr_id").fetchall())
         prices_due, alerts_due = (set(dirty_fixtures.marks(conn, product, last.sr_ids)["sr_id"]) for product in FixtureProduct)
     assert answered.keys() == set(last.sr_ids)
     assert {sr_id: shown.get(sr_id) for sr_id in compared(world, last.sr_ids)} == {sr_id: answered[sr_id] for sr_id in compared(world, last.sr_ids)}

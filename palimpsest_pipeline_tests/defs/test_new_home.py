@@ -32,7 +32,7 @@ def life_hashes(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
 def homes(pipeline: Pipeline) -> dict[str, set[str]]:
     """The home platforms that the rows of each derived table name."""
     with pipeline.connect() as conn:
-        tables = [table for table in derived_tables() if table in (*stored.TABLES, *life.AGAINST_HOME)]
+        tables = [table for table in derived_tables() if table in (stored.LISTING, *life.AGAINST_HOME)]
         return {table: {home for (home,) in conn.execute(f"select distinct home_platform from {table}".encode())} for table in tables}
 
 
@@ -84,7 +84,7 @@ def test_present_prices_and_gaps_are_marked_at_the_next_tick_and_derived_for_the
         assert refresh_due(after, instance, said.append) is None
     assert said == [], "nothing is due any more"
     found_rows = rows(after)
-    assert {home for table in stored.TABLES for home in homes(after)[table]} == {NEW_HOME}
+    assert homes(after)[stored.LISTING] == {NEW_HOME}
     with after.connect() as conn:
         upcoming = stored.upcoming(conn, after.clock.now())
         conn.execute("insert into mart.dirty_fixtures select 'prices', sr_id, now() from unnest(%s::bigint[]) sr_id", [upcoming])

@@ -24,6 +24,7 @@ from palimpsest_pipeline.domain.words import FixtureProduct, Platform
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import dirty_fixtures, present_laws
 from palimpsest_pipeline.storage import present as stored
+from palimpsest_pipeline.storage.differences import Differences
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_at
@@ -53,7 +54,7 @@ class World:
 
 def rows(pipeline: Pipeline) -> dict[str, pl.DataFrame]:
     with pipeline.connect() as conn:
-        return {table: stored.rows_of(conn, table).drop("computed_at") for table in stored.TABLES}
+        return {table: stored.read_rows(conn, table).drop("computed_at") for table in stored.TABLES}
 
 
 def marked(pipeline: Pipeline) -> list[int]:
@@ -99,46 +100,41 @@ def test_every_market_of_every_platform_is_compared_and_nothing_contradicts_itse
 
 BROKEN: Final = {
     stored.COMPARISON: {
-        "home is no competitor of its own": "home_platform = platform",
-        "nothing is from after the kickoff": "as_of = as_of + interval '1 year'",
-        "answers are no later than as_of": "as_of = as_of - interval '1 year'",
-        "skew is between the two answers": "skew_s = skew_s + 1",
-        "a price is above evens": "home_odds = 1",
-        "what is offered has a price": "home_odds = null",
-        "comparable are two prices that can be backed": "platform_state = 'suspended'",
-        "differences are of what is comparable": "diff_rel = diff_rel + 0.1",
-        "probabilities are ratios": "fair_platform_prob = 1.5",
-        "the best is no worse than home, and somebody's": "best_odds = 1.001",
-        "a tie is no win": "home_is_best = true, home_tied_best = true",
-        "home is first when it is best or as good": "rank_home = null",
-        "margins differ by their difference": "margin_diff = 0.5, home_margin = 0.1, platform_margin = 0.1",
-        "an arbitrage has its sum": "arb = true, cross_book_sum_inverse = null",
+        "home is no competitor of its own": {stored.COMPARISON: "platform = 'betpawa'"},
+        "nothing is from after the kickoff": {stored.LISTING: "as_of = as_of + interval '1 year'"},
+        "answers are no later than as_of": {stored.LISTING: "as_of = as_of - interval '1 year'"},
+        "a price is above evens": {stored.COMPARISON: "home_odds_milli[1] = 1000"},
+        "probabilities are ratios": {stored.COMPARISON: "platform_share = 100"},
+        "the best is no worse than home, and somebody's": {stored.COMPARISON: "best_odds_milli[1] = 1001"},
+        "home is first when it is best or as good": {stored.COMPARISON: "rank_home[1] = null"},
+        "an arbitrage has its sum": {stored.COMPARISON: "arb = true, cross_book_sum_inverse = null"},
     },
     stored.GAP: {
-        "home is no competitor of its own": "home_platform = platform",
-        "nothing is from after the kickoff": "as_of = as_of + interval '1 year'",
-        "the type is what the states say": "home_state = 'offered', platform_state = 'offered'",
-        "one of the two lists it": "home_state = 'withdrawn', platform_state = 'event_dropped'",
-        "never offered is never seen": "never_offered_home = home_state is not null",
-        "a state has its begin": "home_state = 'withdrawn', home_state_since = null",
-        "a gap is open since the later of the two": "gap_open_since = gap_open_since - interval '1 hour'",
-        "a gap is as long as it is open": "gap_minutes = gap_minutes + 1",
-        "the kickoff is to come": "minutes_to_kickoff = 0",
+        "home is no competitor of its own": {stored.GAP: "platform = 'betpawa'"},
+        "nothing is from after the kickoff": {stored.LISTING: "as_of = as_of + interval '1 year'"},
+        "the type is what the states say": {stored.GAP: "home_state = 'offered', platform_state = 'offered'"},
+        "one of the two lists it": {stored.GAP: "home_state = 'withdrawn', platform_state = 'event_dropped'"},
+        "a state has its begin": {stored.GAP: "home_state = 'withdrawn', home_state_since = null"},
+        "a gap is open since before as_of": {stored.GAP: "home_state_since = home_state_since + interval '1 year'"},
+        "the kickoff is to come": {stored.LISTING: "kickoff_at = as_of"},
     },
 }
-"""What makes a good row break each law."""
+"""What makes good rows break each law, by table."""
 
 
 @pytest.mark.parametrize("table", stored.TABLES)
 def test_each_law_is_broken_by_a_row_that_breaks_it(world: World, table: str):
     assert set(BROKEN[table]) == set(present_laws.LAWS[table])
-    good = "comparable and home_margin is not null" if table == stored.COMPARISON else "gap_type <> 'unknown'"
+    good = (
+        "rank_home[1] is not null and home_margin is not null" if table == stored.COMPARISON else "gap_type <> 'unknown' and home_state is not null"
+    )
     with world.pipeline.connect() as conn:
         assert present_laws.violations(conn, table).is_empty()
-        for law, broken in BROKEN[table].items():
+        for law, updates in BROKEN[table].items():
             with conn.transaction(force_rollback=True):
-                done = conn.execute(f"update {table} set {broken} where ctid = (select ctid from {table} where {good} limit 1)")
-                assert done.rowcount == 1
+                for broken, assignments in updates.items():
+                    chosen = "" if broken == stored.LISTING else f" where ctid = (select ctid from {table} where {good} limit 1)"
+                    assert conn.execute(f"update {broken} set {assignments}{chosen}").rowcount > 0
                 assert law in set(present_laws.violations(conn, table)["law"]), law
 
 
@@ -239,6 +235,45 @@ def test_everything_anew_in_another_order_is_the_same(world: World):
     for cycle in (world.cycles[2], world.cycles[0], world.cycles[1]):
         ingest_cycle(world.pipeline, cycle)
     assert present.derive_prices(world.pipeline).n_fixtures > 0
+    same(rows(world.pipeline), before)
+
+
+def versions(world: World) -> set[tuple[str, str]]:
+    """Stored versions of the rows of prices and gaps: a row that is written again has a new one."""
+    with world.pipeline.connect() as conn:
+        return {row for table in stored.TABLES for row in conn.execute(f"select tableoid::text, xmin || ' ' || ctid from {table}").fetchall()}
+
+
+def test_a_cycle_in_which_nothing_changed_writes_no_price_and_no_gap(world: World):
+    before, seen = versions(world), rows(world.pipeline)
+    with world.pipeline.connect() as conn:
+        dirty_fixtures.mark(conn, world.cycles[2], [])
+    done = present.derive_prices(world.pipeline)
+    assert done.n_fixtures > 0
+    assert {table: done.rows[table] for table in stored.TABLES} == dict.fromkeys(stored.TABLES, Differences())
+    assert done.rows[stored.LISTING].updated > 0
+    assert done.n_flips == 0
+    assert versions(world) == before
+    same(rows(world.pipeline), seen)
+
+
+def test_what_changed_is_written_and_nothing_else(world: World):
+    """A price that somebody changed, a row that somebody removed, and one that was never there."""
+    before = rows(world.pipeline)
+    with world.pipeline.connect() as conn:
+        for change, order in (("update mart.price_comparison set home_odds_milli[1] = 77770", ""), ("delete from mart.price_comparison", " desc")):
+            one = f"select ctid from mart.price_comparison order by (sr_id, line_id, platform){order} limit 1"
+            assert conn.execute(f"{change} where ctid = ({one})".encode()).rowcount == 1
+        columns = "platform, home_state_since, platform_state_since, gap_type, home_state, platform_state"
+        conn.execute(
+            f"insert into mart.availability_gap (sr_id, line_id, {columns}) select sr_id, -1, {columns} from mart.availability_gap limit 1".encode()
+        )
+        flipped = conn.execute("update mart.compared_listing set comparable = not comparable where platform = 'bet9ja'").rowcount
+        dirty_fixtures.mark(conn, world.cycles[2], [])
+    done = present.derive_prices(world.pipeline)
+    assert done.rows[stored.COMPARISON] == Differences(inserted=1, updated=1)
+    assert done.rows[stored.GAP] == Differences(deleted=1)
+    assert done.n_flips == flipped > 0
     same(rows(world.pipeline), before)
 
 

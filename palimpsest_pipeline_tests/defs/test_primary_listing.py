@@ -140,7 +140,7 @@ def test_a_match_listed_anew_after_it_was_postponed_has_the_new_kickoff_and_its_
 
 
 def test_a_match_listed_anew_after_it_was_postponed_is_compared_and_watched(world: World) -> None:
-    compared = world.rows("select count(*), count(*) filter (where comparable) from mart.price_comparison where sr_id = %s", POSTPONED)
+    compared = world.rows("select count(*), count(*) filter (where comparable) from palimpsest.compared_prices where sr_id = %s", POSTPONED)
     assert compared[0][0] > 20
     assert compared[0][1] > 5
     assert world.rows("select count(*) > 20 from mart.availability_gap where sr_id = %s", POSTPONED) == [(True,)]

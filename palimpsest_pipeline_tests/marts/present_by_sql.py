@@ -10,10 +10,8 @@ from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.trust import trust_order
 from palimpsest_pipeline.storage import present
 from palimpsest_pipeline.storage.frames import read_frame, stage
-from palimpsest_pipeline.storage.tables import metadata
 
 TABLES: Final = present.TABLES
-STAMPS: Final = {"home_platform", "mapping_version", "computed_at"}
 FOLDER: Final = Path(__file__).parent
 
 
@@ -28,9 +26,9 @@ def assert_as_by_sql(pipeline: Pipeline, table: str) -> int:
         "main_markets": settings.main_markets,
     }
     query = (FOLDER / f"{table.partition('.')[2]}.sql").read_text()
-    key = [column.name for column in metadata.tables[table].primary_key.columns]
+    _, key, _ = present.ROWS[table]
     with pipeline.connect() as conn, conn.transaction():
-        stored = present.rows_of(conn, table).drop(STAMPS)
+        stored = present.read_rows(conn, table).drop(*present.STAMPS)
         conn.execute("set local enable_nestloop = off")  # of what it has just computed Postgres knows no sizes
         conn.execute("set local work_mem = '256MB'")
         stage(conn, "complete_sets", "(market_id smallint, ordinals smallint[])", complete_sets(pipeline))

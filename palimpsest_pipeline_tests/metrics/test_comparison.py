@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.metrics.comparison import COMPARISON, KEY, price_comparison
-from palimpsest_pipeline.storage.tables.present import PriceComparison
+from palimpsest_pipeline.metrics.comparison import (
+    COMPARED_LINES,
+    COMPARED_LISTINGS,
+    COMPARISON,
+    KEY,
+    compare_lines,
+    compare_listings,
+    price_comparison,
+)
+from palimpsest_pipeline.storage import present
+from palimpsest_pipeline.storage.tables.present import ComparedListing, PriceComparison
 
 from .standing_worlds import (
     DOUBLE,
@@ -264,9 +273,110 @@ def test_an_array_from_before_the_vocabulary_grew_ends_earlier():
     assert row(found, "home", "bet9ja")["comparable"]
 
 
-def test_the_columns_are_those_of_the_table():
-    stamps = {"home_platform", "mapping_version", "computed_at"}
-    assert {column.name for column in PriceComparison.__table__.columns} == set(COMPARISON) | stamps
+def test_the_columns_are_those_of_the_tables_and_those_that_are_read_from_them():
+    _, _, columns = present.ROWS[present.COMPARISON]
+    assert dict(columns) == {**COMPARISON, **present.STAMPS}
+    named = {"market_key", "specifier", "outcome"}
+    assert {column.name for column in PriceComparison.__table__.columns} == (set(COMPARED_LINES) - named) | {"line_id"}
+    assert {column.name for column in ComparedListing.__table__.columns} == set(COMPARED_LISTINGS) | set(present.STAMPS)
+
+
+def place_in(values: list[Any] | None, place: int) -> Any:
+    return values[place] if values is not None and place < len(values) else None
+
+
+def is_set(mask: int | None, place: int) -> bool:
+    return bool((mask or 0) >> place & 1)
+
+
+def shown(world: World) -> list[Row]:
+    """The rows of a comparison as they follow from what is stored, walked through in plain Python."""
+    markets, listings = frames(world)
+    limits = {"platforms": PLATFORMS, "max_skew_s": SKEW_S}
+    seen = {(each["sr_id"], each["platform"]): each for each in compare_listings(listings, **limits).iter_rows(named=True)}
+    names = {(key, ordinal): outcome for key, ordinal, outcome in OUTCOMES.select("market_key", "ordinal", "outcome_key").iter_rows()}
+    found = []
+    for line in compare_lines(markets, listings, OUTCOMES, SETS, **limits).iter_rows(named=True):
+        theirs = seen[line["sr_id"], line["platform"]]
+        n = max(len(line[f"{side}_odds_milli"] or ()) for side in ("home", "platform"))
+        for place in range(max(n, *(each.bit_length() for each in (line["home_off_mask"] or 0, line["platform_off_mask"] or 0)))):
+            milli = {side: place_in(line[f"{side}_odds_milli"], place) for side in ("home", "platform")}
+            off = {side: is_set(line[f"{side}_off_mask"], place) for side in ("home", "platform")}
+            if not any(off.values()) and all(each is None for each in milli.values()):
+                continue
+            states = {
+                f"{side}_state": "suspended" if off[side] else "offered" if milli[side] else "withdrawn" if gone == "withdrawn" else "no_price"
+                for side, gone in (("home", line["home_state"]), ("platform", line["platform_state"]))
+            }
+            comparable = theirs["comparable"] and set(states.values()) == {"offered"}
+            rank, is_tied = place_in(line["rank_home"], place), is_set(line["home_tied_best_mask"], place)
+            best = place_in(line["best_odds_milli"], place)
+            margins = [line["home_margin"], line["platform_margin"]]
+            found.append(
+                {
+                    **{name: line[name] for name in ("sr_id", "market_key", "specifier", "platform", "home_margin", "platform_margin", "arb")},
+                    "outcome_key": line["outcome"] or names[line["market_key"], place + 1],
+                    "as_of": theirs["as_of"],
+                    **{f"{side}_odds": each and each / 1000 for side, each in milli.items()},
+                    "home_last_confirmed_at": theirs["home_answered_at"],
+                    "platform_last_confirmed_at": theirs["answered_at"],
+                    "skew_s": theirs["skew_s"],
+                    **states,
+                    "comparable": comparable,
+                    "diff_abs": (milli["home"] - milli["platform"]) / 1000 if comparable else None,
+                    "diff_rel": milli["home"] / milli["platform"] - 1 if comparable else None,
+                    **{
+                        f"fair_{side}_prob": 1000 / milli[side] * line[f"{side}_share"] if milli[side] and line[f"{side}_share"] else None
+                        for side in ("home", "platform")
+                    },
+                    "best_platform": place_in(line["best_platform"], place),
+                    "best_odds": best and best / 1000,
+                    "home_is_best": None if rank is None else rank == 1 and not is_tied,
+                    "home_tied_best": None if rank is None else is_tied,
+                    "rank_home": rank,
+                    "margin_diff": None if None in margins else margins[0] - margins[1],
+                    "cross_book_sum_inverse": line["cross_book_sum_inverse"],
+                }
+            )
+    return found
+
+
+@given(world=worlds())
+def test_what_is_stored_of_a_line_says_all_that_a_comparison_shows_of_its_outcomes(world: World):
+    found = pl.DataFrame(shown(world), schema=COMPARISON).sort(KEY)
+    assert_frame_equal(found, compare(world), check_exact=True)
+
+
+@given(world=worlds())
+def test_a_line_is_stored_when_it_shows_an_outcome_and_once(world: World):
+    stored = compare_lines(*frames(world), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
+    assert stored.schema == pl.Schema(COMPARED_LINES)
+    assert not stored.select("sr_id", "market_key", "specifier", "outcome", "platform").is_duplicated().any()
+    markets = ["sr_id", "market_key", "specifier", "platform"]
+    assert_frame_equal(stored.select(markets).unique().sort(markets), compare(world).select(markets).unique().sort(markets))
+
+
+def test_listings_say_when_they_were_seen_and_whether_they_are_comparable():
+    world = {
+        (7, HOME): Listing({TOTAL: offered(1900, 1900)}, age_s=10),
+        (7, "sportybet"): Listing(age_s=131),
+        (7, "bet9ja"): Listing(age_s=130),
+        (8, HOME): Listing(age_s=30),
+        (8, "sportybet"): Listing(age_s=30, dropped_s=0),
+        (9, HOME): Listing(age_s=None),
+    }
+    _, listings = frames(world)
+    found = compare_listings(listings, platforms=PLATFORMS, max_skew_s=SKEW_S).sort("sr_id", "platform")
+    assert found.schema == pl.Schema(COMPARED_LISTINGS)
+    assert found.select("sr_id", "platform", "comparable", "answered_at", "home_answered_at", "skew_s", "dropped_at", "as_of").rows() == [
+        (7, "bet9ja", True, ago(130), ago(10), 120, None, ago(10)),
+        (7, HOME, False, ago(10), ago(10), None, None, ago(10)),
+        (7, "sportybet", False, ago(131), ago(10), 121, None, ago(10)),
+        (8, HOME, False, ago(30), ago(30), None, None, NOON),
+        (8, "sportybet", False, ago(30), ago(30), None, ago(0), NOON),
+    ]
+    doubtful = compare_listings(listings, platforms=PLATFORMS, max_skew_s=SKEW_S, suspects=[7])
+    assert not doubtful["comparable"].any()
 
 
 @given(world=worlds(), seed=st.integers(0, 99))

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.storage import lines
+from palimpsest_pipeline.storage.alone import snapshot
 from palimpsest_pipeline.storage.database import Database
 
 HARD = 'O\'Neil, "Al" {x} \\ NULL, é'
@@ -36,6 +37,14 @@ def test_numbers_stay_when_the_transaction_that_asked_for_them_fails(history_con
     given = lines.numbered(history_conn, ASKED)
     history_conn.rollback()
     assert lines.numbered(history_conn, ASKED).equals(given)
+
+
+def test_who_sees_the_database_as_it_was_gets_numbers_that_are_given_since(migrated_database_url: str) -> None:
+    with Database(migrated_database_url).connect(autocommit=True) as conn, snapshot(conn):
+        conn.execute("select from ops.market_lines")
+        given = lines.numbered(conn, ASKED)
+    assert given["line_id"].null_count() == 0
+    assert given["line_id"].n_unique() == 4
 
 
 def test_nothing_asked_is_nothing_given(history_conn: psycopg.Connection) -> None:

@@ -19,6 +19,8 @@ from palimpsest_pipeline.storage import alerts, book_sizes, cycle_checks, ledger
 from palimpsest_pipeline.storage.database import Database, DatabaseUrlError, normalise_url
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 
+from .table_rows import insert
+
 REPOSITORY = Path(palimpsest_pipeline.__file__).parents[1]
 OBJECTS = """
     select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -603,6 +605,43 @@ def test_what_is_landed_and_what_failed_come_and_go_and_leave_what_was_derived(c
     with Database(database_url).connect() as again:
         assert again.execute(query, [wanted]).fetchall() == []
         assert again.execute("select product from core.cycle_products").fetchall() == [("home_events",)]
+
+
+PRESENT = """
+    insert into mart.price_comparison (
+        sr_id, market_key, specifier, outcome_key, platform, home_platform, as_of, home_last_confirmed_at, platform_last_confirmed_at, skew_s,
+        home_state, platform_state, comparable, mapping_version, computed_at
+    )
+    values (7, 'match_result', '', '1', 'bet9ja', 'betpawa', now(), now(), now(), 0, 'offered', 'offered', true, '1', now());
+    insert into mart.availability_gap (
+        sr_id, market_key, specifier, platform, home_platform, as_of, gap_type, never_offered_home, never_offered_platform, minutes_to_kickoff,
+        mapping_version, computed_at
+    )
+    values (8, 'match_result', '', 'bet9ja', 'betpawa', now(), 'both', true, true, 60, '1', now());
+    insert into mart.dirty_fixtures values ('prices', 8, '2026-06-26Z'), ('odds_alerts', 8, '2026-06-26Z');
+"""
+DUE = "select product, sr_id, marked_at > '2026-06-27Z' from mart.dirty_fixtures order by 1, 2"
+
+
+def test_fixtures_with_prices_side_by_side_or_gaps_are_due_after_an_upgrade_and_after_a_downgrade(database_url: str) -> None:
+    migrate.upgrade(database_url, "0023")
+    with Database(database_url).connect() as conn:
+        conn.execute(PRESENT)
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
+    with Database(database_url).connect() as conn:
+        assert conn.execute(DUE).fetchall() == [("odds_alerts", 8, False), ("prices", 7, True), ("prices", 8, False)]
+        for view in ("price_comparison", "best_prices", "margins_now", "gaps", "gaps_by_tournament"):
+            assert conn.execute(f"select * from palimpsest.{view}".encode()).fetchall() == []
+        conn.execute("delete from mart.dirty_fixtures")
+        for table, sr_id in (("price_comparison", 7), ("availability_gap", 8)):
+            insert(conn, f"mart.{table}", {"sr_id": sr_id})
+    migrate.downgrade(database_url, "0023")
+    with Database(database_url).connect() as conn:
+        assert conn.execute(DUE).fetchall() == [("prices", 7, True), ("prices", 8, True)]
+        conn.execute(PRESENT.rpartition("insert")[0])
+    migrate.upgrade(database_url)
+    assert migrate.check(database_url) == []
 
 
 def write_alert(conn: psycopg.Connection, key: str, partition: str | None) -> None:

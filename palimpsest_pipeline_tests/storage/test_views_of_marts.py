@@ -1,5 +1,6 @@
 """The analysts' views and functions over the marts: what they make of rows that are written by hand. The views over core are in test_views."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -21,15 +22,18 @@ LATER = NOW + timedelta(hours=5)
 
 @pytest.fixture
 def conn(conn: psycopg.Connection) -> psycopg.Connection:
-    """Fixtures 7 and 8 of one tournament, and two markets: the result, of which one outcome wins, and double chance, of which two do."""
+    """Fixtures 7 and 8 of one tournament, and three markets: the result, of which one outcome wins, double chance, of which two do, and the score,
+    which has a line an outcome."""
     insert(conn, "core.bookmakers", *({"platform": p, "name": p, "trust_rank": n} for n, p in enumerate(("betpawa", "sportybet", "bet9ja"), 1)))
     insert(conn, "core.tournaments", {"tournament_key": "sr:17", "display_name": "Premier League", "country": "England"})
     named = {"tournament_key": "sr:17", "tournament_name": "Premier League", "country": "England", "effective_kickoff": LATER}
     insert(conn, "core.fixtures", {"sr_id": 7, "home_team": "Arsenal", "away_team": "Chelsea", **named}, {"sr_id": 8, **named})
-    for market_id, key, k, outcomes in ((1, "match_result", "1", ("1", "x", "2")), (2, "double_chance", "2", ("1x", "12", "x2"))):
+    markets = ((1, "match_result", "1", ("1", "x", "2")), (2, "double_chance", "2", ("1x", "12", "x2")), (3, "correct_score", None, ("0:0", "1:0")))
+    for market_id, key, k, outcomes in markets:
         insert(conn, "core.markets", {"market_id": market_id, "market_key": key, "name": key.upper(), "fair_sum": k, "line_kind": "none"})
         outcome_rows = [{"market_id": market_id, "ordinal": n, "outcome_key": o, "name": o.upper()} for n, o in enumerate(outcomes, 1)]
         insert(conn, "core.market_outcomes", *outcome_rows)
+    conn.execute("insert into ops.market_lines (market_id, specifier, outcome) values (1, '', ''), (2, '', ''), (3, '', '1:0')")
     return conn
 
 
@@ -37,46 +41,97 @@ def rows(conn: psycopg.Connection, query: str, *params: object) -> list[tuple[An
     return conn.execute(query.encode(), params or None).fetchall()
 
 
-def compare(conn: psycopg.Connection, outcome: str, home: float, others: dict[str, float], **facts: Any) -> None:
-    """Home's price of an outcome beside those of competitors, all of which can be compared."""
-    prices = {"betpawa": home, **others}
+def insert_once(conn: psycopg.Connection, table: str, row: dict[str, Any], *key: str) -> None:
+    """The row, unless there is one with its key."""
+    same = " and ".join(f"{name} = %({name})s" for name in key)
+    if conn.execute(f"select from {table} where {same}".encode(), row).rowcount == 0:
+        insert(conn, table, row)
+
+
+def line_of(conn: psycopg.Connection, market_key: str, outcome: str = "") -> int:
+    row = conn.execute(
+        "select line_id from ops.market_lines join core.markets using (market_id) where (market_key, outcome) = (%s, %s)", [market_key, outcome]
+    )
+    return row.fetchone()[0]
+
+
+def see(conn: psycopg.Connection, sr_id: int, platforms: Iterable[str], *, comparable: bool = True) -> None:
+    """Home's listing, answered at noon, and those of these competitors, answered a minute later."""
+    for platform in ("betpawa", *platforms):
+        is_home = platform == "betpawa"
+        seen = {"answered_at": NOW if is_home else NOW + MINUTE, "as_of": NOW + MINUTE, "kickoff_at": LATER, "home_platform": "betpawa"}
+        pair = {"home_answered_at": NOW, "skew_s": None if is_home else 60, "comparable": comparable and not is_home}
+        row = {"sr_id": sr_id, "platform": platform, **pair, **seen}
+        insert_once(conn, "mart.compared_listing", row, "sr_id", "platform")
+
+
+def compare(
+    conn: psycopg.Connection,
+    outcome: str,
+    home: float,
+    others: dict[str, float],
+    *,
+    sr_id: int = 7,
+    market_key: str = "match_result",
+    comparable: bool = True,
+    home_is_off: bool = False,
+    is_single: bool = False,
+    **figures: Any,
+) -> None:
+    """Home's price of an outcome beside those of competitors, all of which can be compared, or none. `figures`: of the line as a whole."""
+    see(conn, sr_id, others, comparable=comparable)
+    query = "select ordinal from core.market_outcomes join core.markets using (market_id) where (market_key, outcome_key) = (%s, %s)"
+    place = 1 if is_single else conn.execute(query, [market_key, outcome]).fetchone()[0]
+    prices = {"betpawa": home, **(others if comparable else {})}
     best = max(prices.values())
     winners = [platform for platform, odds in prices.items() if odds == best]
-    told = {
-        "sr_id": 7,
-        "market_key": "match_result",
-        "outcome_key": outcome,
-        "home_platform": "betpawa",
-        "home_odds": home,
-        "home_last_confirmed_at": NOW,
-        "platform_last_confirmed_at": NOW + MINUTE,
-        "home_state": "offered",
-        "platform_state": "offered",
-        "comparable": True,
-        "best_platform": winners[0],
-        "best_odds": best,
-        "home_is_best": winners == ["betpawa"],
-        "home_tied_best": winners[0] == "betpawa" and len(winners) > 1,
-        "rank_home": 1 + sum(odds > home for odds in others.values()),
-        "as_of": NOW + MINUTE,
-        **facts,
-    }
-    insert(conn, "mart.price_comparison", *({**told, "platform": p, "platform_odds": odds} for p, odds in others.items()))
+    arrays: dict[str, Any] = {"home_odds_milli": round(home * 1000)}
+    if not home_is_off:
+        arrays |= {"best_odds_milli": round(best * 1000), "best_platform": winners[0]}
+    if comparable:
+        arrays["rank_home"] = 1 + sum(odds > home for odds in others.values())
+    masks = {"home_off_mask": home_is_off, "home_tied_best_mask": comparable and winners[0] == "betpawa" and len(winners) > 1}
+    line_id = line_of(conn, market_key, outcome if is_single else "")
+    for platform, odds in others.items():
+        key = {"sr_id": sr_id, "line_id": line_id, "platform": platform}
+        row = {**key, "home_state": "suspended" if home_is_off else "offered", "platform_state": "offered", **figures}
+        insert_once(conn, "mart.price_comparison", row, *key)
+        values = {**arrays, "platform_odds_milli": round(odds * 1000)}
+        changes = [f"{name}[{place}] = %({name})s" for name in values]
+        changes += [f"{name} = coalesce({name}, 0) | {1 << (place - 1)}" for name, is_set in masks.items() if is_set]
+        statement = (
+            f"update mart.price_comparison set {', '.join(changes)} where sr_id = %(sr_id)s and line_id = %(line_id)s and platform = %(platform)s"
+        )
+        conn.execute(statement.encode(), {**values, **key})
 
 
 def test_a_comparison_has_the_names_of_fixture_market_and_outcome(conn: psycopg.Connection) -> None:
     compare(conn, "x", 3.1, {"sportybet": 3.0})
-    compare(conn, "Saka, Bukayo", 4.0, {"sportybet": 3.8}, market_key="scorer")
-    query = "select home_team, tournament, market, outcome, outcome_order, winners_k, kickoff from palimpsest.price_comparison order by market_key"
+    compare(conn, "1:0", 8.0, {"sportybet": 7.5}, market_key="correct_score", is_single=True)
+    query = """
+        select home_team, tournament, market, outcome, outcome_order, winners_k, kickoff, home_odds, platform_odds
+        from palimpsest.price_comparison order by market_key
+    """
     assert rows(conn, query) == [
-        ("Arsenal", "Premier League", "MATCH_RESULT", "X", 2, 1, LATER),
-        ("Arsenal", "Premier League", None, "Saka, Bukayo", None, None, LATER),
+        ("Arsenal", "Premier League", "CORRECT_SCORE", "1:0", 2, None, LATER, Decimal(8), Decimal("7.5")),
+        ("Arsenal", "Premier League", "MATCH_RESULT", "X", 2, 1, LATER, Decimal("3.1"), Decimal(3)),
     ]
+
+
+def test_a_comparison_shows_what_follows_from_the_prices_and_from_when_they_were_seen(conn: psycopg.Connection) -> None:
+    compare(conn, "1", 2.0, {"sportybet": 2.5}, home_share=0.9, platform_share=0.8, home_margin=0.11, platform_margin=0.25)
+    query = """
+        select diff_abs, diff_rel, fair_home_prob, fair_platform_prob, margin_diff, skew_s, home_last_confirmed_at, platform_last_confirmed_at, as_of
+        from palimpsest.price_comparison
+    """
+    (row,) = rows(conn, query)
+    assert row[:6] == (-0.5, pytest.approx(-0.2), pytest.approx(0.45), pytest.approx(0.32), pytest.approx(-0.14), 60)
+    assert row[6:] == (NOW, NOW + MINUTE, NOW + MINUTE)
 
 
 def test_the_best_price_of_an_outcome_is_one_row_with_a_column_per_platform(conn: psycopg.Connection) -> None:
     compare(conn, "1", 2.0, {"sportybet": 2.1, "bet9ja": 1.9}, arb=False, cross_book_sum_inverse=1.02)
-    compare(conn, "x", 3.1, {"sportybet": 3.1, "bet9ja": 3.0})
+    compare(conn, "1x", 3.1, {"sportybet": 3.1, "bet9ja": 3.0}, market_key="double_chance")
     query = """
         select outcome, betpawa_odds, sportybet_odds, bet9ja_odds, best_platform, best_odds, best_confirmed_at, home_is_best, home_tied_best,
             rank_home, n_compared, arb
@@ -85,13 +140,13 @@ def test_the_best_price_of_an_outcome_is_one_row_with_a_column_per_platform(conn
     one, tied = rows(conn, query)
     assert one[:7] == ("1", Decimal("2"), Decimal("2.1"), Decimal("1.9"), "sportybet", Decimal("2.1"), NOW + MINUTE)
     assert one[7:] == (False, False, 2, 2, False)
-    assert tied[:7] == ("X", Decimal("3.1"), Decimal("3.1"), Decimal("3"), "betpawa", Decimal("3.1"), NOW)
+    assert tied[:7] == ("1X", Decimal("3.1"), Decimal("3.1"), Decimal("3"), "betpawa", Decimal("3.1"), NOW)
     assert tied[7:] == (False, True, 1, 2, None)
 
 
 def test_what_cannot_be_backed_or_compared_has_no_best_price(conn: psycopg.Connection) -> None:
-    compare(conn, "1", 2.0, {"sportybet": 2.1}, comparable=False, best_platform="betpawa", best_odds=2.0, home_is_best=None)
-    compare(conn, "x", 3.0, {"sportybet": 3.1}, comparable=False, home_state="suspended", best_platform=None, best_odds=None)
+    compare(conn, "1", 2.0, {"sportybet": 2.1}, comparable=False)
+    compare(conn, "x", 3.0, {"sportybet": 3.1}, comparable=False, home_is_off=True)
     query = "select outcome, betpawa_odds, sportybet_odds, best_platform, n_compared from palimpsest.best_prices"
     assert rows(conn, query) == [("1", Decimal(2), None, "betpawa", 0)]
 
@@ -176,7 +231,7 @@ NOW_VIEWS = ("upcoming_fixtures", "price_comparison", "best_prices", "gaps", "ga
 def test_what_stands_now_is_told_of_fixtures_that_have_not_begun_alone(conn: psycopg.Connection) -> None:
     """What a fixture leaves in the tables until a cycle has seen it begin is not what stands."""
     compare(conn, "1", 2.0, {"sportybet": 2.1})
-    insert(conn, "mart.availability_gap", {"sr_id": 7, "market_key": "double_chance", "platform": "sportybet"})
+    insert(conn, "mart.availability_gap", {"sr_id": 7, "line_id": line_of(conn, "double_chance"), "platform": "sportybet"})
     conn.execute("delete from core.fixtures where sr_id = 8")
     assert [len(rows(conn, f"select from palimpsest.{view}")) for view in NOW_VIEWS] == [1, 1, 1, 1, 1, 2]
     conn.execute("update core.fixtures set effective_kickoff = now() where sr_id = 7")
@@ -194,7 +249,8 @@ def test_a_tournament_that_platforms_spell_differently_has_one_name_and_country_
     conn.execute("update core.fixtures set tournament_name = 'Barclays Prem.', country = 'Great Britain' where sr_id = 8")
     for sr_id in (7, 8):
         compare(conn, "1", 2.0, {"sportybet": 2.1}, sr_id=sr_id, home_margin=0.05)
-        for table in ("availability_gap", "market_margin", "availability_interval", "open_close", "listing_lead_time", "odds_alert"):
+        insert(conn, "mart.availability_gap", {"sr_id": sr_id, "line_id": line_of(conn, "double_chance"), "platform": "sportybet"})
+        for table in ("market_margin", "availability_interval", "open_close", "listing_lead_time", "odds_alert"):
             insert(conn, f"mart.{table}", {"sr_id": sr_id, **({"alert_id": sr_id} if table == "odds_alert" else {})})
     for view in NAMED:
         assert rows(conn, f"select distinct tournament, country from palimpsest.{view}") == [("Premier League", "England")], view
@@ -249,14 +305,17 @@ def test_every_bucket_before_kickoff_has_its_place_on_a_curve(conn: psycopg.Conn
 
 
 def test_gaps_by_tournament_add_up_to_the_gaps(conn: psycopg.Connection) -> None:
+    result, double = line_of(conn, "match_result"), line_of(conn, "double_chance")
     gaps = [
-        {"sr_id": 7, "market_key": "match_result", "platform": "sportybet", "gap_type": "home_missing", "market_priority": 1},
-        {"sr_id": 7, "market_key": "double_chance", "platform": "sportybet", "gap_type": "home_missing"},
-        {"sr_id": 8, "market_key": "match_result", "platform": "sportybet", "gap_type": "home_suspended_only", "market_priority": 1},
-        {"sr_id": 8, "market_key": "match_result", "platform": "bet9ja", "gap_type": "platform_missing", "market_priority": 1},
-        {"sr_id": 8, "market_key": "double_chance", "platform": "bet9ja", "gap_type": "unknown"},
+        {"sr_id": 7, "line_id": result, "platform": "sportybet", "gap_type": "home_missing", "market_priority": 1},
+        {"sr_id": 7, "line_id": double, "platform": "sportybet", "gap_type": "home_missing"},
+        {"sr_id": 8, "line_id": result, "platform": "sportybet", "gap_type": "home_suspended_only", "market_priority": 1},
+        {"sr_id": 8, "line_id": result, "platform": "bet9ja", "gap_type": "platform_missing", "market_priority": 1},
+        {"sr_id": 8, "line_id": double, "platform": "bet9ja", "gap_type": "unknown"},
     ]
     insert(conn, "mart.availability_gap", *gaps)
+    for sr_id in (7, 8):
+        see(conn, sr_id, ("sportybet", "bet9ja"))
     query = """
         select platform, tournament, n_fixtures, n_home_missing, n_home_missing_main, n_home_suspended_only, n_platform_missing,
             n_platform_missing_main, n_platform_suspended_only, n_both, n_unknown, next_kickoff
@@ -267,6 +326,25 @@ def test_gaps_by_tournament_add_up_to_the_gaps(conn: psycopg.Connection) -> None
         ("sportybet", "Premier League", 2, 2, 1, 1, 0, 0, 0, 0, 0, LATER),
     ]
     assert rows(conn, "select count(*), count(home_team), count(market) from palimpsest.gaps") == [(5, 5, 5)]
+
+
+def test_a_gap_lasts_from_the_later_of_both_states_to_the_last_look(conn: psycopg.Connection) -> None:
+    see(conn, 7, ("sportybet", "bet9ja"))
+    facts = {"sr_id": 7, "line_id": line_of(conn, "match_result"), "platform_state": "withdrawn", "platform_state_since": NOW - 30 * MINUTE}
+    insert(
+        conn,
+        "mart.availability_gap",
+        {**facts, "platform": "sportybet", "gap_type": "platform_missing", "home_state": "offered", "home_state_since": NOW - 9 * MINUTE},
+        {**facts, "platform": "bet9ja", "gap_type": "unknown"},
+    )
+    query = """
+        select platform, gap_open_since, gap_minutes, minutes_to_kickoff, never_offered_home, never_offered_platform, as_of
+        from palimpsest.gaps order by platform
+    """
+    assert rows(conn, query) == [
+        ("bet9ja", None, None, 299, True, False, NOW + MINUTE),
+        ("sportybet", NOW - 9 * MINUTE, 10, 299, False, False, NOW + MINUTE),
+    ]
 
 
 def test_what_traders_are_told_says_who_has_seen_it(conn: psycopg.Connection) -> None:
@@ -530,9 +608,10 @@ def test_a_spelling_is_folded_without_accents_case_and_punctuation(conn: psycopg
 
 
 def test_the_vocabulary_tells_outcomes_and_how_many_of_them_win(conn: psycopg.Connection) -> None:
-    insert(conn, "core.markets", {"market_id": 3, "market_key": "scorer", "fair_sum": "overlap(1.34)"})
+    insert(conn, "core.markets", {"market_id": 4, "market_key": "scorer", "fair_sum": "overlap(1.34)"})
     query = "select market_key, winners_k, outcome_keys, outcomes from palimpsest.markets order by market_key"
     assert rows(conn, query) == [
+        ("correct_score", None, ["0:0", "1:0"], ["0:0", "1:0"]),
         ("double_chance", 2, ["1x", "12", "x2"], ["1X", "12", "X2"]),
         ("match_result", 1, ["1", "x", "2"], ["1", "X", "2"]),
         ("scorer", None, [], []),

@@ -8,11 +8,11 @@ select
     f.country,
     f.kickoff,
     p.market_key,
-    k.name as market,
+    p.market,
     p.specifier,
     p.outcome_key,
-    coalesce(o.name, p.outcome_key) as outcome,
-    o.ordinal as outcome_order,
+    p.outcome,
+    p.outcome_order,
     p.home_platform,
     p.platform,
     p.home_odds,
@@ -30,7 +30,7 @@ select
     p.home_margin,
     p.platform_margin,
     p.margin_diff,
-    k.winners_k,
+    p.winners_k,
     p.cross_book_sum_inverse,
     p.arb,
     p.home_state,
@@ -40,11 +40,8 @@ select
     p.platform_last_confirmed_at,
     p.as_of,
     p.mapping_version
-from mart.price_comparison p
-join palimpsest.upcoming_fixtures f using (sr_id)
-left join palimpsest.markets k using (market_key)
-left join core.markets m using (market_key)
-left join core.market_outcomes o on o.market_id = m.market_id and o.outcome_key = p.outcome_key;
+from palimpsest.compared_prices p
+join palimpsest.upcoming_fixtures f using (sr_id);
 
 comment on view palimpsest.price_comparison is 'Home''s price of each outcome against each competitor''s, as they stand, of fixtures that have not begun. Key: sr_id, market_key, specifier, outcome_key, platform.';
 comment on column palimpsest.price_comparison.sr_id is 'SportRadar id.';

@@ -8,59 +8,86 @@ select
     f.country,
     f.kickoff,
     b.market_key,
-    k.name as market,
+    b.market,
     b.specifier,
-    b.outcome_key,
-    coalesce(o.name, b.outcome_key) as outcome,
+    o.outcome_key,
+    o.name as outcome,
     o.ordinal as outcome_order,
-    b.best_platform,
-    b.best_odds,
-    b.best_confirmed_at,
-    b.betpawa_odds,
-    b.sportybet_odds,
-    b.bet9ja_odds,
-    b.home_platform,
-    b.home_is_best,
-    b.home_tied_best,
-    b.rank_home,
-    b.n_compared,
-    k.winners_k,
+    r.best_platform::text as best_platform,
+    b.best_odds_milli[r.place] * 0.001 as best_odds,
+    c.answered_at as best_confirmed_at,
+    s.betpawa * 0.001 as betpawa_odds,
+    s.sportybet * 0.001 as sportybet_odds,
+    s.bet9ja * 0.001 as bet9ja_odds,
+    b.home_platform::text as home_platform,
+    b.rank_home[r.place] = 1 and not r.is_tied as home_is_best,
+    case when b.rank_home[r.place] is not null then r.is_tied end as home_tied_best,
+    b.rank_home[r.place] as rank_home,
+    (num_nonnulls(s.betpawa, s.sportybet, s.bet9ja) - 1)::smallint as n_compared,
+    case when b.fair_sum ~ '^\d+$' then b.fair_sum::smallint end as winners_k,
     b.cross_book_sum_inverse,
     b.arb,
     b.as_of
 from (
+    -- A row per line first, and then one per outcome: what is said of home stands in the rows of all competitors.
     select
         p.sr_id,
-        p.market_key,
-        p.specifier,
-        p.outcome_key,
-        p.home_platform,
+        m.market_id,
+        m.market_key,
+        m.name as market,
+        m.fair_sum,
+        l.specifier,
+        l.outcome,
+        c.home_platform,
+        max(p.home_odds_milli) as home_odds_milli,
+        max(p.home_tied_best_mask) as home_tied_best_mask,
         max(p.best_platform) as best_platform,
-        max(p.best_odds) as best_odds,
-        coalesce(
-            max(p.platform_last_confirmed_at) filter (where p.platform = p.best_platform),
-            max(p.home_last_confirmed_at) filter (where p.home_platform = p.best_platform)
-        ) as best_confirmed_at,
-        max(case when p.home_platform = 'betpawa' then h.odds when p.platform = 'betpawa' then c.odds end) as betpawa_odds,
-        max(case when p.home_platform = 'sportybet' then h.odds when p.platform = 'sportybet' then c.odds end) as sportybet_odds,
-        max(case when p.home_platform = 'bet9ja' then h.odds when p.platform = 'bet9ja' then c.odds end) as bet9ja_odds,
-        bool_or(p.home_is_best) as home_is_best,
-        bool_or(p.home_tied_best) as home_tied_best,
+        max(p.best_odds_milli) as best_odds_milli,
         max(p.rank_home) as rank_home,
-        count(*) filter (where p.comparable)::smallint as n_compared,
         max(p.cross_book_sum_inverse) as cross_book_sum_inverse,
         bool_or(p.arb) as arb,
-        max(p.as_of) as as_of
+        max(c.as_of) as as_of,
+        max(p.platform_odds_milli) filter (where p.platform = 'betpawa' and c.comparable) as betpawa_milli,
+        max(p.platform_off_mask) filter (where p.platform = 'betpawa') as betpawa_off_mask,
+        max(p.platform_odds_milli) filter (where p.platform = 'sportybet' and c.comparable) as sportybet_milli,
+        max(p.platform_off_mask) filter (where p.platform = 'sportybet') as sportybet_off_mask,
+        max(p.platform_odds_milli) filter (where p.platform = 'bet9ja' and c.comparable) as bet9ja_milli,
+        max(p.platform_off_mask) filter (where p.platform = 'bet9ja') as bet9ja_off_mask
     from mart.price_comparison p
-    cross join lateral (select case when p.home_state = 'offered' then p.home_odds end as odds) h
-    cross join lateral (select case when p.comparable then p.platform_odds end as odds) c
+    join mart.compared_listing c using (sr_id, platform)
+    join ops.market_lines l using (line_id)
+    join core.markets m using (market_id)
     where p.best_platform is not null
-    group by p.sr_id, p.market_key, p.specifier, p.outcome_key, p.home_platform
+    group by p.sr_id, l.line_id, m.market_id, m.market_key, c.home_platform
 ) b
 join palimpsest.upcoming_fixtures f using (sr_id)
-left join palimpsest.markets k using (market_key)
-left join core.markets m using (market_key)
-left join core.market_outcomes o on o.market_id = m.market_id and o.outcome_key = b.outcome_key;
+join core.market_outcomes o on o.market_id = b.market_id and (b.outcome = '' or o.outcome_key = b.outcome)
+cross join lateral (
+    select
+        a.place,
+        b.best_platform[a.place] as best_platform,
+        coalesce((b.home_tied_best_mask >> (a.place - 1)) & 1 = 1, false) as is_tied
+    from (select case when b.outcome = '' then o.ordinal else 1 end as place) a
+    offset 0
+) r
+cross join lateral (
+    select
+        case
+            when b.home_platform = 'betpawa' then b.home_odds_milli[r.place]
+            when coalesce((b.betpawa_off_mask >> (r.place - 1)) & 1 = 0, true) then b.betpawa_milli[r.place]
+        end as betpawa,
+        case
+            when b.home_platform = 'sportybet' then b.home_odds_milli[r.place]
+            when coalesce((b.sportybet_off_mask >> (r.place - 1)) & 1 = 0, true) then b.sportybet_milli[r.place]
+        end as sportybet,
+        case
+            when b.home_platform = 'bet9ja' then b.home_odds_milli[r.place]
+            when coalesce((b.bet9ja_off_mask >> (r.place - 1)) & 1 = 0, true) then b.bet9ja_milli[r.place]
+        end as bet9ja
+    offset 0
+) s
+join mart.compared_listing c on c.sr_id = b.sr_id and c.platform = r.best_platform
+where r.best_platform is not null;
 
 comment on view palimpsest.best_prices is 'Who offers most on each outcome that home sells, with a column per platform, as things stand, of fixtures that have not begun. An outcome that home does not list, or that cannot be backed there, is not here, whoever else offers it: see gaps. Key: sr_id, market_key, specifier, outcome_key.';
 comment on column palimpsest.best_prices.sr_id is 'SportRadar id.';

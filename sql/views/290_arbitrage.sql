@@ -25,18 +25,11 @@ returns table (
 )
 language sql stable
 as $$
-with legs as (
-    select distinct on (p.sr_id, p.market_key, p.specifier, p.outcome_key)
-        p.*,
-        case when p.best_platform = p.platform then p.platform_last_confirmed_at else p.home_last_confirmed_at end as confirmed_at
-    from palimpsest.price_comparison p
-    where p.arb and p.best_platform in (p.home_platform, p.platform) and p.kickoff > arbitrage.at
-    order by p.sr_id, p.market_key, p.specifier, p.outcome_key, p.platform
-),
-shared as (
-    select l.*, 1 / l.best_odds::double precision / sum(1 / l.best_odds::double precision) over w as stake
-    from legs l
-    window w as (partition by l.sr_id, l.market_key, l.specifier)
+with shared as (
+    select b.*, 1 / b.best_odds::double precision / sum(1 / b.best_odds::double precision) over w as stake
+    from palimpsest.best_prices b
+    where b.arb and b.kickoff > arbitrage.at
+    window w as (partition by b.sr_id, b.market_key, b.specifier)
 )
 select
     min(s.winners_k) / sum(1 / s.best_odds::double precision) - 1 as profit,
@@ -54,12 +47,12 @@ select
     array_agg(s.best_odds order by s.outcome_order, s.outcome_key),
     array_agg(s.stake order by s.outcome_order, s.outcome_key),
     count(distinct s.best_platform)::integer,
-    extract(epoch from arbitrage.at - min(s.confirmed_at))::double precision,
-    extract(epoch from max(s.confirmed_at) - min(s.confirmed_at))::double precision
+    extract(epoch from arbitrage.at - min(s.best_confirmed_at))::double precision,
+    extract(epoch from max(s.best_confirmed_at) - min(s.best_confirmed_at))::double precision
 from shared s
 group by s.sr_id, s.market_key, s.specifier
-having min(s.confirmed_at) >= arbitrage.at - arbitrage.max_age and max(s.confirmed_at) <= arbitrage.at
-    and max(s.confirmed_at) - min(s.confirmed_at) <= arbitrage.max_skew
+having min(s.best_confirmed_at) >= arbitrage.at - arbitrage.max_age and max(s.best_confirmed_at) <= arbitrage.at
+    and max(s.best_confirmed_at) - min(s.best_confirmed_at) <= arbitrage.max_skew
     and min(s.winners_k) / sum(1 / s.best_odds::double precision) - 1 >= arbitrage.least_profit
 order by 1 desc, s.sr_id, s.market_key, s.specifier
 $$;

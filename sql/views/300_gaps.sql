@@ -10,7 +10,7 @@ select
     g.platform,
     g.gap_type,
     g.market_key,
-    k.name as market,
+    g.market,
     g.specifier,
     g.market_priority,
     g.home_platform,
@@ -25,9 +25,8 @@ select
     g.minutes_to_kickoff,
     g.as_of,
     g.mapping_version
-from mart.availability_gap g
-join palimpsest.upcoming_fixtures f using (sr_id)
-left join core.markets k using (market_key);
+from palimpsest.compared_gaps g
+join palimpsest.upcoming_fixtures f using (sr_id);
 
 comment on view palimpsest.gaps is 'Markets that home and a competitor do not both offer, as things stand, of fixtures that both list or have listed and that have not begun. Key: sr_id, market_key, specifier, platform.';
 comment on column palimpsest.gaps.sr_id is 'SportRadar id.';

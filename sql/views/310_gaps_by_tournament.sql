@@ -1,6 +1,6 @@
 create view palimpsest.gaps_by_tournament as
 select
-    g.platform,
+    g.platform::text as platform,
     f.tournament_key,
     min(f.tournament) as tournament,
     min(f.country) as country,
@@ -14,8 +14,9 @@ select
     count(*) filter (where g.gap_type = 'both')::integer as n_both,
     count(*) filter (where g.gap_type = 'unknown')::integer as n_unknown,
     min(f.kickoff) as next_kickoff,
-    max(g.as_of) as as_of
+    max(c.as_of) as as_of
 from mart.availability_gap g
+join mart.compared_listing c using (sr_id, platform)
 join palimpsest.upcoming_fixtures f using (sr_id)
 group by g.platform, f.tournament_key;
 

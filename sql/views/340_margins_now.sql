@@ -1,60 +1,55 @@
--- A market's margin stands on the rows of all its outcomes, and home's on those of every competitor.
+-- Home's margin stands on the rows of every competitor; of a market with a line an outcome, a side's on those of all its lines.
 create view palimpsest.margins_now as
 select
-    m.sr_id,
+    p.sr_id,
     f.home_team,
     f.away_team,
     f.tournament_key,
     f.tournament,
     f.country,
     f.kickoff,
-    m.market_key,
-    k.name as market,
-    m.specifier,
-    m.platform,
-    m.is_home,
-    m.margin,
-    1 / (1 + m.margin) as payout,
-    m.can_be_backed,
-    m.last_confirmed_at,
-    m.as_of
+    p.market_key,
+    p.market,
+    p.specifier,
+    p.platform::text as platform,
+    p.is_home,
+    p.margin,
+    1 / (1 + p.margin) as payout,
+    p.can_be_backed,
+    c.answered_at as last_confirmed_at,
+    c.as_of
 from (
     select
-        p.sr_id,
-        p.market_key,
-        p.specifier,
-        s.platform,
-        s.is_home,
-        max(s.margin) as margin,
-        bool_or(s.can_be_backed) as can_be_backed,
-        max(s.last_confirmed_at) as last_confirmed_at,
-        max(p.as_of) as as_of
-    from (
-        select
-            c.sr_id,
-            c.market_key,
-            c.specifier,
-            c.platform,
-            c.home_platform,
-            max(c.platform_margin) as platform_margin,
-            bool_or(c.platform_state = 'offered') as platform_can_be_backed,
-            max(c.platform_last_confirmed_at) as platform_last_confirmed_at,
-            max(c.home_margin) as home_margin,
-            bool_or(c.home_state = 'offered') as home_can_be_backed,
-            max(c.home_last_confirmed_at) as home_last_confirmed_at,
-            max(c.as_of) as as_of
-        from mart.price_comparison c
-        group by c.sr_id, c.market_key, c.specifier, c.platform, c.home_platform
-    ) p
-    cross join lateral (
-        values
-            (p.home_platform, true, p.home_margin, p.home_can_be_backed, p.home_last_confirmed_at),
-            (p.platform, false, p.platform_margin, p.platform_can_be_backed, p.platform_last_confirmed_at)
-    ) s (platform, is_home, margin, can_be_backed, last_confirmed_at)
-    group by p.sr_id, p.market_key, p.specifier, s.platform, s.is_home
-) m
-join palimpsest.upcoming_fixtures f using (sr_id)
-left join core.markets k using (market_key);
+        n.sr_id,
+        m.market_key,
+        min(m.name) as market,
+        l.specifier,
+        h.home_platform as platform,
+        true as is_home,
+        max(n.home_margin) as margin,
+        bool_or(n.home_state = 'offered') as can_be_backed
+    from mart.price_comparison n
+    join mart.compared_listing h using (sr_id, platform)
+    join ops.market_lines l using (line_id)
+    join core.markets m using (market_id)
+    group by n.sr_id, m.market_id, m.market_key, l.specifier, h.home_platform
+    union all
+    select
+        n.sr_id,
+        m.market_key,
+        min(m.name),
+        l.specifier,
+        n.platform,
+        false,
+        max(n.platform_margin),
+        bool_or(n.platform_state = 'offered')
+    from mart.price_comparison n
+    join ops.market_lines l using (line_id)
+    join core.markets m using (market_id)
+    group by n.sr_id, m.market_id, m.market_key, l.specifier, n.platform
+) p
+join mart.compared_listing c using (sr_id, platform)
+join palimpsest.upcoming_fixtures f using (sr_id);
 
 comment on view palimpsest.margins_now is 'Margins as they stand, of every market that home and a competitor list, a row for each platform, of fixtures that have not begun. Key: sr_id, market_key, specifier, platform.';
 comment on column palimpsest.margins_now.sr_id is 'SportRadar id.';

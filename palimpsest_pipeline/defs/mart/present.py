@@ -5,12 +5,12 @@ Belongs here: what is read, computed and written for a batch of fixtures. Does n
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 import psycopg
@@ -18,12 +18,13 @@ import psycopg
 from ...domain.trust import trust_order
 from ...domain.words import FixtureProduct
 from ...matching import primary_listings
-from ...metrics.comparison import price_comparison
+from ...metrics.comparison import compare_lines, compare_listings, price_comparison
 from ...metrics.gaps import availability_gaps
 from ...storage import dirty_fixtures, present
 from ...storage.alone import Busy, alone, snapshot
+from ...storage.differences import Differences
 from ...storage.layers import Layers
-from ...storage.present import COMPARISON, GAP, Standing
+from ...storage.present import COMPARISON, GAP, LISTING, Standing
 from ...storage.suspects import suspects
 from ..pipeline import Pipeline
 from .attempts import Attempts
@@ -34,28 +35,41 @@ log = logging.getLogger(__name__)
 FIXTURES_AT_ONCE: Final = 50
 """Of 3,000 prices each: they are read, compared and written together, in one transaction. No result depends on it."""
 PRICES: Final = FixtureProduct.PRICES
+GAP_COLUMNS: Final = (
+    *("sr_id", "market_key", "specifier", "platform", "home_state_since", "platform_state_since", "gap_type", "home_state", "platform_state"),
+    "market_priority",
+)
+"""Of `metrics.gaps.GAPS`: all that does not follow from these and when the listings were seen."""
 
 
 @dataclass(slots=True)
 class PricesDerived:
     """What bringing prices up to date came to."""
 
-    rows: Counter[str] = field(default_factory=Counter)
+    rows: defaultdict[str, Differences] = field(default_factory=lambda: defaultdict(Differences))
     """Rows written, by table."""
     n_fixtures: int = 0
-    """Fixtures whose rows were replaced."""
+    """Fixtures that were derived."""
     n_removed: int = 0
     """Fixtures that have begun, or that nobody knows any more, whose rows were removed."""
+    n_flips: int = 0
+    """Listings that were comparable with home's before and are not now, or the other way round."""
     seconds: float = 0.0
 
     def add(self, part: "PricesDerived") -> None:
-        self.rows.update(part.rows)
         self.n_fixtures += part.n_fixtures
         self.n_removed += part.n_removed
+        self.n_flips += part.n_flips
+        self.count(part.rows)
+
+    def count(self, rows: Mapping[str, Differences]) -> None:
+        for table, differences in rows.items():
+            self.rows[table] += differences
 
 
 def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wait: bool = True) -> PricesDerived:
-    """Replace the rows of all fixtures that are due, or of those among `sr_ids`, soonest kickoff first; and remove those of fixtures that have begun.
+    """Bring up to date the rows of fixtures that are due, all or those among `sr_ids`, soonest kickoff first; remove those of fixtures that have
+    begun.
 
     Each batch is a transaction; then the marks that it saw are taken away, but for those that were set again since. What was done stays done, however
     it ends. Half of the fixtures are worked on beside the other half; of two who derive at once, the second waits for the first batch by batch, or
@@ -67,7 +81,7 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
         conn.commit()
         upcoming = present.upcoming(conn, pipeline.clock.now())
         due = set(dirty_fixtures.marks(conn, PRICES, sr_ids)["sr_id"])
-        over = sorted((present.held(conn) | due).difference(upcoming))
+        over = sorted((present.read_fixture_ids(conn) | due).difference(upcoming))
     to_do = over + [sr_id for sr_id in upcoming if sr_id in due]
     n = len(present.LOCKS)
     with ThreadPoolExecutor(n) as pool:
@@ -103,13 +117,15 @@ def _derive_some(pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[in
     with snapshot(conn):
         seen = dirty_fixtures.marks(conn, PRICES, some)
         to_come = set(present.upcoming(conn, pipeline.clock.now(), some))
-        done.n_removed = present.remove(conn, [sr_id for sr_id in some if sr_id not in to_come])
+        if over := [sr_id for sr_id in some if sr_id not in to_come]:
+            done.n_removed = len(present.read_fixture_ids(conn).intersection(over))
+            done.count(present.remove(conn, over).rows)
         due = [sr_id for sr_id in seen["sr_id"] if sr_id in to_come]  # of others somebody else has taken the marks, and done what was due
         if due:
-            frames = _compared(pipeline, present.standing(conn, due), suspects(conn, due))
-            present.replace(conn, due, frames)
-            done.n_fixtures = len(due)
-            done.rows.update({table: frame.height for table, frame in frames.items()})
+            frames = _compute_stored_rows(pipeline, present.standing(conn, due), suspects(conn, due))
+            written = present.replace(conn, due, frames)
+            done.n_fixtures, done.n_flips = len(due), written.n_flips
+            done.count(written.rows)
     dirty_fixtures.unmark(conn, PRICES, seen)
     return done
 
@@ -122,25 +138,40 @@ def prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: datetime) -
         doubtful = suspects(conn, sr_ids)
     to_come = stood.listings.filter(pl.col("kickoff_at") > instant)
     markets = stood.markets.join(to_come.select("sr_id").unique(), on="sr_id", how="semi")
-    return _compared(pipeline, Standing(markets, to_come), doubtful)
+    return _compute_shown_rows(pipeline, Standing(markets, to_come), doubtful)
 
 
-def _compared(pipeline: Pipeline, stands: Standing, doubtful: Sequence[int]) -> dict[str, pl.DataFrame]:
-    """Rows of the two tables. `doubtful`: fixtures whose prices are not compared."""
+def _compute_shown_rows(pipeline: Pipeline, stands: Standing, doubtful: Sequence[int]) -> dict[str, pl.DataFrame]:
+    """What the tables say, outcome by outcome and with instants (`present.ROWS`). `doubtful`: fixtures whose prices are not compared."""
+    limits, words_of = _read_limits(pipeline), words(pipeline.vocabulary)
+    frames = {
+        COMPARISON: price_comparison(stands.markets, stands.listings, *words_of, **limits, suspects=doubtful),
+        GAP: availability_gaps(stands.markets, stands.listings, **limits, main_markets=pipeline.main_markets),
+    }
+    return {table: frame.with_columns(**_build_stamps(pipeline)) for table, frame in frames.items()}
+
+
+def _compute_stored_rows(pipeline: Pipeline, stands: Standing, doubtful: Sequence[int]) -> dict[str, pl.DataFrame]:
+    """What the tables hold, as `present.replace` takes it."""
+    limits, words_of = _read_limits(pipeline), words(pipeline.vocabulary)
+    gaps = availability_gaps(stands.markets, stands.listings, **limits, main_markets=pipeline.main_markets)
+    return {
+        LISTING: compare_listings(stands.listings, **limits, suspects=doubtful).with_columns(**_build_stamps(pipeline)),
+        COMPARISON: compare_lines(stands.markets, stands.listings, *words_of, **limits, suspects=doubtful),
+        GAP: gaps.select(*GAP_COLUMNS, outcome=pl.lit("")),
+    }
+
+
+def _read_limits(pipeline: Pipeline) -> dict[str, Any]:
+    """Which platforms are compared, home first, and how far apart their answers may be."""
     settings = pipeline.settings
     platforms = [platform.value for platform in trust_order(settings.home_platform, pipeline.platforms)]
-    outcomes, sets = words(pipeline.vocabulary)
-    frames = {
-        COMPARISON: price_comparison(
-            stands.markets, stands.listings, outcomes, sets, platforms=platforms, max_skew_s=settings.max_skew_s, suspects=doubtful
-        ),
-        GAP: availability_gaps(
-            stands.markets, stands.listings, platforms=platforms, max_skew_s=settings.max_skew_s, main_markets=pipeline.main_markets
-        ),
-    }
-    stamp = {
-        "home_platform": pl.lit(settings.home_platform.value),
+    return {"platforms": platforms, "max_skew_s": settings.max_skew_s}
+
+
+def _build_stamps(pipeline: Pipeline) -> dict[str, pl.Expr]:
+    return {
+        "home_platform": pl.lit(pipeline.settings.home_platform.value),
         "mapping_version": pl.lit(pipeline.vocabulary.version),
         "computed_at": pl.lit(datetime.now(UTC)),
     }
-    return {table: frame.with_columns(**stamp) for table, frame in frames.items()}

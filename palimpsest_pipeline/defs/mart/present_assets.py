@@ -1,5 +1,8 @@
 """Mart: prices as they stand, of fixtures that have not begun."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
+
 import dagster as dg
 
 from ...storage import present as stored
@@ -10,35 +13,50 @@ from ..plots import plotted
 from . import present
 
 
-def _spec(table: str, description: str) -> dg.AssetSpec:
+def _spec(table: str, description: str, also: Sequence[str] = ()) -> dg.AssetSpec:
     return dg.AssetSpec(
         table.split("."),
         description=description,
         deps=[odds_snapshots, matched_events],
         group_name="mart",
         kinds={"polars", "postgres"},
-        metadata=table_metadata(table),
+        metadata=table_metadata(table, also),
     )
 
 
 @dg.multi_asset(
     name="present_prices",
     specs=[
-        _spec(stored.COMPARISON, "Home's price of each outcome against each competitor's as they stand, and what the best of all comes to."),
-        _spec(stored.GAP, "Markets that home and a competitor do not both offer as they stand: who lacks what, and since when."),
+        _spec(
+            stored.COMPARISON,
+            "Home's price of each outcome against each competitor's as they stand, and what the best of all comes to.",
+            (stored.LISTING,),
+        ),
+        _spec(
+            stored.GAP, "Markets that home and a competitor do not both offer as they stand: who lacks what, and since when.", ("ops.market_lines",)
+        ),
     ],
 )
 def present_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
     """Comparisons and gaps of the fixtures that cycles bore on, from one reading of their markets; fixtures that have begun are taken out."""
     done = present.derive_prices(pipeline)
-    context.log.info(f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_removed} taken out; rows: {dict(done.rows)}")
+    context.log.info(
+        f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_removed} taken out, {done.n_flips} listings comparable or not any more;"
+        f" rows: {dict(done.rows)}"
+    )
     with pipeline.connect() as conn:
         told = {table: stored.figures(conn, table) for table in stored.TABLES}
         plots = {
             stored.COMPARISON: plotted(home_is_best_by_day=stored.home_is_best_by_day(conn)),
             stored.GAP: plotted(home_lacks_by_day=stored.home_lacks_by_day(conn)),
         }
-    shared = {"fixtures_derived": done.n_fixtures, "fixtures_removed": done.n_removed, "derive_s": round(done.seconds, 3)}
+    shared = {
+        "fixtures_derived": done.n_fixtures,
+        "fixtures_removed": done.n_removed,
+        "comparable_flips": done.n_flips,
+        "derive_s": round(done.seconds, 3),
+    }
     for table, numbers in told.items():
-        metadata = figures(numbers.pop("rows"), rows_written=done.rows[table], **shared, **numbers, **plots[table])
+        written = {f"rows_{kind}": n for kind, n in asdict(done.rows[table]).items()}
+        metadata = figures(numbers.pop("rows"), **written, **shared, **numbers, **plots[table])
         yield dg.MaterializeResult(asset_key=table.split("."), metadata=metadata)

@@ -65,7 +65,7 @@ GAPS_SQL: Final = """
         count(*) filter (where gap_type = 'home_missing' and home_platform = %(home)s) as n_home_missing,
         count(*) filter (where gap_type = 'platform_missing' and home_platform = %(home)s) as n_platform_missing,
         count(*) filter (where gap_type = 'unknown' or home_platform <> %(home)s) as n_unknown
-    from mart.availability_gap
+    from palimpsest.compared_gaps
     where home_platform <> %(home)s or gap_type in ('home_missing', 'platform_missing', 'unknown')
     group by 1, 2
 """

@@ -61,6 +61,11 @@ def one_of(words: type[StrEnum], name: str | None = None) -> sa.Enum:
     )
 
 
+def native_enum(words: type[StrEnum], name: str, schema: str) -> sa.Enum:
+    """A type of its own for a closed vocabulary: four bytes a value in large tables, and still a word in plain SQL."""
+    return sa.Enum(words, values_callable=lambda members: [m.value for m in members], name=name, schema=schema)
+
+
 def ratio_checks(*columns: str) -> tuple[sa.CheckConstraint, ...]:
     """Ratios lie in [0, 1]: a percentage in such a column is an error, not a display choice."""
     return tuple(sa.CheckConstraint(f"{c} between 0 and 1", name=f"{c}_is_ratio") for c in columns)

@@ -1,21 +1,30 @@
-"""Mart: prices as they stand now, of fixtures that have not begun, replaced by fixture; and what traders are told of.
+"""Mart: current prices side by side of fixtures that have not begun, and what traders are told of.
 
-The past of comparisons and gaps is a function of the history, not stored. Episodes of alerts are kept when they are over.
+Comparisons and gaps hold what changes with prices and states, under ids; when their listings were seen stands in a table of its own, which every
+cycle updates. The analysts' views put them together. Their past is a function of the history, not stored. Episodes of alerts are kept when they are
+over.
 """
 
 from datetime import date
+from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Mapped
 
-from ...domain.words import AvailabilityState, FixtureProduct, GapType, OddsAlertLevel, OddsAlertStatus, OddsAlertType, Platform
-from .base import Base, BigInt, Instant, Odds, SmallInt, Text, column, key, one_of
+from ...domain.words import AvailabilityState, FixtureProduct, GapType, MarketState, OddsAlertLevel, OddsAlertStatus, OddsAlertType, Platform
+from .base import Base, BigInt, Instant, IntArray, Odds, SmallInt, Text, column, key, native_enum, one_of
+from .core import MARKET_STATE
 from .life import COMPUTED, KICKOFF_DATE, VERSION
+
+PLATFORM: Final = native_enum(Platform, "platform", "mart")
+STATE: Final = native_enum(AvailabilityState, "availability_state", "mart")
+VACUUMED_OFTEN: Final = {"autovacuum_vacuum_scale_factor": 0.05}
+"""Storage of large tables of which each cycle writes a part: the room of old versions is soon used again, and none is left free from the start."""
 
 AS_OF = "Latest answer of any platform on the fixture, or discovery that lacks it: nothing later was known."
 COMPETITOR = "Competitor compared with home."
 HOME = "Home platform it was computed for."
-MARKET = "Market of the vocabulary."
 SPECIFIER = "Canonical specifier; '' when the market has none."
 
 
@@ -28,61 +37,76 @@ class DirtyFixture(Base):
     marked_at: Mapped[Instant] = column("When it was marked last.")
 
 
+class ComparedListing(Base):
+    __tablename__ = "compared_listing"
+    # A cycle updates every row and moves no key: with half of each page empty the new version stays on it, and the index as it is.
+    __table_args__ = (
+        {
+            "schema": "mart",
+            "comment": "When the listings that price_comparison and availability_gap rest on were seen. Written with these.",
+            "postgresql_with": {"fillfactor": 50},
+        },
+    )
+
+    sr_id: Mapped[BigInt] = key("SportRadar id.")
+    platform: Mapped[Platform] = key("Platform, home or a competitor.", type_=PLATFORM)
+    home_platform: Mapped[Platform] = column(HOME, type_=PLATFORM)
+    answered_at: Mapped[Instant | None] = column("Last answer of the listing; null without one.")
+    home_answered_at: Mapped[Instant | None] = column("Home's last answer on the fixture; null when home does not list it.")
+    skew_s: Mapped[float | None] = column(
+        "Between these two answers, seconds, never negative; null of home itself, and where one of the two has none or is dropped.", type_=sa.Double
+    )
+    dropped_at: Mapped[Instant | None] = column("Since when complete discoveries lack it; null while it is listed.")
+    as_of: Mapped[Instant] = column(AS_OF)
+    kickoff_at: Mapped[Instant] = column("Effective kickoff of the fixture.")
+    computed_at: Mapped[Instant] = column(COMPUTED)
+    comparable: Mapped[bool] = column(
+        "Its answer and home's are no further apart than PALIMPSEST_MAX_SKEW_S, and nothing makes it doubtful that both listings offer the same bets"
+        " (suspect_code kickoff_mismatch, home_away_swapped). False of home itself."
+    )
+    mapping_version: Mapped[Text] = column(VERSION)
+
+
 class PriceComparison(Base):
     __tablename__ = "price_comparison"
     __table_args__ = (
         {
             "schema": "mart",
-            "comment": "Home's price of each outcome against each competitor's, as they stand, of markets that both list and fixtures that have not "
-            "begun.",
+            "comment": "Home's prices of each market and line against each competitor's, as they stand, of markets that both list and fixtures that "
+            "have not begun: what palimpsest.compared_prices shows outcome by outcome. A row changes when a price does.",
+            "postgresql_with": VACUUMED_OFTEN,
         },
     )
 
+    # Widest columns first: alignment padding is paid on every row.
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    market_key: Mapped[Text] = key(MARKET)
-    specifier: Mapped[Text] = key(SPECIFIER)
-    outcome_key: Mapped[Text] = key("Outcome of the vocabulary. Players, whom each platform has under ids of its own, are left out.")
-    platform: Mapped[Platform] = key(COMPETITOR, type_=one_of(Platform))
-    home_platform: Mapped[Platform] = column(HOME, type_=one_of(Platform, "home_platform"))
-    as_of: Mapped[Instant] = column(AS_OF)
-    home_odds: Mapped[Odds | None] = column("Decimal odds of home; null without a price.")
-    platform_odds: Mapped[Odds | None] = column("Decimal odds of the competitor; null without a price.")
-    home_last_confirmed_at: Mapped[Instant] = column("Home's last answer on the fixture.")
-    platform_last_confirmed_at: Mapped[Instant] = column("The competitor's last answer on the fixture.")
-    skew_s: Mapped[float] = column("Between these two answers, seconds, never negative.", type_=sa.Double)
-    home_state: Mapped[AvailabilityState] = column(
-        "On home: offered, suspended, no_price; withdrawn: it is no longer there.", type_=one_of(AvailabilityState, "home_state")
-    )
-    platform_state: Mapped[AvailabilityState] = column("On the competitor.", type_=one_of(AvailabilityState, "platform_state"))
-    comparable: Mapped[bool] = column(
-        "Both can be backed, their answers are no further apart than PALIMPSEST_MAX_SKEW_S, and nothing makes it doubtful that both listings "
-        "offer the same bets (suspect_code kickoff_mismatch, home_away_swapped)."
-    )
-    diff_abs: Mapped[float | None] = column("home_odds - platform_odds; null unless comparable.", type_=sa.Double)
-    diff_rel: Mapped[float | None] = column("home_odds / platform_odds - 1; null unless comparable.", type_=sa.Double)
-    fair_home_prob: Mapped[float | None] = column(
-        "Probability that home's prices say, its margin shared out evenly; null without a margin.", type_=sa.Double
-    )
-    fair_platform_prob: Mapped[float | None] = column("The same of the competitor's prices.", type_=sa.Double)
-    best_platform: Mapped[Platform | None] = column(
-        "Who offers most, of home and competitors whose answers are near its and each other's; home, then by trust, where several do; "
-        "null when home cannot be backed.",
-        type_=one_of(Platform, "best_platform"),
-    )
-    best_odds: Mapped[Odds | None] = column("What it offers.")
-    home_is_best: Mapped[bool | None] = column("Home alone offers most; null when home is comparable with none.")
-    home_tied_best: Mapped[bool | None] = column("Home offers most together with others; null like home_is_best.")
-    rank_home: Mapped[SmallInt | None] = column("1 + how many comparable competitors offer more; null like home_is_best.")
+    line_id: Mapped[int] = key("Market on a line: ops.market_lines.")
+    platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM)
+    home_state: Mapped[MarketState] = column("Best state of the outcomes on home; withdrawn: it is no longer there.", type_=MARKET_STATE)
+    platform_state: Mapped[MarketState] = column("The same on the competitor.", type_=MARKET_STATE)
     home_margin: Mapped[float | None] = column("Margin of the market on home; null when it cannot be computed.", type_=sa.Double)
     platform_margin: Mapped[float | None] = column("Margin of the market on the competitor.", type_=sa.Double)
-    margin_diff: Mapped[float | None] = column("home_margin - platform_margin.", type_=sa.Double)
+    home_share: Mapped[float | None] = column("Fair probability of an outcome x its odds on home; null without a margin.", type_=sa.Double)
+    platform_share: Mapped[float | None] = column("The same on the competitor.", type_=sa.Double)
     cross_book_sum_inverse: Mapped[float | None] = column(
         "Sum of the inverse best odds over the market's outcomes, of answers near each other; null unless every outcome of a complete set has one.",
         type_=sa.Double,
     )
+    home_off_mask: Mapped[BigInt | None] = column("Bit i-1 set: outcome i cannot be backed on home though it is there; null: none is off.")
+    platform_off_mask: Mapped[BigInt | None] = column("The same on the competitor.")
+    home_tied_best_mask: Mapped[BigInt | None] = column("Bit i-1 set: on outcome i home offers most together with others; null: on none.")
     arb: Mapped[bool | None] = column("That sum is below the number of outcomes that win: backing each at its best price wins; null without it.")
-    mapping_version: Mapped[Text] = column(VERSION)
-    computed_at: Mapped[Instant] = column(COMPUTED)
+    home_odds_milli: Mapped[IntArray | None] = column("Decimal odds x 1000 of home by outcome ordinal (a single outcome: one place); null: no price.")
+    platform_odds_milli: Mapped[IntArray | None] = column("The same of the competitor.")
+    best_odds_milli: Mapped[IntArray | None] = column("What best_platform offers, by outcome.")
+    best_platform: Mapped[list[Platform] | None] = column(
+        "By outcome who offers most, of home and competitors whose answers are near its and each other's; home, then by trust, where several do; "
+        "null when home cannot be backed.",
+        type_=pg.ARRAY(PLATFORM),
+    )
+    rank_home: Mapped[list[int] | None] = column(
+        "By outcome 1 + how many comparable competitors offer more; null when home is comparable with none.", type_=pg.ARRAY(sa.SmallInteger)
+    )
 
 
 class AvailabilityGap(Base):
@@ -91,41 +115,30 @@ class AvailabilityGap(Base):
         {
             "schema": "mart",
             "comment": "Markets that home and a competitor do not both offer, as they stand, of fixtures that both list or have listed and that have "
-            "not begun.",
+            "not begun: palimpsest.compared_gaps shows them with their names and how long they last. A row changes when a state does.",
+            "postgresql_with": VACUUMED_OFTEN,
         },
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    market_key: Mapped[Text] = key(MARKET)
-    specifier: Mapped[Text] = key(SPECIFIER)
-    platform: Mapped[Platform] = key(COMPETITOR, type_=one_of(Platform))
-    home_platform: Mapped[Platform] = column(HOME, type_=one_of(Platform, "home_platform"))
-    as_of: Mapped[Instant] = column(AS_OF)
-    gap_type: Mapped[GapType] = column(
-        "home_missing, platform_missing: one offers it, the other lacks it; ..._suspended_only: ... lists it, suspended or without a price; both: "
-        "neither offers it, one lists it; unknown: one was not looked at within PALIMPSEST_MAX_SKEW_S of as_of (a dropped listing needs no look).",
-        type_=one_of(GapType),
-    )
-    home_state: Mapped[AvailabilityState | None] = column(
-        "State on home, the best of its outcomes'; null: never seen there.", type_=one_of(AvailabilityState, "home_state")
-    )
-    platform_state: Mapped[AvailabilityState | None] = column(
-        "State on the competitor, the best of its outcomes'; null: never seen there.", type_=one_of(AvailabilityState, "platform_state")
-    )
+    line_id: Mapped[int] = key("Market on a line, all its outcomes together: ops.market_lines, outcome ''.")
+    platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM)
     home_state_since: Mapped[Instant | None] = column(
         "Answer (event_dropped: discovery) since which home is in that state, whatever its prices do; null: never seen there."
     )
     platform_state_since: Mapped[Instant | None] = column(
         "Answer (event_dropped: discovery) since which the competitor is in that state; null: never seen there."
     )
-    gap_open_since: Mapped[Instant | None] = column("Later of the two: since then both are in these states; null when unknown.")
-    gap_minutes: Mapped[float | None] = column("From gap_open_since to as_of, minutes.", type_=sa.Double)
-    never_offered_home: Mapped[bool] = column("No answer of home has ever shown it.")
-    never_offered_platform: Mapped[bool] = column("No answer of the competitor has ever shown it.")
-    minutes_to_kickoff: Mapped[float] = column("From as_of to the effective kickoff, minutes.", type_=sa.Double)
+    gap_type: Mapped[GapType] = column(
+        "home_missing, platform_missing: one offers it, the other lacks it; ..._suspended_only: ... lists it, suspended or without a price; both: "
+        "neither offers it, one lists it; unknown: one was not looked at within PALIMPSEST_MAX_SKEW_S of as_of (a dropped listing needs no look).",
+        type_=native_enum(GapType, "gap_type", "mart"),
+    )
+    home_state: Mapped[AvailabilityState | None] = column("State on home, the best of its outcomes'; null: never seen there.", type_=STATE)
+    platform_state: Mapped[AvailabilityState | None] = column(
+        "State on the competitor, the best of its outcomes'; null: never seen there.", type_=STATE
+    )
     market_priority: Mapped[SmallInt | None] = column("Place in PALIMPSEST_MAIN_MARKETS, from 1; null for other markets.")
-    mapping_version: Mapped[Text] = column(VERSION)
-    computed_at: Mapped[Instant] = column(COMPUTED)
 
 
 class OddsAlert(Base):

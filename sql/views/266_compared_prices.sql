@@ -1,0 +1,105 @@
+-- Outcome by outcome what mart.price_comparison holds line by line. A line has the outcomes of its market, or the single one that it names, which is in
+-- the first place.
+create view palimpsest.compared_prices as
+select
+    p.sr_id,
+    m.market_key,
+    m.name as market,
+    l.specifier,
+    o.outcome_key,
+    o.name as outcome,
+    o.ordinal as outcome_order,
+    c.home_platform::text as home_platform,
+    p.platform::text as platform,
+    r.home_milli * 0.001 as home_odds,
+    r.platform_milli * 0.001 as platform_odds,
+    s.comparable,
+    case when s.comparable then (r.home_milli - r.platform_milli)::double precision / 1000 end as diff_abs,
+    case when s.comparable then r.home_milli::double precision / r.platform_milli - 1 end as diff_rel,
+    p.best_platform[a.place]::text as best_platform,
+    p.best_odds_milli[a.place] * 0.001 as best_odds,
+    r.rank_home = 1 and not r.is_tied as home_is_best,
+    case when r.rank_home is not null then r.is_tied end as home_tied_best,
+    r.rank_home as rank_home,
+    1000::double precision / r.home_milli * p.home_share as fair_home_prob,
+    1000::double precision / r.platform_milli * p.platform_share as fair_platform_prob,
+    p.home_margin,
+    p.platform_margin,
+    p.home_margin - p.platform_margin as margin_diff,
+    case when m.fair_sum ~ '^\d+$' then m.fair_sum::smallint end as winners_k,
+    p.cross_book_sum_inverse,
+    p.arb,
+    case
+        when r.home_is_off then 'suspended'
+        when r.home_milli is not null then 'offered'
+        when p.home_state = 'withdrawn' then 'withdrawn'
+        else 'no_price'
+    end as home_state,
+    case
+        when r.platform_is_off then 'suspended'
+        when r.platform_milli is not null then 'offered'
+        when p.platform_state = 'withdrawn' then 'withdrawn'
+        else 'no_price'
+    end as platform_state,
+    c.skew_s,
+    c.home_answered_at as home_last_confirmed_at,
+    c.answered_at as platform_last_confirmed_at,
+    c.as_of,
+    c.mapping_version,
+    c.computed_at
+from mart.price_comparison p
+join mart.compared_listing c using (sr_id, platform)
+join ops.market_lines l using (line_id)
+join core.markets m using (market_id)
+join core.market_outcomes o on o.market_id = l.market_id and (l.outcome = '' or o.outcome_key = l.outcome)
+cross join lateral (select case when l.outcome = '' then o.ordinal else 1 end as place) a
+cross join lateral (
+    select
+        p.home_odds_milli[a.place] as home_milli,
+        p.platform_odds_milli[a.place] as platform_milli,
+        coalesce((p.home_off_mask >> (a.place - 1)) & 1 = 1, false) as home_is_off,
+        coalesce((p.platform_off_mask >> (a.place - 1)) & 1 = 1, false) as platform_is_off,
+        coalesce((p.home_tied_best_mask >> (a.place - 1)) & 1 = 1, false) as is_tied,
+        p.rank_home[a.place] as rank_home
+) r
+cross join lateral (
+    select c.comparable and r.home_milli is not null and r.platform_milli is not null and not r.home_is_off and not r.platform_is_off as comparable
+) s
+where r.home_milli is not null or r.platform_milli is not null or r.home_is_off or r.platform_is_off;
+
+comment on view palimpsest.compared_prices is 'What price_comparison shows, under keys alone and also of fixtures that have begun since prices were last derived. Key: sr_id, market_key, specifier, outcome_key, platform.';
+comment on column palimpsest.compared_prices.sr_id is 'SportRadar id.';
+comment on column palimpsest.compared_prices.market_key is 'Market of the vocabulary.';
+comment on column palimpsest.compared_prices.market is 'Its name for people.';
+comment on column palimpsest.compared_prices.specifier is 'Canonical specifier; '''' when the market has none.';
+comment on column palimpsest.compared_prices.outcome_key is 'Outcome of the vocabulary, or the outcome''s own name where a market has open outcomes.';
+comment on column palimpsest.compared_prices.outcome is 'Its name for people.';
+comment on column palimpsest.compared_prices.outcome_order is 'Its place in the vocabulary, to sort by; null for an open outcome.';
+comment on column palimpsest.compared_prices.home_platform is 'Home platform it was computed for.';
+comment on column palimpsest.compared_prices.platform is 'Competitor compared with home.';
+comment on column palimpsest.compared_prices.home_odds is 'Decimal odds of home; null without a price.';
+comment on column palimpsest.compared_prices.platform_odds is 'Decimal odds of the competitor; null without a price.';
+comment on column palimpsest.compared_prices.comparable is 'Both can be backed, their answers are no further apart than PALIMPSEST_MAX_SKEW_S, and nothing makes it doubtful that both listings offer the same bets (suspect_code kickoff_mismatch, home_away_swapped).';
+comment on column palimpsest.compared_prices.diff_abs is 'home_odds - platform_odds; null unless comparable.';
+comment on column palimpsest.compared_prices.diff_rel is 'home_odds / platform_odds - 1; null unless comparable.';
+comment on column palimpsest.compared_prices.best_platform is 'Who offers most, of home and competitors whose answers are near its and each other''s; home, then by trust, where several do; null when home cannot be backed.';
+comment on column palimpsest.compared_prices.best_odds is 'What it offers.';
+comment on column palimpsest.compared_prices.home_is_best is 'Home alone offers most; null when home is comparable with none.';
+comment on column palimpsest.compared_prices.home_tied_best is 'Home offers most together with others; null like home_is_best.';
+comment on column palimpsest.compared_prices.rank_home is '1 + how many comparable competitors offer more.';
+comment on column palimpsest.compared_prices.fair_home_prob is 'Probability that home''s prices say, its margin shared out evenly; null without a margin.';
+comment on column palimpsest.compared_prices.fair_platform_prob is 'The same of the competitor''s prices.';
+comment on column palimpsest.compared_prices.home_margin is 'Margin of the market on home; null when it cannot be computed.';
+comment on column palimpsest.compared_prices.platform_margin is 'Margin of the market on the competitor; null when it cannot be computed.';
+comment on column palimpsest.compared_prices.margin_diff is 'home_margin - platform_margin: positive when home is dearer.';
+comment on column palimpsest.compared_prices.winners_k is 'Outcomes of the market that win; null when unknown.';
+comment on column palimpsest.compared_prices.cross_book_sum_inverse is 'Sum of the inverse best odds over the market''s outcomes, of answers near each other; null unless every outcome of a complete set has one.';
+comment on column palimpsest.compared_prices.arb is 'That sum is below winners_k: backing each outcome at its best price wins; null without the sum. See the function arbitrage.';
+comment on column palimpsest.compared_prices.home_state is 'State on home.';
+comment on column palimpsest.compared_prices.platform_state is 'State on the competitor.';
+comment on column palimpsest.compared_prices.skew_s is 'Between the two last answers, seconds, never negative.';
+comment on column palimpsest.compared_prices.home_last_confirmed_at is 'Home''s last answer on the fixture.';
+comment on column palimpsest.compared_prices.platform_last_confirmed_at is 'The competitor''s last answer on the fixture.';
+comment on column palimpsest.compared_prices.as_of is 'Latest answer of any platform on the fixture: nothing later was known.';
+comment on column palimpsest.compared_prices.mapping_version is 'Version of the market vocabulary.';
+comment on column palimpsest.compared_prices.computed_at is 'When it was computed.';

@@ -1,0 +1,51 @@
+create view palimpsest.compared_gaps as
+select
+    g.sr_id,
+    m.market_key,
+    m.name as market,
+    l.specifier,
+    g.platform::text as platform,
+    c.home_platform::text as home_platform,
+    g.gap_type::text as gap_type,
+    g.market_priority,
+    g.home_state::text as home_state,
+    g.platform_state::text as platform_state,
+    g.home_state_since,
+    g.platform_state_since,
+    s.gap_open_since,
+    date_part('epoch', c.as_of - s.gap_open_since) / 60 as gap_minutes,
+    g.home_state is null as never_offered_home,
+    g.platform_state is null as never_offered_platform,
+    date_part('epoch', c.kickoff_at - c.as_of) / 60 as minutes_to_kickoff,
+    c.as_of,
+    c.mapping_version,
+    c.computed_at
+from mart.availability_gap g
+join mart.compared_listing c using (sr_id, platform)
+join ops.market_lines l using (line_id)
+join core.markets m using (market_id)
+cross join lateral (
+    select case when g.gap_type <> 'unknown' then greatest(g.home_state_since, g.platform_state_since) end as gap_open_since
+) s;
+
+comment on view palimpsest.compared_gaps is 'What gaps shows, under keys alone and also of fixtures that have begun since gaps were last derived. Key: sr_id, market_key, specifier, platform.';
+comment on column palimpsest.compared_gaps.sr_id is 'SportRadar id.';
+comment on column palimpsest.compared_gaps.market_key is 'Market of the vocabulary.';
+comment on column palimpsest.compared_gaps.market is 'Its name for people.';
+comment on column palimpsest.compared_gaps.specifier is 'Canonical specifier; '''' when the market has none.';
+comment on column palimpsest.compared_gaps.platform is 'Competitor compared with home.';
+comment on column palimpsest.compared_gaps.home_platform is 'Home platform it was computed for.';
+comment on column palimpsest.compared_gaps.gap_type is 'home_missing, platform_missing: one offers it, the other lacks it; home_suspended_only, platform_suspended_only: it lists it, suspended or without a price; both: neither offers it; unknown: one was not looked at when the other was.';
+comment on column palimpsest.compared_gaps.market_priority is 'Place in PALIMPSEST_MAIN_MARKETS, from 1; null for other markets.';
+comment on column palimpsest.compared_gaps.home_state is 'State on home; null: never seen there.';
+comment on column palimpsest.compared_gaps.platform_state is 'State on the competitor; null: never seen there.';
+comment on column palimpsest.compared_gaps.home_state_since is 'Answer since which home stands so; null: never seen there.';
+comment on column palimpsest.compared_gaps.platform_state_since is 'Answer since which the competitor stands so; null: never seen there.';
+comment on column palimpsest.compared_gaps.gap_open_since is 'Since when both are in these states; null when unknown.';
+comment on column palimpsest.compared_gaps.gap_minutes is 'From gap_open_since to as_of, minutes.';
+comment on column palimpsest.compared_gaps.never_offered_home is 'No answer of home has ever shown it.';
+comment on column palimpsest.compared_gaps.never_offered_platform is 'No answer of the competitor has ever shown it.';
+comment on column palimpsest.compared_gaps.minutes_to_kickoff is 'From as_of to the effective kickoff, minutes.';
+comment on column palimpsest.compared_gaps.as_of is 'Latest answer of any platform on the fixture: nothing later was known.';
+comment on column palimpsest.compared_gaps.mapping_version is 'Version of the market vocabulary.';
+comment on column palimpsest.compared_gaps.computed_at is 'When it was computed.';
