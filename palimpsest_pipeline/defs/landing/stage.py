@@ -146,7 +146,7 @@ async def _ask(stage: Stage, work: Work, watch: Watch, writer: CycleWriter, sign
             return await work(stage.engine, stage)
 
 
-def _held(pipeline: Pipeline, late: Collection[Platform]) -> dict[Platform, Held]:
+def _held(pipeline: Pipeline, late: Collection[Platform] = ()) -> dict[Platform, Held]:
     """What other scrapes have found of the hosts. Nothing when that cannot be read: then this one finds it out.
 
     Of a late platform it is what the discovery of this cycle found, which goes on: its host is waited for.
