@@ -139,6 +139,8 @@ class _Crawl:
     _submitted: list[tuple[Request, Submitted]] = field(default_factory=list)
     """The batch that is asked now."""
     _failure: str = ""
+    _discovery: Discovery | None = None
+    """As read from the answers so far."""
 
     def __post_init__(self) -> None:
         self.note_good_answer()
@@ -176,6 +178,7 @@ class _Crawl:
                     return
             new = await self._ask(requests, ends_at_s)
             self._answers += new
+            self._discovery = None
             remaining = iter(new)
             answers = [answer or next(remaining) for answer in known]
             tell()
@@ -205,11 +208,13 @@ class _Crawl:
         """Return what it has come to so far."""
         if self._failure:
             return _failed(self.adapter.platform, self._failure)
-        try:
-            return self.adapter.read_discovery(self._answers, self.sport)
-        except Exception as error:
-            log.exception("%s: discovery could not be read", self.adapter.platform)
-            return _failed(self.adapter.platform, f"discovery could not be read: {words(error)}")
+        if self._discovery is None:
+            try:
+                self._discovery = self.adapter.read_discovery(self._answers, self.sport)
+            except Exception as error:
+                log.exception("%s: discovery could not be read", self.adapter.platform)
+                self._discovery = _failed(self.adapter.platform, f"discovery could not be read: {words(error)}")
+        return self._discovery
 
 
 def _answer(asked: Asked) -> Answer:
