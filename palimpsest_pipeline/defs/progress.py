@@ -44,9 +44,9 @@ class Phase(StrEnum):
     CAPTURE = "capture"
 
     @classmethod
-    def of_kind(cls, kind: PayloadKind) -> Self:
+    def of_kind(cls, kind: PayloadKind) -> "Phase":
         """Return the part in which such payloads are asked for."""
-        return cls("capture" if kind is PayloadKind.DETAIL else "discovery")
+        return cls.CAPTURE if kind is PayloadKind.DETAIL else cls.DISCOVERY
 
 
 def _floats() -> "array[float]":
