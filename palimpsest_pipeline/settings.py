@@ -219,6 +219,16 @@ class Settings(BaseSettings):
         "machines when each has its own home folder",
     )
     patience: int = Field(default=8, ge=0, description="How often a fixture lets later ones go past before places are kept for it")
+    discovery_patience_s: float = Field(
+        default=5,
+        ge=0,
+        description="A platform that has given no good answer to the discovery for so long is not waited for: the others are captured, seconds",
+    )
+    discovery_limit_s: float = Field(
+        default=120,
+        ge=0,
+        description="So long after the cycle's begin the discovery of such a platform, which goes on beside the capture, ends incomplete, seconds",
+    )
     heartbeat_s: float = Field(default=5, gt=0, description="How often a running cycle gives a sign of life and writes down what is over")
     silent_after_s: float = Field(default=30, gt=0, description="A cycle without a sign of life for so long is taken for dead; several heartbeats")
     landing_retention_days: int = Field(default=7, ge=1, description="How long raw answers are kept that are derived and exported, days")

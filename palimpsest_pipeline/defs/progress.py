@@ -7,7 +7,7 @@ import threading
 import time
 from array import array
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -38,10 +38,15 @@ STATES: Final = {"open": "left alone", "probing": "asked one thing to see", "shu
 
 
 class Phase(StrEnum):
-    """Parts of a scrape that come one after the other."""
+    """Parts of a scrape. The discovery of a late platform goes on beside the capture."""
 
     DISCOVERY = "discovery"
     CAPTURE = "capture"
+
+    @classmethod
+    def of_kind(cls, kind: PayloadKind) -> "Phase":
+        """Return the part in which such payloads are asked for."""
+        return cls.CAPTURE if kind is PayloadKind.DETAIL else cls.DISCOVERY
 
 
 def _floats() -> "array[float]":
@@ -105,23 +110,27 @@ class Row:
 class Board:
     """A Watch that knows how a scrape stands, from its begin to its end. Read it at any time, from any thread.
 
-    A phase's row begins with the first word of it: what is planned before belongs to what is heard of next.
+    A phase's row begins with the first answer of it, or with the first request that is not made.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.now = now
         self.rows: dict[tuple[Phase, Platform], Row] = {}
         self.hosts: defaultdict[Platform, HostView] = defaultdict(lambda: CLOSED)
-        self._planned: dict[Platform, int] = {}
+        self._planned: Counter[tuple[Phase, Platform]] = Counter()
         self._outcomes: list[EventOutcome] = []
         self._skew: tuple[int, list[float]] = 0, []
 
-    def planned(self, platform: Platform, n: int) -> None:
-        self._planned[platform] = self._planned.get(platform, 0) + n
+    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
+        phase = Phase.of_kind(kind)
+        if row := self.rows.get((phase, platform)):
+            row.total += n
+        else:
+            self._planned[phase, platform] += n
 
     def answered(self, answer: Answer) -> None:
         request = answer.request
-        row = self._row(Phase.CAPTURE if request.kind is PayloadKind.DETAIL else Phase.DISCOVERY, request.platform)
+        row = self._row(Phase.of_kind(request.kind), request.platform)
         row.counts.add(answer, len(answer.body or b""))
         row.retried += answer.attempt > 1
         row.arrived_at.append(self.now())
@@ -143,8 +152,7 @@ class Board:
     def _row(self, phase: Phase, platform: Platform) -> Row:
         row = self.rows.get((phase, platform))
         if row is None:
-            row = self.rows[phase, platform] = Row()
-        row.total += self._planned.pop(platform, 0)
+            row = self.rows[phase, platform] = Row(total=self._planned.pop((phase, platform), 0))
         return row
 
     def phase(self, phase: Phase) -> dict[Platform, Row]:
@@ -161,14 +169,13 @@ class Board:
         return found
 
     def line(self) -> str:
-        """How the latest phase stands, in one line."""
-        told = list(self.rows)
-        if not told:
+        """How the phases that go on stand, or else the latest one, in one line."""
+        rows = list(self.rows.items())
+        if not rows:
             return "nothing has been answered yet"
-        phase, _ = told[-1]
-        words = [f"{platform} {self._words(platform, row)}" for platform, row in self.phase(phase).items()]
-        skew = self.skew_words()
-        return f"{phase}: {'; '.join(words)}{'; ' if skew else ''}{skew}"
+        phases = dict.fromkeys(phase for (phase, _), row in rows if not row.finished) or [rows[-1][0][0]]
+        parts = [f"{phase}: {'; '.join(f'{p} {self._words(p, row)}' for p, row in self.phase(phase).items())}" for phase in phases]
+        return "; ".join(filter(None, [*parts, self.skew_words()]))
 
     def skew_words(self) -> str:
         """Of the fixtures so far; empty before the first one."""

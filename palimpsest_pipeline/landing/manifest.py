@@ -26,8 +26,9 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cycle landed. `stages` are the parts of the cycle that wrote to it, in order, e.g. discovery, capture. `torn` names files that
-    should be segments and cannot be read, since writing them broke off; they count for nothing.
+    """What a cycle landed. `stages` are the parts of the cycle that wrote to it, in order, e.g. discovery, capture. `late` are the platforms whose
+    discovery had not come to its end when the stage ended. `torn` names files that should be segments and cannot be read, since writing them broke
+    off; they count for nothing.
     """
 
     cycle_id: int
@@ -43,6 +44,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[str, ...]
     segments: tuple[Segment, ...]
     torn: tuple[str, ...] = ()
+    late: tuple[Platform, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -75,7 +77,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def manifest_of(
-    cycle: Cycle, status: RunStatus, finished_at: datetime, stages: Sequence[str], segments: Iterable[Segment], torn: Iterable[str] = ()
+    cycle: Cycle,
+    status: RunStatus,
+    finished_at: datetime,
+    stages: Sequence[str],
+    segments: Iterable[Segment],
+    torn: Iterable[str] = (),
+    late: Iterable[Platform] = (),
 ) -> Manifest:
     """Manifest of `cycle` with its segments in a fixed order."""
     return Manifest(
@@ -92,6 +100,7 @@ def manifest_of(
         stages=tuple(dict.fromkeys(stages)),
         segments=tuple(sorted(segments, key=lambda segment: segment.name)),
         torn=tuple(sorted(torn)),
+        late=tuple(dict.fromkeys(late)),
     )
 
 

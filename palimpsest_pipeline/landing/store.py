@@ -140,19 +140,34 @@ class Landing:
 
     def close_interrupted(self, cycle: Cycle, finished_at: datetime, status: RunStatus = RunStatus.INTERRUPTED) -> Manifest:
         """Closes a cycle whose writer died: its manifest names every segment that was written whole. A cycle closed before keeps its stages."""
-        return self._close(cycle, status, finished_at, (), {})
+        return self._close(cycle, status, finished_at, (), (), {})
 
-    def _close(self, cycle: Cycle, status: RunStatus, finished_at: datetime, stages: Sequence[str], written: dict[str, Segment]) -> Manifest:
+    def _close(
+        self,
+        cycle: Cycle,
+        status: RunStatus,
+        finished_at: datetime,
+        stages: Sequence[str],
+        late: Collection[Platform],
+        written: dict[str, Segment],
+    ) -> Manifest:
         folder = self._folder(cycle.partition_hour, cycle.cycle_id)
         while True:
-            manifest = self._write_manifest(folder, cycle, status, finished_at, stages, written)
+            manifest = self._write_manifest(folder, cycle, status, finished_at, stages, late, written)
             named = {*(segment.name for segment in manifest.segments), *manifest.torn}
             if named.issuperset(name for _, name in self._segments_in(folder)):
                 return manifest
             # Another writer of the cycle has written meanwhile, and its manifest may have been replaced by this one.
 
     def _write_manifest(
-        self, folder: UPath, cycle: Cycle, status: RunStatus, finished_at: datetime, stages: Sequence[str], written: dict[str, Segment]
+        self,
+        folder: UPath,
+        cycle: Cycle,
+        status: RunStatus,
+        finished_at: datetime,
+        stages: Sequence[str],
+        late: Collection[Platform],
+        written: dict[str, Segment],
     ) -> Manifest:
         """Write a manifest of the segments in the folder, of those that the present manifest names, and of `written`."""
         before = self._manifest_in(folder)
@@ -168,7 +183,8 @@ class Landing:
             else:
                 known[name] = segment
         stages = (*(before.stages if before else ()), *stages)
-        manifest = manifest_of(before.cycle if before else cycle, status, finished_at, stages, known.values(), torn)
+        late = (*(before.late if before else ()), *late)
+        manifest = manifest_of(before.cycle if before else cycle, status, finished_at, stages, known.values(), torn, late)
         self._put(folder / MANIFEST, encode(manifest))
         return manifest
 
@@ -698,8 +714,11 @@ class CycleWriter:
             self._changed.wait_for(lambda: not self._pending and not self._busy)
             self._raise_error()
 
-    def close(self, status: RunStatus, finished_at: datetime, stages: Sequence[str] = ()) -> Manifest:
-        """Writes what is left and then the manifest. Raises LandingError when the store refuses; the manifest names what could be written."""
+    def close(self, status: RunStatus, finished_at: datetime, stages: Sequence[str] = (), late: Collection[Platform] = ()) -> Manifest:
+        """Writes what is left and then the manifest. Raises LandingError when the store refuses; the manifest names what could be written.
+
+        `stages` and platforms that are `late` are added to those of the manifest that is there.
+        """
         try:
             self.flush()
         finally:
@@ -708,7 +727,7 @@ class CycleWriter:
                 self._changed.notify_all()
             if self._thread is not None:
                 self._thread.join()
-            manifest = self._landing._close(self._cycle, status, finished_at, stages, self._written)
+            manifest = self._landing._close(self._cycle, status, finished_at, stages, late, self._written)
         return manifest
 
     def _raise_error(self) -> None:

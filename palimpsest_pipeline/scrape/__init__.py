@@ -2,7 +2,7 @@
 
 from .capture import capture
 from .cycle import Scraped, hosts, run_cycle
-from .discovery import discover
+from .discovery import continue_discoveries, discover
 from .engine import Engine, Host
 from .outcomes import broken_off, discovery_result, outcomes_of_landed, running, tallies_of_landed
 from .tally import Tally
@@ -15,6 +15,7 @@ __all__ = [
     "Tally",
     "broken_off",
     "capture",
+    "continue_discoveries",
     "discover",
     "discovery_result",
     "hosts",

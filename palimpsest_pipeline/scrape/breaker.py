@@ -46,6 +46,8 @@ class Breaker:
         """Why this scrape asks no more, besides the reason."""
         self.blocked = False
         """Open because of blocks, or because of what others found."""
+        self.is_held = False
+        """Open because of what was found before this scrape began."""
         self.opened_at: float | None = None
         """When it left CLOSED."""
         self.until = -inf
@@ -144,10 +146,10 @@ class Breaker:
         self.state, self.reason, self._ending, self._probe = State.SHUT, reason, ending, None
         self.until = max(self.until, until)
 
-    def hold(self, reason: str, until: float, now: float) -> None:
+    def hold(self, reason: str, until: float, now: float, *, blocked: bool = True) -> None:
         """As another scrape found it, before anything is asked: left alone until then, one probe after that. Shut where that is longer than a host is
-        waited for."""
-        self.blocked, self.opened_at = True, now
+        waited for. `blocked`: it is not waited for when nothing else is left to do."""
+        self.blocked, self.is_held, self.opened_at = blocked, True, now
         self.state, self.reason, self.until = State.OPEN if until > now else State.PROBING, reason, until
         if until - now > self._rule.longest_told_s:
             self.shut(reason)

@@ -41,12 +41,12 @@ def hosts(
 async def run_cycle(cycle: Cycle, adapters: Mapping[Platform, PlatformAdapter], engine: Engine, *, sport: Sport, clock: Clock) -> Scraped:
     """Discover everything, then capture every fixture that has not kicked off. Platforms fail by themselves; what ends the engine ends the cycle.
 
-    Both through one engine: a host that was found blocking or slow in discovery is known as such to the capture.
+    Every platform is waited for. Both through one engine: a host that was found blocking or slow in discovery is known as such to the capture.
     """
     tally = Tally()
-    discoveries = await discover(adapters, engine, sport=sport, tally=tally)
+    discoveries = (await discover(adapters, engine, sport=sport, tally=tally)).discoveries
     listings = [listing for discovery in discoveries.values() for listing in discovery.listings]
     wanted = targets(listings, cycle.home_platform, clock.now())
     earlier = discovery_result(cycle, discoveries, tally, clock.now())
-    result = await capture(cycle, wanted, adapters, engine, clock=clock, earlier=earlier)
+    result = await capture(cycle, wanted, adapters, engine, clock=clock, earlier=lambda: earlier)
     return Scraped(discoveries, wanted, result)

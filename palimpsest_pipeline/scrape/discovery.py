@@ -1,65 +1,220 @@
-"""Discovery: what does each platform list now? All platforms at once. The dialects say what to ask and read what came; here it is asked."""
+"""Discovery: what does each platform list now? All platforms at once. The dialects say what to ask and read what came; here it is asked.
+
+Belongs here: asking, for how long a platform is waited for, going on with a discovery that was left. Does not: targets, landing, ledger.
+"""
 
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Final
 
-from ..domain.exchange import Answer
+from ..domain.exchange import Answer, Request
 from ..domain.observations import Discovery
 from ..domain.words import Completeness, Platform, Sport
 from ..platforms.base import Later, PlatformAdapter
-from .engine import Asked, Engine
+from .engine import Asked, Engine, Submitted
 from .guard import words
+from .sinks import Watch
 from .tally import Tally
 
 log = logging.getLogger(__name__)
 
+TIME_OVER: Final = "the time for the discovery was over"
+"""Why a question of a late platform was not asked, or its answer not awaited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """What every platform lists, as far as is known, and the platforms that were left while they still had to be asked."""
+
+    discoveries: Mapping[Platform, Discovery]
+    late: Collection[Platform] = ()
+
 
 async def discover(
-    adapters: Mapping[Platform, PlatformAdapter], engine: Engine, *, sport: Sport, tally: Tally | None = None
-) -> dict[Platform, Discovery]:
+    adapters: Mapping[Platform, PlatformAdapter], engine: Engine, *, sport: Sport, tally: Tally | None = None, patience_s: float = inf
+) -> Discovered:
     """Ask every platform that the engine has a host of what it lists. One platform's failure, of whatever kind, is its own FAILED Discovery.
 
-    `tally` counts what it takes. What ends the engine ends the discovery of all (in an ExceptionGroup).
+    A platform is waited for until `patience_s` have passed since its last good answer, or since the begin. Then, if another platform is done and has
+    listings, it is `late`: the caller closes the engine, which cancels its requests, and goes on with it by `continue_discoveries`. A pause that
+    its own crawl makes after a good answer is no silence.
+
+    `tally` counts what it takes. What ends the engine ends the discovery of all.
     """
     turns = itertools.count()
-    with engine.watched_by(tally or Tally()):
-        async with asyncio.TaskGroup() as group:
-            tasks = {
-                platform: group.create_task(_discover_one(adapter, engine, sport, turns), name=f"discover {platform}")
-                for platform, adapter in adapters.items()
-                if platform in engine.hosts
-            }
-    discoveries = {platform: task.result() for platform, task in tasks.items()}
-    for platform, found in discoveries.items():
-        log.info("%s: %d listings, %s %s", platform, len(found.listings), found.completeness, found.reason)
-    return discoveries
-
-
-async def _discover_one(adapter: PlatformAdapter, engine: Engine, sport: Sport, turns: Iterator[int]) -> Discovery:
-    answers: list[Answer] = []
-    crawl = adapter.discover(sport)
-    batch_answers: list[Answer] | None = None
-    while True:
+    crawls = {p: _Crawl(adapter, engine, sport, turns) for p, adapter in adapters.items() if p in engine.hosts}
+    tasks = {platform: asyncio.create_task(crawl.run(), name=f"discover {platform}") for platform, crawl in crawls.items()}
+    with engine.watched_by(tally or Tally()), engine.watched_by(_Listener(crawls)):
         try:
-            batch = next(crawl) if batch_answers is None else crawl.send(batch_answers)
-        except StopIteration:
-            break
-        except Exception as error:
-            log.exception("%s: the crawl broke off", adapter.platform)
-            return _failed(adapter.platform, f"the crawl broke off: {words(error)}")
-        if isinstance(batch, Later):
-            await asyncio.sleep(batch.pause_s)
-        # Before any fixture, and among themselves in the order in which the crawls came to them.
-        submitted = [engine.submit((-1, next(turns)), [request], bodies=True) for request in batch]
-        batch_answers = [_answer(asked) for [asked] in await asyncio.gather(*(s.done for s in submitted))]
-        answers.extend(batch_answers)
-    try:
-        return adapter.read_discovery(answers, sport)
-    except Exception as error:
-        log.exception("%s: discovery could not be read", adapter.platform)
-        return _failed(adapter.platform, f"discovery could not be read: {words(error)}")
+            await _wait(crawls, tasks, patience_s)
+        finally:
+            late = [platform for platform, task in tasks.items() if not task.done()]
+            for platform in late:
+                tasks[platform].cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+    for platform in late:
+        crawls[platform].leave()
+    discoveries = {platform: crawl.read() for platform, crawl in crawls.items()}
+    for platform, found in discoveries.items():
+        lateness = "so far; it is late, and the others go on" if platform in late else ""
+        log.info("%s: %d listings, %s %s", platform, len(found.listings), found.completeness, lateness or found.reason)
+    return Discovered(discoveries, late)
+
+
+async def _wait(crawls: Mapping[Platform, "_Crawl"], tasks: Mapping[Platform, asyncio.Task[None]], patience_s: float) -> None:
+    """Return when each platform is done or out of patience. Raises what ended the engine."""
+    loop = asyncio.get_running_loop()
+    while waiting := [platform for platform, task in tasks.items() if not task.done()]:
+        ends_at_s = max(crawls[platform].heard_at_s for platform in waiting) + patience_s
+        done = [platform for platform in tasks if platform not in waiting]
+        if not any(crawls[platform].read().listings for platform in done):
+            ends_at_s = inf  # Nobody can go on.
+        elif ends_at_s <= loop.time():
+            return
+        timeout_s = None if ends_at_s == inf else ends_at_s - loop.time()
+        over, _ = await asyncio.wait([tasks[platform] for platform in waiting], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in over:
+            task.result()
+
+
+async def continue_discoveries(
+    adapters: Mapping[Platform, PlatformAdapter],
+    engine: Engine,
+    *,
+    sport: Sport,
+    landed: Mapping[Platform, Sequence[Answer]],
+    for_s: float,
+    tell: Callable[[Discovery], None],
+) -> None:
+    """Go on with the discovery of these platforms, for `for_s` seconds at most. What is not answered then has failed, and is in the landing as such.
+
+    `landed` are the answers so far of each platform: no question that has a good one is asked again. `tell` is called with what a platform has come
+    to whenever its crawl has got the answers to a batch of questions, and at its end.
+    """
+    ends_at_s = asyncio.get_running_loop().time() + for_s
+    turns = itertools.count()
+
+    async def go_on(crawl: _Crawl) -> None:
+        await crawl.run(lambda: tell(crawl.read()), ends_at_s)
+        tell(crawl.read())
+
+    async with asyncio.TaskGroup() as group:
+        for platform, adapter in adapters.items():
+            if platform in engine.hosts:
+                group.create_task(go_on(_Crawl(adapter, engine, sport, turns, landed.get(platform, ()))), name=f"continue discovery of {platform}")
+
+
+@dataclass(slots=True)
+class _Listener(Watch):
+    """A Watch that notes when each crawl got its last good answer."""
+
+    crawls: Mapping[Platform, "_Crawl"]
+
+    def answered(self, answer: Answer) -> None:
+        if answer.ok:
+            self.crawls[answer.request.platform].note_good_answer()
+
+
+@dataclass(slots=True, eq=False)
+class _Crawl:
+    """One platform's crawl as it is asked, and what it has come to so far."""
+
+    adapter: PlatformAdapter
+    engine: Engine
+    sport: Sport
+    turns: Iterator[int]
+    """Before any fixture, and among themselves in the order in which the crawls came to them."""
+    landed: Sequence[Answer] = ()
+    """Answers from before."""
+    heard_at_s: float = 0.0
+    """The begin, the last good answer, or the end of a pause that the crawl makes after one, by the loop's clock."""
+    _answers: list[Answer] = field(default_factory=list)
+    _known: defaultdict[str, deque[Answer]] = field(default_factory=lambda: defaultdict(deque))
+    """Good answers from before by question, the oldest first. A crawl may ask a question again, so each is given once."""
+    _submitted: list[tuple[Request, Submitted]] = field(default_factory=list)
+    """The batch that is asked now."""
+    _failure: str = ""
+    _discovery: Discovery | None = None
+    """As read from the answers so far."""
+
+    def __post_init__(self) -> None:
+        self.note_good_answer()
+        for answer in self.landed:
+            self._answers.append(answer)
+            if answer.ok:
+                self._known[answer.request.key].append(answer)
+
+    def note_good_answer(self) -> None:
+        """From now on it is waited for anew."""
+        self.heard_at_s = asyncio.get_running_loop().time()
+
+    async def run(self, tell: Callable[[], None] = lambda: None, ends_at_s: float = inf) -> None:
+        """Ask until the crawl has no more questions or the time is over; `tell` after each batch of answers. Raises what ended the engine."""
+        loop = asyncio.get_running_loop()
+        crawl = self.adapter.discover(self.sport)
+        answers: list[Answer] | None = None
+        while loop.time() < ends_at_s:
+            try:
+                batch = next(crawl) if answers is None else crawl.send(answers)
+            except StopIteration:
+                return
+            except Exception as error:
+                log.exception("%s: the crawl broke off", self.adapter.platform)
+                self._failure = f"the crawl broke off: {words(error)}"
+                return
+            known = [self._take_known(request) for request in batch]
+            requests = [request for request, answer in zip(batch, known, strict=True) if answer is None]
+            if requests and isinstance(batch, Later):
+                pause_s = min(batch.pause_s, ends_at_s - loop.time())
+                if any(answer.ok for answer in answers or ()):
+                    self.heard_at_s = loop.time() + pause_s
+                await asyncio.sleep(pause_s)
+                if loop.time() >= ends_at_s:
+                    return
+            new = await self._ask(requests, ends_at_s)
+            self._answers += new
+            self._discovery = None
+            remaining = iter(new)
+            answers = [answer or next(remaining) for answer in known]
+            tell()
+
+    def _take_known(self, request: Request) -> Answer | None:
+        known = self._known[request.key]
+        return known.popleft() if known else None
+
+    async def _ask(self, requests: Sequence[Request], ends_at_s: float) -> list[Answer]:
+        """Return an answer to each of the requests, in their order; a failure for what has none at the end."""
+        self._submitted = [(request, self.engine.submit((-1, next(self.turns)), [request], bodies=True)) for request in requests]
+        futures = [submitted.done for _, submitted in self._submitted]
+        if futures and ends_at_s < inf:
+            await asyncio.wait(futures, timeout=ends_at_s - asyncio.get_running_loop().time())
+            for _, submitted in self._submitted:
+                if not submitted.done.done():
+                    self.engine.time_out(submitted.job, TIME_OVER)
+        return [_answer(asked) for [asked] in await asyncio.gather(*futures)]
+
+    def leave(self) -> None:
+        """Tell those who look on that what is still asked for will not be answered here."""
+        for request, submitted in self._submitted:
+            if submitted.done.cancelled() or not submitted.done.done():
+                self.engine.watches.planned(request.platform, -1, request.kind)
+
+    def read(self) -> Discovery:
+        """Return what it has come to so far."""
+        if self._failure:
+            return _failed(self.adapter.platform, self._failure)
+        if self._discovery is None:
+            try:
+                self._discovery = self.adapter.read_discovery(self._answers, self.sport)
+            except Exception as error:
+                log.exception("%s: discovery could not be read", self.adapter.platform)
+                self._discovery = _failed(self.adapter.platform, f"discovery could not be read: {words(error)}")
+        return self._discovery
 
 
 def _answer(asked: Asked) -> Answer:

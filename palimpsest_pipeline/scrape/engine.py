@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -65,6 +65,8 @@ class Held:
 
     reason: str
     for_s: float
+    blocked: bool = True
+    """It is not waited for when nothing else is left to do."""
 
 
 @dataclass(slots=True, eq=False)
@@ -80,17 +82,20 @@ class _Question:
     """After the latest answer."""
     last: Answer | None = None
     withdrawn: bool = False
+    ends_at_s: float | None = None
+    """When the attempt under way is given up, by the loop's clock; None: when the engine ends."""
+    end_reason: str = OUT_OF_TIME
+    timeout: asyncio.Timeout | None = None
+    """Of the attempt under way."""
 
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    questions: Sequence[_Question]
+    questions: list[_Question]
     bodies: bool
     done: asyncio.Future[list[Asked]]
-    left: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.left = len(self.questions)
+    left: int = 0
+    """Questions whose asking is not over."""
 
 
 class Engine:
@@ -144,7 +149,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         now_s = self._loop.time()
         for platform, held in self._held.items():
-            self._scheduler.hold(platform, held.reason, now_s + held.for_s, now_s)
+            self._scheduler.hold(platform, held.reason, now_s + held.for_s, now_s, blocked=held.blocked)
         if self._ends_at is not None:
             self._ends_at_s = now_s + (self._ends_at - self._clock.now()).total_seconds()
             self._scheduler.end_at(self._ends_at_s, now_s)
@@ -172,15 +177,37 @@ class Engine:
         """
         if self._ended is not None:
             raise self._ended
-        questions = [_Question(request) for request in requests]
-        job_key, asks = self._key(), tuple(Ask(self._key(), request.platform) for request in requests)
+        job_key, asks = self._key(), self._asks(requests)
         self._scheduler.add(Job(job_key, rank, asks), self._loop.time())
-        job = self._jobs[job_key] = _Job(questions, bodies, self._loop.create_future())
-        for ask, question in zip(asks, questions, strict=True):
-            self._questions[ask.key] = question, job_key
-            self.watches.planned(question.request.platform, 1)
-        self._pump_soon()
+        job = self._jobs[job_key] = _Job([], bodies, self._loop.create_future())
+        self._add_questions(job_key, asks, requests)
         return Submitted(job_key, job.done)
+
+    def extend(self, job: int, requests: Sequence[Request]) -> bool:
+        """Ask these too, together with what the job has not asked yet; its future then has an Asked of each of them as well.
+
+        Return False, and ask nothing, when the job is over or withdrawn. Raises as `submit`.
+        """
+        if self._ended is not None:
+            raise self._ended
+        asks = self._asks(requests)
+        if job not in self._jobs or not self._scheduler.extend(job, asks, self._loop.time()):
+            return False
+        self._add_questions(job, asks, requests)
+        return True
+
+    def _asks(self, requests: Sequence[Request]) -> tuple[Ask, ...]:
+        return tuple(Ask(self._key(), request.platform) for request in requests)
+
+    def _add_questions(self, job_key: int, asks: Sequence[Ask], requests: Sequence[Request]) -> None:
+        job = self._jobs[job_key]
+        for ask, request in zip(asks, requests, strict=True):
+            question = _Question(request)
+            job.questions.append(question)
+            job.left += 1
+            self._questions[ask.key] = question, job_key
+            self.watches.planned(request.platform, 1, request.kind)
+        self._pump_soon()
 
     def rerank(self, job: int, rank: Rank) -> None:
         """A new place among those that wait."""
@@ -192,6 +219,16 @@ class Engine:
         for question in self._jobs[job].questions if job in self._jobs else ():
             question.withdrawn = not question.attempts
         self._scheduler.withdraw(job, reason)
+        self._pump_soon()
+
+    def time_out(self, job: int, reason: str) -> None:
+        """Its time is over: what has no answer now has failed, as `transient`; the future is done at once. It says nothing of the host."""
+        self._scheduler.withdraw(job, reason, is_timed_out=True)
+        for question in self._jobs[job].questions if job in self._jobs else ():
+            if question.ends_at_s is None:
+                question.ends_at_s, question.end_reason = self._loop.time(), reason
+                if question.timeout is not None:
+                    question.timeout.reschedule(question.ends_at_s)
         self._pump_soon()
 
     def host(self, platform: Platform) -> HostView:
@@ -257,7 +294,7 @@ class Engine:
 
     async def _attempt(self, start: Start, question: _Question) -> None:
         try:
-            answer = await self._send(question.request, start.attempt)
+            answer = await self._send(question, start.attempt)
             self._sink.append(answer)
             self._learn(start.ask, question, answer)
         except asyncio.CancelledError:
@@ -267,16 +304,21 @@ class Engine:
         else:
             self._pump_soon()
 
-    async def _send(self, request: Request, attempt: int) -> Answer:
+    async def _send(self, question: _Question, attempt: int) -> Answer:
+        request = question.request
         host = self.hosts[request.platform]
         requested_at = self._clock.now()
-        end = asyncio.timeout_at(self._ends_at_s)
+        end = asyncio.timeout_at(self._ends_at_s if question.ends_at_s is None else question.ends_at_s)
         try:
             async with end:
-                return await host.client.send(request, attempt, host.judge)
+                question.timeout = end
+                try:
+                    return await host.client.send(request, attempt, host.judge)
+                finally:
+                    question.timeout = None
         except Exception as error:
             if end.expired():
-                failed = FailureClass.TRANSIENT, f"no answer when {OUT_OF_TIME}"
+                failed = FailureClass.TRANSIENT, f"no answer when {question.end_reason}"
             else:
                 # Failures of network and host are answers already: this is a bug, of one request and not of the others.
                 log.exception("%s: %s could not be asked", request.platform, request.path)

@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +17,7 @@ from .budget import Budget
 from .floor import floor_s
 from .tally import Counts, Tally, percentile
 
+LATE: Final = "late: its discovery goes on beside the capture"
 _WORST_FIRST: Final = (RunStatus.RUNNING, RunStatus.INTERRUPTED, RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.PARTIAL, RunStatus.COMPLETED)
 
 
@@ -55,15 +56,17 @@ def cancelled(request: Request, attempts: int, latest: EventOutcome | None, now:
     return replace(latest, status=RunStatus.CANCELLED, attempts=attempts, failure_detail=detail)
 
 
-def discovery_result(cycle: Cycle, discoveries: Mapping[Platform, Discovery], tally: Tally, finished_at: datetime) -> CycleResult:
-    """The cycle after discovery: a run per platform, no outcomes yet."""
+def discovery_result(
+    cycle: Cycle, discoveries: Mapping[Platform, Discovery], tally: Tally, finished_at: datetime, late: Collection[Platform] = ()
+) -> CycleResult:
+    """The cycle after discovery: a run per platform, no outcomes yet. Of platforms that are `late` it still runs."""
     runs = [
         _run(
             platform,
             tally.counts[platform],
             finished_at,
-            status=_discovery_status(discovery),
-            message=discovery.reason if discovery.listings or discovery.reason else "nothing is listed",
+            status=RunStatus.RUNNING if platform in late else _discovery_status(discovery),
+            message=LATE if platform in late else discovery.reason if discovery.listings or discovery.reason else "nothing is listed",
             discovered=len(discovery.listings),
         )
         for platform, discovery in discoveries.items()
@@ -146,7 +149,7 @@ def outcomes_of_landed(
 def tallies_of_landed(landed: pl.DataFrame) -> tuple[Tally, Tally]:
     """What a cycle's discovery and its capture counted, from its landed answers (columns as in `outcomes_of_landed`)."""
     lines: dict[tuple[Platform, str], EventOutcome] = {}
-    discovery, capture = Tally(), Tally()
+    discovery, capture = Tally(counts_details=False), Tally(counts_discovery=False)
     for row in landed.sort("requested_at", "attempt", "received_at").iter_rows(named=True):
         answer = _answer_of(row)
         platform, external_id = answer.request.platform, answer.request.external_id

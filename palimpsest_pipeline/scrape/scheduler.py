@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from math import inf
@@ -81,6 +81,8 @@ class _Job:
     passes: int = 0
     """How often since its last start a later job took a slot or a turn of a host that this one waits for."""
     withdrawn: bool = False
+    is_timed_out: bool = False
+    """Withdrawn for want of time."""
     ticket: int = 0
     """Of its present place in a queue and among the sleeping; places with an older ticket are void."""
 
@@ -93,7 +95,8 @@ _Need = tuple[tuple[_Host, int], ...]
 class Scheduler:
     """Starts the requests of a job together, within the budget of every host, most important first; tries again; leaves out a host that fails.
 
-    Times are seconds of one monotonic clock. After `add`, `rerank`, `withdraw`, `answered` and at `wake_at`, call `due` and do what it says.
+    Times are seconds of one monotonic clock. After `add`, `extend`, `rerank`, `withdraw`, `answered` and at `wake_at`, call `due` and do what it
+    says.
 
     - Waiting. A job has asks that wait, each not before some time (of a first try: none). Its gang is those that are due; it is due at the last
       of these times that lies within `together_s` of the first. A first start, a retry and a part that was left behind are thus the same thing:
@@ -147,25 +150,47 @@ class Scheduler:
         """Nothing starts at `ends_at` or later. What is under way then is the caller's to end; whatever is said of it bears nothing on its host."""
         self._split_at, self._ends_at = now + (ends_at - now) / 2, ends_at
 
-    def hold(self, host: Platform, reason: str, until: float, now: float) -> None:
+    def hold(self, host: Platform, reason: str, until: float, now: float, *, blocked: bool = True) -> None:
         """Another scrape found this host in trouble: as `Breaker.hold`. Before the first job is added."""
-        self._hosts[host].breaker.hold(reason, until, now)
+        self._hosts[host].breaker.hold(reason, until, now, blocked=blocked)
 
     def add(self, job: Job, now: float) -> None:
         """Its asks wait from `now`. Raises ValueError for a job without asks, an unknown host, or a key used before."""
-        keys = {ask.key for ask in job.asks}
-        if not keys or len(keys) < len(job.asks) or keys & self._ask_keys or job.key in self._job_keys:
+        self._check(job.asks)
+        if job.key in self._job_keys:
             raise ValueError(f"a job needs asks, and keys that are new: {job}")
-        if unknown := {ask.host for ask in job.asks} - self._hosts.keys():
-            raise ValueError(f"no budget for {', '.join(sorted(unknown))}")
         self._now = now
-        self._ask_keys |= keys
         self._job_keys.add(job.key)
         known = self._jobs[job.key] = _Job(job.key, job.rank, len(self._job_keys))
-        for ask in job.asks:
-            known.asks[ask.key] = _Ask(ask.key, self._hosts[ask.host], known)
-            self._wait(known.asks[ask.key])
-        self._place(known)
+        self._add_asks(known, job.asks, not_before=0.0)
+
+    def extend(self, job: int, asks: Sequence[Ask], now: float) -> bool:
+        """Add asks to a job that is not over. They start together with those of it that wait, or alone where none does.
+
+        Return False, and add nothing, when the job is over or withdrawn. Raises ValueError as `add`.
+        """
+        self._check(asks)
+        known = self._jobs.get(job)
+        if known is None or known.withdrawn:
+            return False
+        self._now = now
+        self._add_asks(known, asks, not_before=now)
+        return True
+
+    def _check(self, asks: Sequence[Ask]) -> None:
+        """Raises ValueError where there is no ask, one of an unknown host, or a key that was used before."""
+        keys = {ask.key for ask in asks}
+        if not keys or len(keys) < len(asks) or keys & self._ask_keys:
+            raise ValueError(f"a job needs asks, and keys that are new: {asks}")
+        if unknown := {ask.host for ask in asks} - self._hosts.keys():
+            raise ValueError(f"no budget for {', '.join(sorted(unknown))}")
+
+    def _add_asks(self, job: _Job, asks: Sequence[Ask], *, not_before: float) -> None:
+        for ask in asks:
+            self._ask_keys.add(ask.key)
+            job.asks[ask.key] = _Ask(ask.key, self._hosts[ask.host], job, not_before=not_before)
+            self._wait(job.asks[ask.key])
+        self._place(job)
 
     def rerank(self, job: int, rank: Rank) -> None:
         """A new place among those that wait. What has started is not touched; a job that is over is passed by."""
@@ -174,11 +199,13 @@ class Scheduler:
             known.rank = rank
             self._place(known)
 
-    def withdraw(self, job: int, reason: str) -> None:
+    def withdraw(self, job: int, reason: str, *, is_timed_out: bool = False) -> None:
         """Nothing of it starts any more: the next `due` says Over with "not asked: `reason`" for asks that have had no attempt, with "" for asks
-        that waited for another. What is under way is answered as usual, and not tried again. A job that is over is passed by."""
+        that waited for another. What is under way is answered as usual, and not tried again. A job that is over is passed by.
+
+        `is_timed_out`: the caller ends what is under way, too; whatever is said of it bears nothing on its host."""
         if known := self._jobs.get(job):
-            known.withdrawn = True
+            known.withdrawn, known.is_timed_out = True, is_timed_out
             for ask in [ask for ask in known.asks.values() if ask.key not in self._under_way]:
                 self._give_up(ask, reason)
 
@@ -191,7 +218,7 @@ class Scheduler:
         known = self._under_way.pop(ask)
         rule = self._rules[failure] if failure else None
         known.host.in_flight -= 1
-        in_time = now < self._ends_at
+        in_time = now < self._ends_at and not known.job.is_timed_out
         known.host.breaker.answered(ask, rule.bears if rule and in_time else Bears.NOTHING if rule else Bears.GOOD, told_s, now, detail)
         if rule and rule.tried_again and in_time and not known.job.withdrawn and known.attempts < known.host.budget.max_attempts:
             told = told_s if rule.wait is Wait.AS_TOLD else None
@@ -252,7 +279,8 @@ class Scheduler:
 
     def _left_out_at(self, host: _Host) -> float | None:
         opened_at = host.breaker.opened_at
-        return None if opened_at is None else opened_at + (0.0 if host.breaker.blocked else self._split_after_s)
+        is_waited_for = not (host.breaker.blocked or host.breaker.is_held)
+        return None if opened_at is None else opened_at + (self._split_after_s if is_waited_for else 0.0)
 
     def _look_at(self, host: _Host) -> None:
         """Lets time take effect on it, and draws the consequences."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ..domain.cycles import EventOutcome
 from ..domain.exchange import Answer
-from ..domain.words import Platform
+from ..domain.words import PayloadKind, Platform
 
 
 class AnswerSink(Protocol):
@@ -35,8 +35,8 @@ class Watch(Protocol):
     Who derives from it says only what they care for: nothing happens by itself.
     """
 
-    def planned(self, platform: Platform, n: int) -> None:
-        """`n` more requests of this platform are about to be made."""
+    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
+        """`n` more requests of this kind are about to be made to this platform; below 0: so many that were planned are not made after all."""
         return
 
     def answered(self, answer: Answer) -> None:
@@ -58,9 +58,9 @@ class Watches:
 
     members: list[Watch] = field(default_factory=list)
 
-    def planned(self, platform: Platform, n: int) -> None:
+    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         for watch in self.members:
-            watch.planned(platform, n)
+            watch.planned(platform, n, kind)
 
     def answered(self, answer: Answer) -> None:
         for watch in self.members:

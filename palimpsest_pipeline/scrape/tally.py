@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ..domain.cycles import EventOutcome
 from ..domain.exchange import Answer
-from ..domain.words import FailureClass, Platform
+from ..domain.words import FailureClass, PayloadKind, Platform
 from ..wire.clock import offset_s
 from .sinks import Watch
 
@@ -70,16 +70,25 @@ class Tally(Watch):
     counts: defaultdict[Platform, Counts] = field(default_factory=lambda: defaultdict(Counts))
     outcomes: list[EventOutcome] = field(default_factory=list)
     """Of the listings whose asking is over."""
+    counts_discovery: bool = True
+    counts_details: bool = True
+    """A late platform's discovery goes on beside the capture: then each has a tally that does not count the other."""
 
     def answered(self, answer: Answer) -> None:
-        self.counts[answer.request.platform].add(answer, len(answer.body or b""))
+        if self._is_counted(is_detail=answer.request.kind is PayloadKind.DETAIL):
+            self.counts[answer.request.platform].add(answer, len(answer.body or b""))
 
     def settled(self, outcomes: Sequence[EventOutcome]) -> None:
         for outcome in outcomes:
+            if not self._is_counted(is_detail=bool(outcome.external_id)):
+                continue
             if outcome.failure is not None and not outcome.attempts:
                 self.counts[outcome.platform].failures[outcome.failure] += 1
             if outcome.external_id:
                 self.outcomes.append(outcome)
+
+    def _is_counted(self, *, is_detail: bool) -> bool:
+        return self.counts_details if is_detail else self.counts_discovery
 
 
 def percentile(values: Sequence[float], percent: int) -> float | None:

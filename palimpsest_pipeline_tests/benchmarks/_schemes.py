@@ -100,7 +100,7 @@ class World:
     async def discovery(self) -> list[Target]:
         async with Engine(self.hosts, self.writer, clock=self.clock) as engine:
             found = await discover(adapters(), engine, sport=Sport.FOOTBALL, tally=Tally())
-        listings = [listing for discovery in found.values() for listing in discovery.listings]
+        listings = [listing for discovery in found.discoveries.values() for listing in discovery.listings]
         return targets(listings, HOME, self.clock.now() + FAR)
 
 

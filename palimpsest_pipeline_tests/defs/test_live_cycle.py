@@ -74,7 +74,7 @@ class DatabaseAway(InterruptedAfter):
         self.warnings = logging.Handler(logging.WARNING)
         self.warnings.emit = lambda record: self.noticed.set()  # type: ignore[method-assign]
 
-    def planned(self, platform: Platform, n: int) -> None:
+    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         self.left += n
 
     def settled(self, outcomes: Sequence[EventOutcome]) -> None:

@@ -58,20 +58,36 @@ def scrape() -> Scrape:
 
 def test_discovery_and_capture_of_a_platform_are_rows_of_their_own(scrape: Scrape):
     board = Board(scrape.now)
-    board.planned(Platform.BET9JA, 1)
+    board.planned(Platform.BET9JA, 1, PayloadKind.TREE)
     scrape.over(board, scrape.answer(Platform.BET9JA))
-    board.planned(Platform.BET9JA, 3)
+    board.planned(Platform.BET9JA, 3, PayloadKind.LISTING)
     scrape.over(board, scrape.answer(Platform.BET9JA))
-    board.planned(Platform.BET9JA, 5)
+    board.planned(Platform.BET9JA, 5, PayloadKind.DETAIL)
     scrape.over(board, scrape.answer(Platform.BET9JA, 7))
     rows = {phase: board.phase(phase)[Platform.BET9JA] for phase in Phase}
     assert (rows[Phase.DISCOVERY].done, rows[Phase.DISCOVERY].total) == (2, 4)
     assert (rows[Phase.CAPTURE].done, rows[Phase.CAPTURE].total) == (1, 5)
 
 
+def test_a_discovery_that_goes_on_beside_the_capture_has_its_own_row_and_words(scrape: Scrape):
+    board = Board(scrape.now)
+    board.planned(Platform.BET9JA, 2, PayloadKind.LISTING)
+    scrape.over(board, scrape.answer(Platform.BET9JA))
+    assert board.line().startswith("discovery: bet9ja 1/2")
+    board.planned(Platform.BET9JA, 1, PayloadKind.DETAIL)
+    board.planned(Platform.BETPAWA, 2, PayloadKind.DETAIL)
+    scrape.over(board, scrape.answer(Platform.BETPAWA, 7))
+    assert board.line().startswith("discovery: bet9ja 1/2")
+    assert "; capture: betpawa 1/2" in board.line()
+    board.planned(Platform.BET9JA, -1, PayloadKind.LISTING)
+    assert board.line().startswith("capture: betpawa 1/2")
+    scrape.over(board, scrape.answer(Platform.BET9JA, 7))
+    assert "bet9ja 1/1" in board.line()
+
+
 def test_rate_and_time_left_are_those_of_the_last_seconds(scrape: Scrape):
     board = Board(scrape.now)
-    board.planned(Platform.BETPAWA, 100)
+    board.planned(Platform.BETPAWA, 100, PayloadKind.DETAIL)
     for n in range(60):
         scrape.now_s = 0.1 * n  # ten a second, each under way for half a second: five at a time
         scrape.over(board, scrape.answer(Platform.BETPAWA, n))
@@ -87,7 +103,7 @@ def test_rate_and_time_left_are_those_of_the_last_seconds(scrape: Scrape):
 
 def test_what_failed_was_retried_or_never_asked_is_told_apart(scrape: Scrape):
     board = Board(scrape.now)
-    board.planned(Platform.SPORTYBET, 3)
+    board.planned(Platform.SPORTYBET, 3, PayloadKind.DETAIL)
     board.answered(scrape.answer(Platform.SPORTYBET, 7, failure=FailureClass.TRANSIENT))
     scrape.over(board, scrape.answer(Platform.SPORTYBET, 7, attempt=2))
     scrape.over(board, scrape.answer(Platform.SPORTYBET, 8, failure=FailureClass.BLOCKED))
@@ -107,7 +123,7 @@ def shown(board: Board) -> str:
 
 def test_a_host_that_is_not_asked_is_red_with_its_reason_until_it_is_asked_again(scrape: Scrape):
     board = Board(scrape.now)
-    board.planned(Platform.BET9JA, 2)
+    board.planned(Platform.BET9JA, 2, PayloadKind.DETAIL)
     scrape.over(board, scrape.answer(Platform.BET9JA, 7))
     board.host(Platform.BET9JA, HostView(0, 1, "open", "asked to wait 2 s"))
     assert "\x1b[1;31mleft alone: asked to wait 2 s\x1b[0m" in shown(board)
@@ -175,7 +191,7 @@ def test_the_log_has_a_line_though_nothing_is_answered():
 def test_the_log_has_a_line_at_each_change_of_a_host_and_at_the_end(scrape: Scrape):
     log = Log()
     with LogBoard(log, every_s=3600, now=scrape.now) as board:
-        board.planned(Platform.BETPAWA, 1)
+        board.planned(Platform.BETPAWA, 1, PayloadKind.DETAIL)
         board.host(Platform.BETPAWA, HostView(0, 1, "open", "no answer for 10 s"))
         board.host(Platform.BETPAWA, HostView(0, 1, "closed"))
         scrape.over(board, scrape.answer(Platform.BETPAWA, 7))

@@ -405,6 +405,16 @@ def test_capture_extends_the_manifest_of_discovery_and_changes_the_digest(tmp_pa
     assert landing.cycles() == [captured]
 
 
+def test_late_platforms_of_a_stage_stay_in_the_manifest(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    writer = landing.writer(cycle())
+    writer.append(answer(1, kind=PayloadKind.TREE))
+    writer.close(RunStatus.PARTIAL, RECEIVED, ("discovery",), [Platform.SPORTYBET])
+    landing.close_interrupted(cycle(), RECEIVED)
+    land(landing, answer(2), stages=("capture",))
+    assert landing.manifest(cycle().cycle_id).late == (Platform.SPORTYBET,)
+
+
 def test_the_digest_speaks_of_the_content_only(tmp_path: Path) -> None:
     one, other = Landing(tmp_path / "one"), Landing(tmp_path / "other")
     land(one, answer(1), answer(2), stages=("capture",))

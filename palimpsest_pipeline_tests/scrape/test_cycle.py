@@ -37,7 +37,7 @@ class Watching:
     bad: dict[Platform, int] = field(default_factory=lambda: defaultdict(int))
     states: list[tuple[Platform, str]] = field(default_factory=list)
 
-    def planned(self, platform: Platform, n: int) -> None:
+    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         self.totals[platform] += n
 
     def answered(self, answer: Answer) -> None:
@@ -76,7 +76,7 @@ async def discovered(world: World, sink: AnswerSink | None = None) -> CycleResul
     async with world.engine(sink) as engine:
         tally = Tally()
         found = await discover(world.adapters, engine, sport=Sport.FOOTBALL, tally=tally)
-    return discovery_result(cycle(), found, tally, world.clock.now())
+    return discovery_result(cycle(), found.discoveries, tally, world.clock.now())
 
 
 async def scraped_whole(world: World, watch: Watch | None = None) -> Scraped:
@@ -218,9 +218,8 @@ async def test_a_sink_that_cannot_keep_ends_the_scrape() -> None:
 
     async with open_world() as world:
         three_fixtures(world)
-        with pytest.raises(ExceptionGroup) as raised:
+        with pytest.raises(OSError, match="no space left"):
             await discovered(world, Full())
-    assert raised.value.subgroup(OSError) is not None
 
 
 async def test_the_requests_of_one_fixture_are_under_way_on_all_its_platforms_at_once() -> None:
@@ -399,7 +398,7 @@ async def test_the_answers_that_the_sink_has_read_again_give_the_same_discovery(
             found = await discover(world.adapters, engine, sport=Sport.FOOTBALL)
     last = {answer.request.key: answer for answer in world.sink.of(P)}
     replayed = world.adapters[P].read_discovery(list(last.values()), Sport.FOOTBALL)
-    assert {x.external_id for x in replayed.listings} == {x.external_id for x in found[P].listings} == {"p1", "p3"}
+    assert {x.external_id for x in replayed.listings} == {x.external_id for x in found.discoveries[P].listings} == {"p1", "p3"}
 
 
 class Moving(Clock):

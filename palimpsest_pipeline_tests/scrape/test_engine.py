@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
-from aiohttp import web
 
 from palimpsest_pipeline.domain.cycles import EventOutcome
 from palimpsest_pipeline.domain.exchange import Answer, Request
@@ -16,7 +15,7 @@ from palimpsest_pipeline.scrape.budget import BreakerRule
 from palimpsest_pipeline.scrape.engine import Asked, Held, Submitted
 from palimpsest_pipeline.scrape.sinks import HostView
 
-from ..fixtures.loopback import Responder, answering, hang_up, silence
+from ..fixtures.loopback import Responder, answering, gated, hang_up, silence
 from .world import QUICK, open_world
 
 P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
@@ -38,7 +37,7 @@ class Diary:
     def append(self, answer: Answer) -> None:
         self.lines.append(f"landed {answer.request.external_id} {answer.attempt}")
 
-    def planned(self, platform: Platform, n: int) -> None:
+    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         self.lines.append(f"planned {platform} {n}")
 
     def answered(self, answer: Answer) -> None:
@@ -50,14 +49,6 @@ class Diary:
 
     def host(self, platform: Platform, view: HostView) -> None:
         self.lines.append(f"{platform} {view.state}")
-
-
-def gated(gate: asyncio.Event, then: Responder | None = None) -> Responder:
-    async def respond(request: web.Request) -> web.StreamResponse:
-        await gate.wait()
-        return await (then or answering())(request)
-
-    return respond
 
 
 async def all_of(*submitted: Submitted) -> list[Asked]:
@@ -158,6 +149,45 @@ async def test_what_is_withdrawn_is_never_asked_nor_landed_and_counts_as_not_fou
     assert finished.outcome.status is RunStatus.COMPLETED
     assert [a.request.external_id for a in world.sink.answers] == ["0"]
     assert world.hosts[P].asked("/detail/1") == 0
+
+
+async def test_what_is_added_to_a_job_is_asked_with_what_waits_of_it_and_answered_in_its_future() -> None:
+    gate = asyncio.Event()
+    async with open_world(lambda _: ONE_BY_ONE) as world, world.engine() as engine:
+        world.hosts[P].script("/detail/0", gated(gate))
+        for path in ("/detail/1", "/detail/2"):
+            world.hosts[P].script(path, answering())
+            world.hosts[S].script(path, answering())
+        running, waiting = (engine.submit((rank,), [detail(P, rank)]) for rank in range(2))
+        await world.hosts[P].until_asked("/detail/0", 1)
+        assert engine.extend(running.job, [detail(S, 2)])
+        assert engine.extend(waiting.job, [detail(S, 1)])
+        await world.hosts[S].until_asked("/detail/2", 1)
+        assert world.hosts[S].asked("/detail/1") == 0
+        gate.set()
+        found = [(asked.request.platform, asked.request.external_id, asked.outcome.status) for asked in await all_of(running, waiting)]
+        assert not engine.extend(waiting.job, [detail(S, 3)])
+    assert found == [(host, n, RunStatus.COMPLETED) for host, n in ((P, "0"), (S, "2"), (P, "1"), (S, "1"))]
+    assert world.hosts[S].asked("/detail/3") == 0
+
+
+async def test_a_job_whose_time_is_over_has_failed_at_once_and_says_nothing_of_its_host() -> None:
+    hasty = replace(QUICK, max_in_flight=1, breaker=BreakerRule(window=1, failed_of_window=1))
+    async with open_world(lambda _: hasty, read_timeout_s=20, total_timeout_s=20) as world, world.engine() as engine:
+        world.hosts[P].script("/detail/1", silence)
+        world.hosts[P].script("/detail/2", answering())
+        job = engine.submit((1,), [detail(P, 1), detail(P, 3)])
+        other = engine.submit((2,), [detail(P, 2)])
+        await world.hosts[P].until_asked("/detail/1", 1)
+        engine.time_out(job.job, "the time was over")
+        engine.time_out(job.job, "again")
+        under_way, waiting = await all_of(job)
+        (asked,) = await all_of(other)
+        assert engine.host(P).state == "closed"
+    assert (under_way.outcome.failure, under_way.outcome.failure_detail) == (FailureClass.TRANSIENT, "no answer when the time was over")
+    assert (waiting.outcome.failure, waiting.outcome.failure_detail) == (FailureClass.TRANSIENT, "not asked: the time was over")
+    assert asked.outcome.status is RunStatus.COMPLETED
+    assert {(a.request.external_id, a.attempt, a.ok) for a in world.sink.answers} == {("1", 1, False), ("3", 0, False), ("2", 1, True)}
 
 
 @pytest.mark.parametrize("requests", [[], [Request(B, PayloadKind.TREE, "/tree")]])

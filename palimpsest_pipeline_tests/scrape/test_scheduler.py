@@ -323,6 +323,74 @@ def test_a_job_withdrawn_before_its_next_try_keeps_its_last_answer() -> None:
     assert (it.due(1.0), it.wake_at(), it.idle) == ([Over(10, "")], None, True)
 
 
+def test_a_job_that_ran_out_of_time_says_nothing_of_its_host() -> None:
+    it = scheduler(budgets={A: replace(FIXED, breaker=BreakerRule(window=1, failed_of_window=1))})
+    it.add(job(1, A, A, A, A, A), 0.0)
+    it.due(0.0)
+    it.withdraw(1, "the time was over", is_timed_out=True)
+    for key in (10, 11, 12, 13):
+        it.answered(key, TRANSIENT, None, 1.0)
+    assert it.due(1.0) == [Over(14, "not asked: the time was over"), *(Over(key, "") for key in (10, 11, 12, 13))]
+    assert (it.idle, it.host(A).state) == (True, "closed")
+
+
+# Jobs that are extended
+
+
+def test_an_ask_that_is_added_to_a_job_that_waits_starts_with_it() -> None:
+    it = scheduler(budgets={A: replace(FIXED, max_in_flight=1)})
+    it.add(job(1, A), 0.0)
+    it.add(job(2, A), 0.0)
+    assert it.due(0.0) == [Start(10, 1)]
+    assert it.extend(2, [Ask(25, B)], 1.0)
+    assert it.due(1.0) == []
+    it.answered(10, None, None, 2.0)
+    assert it.due(2.0) == [Over(10, ""), Start(20, 1), Start(25, 1)]
+
+
+def test_an_ask_that_is_added_to_a_job_under_way_starts_alone() -> None:
+    it = scheduler()
+    it.add(job(1, A), 0.0)
+    it.due(0.0)
+    assert it.extend(1, [Ask(15, B)], 1.0)
+    assert it.due(1.0) == [Start(15, 1)]
+    it.answered(10, None, None, 2.0)
+    it.answered(15, None, None, 2.0)
+    assert it.due(2.0) == [Over(10, ""), Over(15, "")]
+    assert it.idle
+
+
+def test_an_ask_that_is_added_shortly_before_another_try_of_its_job_waits_for_it() -> None:
+    it = scheduler()
+    it.add(job(1, A), 0.0)
+    it.due(0.0)
+    it.answered(10, TRANSIENT, None, 1.0)
+    assert it.extend(1, [Ask(15, B)], 1.2)
+    assert (it.due(1.2), it.wake_at()) == ([], 1.5)
+    assert it.due(1.5) == [Start(10, 2), Start(15, 1)]
+
+
+def test_a_job_that_is_over_or_withdrawn_is_not_extended() -> None:
+    it = scheduler()
+    for key in (1, 2):
+        it.add(job(key, A), 0.0)
+    it.due(0.0)
+    it.answered(10, None, None, 1.0)
+    it.withdraw(2, "it has kicked off")
+    assert not any(it.extend(key, [Ask(15, B)], 1.0) for key in (1, 2, 77))
+    assert it.due(1.0) == [Over(10, "")]
+
+
+@pytest.mark.parametrize("asks", [[], [Ask(10, A)], [Ask(15, A), Ask(15, B)]])
+def test_a_job_is_extended_by_new_asks_only(asks: list[Ask]) -> None:
+    it = scheduler()
+    it.add(job(1, A), 0.0)
+    with pytest.raises(ValueError, match="keys that are new"):
+        it.extend(1, asks, 0.0)
+    with pytest.raises(ValueError, match="no budget for bet9ja"):
+        Scheduler({A: FIXED}).extend(1, [Ask(15, C)], 0.0)
+
+
 # Hosts that fail
 
 
@@ -502,6 +570,20 @@ def test_a_host_that_is_held_is_asked_one_thing_when_its_time_comes_and_not_wait
     assert it.due(30.0) == [Start(11, 1)]
     it.answered(11, None, None, 31.0)
     assert it.due(31.0) == [Over(11, ""), Start(21, 1)]
+    assert it.host(B).state == "closed"
+
+
+def test_a_host_that_is_held_and_not_blocking_is_waited_for_when_nothing_else_is_left_to_do() -> None:
+    it = scheduler()
+    it.hold(B, "failed twice for one request", 5.0, 0.0, blocked=False)
+    it.add(job(1, A, B), 0.0)
+    assert it.due(0.0) == [Start(10, 1)], "the other host does not wait for it"
+    it.answered(10, None, None, 1.0)
+    assert it.due(1.0) == [Over(10, "")]
+    assert it.wake_at() == 5.0
+    assert it.due(5.0) == [Start(11, 1)]
+    it.answered(11, None, None, 6.0)
+    assert it.due(6.0) == [Over(11, "")]
     assert it.host(B).state == "closed"
 
 

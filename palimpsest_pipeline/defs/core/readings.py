@@ -27,9 +27,12 @@ def answers_of(pipeline: Pipeline, manifest: Manifest, kinds: Sequence[PayloadKi
 
 
 def cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
-    """The cycle as core keeps it; `as_of` is its last discovery answer, or its last answer where nothing was discovered."""
-    received = pipeline.landing.read(manifest, columns=["kind", "received_at"])
-    discovery = received.filter(pl.col("kind").is_in([str(k) for k in DISCOVERY]))
+    """The cycle as core keeps it; `as_of` is its last good discovery answer, or its last answer where nothing was discovered.
+
+    A platform that is down gives failures until long after the others were discovered: these say nothing of what is listed.
+    """
+    received = pipeline.landing.read(manifest, columns=["kind", "received_at", "failure"])
+    discovery = received.filter(pl.col("kind").is_in([str(k) for k in DISCOVERY]), pl.col("failure").is_null())
     last = (discovery if manifest.scope is Scope.FULL and discovery.height else received)["received_at"].max()
     return CycleFacts(
         cycle_id=manifest.cycle_id,
@@ -42,14 +45,14 @@ def cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
 
 
 def discoveries(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> dict[Platform, tuple[Discovery, datetime]]:
-    """Per platform, what a full cycle discovered and when its last discovery answer was observed; empty for a cycle that does not discover."""
+    """Per platform, what a full cycle discovered and when its last good discovery answer was observed; empty for a cycle that does not discover."""
     if manifest.scope is not Scope.FULL:
         return {}
     answers = answers_of(pipeline, manifest, DISCOVERY, platforms)
     found = {}
     for platform in platforms:
         mine = [a for a in answers if a.request.platform == platform]
-        at = max((a.observed_at for a in mine), default=manifest.started_at)
+        at = max((a.observed_at for a in mine if a.ok), default=manifest.started_at)
         found[platform] = (pipeline.adapters[platform].read_discovery(mine, pipeline.settings.sport), at)
     return found
 

@@ -128,7 +128,8 @@ LANDING = {
 
 @dg.asset(**LANDING, output_required=False, metadata={ALSO_WRITES: LEDGER})
 def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
-    """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle."""
+    """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle. A late platform is left to
+    `odds_payloads`."""
     with _or_skipped(context), _watched(context, pipeline) as (board, watch):
         cycle = live.begin(pipeline, _begun(context), Scope.FULL)
         _say_repeated(context, "for everything, in a cycle of its own")
@@ -145,8 +146,8 @@ def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     metadata={ALSO_WRITES: LEDGER, "also_materializes": ", ".join(key.to_user_string() for key in SLOT_ASSETS)},
 )
 def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
-    """Full-depth odds of every target, all platforms of a fixture at once. Completes the run's full cycle, or opens one for given fixtures, or one
-    at each minute of a slot of the kickoff cadence."""
+    """Full-depth odds of every target, all platforms of a fixture at once, and what late platforms list. Completes the run's full cycle, or opens one
+    for given fixtures, or one at each minute of a slot of the kickoff cadence."""
     begun = _begun(context, tuple(config.sr_ids))
     with _or_skipped(context), _watched(context, pipeline) as (board, watch):
         if config.slot_at:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dagster import MarkdownMetadataValue
 
 from ...domain.cycles import CycleResult
-from ...domain.words import FailureClass, Platform
+from ...domain.words import FailureClass, Platform, RunStatus
 from ...scrape.budget import Budget
 from ...scrape.floor import floor_s
 from ...scrape.outcomes import cycle_status
@@ -71,6 +71,7 @@ def _numbers(results: Sequence[CycleResult], rows: Mapping[Platform, Row], durat
         numbers[f"{run.platform}_listings"] = run.discovered
         numbers[f"{run.platform}_fetched"] = fetched[run.platform]
         numbers[f"clock_offset_s_{run.platform}"] = _rounded(run.clock_offset_s, 2)
+    numbers["late"] = ", ".join(run.platform for result in results for run in result.runs if run.status is RunStatus.RUNNING) or None
     unknown = sorted({sr_id for r in results for sr_id in set(r.cycle.sr_ids) - {outcome.sr_id for outcome in r.outcomes}})
     numbers["unknown_sr_ids"] = ", ".join(map(str, unknown)) or None
     numbers["bytes"] = sum(c.bytes for c in counts.values())

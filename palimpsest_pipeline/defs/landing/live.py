@@ -4,17 +4,22 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from math import inf
 
 import psycopg
 
 from ...domain.cycles import Cycle, CycleResult, Target
 from ...domain.instants import begin_of_day, cycle_id_at, hour_within
+from ...domain.observations import Discovery
 from ...domain.words import FailureClass, Platform, RunStatus, Scope, Trigger
-from ...scrape import Engine, capture, discover, discovery_result, tallies_of_landed, targets
+from ...landing import Manifest
+from ...scrape import Engine, capture, continue_discoveries, discover, discovery_result, tallies_of_landed, targets
+from ...scrape.capture import AskFor
 from ...scrape.sinks import Watch
 from ...storage import ledger
 from ...storage.known import current_listings
-from ..core.readings import discoveries
+from ..core.readings import DISCOVERY as DISCOVERY_KINDS
+from ..core.readings import answers_of, discoveries
 from ..data_source import require_same_source
 from ..pipeline import Pipeline
 from . import recover, stage
@@ -123,11 +128,18 @@ def require_answers(result: CycleResult) -> CycleResult:
 
 
 def run_discovery(pipeline: Pipeline, cycle: Cycle, progress: Watch, *, goes_on: bool = False) -> CycleResult:
-    """Ask every platform at once what it lists; land every answer as it comes; tell the ledger. `goes_on`: the same run captures afterwards."""
+    """Ask every platform at once what it lists; land every answer as it comes; tell the ledger.
+
+    `goes_on`: the same run captures afterwards. Then a platform that is silent for PALIMPSEST_DISCOVERY_PATIENCE_S is late: its discovery is left to
+    the capture, and the cycle's manifest in the landing names it. Else every platform is waited for.
+    """
 
     async def work(engine: Engine, at: Stage) -> CycleResult:
-        found = await discover(pipeline.adapters, engine, sport=pipeline.settings.sport, tally=at.tally)
-        return discovery_result(cycle, found, at.tally, pipeline.clock.now())
+        settings = pipeline.settings
+        patience_s = settings.discovery_patience_s if goes_on else inf
+        found = await discover(pipeline.adapters, engine, sport=settings.sport, tally=at.tally, patience_s=patience_s)
+        at.late = found.late
+        return discovery_result(cycle, found.discoveries, at.tally, pipeline.clock.now(), found.late)
 
     return stage.run(Stage(pipeline, cycle, DISCOVERY, goes_on=goes_on), work, progress)
 
@@ -135,22 +147,23 @@ def run_discovery(pipeline: Pipeline, cycle: Cycle, progress: Watch, *, goes_on:
 def run_capture(pipeline: Pipeline, begun: Begun, progress: Watch) -> CycleResult:
     """Fetch every target from all its platforms at once; land every answer as it comes; tell the ledger.
 
-    The targets are those of the discovery in the same run; without one, the fixtures asked for, or all upcoming ones that are known. A run that is
-    another try of one whose process died goes on with its cycle, and asks for no listing that has landed a good answer or is not there.
+    The targets are those of the discovery in the same run, and those that its late platforms list; without one, the fixtures asked for, or all
+    upcoming ones that are known. A run that is another try of one whose process died goes on with its cycle, and asks for no listing that has landed
+    a good answer or is not there.
     Raises NotLive when that cycle's day is past, UnknownFixture when nobody lists what is asked for, Overlaps.
     """
-    cycle = _to_capture(pipeline, begun)
-    if cycle is None:
+    found = _to_capture(pipeline, begun)
+    if found is None:
         wanted = targets_of_known(pipeline, begun.sr_ids)
         return run_targets(pipeline, begin(pipeline, begun, Scope.EVENTS), wanted, progress)
-    cycle = replace(cycle, run_id=begun.run_id)  # the run that executes it now: the one that began it may be dead
+    cycle, manifest = replace(found[0], run_id=begun.run_id), found[1]  # the run that executes it now: the one that began it may be dead
     with pipeline.connect() as conn:
         _open(pipeline, conn, cycle)
-    return run_targets(pipeline, cycle, None, progress)
+    return _run_rest(pipeline, cycle, manifest, progress)
 
 
-def _to_capture(pipeline: Pipeline, begun: Begun) -> Cycle | None:
-    """The cycle that this run, or one that it repeats, has begun and whose capture has not come to its end."""
+def _to_capture(pipeline: Pipeline, begun: Begun) -> tuple[Cycle, Manifest] | None:
+    """The cycle that this run, or one that it repeats, has begun and whose capture has not come to its end; and what it has landed."""
     if begun.repeats:
         recover.close_dead(pipeline, begun.repeats)
     with pipeline.connect() as conn:
@@ -158,49 +171,104 @@ def _to_capture(pipeline: Pipeline, begun: Begun) -> Cycle | None:
     if not found:
         return None
     cycle = max(found, key=lambda cycle: cycle.cycle_id)
-    stages = pipeline.landing.manifest(cycle.cycle_id, cycle.partition_hour).stages
-    if CAPTURE in stages or (cycle.scope is Scope.FULL and DISCOVERY not in stages):
+    manifest = pipeline.landing.manifest(cycle.cycle_id, cycle.partition_hour)
+    if CAPTURE in manifest.stages or (cycle.scope is Scope.FULL and DISCOVERY not in manifest.stages):
         return None
     if cycle.run_id != begun.run_id:
         check_day_is_live(cycle.partition_hour.date(), pipeline.clock.now(), pipeline.settings.grace_minutes)
-    return cycle
+    return cycle, manifest
 
 
-def run_targets(
-    pipeline: Pipeline, cycle: Cycle, wanted: Sequence[Target] | None, progress: Watch, *, ends_at: datetime | None = None
-) -> CycleResult:
-    """The capture of a cycle that is open. Without targets those that it has left; what has no answer at `ends_at` has failed."""
+def run_targets(pipeline: Pipeline, cycle: Cycle, wanted: Sequence[Target], progress: Watch, *, ends_at: datetime | None = None) -> CycleResult:
+    """The capture of these targets in a cycle that is open. What has no answer at `ends_at` has failed."""
 
     async def work(engine: Engine, at: Stage) -> CycleResult:
-        asked = _left(at) if wanted is None else wanted
-        return await capture(cycle, asked, pipeline.adapters, engine, clock=pipeline.clock, tally=at.tally, earlier=at.earlier)
+        return await capture(cycle, wanted, pipeline.adapters, engine, clock=pipeline.clock, tally=at.tally)
 
     return stage.run(Stage(pipeline, cycle, CAPTURE, ends_at=ends_at), work, progress)
 
 
-def _left(at: Stage) -> list[Target]:
-    """The cycle's targets with the listings that have landed neither a good answer nor that they are not there; `at` is put where the cycle stands.
+def _run_rest(pipeline: Pipeline, cycle: Cycle, manifest: Manifest, progress: Watch) -> CycleResult:
+    """The capture of what an open cycle has left, beside what is left of its discovery."""
+    ends_at = cycle.started_at + timedelta(seconds=pipeline.settings.discovery_limit_s)
+    late = [platform for platform in manifest.late if platform in pipeline.platforms] if pipeline.clock.now() < ends_at else []
 
-    They are those of its discovery, or, where it has none, of what earlier cycles know.
-    """
-    pipeline, cycle = at.pipeline, at.cycle
-    manifest = pipeline.landing.manifest(cycle.cycle_id, cycle.partition_hour)
-    discovery, capture_so_far = tallies_of_landed(pipeline.landing.landed_listings(cycle.cycle_id))
-    found = {platform: each for platform, (each, _) in discoveries(pipeline, manifest, pipeline.platforms).items()}
-    at.earlier = discovery_result(cycle, found, discovery, manifest.finished_at)
-    at.take_up(capture_so_far)
-    if cycle.scope is Scope.FULL:
-        listings = [listing for discovered in found.values() for listing in discovered.listings]
-        wanted = targets(listings, cycle.home_platform, pipeline.clock.now())
-    else:
-        wanted = targets_of_known(pipeline, cycle.sr_ids)
-    settled = {(line.platform, line.external_id) for line in at.tally.outcomes}
-    left = []
-    for target in wanted:
-        listings_left = {p: ids for p, every in target.listings.items() if (ids := tuple(i for i in every if (p, i) not in settled))}
-        if listings_left:
-            left.append(replace(target, listings=listings_left))
-    return left
+    async def work(engine: Engine, at: Stage) -> CycleResult:
+        rest = _Rest(at, manifest)
+
+        async def source(ask_for: AskFor) -> None:
+            await rest.continue_discovery(engine, ends_at, ask_for)
+
+        return await capture(
+            cycle,
+            rest.targets(),
+            pipeline.adapters,
+            engine,
+            clock=pipeline.clock,
+            tally=at.tally,
+            earlier=lambda: at.earlier,
+            source=source if late else None,
+        )
+
+    return stage.run(Stage(pipeline, cycle, CAPTURE, late=late), work, progress)
+
+
+class _Rest:
+    """What a cycle has not asked yet, from what it has landed. Brings its stage to where the cycle stands."""
+
+    def __init__(self, at: Stage, manifest: Manifest) -> None:
+        pipeline = at.pipeline
+        self._at = at
+        self._manifest = manifest
+        self._discoveries = {platform: each for platform, (each, _) in discoveries(pipeline, manifest, pipeline.platforms).items()}
+        self._discovery_tally, so_far = tallies_of_landed(pipeline.landing.landed_listings(manifest.cycle_id))
+        at.take_up(so_far)
+        self._settled = {(line.platform, line.external_id) for line in at.tally.outcomes}
+        self._answers = {platform: answers_of(pipeline, manifest, DISCOVERY_KINDS, [platform]) for platform in at.late}
+        self._note_discoveries()
+
+    def targets(self) -> list[Target]:
+        """Return the cycle's targets with the listings that had landed neither a good answer nor that they are not there.
+
+        They are those of its discovery, or, where it has none, of what earlier cycles know.
+        """
+        pipeline, cycle = self._at.pipeline, self._at.cycle
+        if cycle.scope is Scope.FULL:
+            listings = [listing for discovery in self._discoveries.values() for listing in discovery.listings]
+            wanted = targets(listings, cycle.home_platform, pipeline.clock.now())
+        else:
+            wanted = targets_of_known(pipeline, cycle.sr_ids)
+        left = []
+        for target in wanted:
+            listings_left = {p: ids for p, every in target.listings.items() if (ids := tuple(i for i in every if (p, i) not in self._settled))}
+            if listings_left:
+                left.append(replace(target, listings=listings_left))
+        return left
+
+    async def continue_discovery(self, engine: Engine, ends_at: datetime, ask_for: AskFor) -> None:
+        """Go on with the discovery of the late platforms until `ends_at`, and ask for what they list."""
+        pipeline = self._at.pipeline
+
+        def tell(discovery: Discovery) -> None:
+            self._discoveries[discovery.platform] = discovery
+            self._note_discoveries()
+            ask_for(self.targets())
+
+        with engine.watched_by(self._discovery_tally):
+            try:
+                await continue_discoveries(
+                    {platform: pipeline.adapters[platform] for platform in self._at.late},
+                    engine,
+                    sport=pipeline.settings.sport,
+                    landed=self._answers,
+                    for_s=(ends_at - pipeline.clock.now()).total_seconds(),
+                    tell=tell,
+                )
+            finally:
+                self._note_discoveries()
+
+    def _note_discoveries(self) -> None:
+        self._at.earlier = discovery_result(self._at.cycle, self._discoveries, self._discovery_tally, self._manifest.finished_at)
 
 
 def targets_of_known(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:

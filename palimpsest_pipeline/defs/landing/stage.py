@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -42,6 +42,8 @@ class Stage:
 
     Until then the cycle is running, so that it is found when that stage never comes.
     """
+    late: Collection[Platform] = ()
+    """Platforms whose discovery goes on beside the capture: known when the discovery has ended."""
     engine: Engine | None = None
     again: dict[tuple[Platform, str], EventOutcome] = field(default_factory=dict)
     """Lines of the listings that a process that died had asked for, and that are asked for once more."""
@@ -112,7 +114,8 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
                 result = stage.ended(error)
             try:
                 if writer is not None:
-                    manifest = writer.close(result.status, result.finished_at, [] if error else [stage.name])
+                    stages, late = ([], ()) if error else ([stage.name], stage.late)
+                    manifest = writer.close(result.status, result.finished_at, stages, late)
             except Exception as refused:  # noqa: BLE001 - whatever the store refuses with, the ledger must be closed
                 error = error or refused
                 result = stage.ended(error)
@@ -138,18 +141,21 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
 
 async def _ask(stage: Stage, work: Work, watch: Watch, writer: CycleWriter, signals: Deferred) -> CycleResult:
     with signals.cancelling(asyncio.current_task()):
-        held = _held(stage.pipeline)
+        held = _held(stage.pipeline, stage.late)
         async with stage.pipeline.engine(stage.cycle.scope, writer, watch, held=held, ends_at=stage.ends_at) as stage.engine:
             return await work(stage.engine, stage)
 
 
-def _held(pipeline: Pipeline) -> dict[Platform, Held]:
-    """What other scrapes have found of the hosts. Nothing when that cannot be read: then this one finds it out."""
+def _held(pipeline: Pipeline, late: Collection[Platform] = ()) -> dict[Platform, Held]:
+    """What other scrapes have found of the hosts. Nothing when that cannot be read: then this one finds it out.
+
+    Of a late platform it is what the discovery of this cycle found, which goes on: its host is waited for.
+    """
     hosts = {pipeline.host_name(platform): platform for platform in pipeline.platforms}
     try:
         with pipeline.connect() as conn:
             found = host_state.troubles(conn, list(hosts), pipeline.clock.now())
-            return {hosts[host]: Held(*trouble) for host, trouble in found.items()}
+            return {hosts[host]: Held(*trouble, blocked=hosts[host] not in late) for host, trouble in found.items()}
     except (DatabaseUnreachable, psycopg.Error) as lost:
         log.warning("what other scrapes found of the hosts cannot be read: %s", lost)
         return {}

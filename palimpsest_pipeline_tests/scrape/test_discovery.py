@@ -1,0 +1,218 @@
+"""For how long a discovery waits for a platform, how it goes on later, and how what a late platform lists is captured."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from palimpsest_pipeline.domain.cycles import Target
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.observations import Discovery
+from palimpsest_pipeline.domain.words import Completeness, FailureClass, PayloadKind, Platform, RunStatus, Sport
+from palimpsest_pipeline.platforms.base import Crawl, Later
+from palimpsest_pipeline.scrape import Tally, capture, continue_discoveries, discover
+from palimpsest_pipeline.scrape.discovery import TIME_OVER, Discovered
+from palimpsest_pipeline.scrape.sinks import Watch
+
+from ..fixtures.loopback import after, answering, gated, silence
+from .world import NOW, QUICK, Dialect, World, cycle, open_world
+
+P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
+IMPATIENT_S = 0.5
+"""Longer than an answer on loopback takes, and shorter than a test may last."""
+Ask = Callable[[Sequence[Target]], None]
+
+
+async def discovered(world: World, patience_s: float, watch: Watch | None = None) -> Discovered:
+    async with world.engine(watch=watch) as engine:
+        return await discover(world.adapters, engine, sport=Sport.FOOTBALL, patience_s=patience_s)
+
+
+async def continued(world: World, landed: Sequence[Answer], for_s: float = 30) -> tuple[list[Discovery], Tally]:
+    """What sportybet's discovery tells when it goes on after these answers."""
+    told, tally = list[Discovery](), Tally()
+    async with world.engine() as engine:
+        with engine.watched_by(tally):
+            await continue_discoveries({S: world.adapters[S]}, engine, sport=Sport.FOOTBALL, landed={S: landed}, for_s=for_s, tell=told.append)
+    return told, tally
+
+
+def ids(discovery: Discovery) -> set[str]:
+    return {listing.external_id for listing in discovery.listings}
+
+
+class Planned(Watch):
+    """A Watch that counts what is about to be asked."""
+
+    def __init__(self) -> None:
+        self.n = dict.fromkeys(Platform, 0)
+
+    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
+        self.n[platform] += n
+
+
+async def test_a_platform_that_is_silent_is_late_with_what_it_has_shown_and_the_others_are_complete() -> None:
+    async with open_world(read_timeout_s=30, total_timeout_s=30) as world:
+        world.lists(P, {"p1": 1})
+        world.lists(S, {"s1": 1}, {"s2": 2})
+        world.hosts[S].script("/page/1", silence)
+        world.hosts[B].script("/tree", answering(404))
+        planned = Planned()
+        found = await discovered(world, IMPATIENT_S, planned)
+    assert found.late == [S]
+    assert [found.discoveries[p].completeness for p in (P, B)] == [Completeness.COMPLETE, Completeness.FAILED]
+    assert ids(found.discoveries[P]) == {"p1"}
+    assert planned.n == {P: 2, S: 2, B: 1}, "what was not answered is not counted"
+    assert len(world.sink.of(S)) == 2, "it has said nothing about what was under way"
+
+
+async def test_a_platform_is_waited_for_while_its_answers_come() -> None:
+    async with open_world(lambda _: replace(QUICK, max_in_flight=1)) as world:
+        world.lists(P, {"p1": 1})
+        world.lists(S, *({f"s{n}": n} for n in range(8)))
+        for n in range(8):
+            world.hosts[S].script(f"/page/{n}", after(0.1, answering(body=json.dumps({f"s{n}": n}).encode())))
+        found = await discovered(world, IMPATIENT_S)
+    assert found.late == []
+    assert len(ids(found.discoveries[S])) == 8
+
+
+async def test_no_platform_is_late_while_none_is_known_to_list_anything() -> None:
+    async with open_world(platforms=(P, S)) as world:
+        world.hosts[P].script("/tree", answering(404))
+        world.lists(S, {"s1": 1})
+        world.hosts[S].script("/tree", after(0.2, answering(body=b"1")))
+        found = await discovered(world, 0.0)
+    assert (found.late, ids(found.discoveries[S])) == ([], {"s1"})
+
+
+class Pausing(Dialect):
+    """Asks its first page again after a pause."""
+
+    def discover(self, sport: Sport) -> Crawl:
+        yield from super().discover(sport)
+        yield Later([Request(self.platform, PayloadKind.LISTING, "/page/0")], 2 * IMPATIENT_S)
+
+
+async def test_a_pause_that_a_crawl_makes_after_good_answers_is_no_silence() -> None:
+    async with open_world(platforms=(P, S)) as world:
+        world.lists(P, {"p1": 1})
+        world.lists(S, {"s1": 1})
+        world.adapters[S] = Pausing(S)
+        found = await discovered(world, IMPATIENT_S)
+    assert found.late == []
+    assert world.hosts[S].asked("/page/0") == 2
+
+
+async def test_a_discovery_goes_on_where_it_was_left_and_asks_no_question_again_that_has_a_good_answer() -> None:
+    async with open_world(platforms=(S,)) as world:
+        world.lists(S, {"s1": 1}, {"s2": 2})
+        world.hosts[S].script("/page/1", answering(404), answering(body=b'{"s2": 2}'))
+        first = await discovered(world, 0.0)
+        told, tally = await continued(world, world.sink.of(S))
+        asked = {path: world.hosts[S].asked(path) for path in ("/tree", "/page/0", "/page/1")}
+    assert ids(first.discoveries[S]) == {"s1"}
+    assert ids(told[-1]) == {"s1", "s2"}
+    assert asked == {"/tree": 1, "/page/0": 1, "/page/1": 2}
+    assert tally.counts[S].requests == 1
+
+
+async def test_a_question_that_a_crawl_asks_twice_is_asked_again_when_the_landing_has_one_answer() -> None:
+    async with open_world(platforms=(S,)) as world:
+        world.lists(S, {"s1": 1})
+        await discovered(world, 0.0)
+        world.adapters[S] = Pausing(S)
+        before = world.hosts[S].asked("/page/0")
+        await continued(world, world.sink.of(S))
+        assert (before, world.hosts[S].asked("/page/0"), world.hosts[S].asked("/tree")) == (1, 2, 1)
+        await continued(world, world.sink.of(S))
+        assert world.hosts[S].asked("/page/0") == 2
+
+
+async def test_a_discovery_whose_time_is_over_is_incomplete_and_the_landing_says_so() -> None:
+    async with open_world(lambda _: replace(QUICK, max_in_flight=1), platforms=(S,), read_timeout_s=30, total_timeout_s=30) as world:
+        world.lists(S, {"s1": 1}, {"s2": 2}, {"s3": 3})
+        world.hosts[S].script("/page/1", silence)
+        told, _ = await continued(world, (), for_s=IMPATIENT_S)
+    assert (told[-1].completeness, ids(told[-1])) == (Completeness.PARTIAL, {"s1"})
+    failed = {answer.request.path: (answer.attempt, answer.failure, answer.failure_detail) for answer in world.sink.of(S) if not answer.ok}
+    assert failed == {
+        "/page/1": (1, FailureClass.TRANSIENT, f"no answer when {TIME_OVER}"),
+        "/page/2": (0, FailureClass.TRANSIENT, f"not asked: {TIME_OVER}"),
+    }
+    replayed = world.adapters[S].read_discovery(world.sink.of(S), Sport.FOOTBALL)
+    assert replayed == told[-1]
+
+
+async def test_a_discovery_without_any_time_left_asks_nothing() -> None:
+    async with open_world(platforms=(S,)) as world:
+        told, _ = await continued(world, (), for_s=0)
+        assert world.hosts[S].requests == []
+    assert told[-1].completeness is Completeness.FAILED
+
+
+def target(sr_id: int, **listings: str) -> Target:
+    return Target(sr_id, NOW + timedelta(hours=sr_id), {Platform(platform): (external_id,) for platform, external_id in listings.items()})
+
+
+async def captured(world: World, targets: Sequence[Target], source: Callable[[Ask], Awaitable[None]]) -> set[tuple[Platform, str, int | None]]:
+    async with world.engine() as engine:
+        result = await capture(cycle(), targets, world.adapters, engine, clock=world.clock, source=source)
+    assert {outcome.status for outcome in result.outcomes} <= {RunStatus.COMPLETED}
+    return {(outcome.platform, outcome.external_id, outcome.sr_id) for outcome in result.outcomes}
+
+
+async def test_a_listing_that_is_found_late_joins_its_fixture_while_that_waits_and_is_asked_alone_else() -> None:
+    gate, answered = asyncio.Event(), asyncio.Event()
+    async with open_world(lambda _: replace(QUICK, max_in_flight=1)) as world:
+        for host in world.hosts.values():
+            host.otherwise = answering()
+        world.hosts[P].script("/detail/p2", gated(gate))
+
+        async def find(ask: Ask) -> None:
+            await world.hosts[P].until_asked("/detail/p2", 1)
+            everything = [target(n, betpawa=f"p{n}", sportybet=f"s{n}") for n in (1, 2, 3)] + [target(4, sportybet="s4")]
+            ask(everything)
+            ask(everything)
+            for alone in ("s1", "s2", "s4"):
+                await world.hosts[S].until_asked(f"/detail/{alone}", 1)
+            assert world.hosts[S].asked("/detail/s3") == 0, "it waits with its fixture"
+            answered.set()
+            gate.set()
+
+        lines = await captured(world, [target(n, betpawa=f"p{n}") for n in (1, 2, 3)], find)
+    assert answered.is_set()
+    assert lines == {(host, f"{name}{n}", n) for host, name in ((P, "p"), (S, "s")) for n in (1, 2, 3)} | {(S, "s4", 4)}
+    assert all(len(host.requests) == len({request.path for request in host.requests}) for host in world.hosts.values()), "nothing twice"
+
+
+async def test_a_capture_lasts_as_long_as_further_targets_may_come() -> None:
+    async with open_world() as world:
+        for host in world.hosts.values():
+            host.otherwise = answering()
+
+        async def find(ask: Ask) -> None:
+            await world.hosts[P].until_asked("/detail/p1", 1)
+            ask([target(1, betpawa="p1")])
+            await asyncio.sleep(0)
+            ask([target(2, bet9ja="b2")])
+
+        assert await captured(world, [target(1, betpawa="p1")], find) == {(P, "p1", 1), (B, "b2", 2)}
+        assert await captured(world, [], find_nothing) == set()
+
+
+async def find_nothing(ask: Ask) -> None:
+    ask([])
+
+
+async def test_an_error_of_the_source_ends_the_capture() -> None:
+    async def find(ask: Ask) -> None:
+        raise OSError("no space left")
+
+    async with open_world(read_timeout_s=30, total_timeout_s=30) as world:
+        world.hosts[P].script("/detail/p1", silence)
+        with pytest.raises(OSError, match="no space left"):
+            await captured(world, [target(1, betpawa="p1")], find)
