@@ -341,6 +341,15 @@ class Simulator:
             return _json(request, {"error": str(wrong)}, 400)
         return _json(request, {"platform": platform.value, "mode": asked.get("mode", "none")})
 
+    async def control_prices(self, request: Request) -> Response:
+        asked = await request.json()
+        if self._real is None:
+            return _json(request, {"error": "rendered prices move with the clock: start the simulator with other bodies"}, 400)
+        try:
+            return _json(request, {"markets": self._real.move_prices(float(asked["share"]))})
+        except (ValueError, TypeError, KeyError) as wrong:
+            return _json(request, {"error": str(wrong)}, 400)
+
     async def control_script(self, request: Request) -> Response:
         try:
             done = apply_script(self.timeline, await request.json(), self.now())
@@ -385,7 +394,7 @@ class Simulator:
         ]
         controls = [("truth", self.control_truth), ("book", self.control_book), ("log", self.control_log)]
         switches = [("clock", self.control_clock), ("faults", self.control_faults), ("script", self.control_script)]
-        switches += [("latency", self.control_latency), ("log", self.control_log)]
+        switches += [("latency", self.control_latency), ("log", self.control_log), ("prices", self.control_prices)]
         return [
             *(
                 Route(path, Endpoint(platform, endpoint, handler, self.board), methods=[method])

@@ -1,7 +1,7 @@
 """Details of the size that the platforms really send, packed before anything is asked: the listing's own identity and a book shared with others.
 
 The books come from captured answers, or from rendered ones that are padded. Such details are for measuring the way of the bytes; their prices
-are not the simulated world's.
+are not the simulated world's: they stand still until `RealBodies.move_prices` is called.
 """
 
 import re
@@ -54,28 +54,60 @@ class RealBodies:
     def __init__(self, seed: int, books: Mapping[Platform, Iterable[dict[str, Any]]]) -> None:
         """`books`: the details (without envelope) whose books are shared, at least one a platform."""
         self._seed = seed
-        self._tails: dict[Platform, list[tuple[bytes, bytes]]] = {}
+        self._books: dict[Platform, list[dict[str, Any]]] = {}
+        """In order of their size."""
         for platform, details in books.items():
-            plain = [_tail(platform, detail) for detail in details]
-            self._tails[platform] = [(tail, deflated(tail, zlib.Z_FINISH)) for tail in sorted(plain, key=len)]
-            if not plain:
+            self._books[platform] = sorted(details, key=lambda detail: len(_tail(platform, detail)))
+            if not self._books[platform]:
                 raise ValueError(f"no book of {platform} to share")
-        self._heads: dict[tuple[Platform, str], tuple[datetime, bytes, bytes, bytes]] = {}
+        self._tails = {platform: self._pack_books(platform) for platform in self._books}
+        self._heads: dict[tuple[Platform, str], tuple[Listing, datetime, bytes]] = {}
+        self._packed: dict[tuple[Platform, str], tuple[bytes, bytes, bytes]] = {}
+        self._n_moves = 0
 
     def add(self, listing: Listing, kickoff: datetime, detail: Mapping[str, Any]) -> None:
         """Packs the detail of a listing; of `detail` only the identity is taken."""
         platform = listing.platform
         own = {name: value for name, value in detail.items() if name in IDENTITY[platform]}
         head = ENVELOPE[platform][0] + msgspec.json.encode(own)[:-1]
-        tail, packed = self._book(listing)
-        checksum = zlib.crc32(tail, zlib.crc32(head)).to_bytes(4, "little") + (len(head) + len(tail)).to_bytes(4, "little")
-        # After a full flush another stream can follow, so the shared book is compressed once for all.
-        self._heads[platform, listing.external_id] = kickoff, GZIP_HEADER + deflated(head, zlib.Z_FULL_FLUSH), packed, checksum
+        self._heads[platform, listing.external_id] = listing, kickoff, head
+        self._packed[platform, listing.external_id] = self._pack(listing, head)
 
     def packed(self, platform: Platform, external_id: str, kickoff: datetime) -> bytes | None:
         """The gzip body; None for a listing that was not added, or whose kickoff has changed since."""
-        found = self._heads.get((platform, external_id))
-        return b"".join(found[1:]) if found and found[0] == kickoff else None
+        key = platform, external_id
+        return b"".join(self._packed[key]) if key in self._heads and self._heads[key][1] == kickoff else None
+
+    def move_prices(self, share: float) -> int:
+        """Raise the prices of `share` of the markets in every shared book by 0.01; return how many markets of all books have moved.
+
+        Each call takes other markets, until all have had their turn. A market on a line counts as one. Raises ValueError for a share that is not in
+        (0, 1].
+        """
+        if not 0 < share <= 1:
+            raise ValueError(f"the share of the markets that move must be above 0 and at most 1, not {share}")
+        period, n_markets = round(1 / share), 0
+        for platform, details in self._books.items():
+            for detail in details:
+                markets = _prices_by_market(platform, detail)[self._n_moves % period :: period]
+                n_markets += len(markets)
+                for holder, name in (price for market in markets for price in market):
+                    holder[name] = _raised(holder[name])
+        self._n_moves += 1
+        self._tails = {platform: self._pack_books(platform) for platform in self._books}
+        self._packed = {key: self._pack(listing, head) for key, (listing, _, head) in self._heads.items()}
+        return n_markets
+
+    def _pack_books(self, platform: Platform) -> list[tuple[bytes, bytes]]:
+        tails = [_tail(platform, detail) for detail in self._books[platform]]
+        return [(tail, deflated(tail, zlib.Z_FINISH)) for tail in tails]
+
+    def _pack(self, listing: Listing, head: bytes) -> tuple[bytes, bytes, bytes]:
+        """Head, book and checksum of a gzip body."""
+        tail, packed = self._book(listing)
+        checksum = zlib.crc32(tail, zlib.crc32(head)).to_bytes(4, "little") + (len(head) + len(tail)).to_bytes(4, "little")
+        # After a full flush another stream can follow, so the shared book is compressed once for all.
+        return GZIP_HEADER + deflated(head, zlib.Z_FULL_FLUSH), packed, checksum
 
     def _book(self, listing: Listing) -> tuple[bytes, bytes]:
         tails = self._tails[listing.platform]
@@ -83,6 +115,32 @@ class RealBodies:
         if share < LARGEST_SHARE or len(tails) == 1:
             return tails[-1]
         return tails[int((share - LARGEST_SHARE) / (1 - LARGEST_SHARE) * (len(tails) - 1))]
+
+
+def _prices_by_market(platform: Platform, detail: dict[str, Any]) -> list[list[tuple[dict[str, Any], str]]]:
+    """Where the prices of each market on a line stand in a detail: the object that holds a price, and its member's name."""
+    markets: dict[Any, list[tuple[dict[str, Any], str]]] = {}
+    if platform is Platform.BETPAWA:
+        for market in detail["markets"]:
+            for row in market.get("row", ()):  # a line with many outcomes takes several rows
+                prices = markets.setdefault((market["marketType"]["id"], row.get("handicap")), [])
+                prices += [(price, name) for price in row["prices"] for name in ("price", "odds") if name in price]
+    elif platform is Platform.SPORTYBET:
+        for market in detail["markets"]:
+            prices = markets.setdefault((market["id"], market.get("specifier")), [])
+            prices += [(outcome, "odds") for outcome in market["outcomes"]]
+    else:
+        for name in detail["O"]:
+            markets.setdefault(name.rpartition("_")[0], []).append((detail["O"], name))
+    return list(markets.values())
+
+
+def _raised(price: Any) -> Any:
+    """The price, a number or a text, raised by 0.01; what is no price stays as it is."""
+    if price is None or float(price) <= 1:
+        return price
+    raised = round(float(price) + 0.01, 2)
+    return f"{raised:.2f}" if isinstance(price, str) else raised
 
 
 def _tail(platform: Platform, detail: Mapping[str, Any]) -> bytes:

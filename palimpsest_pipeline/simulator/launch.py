@@ -157,6 +157,12 @@ class SimulatorProcess:
         """Shifts the simulated now to the machine's plus `offset_s`; returns it. `stopped`: the world stands still there."""
         return datetime.fromisoformat(self._control("clock", {"offset_s": offset_s, "stopped": stopped})["now"])
 
+    def move_prices(self, share: float) -> int:
+        """Moves the prices of `share` of the markets of every listing, others at each call, in a world of `bodies` that are not rendered; returns how
+        many markets of the books have moved. See `bodies.RealBodies.move_prices`."""
+        moved: int = self._control("prices", {"share": share})["markets"]
+        return moved
+
     def fault(self, platform: Platform, mode: str, **settings: Any) -> None:
         """Switches a failure on, beside those of other modes, or (`none`) all of the platform off; see `faults.Fault` for modes and settings."""
         self._control("faults", {"platform": platform.value, "mode": mode, **settings})

@@ -12,10 +12,11 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from .frames import identifier, read_frame, stage
+from .frames import read_frame, stage
 from .listings import LISTINGS_LOCK
 from .tables import metadata
 from .universe import LISTINGS
+from .upserts import build_upsert
 
 
 def touched_for_matching(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
@@ -123,28 +124,8 @@ def read_crosswalk(conn: psycopg.Connection) -> tuple[pl.DataFrame, pl.DataFrame
 def _upsert(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> None:
     """Insert or bring up to date, by primary key; a row that is there as it is stays untouched."""
     key = [column.name for column in metadata.tables[table].primary_key.columns]
-    values = [column for column in frame.columns if column not in key]
     stage(conn, "found", table, frame)
-
-    def listed(template: str, columns: Sequence[str]) -> sql.Composed:
-        return sql.SQL(", ").join(sql.SQL(template).format(sql.Identifier(column)) for column in columns)
-
-    statement = sql.SQL(
-        """
-        insert into {table} as t ({columns}) select {columns} from found order by {key}
-        on conflict ({key}) do update set {set} where ({old}) is distinct from ({new})
-        """
-    )
-    conn.execute(
-        statement.format(
-            table=identifier(table),
-            columns=listed("{0}", frame.columns),
-            key=listed("{0}", key),
-            set=listed("{0} = excluded.{0}", values),
-            old=listed("t.{0}", values),
-            new=listed("excluded.{0}", values),
-        )
-    )
+    conn.execute(build_upsert(table, frame.columns, key, sql.Identifier("pg_temp", "found")))
 
 
 NEIGHBOURS_SQL: Final = """

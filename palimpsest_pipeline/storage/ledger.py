@@ -16,6 +16,7 @@ from ..domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from ..domain.words import Platform, RunStatus, Scope, Trigger
 from .frames import identifier
 from .heartbeats import IS_SILENT, SILENT_SINCE
+from .upserts import build_upsert
 
 BATCH_COLUMNS: Final = (
     "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), slot_at, status, heartbeat_at, "
@@ -306,18 +307,13 @@ def _write(conn: psycopg.Connection, cycle_id: int, runs: Sequence[PlatformRun],
 
 
 def _upsert(conn: psycopg.Connection, table: str, key: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    """Rows (column to value, all alike) in one statement. Of two with one key the later counts."""
+    """Rows (column to value, all alike) in one statement. Of two with one key the later counts; a row that is there as it is stays untouched."""
     last = {tuple(row[name] for name in key): row for row in rows}
     if not last:
         return
-    names = list(rows[0])
-    columns = sql.SQL(", ").join(map(sql.Identifier, names))
-    new = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in names if name not in key)
-    statement = sql.SQL("insert into {0} ({1}) select {1} from json_populate_recordset(null::{0}, %s::json) on conflict ({2}) do update set {3}")
-    conn.execute(
-        statement.format(identifier(table), columns, sql.SQL(", ").join(map(sql.Identifier, key)), new),
-        [msgspec.json.encode(list(last.values())).decode()],
-    )
+    # The end of a cycle speaks of every listing again, nearly all of which were written while it ran.
+    source = sql.SQL("json_populate_recordset(null::{}, %s::json)").format(identifier(table))
+    conn.execute(build_upsert(table, list(rows[0]), key, source), [msgspec.json.encode(list(last.values())).decode()])
 
 
 def _end_runs(conn: psycopg.Connection, cycle_id: int, status: RunStatus) -> None:

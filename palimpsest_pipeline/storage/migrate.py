@@ -1,11 +1,15 @@
 """Bringing a database to the state that the models declare, and back to empty: migrations, then views, in one transaction under one lock.
 
+Views that stand as their files have them are left alone: to make all of them anew takes a second, blocks whoever reads them, and leaves thousands of
+dead rows in the catalog, and every command that writes begins with an upgrade.
+
 Belongs here: what runs round Alembic. Does not: the shape of any table (`tables`, `sql/migrations`), view or function (`sql/views`), the comparison
 (`drift`), reference rows (`reference`).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import md5
 from typing import Final
 
 import psycopg
@@ -29,13 +33,32 @@ class MigrationLockError(RuntimeError):
     """Another migration runs, or a query holds a table that the migration needs."""
 
 
+STAMPED_TABLE: Final = f"{VERSION_SCHEMA}.alembic_version"
+"""Its comment is the stamp of the views (`_stamp_views`) when they were created."""
+VIEWS_SQL: Final = """
+with ours as (
+    select c.oid, 'pg_class'::regclass as catalog, c.relname as name, pg_get_viewdef(c.oid) as definition from pg_class c
+    where c.relnamespace = to_regnamespace('palimpsest') and c.relkind = 'v' and c.relname = any(%(names)s)
+    union all
+    select p.oid, 'pg_proc'::regclass, p.proname, pg_get_functiondef(p.oid) from pg_proc p
+    where p.pronamespace = to_regnamespace('palimpsest') and p.proname = any(%(names)s)
+)
+select name, definition, (
+    select jsonb_object_agg(d.objsubid, d.description) from pg_description d where d.objoid = ours.oid and d.classoid = ours.catalog
+)::text
+from ours order by name, definition
+"""
+
+
 def upgrade(url: str, revision: str = "head", reference: Reference | None = None) -> None:
-    """Bring the database to `revision`, (re)create the views and write `reference` rows; all or nothing, and safe to repeat.
+    """Bring the database to `revision`, create the views unless they stand, and write `reference` rows; all or nothing, and safe to repeat.
 
     Raises MigrationLockError when another migration holds the database, ReferenceConflictError when reference rows would change an id's meaning.
     """
-    with Database(url).sqlalchemy_engine().begin() as connection, guarded(connection):
-        command.upgrade(alembic_config(connection), revision)
+    with Database(url).sqlalchemy_engine().begin() as connection, locked(connection):
+        if revision != "head" or not is_newest(connection):
+            with guarded(connection):
+                command.upgrade(alembic_config(connection), revision)
         if reference is not None:
             seed(_psycopg(connection), reference)
 
@@ -46,6 +69,31 @@ def downgrade(url: str, revision: str = "base") -> None:
         command.downgrade(alembic_config(connection), revision)
 
 
+def is_newest(connection: sa.Connection) -> bool:
+    """Return whether the database is at the newest revision, with every view as its file has it."""
+    if current(connection) != head():
+        return False
+    conn = _psycopg(connection)
+    stamp = conn.execute("select obj_description(to_regclass(%s), 'pg_class')", [STAMPED_TABLE]).fetchone()
+    return stamp == (_stamp_views(conn),)
+
+
+@contextmanager
+def locked(connection: sa.Connection) -> Iterator[None]:
+    """Hold the lock of migrations until the caller's transaction ends. Raises MigrationLockError when it, or a table, cannot be had in time."""
+    raw = _psycopg(connection)
+    try:
+        raw.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
+        raw.execute("select pg_advisory_xact_lock(%s)", [LOCK_KEY])
+        yield
+    except (psycopg.errors.LockNotAvailable, sa.exc.OperationalError) as error:
+        if "lock timeout" not in str(error):
+            raise
+        raise MigrationLockError(
+            f"no lock within {LOCK_TIMEOUT_S} s: another migration runs, or a long query holds a table; try again when it is done"
+        ) from error
+
+
 @contextmanager
 def guarded(connection: sa.Connection) -> Iterator[None]:
     """What stands round any migration: the lock, no views while tables change, and the views back at the newest revision.
@@ -53,9 +101,7 @@ def guarded(connection: sa.Connection) -> Iterator[None]:
     `connection` must be in a transaction, which the caller commits.
     """
     raw = _psycopg(connection)
-    try:
-        raw.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
-        raw.execute("select pg_advisory_xact_lock(%s)", [LOCK_KEY])
+    with locked(connection):
         raw.execute(f"create schema if not exists {VERSION_SCHEMA}")
         grants = _view_grants(raw)
         drop_views(raw)
@@ -67,18 +113,13 @@ def guarded(connection: sa.Connection) -> Iterator[None]:
                 raw.execute(grant)
         elif revision is None:
             _drop_remains(raw)
-    except (psycopg.errors.LockNotAvailable, sa.exc.OperationalError) as error:
-        if "lock timeout" not in str(error):
-            raise
-        raise MigrationLockError(
-            f"no lock within {LOCK_TIMEOUT_S} s: another migration runs, or a long query holds a table; try again when it is done"
-        ) from error
 
 
 def create_views(conn: psycopg.Connection) -> None:
-    """Create every view, and function that is used like one, with its comments. They must not be there yet."""
+    """Create every view, and function that is used like one, with its comments, and stamp them. They must not be there yet."""
     for file in view_files():
         conn.execute(file.read_bytes())
+    conn.execute(f"comment on table {STAMPED_TABLE} is '{_stamp_views(conn)}'".encode())
 
 
 def drop_views(conn: psycopg.Connection) -> None:
@@ -113,6 +154,16 @@ def _view_grants(conn: psycopg.Connection) -> list[bytes]:
         where p.pronamespace = to_regnamespace('palimpsest') and p.proname = any(%(names)s) and a.grantee <> p.proowner
     """
     return [statement.encode() for (statement,) in conn.execute(query, {"names": names})]
+
+
+def _stamp_views(conn: psycopg.Connection) -> str:
+    """Return a digest of the views' files and of what stands in the database: it changes with either."""
+    digest = md5(usedforsecurity=False)
+    for file in view_files():
+        digest.update(file.read_bytes())
+    for row in conn.execute(VIEWS_SQL, {"names": [view_name(file) for file in view_files()]}):
+        digest.update(repr(row).encode())
+    return digest.hexdigest()
 
 
 def _psycopg(connection: sa.Connection) -> psycopg.Connection:

@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.platforms.registry import adapters
 
-from . import backfill, cadence, instance, marts, page, scrape, storage
+from . import backfill, cadence, cycle_cost, instance, marts, page, scrape, storage
 from . import normalise as benchmark
 from .__main__ import app
 from ._perturbed import CAPTURED, answers
@@ -61,7 +61,7 @@ def as_captured(samples: Path, platform: Platform, name: str, like: Answer) -> A
 
 def test_a_benchmark_is_chosen_by_name_and_names_are_listed_without_one(samples: Path) -> None:
     assert samples.is_dir()
-    assert {"backfill", "cadence", "marts", "normalise", "page", "scrape", "storage"} <= set(CliRunner().invoke(app, []).output.split())
+    assert {"backfill", "cadence", "cycle_cost", "marts", "normalise", "page", "scrape", "storage"} <= set(CliRunner().invoke(app, []).output.split())
     assert CliRunner().invoke(app, ["nothing"]).exit_code != 0
     ran = CliRunner().invoke(app, ["normalise", "--json", "--bodies", "3", "--repetitions", "1"])
     found = json.loads(ran.output)
@@ -180,6 +180,45 @@ def test_a_backfill_is_measured_beside_the_same_work_without_dagster() -> None:
         assert way["runs"] > 0
         assert 0 < way["connections_per_hour"] < way["transactions_per_hour"]
     assert backfill.table(found).row_count == 2
+
+
+@pytest.mark.slow
+def test_what_a_cycle_costs_is_measured_table_by_table() -> None:
+    ran = CliRunner().invoke(app, ["cycle_cost", "--json", "--fixtures", "60", "--cycles", "3"])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.stdout.splitlines()[-1])
+    first, changed, idle = cycles = found["worlds"]["60"]["cycles"]
+    assert [cycle["kind"] for cycle in cycles] == ["first", "5pct", "idle"]
+    assert found["growth_first_mb_60"] == first["growth_mb"] > found["growth_5pct_mb_60"] == changed["growth_mb"] > 0
+    assert found["growth_idle_mb_60"] == idle["growth_mb"]
+    assert found["wal_ratio_5pct"] == changed["wal_mb"] / changed["written_mb"] > 1, "the log of a row is longer than the row"
+    assert first["wal_mb"] > changed["wal_mb"] > idle["wal_mb"] > 0
+    assert found["tail_s_60"] > 0
+    healthy_s, dead_s = (found["first_detail_s"][name] for name in ("healthy", "dead_platform"))
+    assert healthy_s > 0
+    assert found["dead_platform_delay_s"] == dead_s - healthy_s
+    tables = found["worlds"]["60"]["tables"]
+    assert tables.keys() == {"first", "5pct_at_1", "idle_at_1"}
+    assert {"core.captures", "core.current_markets", "core.market_changes", "dagster:public.event_logs"} <= tables["first"].keys()
+    changes = {kind: rows["core.market_changes"]["written_rows"] for kind, rows in tables.items() if "core.market_changes" in rows}
+    assert changes.keys() == {"first", "5pct_at_1"}, "no market changes in an idle cycle"
+    assert 0.03 * changes["first"] < changes["5pct_at_1"] < 0.07 * changes["first"]
+    assert sum(cycle_cost.grown_mb(rows) for name, rows in tables["first"].items() if not name.startswith("dagster:")) == pytest.approx(
+        first["growth_mb"]
+    )
+    assert cycle_cost.table(found).row_count == 3
+
+
+@pytest.mark.parametrize(
+    ("marks", "kinds"),
+    [
+        ([1], ["first", "5pct", "idle"]),
+        ([1, 3], ["first", "5pct", "idle", "5pct", "idle"]),
+        ([1, 4], ["first", "5pct", "idle", "5pct", "5pct", "idle"]),
+    ],
+)
+def test_two_cycles_after_each_mark_are_measured_and_prices_move_before_all_others(marks: list[int], kinds: list[str]) -> None:
+    assert cycle_cost.plan_kinds(marks) == kinds
 
 
 @pytest.mark.browser

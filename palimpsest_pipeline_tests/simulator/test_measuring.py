@@ -3,6 +3,7 @@
 import json
 import socket
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,6 +173,42 @@ def test_a_kickoff_that_moved_is_shown_by_a_detail_of_real_size_too(start_simula
     before = get(simulator, Platform.BETPAWA, path)["startTime"]
     simulator.script("postpone", fixture["sr_id"], minutes=45)
     assert get(simulator, Platform.BETPAWA, path)["startTime"] > before
+
+
+def read_markets(simulator: SimulatorProcess, platform: Platform, external_id: str) -> dict[tuple[str, str], list[tuple[str, int | None]]]:
+    """Return the prices of a detail by market and specifier."""
+    prices = adapters()[platform].read_detail(detail_of(simulator, platform, external_id)).prices
+    markets: dict[tuple[str, str], list[tuple[str, int | None]]] = defaultdict(list)
+    keys = zip(prices.per_outcome(prices.market_id), prices.per_outcome(prices.specifier), strict=True)
+    for key, outcome in zip(keys, zip(prices.outcome_id, prices.odds_milli, strict=True), strict=True):
+        markets[key].append(outcome)
+    return markets
+
+
+def test_prices_of_real_size_move_in_a_share_of_the_markets_each_time_in_others(start_simulator: Start) -> None:
+    simulator = start_simulator(15, bodies="real")
+    listings = [(Platform(name), ids[0]) for fixture in simulator.truth()["fixtures"][:3] for name, ids in fixture["platforms"].items()]
+    before = [read_markets(simulator, *listing) for listing in listings]
+    ever_moved: list[set[tuple[str, str]]] = [set() for _ in listings]
+    for _ in range(2):
+        assert simulator.move_prices(0.05) > 0
+        after = [read_markets(simulator, *listing) for listing in listings]
+        for number, (old, new) in enumerate(zip(before, after, strict=True)):
+            assert new.keys() == old.keys()
+            moved = {key for key in old if new[key] != old[key]}
+            assert 0.03 * len(old) < len(moved) < 0.06 * len(old), "one in twenty, less the suspended"
+            assert moved.isdisjoint(ever_moved[number])
+            assert {odds - was for key in moved for (_, was), (_, odds) in zip(old[key], new[key], strict=True) if was and odds} == {10}
+            ever_moved[number] |= moved
+        before = after
+    assert [read_markets(simulator, *listing) for listing in listings] == before, "they stand still in between"
+
+
+def test_a_share_that_is_none_and_prices_that_move_with_the_clock_are_refused(start_simulator: Start) -> None:
+    with pytest.raises(SimulatorError, match="must be above 0 and at most 1"):
+        start_simulator(5, bodies="real").move_prices(1.5)
+    with pytest.raises(SimulatorError, match="rendered prices move with the clock"):
+        start_simulator(5).move_prices(0.05)
 
 
 def test_a_folder_without_captured_details_is_refused(tmp_path: Path) -> None:

@@ -144,6 +144,17 @@ def test_rows_are_there_to_read_while_the_cycle_runs_and_recording_them_again_ch
     assert ledger_readers.result_of(conn, found).runs == [run(Platform.BETPAWA, RunStatus.RUNNING)]
 
 
+def test_closing_writes_only_the_lines_that_differ_from_those_recorded(conn: psycopg.Connection) -> None:
+    versions = "select external_id, ctid from ops.event_scrape_status order by external_id"
+    ledger.open_batch(conn, CYCLE)
+    ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)])
+    recorded = conn.execute(versions).fetchall()
+    ledger.close_batch(conn, result(outcomes=[good("1"), good("2"), bad("9")]))
+    closed = conn.execute(versions).fetchall()
+    assert closed[:2] == recorded[:2]
+    assert closed[2] != recorded[2]
+
+
 def test_recording_nothing_is_nothing_and_of_one_listing_told_twice_the_later_line_counts(conn: psycopg.Connection) -> None:
     ledger.open_batch(conn, CYCLE)
     assert ledger.record(conn, CYCLE, [], [])

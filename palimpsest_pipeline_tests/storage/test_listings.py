@@ -10,6 +10,7 @@ import pytest
 from palimpsest_pipeline.domain.words import Scope
 from palimpsest_pipeline.storage import known
 from palimpsest_pipeline.storage import listings as store
+from palimpsest_pipeline.storage.database import Database
 
 from .listing_worlds import KICKOFF, cycle, listing, listing_frame, write
 
@@ -257,3 +258,17 @@ def test_the_hash_of_a_claim_is_the_same_in_every_process() -> None:
 
 
 HASH = -3202673928785911905
+
+
+def test_cycles_that_see_the_same_again_change_hardly_any_index(migrated_database_url: str) -> None:
+    seen = [listing(str(number)) for number in range(100)]
+    with Database(migrated_database_url).connect() as conn:
+        for minutes in (0, 30, 60, 90):
+            write(conn, cycle(minutes), seen, WHOLE)
+            conn.commit()
+        query = "select pg_stat_force_next_flush(), n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relid = 'core.event_listings'::regclass"
+        conn.execute(query)
+        conn.commit()
+        _, updated, in_place = conn.execute(query).fetchone() or (None, 0, 0)
+    assert updated == 300
+    assert in_place > 0.9 * updated

@@ -1,6 +1,7 @@
 """The database from nothing to the models' state and back, and the comparison that keeps the two together."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,12 +12,15 @@ from typing import Final
 import polars as pl
 import psycopg
 import pytest
+from alembic.script import ScriptDirectory
 
 import palimpsest_pipeline
 from palimpsest_pipeline.domain.alerts import due
 from palimpsest_pipeline.domain.words import Platform, Severity
 from palimpsest_pipeline.storage import alerts, book_sizes, cycle_checks, ledger, migrate, partitions, reference
 from palimpsest_pipeline.storage.database import Database, DatabaseUrlError, normalise_url
+from palimpsest_pipeline.storage.revisions import alembic_config
+from palimpsest_pipeline.storage.tables import metadata
 from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 
 from .table_rows import insert
@@ -74,9 +78,9 @@ def test_up_then_down_then_up_leaves_nothing_behind_and_nothing_missing(database
 
 def test_every_step_down_and_up_again_agrees_with_the_models(database_url: str) -> None:
     migrate.upgrade(database_url)
-    newest = migrate.head()
-    for number in range(int(newest) - 1, 0, -1):
-        migrate.downgrade(database_url, f"{number:04}")
+    newest, *older = [script.revision for script in ScriptDirectory.from_config(alembic_config(None)).walk_revisions()]
+    for revision in older:
+        migrate.downgrade(database_url, revision)
         assert any(newest in line for line in migrate.check(database_url))
     migrate.upgrade(database_url)
     assert migrate.check(database_url) == []
@@ -424,6 +428,7 @@ def test_an_upgrade_that_is_repeated_keeps_rows_and_grants(database_url: str, co
         conn.execute(f"grant select on palimpsest.events to {role}".encode())
         conn.execute("revoke all on function palimpsest.prices_as_of from public")
         conn.execute(f"grant execute on function palimpsest.prices_as_of to {role}".encode())
+        conn.execute("comment on view palimpsest.events is 'other'")  # so that the views are made anew
         migrate.upgrade(database_url)
         may_call = "select has_function_privilege(%s, 'palimpsest.prices_as_of'::regproc, 'execute')"
         assert [conn.execute(may_call, [who]).fetchone() for who in (role, "public")] == [(True,), (False,)]
@@ -433,6 +438,74 @@ def test_an_upgrade_that_is_repeated_keeps_rows_and_grants(database_url: str, co
     finally:
         conn.execute(f"drop owned by {role}".encode())
         conn.execute(f"drop role {role}".encode())
+
+
+VIEWS: Final = """
+    select c.relname, pg_get_viewdef(c.oid), d.objsubid, d.description
+    from pg_class c left join pg_description d on d.objoid = c.oid and d.classoid = 'pg_class'::regclass
+    where c.relnamespace = 'palimpsest'::regnamespace and c.relkind = 'v'
+    union all
+    select p.proname, pg_get_functiondef(p.oid), null, obj_description(p.oid, 'pg_proc') from pg_proc p
+    where p.pronamespace = 'palimpsest'::regnamespace
+    order by 1, 3
+"""
+# A migration makes the function home_platform, which the views use.
+VIEW_IDS: Final = """
+    select oid from pg_class where relnamespace = 'palimpsest'::regnamespace union all
+    select oid from pg_proc where pronamespace = 'palimpsest'::regnamespace and proname <> 'home_platform' order by 1
+"""
+
+
+def test_tables_have_the_storage_parameters_that_the_models_declare(conn: psycopg.Connection) -> None:
+    stored = dict(conn.execute("select oid::regclass::text, reloptions from pg_class where reloptions is not null and relkind = 'r'").fetchall())
+    options = {table.fullname: table.dialect_options["postgresql"]["with"] for table in metadata.tables.values()}
+    declared = {table: [f"{name}={value}" for name, value in values.items()] for table, values in options.items() if values}
+    assert {table: stored.get(table) for table in declared} == declared
+    assert "core.event_listings" in declared
+
+
+def test_an_upgrade_that_is_repeated_leaves_the_views_as_they_stand(database_url: str, conn: psycopg.Connection) -> None:
+    before = conn.execute(VIEW_IDS).fetchall()
+    assert len(before) > 40
+    migrate.upgrade(database_url)
+    assert conn.execute(VIEW_IDS).fetchall() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "drop view palimpsest.market_odds",
+        "drop function palimpsest.prices_as_of",
+        "drop view palimpsest.market_odds; create view palimpsest.market_odds as select 1 as a",
+        "comment on view palimpsest.events is 'other'",
+        "comment on column palimpsest.events.id is 'other'",
+    ],
+)
+def test_an_upgrade_puts_views_right_that_somebody_has_changed(database_url: str, conn: psycopg.Connection, change: str) -> None:
+    before = conn.execute(VIEWS).fetchall()
+    conn.execute("create or replace view palimpsest.of_a_user as select 1 as a")
+    theirs = conn.execute("select 'palimpsest.of_a_user'::regclass::oid").fetchone()
+    conn.execute(change.encode())
+    migrate.upgrade(database_url)
+    assert conn.execute("select 'palimpsest.of_a_user'::regclass::oid").fetchone() == theirs
+    conn.execute("drop view palimpsest.of_a_user")
+    assert conn.execute(VIEWS).fetchall() == before
+
+
+def test_an_upgrade_follows_the_files_of_the_views(
+    database_url: str, conn: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in migrate.view_files():
+        shutil.copy(file, tmp_path)
+    files = sorted(tmp_path.iterdir())
+    files[-1].write_text(files[-1].read_text() + "\n-- The newest words.")
+    before = conn.execute(VIEW_IDS).fetchall()
+    monkeypatch.setattr(migrate, "view_files", lambda: files)
+    migrate.upgrade(database_url)
+    after = conn.execute(VIEW_IDS).fetchall()
+    assert set(after).isdisjoint(before)
+    migrate.upgrade(database_url)
+    assert conn.execute(VIEW_IDS).fetchall() == after
 
 
 def test_the_alembic_command_does_the_same_from_the_checkout(database_url: str) -> None:
