@@ -452,8 +452,8 @@ def _select_competitor(rows: pl.DataFrame, home: str, competitor: str) -> pl.Dat
     has = [pl.col(f"{column}_{platform}").is_not_null() for platform in sides.values() for column in ("odds", "off_mask")]
     columns = {"state": "state", "odds_milli": "odds", "off_mask": "off_mask", "margin": "margin", "share": "share"}
     sided = {f"{side}_{name}": pl.col(f"{column}_{platform}") for side, platform in sides.items() for name, column in columns.items()}
-    found = rows.filter(f"listed_{competitor}", pl.any_horizontal(has)).with_columns(platform=pl.lit(competitor), **sided)
-    return found.select(pl.col(name).cast(dtype) for name, dtype in COMPARED_LINES.items())
+    lines = rows.filter(f"listed_{competitor}", pl.any_horizontal(has)).with_columns(platform=pl.lit(competitor), **sided)
+    return lines.select(pl.col(name).cast(dtype) for name, dtype in COMPARED_LINES.items())
 
 
 def _odds(milli: pl.Expr) -> pl.Expr:

@@ -138,7 +138,7 @@ def upcoming(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] | No
 def standing(conn: psycopg.Connection, sr_ids: Sequence[int]) -> Standing:
     """How these fixtures stand now."""
     params = {"sr_ids": list(sr_ids)}
-    return Standing(_named(conn, read_frame(conn, BOOKS_SQL, params, BOOKS)), read_frame(conn, LISTINGS_SQL, params, LISTINGS))
+    return Standing(_name_lines(conn, read_frame(conn, BOOKS_SQL, params, BOOKS)), read_frame(conn, LISTINGS_SQL, params, LISTINGS))
 
 
 def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[int], home: Platform, instant: datetime, choose: Choose) -> Standing:
@@ -148,7 +148,7 @@ def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[
     """
     found = read_frame(conn, LISTINGS_THEN_SQL, {"sr_ids": list(sr_ids), "instant": instant}, THEN)
     if found.is_empty():
-        return Standing(_named(conn, pl.DataFrame(schema=dict(BOOKS))), pl.DataFrame(schema=dict(LISTINGS)))
+        return Standing(_name_lines(conn, pl.DataFrame(schema=dict(BOOKS))), pl.DataFrame(schema=dict(LISTINGS)))
     ids, first = found["listing_id"].to_list(), found["first_seen_at"].min()
     assert isinstance(first, datetime)
     days = (first.date(), instant.date())
@@ -164,7 +164,7 @@ def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[
     books = folded(history.changes(found["listing_id"].to_list(), *days).filter(pl.col("observed_at") <= instant), answers)
     answered = answers.group_by("listing_id").agg(answered_at=pl.col("observed_at").max())
     listings = found.drop("kickoff_at").join(in_force, on="sr_id").join(answered, on="listing_id", how="left")
-    named_books = _named(conn, books.join(found.select("listing_id", "sr_id", "platform"), on="listing_id").select(BOOKS.keys()))
+    named_books = _name_lines(conn, books.join(found.select("listing_id", "sr_id", "platform"), on="listing_id").select(BOOKS.keys()))
     return Standing(named_books, listings.select(LISTINGS.keys()))
 
 
@@ -205,7 +205,7 @@ def replace(conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, p
     pairs = before.join(frames[LISTING], on=("sr_id", "platform"))
     n_flips = pairs.filter(pl.col("comparable") != pl.col("comparable_right")).height
     markets = read_frame(conn, MARKETS_SQL, None, MARKETS)
-    rows = {table: _numbered(conn, frames[table], markets) for table in TABLES}
+    rows = {table: _number_lines(conn, frames[table], markets) for table in TABLES}
     return Written({table: write_differences(conn, table, frame, sr_ids) for table, frame in {LISTING: frames[LISTING], **rows}.items()}, n_flips)
 
 
@@ -246,11 +246,11 @@ def home_lacks_by_day(conn: psycopg.Connection) -> list[float | None]:
     return [mean for (mean,) in conn.execute(HOME_LACKS_SQL).fetchall()]
 
 
-def _named(conn: psycopg.Connection, books: pl.DataFrame) -> pl.DataFrame:
+def _name_lines(conn: psycopg.Connection, books: pl.DataFrame) -> pl.DataFrame:
     return named(conn, books).join(read_frame(conn, MARKETS_SQL, None, MARKETS), on="market_id", how="left").drop("market_id")
 
 
-def _numbered(conn: psycopg.Connection, rows: pl.DataFrame, markets: pl.DataFrame) -> pl.DataFrame:
+def _number_lines(conn: psycopg.Connection, rows: pl.DataFrame, markets: pl.DataFrame) -> pl.DataFrame:
     return numbered(conn, rows.join(markets, on="market_key", how="left").drop("market_key"))
 
 

@@ -117,9 +117,9 @@ def _derive_some(pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[in
     with snapshot(conn):
         seen = dirty_fixtures.marks(conn, PRICES, some)
         to_come = set(present.upcoming(conn, pipeline.clock.now(), some))
-        if over := [sr_id for sr_id in some if sr_id not in to_come]:
-            done.n_removed = len(present.read_fixture_ids(conn).intersection(over))
-            done.count(present.remove(conn, over).rows)
+        if past := [sr_id for sr_id in some if sr_id not in to_come]:
+            done.n_removed = len(present.read_fixture_ids(conn).intersection(past))
+            done.count(present.remove(conn, past).rows)
         due = [sr_id for sr_id in seen["sr_id"] if sr_id in to_come]  # of others somebody else has taken the marks, and done what was due
         if due:
             frames = _compute_stored_rows(pipeline, present.standing(conn, due), suspects(conn, due))
@@ -143,9 +143,9 @@ def prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: datetime) -
 
 def _compute_shown_rows(pipeline: Pipeline, stands: Standing, doubtful: Sequence[int]) -> dict[str, pl.DataFrame]:
     """What the tables say, outcome by outcome and with instants (`present.ROWS`). `doubtful`: fixtures whose prices are not compared."""
-    limits, words_of = _read_limits(pipeline), words(pipeline.vocabulary)
+    limits, vocabulary_words = _read_limits(pipeline), words(pipeline.vocabulary)
     frames = {
-        COMPARISON: price_comparison(stands.markets, stands.listings, *words_of, **limits, suspects=doubtful),
+        COMPARISON: price_comparison(stands.markets, stands.listings, *vocabulary_words, **limits, suspects=doubtful),
         GAP: availability_gaps(stands.markets, stands.listings, **limits, main_markets=pipeline.main_markets),
     }
     return {table: frame.with_columns(**_build_stamps(pipeline)) for table, frame in frames.items()}
@@ -153,11 +153,11 @@ def _compute_shown_rows(pipeline: Pipeline, stands: Standing, doubtful: Sequence
 
 def _compute_stored_rows(pipeline: Pipeline, stands: Standing, doubtful: Sequence[int]) -> dict[str, pl.DataFrame]:
     """What the tables hold, as `present.replace` takes it."""
-    limits, words_of = _read_limits(pipeline), words(pipeline.vocabulary)
+    limits, vocabulary_words = _read_limits(pipeline), words(pipeline.vocabulary)
     gaps = availability_gaps(stands.markets, stands.listings, **limits, main_markets=pipeline.main_markets)
     return {
         LISTING: compare_listings(stands.listings, **limits, suspects=doubtful).with_columns(**_build_stamps(pipeline)),
-        COMPARISON: compare_lines(stands.markets, stands.listings, *words_of, **limits, suspects=doubtful),
+        COMPARISON: compare_lines(stands.markets, stands.listings, *vocabulary_words, **limits, suspects=doubtful),
         GAP: gaps.select(*GAP_COLUMNS, outcome=pl.lit("")),
     }
 
