@@ -44,7 +44,7 @@ MAX_SEEN_ROWS: Final = 200_000
 """Listings that are kept at most: those of a day of full cycles of some hundred fixtures, or of one of some ten thousand."""
 ENOUGH_ANSWERS: Final = 64
 """Answers that are normalised together: it costs some 25 ms however few they are, and for this many takes some ten megabytes of memory."""
-MAX_WAITING: Final = 3
+MAX_WAITING: Final = 2
 """Segments that wait to be read at most: their bodies are in memory, of each some megabytes."""
 
 
@@ -271,7 +271,7 @@ class EarlyPart:
 
 
 class EarlyBooks:
-    """Reads the books of each segment as soon as it is landed, on one thread beside the scrape, and keeps them until the cycle's odds are written.
+    """Reads the books of each segment as soon as it is landed, on one thread beside the scrape, and keeps them until the cycle's odds are derived.
 
     Only a shortcut: what is not here (another process landed it, there was no room, too many segments were waiting) is read from the landing by the
     same functions. So no derived row depends on it.
@@ -313,9 +313,9 @@ class EarlyBooks:
         """Return the parts of a platform that are read, in the order in which they came, waiting for those that are just being read."""
         return self._pool.submit(self._finish, (cycle_id, platform)).result()
 
-    def forget(self, cycle_id: int, platform: Platform) -> None:
-        """Let go of the books of a cycle's platform: they are written."""
-        self._pool.submit(self._drop, (cycle_id, platform)).result()
+    def take(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
+        """As `find`, and let go of them: they are written by the caller now."""
+        return self._pool.submit(self._hand_over, (cycle_id, platform)).result()
 
     # --- on the thread -----------------------------------------------------------------------------------------------------------
 
@@ -363,5 +363,8 @@ class EarlyBooks:
         self._begin_part(key)
         return list(self._parts.get(key, []))
 
-    def _drop(self, key: tuple[int, Platform]) -> None:
-        self._bytes -= sum(part.books.bytes for part in self._parts.pop(key, []) if part.books is not None)
+    def _hand_over(self, key: tuple[int, Platform]) -> list[EarlyPart]:
+        parts = self._finish(key)
+        self._parts.pop(key, None)
+        self._bytes -= sum(part.books.bytes for part in parts if part.books is not None)
+        return parts

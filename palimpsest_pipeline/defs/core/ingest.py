@@ -106,7 +106,6 @@ def derive_odds(platform: Platform) -> Derive:
         listings.refresh_priced(conn, sorted({*books.answers["listing_id"], *gone["listing_id"]}))
         players.write_players(conn, cycle_id, platform, books.players)
         _unmark_coverage(conn, cycle_id, sizes, book_sizes.of_cycle(conn, cycle_id, platform))
-        pipeline.early_books.forget(cycle_id, platform)
         return history.rows_of_cycle(conn, cycle_id, platform)
 
     return derive

@@ -15,7 +15,7 @@ from ...landing import Manifest, Segment
 from ...matching import country_iso
 from ...storage.listings import LISTING_SCHEMA, MANIFEST_SCHEMA, TOURNAMENT_SCHEMA, CycleFacts
 from ..pipeline import Pipeline
-from .books import Books, Seen, frame_listings, read_listings
+from .books import Books, EarlyPart, Seen, frame_listings, read_listings
 
 DISCOVERY: Final = (PayloadKind.TREE, PayloadKind.LISTING)
 WHOLE_TREE: Final = "*"
@@ -71,7 +71,7 @@ def listings_of_cycle(
 def _listings_of_details(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> pl.DataFrame:
     frames = [pl.DataFrame(schema=LISTING_SCHEMA)]
     for platform in platforms:
-        for part in _parts(pipeline, manifest, platform):
+        for part in _parts(pipeline, manifest, platform, pipeline.early_books.find(manifest.cycle_id, platform)):
             if isinstance(part, Books):
                 frames.append(part.listings)
             else:
@@ -81,7 +81,7 @@ def _listings_of_details(pipeline: Pipeline, manifest: Manifest, platforms: Sequ
 
 def books(pipeline: Pipeline, manifest: Manifest, platform: Platform, batch: int) -> Iterator[Books]:
     """The books of every detail answer of a platform: those read beside the scrape, and the others from the landing, `batch` answers at a time."""
-    for part in _parts(pipeline, manifest, platform):
+    for part in _parts(pipeline, manifest, platform, pipeline.early_books.take(manifest.cycle_id, platform)):
         if isinstance(part, Books):
             yield part
             continue
@@ -129,17 +129,18 @@ def tournaments_frame(found: dict[Platform, tuple[Discovery, datetime]], seen: p
     return pl.concat([declared, claimed.select(*TOURNAMENT_SCHEMA)]).unique()
 
 
-def _parts(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> Iterator[Books | Iterator[Answer]]:
-    """The detail answers of a platform in the order in which they came: books that are read already, or answers to be read.
+def _parts(pipeline: Pipeline, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]) -> Iterator[Books | Iterator[Answer]]:
+    """The detail answers of a platform in the order in which they came: books that are `read` already, or answers to be read.
 
     Of answers, the bodies of one segment are in memory at a time. A failed attempt says nothing about a listing, and is left out.
     """
 
     segments = [segment for segment in manifest.segments if segment.platform is platform]
-    early = {part.segments[0]: part for part in pipeline.early_books.find(manifest.cycle_id, platform)}
+    early = {part.segments[0]: part for part in read}
+    del read
     unread: list[Segment] = []
     while segments:
-        part = early.get(segments[0])
+        part = early.pop(segments[0], None)  # what is written need not stay in memory
         if part is None or part.books is None or tuple(segments[: len(part.segments)]) != part.segments:
             unread.append(segments.pop(0))
             continue
