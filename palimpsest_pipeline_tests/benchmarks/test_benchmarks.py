@@ -191,7 +191,8 @@ def test_what_a_cycle_costs_is_measured_table_by_table() -> None:
     assert [cycle["kind"] for cycle in cycles] == ["first", "5pct", "idle"]
     assert found["growth_first_mb_60"] == first["growth_mb"] > found["growth_5pct_mb_60"] == changed["growth_mb"] > 0
     assert found["growth_idle_mb_60"] == idle["growth_mb"]
-    assert found["wal_ratio_5pct"] == changed["wal_mb"] / changed["written_mb"] > 1, "the log of a row is longer than the row"
+    assert found["wal_ratio_5pct"] == pytest.approx(changed["wal_mb"] / changed["written_mb"])
+    assert found["wal_ratio_5pct"] > 1, "the log of a row is longer than the row"
     assert first["wal_mb"] > changed["wal_mb"] > idle["wal_mb"] > 0
     assert found["tail_s_60"] > 0
     healthy_s, dead_s = (found["first_detail_s"][name] for name in ("healthy", "dead_platform"))
@@ -200,8 +201,8 @@ def test_what_a_cycle_costs_is_measured_table_by_table() -> None:
     tables = found["worlds"]["60"]["tables"]
     assert tables.keys() == {"first", "5pct_at_1", "idle_at_1"}
     assert {"core.captures", "core.current_markets", "core.market_changes", "dagster:public.event_logs"} <= tables["first"].keys()
-    changes = {kind: rows["core.market_changes"]["written_rows"] for kind, rows in tables.items() if "core.market_changes" in rows}
-    assert changes.keys() == {"first", "5pct_at_1"}, "no market changes in an idle cycle"
+    changes = {kind: rows.get("core.market_changes", {}).get("written_rows", 0) for kind, rows in tables.items()}
+    assert changes["idle_at_1"] == 0
     assert 0.03 * changes["first"] < changes["5pct_at_1"] < 0.07 * changes["first"]
     assert sum(cycle_cost.grown_mb(rows) for name, rows in tables["first"].items() if not name.startswith("dagster:")) == pytest.approx(
         first["growth_mb"]
