@@ -26,7 +26,7 @@ LEDGERS: Final = {"core.unmapped_markets": ledger.unmapped_rows, "core.mapping_c
 """What the vocabulary said of a cycle's answers: tables that are replaced cycle by cycle, and what makes their rows."""
 MIN_DOUBTFUL: Final = 5
 """Fewer answers in play or without a price prove nothing: they may be all that a platform lists late at night."""
-BATCH: Final = 128
+BATCH: Final = 64
 """Answers that are read and written together: the whole books of so many are in memory. No result depends on it."""
 ANSWER: Final = {"listing_id": pl.Int32, "observed_at": pl.Datetime("us", "UTC")}
 """What tells the answers of a platform apart."""
