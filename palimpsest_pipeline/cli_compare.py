@@ -28,7 +28,8 @@ BEST: Final = "<"
 def compare(sr_id: SrId, at: At = None, market: Market = None, as_json: Json = False, csv: Csv = None, xlsx: Xlsx = None) -> None:
     """Home's prices of a fixture beside each competitor's: who offers more, by how much, the margins, and whether all together are an arbitrage.
 
-    They are those of each platform's last answer up to the instant, before the kickoff. In `--json` all columns of mart.price_comparison.
+    They are those of each platform's last answer up to the instant, before the kickoff. In `--json` the columns of
+    palimpsest.compared_prices, without names for people.
     """
     fixture, instant, tables = _look_up(sr_id, at)
     rows = _of_market(tables["mart.price_comparison"], market)
@@ -55,7 +56,7 @@ def compare(sr_id: SrId, at: At = None, market: Market = None, as_json: Json = F
 def gaps(sr_id: SrId, at: At = None, market: Market = None, as_json: Json = False) -> None:
     """Markets of a fixture that home and a competitor do not both offer: who lacks what, and since when.
 
-    In `--json` all columns of mart.availability_gap.
+    In `--json` the columns of palimpsest.compared_gaps, without names for people.
     """
     fixture, instant, tables = _look_up(sr_id, at)
     rows = _of_market(tables["mart.availability_gap"], market).sort("market_priority", "market_key", "specifier", "platform", nulls_last=True)

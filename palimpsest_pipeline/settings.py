@@ -227,6 +227,7 @@ class Settings(BaseSettings):
     discovery_limit_s: float = Field(
         default=120,
         ge=0,
+        le=3600,
         description="So long after the cycle's begin the discovery of such a platform, which goes on beside the capture, ends incomplete, seconds",
     )
     heartbeat_s: float = Field(default=5, gt=0, description="How often a running cycle gives a sign of life and writes down what is over")

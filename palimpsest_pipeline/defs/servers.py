@@ -1,21 +1,26 @@
 """The databases a command works on: the embedded server started and stopped round it, or the user's own, and their schema."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 import polars as pl
 
-from ..domain.words import Platform, Sport
+from ..domain.words import FixtureProduct, Platform, Sport
 from ..markets import vocabulary
 from ..settings import Settings, SettingsError
-from ..storage import migrate, partitions
+from ..storage import dirty_fixtures, migrate, partitions, present
 from . import analysts
 from .first_day import settle_first_day
 from .interrupts import Deferred
 from .landed_cycles import fill_if_incomplete
+from .mart.attempts import NotDerived
+from .mart.present import derive_prices
 from .pipeline import Pipeline, embedded_server, make_home
 from .sharing import in_use
 from .upkeep.export_root import mark_complete_root
+
+log = logging.getLogger(__name__)
 
 PLATFORM_NAMES = {Platform.BETPAWA: "BetPawa", Platform.SPORTYBET: "SportyBet", Platform.BET9JA: "Bet9ja"}
 
@@ -51,8 +56,8 @@ def databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pip
 def upgrade(pipeline: Pipeline) -> None:
     """Bring the schema to the newest version, views, reference rows and the analysts' role included, and mark the root of the export. Idempotent.
 
-    Where the database knows no landed cycle, the whole landing is read; where the home folder has no first day, one is written. Raises LandingError
-    when the landing cannot be read.
+    Where the database knows no landed cycle, the whole landing is read; where an upgrade has emptied the prices as they stand, they are derived;
+    where the home folder has no first day, one is written. Raises LandingError when the landing cannot be read.
     """
     words = vocabulary()
     migrate.upgrade(
@@ -73,7 +78,24 @@ def upgrade(pipeline: Pipeline) -> None:
     analysts.admit(pipeline)
     mark_complete_root(pipeline)
     fill_if_incomplete(pipeline)
+    _derive_emptied_prices(pipeline)
     settle_first_day(pipeline)
+
+
+def _derive_emptied_prices(pipeline: Pipeline) -> None:
+    """Derive the prices as they stand when no fixture has any and some are due, as after an upgrade that has emptied their tables.
+
+    Who reads them before the next cycle would otherwise see that there is nothing. A failure is logged: the fixtures stay due.
+    """
+    with pipeline.connect() as conn:
+        is_emptied = dirty_fixtures.waiting(conn, FixtureProduct.PRICES)[0] > 0 and not present.read_fixture_ids(conn)
+    if is_emptied:
+        try:
+            derived = derive_prices(pipeline)
+        except NotDerived as error:
+            log.warning("prices as they stand: %s", error)
+        else:
+            log.info("prices as they stand of %d fixtures were derived in %.1f s", derived.n_fixtures, derived.seconds)
 
 
 def prepare(pipeline: Pipeline) -> None:

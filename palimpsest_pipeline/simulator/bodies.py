@@ -79,7 +79,7 @@ class RealBodies:
         return b"".join(self._packed[key]) if key in self._heads and self._heads[key][1] == kickoff else None
 
     def move_prices(self, share: float) -> int:
-        """Raise the prices of `share` of the markets in every shared book by 0.01; return how many markets of all books have moved.
+        """Raise the prices of one market in round(1 / share) in every shared book by 0.01; return how many markets of all books have moved.
 
         Each call takes other markets, until all have had their turn. A market on a line counts as one. Raises ValueError for a share that is not in
         (0, 1].

@@ -130,10 +130,10 @@ class World:
         command = self.run_command()
         for server in self._servers.values():
             server.wait_until_alone()
-        wal = {name: server.read_wal(begin[name]) for name, server in self._servers.items()}
         written = {name: server.read_written(begin[name]) for name, server in self._servers.items()}
         dead = {name: {table: size.dead for table, size in server.read_sizes().items()} for name, server in self._servers.items()}
         vacuumed = {name: server.vacuum_due() for name, server in self._servers.items()}
+        wal = {name: server.read_wal(begin[name]) for name, server in self._servers.items()}
         before, self._sizes = self._sizes, {name: server.read_sizes() for name, server in self._servers.items()}
         costs = {
             name: ServerCost(

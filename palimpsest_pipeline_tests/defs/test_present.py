@@ -20,6 +20,7 @@ from palimpsest_pipeline.defs.launch import run_whole
 from palimpsest_pipeline.defs.mart import present
 from palimpsest_pipeline.defs.mart.present_checks import no_fixture_is_due_for_long
 from palimpsest_pipeline.defs.pipeline import Pipeline
+from palimpsest_pipeline.defs.servers import upgrade
 from palimpsest_pipeline.domain.words import FixtureProduct, Platform
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.storage import dirty_fixtures, present_laws
@@ -242,6 +243,18 @@ def versions(world: World) -> set[tuple[str, str]]:
     """Stored versions of the rows of prices and gaps: a row that is written again has a new one."""
     with world.pipeline.connect() as conn:
         return {row for table in stored.TABLES for row in conn.execute(f"select tableoid::text, xmin || ' ' || ctid from {table}").fetchall()}
+
+
+def test_an_upgrade_derives_prices_whose_tables_it_has_emptied(world: World):
+    before = rows(world.pipeline)
+    with world.pipeline.connect() as conn:
+        for table in (stored.COMPARISON, stored.GAP, stored.LISTING):
+            conn.execute(f"truncate {table}".encode())
+        conn.execute("insert into mart.dirty_fixtures select 'prices', sr_id, now() from core.fixtures on conflict do nothing")
+    assert rows(world.pipeline)[stored.COMPARISON].is_empty()
+    upgrade(world.pipeline)
+    same(rows(world.pipeline), before)
+    assert marked(world.pipeline) == []
 
 
 def test_a_cycle_in_which_nothing_changed_writes_no_price_and_no_gap(world: World):

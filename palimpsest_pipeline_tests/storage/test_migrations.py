@@ -703,7 +703,12 @@ def test_fixtures_with_prices_side_by_side_or_gaps_are_due_after_an_upgrade_and_
     migrate.upgrade(database_url)
     assert migrate.check(database_url) == []
     with Database(database_url).connect() as conn:
-        assert conn.execute(DUE).fetchall() == [("odds_alerts", 8, False), ("prices", 7, True), ("prices", 8, False)]
+        assert conn.execute(DUE).fetchall() == [
+            ("odds_alerts", 7, True),
+            ("odds_alerts", 8, False),
+            ("prices", 7, True),
+            ("prices", 8, False),
+        ]
         for view in ("price_comparison", "best_prices", "margins_now", "gaps", "gaps_by_tournament"):
             assert conn.execute(f"select * from palimpsest.{view}".encode()).fetchall() == []
         conn.execute("delete from mart.dirty_fixtures")

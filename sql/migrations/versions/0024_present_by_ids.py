@@ -30,7 +30,9 @@ PLATFORM, GAP_TYPE, STATE = (pg.ENUM(*words, name=name, schema="mart", create_ty
 VACUUMED_OFTEN = {"autovacuum_vacuum_scale_factor": 0.05}
 MARK_AS_DUE = """
 insert into mart.dirty_fixtures (product, sr_id, marked_at)
-select 'prices', sr_id, clock_timestamp() from (select sr_id from mart.price_comparison union select sr_id from mart.availability_gap) f
+select product, sr_id, clock_timestamp()
+from (select sr_id from mart.price_comparison union select sr_id from mart.availability_gap) f
+cross join unnest(array['prices', 'odds_alerts']) as due (product)
 on conflict (product, sr_id) do nothing
 """
 
