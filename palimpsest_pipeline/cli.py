@@ -354,7 +354,6 @@ def backfill(
     as_json: Json = False,
 ) -> None:
     """Derive core and mart of past hours from what was landed. Hours already up to date are left alone; interrupted, it goes on when called again."""
-    from .defs.instance import open_instance
     from .defs.progress import terminal
     from .defs.servers import upgrade
     from .domain.instants import Clock
@@ -367,6 +366,7 @@ def backfill(
     with pipeline(needed_soon=FOR_RUNS) as found, terminal() as console:
         upgrade(found)
         # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles it.
+        from .defs.instance import open_instance
         from .defs.replay import backfill as replay
         from .defs.replay.plan import plan
 

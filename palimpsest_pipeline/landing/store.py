@@ -783,5 +783,8 @@ class CycleWriter:
         self._landing._create(self._folder / name, content)
         segment = Segment(name=name, platform=platform, rows=len(answers), bytes=len(content), sha=hashlib.sha256(content).hexdigest())
         if self._landing._on_segment is not None:
-            self._landing._on_segment(self._cycle, segment, frame.with_columns(OBSERVED_AT))
+            try:
+                self._landing._on_segment(self._cycle, segment, frame.with_columns(OBSERVED_AT))
+            except Exception:  # the segment is landed: whoever wanted to hear of it reads it from there
+                log.warning("cycle %d: nobody could be told of %s", self._cycle.cycle_id, name, exc_info=True)
         return segment

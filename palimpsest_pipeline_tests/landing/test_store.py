@@ -648,3 +648,15 @@ def test_a_store_that_answers_nothing_is_no_cycle_that_cannot_be_read(monkeypatc
     with pytest.raises(LandingError) as raised:
         Landing("away://landing")._manifest_in(UPath("away://landing/date=2026-06-26/hour=10/cycle=1"))
     assert not isinstance(raised.value, LandingUnreadable)
+
+
+def test_what_fails_beside_the_landing_costs_no_answer(tmp_path: Path) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    landing = Landing(tmp_path, fail)
+    writer = CycleWriter(landing, cycle(), flush_answers=2, flush_age_s=86_400)
+    for number in range(5):
+        writer.append(answer(number))
+    manifest = writer.close(RunStatus.COMPLETED, RECEIVED)
+    assert landing.read(manifest).height == 5

@@ -65,7 +65,7 @@ def listings_of_cycle(
     A detail answer that cannot be read, or shows a match in play, is left to the rejects of the odds.
     """
     discovered = frame_listings(seen_in_discovery(found))
-    return pl.concat([discovered, _listings_of_details(pipeline, manifest, platforms or pipeline.platforms)])
+    return pl.concat([discovered, _listings_of_details(pipeline, manifest, pipeline.platforms if platforms is None else platforms)])
 
 
 def _listings_of_details(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> pl.DataFrame:
