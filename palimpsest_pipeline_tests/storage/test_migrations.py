@@ -716,7 +716,7 @@ def test_fixtures_with_prices_side_by_side_or_gaps_are_due_after_an_upgrade_and_
             insert(conn, f"mart.{table}", {"sr_id": sr_id})
     migrate.downgrade(database_url, "0023")
     with Database(database_url).connect() as conn:
-        assert conn.execute(DUE).fetchall() == [("prices", 7, True), ("prices", 8, True)]
+        assert conn.execute(DUE).fetchall() == [(product, sr_id, True) for product in ("odds_alerts", "prices") for sr_id in (7, 8)]
         conn.execute(PRESENT.rpartition("insert")[0])
     migrate.upgrade(database_url)
     assert migrate.check(database_url) == []
