@@ -190,8 +190,9 @@ class ColdDay:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
 
-    def changes(self, listing_ids: Sequence[int], first_day: date, last_day: date) -> pl.DataFrame:
-        return self._archive.changes([first_day], listing_ids).collect()
+    def changes(self, listing_ids: Sequence[int], first_day: date, last_day: date, line_ids: Sequence[int] | None = None) -> pl.DataFrame:
+        changes = self._archive.changes([first_day], listing_ids)
+        return (changes if line_ids is None else changes.filter(pl.col("line_id").is_in(list(line_ids)))).collect()
 
     def captures(self, listing_ids: Sequence[int], first_day: date, last_day: date) -> pl.DataFrame:
         return self._archive.captures([first_day], listing_ids).collect()
