@@ -25,7 +25,7 @@ Start = Callable[..., SimulatorProcess]
 LATE: Final = Platform.BET9JA
 """Its crawl takes several rounds in a small world, too: the tree, then every competition."""
 OTHERS: Final = (Platform.BETPAWA, Platform.SPORTYBET)
-PRESENT_STATE: Final = {"mart.price_comparison", "mart.availability_gap", "mart.odds_alert", "mart.dirty_fixtures"}
+PRESENT_STATE: Final = {"mart.compared_listing", "mart.price_comparison", "mart.availability_gap", "mart.odds_alert", "mart.dirty_fixtures"}
 IMPATIENT: Final = {"discovery_patience_s": 0.5}
 SLOW_MS: Final = 1500.0
 """Stands for 10 s a page: longer than the others are captured, so that it is late, and well within the limit."""
