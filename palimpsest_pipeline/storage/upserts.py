@@ -1,4 +1,4 @@
-"""One way to write rows over those that are there: only what differs is written, since an untouched row costs neither a version nor a log entry.
+"""One way to write rows over those that are there: only what differs is written. A row that stays is locked, but gets no new version.
 
 Belongs here: the statement. Does not belong here: where the new rows come from, and what a table means.
 """
