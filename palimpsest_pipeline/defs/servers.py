@@ -14,8 +14,6 @@ from . import analysts
 from .first_day import settle_first_day
 from .interrupts import Deferred
 from .landed_cycles import fill_if_incomplete
-from .mart.attempts import NotDerived
-from .mart.present import derive_prices
 from .pipeline import Pipeline, embedded_server, make_home
 from .sharing import in_use
 from .upkeep.export_root import mark_complete_root
@@ -90,6 +88,9 @@ def _derive_emptied_prices(pipeline: Pipeline) -> None:
     with pipeline.connect() as conn:
         is_emptied = dirty_fixtures.waiting(conn, FixtureProduct.PRICES)[0] > 0 and not present.read_fixture_ids(conn)
     if is_emptied:
+        from .mart.attempts import NotDerived  # noqa: PLC0415 - hardly any command gets here, and these load all of matching and metrics
+        from .mart.present import derive_prices  # noqa: PLC0415
+
         try:
             derived = derive_prices(pipeline)
         except NotDerived as error:
