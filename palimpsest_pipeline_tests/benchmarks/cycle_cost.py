@@ -62,6 +62,10 @@ class Command:
     def first_request_at(self) -> float:
         return min(request.arrived_at for request in self.requests)
 
+    @property
+    def last_answer_at(self) -> float:
+        return max(request.sent_at for request in self.requests if request.sent_at is not None)
+
     def first_detail_s(self, platforms: Iterable[Platform]) -> float:
         """Return the seconds from the first request to the first one for odds of these platforms."""
         names = {platform.value for platform in platforms}
@@ -99,10 +103,19 @@ class Cycle:
     dagster: ServerCost
 
     @property
+    def marts_committed_at(self) -> float:
+        """When the last row of a mart was committed, in Unix seconds."""
+        return max(table.committed_at.timestamp() for name, table in self.ours.written.items() if name.startswith("mart."))
+
+    @property
     def tail_s(self) -> float:
         """Seconds of the command before its first request and after the last row of a mart."""
-        commits = [table.committed_at.timestamp() for name, table in self.ours.written.items() if name.startswith("mart.")]
-        return self.command.ended_at - self.command.began_at - (max(commits) - self.command.first_request_at)
+        return self.command.ended_at - self.command.began_at - (self.marts_committed_at - self.command.first_request_at)
+
+    @property
+    def answer_to_marts_s(self) -> float:
+        """Seconds from the last answer until the last row of a mart is committed."""
+        return self.marts_committed_at - self.command.last_answer_at
 
 
 class World:
@@ -210,6 +223,7 @@ def measure(
                 down_s, healthy_s = world.delay_by_dead_platform()
         report |= name_growth(run, marks, size)
         worlds[str(size)] = describe_world(run, marks)
+        report[f"answer_to_marts_s_{size}"] = median(cycle.answer_to_marts_s for cycle in run)
         if size == sizes[0]:
             report |= {
                 "wal_ratio_5pct": run[1].ours.wal.records / run[1].ours.written_bytes,
@@ -280,6 +294,7 @@ def describe_cycle(cycle: Cycle) -> dict[str, Any]:
         "dagster_wal_mb": dagster.wal.records / 1e6,
         "command_s": cycle.command.ended_at - cycle.command.began_at,
         "tail_s": cycle.tail_s,
+        "answer_to_marts_s": cycle.answer_to_marts_s,
         "until_first_request_s": cycle.command.first_request_at - cycle.command.began_at,
         "requests": len(cycle.command.requests),
     }
@@ -313,7 +328,7 @@ def grown_mb(figures: Mapping[str, float]) -> float:
 def table(found: dict[str, Any]) -> Table:
     """A row per size and kind of cycle with the tables that grew most; the command's seconds below."""
     box = found["box"]
-    seconds = {name: value for name, value in found.items() if name.startswith("tail_s") or name == "dead_platform_delay_s"}
+    seconds = {name: value for name, value in found.items() if name.startswith(("tail_s", "answer_to_marts_s")) or name == "dead_platform_delay_s"}
     caption = (
         f"WAL of the 5 % is {found['wal_ratio_5pct']:.2f} times the rows written. "
         + ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in seconds.items())
