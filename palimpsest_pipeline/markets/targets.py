@@ -36,25 +36,25 @@ def lead(batch: Batch, candidates: pl.DataFrame, vocabulary: Vocabulary) -> tupl
     where it leads nowhere; and the targets: target, the columns of TARGET, in whose order they are numbered, and line.
     """
     forms = candidates.select("platform", "open_pattern").drop_nulls().unique().with_row_index("rule", offset=_FORM)
-    ways = _ways(candidates, forms, vocabulary)
+    bets = candidates.select("market_id", "text").unique().with_row_index("bet")
+    ways = _ways(candidates, forms, bets, vocabulary)
     offered = batch.distinct.join(ways.select("instance", "way", "rule", "told_later"), on="instance").select(
         "distinct", "way", "told_later", said=packed("rule", "code")
     )
     said = pl.concat([_listed(batch.ids, vocabulary), _rungs(batch.ids, vocabulary), _open(offered, forms, batch.ids)])
-    meanings = said.select(*_MEANING).unique().with_row_index("meaning")
-    told = said.join(meanings, on=list(_MEANING)).select("said", "meaning", tells=pl.col("total") != "")
+    meanings = said.group_by(*_MEANING).agg("said").with_row_index("meaning")
+    told = meanings.select("said", "meaning", tells=pl.col("total") != "").explode("said")
     found = offered.join(told, on="said").filter(pl.col("tells") | ~pl.col("told_later"))
     first = found.select("meaning", choice=packed("distinct", "way")).sort("choice").select("meaning", *_numbers("choice", "distinct", "way"))
     first = first.filter(pl.col("distinct") != pl.col("distinct").shift(1, fill_value=2**32 - 1))
-    return _numbered(batch, first, ways, meanings)
+    return _numbered(batch, first, ways, bets, meanings)
 
 
-def _ways(candidates: pl.DataFrame, forms: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """way, instance, key_id, rule, bet, market_id, text, told_later: all rules by which outcomes of an instance are read, in order of preference.
+def _ways(candidates: pl.DataFrame, forms: pl.DataFrame, bets: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """way, instance, key_id, rule, bet, told_later: all rules by which outcomes of an instance are read, in order of preference.
 
-    `bet` is the number of market_id and text; told_later: the text waits for the total that an id tells.
+    `bet` is the place of market_id and text in `bets`; told_later: the text waits for the total that an id tells.
     """
-    bets = candidates.select("market_id", "text").unique().with_row_index("bet")
     listing = candidates.join(vocabulary.outcome_keys, on="key_id", how="semi").with_columns(rule="key_id")
     opening = candidates.join(forms, on=("platform", "open_pattern")).select(listing.columns)
     return (
@@ -116,19 +116,23 @@ def _numbers(number: str, *names: str) -> list[pl.Expr]:
     return [part.alias(name) for part, name in zip(unpacked(number), names, strict=True)]
 
 
-def _numbered(batch: Batch, first: pl.DataFrame, ways: pl.DataFrame, meanings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _numbered(
+    batch: Batch, first: pl.DataFrame, ways: pl.DataFrame, bets: pl.DataFrame, meanings: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What `lead` returns, from the way and the meaning of each outcome that leads somewhere."""
-    chosen = first.join(ways.select("way", "key_id", "bet"), on="way")
+    chosen = first.hstack(ways.select("key_id", "bet")[first["way"]]).with_columns(pair=packed("bet", "meaning"))
+    bet, meaning = unpacked("pair")
+    pairs = chosen.select("pair").unique().select("pair", bet=bet, meaning=meaning)
     named = (
-        chosen.select("bet", "meaning")
-        .unique()
-        .join(ways.select("bet", "market_id", "text").unique("bet"), on="bet")
-        .join(meanings, on="meaning")
+        pairs.select("pair")
+        .hstack(bets.select("market_id", "text")[pairs["bet"]])
+        .hstack(meanings.select("ordinal", "outcome", "player", "total")[pairs["meaning"]])
         .with_columns(specifier=pl.col("text").str.replace(OF_OUTCOME, pl.col("total"), literal=True))
     )
-    targets = named.select(TARGET).unique().sort(TARGET).with_row_index("target")
     # Two keys may write one bet in different ways, so texts are compared once more.
-    numbers = named.join(targets, on=TARGET).select("bet", "meaning", "target", player=pl.when(pl.col("player") != "").then("player"))
-    led = chosen.join(numbers, on=("bet", "meaning")).select("distinct", "key_id", "target", "player")
+    targets = named.group_by(TARGET).agg("pair", "player").sort(TARGET).with_row_index("target")
+    numbers = targets.select("target", "pair", "player").explode("pair", "player")
+    numbers = numbers.with_columns(player=pl.when(pl.col("player") != "").then("player"))
+    led = chosen.select("distinct", "key_id", "pair").join(numbers, on="pair").drop("pair")
     choices = batch.distinct.select("distinct").join(led, on="distinct", how="left", maintain_order="left")
-    return choices.drop("distinct"), targets.with_columns(line=line_of(pl.col("specifier")))
+    return choices.drop("distinct"), targets.select("target", *TARGET, line=line_of(pl.col("specifier")))
