@@ -29,11 +29,12 @@ _FORM: Final = 2**31
 """Rules below it are keys, whose ids are listed; from it on, forms of ids that are not listed."""
 
 
-def lead(batch: Batch, candidates: pl.DataFrame, vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Where each of the distinct outcomes of the batch leads.
+def lead(batch: Batch, candidates: pl.DataFrame, vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return where each of the distinct outcomes of the batch leads.
 
-    Returns the choices: key_id, target and player (the outcome's text, if it is a player), one row for each distinct outcome, at its place, null
-    where it leads nowhere; and the targets: target, the columns of TARGET, in whose order they are numbered, and line.
+    choices: key_id, target and player (null: the outcome is no player), one row for each distinct outcome, at its place, null where it leads nowhere.
+    targets: target, the columns of TARGET, in whose order they are numbered, and line.
+    players: player, outcome (the text that names the player).
     """
     forms = candidates.select("platform", "open_pattern").drop_nulls().unique().with_row_index("rule", offset=_FORM)
     bets = candidates.select("market_id", "text").unique().with_row_index("bet")
@@ -86,7 +87,8 @@ def _rungs(ids: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
 def _open(offered: pl.DataFrame, forms: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
     """What ids say that are not listed, read by one regex at a time, for there are few; rows of `_SAID`."""
     rule, code = _numbers("said", "rule", "code")
-    asked = offered.select("said").unique().with_columns(rule, code).filter(pl.col("rule") >= _FORM).join(ids, on="code")
+    open_ids = offered.select("said").filter(pl.col("said") >= _FORM * 2**32).unique()
+    asked = open_ids.with_columns(rule, code).join(ids, on="code")
     fits = [pl.DataFrame(schema=_SAID)]
     for number, platform, pattern in forms.select("rule", "platform", "open_pattern").iter_rows():
         groups = re.compile(pattern).groupindex
@@ -118,21 +120,24 @@ def _numbers(number: str, *names: str) -> list[pl.Expr]:
 
 def _numbered(
     batch: Batch, first: pl.DataFrame, ways: pl.DataFrame, bets: pl.DataFrame, meanings: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """What `lead` returns, from the way and the meaning of each outcome that leads somewhere."""
     chosen = first.hstack(ways.select("key_id", "bet")[first["way"]]).with_columns(pair=packed("bet", "meaning"))
     bet, meaning = unpacked("pair")
     pairs = chosen.select("pair").unique().select("pair", bet=bet, meaning=meaning)
+    players = meanings.filter(pl.col("player") != "").select(outcome="player").unique().with_row_index("player")
+    said = meanings.join(players, left_on="player", right_on="outcome", how="left", maintain_order="left").select(
+        "ordinal", "outcome", "total", player="player_right"
+    )
     named = (
         pairs.select("pair")
         .hstack(bets.select("market_id", "text")[pairs["bet"]])
-        .hstack(meanings.select("ordinal", "outcome", "player", "total")[pairs["meaning"]])
+        .hstack(said[pairs["meaning"]])
         .with_columns(specifier=pl.col("text").str.replace(OF_OUTCOME, pl.col("total"), literal=True))
     )
     # Two keys may write one bet in different ways, so texts are compared once more.
     targets = named.group_by(TARGET).agg("pair", "player").sort(TARGET).with_row_index("target")
     numbers = targets.select("target", "pair", "player").explode("pair", "player")
-    numbers = numbers.with_columns(player=pl.when(pl.col("player") != "").then("player"))
     led = chosen.select("distinct", "key_id", "pair").join(numbers, on="pair").drop("pair")
     choices = batch.distinct.select("distinct").join(led, on="distinct", how="left", maintain_order="left")
-    return choices.drop("distinct"), targets.select("target", *TARGET, line=line_of(pl.col("specifier")))
+    return choices.drop("distinct"), targets.select("target", *TARGET, line=line_of(pl.col("specifier"))), players
