@@ -41,7 +41,10 @@ def named(raw: RawBooks, batch: Batch, choices: pl.DataFrame, texts: pl.DataFram
 
 
 def _told(batch: Batch, choices: pl.DataFrame) -> pl.DataFrame:
-    """capture, player and position of the outcomes that tell a player's name: those of the first of the keys under which a capture has the player."""
+    """Return capture, player and position of the outcomes that name a player.
+
+    Of the keys under which a capture has the player, only the outcomes of the first one count.
+    """
     distinct = batch.outcomes["distinct"]
     said = (
         pl.DataFrame([batch.outcomes["capture"], choices["key_id"].gather(distinct), choices["player"].gather(distinct)])

@@ -126,13 +126,13 @@ def _numbered(
     bet, meaning = unpacked("pair")
     pairs = chosen.select("pair").unique().select("pair", bet=bet, meaning=meaning)
     players = meanings.filter(pl.col("player") != "").select(outcome="player").unique().with_row_index("player")
-    said = meanings.join(players, left_on="player", right_on="outcome", how="left", maintain_order="left").select(
+    meanings = meanings.join(players, left_on="player", right_on="outcome", how="left", maintain_order="left").select(
         "ordinal", "outcome", "total", player="player_right"
     )
     named = (
         pairs.select("pair")
         .hstack(bets.select("market_id", "text")[pairs["bet"]])
-        .hstack(said[pairs["meaning"]])
+        .hstack(meanings[pairs["meaning"]])
         .with_columns(specifier=pl.col("text").str.replace(OF_OUTCOME, pl.col("total"), literal=True))
     )
     # Two keys may write one bet in different ways, so texts are compared once more.
