@@ -53,7 +53,7 @@ def numbered(raw: RawBooks) -> Batch:
         )
     )
     keys = outcomes.select(key=packed("instance", "code"))
-    first = keys.with_row_index("position").unique("key", keep="any").with_row_index("distinct")
+    distinct = keys[keys["key"].arg_unique()].with_row_index("distinct")
     instance, code = unpacked("key")
     return Batch(
         rows=rows.drop("n_outcomes"),
@@ -61,11 +61,11 @@ def numbered(raw: RawBooks) -> Batch:
         outcomes=outcomes.select(
             "capture",
             "instance",
-            keys.join(first.select("key", "distinct"), on="key", how="left", maintain_order="left")["distinct"],
+            keys.join(distinct, on="key", how="left", maintain_order="left")["distinct"],
             "odds_milli",
             state=pl.when("off").then(SUSPENDED).when(pl.col("odds_milli").is_null()).then(NO_PRICE).otherwise(OFFERED).cast(pl.UInt8),
         ),
-        distinct=first.select("distinct", instance=instance, code=code),
+        distinct=distinct.select("distinct", instance=instance, code=code),
         ids=pl.DataFrame([outcomes["code"], raw.outcomes["outcome_id"].fill_null("")])[outcomes["code"].arg_unique()],
     )
 

@@ -56,7 +56,7 @@ def normalise(raw: RawBooks, vocabulary: Vocabulary) -> Normalised:
     given = specifiers.parts(batch.instances)
     candidates = specifiers.candidates(batch.instances, given, vocabulary)
     verdicts = specifiers.verdicts(batch.instances, candidates, vocabulary)
-    choices, places = targets.lead(batch, candidates, vocabulary)
+    choices, places, people = targets.lead(batch, candidates, vocabulary)
     target = choices["target"].gather(batch.outcomes["distinct"])
     missed = batch.outcomes.select("capture", "instance", "distinct").with_row_index("position").filter(target.is_null())
     occurrences = unmapped.judged(batch, verdicts, missed)
@@ -66,7 +66,7 @@ def normalise(raw: RawBooks, vocabulary: Vocabulary) -> Normalised:
         unmapped=unmapped.report(raw, batch, occurrences, missed, given),
         coverage=unmapped.coverage(occurrences),
         merged=merged,
-        players=players.named(raw, batch, choices),
+        players=players.named(raw, batch, choices, people),
     )
 
 

@@ -14,15 +14,14 @@ THRESHOLD: Final = r"\s+\d+\+$"
 WITH_TEAM: Final = r"^(.*\S)\s*\(([^()]+)\)$"
 
 
-def named(raw: RawBooks, batch: Batch, choices: pl.DataFrame) -> pl.DataFrame:
+def named(raw: RawBooks, batch: Batch, choices: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
     """Rows of `PLAYERS`, in order: one per capture and player, named as in the market of theirs that comes first in keys.csv.
 
-    `choices` are as `targets.lead` gives them. Where that market has several names, the least with a team.
+    `choices` and `texts` (the players) are as `targets.lead` gives them. Where that market has several names, the least with a team.
     """
-    texts = choices.select(outcome="player").drop_nulls().unique().with_row_index("player")
     if texts.is_empty():
         return pl.DataFrame(schema=PLAYERS)
-    told = _told(batch, choices.select("key_id", outcome="player").join(texts, on="outcome", how="left", maintain_order="left"))
+    told = _told(batch, choices)
     told = told.select("capture", "player", raw.outcomes["outcome_name"].gather(told["position"]).fill_null("").alias("written"))
     full = pl.col("written").str.replace(THRESHOLD, "").str.strip_chars()
     people = (
@@ -41,14 +40,14 @@ def named(raw: RawBooks, batch: Batch, choices: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _told(batch: Batch, named: pl.DataFrame) -> pl.DataFrame:
-    """capture, player and position of the outcomes that tell a player's name: those of the first of the keys under which a capture has the player.
+def _told(batch: Batch, choices: pl.DataFrame) -> pl.DataFrame:
+    """Return capture, player and position of the outcomes that name a player.
 
-    `named`: key_id and player (null: none) of each distinct outcome.
+    Of the keys under which a capture has the player, only the outcomes of the first one count.
     """
     distinct = batch.outcomes["distinct"]
     said = (
-        pl.DataFrame([batch.outcomes["capture"], named["key_id"].gather(distinct), named["player"].gather(distinct)])
+        pl.DataFrame([batch.outcomes["capture"], choices["key_id"].gather(distinct), choices["player"].gather(distinct)])
         .with_row_index("position")
         .filter(pl.col("player").is_not_null())
         .select("position", "key_id", naming=packed("capture", "player"))

@@ -6,6 +6,7 @@ import polars as pl
 
 from ..domain.prices import MASK_BITS
 from ..domain.words import MarketState
+from .raw import repeated
 from .vocabulary import Vocabulary
 
 ROWS: Final[dict[str, pl.DataType]] = {
@@ -19,6 +20,10 @@ ROWS: Final[dict[str, pl.DataType]] = {
 }
 
 _ROW: Final = ("capture", "market_id", "specifier", "outcome")
+_BITS: Final = pl.Series([1 << n for n in range(MASK_BITS)], dtype=pl.Int64)
+"""A table, since a power would go through floats, which cannot hold the highest bits."""
+_STATES: Final = pl.Series("state", [MarketState.NO_PRICE.value, MarketState.SUSPENDED.value, MarketState.OFFERED.value])
+"""In order of precedence: a row has the last one of those of its outcomes."""
 
 
 def market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
@@ -29,38 +34,39 @@ def market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     platform holds some outcome off; else no_price.
     """
     sizes = vocabulary.outcomes.group_by("market_id").agg(n=pl.len().cast(pl.Int16))
-    large = sizes.filter(pl.col("n") > MASK_BITS).select("market_id")
+    given = (
+        _split_large(prices, sizes, vocabulary)
+        .select(*_ROW, "odds_milli", place=pl.col("ordinal").cast(pl.Int64) - 1, off=pl.col("state") == MarketState.SUSPENDED)
+        .sort(*_ROW)
+        .with_columns(begins=pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in _ROW))
+        .with_columns(row=pl.col("begins").cum_sum() - 1)
+    )
+    offers = pl.col("odds_milli").is_not_null() & ~pl.col("off")
+    rows = given.filter("begins").select(_ROW)
+    facts = (
+        given.select("row", off_mask=pl.when("off").then(_BITS.gather(given["place"])).otherwise(0), state=pl.when(offers).then(2).otherwise("off"))
+        .group_by("row")
+        .agg(pl.col("off_mask").sum(), pl.col("state").max())
+        .sort("row")
+    )
+    # The prices of all rows one after the other, as many for each row as its market has outcomes.
+    n_places = rows.join(sizes, on="market_id", how="left", maintain_order="left").select(
+        n=pl.when(pl.col("outcome") == "").then("n").otherwise(1).cast(pl.UInt32)
+    )["n"]
+    starts = n_places.cum_sum() - n_places
+    odds = pl.Series([None], dtype=pl.Int32).new_from_index(0, int(n_places.sum()))
+    odds = odds.scatter(starts.gather(given["row"]) + given["place"], given["odds_milli"])
+    arrays = pl.DataFrame({"row": repeated(n_places), "odds_milli": odds}).group_by("row", maintain_order=True).agg("odds_milli")
+    return rows.hstack([_STATES.gather(facts["state"]), facts["off_mask"], arrays["odds_milli"]]).select(*ROWS)
+
+
+def _split_large(prices: pl.DataFrame, sizes: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Return the prices with the outcomes of markets too large for a mask as open outcomes, by their keys."""
+    large = sizes.filter(pl.col("n") > MASK_BITS)
+    if large.is_empty():
+        return prices
     names = vocabulary.outcomes.join(large, on="market_id", how="semi").select("market_id", "ordinal", "outcome_key")
     is_large = pl.col("outcome_key").is_not_null()
-    given = prices.join(names, on=("market_id", "ordinal"), how="left").select(
-        "capture",
-        "market_id",
-        "specifier",
-        pl.when(is_large).then(pl.col("outcome_key")).otherwise(pl.col("outcome")).alias("outcome"),
-        pl.when(is_large).then(pl.lit(1, dtype=pl.Int16)).otherwise(pl.col("ordinal")).alias("ordinal"),
-        "odds_milli",
-        off=pl.col("state") == MarketState.SUSPENDED,
+    return prices.join(names, on=("market_id", "ordinal"), how="left").with_columns(
+        outcome=pl.when(is_large).then("outcome_key").otherwise("outcome"), ordinal=pl.when(is_large).then(1).otherwise("ordinal")
     )
-    rows = given.select(_ROW).unique().sort(_ROW).with_row_index("row")
-    # A table, since a power would go through floats, which cannot hold the highest bits.
-    bit = pl.col("ordinal").replace_strict(list(range(1, MASK_BITS + 1)), [1 << n for n in range(MASK_BITS)], return_dtype=pl.Int64)
-    numbered = given.join(rows, on=_ROW).select("row", "ordinal", "odds_milli", "off", bit=bit)
-    states = numbered.group_by("row").agg(
-        state=pl.when((pl.col("odds_milli").is_not_null() & ~pl.col("off")).any())
-        .then(pl.lit(MarketState.OFFERED.value))
-        .when(pl.col("off").any())
-        .then(pl.lit(MarketState.SUSPENDED.value))
-        .otherwise(pl.lit(MarketState.NO_PRICE.value)),
-        off_mask=pl.col("bit").filter("off").sum(),
-    )
-    n_places = pl.when(pl.col("outcome") == "").then(pl.col("n")).otherwise(1).cast(pl.Int64)
-    arrays = (
-        rows.join(sizes, on="market_id", how="left")
-        .select("row", ordinal=pl.int_ranges(1, n_places + 1, dtype=pl.Int16))
-        .explode("ordinal")
-        .join(numbered.select("row", "ordinal", "odds_milli"), on=("row", "ordinal"), how="left")
-        .sort("row", "ordinal")
-        .group_by("row", maintain_order=True)
-        .agg(pl.col("odds_milli"))
-    )
-    return rows.join(arrays, on="row").join(states, on="row").sort("row").select(*ROWS)

@@ -94,12 +94,12 @@ def _used(keyed: pl.DataFrame, given: pl.DataFrame, vocabulary: Vocabulary) -> p
     """
     role = pl.col("role")
     met = ((role == "require") & (pl.col("value") == pl.col("expected"))) | ((role == "read") & pl.col("converted").is_not_null())
-    return (
-        keyed.select(_PAIR)
-        .join(given, on="instance")
-        .join(vocabulary.parts, on=("key_id", "part"), how="left")
-        .with_columns(converted=_converted())
-        .with_columns(counts=pl.when(met).then(1).when(role == "ignore").then(0).otherwise(REFUSED).cast(pl.Int64))
+    pieces = keyed.select(_PAIR).join(given, on="instance").join(vocabulary.parts, on=("key_id", "part"), how="left")
+    # Converting text is slow, and lines repeat over a batch.
+    conversion = ("value", "conversion")
+    texts = pieces.filter(role == "read").select(conversion).unique().with_columns(converted=_converted())
+    return pieces.join(texts, on=conversion, how="left", maintain_order="left").with_columns(
+        counts=pl.when(met).then(1).when(role == "ignore").then(0).otherwise(REFUSED).cast(pl.Int64)
     )
 
 

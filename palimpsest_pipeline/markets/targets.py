@@ -29,32 +29,33 @@ _FORM: Final = 2**31
 """Rules below it are keys, whose ids are listed; from it on, forms of ids that are not listed."""
 
 
-def lead(batch: Batch, candidates: pl.DataFrame, vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Where each of the distinct outcomes of the batch leads.
+def lead(batch: Batch, candidates: pl.DataFrame, vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return where each of the distinct outcomes of the batch leads.
 
-    Returns the choices: key_id, target and player (the outcome's text, if it is a player), one row for each distinct outcome, at its place, null
-    where it leads nowhere; and the targets: target, the columns of TARGET, in whose order they are numbered, and line.
+    choices: key_id, target and player (null: the outcome is no player), one row for each distinct outcome, at its place, null where it leads nowhere.
+    targets: target, the columns of TARGET, in whose order they are numbered, and line.
+    players: player, outcome (the text that names the player).
     """
     forms = candidates.select("platform", "open_pattern").drop_nulls().unique().with_row_index("rule", offset=_FORM)
-    ways = _ways(candidates, forms, vocabulary)
+    bets = candidates.select("market_id", "text").unique().with_row_index("bet")
+    ways = _ways(candidates, forms, bets, vocabulary)
     offered = batch.distinct.join(ways.select("instance", "way", "rule", "told_later"), on="instance").select(
         "distinct", "way", "told_later", said=packed("rule", "code")
     )
     said = pl.concat([_listed(batch.ids, vocabulary), _rungs(batch.ids, vocabulary), _open(offered, forms, batch.ids)])
-    meanings = said.select(*_MEANING).unique().with_row_index("meaning")
-    told = said.join(meanings, on=list(_MEANING)).select("said", "meaning", tells=pl.col("total") != "")
+    meanings = said.group_by(*_MEANING).agg("said").with_row_index("meaning")
+    told = meanings.select("said", "meaning", tells=pl.col("total") != "").explode("said")
     found = offered.join(told, on="said").filter(pl.col("tells") | ~pl.col("told_later"))
     first = found.select("meaning", choice=packed("distinct", "way")).sort("choice").select("meaning", *_numbers("choice", "distinct", "way"))
     first = first.filter(pl.col("distinct") != pl.col("distinct").shift(1, fill_value=2**32 - 1))
-    return _numbered(batch, first, ways, meanings)
+    return _numbered(batch, first, ways, bets, meanings)
 
 
-def _ways(candidates: pl.DataFrame, forms: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """way, instance, key_id, rule, bet, market_id, text, told_later: all rules by which outcomes of an instance are read, in order of preference.
+def _ways(candidates: pl.DataFrame, forms: pl.DataFrame, bets: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """way, instance, key_id, rule, bet, told_later: all rules by which outcomes of an instance are read, in order of preference.
 
-    `bet` is the number of market_id and text; told_later: the text waits for the total that an id tells.
+    `bet` is the place of market_id and text in `bets`; told_later: the text waits for the total that an id tells.
     """
-    bets = candidates.select("market_id", "text").unique().with_row_index("bet")
     listing = candidates.join(vocabulary.outcome_keys, on="key_id", how="semi").with_columns(rule="key_id")
     opening = candidates.join(forms, on=("platform", "open_pattern")).select(listing.columns)
     return (
@@ -86,7 +87,8 @@ def _rungs(ids: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
 def _open(offered: pl.DataFrame, forms: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
     """What ids say that are not listed, read by one regex at a time, for there are few; rows of `_SAID`."""
     rule, code = _numbers("said", "rule", "code")
-    asked = offered.select("said").unique().with_columns(rule, code).filter(pl.col("rule") >= _FORM).join(ids, on="code")
+    open_ids = offered.select("said").filter(pl.col("said") >= _FORM * 2**32).unique()
+    asked = open_ids.with_columns(rule, code).join(ids, on="code")
     fits = [pl.DataFrame(schema=_SAID)]
     for number, platform, pattern in forms.select("rule", "platform", "open_pattern").iter_rows():
         groups = re.compile(pattern).groupindex
@@ -116,19 +118,26 @@ def _numbers(number: str, *names: str) -> list[pl.Expr]:
     return [part.alias(name) for part, name in zip(unpacked(number), names, strict=True)]
 
 
-def _numbered(batch: Batch, first: pl.DataFrame, ways: pl.DataFrame, meanings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _numbered(
+    batch: Batch, first: pl.DataFrame, ways: pl.DataFrame, bets: pl.DataFrame, meanings: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """What `lead` returns, from the way and the meaning of each outcome that leads somewhere."""
-    chosen = first.join(ways.select("way", "key_id", "bet"), on="way")
+    chosen = first.hstack(ways.select("key_id", "bet")[first["way"]]).with_columns(pair=packed("bet", "meaning"))
+    bet, meaning = unpacked("pair")
+    pairs = chosen.select("pair").unique().select("pair", bet=bet, meaning=meaning)
+    players = meanings.filter(pl.col("player") != "").select(outcome="player").unique().with_row_index("player")
+    meanings = meanings.join(players, left_on="player", right_on="outcome", how="left", maintain_order="left").select(
+        "ordinal", "outcome", "total", player="player_right"
+    )
     named = (
-        chosen.select("bet", "meaning")
-        .unique()
-        .join(ways.select("bet", "market_id", "text").unique("bet"), on="bet")
-        .join(meanings, on="meaning")
+        pairs.select("pair")
+        .hstack(bets.select("market_id", "text")[pairs["bet"]])
+        .hstack(meanings[pairs["meaning"]])
         .with_columns(specifier=pl.col("text").str.replace(OF_OUTCOME, pl.col("total"), literal=True))
     )
-    targets = named.select(TARGET).unique().sort(TARGET).with_row_index("target")
     # Two keys may write one bet in different ways, so texts are compared once more.
-    numbers = named.join(targets, on=TARGET).select("bet", "meaning", "target", player=pl.when(pl.col("player") != "").then("player"))
-    led = chosen.join(numbers, on=("bet", "meaning")).select("distinct", "key_id", "target", "player")
+    targets = named.group_by(TARGET).agg("pair", "player").sort(TARGET).with_row_index("target")
+    numbers = targets.select("target", "pair", "player").explode("pair", "player")
+    led = chosen.select("distinct", "key_id", "pair").join(numbers, on="pair").drop("pair")
     choices = batch.distinct.select("distinct").join(led, on="distinct", how="left", maintain_order="left")
-    return choices.drop("distinct"), targets.with_columns(line=line_of(pl.col("specifier")))
+    return choices.drop("distinct"), targets.select("target", *TARGET, line=line_of(pl.col("specifier"))), players

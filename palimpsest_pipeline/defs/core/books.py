@@ -152,15 +152,15 @@ def normalise_books(parts: Sequence[Decoded], vocabulary: Vocabulary) -> Books:
 
 def _count(owners: pl.DataFrame, rows: pl.DataFrame, coverage: pl.DataFrame, merged: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of ANSWERS."""
-    priced = rows.group_by("capture").agg(
-        n_markets_priced=pl.struct("market_id", "specifier").filter(pl.col("state") == "offered").n_unique(),
-        n_prices=pl.col("odds_milli").list.drop_nulls().list.len().sum(),
-    )
+    offered = rows.filter(pl.col("state") == "offered").select("capture", "market_id", "specifier").unique()
+    markets = offered.group_by("capture").agg(n_markets_priced=pl.len())
+    prices = rows.group_by("capture").agg(n_prices=pl.col("odds_milli").explode().count())
     listed = coverage.group_by("capture").agg(
         n_markets_listed=pl.col("n_markets").sum(), n_markets_mapped=pl.col("n_markets").filter(pl.col("error_class") == "").sum()
     )
-    counted = owners.join(listed, on="capture", how="left").join(priced, on="capture", how="left")
-    counted = counted.join(merged.rename({"n_prices": "n_prices_merged"}), on="capture", how="left").sort("capture")
+    counted = owners.sort("capture")
+    for counts in (listed, markets, prices, merged.rename({"n_prices": "n_prices_merged"})):
+        counted = counted.join(counts, on="capture", how="left", maintain_order="left")
     return counted.select(*OWNER, *(pl.col(name).fill_null(0).cast(pl.Int32) for name in COUNTS))
 
 

@@ -119,9 +119,10 @@ def _prices(found: Found) -> RawPrices:
     )
     # The first half of `productStatus` closes a whole product for betting, whatever its markets say.
     closed = event.banned is True or (isinstance(event.product_status, str) and event.product_status.startswith("1#"))
-    off = [closed or market.banned or market.status != 0 for market in markets]
-    if any(off):
-        prices.off = [of_market or outcome.is_active != 1 for outcome, of_market in zip(outcomes, prices.per_outcome(off), strict=True)]
-    else:
-        prices.off = [outcome.is_active != 1 for outcome in outcomes]
+    prices.off = [outcome.is_active != 1 for outcome in outcomes]
+    start = 0
+    for market, size in zip(markets, prices.n_outcomes, strict=True):
+        if closed or market.banned or market.status != 0:
+            prices.off[start : start + size] = [True] * size
+        start += size
     return prices
