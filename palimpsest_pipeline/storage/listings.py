@@ -177,8 +177,13 @@ def refresh_priced(conn: psycopg.Connection, ids: Sequence[int]) -> None:
 
 
 def one_per_listing(rows: pl.DataFrame) -> pl.DataFrame:
-    """One claim per listing of a cycle: that of its last answer, with parts that it leaves out from the last answer that gives them."""
-    ordered = rows.sort("listing_id", "observed_at", "seen_in", *CLAIM_SCHEMA, nulls_last=False, maintain_order=False)
+    """One claim per listing of a cycle: that of its last answer, with parts that it leaves out from the last answer that gives them.
+
+    A listing is asked for after a list has shown it, so that its own answers come last. `observed_at` cannot tell: lists bear the instant of their
+    platform's last one, and a late platform's lists go on while its listings are asked for.
+    """
+    is_detail = pl.col("seen_in") == "detail"
+    ordered = rows.sort("listing_id", is_detail, "observed_at", *CLAIM_SCHEMA, nulls_last=False, maintain_order=False)
     parts = [(pl.col(c).drop_nulls().last() if c in NULLABLE else pl.col(c).last()) for c in CLAIM_SCHEMA]
     return (
         ordered.group_by("listing_id", maintain_order=True)
@@ -186,7 +191,7 @@ def one_per_listing(rows: pl.DataFrame) -> pl.DataFrame:
             pl.col("platform", "external_id").first(),
             *parts,
             pl.col("n_markets_declared").drop_nulls().last(),
-            pl.col("observed_at").max(),
+            pl.col("observed_at").last(),
             # Only what discovery showed counts as part of a discovery.
             seen_in=pl.when((pl.col("seen_in") == "listing").any()).then(pl.lit("listing")).otherwise(pl.lit("detail")),
         )
