@@ -3,27 +3,41 @@
 Exit codes as in `cli.py`.
 """
 
-from typing import Annotated
+import time
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .console import PARTIAL, fail, out, say
 from .settings import load_settings
 
+if TYPE_CHECKING:
+    from .defs.pipeline import Pipeline
+
 db_app = typer.Typer(no_args_is_help=True, help="The database schema, and who may read it.")
 
 
 @db_app.command()
 def upgrade() -> None:
-    """Bring our schema and Dagster's to the newest version; start the embedded server and leave it running, ready for `dagster dev`."""
+    """Bring our schema and Dagster's to the newest version; start the embedded server and leave it running, ready for `dagster dev`.
+
+    Tells how long it took, and what room our database takes since and took before.
+    """
     from .defs.instance import open_instance
     from .defs.servers import databases, prepare
+    from .storage.sizes import read_database_bytes
+
+    def measure_mb(pipeline: "Pipeline") -> float:
+        with pipeline.connect() as conn:
+            return read_database_bytes(conn) / 1e6
 
     chosen = load_settings()
     with databases(chosen, keep_running=True) as found:
+        before_mb, began_s = measure_mb(found), time.monotonic()
         prepare(found)
         with open_instance(chosen):
             pass
+        say(f"upgraded in {time.monotonic() - began_s:.1f} s; our database takes {measure_mb(found):.1f} MB, {before_mb:.1f} MB before")
         out.print(f"schemas are up to date; for Dagster: export DAGSTER_HOME={chosen.dagster_home}", soft_wrap=True, highlight=False)
 
 

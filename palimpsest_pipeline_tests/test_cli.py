@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -98,7 +99,9 @@ def test_the_databases_address_is_printed_for_psql(palimpsest: Command):
     }
     assert palimpsest("db", "url", **urls).stdout == "postgresql://me:hunter2@db/x\n"
     assert_one_clear_line(palimpsest("db", "url"), "is not running", "palimpsest db upgrade")
-    assert palimpsest("db", "upgrade").returncode == 0
+    upgraded = palimpsest("db", "upgrade")
+    assert upgraded.returncode == 0
+    assert re.fullmatch(r"upgraded in \d+\.\d s; our database takes \d+\.\d MB, \d+\.\d MB before\n", upgraded.stderr)
     with psycopg.connect(palimpsest("db", "url").stdout.strip()) as conn:
         assert conn.execute("select count(*) > 0 from core.markets").fetchone() == (True,)
     theirs = palimpsest("db", "url", "--analyst").stdout.strip()

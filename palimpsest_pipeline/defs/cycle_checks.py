@@ -15,6 +15,7 @@ from ..domain.words import Severity
 from ..storage import cycle_checks as stored
 from ..storage.cycle_checks import Verdict
 from ..storage.products import Schema
+from . import priorities
 from .partitions import days, parse_day_key
 from .pipeline import Pipeline
 from .run_cycles import cycles_of_run
@@ -30,6 +31,8 @@ CYCLES: Final = "cycles"
 CYCLES_AT_ONCE: Final = 24
 """Cycles that are judged from one reading of their rows: it bounds memory."""
 MOST_NAMED: Final = 5
+AFTER_ALL_ELSE: Final = {priorities.TAG: "-1"}
+"""Of a check that blocks nothing: whoever reads the marts does not wait for it."""
 SEVERITIES: Final = {Severity.ERROR: dg.AssetCheckSeverity.ERROR, Severity.WARN: dg.AssetCheckSeverity.WARN}
 
 
@@ -53,6 +56,7 @@ def cycle_check(
             blocking=blocking,
             partitions_def=days,
             metadata={JUDGES: CYCLES},
+            op_tags={} if blocking else AFTER_ALL_ELSE,
             additional_deps=additional_deps,
         )
         def check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:

@@ -3,17 +3,18 @@
 Belongs here: which cycles are tried, and what a run says of them. Does not belong here: deriving one cycle (`hourly`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import dagster as dg
+import psycopg
 
 from ..domain.instants import hour_key
 from ..domain.secrets import redact
 from ..landing import LandingIncomplete, LandingUnreadable, Manifest
 from ..storage import landed
-from ..storage.due import Product, due_products, failures, record_failure
+from ..storage.due import Due, Product, due_products, failures, record_failure
 from ..storage.products import standing_rows
 from .due import all_products, make_due_query
 from .hourly import CyclesFailed, Derived
@@ -92,26 +93,31 @@ def derive_run(
     tried: set[int] = set()
     undone: set[int] = set()
     to_do: dict[int, datetime] = {}
-    while True:
-        with pipeline.connect() as conn:
-            due = [each for each in due_products(conn, make_due_query(pipeline, products), cycle_ids=cycles.cycle_ids) if not each.is_gone]
-        if LEAVES_FAILED_TAG in run.tags:
-            done.left_failed |= {each.cycle_id for each in due if each.has_failed} - tried
-        undone |= to_do.keys() & {each.cycle_id for each in due}  # the oldest first: what is due now was not made due by another of them
-        to_do = {each.cycle_id: each.partition_hour for each in due if each.cycle_id not in undone | done.left_failed}
-        if not to_do:
-            break
-        tried |= to_do.keys()
-        manifests, errors = _manifests(pipeline, products, to_do)
-        done.gone |= to_do.keys() - errors.keys() - {manifest.cycle_id for manifest in manifests}
-        if errors:
-            done.errors.append(CyclesFailed(products[0].name.partition("/")[0], errors))
-        try:
-            derive(manifests)
-        except CyclesFailed as error:
-            done.errors.append(error)
     with pipeline.connect() as conn:
-        still_due = [each for each in due_products(conn, make_due_query(pipeline, products), cycle_ids=tried) if not each.is_gone]
+
+        def due_of(cycle_ids: Collection[int]) -> list[Due]:
+            due = due_products(conn, make_due_query(pipeline, products), cycle_ids=cycle_ids)
+            conn.commit()  # nothing is locked while `derive` works
+            return [each for each in due if not each.is_gone]
+
+        while True:
+            due = due_of(cycles.cycle_ids)
+            if LEAVES_FAILED_TAG in run.tags:
+                done.left_failed |= {each.cycle_id for each in due if each.has_failed} - tried
+            undone |= to_do.keys() & {each.cycle_id for each in due}  # the oldest first: what is due now was not made due by another of them
+            to_do = {each.cycle_id: each.partition_hour for each in due if each.cycle_id not in undone | done.left_failed}
+            if not to_do:
+                break
+            tried |= to_do.keys()
+            manifests, errors = _manifests(pipeline, conn, products, to_do)
+            done.gone |= to_do.keys() - errors.keys() - {manifest.cycle_id for manifest in manifests}
+            if errors:
+                done.errors.append(CyclesFailed(products[0].name.partition("/")[0], errors))
+            try:
+                derive(manifests)
+            except CyclesFailed as error:
+                done.errors.append(error)
+        still_due = due_of(tried)
         done.failed = {each.cycle_id for each in still_due if each.has_failed}
         done.waiting = {each.cycle_id for each in still_due} - done.failed
         done.derived = tried - done.failed - done.waiting - done.gone
@@ -135,7 +141,9 @@ def raise_failures(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles) ->
         raise RunHasFailedCycles(told + again)
 
 
-def _manifests(pipeline: Pipeline, products: Sequence[Product], hours: Mapping[int, datetime]) -> tuple[list[Manifest], dict[int, Exception]]:
+def _manifests(
+    pipeline: Pipeline, conn: psycopg.Connection, products: Sequence[Product], hours: Mapping[int, datetime]
+) -> tuple[list[Manifest], dict[int, Exception]]:
     """Return the manifests of the cycles in `hours` (cycle to its hour), and for each cycle whose manifest cannot be read the error.
 
     A cycle that is no longer in the landing is in neither. Both are recorded. Raises LandingError when the landing cannot be reached.
@@ -143,17 +151,16 @@ def _manifests(pipeline: Pipeline, products: Sequence[Product], hours: Mapping[i
     manifests: list[Manifest] = []
     errors: dict[int, Exception] = {}
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
-    with pipeline.connect() as conn:
-        for cycle_id, hour in sorted(hours.items()):
-            try:
-                manifests.append(pipeline.landing.manifest(cycle_id, hour))
-            except LandingIncomplete:
-                record_gone(conn, cycle_id)
-            except LandingUnreadable as error:
-                errors[cycle_id] = error
-                record_unreadable(conn, cycle_id, error)
-                message = redact(f"{type(error).__name__}: {error}", *pipeline.settings.secrets())
-                for product in products:
-                    record_failure(conn, product.name, cycle_id, landing_digest=None, error=message, **versions)
-        conn.commit()
+    for cycle_id, hour in sorted(hours.items()):
+        try:
+            manifests.append(pipeline.landing.manifest(cycle_id, hour))
+        except LandingIncomplete:
+            record_gone(conn, cycle_id)
+        except LandingUnreadable as error:
+            errors[cycle_id] = error
+            record_unreadable(conn, cycle_id, error)
+            message = redact(f"{type(error).__name__}: {error}", *pipeline.settings.secrets())
+            for product in products:
+                record_failure(conn, product.name, cycle_id, landing_digest=None, error=message, **versions)
+    conn.commit()
     return manifests, errors

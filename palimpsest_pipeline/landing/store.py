@@ -50,6 +50,7 @@ ZSTD_LEVEL: Final = 3
 MANIFEST: Final = "manifest.json"
 SEGMENT_NAME: Final = re.compile(r"seg-(\d+)(?:-[0-9a-f]+)?\.parquet")
 INDEX: Final = "compacted.json"
+EVERY_ROW: Final = pl.lit(True)
 EXPIRING: Final = "expiring"
 """Name of an empty file: an hour that has it is no longer there for readers, and what is left of it is being removed."""
 GROUP_ROWS: Final = 32
@@ -412,17 +413,22 @@ class Landing:
     def _frames(
         self, folder: UPath, cycle_id: int, segments: Sequence[Segment], kinds: Collection[PayloadKind] | None, columns: Sequence[str]
     ) -> Iterator[pl.DataFrame]:
-        wanted = pl.lit(True) if kinds is None else pl.col("kind").is_in([kind.value for kind in kinds])
+        wanted = EVERY_ROW if kinds is None else pl.col("kind").is_in([kind.value for kind in kinds])
         needed = dict.fromkeys([*columns, "kind", "received_at", "observed_at"])
-        for frame in self._pieces(folder, cycle_id, segments, list(needed)):
+        for frame in self._pieces(folder, cycle_id, segments, list(needed), wanted):
             yield frame.filter(wanted).with_columns(OBSERVED_AT).select(columns)
 
-    def _pieces(self, folder: UPath, cycle_id: int, segments: Sequence[Segment], columns: list[str]) -> Iterator[pl.DataFrame]:
-        """Rows of the segments, in order: from their own files, or from the hour's where those are gone, also since this began."""
+    def _pieces(
+        self, folder: UPath, cycle_id: int, segments: Sequence[Segment], columns: list[str], wanted: pl.Expr = EVERY_ROW
+    ) -> Iterator[pl.DataFrame]:
+        """Rows of the segments, in order: from their own files, or from the hour's where those are gone, also since this began.
+
+        Rows that are not `wanted` may be left out: bodies that nobody needs are not unpacked then.
+        """
         there = {name for _, name in self._segments_in(folder)}
         held: list[str] = []
         for segment in segments:
-            frame = self._segment(folder, cycle_id, segment, columns) if segment.name in there else None
+            frame = self._segment(folder, cycle_id, segment, columns, wanted) if segment.name in there else None
             if frame is None:
                 held.append(segment.name)
                 continue
@@ -431,13 +437,14 @@ class Landing:
             yield frame
         yield from self._held(folder, cycle_id, held, columns)
 
-    def _segment(self, folder: UPath, cycle_id: int, segment: Segment, columns: list[str]) -> pl.DataFrame | None:
-        """Columns of a segment from its own file; None when it has none (any more). Raises LandingIncomplete when it is not as it was written."""
+    def _segment(self, folder: UPath, cycle_id: int, segment: Segment, columns: list[str], wanted: pl.Expr) -> pl.DataFrame | None:
+        """Columns of a segment from its own file, at least of the rows that are `wanted`; None when it has none (any more). Raises LandingIncomplete
+        when it is not as it was written."""
         path = folder / segment.name
         try:
             if self._local:  # hashed once, however often some columns of it are read
                 with self._open(path, segment.sha) as file:
-                    return pl.scan_parquet(file, hive_partitioning=False).select(columns).collect()
+                    return pl.scan_parquet(file, hive_partitioning=False).filter(wanted).select(columns).collect()
             content = self._content(path)
             if content is None:
                 return None

@@ -201,7 +201,7 @@ class _Crawl:
     def leave(self) -> None:
         """Tell those who look on that what is still asked for will not be answered here."""
         for request, submitted in self._submitted:
-            if submitted.done.cancelled() or not submitted.done.done():
+            if not self.engine.is_over(submitted.job):  # Its future may be cancelled, and its answer counted all the same.
                 self.engine.watches.planned(request.platform, -1, request.kind)
 
     def read(self) -> Discovery:

@@ -209,6 +209,10 @@ class Engine:
             self.watches.planned(request.platform, 1, request.kind)
         self._pump_soon()
 
+    def is_over(self, job: int) -> bool:
+        """Return whether those who look on have been told that the asking of all of it is over."""
+        return job not in self._jobs
+
     def rerank(self, job: int, rank: Rank) -> None:
         """A new place among those that wait."""
         self._scheduler.rerank(job, rank)

@@ -4,6 +4,7 @@ Each cycle has a row of its own for a host: what one finds never shortens or end
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,17 +16,26 @@ LONGEST_S: Final = 3600.0
 """No host is left alone for longer by the word of one answer."""
 
 
-def troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime) -> dict[str, tuple[str, float]]:
-    """Return, for each host in trouble, the reason and for how many more seconds nobody should ask it (0: just over). The longest time counts."""
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why nobody should ask a host, for how many more seconds (0: just over), and the cycle that found it."""
+
+    reason: str
+    for_s: float
+    cycle_id: int
+
+
+def troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime) -> dict[str, Trouble]:
+    """Return the trouble of each host that is in any. The longest time counts."""
     rows = conn.execute(
         """
-        select distinct on (host) host, reason, blocked_until from ops.host_state
+        select distinct on (host) host, reason, blocked_until, cycle_id from ops.host_state
         where host = any(%s) and blocked_until > %s
         order by host, blocked_until desc, cycle_id
         """,
         [list(hosts), now - timedelta(seconds=REMEMBERED_S)],
     ).fetchall()
-    return {host: (reason, max(0.0, (until - now).total_seconds())) for host, reason, until in rows}
+    return {host: Trouble(reason, max(0.0, (until - now).total_seconds()), cycle_id) for host, reason, until, cycle_id in rows}
 
 
 def block(conn: psycopg.Connection, host: str, cycle_id: int, reason: str, now: datetime, for_s: float) -> None:

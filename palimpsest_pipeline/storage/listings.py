@@ -92,6 +92,15 @@ def write_cycle(conn: psycopg.Connection, cycle: CycleFacts) -> None:
     )
 
 
+def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
+    """Return the instant that the statements of a cycle are about. Raises LookupError when core does not know the cycle."""
+    row = conn.execute("select as_of from core.cycles where cycle_id = %s", [cycle_id]).fetchone()
+    if row is None:
+        raise LookupError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
+    as_of: datetime = row[0]
+    return as_of
+
+
 def listing_ids(conn: psycopg.Connection, frame: pl.DataFrame) -> pl.DataFrame:
     """`frame` (with platform, external_id) plus `listing_id` Int64; keys not seen before get new ids, which they keep for ever."""
     keys = frame.select("platform", "external_id").unique().sort("platform", "external_id")
@@ -177,8 +186,13 @@ def refresh_priced(conn: psycopg.Connection, ids: Sequence[int]) -> None:
 
 
 def one_per_listing(rows: pl.DataFrame) -> pl.DataFrame:
-    """One claim per listing of a cycle: that of its last answer, with parts that it leaves out from the last answer that gives them."""
-    ordered = rows.sort("listing_id", "observed_at", "seen_in", *CLAIM_SCHEMA, nulls_last=False, maintain_order=False)
+    """One claim per listing of a cycle: that of its last answer, with parts that it leaves out from the last answer that gives them.
+
+    A listing is asked for after a list has shown it, so that its own answers come last. `observed_at` cannot tell: lists bear the instant of their
+    platform's last one, and a late platform's lists go on while its listings are asked for.
+    """
+    is_detail = pl.col("seen_in") == "detail"
+    ordered = rows.sort("listing_id", is_detail, "observed_at", *CLAIM_SCHEMA, nulls_last=False, maintain_order=False)
     parts = [(pl.col(c).drop_nulls().last() if c in NULLABLE else pl.col(c).last()) for c in CLAIM_SCHEMA]
     return (
         ordered.group_by("listing_id", maintain_order=True)
@@ -186,7 +200,7 @@ def one_per_listing(rows: pl.DataFrame) -> pl.DataFrame:
             pl.col("platform", "external_id").first(),
             *parts,
             pl.col("n_markets_declared").drop_nulls().last(),
-            pl.col("observed_at").max(),
+            pl.col("observed_at").last(),
             # Only what discovery showed counts as part of a discovery.
             seen_in=pl.when((pl.col("seen_in") == "listing").any()).then(pl.lit("listing")).otherwise(pl.lit("detail")),
         )

@@ -229,21 +229,15 @@ def read_rows(conn: psycopg.Connection, table: str, sr_ids: Sequence[int] | None
     return read_frame(conn, query, {"sr_ids": None if sr_ids is None else list(sr_ids)}, schema).sort(key)
 
 
-def figures(conn: psycopg.Connection, table: str) -> dict[str, float | None]:
-    """Key figures of one of TABLES as it is: `rows`, and the others by name; null where there is nothing to count."""
+def figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float | None], list[float | None]]:
+    """Return the key figures of one of TABLES by name, `rows` among them, and one figure for each day of kickoff; null where nothing is to count.
+
+    By day: the share of compared outcomes on which home alone offers most; markets that a competitor offers and home lacks, per fixture with any gap.
+    """
     cursor = conn.execute(FIGURES_SQL[table])
-    row = cursor.fetchone()
-    return dict(zip((column.name for column in cursor.description or ()), row or (), strict=True))
-
-
-def home_is_best_by_day(conn: psycopg.Connection) -> list[float | None]:
-    """The share of compared outcomes on which home alone offers most, day of kickoff by day."""
-    return [share for (share,) in conn.execute(HOME_IS_BEST_SQL).fetchall()]
-
-
-def home_lacks_by_day(conn: psycopg.Connection) -> list[float | None]:
-    """Markets that a competitor offers and home lacks, per fixture with any gap, day of kickoff by day."""
-    return [mean for (mean,) in conn.execute(HOME_LACKS_SQL).fetchall()]
+    (_, *total), *days = cursor.fetchall()
+    names = [column.name for column in cursor.description or ()][1:]
+    return dict(zip(names, total, strict=True)), [by_day for by_day, *_ in days]
 
 
 def _name_lines(conn: psycopg.Connection, books: pl.DataFrame) -> pl.DataFrame:
@@ -303,36 +297,40 @@ from (
     ) l
 ) seen
 """
+# First a row of everything, then one of each day of kickoff. A fixture that is no more has none.
 FIGURES_SQL: Final = {
     COMPARISON: """
     with outcomes as (
-        select count(*) as outcomes, avg(comparable::int)::float8 as comparable_share,
-            (avg(home_is_best::int) filter (where comparable))::float8 as home_is_best_share,
-            (avg(home_tied_best::int) filter (where comparable))::float8 as home_tied_best_share
-        from palimpsest.compared_prices
+        select (f.effective_kickoff at time zone 'UTC')::date as day, c.comparable, c.home_is_best, c.home_tied_best
+        from palimpsest.compared_prices c left join core.fixtures f using (sr_id)
+    ), lines as (
+        select count(*) as rows, count(distinct sr_id) as fixtures, count(distinct (sr_id, line_id)) filter (where arb) as arbitrage_markets
+        from mart.price_comparison
     )
-    select count(*) as rows, count(distinct sr_id) as fixtures, count(distinct (sr_id, line_id)) filter (where arb) as arbitrage_markets,
-        (select outcomes from outcomes), (select comparable_share from outcomes), (select home_is_best_share from outcomes),
-        (select home_tied_best_share from outcomes)
-    from mart.price_comparison
+    select (avg(o.home_is_best::int) filter (where o.comparable))::float8 as by_day,
+        (select rows from lines), (select fixtures from lines), (select arbitrage_markets from lines),
+        count(*) as outcomes, avg(o.comparable::int)::float8 as comparable_share,
+        (avg(o.home_is_best::int) filter (where o.comparable))::float8 as home_is_best_share,
+        (avg(o.home_tied_best::int) filter (where o.comparable))::float8 as home_tied_best_share
+    from outcomes o
+    group by grouping sets ((), (o.day))
+    having grouping(o.day) = 1 or (o.day is not null and bool_or(o.comparable))
+    order by grouping(o.day) desc, o.day
     """,
     GAP: """
-    select count(*) as rows, count(distinct sr_id) as fixtures, count(*) filter (where gap_type = 'home_missing') as home_missing,
+    with gaps as (
+        select (f.effective_kickoff at time zone 'UTC')::date as day, g.sr_id, g.gap_type
+        from mart.availability_gap g left join core.fixtures f using (sr_id)
+    )
+    select (count(*) filter (where gap_type = 'home_missing'))::float8 / nullif(count(distinct sr_id), 0) as by_day,
+        count(*) as rows, count(distinct sr_id) as fixtures, count(*) filter (where gap_type = 'home_missing') as home_missing,
         count(*) filter (where gap_type = 'platform_missing') as platform_missing,
         count(*) filter (where gap_type = 'home_suspended_only') as home_suspended_only,
         count(*) filter (where gap_type = 'platform_suspended_only') as platform_suspended_only,
         count(*) filter (where gap_type = 'both') as both_lack, count(*) filter (where gap_type = 'unknown') as unknown
-    from mart.availability_gap
+    from gaps
+    group by grouping sets ((), (day))
+    having grouping(day) = 1 or day is not null
+    order by grouping(day) desc, day
     """,
 }
-HOME_IS_BEST_SQL: Final = """
-select avg(c.home_is_best::int)::float8
-from palimpsest.compared_prices c join core.fixtures f using (sr_id)
-where c.comparable
-group by (f.effective_kickoff at time zone 'UTC')::date order by (f.effective_kickoff at time zone 'UTC')::date
-"""
-HOME_LACKS_SQL: Final = """
-select (count(*) filter (where g.gap_type = 'home_missing'))::float8 / count(distinct g.sr_id)
-from mart.availability_gap g join core.fixtures f using (sr_id)
-group by (f.effective_kickoff at time zone 'UTC')::date order by (f.effective_kickoff at time zone 'UTC')::date
-"""

@@ -83,6 +83,12 @@ class Sizes:
     """At that growth; 0 when past it; None while it does not grow."""
 
 
+def read_database_bytes(conn: psycopg.Connection[Any]) -> int:
+    """Return the room that the whole database takes, the catalog included."""
+    ((n_bytes,),) = conn.execute("select pg_database_size(current_database())").fetchall()
+    return int(n_bytes)
+
+
 def measure(conn: psycopg.Connection[Any], sampled_at: datetime) -> pl.DataFrame:
     """Size of every table of ours, and of every day of the odds history with its rows and prices counted (SAMPLE). Days stay while it looks.
 

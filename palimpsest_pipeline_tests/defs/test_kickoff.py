@@ -433,9 +433,9 @@ def test_what_one_cycle_finds_of_a_host_the_next_one_heeds_and_a_good_answer_cle
     assert all(minute[Platform.BETPAWA] for minute in asked)
     with world.pipeline.connect() as conn:
         found = host_state.troubles(conn, [world.pipeline.host_name(Platform.SPORTYBET)], world.clock.now())
-        ((reason, left_s),) = found.values()
-        assert reason == "asked to wait 600 s"
-        assert 300 < left_s <= 600, "four of its ten minutes are over"
+        (trouble,) = found.values()
+        assert trouble.reason == "asked to wait 600 s"
+        assert 300 < trouble.for_s <= 600, "four of its ten minutes are over"
     slot_at = world.take_slot()
     with world.pipeline.connect() as conn:
         conn.execute("update ops.host_state set blocked_until = %s, reason = 'asked to wait'", [world.clock.now() - timedelta(seconds=1)])
@@ -448,5 +448,5 @@ def test_what_one_cycle_finds_of_a_host_the_next_one_heeds_and_a_good_answer_cle
 def test_what_others_found_of_hosts_is_found_out_anew_when_it_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
     nowhere = "postgresql://127.0.0.1:1/away"
     pipeline = Pipeline(load_settings(database_url=nowhere, dagster_database_url=f"{nowhere}_dagster"))
-    assert stage._held(pipeline) == {}
+    assert stage._held(pipeline, 1) == {}
     assert "what other scrapes found of the hosts cannot be read: cannot reach" in caplog.text

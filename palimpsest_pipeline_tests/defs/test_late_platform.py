@@ -7,14 +7,14 @@ from typing import Final
 import dagster as dg
 import pytest
 
-from palimpsest_pipeline.defs.landing import live, recover
+from palimpsest_pipeline.defs.landing import live, recover, stage
 from palimpsest_pipeline.defs.launch import run_job
 from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import CycleResult, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.scrape.sinks import Watch, Watches
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import ledger, ledger_readers
+from palimpsest_pipeline.storage import host_state, ledger, ledger_readers
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 from palimpsest_pipeline_tests.fixtures.truth import check_against_truth
@@ -150,6 +150,20 @@ def test_a_run_that_dies_between_its_stages_is_taken_up_with_its_late_platform(
     assert answered(pipeline) >= every_listing(pipeline)
     manifest = pipeline.landing.manifest(cycle.cycle_id)
     assert (manifest.stages, manifest.late) == (("discovery", "capture"), (LATE,))
+
+
+def test_a_late_platform_is_waited_for_when_its_own_discovery_found_the_trouble_and_not_when_another_cycle_did(
+    start_simulator: Start, make_pipeline: MakePipeline
+) -> None:
+    pipeline, own, other = make_pipeline(start_simulator(4, 3)), 2, 1
+    host, now = pipeline.host_name(LATE), pipeline.clock.now()
+
+    def is_blocked(cycle_id: int, for_s: float) -> bool:
+        with pipeline.connect() as conn:
+            host_state.block(conn, host, cycle_id, "no answer", now, for_s)
+        return stage._held(pipeline, own, [LATE])[LATE].blocked
+
+    assert [is_blocked(own, 60), is_blocked(other, 30), is_blocked(other, 90)] == [False, False, True]
 
 
 class InterruptsWhenListed(Watch):

@@ -23,10 +23,11 @@ from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.servers import upgrade
 from palimpsest_pipeline.domain.words import FixtureProduct, Platform
 from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import dirty_fixtures, present_laws
+from palimpsest_pipeline.storage import dirty_fixtures, migrate, present_laws
 from palimpsest_pipeline.storage import present as stored
 from palimpsest_pipeline.storage.differences import Differences
 from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.storage.frames import copy_rows
 from palimpsest_pipeline_tests.fixtures.content import drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_at
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
@@ -245,16 +246,26 @@ def versions(world: World) -> set[tuple[str, str]]:
         return {row for table in stored.TABLES for row in conn.execute(f"select tableoid::text, xmin || ' ' || ctid from {table}").fetchall()}
 
 
-def test_an_upgrade_derives_prices_whose_tables_it_has_emptied(world: World):
-    before = rows(world.pipeline)
-    with world.pipeline.connect() as conn:
-        for table in (stored.COMPARISON, stored.GAP, stored.LISTING):
-            conn.execute(f"truncate {table}".encode())
-        conn.execute("insert into mart.dirty_fixtures select 'prices', sr_id, now() from core.fixtures on conflict do nothing")
-    assert rows(world.pipeline)[stored.COMPARISON].is_empty()
-    upgrade(world.pipeline)
-    same(rows(world.pipeline), before)
-    assert marked(world.pipeline) == []
+def test_an_upgrade_converts_prices_and_gaps_of_the_schema_before_into_less_room(world: World):
+    pipeline, before = world.pipeline, rows(world.pipeline)
+
+    def read_bytes() -> int:
+        with pipeline.connect() as conn:
+            tables = [list(stored.STORED)]
+            return conn.execute("select sum(pg_total_relation_size(to_regclass(t)))::bigint from unnest(%s::text[]) as t", tables).fetchone()[0]
+
+    with pipeline.connect() as conn:
+        of_old_shape = {table: stored.read_rows(conn, table) for table in stored.TABLES}
+    migrate.downgrade(pipeline.database.url, "0023")
+    with pipeline.connect() as conn:
+        for table, frame in of_old_shape.items():
+            assert copy_rows(conn, table, frame) == before[table].height > 0
+        conn.execute("delete from mart.dirty_fixtures")
+    old_bytes = read_bytes()
+    upgrade(pipeline)
+    same(rows(pipeline), before)
+    assert marked(pipeline) == []
+    assert read_bytes() < 0.6 * old_bytes
 
 
 def test_a_cycle_in_which_nothing_changed_writes_no_price_and_no_gap(world: World):

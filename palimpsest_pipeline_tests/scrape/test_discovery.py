@@ -5,16 +5,17 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 
 import pytest
 
-from palimpsest_pipeline.domain.cycles import Target
+from palimpsest_pipeline.domain.cycles import EventOutcome, Target
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Discovery
 from palimpsest_pipeline.domain.words import Completeness, FailureClass, PayloadKind, Platform, RunStatus, Sport
 from palimpsest_pipeline.platforms.base import Crawl, Later
 from palimpsest_pipeline.scrape import Tally, capture, continue_discoveries, discover
-from palimpsest_pipeline.scrape.discovery import TIME_OVER, Discovered
+from palimpsest_pipeline.scrape.discovery import TIME_OVER, Discovered, _Crawl
 from palimpsest_pipeline.scrape.sinks import Watch
 
 from ..fixtures.loopback import after, answering, gated, silence
@@ -67,6 +68,38 @@ async def test_a_platform_that_is_silent_is_late_with_what_it_has_shown_and_the_
     assert ids(found.discoveries[P]) == {"p1"}
     assert planned.n == {P: 2, S: 2, B: 1}, "what was not answered is not counted"
     assert len(world.sink.of(S)) == 2, "it has said nothing about what was under way"
+
+
+class EndsPatience(Watch):
+    """A Watch: patience with a crawl is over in the very moment in which the answer to this path comes. Counts what is planned and what is over."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.crawl: asyncio.Task[None] | None = None
+        self.n_planned = self.n_over = 0
+
+    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
+        self.n_planned += n
+
+    def answered(self, answer: Answer) -> None:
+        if answer.request.path == self.path and self.crawl is not None:
+            self.crawl.cancel()
+
+    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+        self.n_over += len(outcomes)
+
+
+async def test_an_answer_that_comes_as_patience_ends_stays_planned_since_it_counts_as_over() -> None:
+    watch = EndsPatience("/page/0")
+    async with open_world(platforms=(S,), read_timeout_s=30, total_timeout_s=30) as world:
+        world.lists(S, {"s1": 1}, {"s2": 2})
+        world.hosts[S].script("/page/1", silence)
+        async with world.engine(watch=watch) as engine:
+            crawl = _Crawl(world.adapters[S], engine, Sport.FOOTBALL, count())
+            watch.crawl = asyncio.create_task(crawl.run())
+            await asyncio.gather(watch.crawl, return_exceptions=True)
+            crawl.leave()
+    assert (watch.n_planned, watch.n_over) == (2, 2), "the tree and the first page"
 
 
 async def test_a_platform_is_waited_for_while_its_answers_come() -> None:

@@ -250,6 +250,21 @@ def test_an_answer_that_leaves_an_id_out_does_not_take_it_away_within_a_cycle(co
         assert conn.execute("select seen_in, n_markets_declared from core.listing_observations").fetchall() == [("listing", 10)]
 
 
+def test_a_listings_own_answer_overrules_a_list_that_ends_after_it(conn: psycopg.Connection) -> None:
+    facts = cycle(0)
+    store.write_cycle(conn, facts)
+    answered_at = facts.as_of - timedelta(seconds=50)
+    rows = [
+        listing("1", observed_at=facts.as_of, home_team="A", n_markets_declared=10),
+        listing("1", seen_in="detail", observed_at=answered_at, home_team="B", n_markets_declared=None),
+        listing("1", seen_in="detail", observed_at=answered_at - timedelta(seconds=1), home_team="C", n_markets_declared=None),
+    ]
+    for given in permutations(rows):
+        store.write_listings(conn, facts.cycle_id, listing_frame(facts.as_of, given))
+        assert conn.execute("select home_team, last_seen_at from core.event_listings").fetchall() == [("B", answered_at)]
+        assert conn.execute("select seen_in, n_markets_declared from core.listing_observations").fetchall() == [("listing", 10)]
+
+
 def test_the_hash_of_a_claim_is_the_same_in_every_process() -> None:
     claim = pl.DataFrame([listing("1", observed_at=KICKOFF)], schema={"listing_id": pl.Int64, **store.LISTING_SCHEMA})
     hashes = [store.with_claim_hash(frame)["claim_hash"].item() for frame in (claim, claim.with_columns(n_markets_declared=1))]

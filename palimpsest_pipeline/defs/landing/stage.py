@@ -141,21 +141,24 @@ def run(stage: Stage, work: Work, watch: Watch) -> CycleResult:
 
 async def _ask(stage: Stage, work: Work, watch: Watch, writer: CycleWriter, signals: Deferred) -> CycleResult:
     with signals.cancelling(asyncio.current_task()):
-        held = _held(stage.pipeline, stage.late)
+        held = _held(stage.pipeline, stage.cycle.cycle_id, stage.late)
         async with stage.pipeline.engine(stage.cycle.scope, writer, watch, held=held, ends_at=stage.ends_at) as stage.engine:
             return await work(stage.engine, stage)
 
 
-def _held(pipeline: Pipeline, late: Collection[Platform] = ()) -> dict[Platform, Held]:
-    """What other scrapes have found of the hosts. Nothing when that cannot be read: then this one finds it out.
+def _held(pipeline: Pipeline, cycle_id: int, late: Collection[Platform] = ()) -> dict[Platform, Held]:
+    """What scrapes have found of the hosts. Nothing when that cannot be read: then this one finds it out.
 
-    Of a late platform it is what the discovery of this cycle found, which goes on: its host is waited for.
+    What this cycle's own discovery found of a late platform is no end of it: the discovery goes on, and the host is waited for.
     """
     hosts = {pipeline.host_name(platform): platform for platform in pipeline.platforms}
     try:
         with pipeline.connect() as conn:
             found = host_state.troubles(conn, list(hosts), pipeline.clock.now())
-            return {hosts[host]: Held(*trouble, blocked=hosts[host] not in late) for host, trouble in found.items()}
+            return {
+                hosts[host]: Held(trouble.reason, trouble.for_s, blocked=hosts[host] not in late or trouble.cycle_id != cycle_id)
+                for host, trouble in found.items()
+            }
     except (DatabaseUnreachable, psycopg.Error) as lost:
         log.warning("what other scrapes found of the hosts cannot be read: %s", lost)
         return {}

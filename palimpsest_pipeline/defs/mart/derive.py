@@ -20,7 +20,7 @@ from ...metrics import (
     unmapped_market,
 )
 from ...metrics.quality import ANSWERS
-from ...storage import book_sizes, mapping, mart_readers, marts, products, quality, rejects, universe
+from ...storage import book_sizes, listings, mapping, mart_readers, marts, products, quality, rejects, universe
 from ..core import readings
 from ..core.ingest import trusted
 from ..pipeline import Pipeline
@@ -45,7 +45,7 @@ def universe_as_of(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manif
     """What is known of every fixture on every platform as of a cycle."""
     trust = trusted(pipeline, manifest)
     claims, looked = universe.universe(conn, manifest.cycle_id)
-    as_of = readings.cycle_facts(pipeline, manifest).as_of
+    as_of = listings.read_as_of(conn, manifest.cycle_id)
     identified = identify(book_sizes.with_largest_books(conn, claims, rivals(claims), until=as_of, cycle_id=manifest.cycle_id))
     tournaments, links = crosswalk(identified, trust)
     return Universe.of(
@@ -103,7 +103,7 @@ def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
         history=quality.captures(conn, cycle_id),
         rejects=rejects.reject_counts(conn, cycle_id),
         medians=quality.fetched_medians(conn, cycle_id),
-        as_of=readings.cycle_facts(pipeline, manifest).as_of,
+        as_of=listings.read_as_of(conn, cycle_id),
         scope=manifest.scope,
         platforms=pipeline.platforms,
     )
@@ -120,7 +120,7 @@ def derive_mapping_coverage(pipeline: Pipeline, conn: psycopg.Connection, manife
     frame = mapping_coverage(
         marts.read(conn, "core.mapping_counts", cycle_id),
         mapping.matches_of_cycle(conn, cycle_id),
-        readings.cycle_facts(pipeline, manifest).as_of,
+        listings.read_as_of(conn, cycle_id),
     )
     return marts.replace(conn, "mart.mapping_coverage", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)))
 

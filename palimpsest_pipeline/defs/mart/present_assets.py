@@ -45,18 +45,18 @@ def present_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
         f" rows: {dict(done.rows)}"
     )
     with pipeline.connect() as conn:
-        told = {table: stored.figures(conn, table) for table in stored.TABLES}
-        plots = {
-            stored.COMPARISON: plotted(home_is_best_by_day=stored.home_is_best_by_day(conn)),
-            stored.GAP: plotted(home_lacks_by_day=stored.home_lacks_by_day(conn)),
-        }
+        found = {table: stored.figures(conn, table) for table in stored.TABLES}
+    plots = {
+        stored.COMPARISON: plotted(home_is_best_by_day=found[stored.COMPARISON][1]),
+        stored.GAP: plotted(home_lacks_by_day=found[stored.GAP][1]),
+    }
     shared = {
         "fixtures_derived": done.n_fixtures,
         "fixtures_removed": done.n_removed,
         "comparable_flips": done.n_flips,
         "derive_s": round(done.seconds, 3),
     }
-    for table, numbers in told.items():
+    for table, (numbers, _) in found.items():
         written = {f"rows_{kind}": n for kind, n in asdict(done.rows[table]).items()}
         metadata = figures(numbers.pop("rows"), **written, **shared, **numbers, **plots[table])
         yield dg.MaterializeResult(asset_key=table.split("."), metadata=metadata)
