@@ -1,6 +1,8 @@
 """Fixtures of the whole suite, one module per real thing the tests run on."""
 
 import os
+import sys
+from pathlib import Path
 
 from hypothesis import settings
 
@@ -12,6 +14,13 @@ pytest_plugins = [
     "palimpsest_pipeline_tests.fixtures.commands",
     "palimpsest_pipeline_tests.fixtures.in_process",
 ]
+
+# Where no bytecode may be written, as in many containers, each process that a test starts compiles all that it imports: half of its start.
+# The tests write it to a folder of their own, and nothing beside a source. Workers and processes inherit the environment.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"]
+    sys.dont_write_bytecode = False
 
 # Before the definitions are imported: tests use days of every year since the first recorded answers.
 os.environ.setdefault("PALIMPSEST_FIRST_DAY", "2025-01-01")

@@ -184,21 +184,21 @@ def test_a_backfill_is_measured_beside_the_same_work_without_dagster() -> None:
 
 @pytest.mark.slow
 def test_what_a_cycle_costs_is_measured_table_by_table() -> None:
-    ran = CliRunner().invoke(app, ["cycle_cost", "--json", "--fixtures", "60", "--cycles", "3"])
+    ran = CliRunner().invoke(app, ["cycle_cost", "--json", "--fixtures", "20", "--cycles", "3"])
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.stdout.splitlines()[-1])
-    first, changed, idle = cycles = found["worlds"]["60"]["cycles"]
+    first, changed, idle = cycles = found["worlds"]["20"]["cycles"]
     assert [cycle["kind"] for cycle in cycles] == ["first", "5pct", "idle"]
-    assert found["growth_first_mb_60"] == first["growth_mb"] > found["growth_5pct_mb_60"] == changed["growth_mb"] > 0
-    assert found["growth_idle_mb_60"] == idle["growth_mb"]
+    assert found["growth_first_mb_20"] == first["growth_mb"] > found["growth_5pct_mb_20"] == changed["growth_mb"] > 0
+    assert found["growth_idle_mb_20"] == idle["growth_mb"]
     assert found["wal_ratio_5pct"] == pytest.approx(changed["wal_mb"] / changed["written_mb"])
     assert found["wal_ratio_5pct"] > 1, "the log of a row is longer than the row"
     assert first["wal_mb"] > changed["wal_mb"] > idle["wal_mb"] > 0
-    assert found["tail_s_60"] > 0
+    assert found["tail_s_20"] > 0
     healthy_s, dead_s = (found["first_detail_s"][name] for name in ("healthy", "dead_platform"))
     assert healthy_s > 0
     assert found["dead_platform_delay_s"] == dead_s - healthy_s
-    tables = found["worlds"]["60"]["tables"]
+    tables = found["worlds"]["20"]["tables"]
     assert tables.keys() == {"first", "5pct_at_1", "idle_at_1"}
     assert {"core.captures", "core.current_markets", "core.market_changes", "dagster:public.event_logs"} <= tables["first"].keys()
     changes = {kind: rows.get("core.market_changes", {}).get("written_rows", 0) for kind, rows in tables.items()}
