@@ -2,25 +2,26 @@
 
 import dagster as dg
 
-from palimpsest_pipeline.defs import automation, cadence, jobs
+from palimpsest_pipeline.defs import cycle_jobs, cycle_triggers
+from palimpsest_pipeline.defs.asset_metadata import OWNER
 from palimpsest_pipeline.defs.core import assets as core
 from palimpsest_pipeline.defs.core import checks as core_checks
 from palimpsest_pipeline.defs.landing import assets as landing
 from palimpsest_pipeline.defs.landing import checks as landing_checks
+from palimpsest_pipeline.defs.life import assets as life_assets
+from palimpsest_pipeline.defs.life import checks as life_checks
+from palimpsest_pipeline.defs.life import jobs as life_jobs
 from palimpsest_pipeline.defs.mart import assets as mart
 from palimpsest_pipeline.defs.mart import checks as mart_checks
 from palimpsest_pipeline.defs.mart import (
-    life_assets,
-    life_checks,
-    life_jobs,
+    current_price_assets,
+    current_price_checks,
+    current_price_jobs,
+    late_marts_sensor,
     odds_alert_assets,
     odds_alert_checks,
-    present_assets,
-    present_checks,
-    present_jobs,
 )
-from palimpsest_pipeline.defs.metadata import OWNER
-from palimpsest_pipeline.defs.monitoring import alerts, dead
+from palimpsest_pipeline.defs.monitoring import alert_sensor, dead_run_sensor
 from palimpsest_pipeline.defs.monitoring import checks as monitoring_checks
 from palimpsest_pipeline.defs.monitoring import jobs as monitoring_jobs
 from palimpsest_pipeline.defs.report import assets as report
@@ -37,21 +38,29 @@ def _owned(spec: dg.AssetSpec) -> dg.AssetSpec:
 defs = dg.Definitions(
     assets=[
         a.map_asset_specs(_owned)
-        for a in dg.load_assets_from_modules([landing, core, mart, life_assets, present_assets, odds_alert_assets, report, upkeep])
+        for a in dg.load_assets_from_modules([landing, core, mart, life_assets, current_price_assets, odds_alert_assets, report, upkeep])
         if isinstance(a, dg.AssetsDefinition)
     ],
     asset_checks=dg.load_asset_checks_from_modules(
-        [landing_checks, core_checks, mart_checks, life_checks, present_checks, odds_alert_checks, upkeep_checks, monitoring_checks]
+        [landing_checks, core_checks, mart_checks, life_checks, current_price_checks, odds_alert_checks, upkeep_checks, monitoring_checks]
     ),
     jobs=[
-        *(jobs.full_cycle, jobs.refresh, jobs.kickoff_window, jobs.replay, jobs.cycle_marts, life_jobs.fixture_life_job, present_jobs.present_job),
+        *(
+            cycle_jobs.full_cycle,
+            cycle_jobs.refresh,
+            cycle_jobs.kickoff_window,
+            cycle_jobs.replay,
+            cycle_jobs.cycle_marts,
+            life_jobs.fixture_life_job,
+            current_price_jobs.present_job,
+        ),
         *(upkeep_jobs.export, upkeep_jobs.upkeep, monitoring_jobs.health),
     ],
     schedules=[
-        *(cadence.full_cycle_schedule, life_jobs.fixture_life_schedule),
+        *(cycle_triggers.full_cycle_schedule, life_jobs.fixture_life_schedule),
         *(upkeep_jobs.nightly_export, upkeep_jobs.nightly_upkeep, monitoring_jobs.health_schedule),
     ],
-    sensors=[cadence.kickoff_sensor, dead.dead_runs, alerts.alerts, automation.late_marts],
+    sensors=[cycle_triggers.kickoff_sensor, dead_run_sensor.dead_runs, alert_sensor.alerts, late_marts_sensor.late_marts],
     resources={"pipeline": PipelineResource()},
     # A step in a process of its own costs seconds: a cycle has few steps, and they run one after the other anyway.
     executor=dg.in_process_executor,

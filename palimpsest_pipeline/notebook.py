@@ -25,19 +25,20 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from .domain.instants import Clock, begin_of_day
-from .domain.words import WHOLE_LISTING
-from .markets import Vocabulary, vocabulary
-from .markets.show import UnknownMarket, find
+from palimpsest_pipeline.domain.enums import WHOLE_LISTING
+from palimpsest_pipeline.domain.instants import Clock, begin_of_day
+from palimpsest_pipeline.markets import Vocabulary, vocabulary
+from palimpsest_pipeline.markets.describe_market import UnknownMarket, find
+from palimpsest_pipeline.report.spreadsheet import Rows
+from palimpsest_pipeline.storage.archive import Archive
+from palimpsest_pipeline.storage.catalog.fixtures import seen_between
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.db.introspection import Relation, UnknownName, question, read_any, relations
+from palimpsest_pipeline.storage.odds.day_sources import DAY
+from palimpsest_pipeline.storage.odds.export_reader import ExportedLayers
+from palimpsest_pipeline.storage.odds.reader import TICK, Layers
+
 from .settings import Settings, load_settings
-from .spreadsheet import Rows
-from .storage.archive import Archive
-from .storage.database import Database
-from .storage.days import DAY
-from .storage.exported import ExportedLayers
-from .storage.fixtures import seen_between
-from .storage.layers import TICK, Layers
-from .storage.relations import Relation, UnknownName, question, read_any, relations
 
 MOST_ROWS: Final = 500_000
 """What is read unasked: a frame of so many rows is some 200 MB."""
@@ -66,7 +67,7 @@ def connect(place: str | Path | None = None, *, export: str | Path | None = None
     with ExitStack() as opening:
         database, clock = None, Clock(settings.clock_offset_s)
         if place is None:
-            from .defs.servers import databases, require_schema  # noqa: PLC0415 - half of the pipeline, which a URL or an export does not need
+            from palimpsest_pipeline.operate.databases import databases, require_schema  # noqa: PLC0415 - half of the pipeline, which a URL or an export does not need
 
             pipeline = opening.enter_context(databases(settings))
             require_schema(pipeline)
@@ -109,7 +110,7 @@ class Data:
             return Rows(read_any(conn, sql.SQL(query)))
 
     def prices(self, sr_id: Ids, at: datetime | str | None = None, *, max_age: timedelta = MAX_AGE, all_listings: bool = False) -> Rows:
-        """Every price of fixtures as it stood at an instant (`storage.layers.PRICES_SCHEMA`), by each platform's last answer up to then.
+        """Every price of fixtures as it stood at an instant (`storage.odds.reader.PRICES_SCHEMA`), by each platform's last answer up to then.
 
         `at`: aware, or as text with its zone; None: now, of an export alone the end of its last day. A platform whose last answer is older than
         `max_age` has no rows; of an export alone, one that answered last before its first day. Raises ArchiveError when a day that is needed is
@@ -121,7 +122,8 @@ class Data:
         return Rows(rows if all_listings else rows.filter("is_primary"))
 
     def changes(self, sr_id: Ids, first_day: date | None = None, last_day: date | None = None, *, all_listings: bool = False) -> Rows:
-        """Each change of a price or state of fixtures, once (`storage.layers.PRICE_CHANGES_SCHEMA`), on UTC days in Postgres and in the export alike.
+        """Each change of a price or state of fixtures, once (`storage.odds.reader.PRICE_CHANGES_SCHEMA`), on UTC days in Postgres and in the export
+        alike.
 
         None: from the day the fixture was first seen, to the last; of an export alone all of its days. `all_listings` as in `prices`. Raises
         ArchiveError when one of the days is nowhere.
@@ -135,7 +137,8 @@ class Data:
         return Rows(rows if all_listings else rows.filter("is_primary"))
 
     def export(self, sr_id: Ids | None = None, first_day: date | None = None, last_day: date | None = None) -> pl.LazyFrame:
-        """The exported days, lazily (`storage.archive.named.PRICES`): one row an outcome and change, with names. Of some fixtures, or everything.
+        """The exported days, lazily (`storage.archive.named_export.PRICES`): one row an outcome and change, with names. Of some fixtures, or
+        everything.
 
         Of every listing: `filter("is_primary")` leaves the one that speaks for its platform.
         """

@@ -19,9 +19,9 @@ from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from .domain.proxy import Proxy
-from .domain.secrets import PLAIN_PARAMETERS, address_secrets, header_secrets, link_secrets, redact, store_secrets
-from .domain.words import Family, Platform, Severity, Sport
+from palimpsest_pipeline.domain.enums import Family, Platform, Severity, Sport
+from palimpsest_pipeline.domain.proxy import Proxy
+from palimpsest_pipeline.domain.secrets import PLAIN_PARAMETERS, address_secrets, header_secrets, link_secrets, redact, store_secrets
 
 
 class SettingsError(Exception):

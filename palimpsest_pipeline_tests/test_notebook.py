@@ -20,15 +20,16 @@ from sqlalchemy import make_url
 import palimpsest_pipeline
 from palimpsest_pipeline import notebook
 from palimpsest_pipeline.notebook import Data, TooManyRows, UnknownName
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
-from palimpsest_pipeline.storage import migrate, partitions
 from palimpsest_pipeline.storage.archive import Archive, ArchiveError
-from palimpsest_pipeline.storage.archive.named import PRICES
-from palimpsest_pipeline.storage.database import Database, DatabaseUrlError
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
-from palimpsest_pipeline.storage.layers import PRICE_CHANGES_SCHEMA, PRICES_SCHEMA
-from palimpsest_pipeline.storage.marts import frame_schema
-from palimpsest_pipeline.storage.revisions import sql_dir
+from palimpsest_pipeline.storage.archive.named_export import PRICES
+from palimpsest_pipeline.storage.db import migrate
+from palimpsest_pipeline.storage.db.connection import Database, DatabaseUrlError
+from palimpsest_pipeline.storage.db.revisions import sql_dir
+from palimpsest_pipeline.storage.marts.cycle_marts import frame_schema
+from palimpsest_pipeline.storage.odds import partitions
+from palimpsest_pipeline.storage.odds.reader import PRICE_CHANGES_SCHEMA, PRICES_SCHEMA
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS, INGESTED_AT
 from palimpsest_pipeline_tests.storage.layer_worlds import LISTINGS, answers, tell
 
@@ -340,8 +341,8 @@ def test_without_a_place_it_is_the_database_of_the_settings(world: World, monkey
 
 @pytest.mark.slow
 def test_the_embedded_server_is_started_for_it_and_stopped_after_it(tmp_path: Path) -> None:
-    from palimpsest_pipeline.defs.pipeline import embedded_server
-    from palimpsest_pipeline.defs.servers import databases, prepare
+    from palimpsest_pipeline.operate.databases import databases, prepare
+    from palimpsest_pipeline.pipeline.context import embedded_server
 
     settings = load_settings(home_dir=tmp_path / "home", embedded_durable=False, database_url=None, dagster_database_url=None)
     with databases(settings) as pipeline:

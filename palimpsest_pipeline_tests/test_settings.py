@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest_pipeline.domain.words import Family, Platform
+from palimpsest_pipeline.domain.enums import Family, Platform
 from palimpsest_pipeline.settings import STALE_AFTER_MINUTES, SettingsError, load_settings
 
 

@@ -1,7 +1,7 @@
 """Dagster, and the composition of the rooms that its assets call. Nothing but `definitions.py` and the command line imports from here.
 
-An asset body is a caption: window, call, write, result. What it calls stands beside it in modules that know no Dagster (`pipeline.py`,
-`landing/live.py`, `core/ingest.py`, `mart/derive.py`).
+An asset body is a caption: window, call, write, result. What it calls stands beside it in modules that know no Dagster (`context.py`,
+`pipeline/live/live_cycle.py`, `pipeline/ingest/write_core.py`, `pipeline/marts/derive_marts.py`).
 """
 
 import warnings

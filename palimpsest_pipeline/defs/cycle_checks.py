@@ -10,16 +10,17 @@ from typing import Final
 import dagster as dg
 import psycopg
 
-from ..domain.instants import begin_of_day
-from ..domain.words import Severity
-from ..storage import cycle_checks as stored
-from ..storage.cycle_checks import Verdict
-from ..storage.products import Schema
-from . import priorities
+from palimpsest_pipeline.domain.enums import Severity
+from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.runtime import run_priorities
+from palimpsest_pipeline.storage.derivation.derived_products import Schema
+from palimpsest_pipeline.storage.ledger import check_verdicts as stored
+from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
+
+from .check_results import name_check
 from .partitions import days, parse_day_key
-from .pipeline import Pipeline
 from .run_cycles import cycles_of_run
-from .verdicts import name_check
 
 Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[Verdict]]
 """Judges cycles. One without a verdict has passed."""
@@ -31,7 +32,7 @@ CYCLES: Final = "cycles"
 CYCLES_AT_ONCE: Final = 24
 """Cycles that are judged from one reading of their rows: it bounds memory."""
 MOST_NAMED: Final = 5
-AFTER_ALL_ELSE: Final = {priorities.TAG: "-1"}
+AFTER_ALL_ELSE: Final = {run_priorities.TAG: "-1"}
 """Of a check that blocks nothing: whoever reads the marts does not wait for it."""
 SEVERITIES: Final = {Severity.ERROR: dg.AssetCheckSeverity.ERROR, Severity.WARN: dg.AssetCheckSeverity.WARN}
 

@@ -1,6 +1,6 @@
 """Deriving a product for the cycles of a run. Knows Dagster's run, and no asset.
 
-Belongs here: which cycles are tried, and what a run says of them. Does not belong here: deriving one cycle (`hourly`).
+Belongs here: which cycles are tried, and what a run says of them. Does not belong here: deriving one cycle (`derive_hour`).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,18 +10,19 @@ from datetime import datetime
 import dagster as dg
 import psycopg
 
-from ..domain.instants import hour_key
-from ..domain.secrets import redact
-from ..landing import LandingIncomplete, LandingUnreadable, Manifest
-from ..storage import landed
-from ..storage.due import Due, Product, due_products, failures, record_failure
-from ..storage.products import standing_rows
-from .due import all_products, make_due_query
-from .hourly import CyclesFailed, Derived
-from .landed_cycles import record_gone, record_unreadable
-from .pipeline import Pipeline
+from palimpsest_pipeline.domain.instants import hour_key
+from palimpsest_pipeline.domain.secrets import redact
+from palimpsest_pipeline.landing import LandingIncomplete, LandingUnreadable, Manifest
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.derive_hour import CyclesFailed, Derived
+from palimpsest_pipeline.pipeline.due_products import all_products, make_due_query
+from palimpsest_pipeline.pipeline.landed_cycles import record_gone, record_unreadable
+from palimpsest_pipeline.runtime.run_tags import LEAVES_FAILED_TAG
+from palimpsest_pipeline.storage.derivation import landed_cycles
+from palimpsest_pipeline.storage.derivation.derived_products import standing_rows
+from palimpsest_pipeline.storage.derivation.due_products import Due, Product, due_products, failures, record_failure
+
 from .run_cycles import RunCycles, repeated_runs
-from .run_tags import LEAVES_FAILED_TAG
 
 
 class RunHasFailedCycles(Exception):
@@ -134,7 +135,7 @@ def raise_failures(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles) ->
     """
     with pipeline.connect() as conn:
         found = failures(conn, cycles.cycle_ids, of_runs=[run.run_id, *repeated_runs(run)])
-        hours = sorted({cycle.partition_hour for cycle_id, _ in found if (cycle := landed.read_cycle(conn, cycle_id))})
+        hours = sorted({cycle.partition_hour for cycle_id, _ in found if (cycle := landed_cycles.read_cycle(conn, cycle_id))})
     if found:
         told = "; ".join(f"cycle {cycle_id}, {product}: {error}" for (cycle_id, product), error in found.items())
         again = f". When the cause is fixed, run `palimpsest backfill {hour_key(hours[0])} {hour_key(hours[-1])}`" if hours else ""

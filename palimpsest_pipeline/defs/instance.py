@@ -10,15 +10,16 @@ import dagster as dg
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from ..domain.files import replace_text
-from ..settings import Settings, SettingsError
-from ..storage.database import DatabaseUrlError, parse_url, reason_of, shown_url
-from ..storage.revisions import MigrationRefused
-from ..storage.url_credentials import hide_credentials_sql
-from . import priorities
-from .celery import BROKER_VARIABLE, broker_url
+from palimpsest_pipeline.domain.files import replace_text
+from palimpsest_pipeline.operate.celery_workers import BROKER_VARIABLE, broker_url
+from palimpsest_pipeline.pipeline.context import DATABASES, embedded_server, make_home
+from palimpsest_pipeline.runtime import run_priorities
+from palimpsest_pipeline.settings import Settings, SettingsError
+from palimpsest_pipeline.storage.db.connection import DatabaseUrlError, parse_url, reason_of, shown_url
+from palimpsest_pipeline.storage.db.revisions import MigrationRefused
+from palimpsest_pipeline.storage.db.url_credentials import hide_credentials_sql
+
 from .dagster_private import NO_COMPUTE_LOGS
-from .pipeline import DATABASES, embedded_server, make_home
 
 STORAGE_URL_VARIABLE: Final = "PALIMPSEST_DAGSTER_DATABASE_URL"
 
@@ -106,10 +107,10 @@ def instance_yaml(url: str | None, *, celery: bool, max_concurrent_runs: int) ->
         url=f"{{env: {STORAGE_URL_VARIABLE}}}" if url is None else f'"{url}"',
         launcher=LAUNCHER.format(broker=BROKER_VARIABLE) if celery else "",
         max_concurrent_runs=max_concurrent_runs,
-        backfill_runs=priorities.BACKFILL_RUNS,
-        work_tag=priorities.WORK_TAG,
-        derivation=priorities.DERIVATION,
-        max_derivations=priorities.max_derivations(max_concurrent_runs),
+        backfill_runs=run_priorities.BACKFILL_RUNS,
+        work_tag=run_priorities.WORK_TAG,
+        derivation=run_priorities.DERIVATION,
+        max_derivations=run_priorities.max_derivations(max_concurrent_runs),
         start_timeout_s=900 if celery else 120,
     )
 

@@ -10,9 +10,9 @@ from typing import Final
 
 import dagster as dg
 
-from ..domain.instants import begin_of_day
-from ..settings import load_settings
-from .first_day import first_day
+from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.pipeline.first_day import first_day
+from palimpsest_pipeline.settings import load_settings
 
 FIRST_DAY: Final = first_day(load_settings())
 _START: Final = begin_of_day(FIRST_DAY)

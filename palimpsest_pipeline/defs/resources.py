@@ -5,11 +5,12 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from ..settings import load_settings
-from . import vitals
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.settings import load_settings
+
+from . import run_heartbeat
 from .instance import pool_connections
 from .partitions import FIRST_DAY
-from .pipeline import Pipeline
 
 
 class PipelineResource(dg.ConfigurableResource):
@@ -23,5 +24,5 @@ class PipelineResource(dg.ConfigurableResource):
             return
         if context.instance is not None:
             pool_connections(context.instance)
-        with vitals.alive(pipeline, context.run.run_id, context.run.job_name, FIRST_DAY):
+        with run_heartbeat.alive(pipeline, context.run.run_id, context.run.job_name, FIRST_DAY):
             yield pipeline

@@ -11,11 +11,13 @@ from typing import Final
 import dagster as dg
 import psycopg
 
-from ..domain.instants import HOUR, begin_of_day, hour_key, list_hours, parse_hour_key
-from ..storage import landed, ledger
+from palimpsest_pipeline.domain.instants import HOUR, begin_of_day, hour_key, list_hours, parse_hour_key
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.runtime.run_tags import FOLLOWS_TAG, HOURS_TAG, SKIPPED_TAG
+from palimpsest_pipeline.storage.derivation import landed_cycles
+from palimpsest_pipeline.storage.ledger import cycle_ledger
+
 from .partitions import parse_day_key
-from .pipeline import Pipeline
-from .run_tags import FOLLOWS_TAG, HOURS_TAG, SKIPPED_TAG
 
 RESCAN: Final = "If you restored files of the landing by hand, run `palimpsest landing rescan`"
 LANDING: Final = "landing"
@@ -46,12 +48,12 @@ def cycles_of_run(conn: psycopg.Connection, run: dg.DagsterRun, day: date) -> Ru
     cycles that the runs which it repeats have scraped; without any, the landed cycles of its hours of `day`.
     """
     if scrapes(run):
-        return RunCycles(ledger.cycles_of_runs(conn, [run.run_id]), own=True)
+        return RunCycles(cycle_ledger.cycles_of_runs(conn, [run.run_id]), own=True)
     for run_ids in ([run.run_id], repeated_runs(run)):
-        if run_ids and (own := ledger.cycles_of_runs(conn, run_ids)):
+        if run_ids and (own := cycle_ledger.cycles_of_runs(conn, run_ids)):
             return RunCycles(own, own=True)
     first, last = hours_of_run(run, day)
-    return RunCycles([cycle.cycle_id for cycle in landed.read(conn, first, last + HOUR) if not cycle.is_gone], own=False)
+    return RunCycles([cycle.cycle_id for cycle in landed_cycles.read(conn, first, last + HOUR) if not cycle.is_gone], own=False)
 
 
 def scrapes(run: dg.DagsterRun) -> bool:
@@ -90,7 +92,7 @@ def or_skip(context: dg.AssetExecutionContext, pipeline: Pipeline) -> RunCycles 
         if not cycles.cycle_ids and cycles.own:
             return _skip(context, "another run has taken up the cycle of this run, and derives it")
         first, last = hours_of_run(context.run, day)
-        there = {cycle.partition_hour for cycle in landed.read(conn, first, last + HOUR) if not cycle.is_gone}
+        there = {cycle.partition_hour for cycle in landed_cycles.read(conn, first, last + HOUR) if not cycle.is_gone}
     empty = [hour for hour in list_hours(first, last) if hour not in there]
     named = f"{day}" if len(empty) == 24 else ", ".join(stretches(empty))
     reason = f"nothing is landed of {named}: never scraped, or its raw answers have expired. {RESCAN}"

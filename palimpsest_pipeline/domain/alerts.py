@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from .words import Severity
+from .enums import Severity
 
 PARTED: Final = ", "
 MOST_NAMED: Final = 5

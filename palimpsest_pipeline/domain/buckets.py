@@ -6,7 +6,7 @@ Belongs here: the data of the schemes. Does not: what is counted in a bucket.
 from dataclasses import dataclass
 from typing import Final
 
-from .words import BucketScheme
+from .enums import BucketScheme
 
 HOUR: Final = 60
 DAY: Final = 24 * HOUR

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from .words import FailureClass, Platform, RunStatus, Scope, Trigger
+from .enums import FailureClass, Platform, RunStatus, Scope, Trigger
 
 
 @dataclass(frozen=True, slots=True)

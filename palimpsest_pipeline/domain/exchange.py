@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from .words import FailureClass, PayloadKind, Platform
+from .enums import FailureClass, PayloadKind, Platform
 
 MAX_AGE: Final = timedelta(hours=1)
 """The longest credible time between an answer's `observed_at` and its arrival. The platforms' edge caches hold content for some seconds. A longer

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import chain, repeat
 from typing import Final, TypeVar
 
-from .words import Completeness, ListingKind, Platform, Sport
+from .enums import Completeness, ListingKind, Platform, Sport
 
 T = TypeVar("T")
 

@@ -4,10 +4,10 @@ Belongs here: storing answers, listing what was stored, reading it back, importi
 belong here: what a body says (platforms), when to fetch (scrape), who needs an hour (defs), how long to keep what was derived (storage).
 """
 
-from .compact import Compaction, compact_hour, compactable
-from .expire import Expired, expire, over
+from .compaction import Compaction, compact_hour, compactable
+from .expiry import Expired, expire, over
 from .manifest import Manifest, Segment
-from .recorded import RecordedPayloadError, import_payloads
+from .recorded_answers import RecordedPayloadError, import_payloads
 from .schema import SCHEMA
 from .store import USAGE, CycleWriter, LandedCycles, Landing, LandingError, LandingIncomplete, LandingUnreadable, UnreadableCycle, name_unreadable
 

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from ..domain.cycles import Cycle
-from ..domain.words import Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
 
 WRITER_TAG: Final = re.compile(r"-[0-9a-f]+(?=\.parquet$)")
 """The writer's tag in the name of a segment. Segments of earlier versions have none."""

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from ..domain.exchange import MAX_AGE, Answer, Request
-from ..domain.secrets import redact
-from ..domain.words import FailureClass, PayloadKind, Platform
+from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
+from palimpsest_pipeline.domain.exchange import MAX_AGE, Answer, Request
+from palimpsest_pipeline.domain.secrets import redact
 
 INSTANT: Final = pl.Datetime("us", "UTC")
 

@@ -3,7 +3,7 @@
 Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN-<writer>.parquet`, with `manifest.json` in the cycle's folder. Segments of
 earlier versions lack the writer's tag. Once the hour is compacted, `{root}/date=YYYY-MM-DD/hour=HH/platform=<slug>/hour-<sha>.parquet` has all
 answers of a platform, and `compacted.json` beside it says where each segment's are. The root is a local folder or any URL that fsspec knows.
-No parsing of bodies here, and no database; compacting (`compact`) and removing hours (`expire`) are beside it.
+No parsing of bodies here, and no database; compacting (`compaction`) and removing hours (`expiry`) are beside it.
 """
 
 import contextlib
@@ -27,15 +27,16 @@ import msgspec
 import polars as pl
 from upath import UPath
 
-from ..domain.cycles import Cycle
-from ..domain.exchange import Answer
-from ..domain.files import move_into_place, sync_folder, write_unfinished
-from ..domain.instants import hour_key, hour_of
-from ..domain.secrets import redact, store_secrets
-from ..domain.words import PayloadKind, Platform, RunStatus
-from . import hours
-from .copies import Copies, NotAsWritten
-from .hours import HourIndex, Span
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.files import move_into_place, sync_folder, write_unfinished
+from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.domain.secrets import redact, store_secrets
+
+from . import compacted_hours
+from .compacted_hours import HourIndex, Span
+from .hashed_files import Copies, NotAsWritten
 from .manifest import Manifest, Segment, decode, encode, manifest_of
 from .schema import INSTANT, LISTINGS, OBSERVED_AT, SCHEMA, answers_of, frame_of, shown_detail
 
@@ -546,7 +547,7 @@ class Landing:
         path = hour / INDEX
         try:
             content = self._record(path)
-            return HourIndex() if content is None else hours.decode(content)
+            return HourIndex() if content is None else compacted_hours.decode(content)
         except msgspec.DecodeError as error:
             raise LandingUnreadable(f"{path} does not say what lies in the files beside it: {error}. Bring it back from a copy.") from error
 

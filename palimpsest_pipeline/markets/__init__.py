@@ -4,9 +4,9 @@ Belongs here: what a market, a line and an outcome are called, and the join that
 (platforms), storing prices (storage), what prices are worth (metrics).
 """
 
-from .normalise import Normalised, normalise
-from .raw import RawBooks, raw_books
-from .rows import market_rows
+from .build_market_rows import market_rows
+from .normaliser import Normalised, normalise
+from .platform_books import RawBooks, raw_books
 from .vocabulary import Vocabulary, VocabularyError, load, vocabulary
 
 __all__ = ["Normalised", "RawBooks", "Vocabulary", "VocabularyError", "load", "market_rows", "normalise", "raw_books", "vocabulary"]

@@ -4,8 +4,8 @@ from typing import Final
 
 import polars as pl
 
-from .batch import Batch, packed, unpacked
-from .raw import RawBooks
+from .numbered_texts import Batch, packed, unpacked
+from .platform_books import RawBooks
 
 PLAYERS: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "outcome": pl.String(), "name": pl.String(), "team": pl.String()}
 
@@ -17,7 +17,7 @@ WITH_TEAM: Final = r"^(.*\S)\s*\(([^()]+)\)$"
 def named(raw: RawBooks, batch: Batch, choices: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
     """Rows of `PLAYERS`, in order: one per capture and player, named as in the market of theirs that comes first in keys.csv.
 
-    `choices` and `texts` (the players) are as `targets.lead` gives them. Where that market has several names, the least with a team.
+    `choices` and `texts` (the players) are as `outcome_targets.lead` gives them. Where that market has several names, the least with a team.
     """
     if texts.is_empty():
         return pl.DataFrame(schema=PLAYERS)

@@ -8,7 +8,8 @@ from typing import Final
 
 import polars as pl
 
-from ..domain.words import MappingError, Platform
+from palimpsest_pipeline.domain.enums import MappingError, Platform
+
 from .vocabulary import Vocabulary
 
 ERROR_CLASS: Final = pl.Enum(["", *MappingError])

@@ -15,7 +15,7 @@ from typing import Final
 
 import polars as pl
 
-from ..domain.words import Platform, Sport
+from palimpsest_pipeline.domain.enums import Platform, Sport
 
 FOLDER: Final = Path(__file__).parent / "vocabulary"
 

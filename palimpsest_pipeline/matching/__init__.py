@@ -3,7 +3,7 @@
 from .countries import country_iso
 from .crosswalk import crosswalk
 from .fixtures import fixtures
-from .identify import LISTINGS, identify, primary_listings, rivals
+from .identify_listings import LISTINGS, identify, primary_listings, rivals
 from .players import player_links
 
 __all__ = ["LISTINGS", "country_iso", "crosswalk", "fixtures", "identify", "player_links", "primary_listings", "rivals"]

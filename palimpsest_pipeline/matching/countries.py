@@ -7,7 +7,7 @@ from typing import Final
 
 import pycountry
 
-from .names import fold
+from .name_folding import fold
 
 _ALIASES: Final = {
     # The four football nations of the United Kingdom have leagues of their own, and ISO codes as subdivisions.

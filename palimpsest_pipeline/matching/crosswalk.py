@@ -6,8 +6,9 @@ from typing import Final
 
 import polars as pl
 
-from ..domain.words import ListingKind, Platform
-from .identify import id_order
+from palimpsest_pipeline.domain.enums import ListingKind, Platform
+
+from .identify_listings import id_order
 
 TOURNAMENTS: Final[dict[str, pl.DataType]] = {
     "tournament_key": pl.String(),

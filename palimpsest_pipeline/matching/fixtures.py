@@ -7,9 +7,10 @@ from typing import Final
 import polars as pl
 from rapidfuzz import fuzz
 
-from ..domain.words import Platform, SuspectCode
-from .identify import id_order
-from .names import fold
+from palimpsest_pipeline.domain.enums import Platform, SuspectCode
+
+from .identify_listings import id_order
+from .name_folding import fold
 
 FIXTURES: Final[dict[str, pl.DataType]] = {
     "sr_id": pl.Int64(),

@@ -7,8 +7,9 @@ from typing import Final
 
 import polars as pl
 
-from ..domain.words import PlayerEvidence, PlayerStatus
-from .names import fold
+from palimpsest_pipeline.domain.enums import PlayerEvidence, PlayerStatus
+
+from .name_folding import fold
 
 PLAYERS: Final[dict[str, pl.DataType]] = {
     "fixture_sr_id": pl.Int64(),

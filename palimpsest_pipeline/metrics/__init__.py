@@ -3,13 +3,13 @@
 Frames in, frames out; no I/O.
 """
 
-from .coverage import coverage_fixture, coverage_tournament
-from .fair import fair_probabilities
-from .mapping import mapping_coverage, unmapped_market
-from .margins import market_margins, outcome_sets, outcomes_of
-from .quality import run_quality
-from .rates import match_rate_platform
-from .universe import Universe
+from .coverage.fixture_coverage import coverage_fixture, coverage_tournament
+from .coverage.mapping_coverage import mapping_coverage, unmapped_market
+from .coverage.match_rates import match_rate_platform
+from .coverage.run_quality import run_quality
+from .coverage.universe import Universe
+from .prices.fair_prices import fair_probabilities
+from .prices.margins import market_margins, outcome_sets, outcomes_of
 
 __all__ = [
     "Universe",

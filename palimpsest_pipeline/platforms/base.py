@@ -3,9 +3,9 @@
 from collections.abc import Generator, Iterable, Sequence
 from typing import Final, Protocol
 
-from ..domain.exchange import Answer, Request
-from ..domain.observations import Detail, Discovery, Listing
-from ..domain.words import FailureClass, Platform, Sport
+from palimpsest_pipeline.domain.enums import FailureClass, Platform, Sport
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing
 
 BROWSER: Final = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 """A full browser identification; bare product tokens are refused by some edges."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+
 from .base import PlatformAdapter
 from .bet9ja import Bet9jaAdapter
 from .bet9ja import discovery as bet9ja_discovery

@@ -11,11 +11,12 @@ from typing import Any, Final
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..storage.report.coverage import Coverage
-from ..storage.report.trends import Trends
+from palimpsest_pipeline.storage.marts.page_coverage import Coverage
+from palimpsest_pipeline.storage.marts.page_trends import Trends
+
 from . import trend_columns
-from .fixtures import CLASSES, fixtures, leads, tournaments
-from .packed import instant_s, packed
+from .fixture_columns import CLASSES, fixtures, leads, tournaments
+from .page_data import instant_s, packed
 from .price_lines import Histories
 from .statements import PlatformSeen, figures, platforms_seen
 
@@ -35,7 +36,7 @@ class Made:
 
 
 def page(made: Made, found: Coverage, trends: Trends, histories: Histories, names: pl.DataFrame) -> str:
-    """The whole page. `names`: `storage.report.prices.NAMES` of the markets that `histories` and `trends` may speak of, most important first."""
+    """The whole page. `names`: `storage.marts.page_prices.NAMES` of the markets that `histories` and `trends` may speak of, most important first."""
     seen = platforms_seen(found)
     script = "(() => {\n'use strict';\n" + "\n".join((PAGE / f"{name}.js").read_text() for name in SCRIPTS) + "\n})();\n"
     scripts = [(PAGE / "uplot" / "uPlot.iife.min.js").read_text(), script]

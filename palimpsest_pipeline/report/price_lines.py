@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from ..domain.words import AvailabilityState
-from .packed import epoch_s, instant_s, packed, places
+from palimpsest_pipeline.domain.enums import AvailabilityState
+
+from .page_data import epoch_s, instant_s, packed, places
 
 HOLE: Final = 0
 MOST_LINES: Final = 3
@@ -44,7 +45,8 @@ def main_lines(stretches: pl.DataFrame, most: int = MOST_LINES) -> pl.DataFrame:
 def with_current(stretches: pl.DataFrame, states: pl.DataFrame, current: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return `stretches` and `states`, continued by `current` where it was seen after them.
 
-    All frames are of one market, as `storage.report.prices` reads them. The history of an offer ends at one look, and the current state may rest on a
+    All frames are of one market, as `storage.marts.page_prices` reads them. The history of an offer ends at one look, and the current state may rest
+    on a
     later one. If the history ends as not observed, the current state begins at the last look.
     """
     looked_until = pl.max_horizontal(pl.coalesce("ends_at", "last_confirmed_at"), "begins_at")
@@ -76,7 +78,8 @@ def _ended(rows: pl.DataFrame, later: pl.DataFrame, key: Sequence[str]) -> pl.Da
 def turns(stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str], since: datetime) -> pl.DataFrame:
     """`sr_id, specifier, platform, at, values` by these: the values of `outcomes` from each turn on; the last row of an offer is where it ends.
 
-    Frames as `storage.report.prices` reads them, of one market. What was before `since` begins there; an offer that is not priced since has no line.
+    Frames as `storage.marts.page_prices` reads them, of one market. What was before `since` begins there; an offer that is not priced since has no
+    line.
     """
     begin = pl.lit(since, INSTANT)
     begins, ends = pl.max_horizontal("begins_at", begin), pl.coalesce("ends_at", "last_confirmed_at")

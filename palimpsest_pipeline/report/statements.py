@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from ..domain.trust import trust_order
-from ..domain.words import Completeness, Evidence, Scope
-from ..storage.report.coverage import Coverage
+from palimpsest_pipeline.domain.enums import Completeness, Evidence, Scope
+from palimpsest_pipeline.domain.platform_trust import trust_order
+from palimpsest_pipeline.storage.marts.page_coverage import Coverage
 
 ALL: Final = "all"
 

@@ -5,9 +5,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from ..domain.words import Evidence
-from ..storage.report.trends import Trends
-from .packed import columns, epoch_s, places
+from palimpsest_pipeline.domain.enums import Evidence
+from palimpsest_pipeline.storage.marts.page_trends import Trends
+
+from .page_data import columns, epoch_s, places
 from .statements import ALL, PlatformSeen
 
 BUCKETS: Final = ("7d+", "3-7d", "24-72h", "<24h")

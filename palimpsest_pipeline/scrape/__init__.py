@@ -5,7 +5,7 @@ from .cycle import Scraped, hosts, run_cycle
 from .discovery import continue_discoveries, discover
 from .engine import Engine, Host
 from .outcomes import broken_off, discovery_result, outcomes_of_landed, running, tallies_of_landed
-from .tally import Tally
+from .stage_tally import Tally
 from .targets import targets
 
 __all__ = [

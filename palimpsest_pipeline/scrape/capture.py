@@ -7,16 +7,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from ..domain.cycles import Cycle, CycleResult, Target
-from ..domain.exchange import Request
-from ..domain.instants import Clock
-from ..domain.words import FailureClass, PayloadKind, Platform
-from ..platforms.base import PlatformAdapter
+from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, Target
+from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
+from palimpsest_pipeline.domain.exchange import Request
+from palimpsest_pipeline.domain.instants import Clock
+from palimpsest_pipeline.platforms.base import PlatformAdapter
+
+from .dialect_guard import words
 from .engine import Asked, Engine
-from .guard import words
 from .outcomes import capture_result, not_asked, outcome_of
 from .scheduler import Rank
-from .tally import Tally
+from .stage_tally import Tally
 from .targets import rank
 
 log = logging.getLogger(__name__)

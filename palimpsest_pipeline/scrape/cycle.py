@@ -4,22 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..domain.cycles import Cycle, CycleResult, Target
-from ..domain.instants import Clock
-from ..domain.observations import Discovery
-from ..domain.words import Platform, Sport
-from ..platforms.base import PlatformAdapter
-from .budget import Budget
+from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, Target
+from palimpsest_pipeline.domain.enums import Platform, Sport
+from palimpsest_pipeline.domain.instants import Clock
+from palimpsest_pipeline.domain.observations import Discovery
+from palimpsest_pipeline.platforms.base import PlatformAdapter
+
 from .capture import capture
+from .dialect_guard import guarded_judge
 from .discovery import discover
 from .engine import Engine, Host
-from .guard import guarded_judge
+from .host_budget import Budget
 from .outcomes import discovery_result
-from .tally import Tally
+from .stage_tally import Tally
 from .targets import targets
 
 if TYPE_CHECKING:
-    from ..wire.client import PlatformClient
+    from palimpsest_pipeline.wire.client import PlatformClient
 
 
 @dataclass(frozen=True, slots=True)

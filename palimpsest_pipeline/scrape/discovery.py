@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from ..domain.exchange import Answer, Request
-from ..domain.observations import Discovery
-from ..domain.words import Completeness, Platform, Sport
-from ..platforms.base import Later, PlatformAdapter
+from palimpsest_pipeline.domain.enums import Completeness, Platform, Sport
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.observations import Discovery
+from palimpsest_pipeline.platforms.base import Later, PlatformAdapter
+
+from .dialect_guard import words
 from .engine import Asked, Engine, Submitted
-from .guard import words
 from .sinks import Watch
-from .tally import Tally
+from .stage_tally import Tally
 
 log = logging.getLogger(__name__)
 

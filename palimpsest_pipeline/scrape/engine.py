@@ -12,20 +12,21 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from ..domain.cycles import EventOutcome
-from ..domain.exchange import Answer, Request
-from ..domain.instants import Clock
-from ..domain.words import FailureClass, Platform
-from ..wire.failures import retry_after_s
-from ..wire.rules import RULES, Bears
-from .budget import PATIENCE, Budget
-from .guard import words
+from palimpsest_pipeline.domain.cycles import EventOutcome
+from palimpsest_pipeline.domain.enums import FailureClass, Platform
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.instants import Clock
+from palimpsest_pipeline.wire.failures import retry_after_s
+from palimpsest_pipeline.wire.retry_rules import RULES, Bears
+
+from .dialect_guard import words
+from .host_budget import PATIENCE, Budget
 from .outcomes import cancelled, not_asked, outcome_of
 from .scheduler import OUT_OF_TIME, Ask, Job, Over, Rank, Scheduler, Start
 from .sinks import AnswerSink, HostView, Watch, Watches
 
 if TYPE_CHECKING:
-    from ..wire.client import Judge, PlatformClient
+    from palimpsest_pipeline.wire.client import Judge, PlatformClient
 
 log = logging.getLogger(__name__)
 

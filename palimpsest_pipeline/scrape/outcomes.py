@@ -9,13 +9,14 @@ from typing import Any, Final
 
 import polars as pl
 
-from ..domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
-from ..domain.exchange import Answer, Request
-from ..domain.observations import Discovery
-from ..domain.words import Completeness, FailureClass, PayloadKind, Platform, RunStatus
-from .budget import Budget
-from .floor import floor_s
-from .tally import Counts, Tally, percentile
+from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
+from palimpsest_pipeline.domain.enums import Completeness, FailureClass, PayloadKind, Platform, RunStatus
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.observations import Discovery
+
+from .host_budget import Budget
+from .shortest_duration import floor_s
+from .stage_tally import Counts, Tally, percentile
 
 LATE: Final = "late: its discovery goes on beside the capture"
 _WORST_FIRST: Final = (RunStatus.RUNNING, RunStatus.INTERRUPTED, RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.PARTIAL, RunStatus.COMPLETED)

@@ -9,11 +9,12 @@ from math import inf
 from random import Random
 from typing import Any, Final
 
-from ..domain.words import FailureClass, Platform
-from ..wire.rules import RULES, Bears, Rule, Wait
-from .breaker import State
-from .budget import PATIENCE, Budget
-from .host import Host
+from palimpsest_pipeline.domain.enums import FailureClass, Platform
+from palimpsest_pipeline.wire.retry_rules import RULES, Bears, Rule, Wait
+
+from .circuit_breaker import State
+from .host_budget import PATIENCE, Budget
+from .host_queue import Host
 from .sinks import HostView
 
 OUT_OF_TIME: Final = "the cycle's time was over"

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..domain.cycles import EventOutcome
-from ..domain.exchange import Answer
-from ..domain.words import PayloadKind, Platform
+from palimpsest_pipeline.domain.cycles import EventOutcome
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform
+from palimpsest_pipeline.domain.exchange import Answer
 
 
 class AnswerSink(Protocol):

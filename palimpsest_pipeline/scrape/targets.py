@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from ..domain.cycles import Target
-from ..domain.observations import RELISTED, Listing
-from ..domain.words import ListingKind, Platform
+from palimpsest_pipeline.domain.cycles import Target
+from palimpsest_pipeline.domain.enums import ListingKind, Platform
+from palimpsest_pipeline.domain.observations import RELISTED, Listing
 
 TIERS: Final = (timedelta(minutes=30), timedelta(minutes=120))
 """Fixtures kicking off sooner than the first come first, then those sooner than the second, then the rest."""

@@ -16,17 +16,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+
 from .bodies import RealBodies, captured, padded
 from .book import Books
-from .failing import BOMB_MB, FAR_PAGE, bomb, without
+from .damaged_answers import BOMB_MB, FAR_PAGE, bomb, without
 from .faults import Fault, FaultBoard
 from .latency import Latencies, Latency
 from .render_bet9ja import Bet9ja
 from .render_betpawa import BetPawa, QueryError
 from .render_sportybet import SportyBet, envelope, refusal
+from .route import Endpoint, Handler, Switchboard, befallen
 from .script import apply_script
-from .serving import Endpoint, Handler, Switchboard, befallen
 from .timeline import Timeline
 from .truth import book_truth, truth
 from .world import Listing, build_world

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+
 from .latency import drawn
 from .world import Listing
 

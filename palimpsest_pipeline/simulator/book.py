@@ -8,7 +8,8 @@ from math import exp
 from random import Random
 from zlib import crc32
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+
 from .catalogue import Market, Outcome, first_pairs
 from .names import player_name
 from .pricing import Chance, Expectation, MatchModel

@@ -11,7 +11,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+
 from .names import help_text
 
 LINE_DISTANCE = 9.0

@@ -1,6 +1,6 @@
 """Failures on demand, per platform: what is switched on, and which requests it befalls. Off unless a test or a demonstration asks.
 
-What a failure does to an answer is in `failing`.
+What a failure does to an answer is in `damaged_answers`.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+
 from .latency import ANY, ENDPOINTS, drawn
 
 BREAKING: Final = ("outage", "reset", "hang")

@@ -7,7 +7,7 @@ from math import exp, log
 from statistics import NormalDist
 from typing import Final
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
 
 ENDPOINTS: Final = ("tree", "listing", "detail")
 ANY: Final = "*"

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
 
 COUNTRIES: tuple[tuple[str, str | None, str, str, str], ...] = (
     # BetPawa's name, its ISO code (None where BetPawa sends none), SportyBet's name, Bet9ja's name, parent region at BetPawa

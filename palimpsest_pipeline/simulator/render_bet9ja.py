@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+
 from .book import Books, OfferedLine
 from .catalogue import Market, bet9ja_labels, bet9ja_tabs, markets
 from .timeline import Timeline

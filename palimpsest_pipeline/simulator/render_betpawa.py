@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+
 from .book import Books, OfferedLine, Priced
 from .catalogue import betpawa_price_offsets
 from .timeline import Timeline

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+
 from .book import Books, OfferedLine, Priced
 from .timeline import Timeline
 from .world import Listing

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+
 from .timeline import Dropped, Postponed, Timeline
 from .world import Fixture, Listing
 

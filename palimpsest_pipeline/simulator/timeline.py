@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from math import pi, sin
 from random import Random
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+
 from .pricing import Expectation
 from .world import Fixture, Listing, World, only_genius_at_sportybet
 

@@ -6,7 +6,8 @@ It reads fixtures, listings and the timeline, never a rendered answer.
 from datetime import datetime
 from typing import Any
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+
 from .book import Books
 from .timeline import Timeline
 from .world import Listing

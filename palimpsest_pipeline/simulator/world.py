@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
-from ..domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+
 from .names import COUNTRIES, competition_names, team_names, team_spelling
 from .pricing import Expectation
 

@@ -5,7 +5,7 @@ from typing import Final
 import httpx
 from isal import isal_zlib
 
-from ..domain.words import FailureClass
+from palimpsest_pipeline.domain.enums import FailureClass
 
 _GZIP: Final = isal_zlib.MAX_WBITS | 16
 _MAGIC: Final = b"\x1f\x8b"

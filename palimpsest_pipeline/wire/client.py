@@ -13,14 +13,15 @@ from urllib.parse import urlencode
 
 import httpx
 
-from ..domain.exchange import Answer, Request
-from ..domain.instants import Clock
-from ..domain.printable import printable
-from ..domain.secrets import bytes_redactor, redactor
-from ..domain.words import FailureClass, Platform
-from . import errors, failures
+from palimpsest_pipeline.domain.enums import FailureClass, Platform
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.instants import Clock
+from palimpsest_pipeline.domain.printable_text import printable
+from palimpsest_pipeline.domain.secrets import bytes_redactor, redactor
+
+from . import failures, library_errors
 from .body import BodyError, read_body
-from .config import HostConfig
+from .client_config import HostConfig
 from .transport import Transport
 
 KEPT_HEADERS: Final = frozenset(
@@ -92,8 +93,8 @@ class PlatformClient:
             unread = FailureClass.TRANSIENT, f"no whole answer within {self.config.total_timeout_s:g} s"
         except BodyError as error:
             unread = error.failure, str(error)
-        except errors.REQUEST_ERRORS as error:
-            unread = errors.of_error(error)
+        except library_errors.REQUEST_ERRORS as error:
+            unread = library_errors.of_error(error)
         received_at = self._clock.now()
         observed_at = received_at - timedelta(seconds=failures.age_s(headers.get("age")))
         if status is not None and not (failures.is_good(status) and failures.is_json(body)):

@@ -1,4 +1,5 @@
-"""Typed failures: what a status, a header or the start of a body means. No I/O; what an exception means is in `errors`, what follows in `rules`."""
+"""Typed failures: what a status, a header or the start of a body means. No I/O; what an exception means is in `library_errors`, what follows in
+`retry_rules`."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -6,9 +7,9 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
 
-from ..domain.exchange import MAX_AGE
-from ..domain.printable import printable
-from ..domain.words import FailureClass, PayloadKind
+from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind
+from palimpsest_pipeline.domain.exchange import MAX_AGE
+from palimpsest_pipeline.domain.printable_text import printable
 
 Verdict = tuple[FailureClass, str]
 """A failure and its detail, in words."""

@@ -9,7 +9,7 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from ..domain.proxy import Proxy
+from palimpsest_pipeline.domain.proxy import Proxy
 
 KEEPALIVE_S: Final = 30.0
 

@@ -11,7 +11,7 @@ import msgspec
 import psutil
 
 from palimpsest_pipeline.domain.cycles import Target
-from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
 
 Told = TypeVar("Told")
 

@@ -11,7 +11,7 @@ import msgspec
 import zstandard
 from isal import isal_zlib
 
-from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.platforms.registry import adapters
 
 from ._child import Meter, Task, Usage, tell, the_task

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from palimpsest_pipeline.domain.words import Look, MarketState
+from palimpsest_pipeline.domain.enums import Look, MarketState
 from palimpsest_pipeline.markets import vocabulary
-from palimpsest_pipeline.metrics import life
+from palimpsest_pipeline.metrics import lifecycle_frames
 
 from ._marts_files import HISTORY_AS_OF, HOME_FIRST, MAIN_MARKETS
 
@@ -114,4 +114,9 @@ class HistoryWorld:
         return rows.filter(pl.when("keyframe").then(~gone).otherwise("moved")).with_columns(odds_milli=prices).drop("odds", "moved")
 
 
-SCHEMAS: Final = {"lives": life.LISTINGS, "looks": life.LOOKS, "changes": life.CHANGES, "kickoffs": life.KICKOFFS}
+SCHEMAS: Final = {
+    "lives": lifecycle_frames.LISTINGS,
+    "looks": lifecycle_frames.LOOKS,
+    "changes": lifecycle_frames.CHANGES,
+    "kickoffs": lifecycle_frames.KICKOFFS,
+}

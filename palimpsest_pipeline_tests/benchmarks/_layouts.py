@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.storage.database import Database
-from palimpsest_pipeline.storage.frames import copy_rows
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.db.copy_frames import copy_rows
 
 from ._market_world import BEGIN, MarketWorld
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
 
 PLATFORMS: Final = tuple(Platform)
 SIZES: Final = ((2, 50), (3, 50), (6, 13))

@@ -127,7 +127,7 @@ class Postgres:
     def __init__(self, task: Derive) -> None:
         import psycopg
 
-        from palimpsest_pipeline.storage.database import Database
+        from palimpsest_pipeline.storage.db.connection import Database
 
         self._query = (SQL / f"{task.table}.sql").read_text()
         self._conn = psycopg.connect(Database(task.url).conninfo, autocommit=True, options="-c TimeZone=UTC -c DateStyle=ISO")
@@ -142,7 +142,7 @@ class Postgres:
     def write(self, path: str) -> None:
         from psycopg import sql
 
-        from palimpsest_pipeline.storage.relations import read_any
+        from palimpsest_pipeline.storage.db.introspection import read_any
 
         read_any(self._conn, sql.SQL("select * from pg_temp.derived")).write_parquet(path)
 

@@ -5,12 +5,12 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.defs.mart.batches import ROWS_PER_BATCH, batches
-from palimpsest_pipeline.domain.words import MarketState
-from palimpsest_pipeline.metrics.comparison import price_comparison
-from palimpsest_pipeline.metrics.gaps import availability_gaps
-from palimpsest_pipeline.metrics.margin_history import margin_stretches
-from palimpsest_pipeline.metrics.margins import market_margins, outcomes_of
+from palimpsest_pipeline.domain.enums import MarketState
+from palimpsest_pipeline.metrics.lifecycle.margin_history import margin_stretches
+from palimpsest_pipeline.metrics.prices.margins import market_margins, outcomes_of
+from palimpsest_pipeline.metrics.prices.market_gaps import availability_gaps
+from palimpsest_pipeline.metrics.prices.price_comparison import price_comparison
+from palimpsest_pipeline.pipeline.marts.listing_batches import ROWS_PER_BATCH, batches
 
 from ._marts_files import AS_THEY_STAND, HISTORY_AS_OF, HOME_FIRST, INPUTS, MAIN_MARKETS, MAX_SKEW_S, SILENCE_LIMIT, read_partition, read_words
 

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from palimpsest_pipeline.domain.words import MarketState, Platform
+from palimpsest_pipeline.domain.enums import MarketState, Platform
 from palimpsest_pipeline.markets import Vocabulary, vocabulary
-from palimpsest_pipeline.metrics import outcome_sets, present
+from palimpsest_pipeline.metrics import comparison_frames, outcome_sets
 
 PLATFORMS: Final = tuple(platform.value for platform in Platform)
 PARTITION_PRICES: Final = 1_000_000
@@ -88,7 +88,9 @@ class MartsWorld:
         books = pl.concat(self._books(random, 1 + number * self.fixtures))
         since = pl.col("answered_at") - pl.duration(minutes=pl.col("since_min"))
         markets = books.join(listed, on=["sr_id", "platform"]).with_columns(state_since=since)
-        return markets.select(pl.col(name).cast(kind) for name, kind in present.MARKETS.items()).sort("sr_id", maintain_order=True), listings
+        return markets.select(pl.col(name).cast(kind) for name, kind in comparison_frames.MARKETS.items()).sort(
+            "sr_id", maintain_order=True
+        ), listings
 
     def _listings(self, random: np.random.Generator, first: int) -> pl.DataFrame:
         """Home lists nearly every fixture, the others most; some were dropped, some were never answered, some were seen long after the others."""
@@ -112,7 +114,7 @@ class MartsWorld:
             dropped_at=pl.when("dropped").then(answered + timedelta(minutes=5)),
             kickoff_at=pl.lit(AS_OF) + pl.duration(minutes=(pl.col("hours") * 60).cast(pl.Int64)),
         )
-        return found.select(pl.col(name).cast(kind) for name, kind in present.LISTINGS.items())
+        return found.select(pl.col(name).cast(kind) for name, kind in comparison_frames.LISTINGS.items())
 
     def _books(self, random: np.random.Generator, first: int) -> Iterator[pl.DataFrame]:
         shape = (self.fixtures, len(PLATFORMS))

@@ -6,8 +6,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.words import PayloadKind, Platform
 
 CAPTURED: Final = {
     Platform.BETPAWA: ("detail_football_113_markets_v3_2026-06-26.json", "detail_football_59_markets_v4_2026-08-21.json"),

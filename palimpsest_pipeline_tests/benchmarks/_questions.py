@@ -13,14 +13,14 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.instants import begin_of_day
-from palimpsest_pipeline.metrics import life
-from palimpsest_pipeline.metrics.margins import OUTCOME_SETS
-from palimpsest_pipeline.metrics.open_close import open_close
+from palimpsest_pipeline.metrics import lifecycle_frames
+from palimpsest_pipeline.metrics.lifecycle.open_close import open_close
+from palimpsest_pipeline.metrics.prices.margins import OUTCOME_SETS
 from palimpsest_pipeline.storage.archive import Archive
-from palimpsest_pipeline.storage.database import Database
-from palimpsest_pipeline.storage.frames import read_frame
-from palimpsest_pipeline.storage.layers import Layers
-from palimpsest_pipeline.storage.life import changes
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.db.copy_frames import read_frame
+from palimpsest_pipeline.storage.marts.lifecycle import changes
+from palimpsest_pipeline.storage.odds.reader import Layers
 
 from ._market_world import MarketWorld
 
@@ -40,7 +40,13 @@ FRAME_SQL: Final = """
 select c.listing_id, c.line_id, c.changed_at, c.state::text as state, c.odds_milli
 from core.current_markets c join core.event_listings e using (listing_id) where e.kickoff_at > %(now)s
 """
-FRAME: Final = {"listing_id": pl.Int32, "line_id": pl.Int32, "changed_at": life.INSTANT, "state": pl.String, "odds_milli": pl.List(pl.Int32)}
+FRAME: Final = {
+    "listing_id": pl.Int32,
+    "line_id": pl.Int32,
+    "changed_at": lifecycle_frames.INSTANT,
+    "state": pl.String,
+    "odds_milli": pl.List(pl.Int32),
+}
 NAMES_SQL: Final = """
 insert into core.markets (market_id, market_key, sport, period, family, name, line_kind, fair_sum)
 select n, 'market_' || n, 'football', 'ft', 'total', 'Market ' || n, 'total', '1' from generate_series(1, %(markets)s) n;
@@ -143,16 +149,19 @@ def _tournament(conn: psycopg.Connection, archive: Archive, layers: Layers, day:
     )
     midnight = begin_of_day(day)
     known = listings.with_columns(is_home=pl.col("platform") == "betpawa", first_listed_at=pl.lit(midnight), last_seen_at=pl.lit(midnight)).select(
-        pl.col(name).cast(kind) for name, kind in life.LISTINGS.items()
+        pl.col(name).cast(kind) for name, kind in lifecycle_frames.LISTINGS.items()
     )
     kickoffs = (
         listings.select("sr_id")
         .unique()
         .with_columns(version=pl.lit(1), observed_from=pl.lit(midnight), kickoff_at=pl.lit(midnight + timedelta(days=1)))
-        .select(pl.col(name).cast(kind) for name, kind in life.KICKOFFS.items())
+        .select(pl.col(name).cast(kind) for name, kind in lifecycle_frames.KICKOFFS.items())
     )
     outcomes = read_frame(
-        conn, "select m.market_key, o.ordinal, o.outcome_key from core.market_outcomes o join core.markets m using (market_id)", None, life.OUTCOMES
+        conn,
+        "select m.market_key, o.ordinal, o.outcome_key from core.market_outcomes o join core.markets m using (market_id)",
+        None,
+        lifecycle_frames.OUTCOMES,
     )
     sets = pl.DataFrame(schema={"market_key": pl.String, **OUTCOME_SETS})
 

@@ -13,13 +13,13 @@ from typing import Final
 import msgspec
 
 from palimpsest_pipeline.domain.cycles import Cycle, Target
+from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Sport, Trigger
 from palimpsest_pipeline.domain.exchange import Request
 from palimpsest_pipeline.domain.instants import Clock, cycle_id_at, hour_of
-from palimpsest_pipeline.domain.words import Platform, RunStatus, Scope, Sport, Trigger
 from palimpsest_pipeline.landing import CycleWriter, Landing
 from palimpsest_pipeline.platforms.registry import adapters
 from palimpsest_pipeline.scrape import Engine, Host, Tally, capture, discover, hosts, targets
-from palimpsest_pipeline.scrape.budget import Budget
+from palimpsest_pipeline.scrape.host_budget import Budget
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
 

@@ -9,9 +9,9 @@ import msgspec
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.defs.core.ingest import BATCH
-from palimpsest_pipeline.storage import history
-from palimpsest_pipeline.storage.database import Database
+from palimpsest_pipeline.pipeline.ingest.write_core import BATCH
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.odds import history
 
 from ._child import Meter, Order, peak_rss_mb, tell, the_task
 from ._market_world import PLATFORMS, MarketWorld

@@ -30,16 +30,16 @@ from rich.table import Table
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.instance import STORAGE_URL_VARIABLE, open_instance, storage_url
 from palimpsest_pipeline.defs.partitions import day_key
-from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.processes import stop_tree
-from palimpsest_pipeline.defs.replay.plan import plan
-from palimpsest_pipeline.defs.serve.children import Children, commands
-from palimpsest_pipeline.defs.serve.record import CODE, DAEMON
-from palimpsest_pipeline.defs.servers import upgrade
 from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.operate.databases import upgrade
+from palimpsest_pipeline.operate.serve.children import Children, commands
+from palimpsest_pipeline.operate.serve.service_record import CODE, DAEMON
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.replay_plan import plan
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.runtime.processes import stop_tree
 from palimpsest_pipeline.settings import Settings, load_settings
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 
 JOB: Final = "replay"

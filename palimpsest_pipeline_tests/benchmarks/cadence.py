@@ -17,14 +17,14 @@ import dagster as dg
 import typer
 from rich.table import Table
 
-from palimpsest_pipeline.defs.cadence import kickoff_sensor
-from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.slots import Moment, kept, write_cursor
+from palimpsest_pipeline.defs.cycle_triggers import kickoff_sensor
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.kickoff_slots import Moment, kept, write_cursor
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
-from palimpsest_pipeline.storage import migrate, upcoming
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
-
-from ..fixtures.kickoffs import put_kickoffs
+from palimpsest_pipeline.storage.catalog import upcoming_fixtures
+from palimpsest_pipeline.storage.db import migrate
+from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 
 DATABASE: Final = "cadence"
 AT: Final = datetime(2026, 6, 26, 12, 0, 10, tzinfo=UTC)
@@ -84,12 +84,12 @@ def measure(
 
 def query(pipeline: Pipeline, moment: Moment) -> None:
     with pipeline.connect() as conn:
-        upcoming.kickoffs_and_next(conn, *moment.span)
+        upcoming_fixtures.kickoffs_and_next(conn, *moment.span)
 
 
 def remember(pipeline: Pipeline) -> None:
     with pipeline.connect() as conn:
-        upcoming.remember(conn, AT)
+        upcoming_fixtures.remember(conn, AT)
 
 
 def tick(pipeline: Pipeline, instance: dg.DagsterInstance, asked_at: datetime) -> object:

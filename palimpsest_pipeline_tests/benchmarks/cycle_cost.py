@@ -22,12 +22,12 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from palimpsest_pipeline.console import PARTIAL
-from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.simulator.requestlog import Asked
+from palimpsest_pipeline.cli.console import PARTIAL
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.request_log import Asked
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment
 
-from ..fixtures.commands import PALIMPSEST, environment
 from ._postgres_cost import MeasuredServer, Size, Wal, Written, start_measured_server
 from .scrape import GAPS_S, SLOTS
 

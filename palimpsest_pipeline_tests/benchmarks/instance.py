@@ -19,20 +19,20 @@ import typer
 from rich.table import Table
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.automation import late_marts
-from palimpsest_pipeline.defs.cadence import kickoff_sensor
+from palimpsest_pipeline.defs.cycle_jobs import kickoff_window
+from palimpsest_pipeline.defs.cycle_triggers import kickoff_sensor
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.defs.jobs import kickoff_window
+from palimpsest_pipeline.defs.mart.late_marts_sensor import late_marts
 from palimpsest_pipeline.defs.partitions import day_key
-from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.serve.record import WEB
-from palimpsest_pipeline.defs.servers import upgrade
+from palimpsest_pipeline.operate.databases import upgrade
+from palimpsest_pipeline.operate.serve.service_record import WEB
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import Settings, load_settings
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline_tests.fixtures.commands import free_port
+from palimpsest_pipeline_tests.fixtures.deployed import ask, has_definitions
+from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
 
-from ..fixtures.commands import free_port
-from ..fixtures.deployed import ask, has_definitions
-from ..fixtures.kickoffs import put_kickoffs
 from .backfill import run_children
 
 RUNS_A_DAY: Final = 288

@@ -11,11 +11,10 @@ import typer
 from rich.table import Table
 
 from palimpsest_pipeline.defs.partitions import day_key
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage.database import Database
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
-
-from ..fixtures.deployed import Site, redis, site
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline_tests.fixtures.deployed import Site, redis, site
 
 LAUNCHERS: Final = ("default", "celery")
 FIRST_REQUEST = "select min(scrape_runs.started_at) from ops.scrape_runs join ops.scrape_batches using (cycle_id) where run_id = %s"

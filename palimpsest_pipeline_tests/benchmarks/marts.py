@@ -20,10 +20,10 @@ import typer
 from polars.testing import assert_frame_equal
 from rich.table import Table
 
-from palimpsest_pipeline.defs.mart.present import FIXTURES_AT_ONCE
-from palimpsest_pipeline.storage.database import Database
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
-from palimpsest_pipeline.storage.frames import copy_rows
+from palimpsest_pipeline.pipeline.marts.current_prices import FIXTURES_AT_ONCE
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.db.copy_frames import copy_rows
 
 from ._child import run
 from ._history_world import HistoryWorld

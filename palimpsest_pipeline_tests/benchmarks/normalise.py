@@ -9,13 +9,13 @@ import orjson
 import typer
 from rich.table import Table
 
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.markets import normalise, raw_books, vocabulary
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline_tests.fixtures.samples import shared_path
 
-from ..fixtures.samples import shared_path
 from ._perturbed import answers
 
 

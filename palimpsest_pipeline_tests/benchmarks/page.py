@@ -15,12 +15,11 @@ import typer
 from playwright.sync_api import Browser
 from rich.table import Table
 
-from palimpsest_pipeline.defs.report.page import FIXTURES_AT_ONCE, PRICE_BYTES
+from palimpsest_pipeline.pipeline.coverage_page import FIXTURES_AT_ONCE, PRICE_BYTES
 from palimpsest_pipeline.report.page import Made
 from palimpsest_pipeline.report.page import page as page_text
-
-from ..fixtures.chromium import chromium
-from ..report import worlds
+from palimpsest_pipeline_tests.fixtures.chromium import chromium
+from palimpsest_pipeline_tests.report import worlds
 
 OUR_SCRIPT: Final = re.compile(r"<script>\(\(\) => \{\n'use strict';.*?</script>", re.DOTALL)
 WATCHED: Final = """(isUsable) => {

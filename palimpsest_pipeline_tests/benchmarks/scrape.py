@@ -15,11 +15,11 @@ import typer
 from rich.table import Table
 
 from palimpsest_pipeline.domain.cycles import Target
-from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.scrape.budget import Budget
-from palimpsest_pipeline.scrape.floor import floor_s
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.simulator.requestlog import Asked
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.scrape.host_budget import Budget
+from palimpsest_pipeline.scrape.shortest_duration import floor_s
+from palimpsest_pipeline.simulator.request_log import Asked
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 
 from ._child import Task, run
 from ._floor_client import Floor

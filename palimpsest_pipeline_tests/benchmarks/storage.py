@@ -19,11 +19,12 @@ import psycopg
 import typer
 from rich.table import Table
 
-from palimpsest_pipeline.storage import current, migrate, partitions
-from palimpsest_pipeline.storage.database import Database
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
-from palimpsest_pipeline.storage.frames import copy_rows
-from palimpsest_pipeline.storage.lines import numbered
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.storage.db import migrate
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.db.copy_frames import copy_rows
+from palimpsest_pipeline.storage.odds import current_markets, partitions
+from palimpsest_pipeline.storage.odds.market_lines import numbered
 
 from ._child import run
 from ._layouts import reference_layouts
@@ -167,7 +168,7 @@ def fill(world: MarketWorld, small: Filled, large: Filled, n_cycles: int) -> dat
             conn.commit()
             conn.autocommit = True
             conn.execute("vacuum analyze")
-            wrong = current.violations_current_vs_history(conn, list(range(1, 1 + min(60, world.listings))))
+            wrong = current_markets.violations_current_vs_history(conn, list(range(1, 1 + min(60, world.listings))))
             assert not wrong, f"{wrong} markets of what was filled in contradict themselves: the measurement would be of nothing"
     return at
 

@@ -13,7 +13,7 @@ from dagster._core.execution.asset_backfill import AssetBackfillData
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.partitions import FIRST_DAY, day_key, days, ended_days, kickoff_dates
-from palimpsest_pipeline.storage.revisions import view_files, view_name
+from palimpsest_pipeline.storage.db.revisions import view_files, view_name
 
 SNAPSHOT = Path(__file__).parent / "asset_graph.json"
 

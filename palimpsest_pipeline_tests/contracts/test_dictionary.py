@@ -7,13 +7,13 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from palimpsest_pipeline.cli import app
-from palimpsest_pipeline.defs import dictionary
-from palimpsest_pipeline.storage import migrate
-from palimpsest_pipeline.storage.database import Database
-from palimpsest_pipeline.storage.dictionary import Column, Entry, Guards, entries, render, unit
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
-from palimpsest_pipeline.storage.revisions import view_files, view_name
+from palimpsest_pipeline.cli.__main__ import app
+from palimpsest_pipeline.operate import data_dictionary
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.storage.db import migrate
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.db.revisions import view_files, view_name
+from palimpsest_pipeline.storage.marts.dictionary import Column, Entry, Guards, entries, render, unit
 from palimpsest_pipeline.storage.tables import metadata
 
 
@@ -34,7 +34,7 @@ def found(conn: psycopg.Connection) -> list[Entry]:
 
 
 def test_the_committed_dictionary_is_the_one_of_now(conn: psycopg.Connection):
-    differs = dictionary.text_of(conn) != dictionary.place().read_text()
+    differs = data_dictionary.text_of(conn) != data_dictionary.place().read_text()
     assert not differs, "run `palimpsest db dictionary` and commit what it writes"
 
 
@@ -90,10 +90,10 @@ def test_a_function_says_how_it_is_called_and_what_it_tells_itself_before_what_i
 
 
 def test_what_guards_a_table_is_named(found: list[Entry]):
-    guards = dictionary.guards(found)["mart.match_rate_platform"]
+    guards = data_dictionary.guards(found)["mart.match_rate_platform"]
     assert guards.assets == ["mart/match_rate_platform"]
     assert guards.blocking
-    assert "metrics/test_rates.py" in guards.tests
+    assert "metrics/coverage/test_match_rates.py" in guards.tests
     assert "queries/match_rate_over_time.sql" in guards.asked_in
 
 
@@ -143,8 +143,8 @@ def test_the_text_is_markdown_that_survives_any_comment():
 
 def test_the_command_writes_it_and_says_when_it_is_out_of_date(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     file = tmp_path / "DICTIONARY.md"
-    monkeypatch.setattr(dictionary, "place", lambda: file)
-    monkeypatch.setattr(dictionary, "current", lambda: "as it is\n")
+    monkeypatch.setattr(data_dictionary, "place", lambda: file)
+    monkeypatch.setattr(data_dictionary, "current", lambda: "as it is\n")
     call = CliRunner().invoke
     assert call(app, ["db", "dictionary", "--check"]).exit_code == 1
     assert not file.exists()
@@ -157,6 +157,6 @@ def test_the_command_writes_it_and_says_when_it_is_out_of_date(monkeypatch: pyte
 
 
 def test_without_the_tests_beside_it_nothing_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(dictionary, "sql_dir", lambda: tmp_path / "_sql")
-    with pytest.raises(dictionary.NoCheckout, match=r"_sql/DICTIONARY\.md"):
-        dictionary.place()
+    monkeypatch.setattr(data_dictionary, "sql_dir", lambda: tmp_path / "_sql")
+    with pytest.raises(data_dictionary.NoCheckout, match=r"_sql/DICTIONARY\.md"):
+        data_dictionary.place()

@@ -8,7 +8,7 @@ import pytest
 HEAVY = ("dagster", "polars", "sqlalchemy", "psycopg", "psycopg2", "httpx", "aiohttp", "uvicorn", "celery")
 OF_OTHERS = (
     *("httpx", "aiohttp", "uvicorn", "starlette", "celery", "dagster_celery", "dagster_webserver"),
-    *("palimpsest_pipeline.simulator.app", "palimpsest_pipeline.defs.replay.backfill"),
+    *("palimpsest_pipeline.simulator.app", "palimpsest_pipeline.operate.backfill.backfill"),
 )
 """Who derives, checks or decides what is due asks nobody and serves nobody."""
 
@@ -24,9 +24,9 @@ def loaded(statement: str) -> set[str]:
     ("statement", "without"),
     [
         ("from palimpsest_pipeline.definitions import defs; defs.get_repository_def()", OF_OTHERS),
-        ("import palimpsest_pipeline.cli", HEAVY),
+        ("import palimpsest_pipeline.cli.__main__", HEAVY),
         ("from palimpsest_pipeline import connect", HEAVY),
-        ("import palimpsest_pipeline.defs.servers", ("dagster", *OF_OTHERS)),
+        ("import palimpsest_pipeline.operate.databases", ("dagster", *OF_OTHERS)),
         ("import palimpsest_pipeline.notebook", ("dagster", *OF_OTHERS, "palimpsest_pipeline.defs")),
         ("from palimpsest_pipeline.settings import load_settings; load_settings()", HEAVY),
     ],

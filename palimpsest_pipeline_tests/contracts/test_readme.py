@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest_pipeline.domain.words import FailureClass, RunStatus
+from palimpsest_pipeline.domain.enums import FailureClass, RunStatus
 from palimpsest_pipeline.settings import Bet9jaSettings, BetpawaSettings, PlatformSettings, Settings, SportybetSettings
-from palimpsest_pipeline.wire.rules import RULES
+from palimpsest_pipeline.wire.retry_rules import RULES
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in README.splitlines() if line.startswith("| ")]

@@ -19,25 +19,25 @@ from psycopg import sql
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.derive_run import RunHasFailedCycles, raise_failures
-from palimpsest_pipeline.defs.due import due_now
-from palimpsest_pipeline.defs.launch import run_job
-from palimpsest_pipeline.defs.mart.late import late_days
-from palimpsest_pipeline.defs.monitoring.unfinished import unfinished
+from palimpsest_pipeline.defs.monitoring.unfinished_work import unfinished
 from palimpsest_pipeline.defs.partitions import day_key
-from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.replay.backfill import make_due
-from palimpsest_pipeline.defs.replay.plan import plan
-from palimpsest_pipeline.defs.replay.runs import Span, run_span
 from palimpsest_pipeline.defs.run_cycles import SCRAPING_JOBS, RunCycles, cycles_of_run
-from palimpsest_pipeline.defs.run_tags import FOLLOWS_TAG
 from palimpsest_pipeline.domain.instants import begin_of_day, hour_key
 from palimpsest_pipeline.landing import Landing
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import due, ledger
+from palimpsest_pipeline.operate.backfill.backfill import make_due
+from palimpsest_pipeline.operate.backfill.hour_spans import Span, run_span
+from palimpsest_pipeline.operate.run_job import run_job
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.due_products import due_now
+from palimpsest_pipeline.pipeline.marts.late_marts import late_days
+from palimpsest_pipeline.pipeline.replay_plan import plan
+from palimpsest_pipeline.runtime.run_tags import FOLLOWS_TAG
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.derivation import due_products
+from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.landed import land_at
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
-
-from .test_backfill import run as backfilled
+from palimpsest_pipeline_tests.operate.backfill.test_backfill import run as backfilled
 
 DAY = datetime.now(UTC).date() - timedelta(days=1)
 MIDNIGHT = begin_of_day(DAY)
@@ -60,7 +60,7 @@ class Day:
     def run_of(self, cycle_id: int) -> dg.ExecuteInProcessResult:
         """Repeat the run that has scraped the cycle, without its scrape."""
         with self.pipeline.connect() as conn:
-            batch = ledger.batch(conn, cycle_id)
+            batch = cycle_ledger.batch(conn, cycle_id)
         assert batch is not None
         return defs.resolve_job_def("replay").execute_in_process(
             instance=self.instance,
@@ -195,7 +195,7 @@ def test_a_cycle_whose_answers_cannot_be_read_leaves_the_others_derived_and_is_n
     segment.write_bytes(b"not as it was written")
     assert not day.run_of(bad).success
     with day.pipeline.connect() as conn:
-        recorded = due.failures(conn, [bad])
+        recorded = due_products.failures(conn, [bad])
     assert recorded
     assert all("is not as it was written" in error for error in recorded.values())
     for cycle_id in others:
@@ -209,7 +209,7 @@ def test_a_cycle_whose_answers_cannot_be_read_leaves_the_others_derived_and_is_n
     segment.write_bytes(content)
     assert KEY in backfilled(day.pipeline, MIDNIGHT, MIDNIGHT + timedelta(hours=2)).done
     with day.pipeline.connect() as conn:
-        assert due.failures(conn, [bad]) == {}
+        assert due_products.failures(conn, [bad]) == {}
     assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
 
 
@@ -258,7 +258,7 @@ def test_a_blocking_check_that_fails_in_a_backfill_fails_the_hours_of_its_bad_cy
 
 def test_a_run_that_lost_its_cycle_derives_none_and_one_that_repeats_its_derivation_that_of_the_run(day: Day) -> None:
     with day.pipeline.connect() as conn:
-        batch = ledger.batch(conn, day.cycle_ids[0])
+        batch = cycle_ledger.batch(conn, day.cycle_ids[0])
         assert batch is not None
 
         def cycles(run: dg.DagsterRun) -> RunCycles:

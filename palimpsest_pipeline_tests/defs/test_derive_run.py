@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from palimpsest_pipeline.defs.derive_run import derive_run
-from palimpsest_pipeline.defs.due import due_now
-from palimpsest_pipeline.defs.hourly import Derived, derive_cycles
-from palimpsest_pipeline.defs.landed_cycles import record_closed
-from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.defs.run_cycles import RunCycles
 from palimpsest_pipeline.landing import Manifest
-from palimpsest_pipeline.storage import products
-from palimpsest_pipeline.storage.due import Product
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.derive_hour import Derived, derive_cycles
+from palimpsest_pipeline.pipeline.due_products import due_now
+from palimpsest_pipeline.pipeline.landed_cycles import record_closed
+from palimpsest_pipeline.storage.derivation import derived_products
+from palimpsest_pipeline.storage.derivation.due_products import Product
 from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
@@ -39,7 +39,7 @@ def test_a_cycle_that_an_earlier_one_makes_due_again_is_derived_again(make_pipel
         def one(pipeline: Pipeline, conn: object, manifest: Manifest) -> int:
             derived.append(manifest.cycle_id)
             if later := makes_due.pop(manifest.cycle_id, None):
-                products.unmark(conn, "core", PRODUCT.name, [later])  # type: ignore[arg-type]
+                derived_products.unmark(conn, "core", PRODUCT.name, [later])  # type: ignore[arg-type]
             return 5
 
         return derive_cycles(pipeline, manifests, PRODUCT.schema, PRODUCT.name, one)
@@ -47,7 +47,7 @@ def test_a_cycle_that_an_earlier_one_makes_due_again_is_derived_again(make_pipel
     with pipeline.connect() as conn:
         versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
         digest = pipeline.landing.manifest(second).digest
-        products.mark(conn, "core", PRODUCT.name, second, landing_digest=digest, n_rows=1, **versions)
+        derived_products.mark(conn, "core", PRODUCT.name, second, landing_digest=digest, n_rows=1, **versions)
     done = derive_run(pipeline, RUN, RunCycles(cycle_ids, own=False), [PRODUCT], derive)
     assert derived == [first, third, second, third]
     assert (done.derived, done.waiting, done.failed, done.up_to_date) == (set(cycle_ids), set(), set(), 0)

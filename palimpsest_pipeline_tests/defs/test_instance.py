@@ -15,9 +15,9 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 from pydantic import SecretStr
 
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.defs.upkeep.instance import Deleted, delete_old
+from palimpsest_pipeline.defs.upkeep.dagster_logs import Deleted, delete_old
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
 
 BEFORE = datetime.now(UTC) - timedelta(days=30)
 AGED = timedelta(days=60)

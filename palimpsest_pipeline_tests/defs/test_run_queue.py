@@ -11,9 +11,9 @@ import yaml
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs import priorities
 from palimpsest_pipeline.defs.instance import instance_yaml
-from palimpsest_pipeline.defs.origins import REPOSITORY
+from palimpsest_pipeline.defs.repository_origin import REPOSITORY
+from palimpsest_pipeline.runtime import run_priorities
 
 SCRAPES = ("full_cycle", "kickoff_window", "refresh")
 ASSETS_JOB = "__ASSET_JOB"
@@ -77,7 +77,7 @@ def test_two_slots_stay_free_for_scrapes_when_the_queue_is_full_of_derivations(i
 
 def test_every_job_that_asks_no_platform_counts_as_a_derivation():
     jobs = {name: defs.resolve_job_def(name) for name in defs.get_repository_def().job_names if not name.startswith("__")}
-    derivations = {name for name, job in jobs.items() if job.tags.get(priorities.WORK_TAG) == priorities.DERIVATION}
+    derivations = {name for name, job in jobs.items() if job.tags.get(run_priorities.WORK_TAG) == run_priorities.DERIVATION}
     assert derivations == jobs.keys() - set(SCRAPES)
 
 
@@ -86,4 +86,4 @@ def test_derivations_have_what_scrapes_and_a_backfill_leave(max_concurrent_runs:
     limits = yaml.safe_load(instance_yaml(None, celery=False, max_concurrent_runs=max_concurrent_runs))["concurrency"]["runs"][
         "tag_concurrency_limits"
     ]
-    assert {"key": priorities.WORK_TAG, "value": priorities.DERIVATION, "limit": derivations} in limits
+    assert {"key": run_priorities.WORK_TAG, "value": run_priorities.DERIVATION, "limit": derivations} in limits

@@ -7,11 +7,11 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.launch import run_job
-from palimpsest_pipeline.defs.metadata import written_tables
-from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.defs.asset_metadata import written_tables
+from palimpsest_pipeline.operate.run_job import run_job
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
 RECORD_SQL = """

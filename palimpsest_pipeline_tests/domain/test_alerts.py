@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.alerts import Alert, Due, Kind, Occurrence, Recovery, due, fold, told
-from palimpsest_pipeline.domain.words import Severity
+from palimpsest_pipeline.domain.enums import Severity
 
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
 SETTLE = timedelta(minutes=5)

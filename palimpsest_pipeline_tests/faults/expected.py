@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from palimpsest_pipeline.domain.words import Completeness, FailureClass, Platform, RunStatus
-from palimpsest_pipeline.scrape.budget import BreakerRule, Budget
-from palimpsest_pipeline.simulator.requestlog import Asked
-from palimpsest_pipeline.wire.rules import RULES
+from palimpsest_pipeline.domain.enums import Completeness, FailureClass, Platform, RunStatus
+from palimpsest_pipeline.scrape.host_budget import BreakerRule, Budget
+from palimpsest_pipeline.simulator.request_log import Asked
+from palimpsest_pipeline.wire.retry_rules import RULES
 
 TRANSIENT, BLOCKED, BROKEN = FailureClass.TRANSIENT, FailureClass.BLOCKED, FailureClass.CONTRACT_BROKEN
 COMPLETED, PARTIAL, FAILED = RunStatus.COMPLETED, RunStatus.PARTIAL, RunStatus.FAILED

@@ -3,11 +3,11 @@
 import os
 import sys
 
-from palimpsest_pipeline.defs.landing import live
-from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.words import Scope, Trigger
+from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.landing import CycleWriter, Landing
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.live import live_cycle
 from palimpsest_pipeline.scrape.sinks import Watches
 from palimpsest_pipeline.settings import load_settings
 
@@ -15,17 +15,17 @@ FLUSH_AGE_S = 0.3
 """In place of production's, so that a cycle of seconds is long."""
 
 
-def begun(pipeline: Pipeline, run_id: str, repeats: str | None = None) -> live.Begun:
-    return live.Begun(pipeline.clock.now().date(), Trigger.MANUAL, run_id, repeats=(repeats,) if repeats else ())
+def begun(pipeline: Pipeline, run_id: str, repeats: str | None = None) -> live_cycle.Begun:
+    return live_cycle.Begun(pipeline.clock.now().date(), Trigger.MANUAL, run_id, repeats=(repeats,) if repeats else ())
 
 
 def main(run_id: str) -> None:
     """Discovery and capture, as a run of the full cycle does them."""
     pipeline = Pipeline(load_settings())
-    cycle = live.begin(pipeline, begun(pipeline, run_id), Scope.FULL)
+    cycle = live_cycle.begin(pipeline, begun(pipeline, run_id), Scope.FULL)
     print(cycle.cycle_id, flush=True)
-    live.run_discovery(pipeline, cycle, Watches())
-    live.run_capture(pipeline, begun(pipeline, run_id), Watches())
+    live_cycle.run_discovery(pipeline, cycle, Watches())
+    live_cycle.run_capture(pipeline, begun(pipeline, run_id), Watches())
 
 
 def quick_writer(landing: Landing, cycle: Cycle) -> CycleWriter:

@@ -8,15 +8,15 @@ from typing import Any
 
 import polars as pl
 
-from palimpsest_pipeline.defs.core.ingest import derive_competitor_events, derive_home_events, derive_tournaments
-from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import Cycle, EventOutcome, PlatformRun
+from palimpsest_pipeline.domain.enums import Platform, Scope, Sport, Trigger
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
-from palimpsest_pipeline.domain.words import Platform, Scope, Sport, Trigger
 from palimpsest_pipeline.landing import Manifest
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.ingest.write_core import derive_competitor_events, derive_home_events, derive_tournaments
 from palimpsest_pipeline.scrape import Engine, Scraped, hosts, run_cycle
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.simulator.requestlog import Asked
+from palimpsest_pipeline.simulator.request_log import Asked
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
 

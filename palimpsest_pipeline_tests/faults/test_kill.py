@@ -10,16 +10,16 @@ from random import Random
 
 import pytest
 
-from palimpsest_pipeline.defs.landing import live
-from palimpsest_pipeline.defs.landing.recover import close_dead
-from palimpsest_pipeline.domain.words import PayloadKind, RunStatus
+from palimpsest_pipeline.domain.enums import PayloadKind, RunStatus
 from palimpsest_pipeline.landing import Manifest
+from palimpsest_pipeline.pipeline.live import live_cycle
+from palimpsest_pipeline.pipeline.live.recovery import close_dead
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.scrape import outcomes_of_landed
 from palimpsest_pipeline.scrape.sinks import Watches
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.simulator.requestlog import Asked
-from palimpsest_pipeline.storage import ledger
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.simulator.request_log import Asked
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
 from .live_cycle import FLUSH_AGE_S, begun
@@ -84,7 +84,7 @@ def killed(stage: Stage, run_id: str, after_s: float) -> Killed:
 
 def status(stage: Stage, cycle_id: int) -> RunStatus:
     with stage.pipeline.connect() as conn:
-        batch = ledger.batch(conn, cycle_id)
+        batch = cycle_ledger.batch(conn, cycle_id)
     assert batch is not None
     return batch.status
 
@@ -154,7 +154,7 @@ def check_closed(stage: Stage, dead: Killed) -> None:
 def check_taken_up(stage: Stage, dead: Killed) -> None:
     stage.simulator.forget()
     good = {listing for listing, (state, _) in landed_lines(stage, dead).items() if state == RunStatus.COMPLETED}
-    result = live.run_capture(stage.pipeline, begun(stage.pipeline, f"{dead.run_id} again", dead.run_id), Watches())
+    result = live_cycle.run_capture(stage.pipeline, begun(stage.pipeline, f"{dead.run_id} again", dead.run_id), Watches())
     asked = {(line.platform, line.external_id) for line in stage.simulator.requests() if line.external_id}
     assert result.status is RunStatus.COMPLETED
     check_landing(stage, result.cycle.cycle_id)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest_pipeline.domain.words import Completeness, PayloadKind, Platform, RunStatus
+from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.platforms.betpawa import discovery as betpawa_discovery
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete, LandingUnreadable
 from palimpsest_pipeline.landing.manifest import manifest_of
 from palimpsest_pipeline.landing.schema import LISTINGS, answers_of, frame_of

@@ -10,11 +10,11 @@ from typing import Final
 
 import polars as pl
 
+from palimpsest_pipeline.domain.enums import MarketState, PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail
-from palimpsest_pipeline.domain.words import MarketState, PayloadKind, Platform, Sport
 from palimpsest_pipeline.markets import RawBooks, Vocabulary, normalise, raw_books, vocabulary
-from palimpsest_pipeline.markets.raw import MARKETS, OUTCOMES
+from palimpsest_pipeline.markets.platform_books import MARKETS, OUTCOMES
 from palimpsest_pipeline.platforms.registry import adapters
 
 CAPTURES: Final = {

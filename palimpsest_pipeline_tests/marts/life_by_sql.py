@@ -8,9 +8,9 @@ from typing import Final
 import polars as pl
 from polars.testing import assert_frame_equal, assert_series_equal
 
-from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.storage import life
-from palimpsest_pipeline.storage.frames import read_frame
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.storage.db.copy_frames import read_frame
+from palimpsest_pipeline.storage.marts import lifecycle
 from palimpsest_pipeline.storage.tables import metadata
 
 TABLES: Final = ("mart.market_margin", "mart.margin_ttk_bucket", "mart.gap_count")
@@ -31,7 +31,7 @@ def assert_as_by_sql(pipeline: Pipeline, table: str, day: date) -> int:
     query = (FOLDER / f"{table.partition('.')[2]}.sql").read_text()
     key = [column.name for column in metadata.tables[table].primary_key.columns if column.name not in STAMPS]
     with pipeline.connect() as conn:
-        stored = life.of_date(conn, table, day).drop(STAMPS, strict=False)
+        stored = lifecycle.of_date(conn, table, day).drop(STAMPS, strict=False)
         conn.execute("set local enable_nestloop = off")  # nobody has counted the rows of a table just filled, and a join of few and few may be slow
         expected = read_frame(conn, query, params, dict(stored.schema))
     found, expected = (_comparable(frame).sort(key) for frame in (stored, expected))

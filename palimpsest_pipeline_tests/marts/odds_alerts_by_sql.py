@@ -7,10 +7,10 @@ from typing import Final
 import psycopg
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.defs.mart.odds_alerts import rules
-from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.storage import odds_alerts as stored
-from palimpsest_pipeline.storage.frames import read_frame
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.marts.odds_alerts import rules
+from palimpsest_pipeline.storage.db.copy_frames import read_frame
+from palimpsest_pipeline.storage.marts import odds_alerts as stored
 
 STEPS: Final = (Path(__file__).parent / "odds_alert.sql").read_text().split(";\n")
 KEY: Final = ("alert_type", "platform", "competitor", "sr_id", "market_key", "specifier", "opened_at")

@@ -6,12 +6,12 @@ from typing import Final
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.domain.trust import trust_order
-from palimpsest_pipeline.storage import present
-from palimpsest_pipeline.storage.frames import read_frame, stage
+from palimpsest_pipeline.domain.platform_trust import trust_order
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.storage.db.copy_frames import read_frame, stage
+from palimpsest_pipeline.storage.marts import current_prices
 
-TABLES: Final = present.TABLES
+TABLES: Final = current_prices.TABLES
 FOLDER: Final = Path(__file__).parent
 
 
@@ -26,9 +26,9 @@ def assert_as_by_sql(pipeline: Pipeline, table: str) -> int:
         "main_markets": settings.main_markets,
     }
     query = (FOLDER / f"{table.partition('.')[2]}.sql").read_text()
-    _, key, _ = present.ROWS[table]
+    _, key, _ = current_prices.ROWS[table]
     with pipeline.connect() as conn, conn.transaction():
-        stored = present.read_rows(conn, table).drop(*present.STAMPS)
+        stored = current_prices.read_rows(conn, table).drop(*current_prices.STAMPS)
         conn.execute("set local enable_nestloop = off")  # of what it has just computed Postgres knows no sizes
         conn.execute("set local work_mem = '256MB'")
         stage(conn, "complete_sets", "(market_id smallint, ordinals smallint[])", complete_sets(pipeline))

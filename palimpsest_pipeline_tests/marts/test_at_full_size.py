@@ -7,15 +7,15 @@ from typing import Any, Final
 
 import pytest
 
-from palimpsest_pipeline.defs.core.derive import ingest_cycle
-from palimpsest_pipeline.defs.mart import life
-from palimpsest_pipeline.defs.mart.odds_alerts import derive_alerts
-from palimpsest_pipeline.defs.mart.present import derive_prices
-from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import life as stored_lives
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.marts import lifecycle
+from palimpsest_pipeline.pipeline.marts.current_prices import derive_prices
+from palimpsest_pipeline.pipeline.marts.odds_alerts import derive_alerts
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.marts import lifecycle as stored_lives
 from palimpsest_pipeline_tests.fixtures.landed import land_at
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.truth import check_against_truth
@@ -60,7 +60,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         derive_prices(pipeline)
         derive_alerts(pipeline)
         for day in dates(pipeline):
-            life.derive_date(pipeline, day)
+            lifecycle.derive_date(pipeline, day)
         yield World(pipeline, min(m.cycle_id for m in pipeline.landing.cycles()), truth)
 
 

@@ -8,18 +8,20 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.defs.launch import run_job
-from palimpsest_pipeline.defs.mart import life, odds_alerts
-from palimpsest_pipeline.defs.mart.life_checks import dates_follow_the_settings
-from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.domain.words import FixtureProduct, OddsAlertType, Platform
-from palimpsest_pipeline.metrics import margin_laws, odds_alert_laws
+from palimpsest_pipeline.defs.life.checks import dates_follow_the_settings
+from palimpsest_pipeline.domain.enums import FixtureProduct, OddsAlertType, Platform
+from palimpsest_pipeline.metrics.alerts import odds_alert_laws
+from palimpsest_pipeline.metrics.lifecycle import lifecycle_laws
+from palimpsest_pipeline.operate.run_job import run_job
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.marts import lifecycle, odds_alerts
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import SettingsError
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
-from palimpsest_pipeline.storage import dirty_fixtures, retention
-from palimpsest_pipeline.storage import life as stored
-from palimpsest_pipeline.storage import odds_alerts as stored_alerts
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.derivation import dirty_fixtures
+from palimpsest_pipeline.storage.marts import lifecycle as stored
+from palimpsest_pipeline.storage.marts import odds_alerts as stored_alerts
+from palimpsest_pipeline.storage.odds import retention
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
@@ -65,7 +67,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         with pipeline.connect() as conn:
             dates = sorted(stored.waiting(conn)["kickoff_date"])
         for day in dates:
-            life.derive_date(pipeline, day)
+            lifecycle.derive_date(pipeline, day)
         yield pipeline, peak.date(), dates
 
 
@@ -99,17 +101,17 @@ def test_the_world_has_what_the_comparison_is_about(world: World) -> None:
 
 def test_what_is_written_obeys_the_laws(world: World) -> None:
     margins, curves, _ = (rows(world, table) for table in TABLES)
-    for law in (margin_laws.stretches_do_not_overlap, margin_laws.margins_follow_their_status, margin_laws.margins_reconcile):
+    for law in (lifecycle_laws.stretches_do_not_overlap, lifecycle_laws.margins_follow_their_status, lifecycle_laws.margins_reconcile):
         assert law(margins).is_empty()
-    assert margin_laws.bucket_minutes_add_up(margins, curves).is_empty()
+    assert lifecycle_laws.bucket_minutes_add_up(margins, curves).is_empty()
 
 
 def test_batches_do_not_show_in_the_tables(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch ends within a tournament, whose curves rest on the batches before it too."""
     pipeline, peak, _ = world
     before = [rows(world, table).drop("computed_at") for table in TABLES]
-    monkeypatch.setattr(life.batches, "__defaults__", (1,))
-    life.derive_date(pipeline, peak)
+    monkeypatch.setattr(lifecycle.batches, "__defaults__", (1,))
+    lifecycle.derive_date(pipeline, peak)
     assert [rows(world, table).drop("computed_at").equals(frame) for table, frame in zip(TABLES, before, strict=True)] == [True] * 3
 
 
@@ -122,21 +124,21 @@ def test_another_setting_replaces_the_margins_of_a_date_and_until_then_it_is_tol
     assert told.severity is dg.AssetCheckSeverity.WARN
     assert "double_chance" in (told.description or "")
     assert "yet" not in (told.description or "")
-    assert life.due_dates(fewer, at_once=True) == dates
+    assert lifecycle.due_dates(fewer, at_once=True) == dates
     try:
-        life.derive_date(fewer, peak)
+        lifecycle.derive_date(fewer, peak)
         assert set(rows(world, "mart.market_margin")["market_key"]) == {"match_result"}
         assert set(rows(world, "mart.margin_ttk_bucket")["market_key"]) == {"match_result"}
-        assert peak not in life.due_dates(fewer, at_once=True)
-        assert life.due_dates(pipeline, at_once=True) == [peak]
-        assert life.due_dates(pipeline, at_once=False) == []
+        assert peak not in lifecycle.due_dates(fewer, at_once=True)
+        assert lifecycle.due_dates(pipeline, at_once=True) == [peak]
+        assert lifecycle.due_dates(pipeline, at_once=False) == []
         told = dates_follow_the_settings(pipeline)
         assert not told.passed
         assert f"Without margins yet: {', '.join(sorted(set(pipeline.main_markets) - {'match_result'}))} on 1 dates" in (told.description or "")
         assert "no longer" not in (told.description or "")
         assert "`palimpsest backfill --stale`" in (told.description or "")
     finally:
-        life.derive_date(pipeline, peak)
+        lifecycle.derive_date(pipeline, peak)
 
 
 def test_dates_of_another_home_platform_are_told_of_and_derived_anew(world: World) -> None:
@@ -145,13 +147,13 @@ def test_dates_of_another_home_platform_are_told_of_and_derived_anew(world: Worl
     told = dates_follow_the_settings(elsewhere)
     assert not told.passed
     assert f"Another home platform: betpawa on {len(dates)} dates" in (told.description or "")
-    assert life.due_dates(elsewhere, at_once=True) == dates
+    assert lifecycle.due_dates(elsewhere, at_once=True) == dates
     try:
-        life.derive_date(elsewhere, peak)
-        assert peak not in life.due_dates(elsewhere, at_once=True)
-        assert life.due_dates(pipeline, at_once=True) == [peak]
+        lifecycle.derive_date(elsewhere, peak)
+        assert peak not in lifecycle.due_dates(elsewhere, at_once=True)
+        assert lifecycle.due_dates(pipeline, at_once=True) == [peak]
     finally:
-        life.derive_date(pipeline, peak)
+        lifecycle.derive_date(pipeline, peak)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_a_setting_that_names_no_market_with_a_margin_is_refused(world: World, m
     pipeline, peak, _ = world
     wrong = Pipeline(pipeline.settings.model_copy(update={"main_markets": markets}))
     with pytest.raises(SettingsError, match=told):
-        life.derive_date(wrong, peak)
+        lifecycle.derive_date(wrong, peak)
     assert rows(world, "mart.market_margin").height > 0
 
 

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.matching import crosswalk, identify
 from palimpsest_pipeline.matching.crosswalk import LINKS, TOURNAMENTS
 from palimpsest_pipeline.storage.tables import metadata

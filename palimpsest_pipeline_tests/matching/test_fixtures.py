@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.trust import trust_order
-from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.domain.platform_trust import trust_order
 from palimpsest_pipeline.matching import crosswalk, fixtures, identify
 from palimpsest_pipeline.matching.fixtures import FIXTURES
 from palimpsest_pipeline.storage.tables import metadata

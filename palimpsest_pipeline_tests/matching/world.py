@@ -9,7 +9,7 @@ import polars as pl
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.matching import LISTINGS
 
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.metrics import outcome_sets
-from palimpsest_pipeline.metrics.margins import market_margins
+from palimpsest_pipeline.metrics.prices.margins import market_margins
 
 BY: Final = ("book", "market_id")
 RESULT, DOUBLE, EARLY, GOALS, SCORER, MANY = 1, 2, 3, 4, 5, 6

@@ -13,7 +13,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.metrics import outcome_sets
-from palimpsest_pipeline.metrics.life import CHANGES, KICKOFFS, LISTINGS, LOOKS, OUTCOMES
+from palimpsest_pipeline.metrics.lifecycle_frames import CHANGES, KICKOFFS, LISTINGS, LOOKS, OUTCOMES
 
 Key = tuple[str, str, str]
 """Market key, specifier, outcome ('' for a whole market)."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any, Final
 
-from palimpsest_pipeline.metrics.odds_alerts import Rules
+from palimpsest_pipeline.metrics.alerts.odds_alerts import Rules
 
 from .life_worlds import PLACES, Book, Life, Looked, is_backable
 

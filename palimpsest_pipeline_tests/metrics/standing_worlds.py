@@ -10,7 +10,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.metrics import outcome_sets
-from palimpsest_pipeline.metrics.present import LISTINGS, MARKETS
+from palimpsest_pipeline.metrics.comparison_frames import LISTINGS, MARKETS
 
 HOME: Final = "betpawa"
 PLATFORMS: Final = (HOME, "sportybet", "bet9ja")

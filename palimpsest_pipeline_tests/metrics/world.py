@@ -7,12 +7,11 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.trust import trust_order
+from palimpsest_pipeline.domain.platform_trust import trust_order
 from palimpsest_pipeline.matching import crosswalk, fixtures, identify
 from palimpsest_pipeline.metrics import Universe
-from palimpsest_pipeline.metrics.universe import INSTANT, LOOKED
-
-from ..matching.world import NOON, PLATFORMS, frame
+from palimpsest_pipeline.metrics.coverage.universe import INSTANT, LOOKED
+from palimpsest_pipeline_tests.matching.world import NOON, PLATFORMS, frame
 
 Look = tuple[str, str, str, datetime | None]
 ALL_SEEN: tuple[Look, ...] = tuple((p, "*", "complete", None) for p in PLATFORMS)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.words import PayloadKind, Platform, Sport
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 
 AT = datetime(2026, 6, 26, 10, 0, tzinfo=UTC)

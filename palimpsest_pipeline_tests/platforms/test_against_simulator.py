@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Request
-from palimpsest_pipeline.domain.words import Completeness, FailureClass, ListingKind, Platform, Sport
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.platforms.registry import adapters
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 
 from .support import Reply, Server, answer_to, crawl, judged
 

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.domain.words import PayloadKind, Platform, Sport
 from palimpsest_pipeline.platforms.registry import adapters
 
 from .support import answer, loaded

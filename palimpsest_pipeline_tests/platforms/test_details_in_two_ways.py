@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.domain.words import PayloadKind, Platform
 from palimpsest_pipeline.platforms.bet9ja import book as bet9ja
 from palimpsest_pipeline.platforms.betpawa import book as betpawa
 from palimpsest_pipeline.platforms.registry import adapters

@@ -2,7 +2,7 @@
 
 import pytest
 
-from palimpsest_pipeline.domain.words import Platform, Sport
+from palimpsest_pipeline.domain.enums import Platform, Sport
 from palimpsest_pipeline.platforms.betpawa.endpoints import BRANDS
 from palimpsest_pipeline.platforms.registry import adapters, parser_version
 

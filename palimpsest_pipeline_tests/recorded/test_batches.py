@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import pytest
 
-from palimpsest_pipeline.defs.core import ingest
-from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.ingest import write_core
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
@@ -68,7 +68,7 @@ def landed(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.T
 def test_what_is_derived_is_the_same_by_batches_of_any_size(landed: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {}
     for size in (1, 2, 3, 1000):
-        monkeypatch.setattr(ingest, "BATCH", size)
+        monkeypatch.setattr(write_core, "BATCH", size)
         drop_derived(landed)
         outcome = run_here(landed, "replay", HOUR.date())
         assert outcome.success, outcome.error

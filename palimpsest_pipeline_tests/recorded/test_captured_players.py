@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here

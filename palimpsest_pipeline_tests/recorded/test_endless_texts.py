@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import pytest
 
-from palimpsest_pipeline.defs.landed_cycles import rescan
-from palimpsest_pipeline.defs.pipeline import Pipeline
 from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
-from palimpsest_pipeline.domain.words import PayloadKind, Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.landed_cycles import rescan
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.platforms.support import answer_to, loaded, reply
 

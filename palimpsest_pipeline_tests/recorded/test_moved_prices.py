@@ -14,12 +14,12 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
-from palimpsest_pipeline.defs.pipeline import Pipeline
-from palimpsest_pipeline.defs.replay.backfill import Report, backfill
-from palimpsest_pipeline.defs.replay.plan import plan
-from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.storage.due import DueReason
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.operate.backfill.backfill import Report, backfill
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.replay_plan import plan
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.storage.derivation.due_products import DueReason
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.fixtures.recordings import listing_id_in

@@ -16,9 +16,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from palimpsest_pipeline.report.page import Made, page
 from palimpsest_pipeline.report.price_lines import Histories
-from palimpsest_pipeline.storage.report.coverage import COUNTRIES, Coverage
+from palimpsest_pipeline.storage.marts.page_coverage import COUNTRIES, Coverage
 from palimpsest_pipeline_tests.fixtures.chromium import chromium
-from palimpsest_pipeline_tests.report import worlds
+
+from . import worlds
 
 pytestmark = pytest.mark.browser
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from palimpsest_pipeline.report.page import PAGE, SCRIPTS, Made, page, percent, thousands
-from palimpsest_pipeline_tests.report import worlds
+
+from . import worlds
 
 MADE = Made(worlds.AS_OF + timedelta(minutes=4), "0.1.0", "3", "14+abc")
 EVIL = ("<script>alert(1)</script>", "</script><b>", "\u2028\u2029 ' \" & ${x}", "<img src=x onerror=alert(2)>")

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.report.price_lines import Histories, main_lines, turns, with_current
-from palimpsest_pipeline.storage.report.prices import CURRENT, STATES, STRETCHES
-from palimpsest_pipeline_tests.report.worlds import AS_OF
+from palimpsest_pipeline.storage.marts.page_prices import CURRENT, STATES, STRETCHES
+
+from .worlds import AS_OF
 
 BEGIN = AS_OF - timedelta(hours=10)
 SINCE = AS_OF - timedelta(days=7)

@@ -5,9 +5,10 @@ import dataclasses
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.report.fixtures import CLASSES, UNKNOWN, fixtures, leads, tournaments
+from palimpsest_pipeline.report.fixture_columns import CLASSES, UNKNOWN, fixtures, leads, tournaments
 from palimpsest_pipeline.report.statements import Seen, figures, platforms_seen
-from palimpsest_pipeline_tests.report import worlds
+
+from . import worlds
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.report.price_lines import Histories
-from palimpsest_pipeline.storage.marts import frame_schema
-from palimpsest_pipeline.storage.report.coverage import GAPS as GAPS_NOW
-from palimpsest_pipeline.storage.report.coverage import LEADS, LISTINGS, PLATFORMS, Coverage
-from palimpsest_pipeline.storage.report.prices import NAMES, STATES, STRETCHES
-from palimpsest_pipeline.storage.report.trends import GAPS, MARGINS, RATES, SKEWS, Trends
+from palimpsest_pipeline.storage.marts.cycle_marts import frame_schema
+from palimpsest_pipeline.storage.marts.page_coverage import GAPS as GAPS_NOW
+from palimpsest_pipeline.storage.marts.page_coverage import LEADS, LISTINGS, PLATFORMS, Coverage
+from palimpsest_pipeline.storage.marts.page_prices import NAMES, STATES, STRETCHES
+from palimpsest_pipeline.storage.marts.page_trends import GAPS, MARGINS, RATES, SKEWS, Trends
 
 AS_OF = datetime(2026, 11, 22, 6, 0, 12, tzinfo=UTC)
 CYCLE_ID = 20261122055003123

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
 
-from palimpsest_pipeline.domain.words import FailureClass, Platform
-from palimpsest_pipeline.scrape.budget import Budget
+from palimpsest_pipeline.domain.enums import FailureClass, Platform
+from palimpsest_pipeline.scrape.host_budget import Budget
 from palimpsest_pipeline.scrape.scheduler import Ask, Job, Scheduler, Start
 
 

@@ -11,16 +11,16 @@ import pytest
 from aiohttp import web
 
 from palimpsest_pipeline.domain.cycles import CycleResult, EventOutcome, PlatformRun, Target
+from palimpsest_pipeline.domain.enums import Completeness, FailureClass, PayloadKind, Platform, RunStatus, Scope, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.observations import Discovery
-from palimpsest_pipeline.domain.words import Completeness, FailureClass, PayloadKind, Platform, RunStatus, Scope, Sport
 from palimpsest_pipeline.platforms.base import Crawl
 from palimpsest_pipeline.scrape import Engine, Scraped, Tally, broken_off, capture, discover, discovery_result, run_cycle
-from palimpsest_pipeline.scrape.budget import BreakerRule
+from palimpsest_pipeline.scrape.host_budget import BreakerRule
 from palimpsest_pipeline.scrape.sinks import AnswerSink, HostView, Watch
+from palimpsest_pipeline_tests.fixtures.loopback import Responder, after, answering, silence
 
-from ..fixtures.loopback import Responder, after, answering, silence
 from .world import NOW, QUICK, Dialect, World, cycle, open_world
 
 P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA

@@ -10,15 +10,15 @@ from itertools import count
 import pytest
 
 from palimpsest_pipeline.domain.cycles import EventOutcome, Target
+from palimpsest_pipeline.domain.enums import Completeness, FailureClass, PayloadKind, Platform, RunStatus, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Discovery
-from palimpsest_pipeline.domain.words import Completeness, FailureClass, PayloadKind, Platform, RunStatus, Sport
 from palimpsest_pipeline.platforms.base import Crawl, Later
 from palimpsest_pipeline.scrape import Tally, capture, continue_discoveries, discover
 from palimpsest_pipeline.scrape.discovery import TIME_OVER, Discovered, _Crawl
 from palimpsest_pipeline.scrape.sinks import Watch
+from palimpsest_pipeline_tests.fixtures.loopback import after, answering, gated, silence
 
-from ..fixtures.loopback import after, answering, gated, silence
 from .world import NOW, QUICK, Dialect, World, cycle, open_world
 
 P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA

@@ -9,13 +9,13 @@ from datetime import timedelta
 import pytest
 
 from palimpsest_pipeline.domain.cycles import EventOutcome
+from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform, RunStatus
-from palimpsest_pipeline.scrape.budget import BreakerRule
 from palimpsest_pipeline.scrape.engine import Asked, Held, Submitted
+from palimpsest_pipeline.scrape.host_budget import BreakerRule
 from palimpsest_pipeline.scrape.sinks import HostView
+from palimpsest_pipeline_tests.fixtures.loopback import Responder, answering, gated, hang_up, silence
 
-from ..fixtures.loopback import Responder, answering, gated, hang_up, silence
 from .world import QUICK, open_world
 
 P, S, B = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.cycles import EventOutcome, PlatformRun
+from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.scrape import Tally, broken_off, outcomes_of_landed
-from palimpsest_pipeline.scrape.budget import Budget
+from palimpsest_pipeline.scrape.host_budget import Budget
 from palimpsest_pipeline.scrape.outcomes import cancelled, capture_result, not_asked, outcome_of, skews_ms
 
 from .world import NOW, cycle

@@ -6,18 +6,14 @@ from typing import Any
 
 import pytest
 
-from palimpsest_pipeline.domain.words import FailureClass, Platform
-from palimpsest_pipeline.scrape.budget import BreakerRule, Budget
-from palimpsest_pipeline.scrape.host import Host
+from palimpsest_pipeline.domain.enums import FailureClass, Platform
+from palimpsest_pipeline.scrape.host_budget import BreakerRule, Budget
+from palimpsest_pipeline.scrape.host_queue import Host
 from palimpsest_pipeline.scrape.scheduler import OUT_OF_TIME, Ask, Job, Over, Scheduler, Start
 from palimpsest_pipeline.scrape.sinks import HostView
-from palimpsest_pipeline.wire.rules import RULES
-from palimpsest_pipeline_tests.scrape.simulated import (
-    BET9JA,
-    PAWA,
-    SPORTY,
-    job,
-)
+from palimpsest_pipeline.wire.retry_rules import RULES
+
+from .simulated import BET9JA, PAWA, SPORTY, job
 
 A, B, C = PAWA, SPORTY, BET9JA
 TRANSIENT, LIMITED, BLOCKED = FailureClass.TRANSIENT, FailureClass.RATE_LIMITED, FailureClass.BLOCKED

@@ -10,24 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.words import FailureClass, Platform
-from palimpsest_pipeline.scrape.budget import BreakerRule, Budget
-from palimpsest_pipeline.scrape.floor import floor_s
+from palimpsest_pipeline.domain.enums import FailureClass, Platform
+from palimpsest_pipeline.scrape.host_budget import BreakerRule, Budget
 from palimpsest_pipeline.scrape.scheduler import Ask, Job, Over, Scheduler, Start
-from palimpsest_pipeline.wire.rules import RULES
-from palimpsest_pipeline_tests.scrape.simulated import (
-    BET9JA,
-    PAWA,
-    SPORTY,
-    Attempt,
-    Fate,
-    Trace,
-    check_budgets,
-    fixtures,
-    job,
-    lognormal,
-    play,
-)
+from palimpsest_pipeline.scrape.shortest_duration import floor_s
+from palimpsest_pipeline.wire.retry_rules import RULES
+
+from .simulated import BET9JA, PAWA, SPORTY, Attempt, Fate, Trace, check_budgets, fixtures, job, lognormal, play
 
 A, B, C = PAWA, SPORTY, BET9JA
 TRANSIENT, LIMITED = FailureClass.TRANSIENT, FailureClass.RATE_LIMITED

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, Platform, RunStatus, Sport
 from palimpsest_pipeline.domain.instants import Clock
-from palimpsest_pipeline.domain.words import Completeness, FailureClass, ListingKind, Platform, RunStatus, Sport
 from palimpsest_pipeline.platforms.registry import adapters
 from palimpsest_pipeline.scrape import Engine, Scraped, hosts, run_cycle
-from palimpsest_pipeline.scrape.budget import Budget
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.scrape.host_budget import Budget
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.enums import ListingKind, Platform
 from palimpsest_pipeline.domain.observations import Listing
-from palimpsest_pipeline.domain.words import ListingKind, Platform
 from palimpsest_pipeline.scrape import targets
 
 from .world import NOW, listing

@@ -8,18 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, PayloadKind, Platform, Scope, Sport, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock, cycle_id_at, hour_of
 from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing, RawPrices
-from palimpsest_pipeline.domain.words import Completeness, FailureClass, ListingKind, PayloadKind, Platform, Scope, Sport, Trigger
 from palimpsest_pipeline.platforms.base import Crawl
 from palimpsest_pipeline.scrape import Engine, hosts
-from palimpsest_pipeline.scrape.budget import BreakerRule, Budget
+from palimpsest_pipeline.scrape.host_budget import BreakerRule, Budget
 from palimpsest_pipeline.scrape.sinks import AnswerSink, Watch
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
-
-from ..fixtures.loopback import Loopback, Responder, answering
+from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering
 
 NOW = datetime.now(UTC)
 QUICK = Budget(max_in_flight=3, backoff_initial_s=0, backoff_max_s=0, breaker=BreakerRule(pause_s=0.01, pause_max_s=0.01, block_pause_s=0))

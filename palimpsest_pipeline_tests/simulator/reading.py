@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 
 HEADERS = {
     "accept": "application/json",

@@ -13,8 +13,8 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.simulator.launch import SimulatorError, SimulatorProcess
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.simulator_process import SimulatorError, SimulatorProcess
 
 from .reading import HEADERS, ask, detail_path, get, sportybet_list
 
@@ -210,7 +210,7 @@ def test_a_simulator_that_cannot_start_says_why() -> None:
 
 def test_the_simulator_ends_when_its_parent_is_gone() -> None:
     program = (
-        "from palimpsest_pipeline.simulator.launch import SimulatorProcess\n"
+        "from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess\n"
         "import os\n"
         "simulator = SimulatorProcess(5)\n"
         "print(simulator.pid, flush=True)\n"

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.simulator.failing import BOMB_MB, bomb
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.damaged_answers import BOMB_MB, bomb
 from palimpsest_pipeline.simulator.faults import Fault, FaultBoard, parse_fault
-from palimpsest_pipeline.simulator.launch import SimulatorError, SimulatorProcess
+from palimpsest_pipeline.simulator.simulator_process import SimulatorError, SimulatorProcess
 
 from .reading import HEADERS, ask, bet9ja_groups, bet9ja_list, betpawa_list, detail, detail_path, get, sportybet_list
 from .test_answers import TREES

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 
 from .reading import bet9ja_groups, bet9ja_list, betpawa_list, detail, get, paths, sportybet_list
 

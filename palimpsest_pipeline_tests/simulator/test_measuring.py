@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.words import PayloadKind, Platform
 from palimpsest_pipeline.platforms.registry import adapters
 from palimpsest_pipeline.simulator.bodies import SIZES
 from palimpsest_pipeline.simulator.latency import Latencies, Latency, drawn
-from palimpsest_pipeline.simulator.launch import SimulatorError, SimulatorProcess
-from palimpsest_pipeline.simulator.requestlog import Asked
+from palimpsest_pipeline.simulator.request_log import Asked
+from palimpsest_pipeline.simulator.simulator_process import SimulatorError, SimulatorProcess
 
 from .reading import HEADERS, ask, detail_path, get
 from .test_answers import TREES

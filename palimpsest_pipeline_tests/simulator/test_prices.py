@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.book import MARGIN, Books, quote
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
 from palimpsest_pipeline.simulator.pricing import Chance, Expectation, MatchModel
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.simulator.timeline import Timeline
 from palimpsest_pipeline.simulator.world import build_world
 

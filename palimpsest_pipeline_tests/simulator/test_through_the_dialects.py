@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.markets import normalise, raw_books, vocabulary
 from palimpsest_pipeline.platforms.registry import adapters
 from palimpsest_pipeline.simulator.app import Simulator

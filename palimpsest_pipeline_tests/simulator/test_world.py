@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from palimpsest_pipeline.domain.words import Platform
-from palimpsest_pipeline.simulator.launch import SimulatorProcess
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.simulator.timeline import Timeline
 from palimpsest_pipeline.simulator.truth import truth
 from palimpsest_pipeline.simulator.world import SHARES, apportion, build_world

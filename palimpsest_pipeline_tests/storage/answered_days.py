@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime
 
 import psycopg
 
-from palimpsest_pipeline.storage import products
-from palimpsest_pipeline_tests.storage.history_worlds import CYCLE_ID, RESULT, TOTAL, Said, offered, take_in
+from palimpsest_pipeline.storage.derivation import derived_products
+
+from .history_worlds import CYCLE_ID, RESULT, TOTAL, Said, offered, take_in
 
 
 def noon(day: date, minute: int = 0) -> datetime:
@@ -26,7 +27,7 @@ def said(day: date, *listings: int, minute: int = 0, odds: int = 2000) -> list[S
 def mark(conn: psycopg.Connection, cycle_id: int, derivation: int) -> None:
     """The platform's odds of the cycle stand. Another `derivation` is from other content."""
     versions = {"landing_digest": f"{cycle_id} {derivation}", "parser_version": "1", "mapping_version": "1"}
-    products.mark(conn, "core", "odds_snapshots/betpawa", cycle_id, **versions, n_rows=1)
+    derived_products.mark(conn, "core", "odds_snapshots/betpawa", cycle_id, **versions, n_rows=1)
 
 
 def answered(conn: psycopg.Connection, day: date, *listings: int, minute: int = 0, odds: int = 2000) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage import partitions
-from palimpsest_pipeline.storage.database import Database
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
-from palimpsest_pipeline_tests.storage.history_worlds import DAYS
+
+from .history_worlds import DAYS
 
 
 @pytest.fixture(scope="module")

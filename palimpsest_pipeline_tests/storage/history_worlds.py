@@ -12,10 +12,10 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.instants import begin_of_day
-from palimpsest_pipeline.storage import history
-from palimpsest_pipeline.storage.change_rows import CONTENT_SCHEMA
-from palimpsest_pipeline.storage.days import HotDays
-from palimpsest_pipeline.storage.lines import named
+from palimpsest_pipeline.storage.odds import history
+from palimpsest_pipeline.storage.odds.change_rows import CONTENT_SCHEMA
+from palimpsest_pipeline.storage.odds.day_sources import HotDays
+from palimpsest_pipeline.storage.odds.market_lines import named
 
 DAYS = (date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 4))
 INGESTED_AT = datetime(2026, 5, 1, tzinfo=UTC)

@@ -12,7 +12,8 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.instants import begin_of_day
-from palimpsest_pipeline_tests.storage.history_worlds import DAYS, Book, Facts, Key, Said, expected_as_of, take_in
+
+from .history_worlds import DAYS, Book, Facts, Key, Said, expected_as_of, take_in
 
 LISTINGS = {
     1: ("betpawa", "p1", 7, True),

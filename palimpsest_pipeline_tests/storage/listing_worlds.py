@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import psycopg
 
+from palimpsest_pipeline.domain.enums import Platform, Scope, Trigger
 from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
-from palimpsest_pipeline.domain.words import Platform, Scope, Trigger
-from palimpsest_pipeline.storage import listings as store
+from palimpsest_pipeline.storage.catalog import listings as store
 
 START = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 KICKOFF = datetime(2026, 5, 3, 18, 0, tzinfo=UTC)

@@ -7,8 +7,8 @@ import polars as pl
 import psycopg
 import sqlalchemy as sa
 
-from palimpsest_pipeline.storage.frames import copy_rows
-from palimpsest_pipeline.storage.marts import frame_schema
+from palimpsest_pipeline.storage.db.copy_frames import copy_rows
+from palimpsest_pipeline.storage.marts.cycle_marts import frame_schema
 from palimpsest_pipeline.storage.tables import metadata
 
 AT: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -9,8 +9,8 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.domain.words import Platform, SuspectCode
-from palimpsest_pipeline.storage import lines
+from palimpsest_pipeline.domain.enums import Platform, SuspectCode
+from palimpsest_pipeline.storage.odds import market_lines
 
 from .listing_worlds import KICKOFF, cycle, listing, write
 from .table_rows import insert
@@ -94,7 +94,7 @@ def listing_id(conn: psycopg.Connection, external_id: str) -> int:
 
 def line_id(conn: psycopg.Connection, market: int, specifier: str, outcome: str) -> int:
     key = pl.DataFrame({"market_id": [market], "specifier": [specifier], "outcome": [outcome]})
-    return int(lines.numbered(conn, key).item())
+    return int(market_lines.numbered(conn, key).item())
 
 
 def capture(conn: psycopg.Connection, external_id: str, at: datetime, *changes: tuple[int, str, str, str, int, list[int | None]]) -> None:

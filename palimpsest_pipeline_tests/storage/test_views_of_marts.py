@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.buckets import BUCKETS
-from palimpsest_pipeline.storage import mart_readers
-from palimpsest_pipeline.storage.revisions import sql_dir
+from palimpsest_pipeline.storage.db.revisions import sql_dir
+from palimpsest_pipeline.storage.marts import mart_reader
 
 from .table_rows import insert
 
@@ -401,8 +401,8 @@ def test_coverage_now_is_of_the_same_cycle_at_every_door(conn: psycopg.Connectio
     for view in ("coverage_statistics", "coverage_events", "coverage_tournaments"):
         assert rows(conn, f"select distinct cycle_id from palimpsest.{view}") == found, view
     assert rows(conn, "select count(*) from palimpsest.find_events()") == [(len(found),)]
-    assert mart_readers.latest_cycle(conn) == latest
-    assert mart_readers.latest_rates(conn).select("cycle_id").rows() == found
+    assert mart_reader.latest_cycle(conn) == latest
+    assert mart_reader.latest_rates(conn).select("cycle_id").rows() == found
 
 
 def test_match_rates_over_time_are_those_of_full_cycles(conn: psycopg.Connection) -> None:

@@ -1,9 +1,9 @@
 """Shorthands of the wire's tests: a request, a judge, a client that does not wait long, one attempt."""
 
+from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.proxy import Proxy
-from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
 

@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
+from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Request
 from palimpsest_pipeline.domain.instants import Clock
-from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
+from palimpsest_pipeline_tests.fixtures.loopback import Loopback, answering, hang_up, silence
 
-from ..fixtures.loopback import Loopback, answering, hang_up, silence
 from .asking import ask, client, html_is_a_block, request
 
 

@@ -13,11 +13,11 @@ import httpx
 import pytest
 from aiohttp import web
 
-from palimpsest_pipeline.domain.words import FailureClass
-from palimpsest_pipeline.wire import errors, failures
-from palimpsest_pipeline.wire.rules import RULES
+from palimpsest_pipeline.domain.enums import FailureClass
+from palimpsest_pipeline.wire import failures, library_errors
+from palimpsest_pipeline.wire.retry_rules import RULES
+from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering, cut_off, drip, hang_up, silence
 
-from ..fixtures.loopback import Loopback, Responder, answering, cut_off, drip, hang_up, silence
 from .asking import ask, client, request
 
 GOOD = answering()
@@ -168,7 +168,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused_and_not_tried_ag
     ],
 )
 def test_errors_of_the_network_are_worth_another_try_and_our_own_are_not(error: Exception, expected: FailureClass) -> None:
-    failure, detail = errors.of_error(error)
+    failure, detail = library_errors.of_error(error)
     assert failure is expected
     assert type(error).__name__ in detail
 

@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
-from palimpsest_pipeline.domain.words import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.platforms.registry import adapters
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
-
-from ..fixtures.loopback import Loopback, Responder, answering
+from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering
 
 F, K = FailureClass, PayloadKind
 ADAPTERS = adapters()

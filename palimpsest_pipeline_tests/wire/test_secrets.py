@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.proxy import Proxy
 from palimpsest_pipeline.domain.secrets import redact, store_secrets
-from palimpsest_pipeline.domain.words import Platform
 from palimpsest_pipeline.landing.schema import frame_of
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, answering
-from palimpsest_pipeline_tests.wire.asking import Clock, PlatformClient, ask
+
+from .asking import Clock, PlatformClient, ask
 
 USER, PASSWORD = "marker-user", "marker p@ss/word"
 LEAKS = ("marker", base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode(), base64.b64encode(b"marker").decode()[:8])

@@ -1,7 +1,7 @@
 """Alembic's entry: run the migrations on the connection that `palimpsest db upgrade` gives, or on one made here for the alembic command.
 
 `alembic -x url=postgresql+psycopg://... upgrade head`; without -x the address is PALIMPSEST_DATABASE_URL. Both ways are one transaction, hold
-the same lock and leave the views in place: see palimpsest_pipeline.storage.migrate.
+the same lock and leave the views in place: see palimpsest_pipeline.storage.db.migrate.
 """
 
 import os
@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from alembic import context
 from alembic.util import CommandError
 
-from palimpsest_pipeline.storage import migrate
-from palimpsest_pipeline.storage.database import Database
+from palimpsest_pipeline.storage.db import migrate
+from palimpsest_pipeline.storage.db.connection import Database
 
 
 def run(connection: sa.Connection) -> None:

@@ -5,15 +5,17 @@ from collections.abc import Callable, Iterator
 import dagster as dg
 import psycopg
 
-from ...storage import products, trends
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.ingest.core_products import derive
+from palimpsest_pipeline.storage.derivation import derived_products
+from palimpsest_pipeline.storage.marts import asset_trends
+
+from ..asset_metadata import figures, table_metadata
 from ..derive_run import derive_run, products_named, raise_failures
 from ..landing.assets import discovery_payloads, odds_payloads
-from ..metadata import figures, table_metadata
 from ..partitions import days
-from ..pipeline import Pipeline
 from ..plots import plotted
 from ..run_cycles import or_skip
-from .derive import derive
 
 ReadPlots = Callable[[psycopg.Connection, int], dict[str, dg.MarkdownMetadataValue]]
 """Returns plots, by name, of the last cycles up to one."""
@@ -97,11 +99,11 @@ def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 )
 def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """Odds in the canonical vocabulary: one capture per answer, and the markets that changed since the answer before."""
-    yield from _materialize(context, pipeline, products.ODDS, _plot_changes)
+    yield from _materialize(context, pipeline, derived_products.ODDS, _plot_changes)
 
 
 def _plot_changes(conn: psycopg.Connection, newest_cycle: int) -> dict[str, dg.MarkdownMetadataValue]:
-    return plotted(markets_changed=trends.markets_changed(conn, newest_cycle))
+    return plotted(markets_changed=asset_trends.markets_changed(conn, newest_cycle))
 
 
 @dg.asset(

@@ -6,22 +6,26 @@ from typing import Final
 import polars as pl
 import psycopg
 
-from ...domain.words import Severity
-from ...storage import current, ledger, ledger_readers, products, quality
-from ...storage.cycle_checks import Verdict
+from palimpsest_pipeline.domain.enums import Severity
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.storage.derivation import derived_products
+from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
+from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
+from palimpsest_pipeline.storage.marts import quality_inputs
+from palimpsest_pipeline.storage.odds import current_markets
+
 from ..cycle_checks import cycle_check
-from ..pipeline import Pipeline
 
 MOST_NAMED: Final = 5
 BACKFILL: Final = "run `palimpsest backfill` for the hour of the cycle"
 
 
-@cycle_check(asset=["core", "odds_snapshots"], of=("core", products.ODDS), blocking=True)
+@cycle_check(asset=["core", "odds_snapshots"], of=("core", derived_products.ODDS), blocking=True)
 def history_equals_current(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """The markets that a cycle wrote are the same in core.current_markets and core.market_changes. For the first answer of a listing on a day all
     its markets are compared. Listings with a newer answer are left out: the check of the later cycle compares them."""
     for cycle_id in cycle_ids:
-        if found := current.check_step(conn, [cycle_id]).violations:
+        if found := current_markets.check_step(conn, [cycle_id]).violations:
             yield Verdict(
                 cycle_id,
                 Severity.ERROR,
@@ -32,13 +36,13 @@ def history_equals_current(pipeline: Pipeline, conn: psycopg.Connection, cycle_i
             )
 
 
-@cycle_check(asset=["core", "odds_snapshots"], of=("core", products.ODDS))
+@cycle_check(asset=["core", "odds_snapshots"], of=("core", derived_products.ODDS))
 def answers_are_readable(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """Of each cycle and platform at most PALIMPSEST_MAX_REFUSED_SHARE of the answers were refused."""
-    found = ledger_readers.refusals(conn, cycle_ids)
+    found = cycle_reader.refusals(conn, cycle_ids)
     many = found.filter(pl.col("refused") > pipeline.settings.max_refused_share * pl.col("fetched"))
     for (cycle_id,), rows in many.group_by("cycle_id", maintain_order=True):
-        nearly_all = rows.filter(pl.col("fetched") - pl.col("refused") < ledger.MIN_READ_SHARE * pl.col("fetched"))
+        nearly_all = rows.filter(pl.col("fetched") - pl.col("refused") < cycle_ledger.MIN_READ_SHARE * pl.col("fetched"))
         lines = [
             f"{row['platform']}: {row['refusal'] or '{refused} of {fetched} answers were refused'.format(**row)}"
             for row in rows.iter_rows(named=True)
@@ -54,8 +58,8 @@ def answers_are_readable(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids
 @cycle_check(asset=["core", "tournaments"], of=("core", "tournaments"))
 def discovery_is_complete(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """In each full cycle every platform's tree and tournaments were received as a whole: as many listings as declared, every page."""
-    for cycle_id in quality.ended(conn, cycle_ids):
-        lacking = quality.incomplete_discovery(conn, cycle_id)
+    for cycle_id in quality_inputs.ended(conn, cycle_ids):
+        lacking = quality_inputs.incomplete_discovery(conn, cycle_id)
         if lacking.is_empty():
             continue
         trees, tournaments = lacking.filter(external_id="*"), lacking.filter(lacking["external_id"] != "*")

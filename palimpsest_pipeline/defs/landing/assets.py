@@ -8,19 +8,21 @@ from typing import Final
 import dagster as dg
 from pydantic import Field
 
-from ...domain.instants import Clock
-from ...domain.words import Scope, Trigger
-from ...scrape.sinks import Watch, Watches
-from ...storage import ledger, products
-from ..mart.present import PricesDerived
-from ..metadata import ALSO_WRITES
+from palimpsest_pipeline.domain.enums import Scope, Trigger
+from palimpsest_pipeline.domain.instants import Clock
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.live import kickoff_minutes, live_cycle
+from palimpsest_pipeline.pipeline.marts.current_prices import PricesDerived
+from palimpsest_pipeline.runtime.progress import LogBoard, Phase
+from palimpsest_pipeline.runtime.run_tags import SKIPPED_TAG, TRIGGER_TAG, rest_tag
+from palimpsest_pipeline.scrape.sinks import Watch, Watches
+from palimpsest_pipeline.storage.derivation import derived_products
+from palimpsest_pipeline.storage.ledger import cycle_ledger
+
+from ..asset_metadata import ALSO_WRITES
 from ..partitions import days, parse_day_key
-from ..pipeline import Pipeline
-from ..progress import LogBoard, Phase
 from ..run_cycles import repeated_runs
-from ..run_tags import SKIPPED_TAG, TRIGGER_TAG, rest_tag
-from . import kickoff, live
-from .figures import scrape_plots, slot_figures, stage_figures
+from .stage_metadata import scrape_plots, slot_figures, stage_figures
 
 SHORTEST_REST_S: Final = 2.0
 """A run is not tagged as resting for a shorter wait."""
@@ -36,9 +38,9 @@ class CaptureConfig(dg.Config):
     )
 
 
-def _begun(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> live.Begun:
+def _begun(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> live_cycle.Begun:
     trigger = Trigger(context.run.tags.get(TRIGGER_TAG, Trigger.MANUAL))
-    return live.Begun(parse_day_key(context.partition_key), trigger, context.run.run_id, sr_ids, repeats=repeated_runs(context.run))
+    return live_cycle.Begun(parse_day_key(context.partition_key), trigger, context.run.run_id, sr_ids, repeats=repeated_runs(context.run))
 
 
 def _say_repeated(context: dg.AssetExecutionContext, asked: str) -> None:
@@ -54,7 +56,7 @@ def _say_repeated(context: dg.AssetExecutionContext, asked: str) -> None:
 def _has_cycle(context: dg.AssetExecutionContext, pipeline: Pipeline) -> bool:
     """Return whether the run has begun a cycle already, in its discovery."""
     with pipeline.connect() as conn:
-        return ledger.batch_of_run(conn, context.run.run_id) is not None
+        return cycle_ledger.batch_of_run(conn, context.run.run_id) is not None
 
 
 @contextmanager
@@ -69,12 +71,12 @@ def _or_skipped(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Where there is nothing to do, the run says why, in its log and in a tag, and ends well: nothing is materialized, nothing downstream runs."""
     try:
         yield
-    except live.Skipped as reason:
+    except live_cycle.Skipped as reason:
         context.log.warning(f"skipped: {reason}")
         context.instance.add_run_tags(context.run.run_id, {SKIPPED_TAG: str(reason)})
 
 
-def _resting_wait(context: dg.AssetExecutionContext) -> kickoff.Wait:
+def _resting_wait(context: dg.AssetExecutionContext) -> kickoff_minutes.Wait:
     """Return a function that waits for a minute and tags the run as resting, so that `palimpsest down` can end it then without a loss."""
 
     def wait(clock: Clock, at: datetime) -> None:
@@ -84,7 +86,7 @@ def _resting_wait(context: dg.AssetExecutionContext) -> kickoff.Wait:
                 context.instance.add_run_tags(context.run.run_id, rest_tag(rest_s))
             except Exception as error:  # noqa: BLE001 - a storage of Dagster's that is away costs no minute
                 context.log.warning(f"cannot tag this run as resting: {error}")
-        kickoff.wait_until(clock, at)
+        kickoff_minutes.wait_until(clock, at)
 
     return wait
 
@@ -104,8 +106,8 @@ SLOT_ASSETS: Final = tuple(
 def _report_written(context: dg.AssetExecutionContext, pipeline: Pipeline, prices: PricesDerived) -> None:
     """Report a materialization of each asset whose table the minutes of this run have written: of core by the marks of the run's cycles."""
     with pipeline.connect() as conn:
-        cycle_ids = ledger.cycles_of_runs(conn, [context.run.run_id])
-        written = {mark.partition("/")[0] for cycle_id in cycle_ids for mark in products.marks(conn, "core", cycle_id)}
+        cycle_ids = cycle_ledger.cycles_of_runs(conn, [context.run.run_id])
+        written = {mark.partition("/")[0] for cycle_id in cycle_ids for mark in derived_products.marks(conn, "core", cycle_id)}
     has_prices = bool(prices.n_fixtures or prices.n_removed)
     for key in SLOT_ASSETS:
         of_core = key.path[0] == "core"
@@ -131,10 +133,10 @@ def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle. A late platform is left to
     `odds_payloads`."""
     with _or_skipped(context), _watched(context, pipeline) as (board, watch):
-        cycle = live.begin(pipeline, _begun(context), Scope.FULL)
+        cycle = live_cycle.begin(pipeline, _begun(context), Scope.FULL)
         _say_repeated(context, "for everything, in a cycle of its own")
-        result = live.run_discovery(pipeline, cycle, watch, goes_on=odds_payloads.key in context.job_def.asset_layer.executable_asset_keys)
-        live.require_answers(result)
+        result = live_cycle.run_discovery(pipeline, cycle, watch, goes_on=odds_payloads.key in context.job_def.asset_layer.executable_asset_keys)
+        live_cycle.require_answers(result)
         n_listed = sum(run.discovered for run in result.runs)
         yield dg.MaterializeResult(metadata=stage_figures(n_listed, result, board.phase(Phase.DISCOVERY), pipeline.budgets(cycle.scope)))
 
@@ -151,9 +153,9 @@ def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipe
     begun = _begun(context, tuple(config.sr_ids))
     with _or_skipped(context), _watched(context, pipeline) as (board, watch):
         if config.slot_at:
-            slot_at, prices = kickoff.parse_slot(pipeline, config.slot_at, begun.day), PricesDerived()
+            slot_at, prices = kickoff_minutes.parse_slot(pipeline, config.slot_at, begun.day), PricesDerived()
             try:
-                run = kickoff.run_slot(pipeline, begun, slot_at, watch, wait=_resting_wait(context), prices=prices)
+                run = kickoff_minutes.run_slot(pipeline, begun, slot_at, watch, wait=_resting_wait(context), prices=prices)
             finally:  # what good minutes have written is there, whatever stopped another one
                 _report_written(context, pipeline, prices)
             context.log.info(run.sentence())
@@ -161,7 +163,7 @@ def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipe
         else:
             if not _has_cycle(context, pipeline):
                 _say_repeated(context, "for what its cycle still lacks, or, where that lacks nothing, in a cycle of its own")
-            last = live.require_answers(live.run_capture(pipeline, begun, watch))
+            last = live_cycle.require_answers(live_cycle.run_capture(pipeline, begun, watch))
             n_fetched = sum(run.fetched for run in last.runs)
             numbers = stage_figures(n_fetched, last, board.phase(Phase.CAPTURE), pipeline.budgets(last.cycle.scope))
         yield dg.MaterializeResult(metadata=numbers | scrape_plots(pipeline, last.cycle.cycle_id))

@@ -4,19 +4,21 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from ...domain.words import Triage
-from ...landing import Manifest
-from ...storage import mapping, mart_readers, products, trends
+from palimpsest_pipeline.domain.enums import Triage
+from palimpsest_pipeline.landing import Manifest
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.derive_hour import Derive, Derived, derive_cycles
+from palimpsest_pipeline.pipeline.ingest.core_products import marks_of
+from palimpsest_pipeline.pipeline.marts import derive_marts
+from palimpsest_pipeline.storage.derivation import derived_products
+from palimpsest_pipeline.storage.marts import asset_trends, mapping_ledger, mart_reader
+
+from ..asset_metadata import figures, plain, table_metadata
 from ..core.assets import matched_events, odds_snapshots
-from ..core.derive import marks_of
 from ..derive_run import DerivedOfRun, derive_run, products_named, raise_failures
-from ..hourly import Derive, Derived, derive_cycles
-from ..metadata import figures, plain, table_metadata
 from ..partitions import days
-from ..pipeline import Pipeline
 from ..plots import plotted
 from ..run_cycles import or_skip
-from . import derive
 
 MART = {"group_name": "mart", "kinds": {"polars", "postgres"}}
 ONE = {"partitions_def": days, "output_required": False, **MART}
@@ -59,16 +61,16 @@ def _derive_product(
 )
 def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
     """Coverage and match rates from one reading of the universe, so that the three tables add up."""
-    done = _derive_product(context, pipeline, derive.COVERAGE, derive.derive_coverage, ["matched_events"])
+    done = _derive_product(context, pipeline, derive_marts.COVERAGE, derive_marts.derive_coverage, ["matched_events"])
     if done is None:
         return
     with pipeline.connect() as conn:
-        headline = mart_readers.headline(mart_readers.newest(conn, "mart.match_rate_platform", done.newest_cycle))
-        counts = {table: mart_readers.count(conn, f"mart.{table}", done.cycle_ids) for table in derive.COVERAGE_TABLES}
-        plots = plotted(overall_match_rate=trends.match_rates(conn, done.newest_cycle))
+        headline = mart_reader.headline(mart_reader.newest(conn, "mart.match_rate_platform", done.newest_cycle))
+        counts = {table: mart_reader.count(conn, f"mart.{table}", done.cycle_ids) for table in derive_marts.COVERAGE_TABLES}
+        plots = plotted(overall_match_rate=asset_trends.match_rates(conn, done.newest_cycle))
     context.log.info(f"coverage: {done.sentence()}; {headline}")
     shown_on = {"report": dg.MetadataValue.path(pipeline.settings.report_path)}
-    for table in derive.COVERAGE_TABLES:
+    for table in derive_marts.COVERAGE_TABLES:
         metadata = {**figures(counts[table], **done.counts()), **plain(headline), **plots, **shown_on}
         yield dg.MaterializeResult(asset_key=["mart", table], metadata=metadata)
 
@@ -76,7 +78,7 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
 @dg.asset(key=["mart", "run_quality"], deps=[odds_snapshots], metadata=table_metadata("mart.run_quality"), **ONE)
 def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """How complete and how fast each stage of each platform's part of a cycle was."""
-    done = _derive_product(context, pipeline, derive.RUN_QUALITY, derive.derive_run_quality, [products.ODDS])
+    done = _derive_product(context, pipeline, derive_marts.RUN_QUALITY, derive_marts.derive_run_quality, [derived_products.ODDS])
     if done is None:
         return
     yield dg.MaterializeResult(metadata=figures(done.standing_rows, **done.counts()))
@@ -85,12 +87,12 @@ def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pi
 @dg.asset(key=["mart", "mapping_coverage"], deps=[odds_snapshots], metadata=table_metadata("mart.mapping_coverage"), **ONE)
 def mapping_coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """How much of what each platform showed the market vocabulary knows, by market family, as of each cycle."""
-    done = _derive_product(context, pipeline, derive.MAPPING_COVERAGE, derive.derive_mapping_coverage, [products.ODDS])
+    done = _derive_product(context, pipeline, derive_marts.MAPPING_COVERAGE, derive_marts.derive_mapping_coverage, [derived_products.ODDS])
     if done is None:
         return
     with pipeline.connect() as conn:
-        rates = mart_readers.mapped_rates(mart_readers.newest(conn, "mart.mapping_coverage", done.newest_cycle))
-        plots = plotted(mapped_rate=trends.mapped_rates(conn, done.newest_cycle))
+        rates = mart_reader.mapped_rates(mart_reader.newest(conn, "mart.mapping_coverage", done.newest_cycle))
+        plots = plotted(mapped_rate=asset_trends.mapped_rates(conn, done.newest_cycle))
     yield dg.MaterializeResult(metadata=figures(done.standing_rows, **done.counts(), **rates, **plots))
 
 
@@ -106,7 +108,7 @@ def unmapped_market(context: dg.AssetExecutionContext, pipeline: dg.ResourcePara
     if cycles is None:
         return
     with pipeline.connect() as conn:
-        rows = derive.refresh_unmapped_market(pipeline, conn)
-        statuses = dict(mapping.ranking(conn)["status"].value_counts().sort("status").iter_rows())
+        rows = derive_marts.refresh_unmapped_market(pipeline, conn)
+        statuses = dict(mapping_ledger.ranking(conn)["status"].value_counts().sort("status").iter_rows())
     raise_failures(pipeline, context.run, cycles)  # reports failures of core in a step on which no other step depends
     yield dg.MaterializeResult(metadata=figures(rows, **{f"n_{status}": statuses.get(status, 0) for status in Triage}))

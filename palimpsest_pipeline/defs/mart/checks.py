@@ -7,22 +7,24 @@ import dagster as dg
 import polars as pl
 import psycopg
 
-from ...domain.words import Scope, Severity
-from ...matching import primary_listings
-from ...metrics import laws
-from ...storage import ledger_readers, mapping, mart_readers, quality
-from ...storage.cycle_checks import Verdict
+from palimpsest_pipeline.domain.enums import Scope, Severity
+from palimpsest_pipeline.matching import primary_listings
+from palimpsest_pipeline.metrics.coverage import coverage_laws
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.marts import derive_marts
+from palimpsest_pipeline.storage.ledger import cycle_reader
+from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
+from palimpsest_pipeline.storage.marts import mapping_ledger, mart_reader, quality_inputs
+
 from ..cycle_checks import cycle_check
-from ..pipeline import Pipeline
-from . import derive
 
 MOST_NAMED: Final = 5
 DERIVE_AGAIN: Final = (
     "Run `palimpsest backfill` for the hour of the cycle with --again; if this stays, the derivation is wrong: please report it with the cycle id"
 )
-COVERAGE: Final = ("mart", derive.COVERAGE)
-RUN_QUALITY: Final = ("mart", derive.RUN_QUALITY)
-MAPPING_COVERAGE: Final = ("mart", derive.MAPPING_COVERAGE)
+COVERAGE: Final = ("mart", derive_marts.COVERAGE)
+RUN_QUALITY: Final = ("mart", derive_marts.RUN_QUALITY)
+MAPPING_COVERAGE: Final = ("mart", derive_marts.MAPPING_COVERAGE)
 
 
 def sentence(violations: pl.DataFrame, mend: str) -> str:
@@ -49,7 +51,7 @@ def judge_rows(
     conn: psycopg.Connection, cycle_ids: Sequence[int], tables: Sequence[str], law: Callable[..., pl.DataFrame], severity: Severity = Severity.ERROR
 ) -> Iterator[Verdict]:
     """Judge each cycle by a law, which is given the cycle's rows of each table."""
-    rows = [mart_readers.of_cycles(conn, table, cycle_ids) for table in tables]
+    rows = [mart_reader.of_cycles(conn, table, cycle_ids) for table in tables]
     for cycle_id in cycle_ids:
         yield verdict(cycle_id, law(*(frame.filter(pl.col("cycle_id") == cycle_id) for frame in rows)), severity=severity)
 
@@ -57,31 +59,31 @@ def judge_rows(
 @cycle_check(asset=["mart", "match_rate_platform"], of=COVERAGE, blocking=True)
 def classes_add_up_to_the_union(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """Matched, home-only, competitor-only and undetermined fixtures together are all fixtures, once each."""
-    return judge_rows(conn, cycle_ids, ["mart.match_rate_platform"], laws.classes_add_up)
+    return judge_rows(conn, cycle_ids, ["mart.match_rate_platform"], coverage_laws.classes_add_up)
 
 
 @cycle_check(asset=["mart", "coverage_tournament"], of=COVERAGE, blocking=True, additional_deps=[["mart", "match_rate_platform"]])
 def tournaments_add_up_to_the_platforms(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """Every count of coverage_tournament, summed over tournaments, is the platform's own."""
-    return judge_rows(conn, cycle_ids, ["mart.coverage_tournament", "mart.match_rate_platform"], laws.tournaments_add_up)
+    return judge_rows(conn, cycle_ids, ["mart.coverage_tournament", "mart.match_rate_platform"], coverage_laws.tournaments_add_up)
 
 
 @cycle_check(asset=["mart", "coverage_fixture"], of=COVERAGE, blocking=True, additional_deps=[["mart", "match_rate_platform"]])
 def fixtures_add_up_to_the_rates(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """The classes of coverage_fixture, counted, are those of match_rate_platform."""
-    return judge_rows(conn, cycle_ids, ["mart.coverage_fixture", "mart.match_rate_platform"], laws.fixtures_add_up)
+    return judge_rows(conn, cycle_ids, ["mart.coverage_fixture", "mart.match_rate_platform"], coverage_laws.fixtures_add_up)
 
 
 @cycle_check(asset=["mart", "coverage_fixture"], of=COVERAGE, blocking=True)
 def classes_follow_the_platforms(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """A fixture is matched exactly when home and a competitor list it; the other classes agree with who lists it."""
-    return judge_rows(conn, cycle_ids, ["mart.coverage_fixture"], laws.classes_follow_platforms)
+    return judge_rows(conn, cycle_ids, ["mart.coverage_fixture"], coverage_laws.classes_follow_platforms)
 
 
 @cycle_check(asset=["mart", "match_rate_platform"], of=COVERAGE, blocking=True)
 def match_rates_are_ratios(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """Every rate is empty or lies in [0, 1]: a percentage in its place is an error."""
-    return judge_rows(conn, cycle_ids, ["mart.match_rate_platform"], laws.rates_are_ratios)
+    return judge_rows(conn, cycle_ids, ["mart.match_rate_platform"], coverage_laws.rates_are_ratios)
 
 
 @cycle_check(asset=["mart", "match_rate_platform"], of=COVERAGE)
@@ -92,27 +94,27 @@ def match_rates_are_usual(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
         "See mart.coverage_tournament for the tournaments that changed. If a platform's SportRadar ids are misread, mend its parser and run "
         "`palimpsest backfill` of the hour; if the offer has changed, the median follows by itself"
     )
-    for cycle_id in quality.ended(conn, cycle_ids):
-        rates, earlier = quality.match_rates(conn, cycle_id)
-        yield verdict(cycle_id, laws.match_rates_are_usual(rates, earlier, pipeline.settings.match_rate_tolerance), mend, Severity.WARN)
+    for cycle_id in quality_inputs.ended(conn, cycle_ids):
+        rates, earlier = quality_inputs.match_rates(conn, cycle_id)
+        yield verdict(cycle_id, coverage_laws.match_rates_are_usual(rates, earlier, pipeline.settings.match_rate_tolerance), mend, Severity.WARN)
 
 
 @cycle_check(asset=["mart", "coverage_tournament"], of=COVERAGE, blocking=True)
 def tournament_rates_are_ratios(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """Every rate is empty or lies in [0, 1]: a percentage in its place is an error."""
-    return judge_rows(conn, cycle_ids, ["mart.coverage_tournament"], laws.rates_are_ratios)
+    return judge_rows(conn, cycle_ids, ["mart.coverage_tournament"], coverage_laws.rates_are_ratios)
 
 
 @cycle_check(asset=["mart", "run_quality"], of=RUN_QUALITY)
 def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """In cycles that came to their own end, no stage of a platform's part came to nothing; nor to less than half of what earlier full cycles fetched,
     or, where given fixtures were asked for, of what was asked."""
-    ended = sorted(set(cycle_ids) - set(ledger_readers.unended(conn)))
-    rows = mart_readers.of_cycles(conn, "mart.run_quality", ended)
+    ended = sorted(set(cycle_ids) - set(cycle_reader.unended(conn)))
+    rows = mart_reader.of_cycles(conn, "mart.run_quality", ended)
     for cycle_id in ended:
-        found = laws.no_stage_is_empty(rows.filter(pl.col("cycle_id") == cycle_id))
+        found = coverage_laws.no_stage_is_empty(rows.filter(pl.col("cycle_id") == cycle_id))
         # A minute before kickoff ends when the next one begins, whoever has not answered yet.
-        severity = Severity.WARN if (found["law"] == laws.UNANSWERED).all() else Severity.ERROR
+        severity = Severity.WARN if (found["law"] == coverage_laws.UNANSWERED).all() else Severity.ERROR
         yield verdict(cycle_id, found, "See ops.scrape_runs.message of the cycle for the reason; the next cycle asks again", severity)
 
 
@@ -120,19 +122,19 @@ def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: S
 def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """Of many markets some changed and some did not. None or all means that the comparison is broken, not that the market is calm."""
     mend = "See core.captures.n_changed of the cycle; if it stays in later cycles, the comparison is wrong: please report it with the cycle id"
-    rows = mart_readers.of_cycles(conn, "mart.run_quality", cycle_ids)
+    rows = mart_reader.of_cycles(conn, "mart.run_quality", cycle_ids)
     for cycle_id in cycle_ids:
-        yield verdict(cycle_id, laws.changes_are_plausible(rows.filter(pl.col("cycle_id") == cycle_id)), mend, Severity.WARN)
+        yield verdict(cycle_id, coverage_laws.changes_are_plausible(rows.filter(pl.col("cycle_id") == cycle_id)), mend, Severity.WARN)
 
 
 @cycle_check(asset=["mart", "coverage_fixture"], of=COVERAGE)
 def kickoffs_of_the_platforms_agree(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """In a full cycle the median difference between a platform's kickoffs and home's is nought; else a time zone is misread."""
     at_home = pl.col("platform") == pl.col("home_platform")
-    for cycle_id in quality.ended(conn, cycle_ids, (Scope.FULL, Scope.RECORDED)):
-        speaking = primary_listings(quality.kickoff_claims(conn, cycle_id))
+    for cycle_id in quality_inputs.ended(conn, cycle_ids, (Scope.FULL, Scope.RECORDED)):
+        speaking = primary_listings(quality_inputs.kickoff_claims(conn, cycle_id))
         home = speaking.filter(at_home).select("fixture_sr_id", home_kickoff="kickoff_at")
-        violations = laws.clocks_agree(speaking.filter(~at_home).join(home, on="fixture_sr_id"))
+        violations = coverage_laws.clocks_agree(speaking.filter(~at_home).join(home, on="fixture_sr_id"))
         yield verdict(cycle_id, violations, "Compare the platform's kickoffs with another source before trusting its coverage", Severity.WARN)
 
 
@@ -141,7 +143,7 @@ def mapped_and_unmapped_add_up(pipeline: Pipeline, conn: psycopg.Connection, cyc
     """Mapped and unmapped markets together are all that were seen, and every unmapped one is in the ledger."""
 
     def law(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
-        return pl.concat([laws.mapping_adds_up(coverage, unmapped), laws.rates_are_ratios(coverage)])
+        return pl.concat([coverage_laws.mapping_adds_up(coverage, unmapped), coverage_laws.rates_are_ratios(coverage)])
 
     return judge_rows(conn, cycle_ids, ["mart.mapping_coverage", "core.unmapped_markets"], law)
 
@@ -150,7 +152,7 @@ def mapped_and_unmapped_add_up(pipeline: Pipeline, conn: psycopg.Connection, cyc
 def markets_are_mapped(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """In a full cycle no platform's mapped rate is below PALIMPSEST_MIN_MAPPED_RATE or well below that of the full cycle before."""
     mend = "See mart.unmapped_market for what is missing, most important first, and `palimpsest markets --help`"
-    for cycle_id in quality.ended(conn, cycle_ids):
-        rates = mapping.mapped_rates(conn, cycle_id)
+    for cycle_id in quality_inputs.ended(conn, cycle_ids):
+        rates = mapping_ledger.mapped_rates(conn, cycle_id)
         if cycle_id in rates["cycle_id"]:  # a cycle that showed no book has no rates
-            yield verdict(cycle_id, laws.markets_are_mapped(rates, pipeline.settings.min_mapped_rate), mend, Severity.WARN)
+            yield verdict(cycle_id, coverage_laws.markets_are_mapped(rates, pipeline.settings.min_mapped_rate), mend, Severity.WARN)

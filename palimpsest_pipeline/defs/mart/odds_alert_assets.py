@@ -2,13 +2,14 @@
 
 import dagster as dg
 
-from ...domain.words import OddsAlertLevel
-from ...storage import odds_alerts as stored
+from palimpsest_pipeline.domain.enums import OddsAlertLevel
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.marts import odds_alerts
+from palimpsest_pipeline.storage.marts import odds_alerts as stored
+
+from ..asset_metadata import figures, table_metadata
 from ..core.assets import matched_events, odds_snapshots
-from ..metadata import figures, table_metadata
-from ..pipeline import Pipeline
 from ..plots import plotted
-from . import odds_alerts
 
 
 @dg.asset(

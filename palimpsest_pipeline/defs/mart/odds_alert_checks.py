@@ -7,9 +7,10 @@ from typing import Final
 import dagster as dg
 import polars as pl
 
-from ...metrics import odds_alert_laws as laws
-from ...storage import odds_alerts as stored
-from ..pipeline import Pipeline
+from palimpsest_pipeline.metrics.alerts import odds_alert_laws as laws
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.storage.marts import odds_alerts as stored
+
 from .checks import result
 
 DERIVE_AGAIN: Final = "The next full cycle derives all of them anew; if it stays, the derivation is wrong: please report it with the alert's id."

@@ -10,19 +10,21 @@ from typing import Final
 
 import dagster as dg
 
-from ...domain.words import Family, Platform
-from ...storage import drift
+from palimpsest_pipeline.domain.enums import Family, Platform
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.kickoff_slots import LOOKED_BACK, kept
+from palimpsest_pipeline.pipeline.monitoring.freshness import Age, ages
+from palimpsest_pipeline.storage.db import drift
+
+from ..asset_metadata import written_tables
 from ..core import assets as core
 from ..dagster_private import InstigatorState, SensorInstigatorData
+from ..life import assets as life_assets
 from ..mart import assets as mart
-from ..mart import life_assets, odds_alert_assets, present_assets
-from ..metadata import written_tables
+from ..mart import current_price_assets, odds_alert_assets
 from ..partitions import days
-from ..pipeline import Pipeline
-from ..slots import LOOKED_BACK, kept
-from .freshness import Age, ages
-from .stuck import failing_ticks, silent_cycles, stuck_runs
-from .unfinished import unfinished
+from .stuck_runs import failing_ticks, silent_cycles, stuck_runs
+from .unfinished_work import unfinished
 
 CADENCE: Final = "full_cycle_schedule"
 KICKOFF: Final = "kickoff"
@@ -32,7 +34,7 @@ RUNNING: Final = "RUNNING"
 LANDING, ODDS = dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["core", "odds_snapshots"])
 DERIVED: Final[tuple[dg.AssetSpec, ...]] = tuple(
     spec
-    for module in (core, mart, life_assets, present_assets, odds_alert_assets)
+    for module in (core, mart, life_assets, current_price_assets, odds_alert_assets)
     for asset in dg.load_assets_from_modules([module])
     if isinstance(asset, dg.AssetsDefinition)
     for spec in asset.specs

@@ -2,8 +2,9 @@
 
 import dagster as dg
 
-from .. import priorities
-from ..mart.present_checks import no_fixture_is_due_for_long
+from palimpsest_pipeline.runtime import run_priorities
+
+from ..mart.current_price_checks import no_fixture_is_due_for_long
 from ..upkeep.checks import partitions_are_ahead, storage_is_within_its_limit
 from .checks import (
     columns_are_as_declared,
@@ -28,7 +29,7 @@ OF_NOW = dg.AssetSelection.checks(
 health = dg.define_asset_job(
     "health",
     selection=OF_NOW | dg.AssetSelection.checks(partitions_are_ahead, storage_is_within_its_limit),
-    tags=priorities.DERIVING,
+    tags=run_priorities.DERIVING,
     description="Is everything new enough, as declared and within its limits; does anything stand still; was anything left undone. Checks alone.",
 )
 

@@ -2,14 +2,15 @@
 
 import dagster as dg
 
-from ..mart import life
-from ..mart.assets import coverage
-from ..mart.present_assets import present_prices
-from ..metadata import plain
-from ..pipeline import Pipeline
-from .page import write_page
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.coverage_page import write_page
+from palimpsest_pipeline.pipeline.marts import lifecycle
 
-LIVES = [table.split(".") for table in (life.AVAILABILITY, life.LEAD_TIME, life.MARGINS, life.CURVES, life.GAPS)]
+from ..asset_metadata import plain
+from ..mart.assets import coverage
+from ..mart.current_price_assets import present_prices
+
+LIVES = [table.split(".") for table in (lifecycle.AVAILABILITY, lifecycle.LEAD_TIME, lifecycle.MARGINS, lifecycle.CURVES, lifecycle.GAPS)]
 
 
 @dg.asset(key_prefix="report", group_name="report", kinds={"html"}, deps=[coverage, present_prices, *LIVES])

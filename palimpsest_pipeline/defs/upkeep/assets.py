@@ -6,14 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from ...domain.instants import hour_key
-from ...storage import heartbeats, partitions, retention, upcoming
+from palimpsest_pipeline.domain.instants import hour_key
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.upkeep import disk_usage, export_day
+from palimpsest_pipeline.pipeline.upkeep.landing_retention import compact_landing, expire_landing
+from palimpsest_pipeline.storage.catalog import upcoming_fixtures
+from palimpsest_pipeline.storage.ledger import run_heartbeats
+from palimpsest_pipeline.storage.odds import partitions, retention
+
+from ..asset_metadata import figures, plain, table_metadata
 from ..core.assets import odds_snapshots
-from ..metadata import figures, plain, table_metadata
 from ..partitions import ended_days, parse_day_key
-from ..pipeline import Pipeline
-from . import export, instance, space
-from .landing import compact_landing, expire_landing
+from . import dagster_logs
 
 
 @dg.asset(key_prefix="core", group_name="upkeep", kinds={"postgres"}, metadata=table_metadata("core.captures", also=["core.market_changes"]))
@@ -50,7 +54,7 @@ class ExportConfig(dg.Config):
 )
 def odds_history_export(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline], config: ExportConfig) -> dg.MaterializeResult:
     """Days of the odds history that are over, as Parquet that was read back and compared; the catalogue then names them."""
-    done = export.export_day(pipeline, parse_day_key(context.partition_key), force=config.force)
+    done = export_day.export_day(pipeline, parse_day_key(context.partition_key), force=config.force)
     entry = done.entry
     told = {"found": done.found.value, "seconds": done.seconds, "bytes_per_price": done.bytes_per_price}
     if entry is not None:
@@ -67,7 +71,7 @@ def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
     with pipeline.connect() as conn:
         done = retention.retire(conn, pipeline.archive, today - timedelta(days=pipeline.settings.history_hot_days))
         life = retention.delete_life(conn, today - life_kept)
-        n_kickoffs = upcoming.forget(conn, now - life_kept)
+        n_kickoffs = upcoming_fixtures.forget(conn, now - life_kept)
     for day, why in done.kept.items():
         context.log.warning(f"{day} stays in Postgres: {why}")
     counts = {"days_dropped": len(done.dropped), "days_unused": len(done.unused), "days_kept": len(done.kept)}
@@ -96,9 +100,9 @@ def instance_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     """The logs of runs: after PALIMPSEST_RUN_RETENTION_DAYS gone, with what is known of their processes. What the state of an asset or a check is
     read from stays."""
     age = timedelta(days=pipeline.settings.run_retention_days)
-    deleted = instance.delete_old(context.instance, datetime.now(UTC) - age)
+    deleted = dagster_logs.delete_old(context.instance, datetime.now(UTC) - age)
     with pipeline.connect() as conn:
-        n_heartbeats = heartbeats.delete_older(conn, age)
+        n_heartbeats = run_heartbeats.delete_older(conn, age)
     if deleted is None:
         context.log.warning("Dagster's storage is no Postgres: the logs of its runs are left alone")
     return dg.MaterializeResult(metadata=plain({**(asdict(deleted) if deleted else {}), "n_heartbeats": n_heartbeats}))
@@ -113,7 +117,7 @@ def instance_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
 )
 def storage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """How much room tables, landing and archive take, by day; what a price costs, how it all grows, and when the limit is reached."""
-    found = space.measured_and_kept(pipeline)
+    found = disk_usage.measured_and_kept(pipeline)
     for cycle in found.unreadable:
         context.log.warning(f"cycle {cycle.cycle_id} of the landing is not counted: {cycle.sentence}")
     return dg.MaterializeResult(metadata=figures(found.sample.height, n_unreadable_cycles=len(found.unreadable), **plain(found.as_dict())))

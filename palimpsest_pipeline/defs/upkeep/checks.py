@@ -6,13 +6,15 @@ from typing import Final
 import dagster as dg
 import psycopg
 
-from ...domain.instants import begin_of_day, hour_key
-from ...storage import current, freshness, partitions, retention, sizes
-from ...storage.archive import ArchiveDamaged
+from palimpsest_pipeline.domain.instants import begin_of_day, hour_key
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.upkeep import export_day
+from palimpsest_pipeline.pipeline.upkeep.landing_retention import overdue
+from palimpsest_pipeline.storage.archive import ArchiveDamaged
+from palimpsest_pipeline.storage.marts import data_freshness
+from palimpsest_pipeline.storage.odds import current_markets, partitions, retention, table_sizes
+
 from ..partitions import ended_days, parse_day_key
-from ..pipeline import Pipeline
-from . import export
-from .landing import overdue
 
 LEAST_DAYS_AHEAD: Final = 7
 LATE: Final = timedelta(days=1)
@@ -68,11 +70,11 @@ def old_days_have_left(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckRes
 def days_to_export_have_partitions(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Every day in Postgres that is to be exported has a partition of report/odds_history_export: no answer is from before the first one. And of
     every day can be told whether it is to be exported: no manifest and no entry of the archive is damaged."""
-    found = export.due_days(pipeline)
+    found = export_day.due_days(pipeline)
     beyond, unreadable = found.without_partition, list(found.unreadable.values())
     with pipeline.connect() as conn:
         hours = [hour_key(hour) for hour in retention.hours_of_days(conn, beyond)]
-    words = f"{', '.join(map(str, beyond[:MOST_NAMED]))} ({len(beyond)} days): {export.NO_PARTITION}" if beyond else ""
+    words = f"{', '.join(map(str, beyond[:MOST_NAMED]))} ({len(beyond)} days): {export_day.NO_PARTITION}" if beyond else ""
     if hours:
         words += f": run `palimpsest backfill {hours[0]} {hours[-1]} --again`, which takes them as observed when they arrived"
     shown = "; ".join([*([words] if words else []), *unreadable[:MOST_NAMED]])
@@ -92,8 +94,8 @@ def _why(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> str:
         standing = retention.standing(conn, pipeline.archive, day)
         if not standing.to_export:
             return "materialize upkeep/history_retention while nobody reads or writes the history for long"
-        export.require_closed(pipeline, conn, day)
-    except (export.DayIsOpen, *export.UNREADABLE) as reason:
+        export_day.require_closed(pipeline, conn, day)
+    except (export_day.DayIsOpen, *export_day.UNREADABLE) as reason:
         return str(reason)
     return retention.mend(day, standing)
 
@@ -103,7 +105,7 @@ def present_state_is_that_of_the_history(pipeline: dg.ResourceParam[Pipeline]) -
     """Every row of core.current_markets has a row of equal content in the history, and the reverse at the last instant, for all listings; of those
     without an answer since PALIMPSEST_HISTORY_HOT_DAYS it may have no row."""
     with pipeline.connect() as conn:
-        violations = current.violations_current_vs_history(conn, known_since=begin_of_day(_first_hot_day(pipeline)))
+        violations = current_markets.violations_current_vs_history(conn, known_since=begin_of_day(_first_hot_day(pipeline)))
     words = (
         f"{violations} markets differ: the writer is wrong, please report it; `palimpsest backfill` of the last day's hours" if violations else None
     )
@@ -124,7 +126,7 @@ def storage_is_within_its_limit(pipeline: dg.ResourceParam[Pipeline]) -> dg.Asse
     """Tables, landing and archive together are smaller than PALIMPSEST_STORAGE_LIMIT_GB; from 80 % of it on there is a warning. So there is when
     nothing was measured yet, two days after the first cycle."""
     with pipeline.connect() as conn:
-        total, first_cycle_at = sizes.latest_total(conn), freshness.first_cycle_at(conn)
+        total, first_cycle_at = table_sizes.latest_total(conn), data_freshness.first_cycle_at(conn)
     limit = pipeline.settings.storage_limit_gb * 10**9
     if total is None:
         late = first_cycle_at is not None and pipeline.clock.now() - first_cycle_at > MEASURED_WITHIN

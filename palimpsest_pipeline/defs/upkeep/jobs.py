@@ -4,22 +4,23 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from .. import priorities
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.upkeep import export_day as exporting
+from palimpsest_pipeline.runtime import run_priorities
+
 from ..monitoring.jobs import OF_NOW
-from ..pipeline import Pipeline
-from . import export as exporting
 
 export = dg.define_asset_job(
     "export",
     selection=dg.AssetSelection.assets(["report", "odds_history_export"]) - OF_NOW,
-    tags=priorities.DERIVES,
+    tags=run_priorities.DERIVES,
     description="Write days of the odds history that are over as Parquet.",
 )
 
 upkeep = dg.define_asset_job(
     "upkeep",
     selection=dg.AssetSelection.groups("upkeep"),
-    tags=priorities.DERIVES,
+    tags=run_priorities.DERIVES,
     description="Make days of history ahead, drop those that are exported and old, measure what everything takes.",
 )
 

@@ -11,12 +11,13 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from ...domain.exchange import Answer
-from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
-from ...domain.texts import MAX_KEY_CHARS
-from ...domain.words import Platform
-from .. import judging
-from ..reading import (
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+from palimpsest_pipeline.domain.text_limits import MAX_KEY_CHARS
+
+from .. import answer_checks
+from ..json_values import (
     BROKEN_JSON,
     MILLI,
     Memo,
@@ -32,7 +33,7 @@ from ..reading import (
     text,
 )
 from . import shapes
-from .parse import DETAIL_KIND, ENVELOPE, EVENT, GOOD, judge, listing_of
+from .parse_events import DETAIL_KIND, ENVELOPE, EVENT, GOOD, judge, listing_of
 
 BET9JA = Platform.BET9JA
 
@@ -81,7 +82,7 @@ def read_detail(answer: Answer) -> Detail:
 
 def at_once(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
     """What an answer says that is as it should be; None for any other."""
-    found = judging.decoded(answer, decoder)
+    found = answer_checks.decoded(answer, decoder)
     if found is None or found.R not in GOOD or bytes(found.D.AA) or text(found.D.ID) is None:
         return None
     return found.D

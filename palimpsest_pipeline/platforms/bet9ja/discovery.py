@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from ...domain.exchange import Answer, Request
-from ...domain.observations import Discovery
-from ...domain.words import Completeness, PayloadKind, Sport
+from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.observations import Discovery
+
 from ..base import Crawl
-from ..collecting import Collected, Judgement, Tree, assemble, is_barred, last_tree, once_more, questions, reached, shortfall
-from . import parse
+from ..collect_discovery import Collected, Judgement, Tree, assemble, is_barred, last_tree, once_more, questions, reached, shortfall
+from . import parse_events
 from .endpoints import group_of, group_request, tree_request
 
 MAX_LISTS = 1_200
@@ -38,18 +39,18 @@ def crawl(cache_version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl
 
 
 def _tree(answers: Sequence[Answer], sport: Sport) -> Tree | None:
-    return last_tree(answers, parse.judge, lambda answer: parse.read_tree(answer, sport))[0]
+    return last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))[0]
 
 
 def _short(answers: Sequence[Answer], sport: Sport) -> list[Request]:
     """Competitions whose answer shows fewer events than the tree counts, unreadable ones included."""
     tree = _tree(answers, sport)
     short = []
-    for question in questions(answers, PayloadKind.LISTING, parse.judge):
-        group, found = group_of(question.answer.request), Collected(parse.BET9JA)
+    for question in questions(answers, PayloadKind.LISTING, parse_events.judge):
+        group, found = group_of(question.answer.request), Collected(parse_events.BET9JA)
         node = tree.tournaments.get(group or "") if tree else None
         if question.ok and node is not None and node.declared is not None:
-            shown = len(parse.group_listings(question.answer, sport, found)) + len(found.rejects)
+            shown = len(parse_events.group_listings(question.answer, sport, found)) + len(found.rejects)
             if shown < node.declared:
                 short.append(question.answer.request)
     return short
@@ -57,15 +58,15 @@ def _short(answers: Sequence[Answer], sport: Sport) -> list[Request]:
 
 def read(answers: Sequence[Answer], sport: Sport) -> Discovery:
     """What the answers of one cycle amount to; any subset, order or repetition of them."""
-    tree, tree_reason = last_tree(answers, parse.judge, lambda answer: parse.read_tree(answer, sport))
-    found = Collected(parse.BET9JA)
+    tree, tree_reason = last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
+    found = Collected(parse_events.BET9JA)
     seen: dict[str, set[str]] = {}
     failed: dict[str, str] = {}
     with_events = {key for key, node in tree.tournaments.items() if node.declared != 0} if tree else set()
-    for question in questions(answers, PayloadKind.LISTING, parse.judge):
+    for question in questions(answers, PayloadKind.LISTING, parse_events.judge):
         group = group_of(question.answer.request)
         if question.failure is None:
-            ids = parse.group_listings(question.answer, sport, found)
+            ids = parse_events.group_listings(question.answer, sport, found)
             if group is not None:
                 seen[group] = ids
         elif group is not None:
@@ -83,4 +84,4 @@ def read(answers: Sequence[Answer], sport: Sport) -> Discovery:
 
     asked = with_events & (seen.keys() | failed.keys())
     gaps = [f"the tree has {len(with_events)} competitions with events, and {len(asked)} were asked for"] if asked < with_events else []
-    return assemble(parse.BET9JA, sport, tree=tree, tree_reason=tree_reason, found=found, gaps=gaps, judgement=judgement)
+    return assemble(parse_events.BET9JA, sport, tree=tree, tree_reason=tree_reason, found=found, gaps=gaps, judgement=judgement)

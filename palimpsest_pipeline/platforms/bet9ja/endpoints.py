@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from ...domain.exchange import Request
-from ...domain.words import PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.exchange import Request
+
 from ..base import BROWSER
 
 BASE_URL: Final = "https://sports.bet9ja.com"

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ..reading import NO_RAW, Odds
+from ..json_values import NO_RAW, Odds
 
 E = TypeVar("E")
 Collection = dict[str, msgspec.Raw] | list[msgspec.Raw] | None

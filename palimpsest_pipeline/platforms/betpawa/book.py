@@ -10,13 +10,14 @@ from typing import TypeVar
 
 import msgspec
 
-from ...domain.exchange import Answer
-from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
-from ...domain.words import Platform
-from .. import judging
-from ..reading import MILLI, UnreadableError, body_of, decode, demand_readable, integer, odds_or_none, outcome_damage, text, written
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+
+from .. import answer_checks
+from ..json_values import MILLI, UnreadableError, body_of, decode, demand_readable, integer, odds_or_none, outcome_damage, text, written
 from . import shapes
-from .parse import EVENT, judge, listing_of
+from .parse_events import EVENT, judge, listing_of
 
 BETPAWA = Platform.BETPAWA
 
@@ -53,7 +54,7 @@ def read_detail(answer: Answer) -> Detail:
 
 def at_once(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E | None:
     """What an answer says that is as it should be; None for any other."""
-    found = judging.decoded(answer, decoder)
+    found = answer_checks.decoded(answer, decoder)
     return found if found is not None and text(found.id) is not None else None
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from operator import itemgetter
 
-from ...domain.exchange import Answer, Request
-from ...domain.observations import Discovery
-from ...domain.words import Completeness, PayloadKind, Sport
+from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.observations import Discovery
+
 from ..base import Crawl, Later
-from ..collecting import Collected, Judgement, Question, assemble, is_barred, last_tree, once_more, questions, reached, shortfall
-from ..reading import UnreadableError
-from . import parse
+from ..collect_discovery import Collected, Judgement, Question, assemble, is_barred, last_tree, once_more, questions, reached, shortfall
+from ..json_values import UnreadableError
+from . import parse_events
 from .endpoints import PAGE_SIZE, page_of, page_request, tree_request
 
 MAX_LISTS = 200
@@ -44,11 +45,11 @@ def _again(answers: Sequence[Answer], sport: Sport) -> list[Request]:
     An event that starts while the sweep goes on moves those behind it up, and one of them over the border of two pages.
     """
     again = once_more(answers)
-    tree, _ = last_tree(answers, parse.judge, lambda answer: parse.read_tree(answer, sport))
+    tree, _ = last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
     if tree is not None and tree.contradiction:
         again += [answer.request for answer in answers if answer.request.kind is PayloadKind.TREE]
-    pages = [question for question in questions(answers, PayloadKind.LISTING, parse.judge) if question.ok]
-    sizes = {question.answer.request.key: parse.page_listings(question.answer, Collected(parse.BETPAWA)) for question in pages}
+    pages = [question for question in questions(answers, PayloadKind.LISTING, parse_events.judge) if question.ok]
+    sizes = {question.answer.request.key: parse_events.page_listings(question.answer, Collected(parse_events.BETPAWA)) for question in pages}
     by_skip = sorted(
         ((page.skip, question.answer.request) for question in pages if (page := page_of(question.answer.request, sport))), key=itemgetter(0)
     )
@@ -62,30 +63,30 @@ def _again(answers: Sequence[Answer], sport: Sport) -> list[Request]:
 
 
 def _total(answer: Answer, sport: Sport) -> int:
-    if parse.judge(answer) is not None:
+    if parse_events.judge(answer) is not None:
         return 0
     try:
-        return parse.read_tree(answer, sport).total or 0
+        return parse_events.read_tree(answer, sport).total or 0
     except UnreadableError:
         return 0
 
 
 def _is_full(answer: Answer) -> bool:
-    return parse.judge(answer) is None and parse.page_listings(answer, Collected(parse.BETPAWA)) >= PAGE_SIZE
+    return parse_events.judge(answer) is None and parse_events.page_listings(answer, Collected(parse_events.BETPAWA)) >= PAGE_SIZE
 
 
 def read(answers: Sequence[Answer], sport: Sport) -> Discovery:
     """What the answers of one cycle amount to; any subset, order or repetition of them."""
-    tree, tree_reason = last_tree(answers, parse.judge, lambda answer: parse.read_tree(answer, sport))
-    found = Collected(parse.BETPAWA)
-    gaps = _sweep(questions(answers, PayloadKind.LISTING, parse.judge), sport, found)
+    tree, tree_reason = last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
+    found = Collected(parse_events.BETPAWA)
+    gaps = _sweep(questions(answers, PayloadKind.LISTING, parse_events.judge), sport, found)
 
     def judgement(_: str, declared: int | None, received: int) -> Judgement:
         if reached(declared, received) or (declared is None and not gaps):
             return Completeness.COMPLETE, ""
         return Completeness.PARTIAL, shortfall(declared, received)
 
-    return assemble(parse.BETPAWA, sport, tree=tree, tree_reason=tree_reason, found=found, gaps=gaps, judgement=judgement)
+    return assemble(parse_events.BETPAWA, sport, tree=tree, tree_reason=tree_reason, found=found, gaps=gaps, judgement=judgement)
 
 
 def _sweep(asked: Sequence[Question], sport: Sport, found: Collected) -> list[str]:
@@ -95,7 +96,7 @@ def _sweep(asked: Sequence[Question], sport: Sport, found: Collected) -> list[st
     failed: dict[int, str] = {}
     for question in asked:
         page = page_of(question.answer.request, sport)
-        n = parse.page_listings(question.answer, found) if question.ok else 0
+        n = parse_events.page_listings(question.answer, found) if question.ok else 0
         if page is None:
             continue
         takes[page.skip] = page.take

@@ -6,10 +6,11 @@ from typing import Final
 
 import msgspec
 
-from ...domain.exchange import Request
-from ...domain.words import PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.exchange import Request
+
 from ..base import BROWSER
-from ..reading import BROKEN_JSON, integer, object_of
+from ..json_values import BROKEN_JSON, integer, object_of
 
 API_VERSIONS: Final = ("v3", "v4")
 PAGE_SIZE: Final = 100

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ..reading import NO_RAW, Odds, OutcomeId
+from ..json_values import NO_RAW, Odds, OutcomeId
 
 
 class Envelope(msgspec.Struct, gc=False, rename="camel"):

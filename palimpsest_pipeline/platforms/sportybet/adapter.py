@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from ...domain.exchange import Answer, Request
-from ...domain.observations import Detail, Discovery, Listing
-from ...domain.words import FailureClass, Platform, Sport
+from palimpsest_pipeline.domain.enums import FailureClass, Platform, Sport
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing
+
 from ..base import Crawl
-from . import book, discovery, endpoints, parse
+from . import book, discovery, endpoints, parse_events
 
 
 class SportybetAdapter:
@@ -38,4 +39,4 @@ class SportybetAdapter:
         return book.read_detail(answer)
 
     def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
-        return parse.judge(answer)
+        return parse_events.judge(answer)

@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ...domain.exchange import Answer
-from ...domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
-from ...domain.words import Platform
-from .. import judging
-from ..reading import MILLI, UnreadableError, body_of, decode, demand_readable, integer, odds_or_none, outcome_damage, written
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
+
+from .. import answer_checks
+from ..json_values import MILLI, UnreadableError, body_of, decode, demand_readable, integer, odds_or_none, outcome_damage, written
 from . import shapes
 from .endpoints import LIVE
-from .parse import ENVELOPE, EVENT, MATCH, OK, judge, listing_of, products_of
+from .parse_events import ENVELOPE, EVENT, MATCH, OK, judge, listing_of, products_of
 
 SPORTYBET = Platform.SPORTYBET
 
@@ -56,7 +57,7 @@ def read_detail(answer: Answer) -> Detail:
 
 def at_once(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
     """What an answer says that is as it should be; None for any other."""
-    found = judging.decoded(answer, decoder)
+    found = answer_checks.decoded(answer, decoder)
     return found.data if found is not None and found.biz_code == OK else None
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from ...domain.exchange import Answer, Request
-from ...domain.observations import Discovery
-from ...domain.words import Completeness, PayloadKind, Sport
+from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.observations import Discovery
+
 from ..base import Crawl
-from ..collecting import Collected, Judgement, Question, assemble, is_barred, last_tree, once_more, questions, reached, shortfall
-from . import parse
+from ..collect_discovery import Collected, Judgement, Question, assemble, is_barred, last_tree, once_more, questions, reached, shortfall
+from . import parse_events
 from .endpoints import PAGE_SIZE, page_of, page_request, tree_request
 
 MAX_LISTS = 200
@@ -31,7 +32,7 @@ class _Sweep:
 
     def take(self, answers: Sequence[Answer]) -> None:
         for answer in answers:
-            page = parse.page_listings(answer, Collected(parse.SPORTYBET)) if parse.judge(answer) is None else None
+            page = parse_events.page_listings(answer, Collected(parse_events.SPORTYBET)) if parse_events.judge(answer) is None else None
             if page is not None and page.total is not None:
                 self.total = page.total
             if page is None or not page.ids:
@@ -83,7 +84,7 @@ def crawl(country: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
 def _short(answers: Sequence[Answer], sweep: _Sweep, country: str, sport: Sport) -> list[Request]:
     """Pages that were empty before others, or, when none was and events are missing, all of them and the one where they ended; and a tree that
     contradicts itself."""
-    tree, _ = last_tree(answers, parse.judge, lambda answer: parse.read_tree(answer, sport))
+    tree, _ = last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
     again = [tree_request(country, sport)] if tree is not None and tree.contradiction else []
     if sweep.total is None or not sweep.missing:
         return again
@@ -96,9 +97,9 @@ def _short(answers: Sequence[Answer], sweep: _Sweep, country: str, sport: Sport)
 
 def read(answers: Sequence[Answer], sport: Sport) -> Discovery:
     """What the answers of one cycle amount to; any subset, order or repetition of them."""
-    tree, tree_reason = last_tree(answers, parse.judge, lambda answer: parse.read_tree(answer, sport))
-    found = Collected(parse.SPORTYBET)
-    gaps = _sweep(questions(answers, PayloadKind.LISTING, parse.judge), sport, found)
+    tree, tree_reason = last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
+    found = Collected(parse_events.SPORTYBET)
+    gaps = _sweep(questions(answers, PayloadKind.LISTING, parse_events.judge), sport, found)
     counted = sum(node.declared or 0 for node in tree.tournaments.values()) if tree else 0
     if not gaps and len(found.listings) < counted * LEAST_SHARE_OF_TREE:
         gaps.append(f"the lists show {len(found.listings)} events where the tree counts {counted}")
@@ -112,7 +113,7 @@ def read(answers: Sequence[Answer], sport: Sport) -> Discovery:
             return Completeness.COMPLETE, stale
         return Completeness.PARTIAL, shortfall(declared, received)
 
-    return assemble(parse.SPORTYBET, sport, tree=tree, tree_reason=tree_reason, found=found, gaps=gaps, judgement=judgement)
+    return assemble(parse_events.SPORTYBET, sport, tree=tree, tree_reason=tree_reason, found=found, gaps=gaps, judgement=judgement)
 
 
 def _sweep(asked: Sequence[Question], sport: Sport, found: Collected) -> list[str]:
@@ -123,7 +124,7 @@ def _sweep(asked: Sequence[Question], sport: Sport, found: Collected) -> list[st
     total: int | None = None
     for question in asked:
         number = page_of(question.answer.request, sport)
-        page = parse.page_listings(question.answer, found) if question.ok else None
+        page = parse_events.page_listings(question.answer, found) if question.ok else None
         if number is None:
             continue
         if page is not None:

@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from ...domain.exchange import Request
-from ...domain.words import PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Sport
+from palimpsest_pipeline.domain.exchange import Request
+
 from ..base import BROWSER
-from ..reading import integer
+from ..json_values import integer
 
 BASE_URL: Final = "https://www.sportybet.com"
 COUNTRIES: Final = ("ng", "gh", "ke", "tz", "za", "cm", "zm")

@@ -4,7 +4,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from ..reading import NO_RAW, Odds, OutcomeId
+from ..json_values import NO_RAW, Odds, OutcomeId
 
 E = TypeVar("E")
 

@@ -11,18 +11,18 @@ import polars as pl
 import psycopg
 from polars.io.plugins import register_io_source
 
-from .. import book_sizes, partitions
-from ..change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
-from . import catalogue, dimensions, named, root_marker
+from ..odds import book_sizes, partitions
+from ..odds.change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
+from . import catalogue, dimensions, named_export, root_marker
 from .catalogue import ExportedDay
+from .day_reader import MAX_READS, READ_ERRORS, Read, captures_in, changes_in, check_files, demanded, read_days, read_failure
+from .day_shapes import Schema
 from .dimensions import Numbers
 from .errors import ArchiveError, EntryUnreadable
-from .export import day_alone, export_day
+from .export_day import day_alone, export_day
 from .export_record import record_days, recorded_day_of, recorded_days
-from .reading import MAX_READS, READ_ERRORS, Read, captures_in, changes_in, check_files, demanded, read_days, read_failure
-from .restore import lock_day, restore_day
-from .shapes import Schema
-from .store import Store
+from .file_store import Store
+from .restore_day import lock_day, restore_day
 
 PART_PRICES: Final = 20_000_000
 """Prices whose rows are in memory together while named prices are read."""
@@ -127,7 +127,8 @@ class Archive:
         return dimensions.read(self._store)
 
     def prices(self, sr_ids: Iterable[int] | None = None, first_day: date | None = None, last_day: date | None = None) -> pl.LazyFrame:
-        """All exported days as `named.PRICES`: one row an outcome and change, with names; as the view `prices` of open.sql, of fixtures and UTC days
+        """All exported days as `named_export.PRICES`: one row an outcome and change, with names; as the view `prices` of open.sql, of fixtures and
+        UTC days
         (both included) if they are given. Collected, it reads the files as they are then. Raises ArchiveError when nothing was exported."""
         wanted = None if sr_ids is None else sorted(set(sr_ids))
         self.numbers()
@@ -146,15 +147,15 @@ class Archive:
                     left -= rows.height
                     yield _selected(rows.lazy(), predicate, columns).collect()
 
-        return register_io_source(source, schema=named.PRICES)
+        return register_io_source(source, schema=named_export.PRICES)
 
     def _read_prices(self, days: Sequence[date], sr_ids: Sequence[int] | None, wanted: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
-        """Return what `wanted` selects from the prices of these days (`named.PRICES`). Reads again if an export replaces a file meanwhile."""
+        """Return what `wanted` selects from the prices of these days (`named_export.PRICES`). Reads again if an export replaces a file meanwhile."""
         attempt = 1
         while True:
             entries = [demanded(self._store, self.day, day) for day in days]
             try:
-                return wanted(named.prices(self._store, self.numbers(), entries, sr_ids)).collect()
+                return wanted(named_export.prices(self._store, self.numbers(), entries, sr_ids)).collect()
             except READ_ERRORS as error:
                 if attempt == MAX_READS:
                     for entry in entries:

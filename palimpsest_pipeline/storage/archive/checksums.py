@@ -12,9 +12,9 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from ..change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
-from ..frames import read_frame
-from .shapes import Schema
+from ..db.copy_frames import read_frame
+from ..odds.change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
+from .day_shapes import Schema
 
 NULL: Final = "-"
 CHECKSUMS: Final[Schema] = {"listing_id": pl.Int32, "n_rows": pl.Int64, "checksum": pl.String}

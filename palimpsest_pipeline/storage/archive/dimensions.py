@@ -11,11 +11,11 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from ..change_rows import INSTANT
-from ..frames import read_frame
+from ..db.copy_frames import read_frame
+from ..odds.change_rows import INSTANT
+from .day_shapes import Schema
 from .errors import ArchiveError
-from .shapes import Schema
-from .store import Store
+from .file_store import Store
 
 WRITE_LOCK: Final = 7_018_261_001
 """Advisory lock under which they are read and written: what was read last is also written last."""

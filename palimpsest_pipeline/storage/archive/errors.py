@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from datetime import date
 
-from ...domain.secrets import redact, store_secrets
+from palimpsest_pipeline.domain.secrets import redact, store_secrets
 
 
 class ArchiveError(Exception):

@@ -1,13 +1,13 @@
 """The file that marks a folder or bucket as the place of an export: without it nobody can tell an empty export from a folder that is not mounted.
 
-Belongs here: the file. Does not: when it is written (`palimpsest_pipeline.defs.upkeep.export_root`).
+Belongs here: the file. Does not: when it is written (`palimpsest_pipeline.operate.export_root`).
 """
 
 from pathlib import Path
 from typing import Final
 
 from .errors import ArchiveError
-from .store import Store
+from .file_store import Store
 
 NAME: Final = "palimpsest-export.txt"
 CONTENT: Final = b"The odds history is exported here. Keep this file: where it is missing, the place counts as not mounted.\n"

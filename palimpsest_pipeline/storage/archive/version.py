@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import psycopg
 
-from .. import partitions
+from ..odds import partitions
 
 VERSION_SQL: Final = """
 select md5(coalesce(string_agg(concat_ws(' ', c.cycle_id, p.product, p.landing_digest, p.parser_version, p.mapping_version), e'\\n'

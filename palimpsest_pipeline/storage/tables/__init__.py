@@ -4,9 +4,9 @@
 fails when the two disagree.
 """
 
-from . import core, life, mart, ops, players, present
+from . import core, current_prices, lifecycle, mart, ops, players
 from .base import SCHEMAS, Base
 
 metadata = Base.metadata
 
-__all__ = ["SCHEMAS", "Base", "core", "life", "mart", "metadata", "ops", "players", "present"]
+__all__ = ["SCHEMAS", "Base", "core", "current_prices", "lifecycle", "mart", "metadata", "ops", "players"]

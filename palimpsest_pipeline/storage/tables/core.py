@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Mapped
 
-from ...domain.words import Completeness, ListingKind, MarketState, PayloadKind, Platform, Scope, Sport, Trigger
+from palimpsest_pipeline.domain.enums import Completeness, ListingKind, MarketState, PayloadKind, Platform, Scope, Sport, Trigger
+
 from .base import Base, BigInt, Instant, IntArray, Json, SmallInt, Text, TextArray, column, key, native_enum, one_of
 
 MARKET_STATE: Final = native_enum(MarketState, "market_state", "core")

@@ -3,7 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
-from ...domain.words import Completeness, Evidence, FixtureClass, Platform, Sport, Triage
+from palimpsest_pipeline.domain.enums import Completeness, Evidence, FixtureClass, Platform, Sport, Triage
+
 from .base import Base, BigInt, BigIntArray, Instant, Json, Ratio, SmallInt, Text, TextArray, column, key, one_of, ratio_checks
 
 

@@ -5,7 +5,8 @@ from datetime import date
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
-from ...domain.words import FailureClass, Platform, RunStatus, Scope, Severity, Trigger
+from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus, Scope, Severity, Trigger
+
 from .base import Base, BigInt, BigIntArray, Instant, Json, SmallInt, Text, TextArray, column, key, one_of
 
 

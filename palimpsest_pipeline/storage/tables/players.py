@@ -3,7 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
-from ...domain.words import Platform, PlayerEvidence, PlayerStatus
+from palimpsest_pipeline.domain.enums import Platform, PlayerEvidence, PlayerStatus
+
 from .base import Base, BigInt, Text, column, key, one_of
 
 

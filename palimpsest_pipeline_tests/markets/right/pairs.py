@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.words import Platform
+from palimpsest_pipeline.domain.enums import Platform
 
 ONE_FIXTURE: Final = "_norway_france"
 """End of the names of the captures of one fixture by all platforms."""

@@ -11,9 +11,9 @@ from typing import Any, Final
 import polars as pl
 import pytest
 
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail
-from palimpsest_pipeline.domain.words import PayloadKind, Platform
 from palimpsest_pipeline.markets import normalise, raw_books, vocabulary
 from palimpsest_pipeline.metrics import market_margins, outcome_sets
 from palimpsest_pipeline.platforms.registry import adapters

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.words import Completeness, FailureClass, ListingKind, PayloadKind, Platform, Sport
 from palimpsest_pipeline.platforms.base import Later
 from palimpsest_pipeline.platforms.betpawa import BetpawaAdapter
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.words import Completeness, PayloadKind, Platform, Sport
 from palimpsest_pipeline.platforms.sportybet import SportybetAdapter
 
 from ..support import AT, HTML, Reply, answer, answer_to, crawl, judged, loaded, reply

@@ -8,12 +8,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from palimpsest_pipeline.storage import migrate, partitions
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.archive import Archive
-from palimpsest_pipeline.storage.database import Database
-from palimpsest_pipeline.storage.embedded import EmbeddedPostgres
-from palimpsest_pipeline_tests.storage import layer_worlds
-from palimpsest_pipeline_tests.storage.history_worlds import DAYS
+from palimpsest_pipeline.storage.db import migrate
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.odds import partitions
+
+from .. import layer_worlds
+from ..history_worlds import DAYS
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ from typing import Any
 import psycopg
 
 from palimpsest_pipeline.storage.archive import Archive, ExportedDay
-from palimpsest_pipeline_tests.storage.history_worlds import DAYS, RESULT, Said, offered, take_in
+
+from ..history_worlds import DAYS, RESULT, Said, offered, take_in
 
 EXPORTED_AT = datetime(2026, 3, 9, 1, 10, tzinfo=UTC)
 DAY = DAYS[0]

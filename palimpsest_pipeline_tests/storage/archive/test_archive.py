@@ -10,15 +10,17 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage import partitions, products
-from palimpsest_pipeline.storage.archive import Archive, ArchiveError, ExportMismatch, day_version, export, reading
-from palimpsest_pipeline.storage.change_rows import CHANGE_SCHEMA
-from palimpsest_pipeline.storage.database import Database
-from palimpsest_pipeline.storage.frames import read_frame
+from palimpsest_pipeline.storage.archive import Archive, ArchiveError, ExportMismatch, day_reader, day_version, export_day
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.db.copy_frames import read_frame
+from palimpsest_pipeline.storage.derivation import derived_products
+from palimpsest_pipeline.storage.odds import partitions
+from palimpsest_pipeline.storage.odds.change_rows import CHANGE_SCHEMA
 from palimpsest_pipeline.storage.tables import metadata
-from palimpsest_pipeline_tests.storage.archive.rows import DAY, EXPORTED_AT, LATE, answer_late, stored
-from palimpsest_pipeline_tests.storage.archive.rows import export as exported
-from palimpsest_pipeline_tests.storage.history_worlds import CYCLE_ID, DAYS
+
+from ..history_worlds import CYCLE_ID, DAYS
+from .rows import DAY, EXPORTED_AT, LATE, answer_late, stored
+from .rows import export as exported
 
 CHANGES_SQL = """
 select listing_id, observed_at, line_id, state::text as state, coalesce(off_mask, 0) as off_mask, odds_milli, keyframe
@@ -31,7 +33,7 @@ def in_postgres(conn: psycopg.Connection, day: date = DAY) -> pl.DataFrame:
 
 
 def test_rows_read_from_files_are_those_of_postgres(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "CHUNK_ROWS", 10)
+    monkeypatch.setattr(day_reader, "CHUNK_ROWS", 10)
     for day in DAYS:
         exported(archive, conn, day)
     assert archive.changes(DAYS[:1]).collect().equals(in_postgres(conn))
@@ -180,7 +182,7 @@ def test_what_differs_is_named_and_nothing_is_switched(conn: psycopg.Connection,
             odds_milli=pl.when((pl.col("listing_id") == 5) & (pl.col("odds_milli") == 1800)).then(1801).otherwise("odds_milli").cast(pl.Int32)
         )
 
-    monkeypatch.setattr(export, "odds_rows", wrongly(export.odds_rows))
+    monkeypatch.setattr(export_day, "odds_rows", wrongly(export_day.odds_rows))
     with pytest.raises(ExportMismatch, match=r"2026-03-01.*listing 5\. Nothing was switched") as raised:
         exported(archive, conn)
     assert raised.value.listing_ids == (5,)
@@ -274,14 +276,14 @@ class TestVersion:
     @staticmethod
     def mark(conn: psycopg.Connection, **changed: str) -> None:
         versions = {"landing_digest": "one", "parser_version": "1", "mapping_version": "1", **changed}
-        products.mark(conn, "core", "odds_snapshots/betpawa", CYCLE_ID, **versions, n_rows=1)
+        derived_products.mark(conn, "core", "odds_snapshots/betpawa", CYCLE_ID, **versions, n_rows=1)
 
     def test_deriving_the_same_again_changes_nothing(self, conn: psycopg.Connection) -> None:
         self.mark(conn)
         before = day_version(conn, DAY)
         self.mark(conn)
-        products.mark(conn, "core", "odds_snapshots/betpawa", 1, landing_digest="x", parser_version="1", mapping_version="1", n_rows=1)
-        products.mark(conn, "core", "tournaments", CYCLE_ID, landing_digest="x", parser_version="1", mapping_version="1", n_rows=1)
+        derived_products.mark(conn, "core", "odds_snapshots/betpawa", 1, landing_digest="x", parser_version="1", mapping_version="1", n_rows=1)
+        derived_products.mark(conn, "core", "tournaments", CYCLE_ID, landing_digest="x", parser_version="1", mapping_version="1", n_rows=1)
         assert day_version(conn, DAY) == before
 
     @pytest.mark.parametrize("what", ["landing_digest", "parser_version", "mapping_version"])

@@ -5,10 +5,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage import partitions
 from palimpsest_pipeline.storage.archive import Archive, ArchiveDamaged, ArchiveError, EntryUnreadable
-from palimpsest_pipeline_tests.storage.archive.rows import DAY, export
-from palimpsest_pipeline_tests.storage.history_worlds import DAYS
+from palimpsest_pipeline.storage.odds import partitions
+
+from ..history_worlds import DAYS
+from .rows import DAY, export
 
 ODDS = "odds/date=2026-03-01/odds.parquet"
 CAPTURES = "captures/date=2026-03-01/captures.parquet"

@@ -9,12 +9,13 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage import partitions, retention
-from palimpsest_pipeline.storage.archive import Archive, ArchiveDamaged, ArchiveError, CyclesMissing, named, reading
+from palimpsest_pipeline.storage.archive import Archive, ArchiveDamaged, ArchiveError, CyclesMissing, day_reader, named_export
 from palimpsest_pipeline.storage.archive.export_record import recorded_days
-from palimpsest_pipeline.storage.archive.store import Store
-from palimpsest_pipeline_tests.storage.archive.rows import DAY, LATE, answer_late, export, stored
-from palimpsest_pipeline_tests.storage.history_worlds import CYCLE_ID, DAYS, RESULT, Said, offered, take_in
+from palimpsest_pipeline.storage.archive.file_store import Store
+from palimpsest_pipeline.storage.odds import partitions, retention
+
+from ..history_worlds import CYCLE_ID, DAYS, RESULT, Said, offered, take_in
+from .rows import DAY, LATE, answer_late, export, stored
 
 OTHER_CYCLE = CYCLE_ID + 1
 PUBLISHED_BY_A_REPLACEMENT = 10
@@ -90,7 +91,7 @@ def test_a_day_restored_from_a_broken_off_export_is_whole(conn: psycopg.Connecti
 
 def test_a_panic_of_polars_while_a_day_is_read_is_read_again(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = export(archive, conn)
-    changes_in, n_reads = reading.changes_in, 0
+    changes_in, n_reads = day_reader.changes_in, 0
 
     def panic_once(captures: pl.LazyFrame, odds: pl.LazyFrame, **given: Any) -> Iterator[pl.DataFrame]:
         nonlocal n_reads
@@ -106,7 +107,7 @@ def test_a_panic_of_polars_while_a_day_is_read_is_read_again(conn: psycopg.Conne
 
 def test_a_panic_of_polars_while_prices_are_read_is_read_again(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = export(archive, conn)
-    prices, n_panics = named.prices, 0
+    prices, n_panics = named_export.prices, 0
 
     def panic(_: pl.DataFrame) -> pl.DataFrame:
         raise pl.exceptions.PanicException("the file was replaced under the scan")
@@ -117,7 +118,7 @@ def test_a_panic_of_polars_while_prices_are_read_is_read_again(conn: psycopg.Con
         n_panics += 1
         return rows.map_batches(panic) if n_panics == 1 else rows
 
-    monkeypatch.setattr(named, "prices", panic_once)
+    monkeypatch.setattr(named_export, "prices", panic_once)
     assert archive.prices().select("odds").collect()["odds"].count() == entry.n_prices
     assert n_panics > 1
 

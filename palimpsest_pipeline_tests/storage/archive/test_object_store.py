@@ -7,11 +7,12 @@ import psycopg
 import pytest
 import s3fs
 
-from palimpsest_pipeline.storage import partitions
 from palimpsest_pipeline.storage.archive import Archive, ArchiveDamaged, ArchiveError
+from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline_tests.fixtures.object_store import s3_bucket
-from palimpsest_pipeline_tests.storage.archive.rows import DAY, answer_late, export, stored
-from palimpsest_pipeline_tests.storage.history_worlds import DAYS
+
+from ..history_worlds import DAYS
+from .rows import DAY, answer_late, export, stored
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.storage.archive import Archive
-from palimpsest_pipeline.storage.database import Database
-from palimpsest_pipeline_tests.storage.archive import looking
-from palimpsest_pipeline_tests.storage.archive.rows import DAY, EXPORTED_AT, LATE, answer_late, export
-from palimpsest_pipeline_tests.storage.history_worlds import DAYS
+from palimpsest_pipeline.storage.db.connection import Database
+
+from ..history_worlds import DAYS
+from . import looking
+from .rows import DAY, EXPORTED_AT, LATE, answer_late, export
 
 EXPORTS = 8
 

@@ -6,7 +6,7 @@ Older versions wrote the URL of a proxy, user and password included, into the te
 import sqlalchemy as sa
 from alembic import op
 
-from palimpsest_pipeline.storage.url_credentials import hide_credentials_sql
+from palimpsest_pipeline.storage.db.url_credentials import hide_credentials_sql
 
 revision = "0012"
 down_revision = "0011"

@@ -1,0 +1,116 @@
+"""How every command speaks and is spoken to: results on standard output, all else on standard error, tables for people, JSON for scripts."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from palimpsest_pipeline.domain.printable_text import printable
+from palimpsest_pipeline.runtime.terminal import PrintableConsole, output_width
+
+PARTIAL = 3
+"""Exit code of what was done in part."""
+CANCELLED = 130
+"""Exit code of what somebody ended: as a shell has it for Ctrl-C."""
+
+out = PrintableConsole(width=output_width(sys.stdout))
+err = PrintableConsole(stderr=True, width=output_width(sys.stderr))
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
+
+
+def say(message: str) -> None:
+    """A line of progress: on standard error, so that standard output stays what a script reads."""
+    err.print(message, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
+def pasteable(words: str, home: Path) -> str:
+    """Return a `palimpsest` command that works on this home folder when pasted into another terminal in the same folder."""
+    command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"  # uv sets UV for what it runs; elsewhere the command is not on the PATH
+    return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {command} {words}"
+
+
+def fail(message: str, code: int = 1) -> typer.Exit:
+    """One clear line, then the exit code."""
+    shown = escaped(message, keep="\n")
+    err.print(f"[bold red]error:[/] {shown}", soft_wrap=True, highlight=False)
+    return typer.Exit(code)
+
+
+def escaped(text: str, keep: str = "") -> str:
+    """Return text that rich prints literally, with control characters not in `keep` as escapes: a newline in a name must not begin a new line."""
+    return printable(text, keep).replace("[", "\\[")
+
+
+def parse_day(text: str) -> date:
+    """UTC day from `2026-06-26`. Raises typer.BadParameter."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day; write it as 2026-06-26") from None
+
+
+def parse_hour(text: str) -> datetime:
+    """UTC hour from `2026-06-26-19:00`, `2026-06-26T19:00` or `2026-06-26` (its first hour). Raises typer.BadParameter."""
+    for pattern in ("%Y-%m-%d-%H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d"):
+        try:
+            return datetime.strptime(text, pattern).replace(tzinfo=UTC, minute=0)
+        except ValueError:
+            continue
+    raise typer.BadParameter(f"{text!r} is no UTC hour; write it as 2026-06-26-19:00")
+
+
+def parse_hours(first: str, last: str, now: datetime) -> tuple[datetime, datetime]:
+    """Return the first and the last UTC hour of a range, both included, each given as for `parse_hour`.
+
+    A day as `last` means all of its hours; for today, the hours that have begun. Raises typer.BadParameter when the range is reversed or ends in
+    the future.
+    """
+    begin, end, current = parse_hour(first), parse_hour(last), now.replace(minute=0, second=0, microsecond=0)
+    if ":" not in last and end <= current:
+        end = min(end + timedelta(hours=23), current)
+    if end < begin:
+        raise typer.BadParameter("TO lies before FROM")
+    if end > current:
+        raise typer.BadParameter(f"{end:%Y-%m-%d-%H:%M} has not begun: the current hour is {current:%Y-%m-%d-%H:%M}, in UTC")
+    return begin, end
+
+
+def parse_instant(text: str) -> datetime:
+    """UTC instant from ISO 8601 with a zone, e.g. `2026-06-26T19:00Z`. Raises typer.BadParameter."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no instant; write it as 2026-06-26T19:00Z") from None
+    if instant.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} says no time zone: write {instant.isoformat()}Z for UTC, or an offset such as +01:00 at its end")
+    return instant.astimezone(UTC)
+
+
+def print_frame(title: str, frame: Any) -> None:
+    """A polars frame as a table for people."""
+    print_table(title, [(name, bool(frame.schema[name].is_numeric())) for name in frame.columns], frame.iter_rows())
+
+
+def print_table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Any]]) -> None:
+    """Rows under `columns` (heading, whether it holds numbers); what does not fit is folded, never cut."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name, numeric in columns:
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escaped(_cell(v)) for v in row))
+    out.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,55 @@
+"""The options `--csv FILE` and `--xlsx FILE` of the commands that print tables. The files hold the same rows as `--json`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from .console import fail, say
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows, with all columns, to this CSV file.")]
+Xlsx = Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help="Write the rows, with all columns, to this Excel file.")]
+MAX_EXCEL_ROWS: Final = 1_048_575
+"""Rows of a worksheet, less the headings."""
+
+
+def write_files(tables: "Mapping[str, pl.DataFrame]", csv: Path | None, xlsx: Path | None) -> bool:
+    """Write the first of `tables` as CSV, and each of them as a worksheet of its name. Return whether the user asked for a file.
+
+    Raises typer.Exit when a file cannot be written, or a table has more rows than a worksheet.
+    """
+    for path, write in ((csv, _write_csv), (xlsx, _write_xlsx)):
+        if path is None:
+            continue
+        try:
+            n_rows = write(tables, path)
+        except (OSError, ValueError) as error:
+            raise fail(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+        say(f"{path}: {n_rows} rows")
+    return csv is not None or xlsx is not None
+
+
+def _write_csv(tables: "Mapping[str, pl.DataFrame]", path: Path) -> int:
+    from palimpsest_pipeline.report.spreadsheet import for_csv
+
+    frame = for_csv(next(iter(tables.values())))
+    with path.open("wb") as file:
+        frame.write_csv(file, include_bom=True)  # without it Excel takes UTF-8 for the system's own encoding
+    return frame.height
+
+
+def _write_xlsx(tables: "Mapping[str, pl.DataFrame]", path: Path) -> int:
+    import xlsxwriter
+
+    from palimpsest_pipeline.report.spreadsheet import for_excel
+
+    if long := [name for name, frame in tables.items() if frame.height > MAX_EXCEL_ROWS]:
+        raise ValueError(f"{', '.join(long)} has more rows than a worksheet ({MAX_EXCEL_ROWS}): narrow them, or write CSV")
+    with path.open("wb") as file, xlsxwriter.Workbook(file, {"strings_to_formulas": False, "strings_to_urls": False}) as workbook:
+        for name, frame in tables.items():
+            for_excel(frame).write_excel(workbook, worksheet=name, autofit=True)
+    return sum(frame.height for frame in tables.values())

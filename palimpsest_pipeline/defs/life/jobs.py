@@ -1,0 +1,56 @@
+"""The job that derives the life of kickoff dates, and the schedule that has it done for dates on which cycles changed something."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+import dagster as dg
+
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.marts import lifecycle
+from palimpsest_pipeline.runtime import run_priorities
+
+from ..monitoring.jobs import OF_NOW
+from ..partitions import day_key
+
+fixture_life_job = dg.define_asset_job(
+    lifecycle.JOB,
+    selection=dg.AssetSelection.assets(*(table.split(".") for table in lifecycle.TABLES)) - OF_NOW,
+    tags=run_priorities.DERIVING,
+    description="Availability, open and close, lead times and margins of all fixtures that kick off on a date, from all that was ever seen of them.",
+)
+
+
+@dg.schedule(
+    name="fixture_life_schedule",
+    job=fixture_life_job,
+    cron_schedule="40 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Hourly the dirty kickoff dates up to tomorrow, later ones once they have waited a day. On unless switched off: it asks no platform.",
+)
+def fixture_life_schedule(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """One run for each dirty date; none while runs of an earlier tick are left."""
+    yield from due_runs(pipeline, context.instance, context.scheduled_execution_time)
+
+
+def due_runs(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """What the tick `at` asks for."""
+    unfinished = instance.get_runs(dg.RunsFilter(job_name=lifecycle.JOB, statuses=UNFINISHED), limit=1)
+    if unfinished:
+        yield dg.SkipReason(f"run {unfinished[0].run_id} is at it")
+        return
+    dates = lifecycle.due_dates(pipeline, at_once=False)
+    if not dates:
+        yield dg.SkipReason("no kickoff date is dirty")
+    for day in dates:
+        yield dg.RunRequest(run_key=f"{at.isoformat()} {day}", partition_key=day_key(day))
+
+
+UNFINISHED: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]

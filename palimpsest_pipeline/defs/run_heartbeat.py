@@ -1,0 +1,87 @@
+"""Signs of life of a Dagster run while our code executes it, whoever launched it; and runs that have none left.
+
+Belongs here: giving the signs, and reporting runs whose process died to the instance. Does not: what the dead run was at (its cycle, its rows).
+"""
+
+import logging
+import os
+import socket
+from contextlib import AbstractContextManager
+from datetime import date
+from typing import Final
+
+import dagster as dg
+import psycopg
+
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.runtime.heartbeat import Beating
+from palimpsest_pipeline.runtime.processes import is_gone, this_machine
+from palimpsest_pipeline.storage.ledger import run_heartbeats
+
+from .step_failures import raise_if_storage_failed
+
+log = logging.getLogger(__name__)
+UNDER_WAY: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+
+
+def alive(pipeline: Pipeline, run_id: str, job: str, first_day: date | None = None) -> AbstractContextManager[Beating]:
+    """Inside the block the run gives a sign of life every PALIMPSEST_HEARTBEAT_S. One that cannot be written is a warning, and the run goes on.
+
+    `first_day` is the first day of the partitions that this process has loaded; None when it is not known.
+    """
+    run = run_heartbeats.Executed(run_id, job, socket.gethostname(), os.getpid(), this_machine(), first_day)
+
+    def write(conn: psycopg.Connection) -> None:
+        with conn.transaction():
+            run_heartbeats.beat(conn, run)
+
+    def end(conn: psycopg.Connection) -> None:
+        with conn.transaction():
+            run_heartbeats.end(conn, run_id)
+
+    return Beating(f"run {run_id}", pipeline.connect, pipeline.settings.heartbeat_s, write, at_once=True, last=end)
+
+
+def silent(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.Silent]:
+    """Return runs under way, as the instance says, that are silent for PALIMPSEST_SILENT_AFTER_S, or whose process on this machine is gone.
+    Raises DatabaseUnreachable.
+
+    A run that never gave a sign of life has not got as far as our code: starting in time is the business of Dagster's own run monitoring.
+    """
+    ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY)))]
+    if not ids:
+        return []
+    with pipeline.connect() as conn:
+        silent_runs = {sign.run.run_id for sign in run_heartbeats.silent(conn, pipeline.settings.silent_after_s, ids)}
+        return [sign for sign in run_heartbeats.last_signs(conn, ids) if sign.run.run_id in silent_runs or is_gone(sign.run.machine, sign.run.pid)]
+
+
+def report_dead(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.Silent]:
+    """Mark runs that are `silent` as failed, or as canceled where somebody was ending them. Return those marked.
+
+    If a run turns out to be alive, it continues and later overwrites this status with its own. A run that cannot be marked is logged, and the others
+    are marked all the same. Raises DatabaseUnreachable.
+    """
+    reported = []
+    for dead in silent(instance, pipeline):
+        try:
+            run = instance.get_run_by_id(dead.run.run_id)  # once more: it may have ended since
+            if run is None or run.status not in UNDER_WAY:
+                continue
+            report = instance.report_run_canceled if run.status is dg.DagsterRunStatus.CANCELING else instance.report_run_failed
+            report(run, dead_words(dead))
+        except Exception as error:
+            raise_if_storage_failed(error)
+            log.exception("the process of run %s died, and the run cannot be marked as ended", dead.run.run_id)
+            continue
+        reported.append(dead)
+    return reported
+
+
+def dead_words(dead: run_heartbeats.Silent) -> str:
+    """What a user is told of a run whose process died."""
+    when = "after its work was done" if dead.finished else "at its work"
+    return (
+        f"The process of this run died {when}: {dead.run.host}, pid {dead.run.pid}, last sign of life {dead.last_sign_at:%Y-%m-%d %H:%M:%S} UTC. "
+        "What it had written stays; run it again, or only what is left of it (re-execute from failure)."
+    )

@@ -1,0 +1,13 @@
+"""Whose word counts first when platforms differ."""
+
+from collections.abc import Sequence
+
+from .enums import Platform
+
+
+def trust_order(home: Platform | str, platforms: Sequence[Platform | str] = tuple(Platform)) -> tuple[Platform, ...]:
+    """`platforms` in order of trust: home first, then as the platforms are defined. Raises ValueError when home is not among them."""
+    known = {Platform(p) for p in platforms}
+    if Platform(home) not in known:
+        raise ValueError(f"home platform {home} is not among the platforms compared: {', '.join(sorted(known))}")
+    return (Platform(home), *(p for p in Platform if p in known and p != home))

@@ -1,0 +1,232 @@
+"""Compaction: the segments of an hour that is over become one file per platform.
+
+Belongs here: when an hour can be compacted as far as the landing knows, and doing it so that readers have every answer once at every moment, also
+when the process dies. Does not: which hours are over (the caller knows the time and who runs).
+
+In this order: the files are written and read back; then the index is replaced, from which readers see them; then the segments go. What is done
+twice changes nothing, so whatever broke off is finished by the next time. One at a time: the caller sees to it that nobody else compacts or expires.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.domain.instants import HOUR
+
+from .compacted_hours import HourFile, HourIndex, encode, places_of
+from .hashed_files import NotAsWritten
+from .manifest import Manifest, Segment
+from .schema import SCHEMA
+from .store import GROUP_ROWS, INDEX, Landing, LandingError, LandingUnreadable
+
+ZSTD_LEVEL: Final = 9
+"""One answer is much like the next: a higher level than a running cycle has time for takes a quarter less room; 12 takes twice the time for 7 %."""
+PAGE_BYTES: Final = 64 * 1024 * 1024
+"""A row group is one page, which is what is packed together."""
+
+UNFINISHED: Final = "platform=unfinished"
+"""Folder beside those of an hour's files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What came of an hour: what its answers took before and take now, bytes; or why it was left alone."""
+
+    hour: datetime
+    bytes_before: int
+    bytes_after: int
+    left_alone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The segments of one cycle and platform, in order."""
+
+    manifest: Manifest
+    segments: list[Segment]
+
+
+def compactable(landing: Landing, before: datetime) -> list[datetime]:
+    """Hours that begin before that instant and have answers in segments, or cannot be read, in order."""
+    return [hour for hour in landing.hours() if hour < before and _is_compactable(landing, hour)]
+
+
+def _is_compactable(landing: Landing, hour: datetime) -> bool:
+    """Whether the hour has answers in segments, or an unreadable file: `compact_hour` then says which."""
+    try:
+        manifests = landing.cycles(hour=hour)
+        index = landing._index(landing._hour_folder(hour)) if manifests else HourIndex()
+    except LandingUnreadable:
+        return True
+    return any((m.cycle_id, s.name) not in index.places for m in manifests for s in m.segments) or bool(manifests and not index.swept)
+
+
+def compact_hour(landing: Landing, hour: datetime, *, dry_run: bool = False) -> Compaction:
+    """Compact an hour, or finish doing so. `dry_run`: only say what it takes and whether it can be (bytes_after is what it takes now).
+
+    Left alone, with the reason, are hours with a cycle that is not closed or not whole. Raises LandingIncomplete when a segment is not as it was
+    written, LandingUnreadable for a damaged manifest or index, LandingError when the store refuses; the hour is then as readable as before.
+    """
+    manifests = landing.cycles(hour=hour)
+    folder = landing._hour_folder(hour)
+    before = int(landing.usage(start=hour, end=hour + HOUR)["bytes"].sum())
+    reason = _obstacle(landing, hour, manifests)
+    if reason is not None or dry_run:
+        return Compaction(hour, before, before, reason)
+    index = landing._index(folder)
+    files = [_file_of(landing, hour, platform, parts, index) for platform, parts in _by_platform(manifests).items()]
+    if not index.swept or tuple(files) != index.files:
+        landing._put(folder / INDEX, encode(HourIndex(tuple(files), swept=False)))
+        _sweep(landing, hour, manifests, files)
+        landing._put(folder / INDEX, encode(HourIndex(tuple(files), swept=True)))
+    return Compaction(hour, before, sum(file.bytes for file in files))
+
+
+def _obstacle(landing: Landing, hour: datetime, manifests: Sequence[Manifest]) -> str | None:
+    """Why the hour cannot be compacted now, in words; None when it can."""
+    if unclosed := landing.unclosed(hour):
+        return f"cycle {unclosed[0]} is not closed"
+    for manifest in manifests:
+        if missing := landing.missing(manifest):
+            return f"cycle {manifest.cycle_id} is not whole: {missing[0]} is missing"
+        known = {*(segment.name for segment in manifest.segments), *manifest.torn}
+        there = landing._segments_in(landing._folder(hour, manifest.cycle_id))
+        if stray := [name for _, name in there if name not in known]:
+            return f"cycle {manifest.cycle_id} is being written to: its manifest does not name {stray[0]}"
+    return None
+
+
+def _by_platform(manifests: Sequence[Manifest]) -> dict[Platform, list[_Part]]:
+    found: dict[Platform, list[_Part]] = {}
+    for manifest in manifests:
+        for platform in dict.fromkeys(segment.platform for segment in manifest.segments):
+            found.setdefault(platform, []).append(_Part(manifest, [s for s in manifest.segments if s.platform is platform]))
+    return dict(sorted(found.items()))
+
+
+def _file_of(landing: Landing, hour: datetime, platform: Platform, parts: Sequence[_Part], index: HourIndex) -> HourFile:
+    """The platform's file: the one that is there when it holds these segments and no others, else a new one, written and read back."""
+    wanted = [(part.manifest.cycle_id, segment.name) for part in parts for segment in part.segments]
+    for file in index.files:
+        if [(place.cycle_id, place.segment) for place in file.places] == wanted and _stands(landing, hour, file):
+            return file
+    with _unfinished(landing, hour) as path:
+        written = _write(landing, parts, path)
+        size = path.stat().st_size
+        with path.open("rb") as content:
+            sha = hashlib.file_digest(content, "sha256").hexdigest()
+        file = HourFile(
+            name=f"platform={platform.value}/hour-{sha[:16]}.parquet",
+            platform=platform,
+            bytes=size,
+            sha=sha,
+            places=tuple(places_of(((part.manifest.cycle_id, segment) for part in parts for segment in part.segments), size)),
+        )
+        target = landing._hour_folder(hour) / file.name
+        landing._publish(path, target)
+    with landing._open(target, sha) as content:
+        rows = pl.scan_parquet(content, hive_partitioning=False)
+        n_rows = sum(place.rows for place in file.places)
+        read = _Digest(rows.slice(first, GROUP_ROWS).collect() for first in range(0, n_rows, GROUP_ROWS))
+        for _ in read:
+            pass  # one after the other: their bodies are not in memory together
+    if (read.rows, read.hex) != (n_rows, written):
+        raise LandingError(f"{target} does not say what its segments say, and is not used. The segments stay; please report it.")
+    return file
+
+
+def _stands(landing: Landing, hour: datetime, file: HourFile) -> bool:
+    """Whether the file is there as it was written."""
+    try:
+        landing._open(landing._hour_folder(hour) / file.name, file.sha).close()
+    except (FileNotFoundError, NotAsWritten):
+        return False
+    return True
+
+
+def _write(landing: Landing, parts: Sequence[_Part], path: Path) -> str:
+    """Write the answers of the parts, one after the other, and return their digest."""
+    frames = _Digest(
+        frame.select(list(SCHEMA))
+        for part in parts
+        for frame in landing._pieces(
+            landing._folder(part.manifest.partition_hour, part.manifest.cycle_id), part.manifest.cycle_id, part.segments, list(SCHEMA)
+        )
+    )
+
+    def source(columns: list[str] | None, _predicate: Any, _n_rows: Any, _batch: Any) -> Iterator[pl.DataFrame]:
+        for frame in frames:
+            yield frame if columns is None else frame.select(columns)
+
+    register_io_source(source, schema=SCHEMA).sink_parquet(
+        path,
+        compression="zstd",
+        compression_level=ZSTD_LEVEL,
+        statistics=False,
+        row_group_size=GROUP_ROWS,
+        data_page_size=PAGE_BYTES,
+        maintain_order=True,
+    )
+    return frames.hex
+
+
+class _Digest:
+    """Passes frames of answers on, and digests their rows, however they are cut into frames."""
+
+    def __init__(self, frames: Iterator[pl.DataFrame]) -> None:
+        self._frames = frames
+        self._lines, self._bodies = hashlib.sha256(), hashlib.sha256()
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        for frame in self._frames:
+            self.rows += frame.height
+            self._lines.update(frame.drop("body").write_ndjson().encode())
+            for body in frame["body"]:
+                self._bodies.update(body or b"")  # none or empty is told by body_hash
+            yield frame
+
+    @property
+    def hex(self) -> str:
+        return self._lines.hexdigest() + self._bodies.hexdigest()
+
+
+def _sweep(landing: Landing, hour: datetime, manifests: Sequence[Manifest], files: Sequence[HourFile]) -> None:
+    """Remove what readers of the index do not need any more: the segments that its files hold, and files that it does not name."""
+    folder = landing._hour_folder(hour)
+    for manifest in manifests:
+        of_cycle = landing._folder(hour, manifest.cycle_id)
+        named = {segment.name for segment in manifest.segments}
+        for _, name in landing._segments_in(of_cycle):
+            if name in named:
+                landing._remove(of_cycle / name)
+        for platform in {segment.platform for segment in manifest.segments}:
+            landing._remove_empty(of_cycle / f"platform={platform.value}")
+    for name in sorted(landing._hour_files_in(folder) - {file.name for file in files}):
+        landing._remove(folder / name)
+    landing._remove_empty(folder / UNFINISHED)
+
+
+@contextmanager
+def _unfinished(landing: Landing, hour: datetime) -> Iterator[Path]:
+    """Place of a file in the making: of a local landing beside those of the hour, where the next sweep finds it should this process die."""
+    if not landing._local:
+        with tempfile.TemporaryDirectory(prefix="palimpsest-landing-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder) / "hour.parquet"
+        return
+    path = Path((landing._hour_folder(hour) / UNFINISHED / ".hour.parquet.tmp").path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        landing._remove_empty(landing._hour_folder(hour) / UNFINISHED)

@@ -1,0 +1,73 @@
+"""From canonical prices to market rows: one row per market with the prices of its outcomes as an array, as the history keeps them."""
+
+from typing import Final
+
+import polars as pl
+
+from palimpsest_pipeline.domain.enums import MarketState
+from palimpsest_pipeline.domain.price_numbers import MASK_BITS
+
+from .platform_books import repeated
+from .vocabulary import Vocabulary
+
+ROWS: Final[dict[str, pl.DataType]] = {
+    "capture": pl.UInt32(),
+    "market_id": pl.Int16(),
+    "specifier": pl.String(),
+    "outcome": pl.String(),
+    "state": pl.String(),
+    "off_mask": pl.Int64(),
+    "odds_milli": pl.List(pl.Int32()),
+}
+
+_ROW: Final = ("capture", "market_id", "specifier", "outcome")
+_BITS: Final = pl.Series([1 << n for n in range(MASK_BITS)], dtype=pl.Int64)
+"""A table, since a power would go through floats, which cannot hold the highest bits."""
+_STATES: Final = pl.Series("state", [MarketState.NO_PRICE.value, MarketState.SUSPENDED.value, MarketState.OFFERED.value])
+"""In order of precedence: a row has the last one of those of its outcomes."""
+
+
+def market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Rows of `ROWS`, one per (capture, market_id, specifier, outcome), in that order.
+
+    `odds_milli` has one place per outcome of the vocabulary (one place where outcomes are open), null where there is no price. Bit i-1 of
+    `off_mask`: outcome i is listed but cannot be backed. State: offered when an outcome can be backed at a price; else suspended when the
+    platform holds some outcome off; else no_price.
+    """
+    sizes = vocabulary.outcomes.group_by("market_id").agg(n=pl.len().cast(pl.Int16))
+    given = (
+        _split_large(prices, sizes, vocabulary)
+        .select(*_ROW, "odds_milli", place=pl.col("ordinal").cast(pl.Int64) - 1, off=pl.col("state") == MarketState.SUSPENDED)
+        .sort(*_ROW)
+        .with_columns(begins=pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in _ROW))
+        .with_columns(row=pl.col("begins").cum_sum() - 1)
+    )
+    offers = pl.col("odds_milli").is_not_null() & ~pl.col("off")
+    rows = given.filter("begins").select(_ROW)
+    facts = (
+        given.select("row", off_mask=pl.when("off").then(_BITS.gather(given["place"])).otherwise(0), state=pl.when(offers).then(2).otherwise("off"))
+        .group_by("row")
+        .agg(pl.col("off_mask").sum(), pl.col("state").max())
+        .sort("row")
+    )
+    # The prices of all rows one after the other, as many for each row as its market has outcomes.
+    n_places = rows.join(sizes, on="market_id", how="left", maintain_order="left").select(
+        n=pl.when(pl.col("outcome") == "").then("n").otherwise(1).cast(pl.UInt32)
+    )["n"]
+    starts = n_places.cum_sum() - n_places
+    odds = pl.Series([None], dtype=pl.Int32).new_from_index(0, int(n_places.sum()))
+    odds = odds.scatter(starts.gather(given["row"]) + given["place"], given["odds_milli"])
+    arrays = pl.DataFrame({"row": repeated(n_places), "odds_milli": odds}).group_by("row", maintain_order=True).agg("odds_milli")
+    return rows.hstack([_STATES.gather(facts["state"]), facts["off_mask"], arrays["odds_milli"]]).select(*ROWS)
+
+
+def _split_large(prices: pl.DataFrame, sizes: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Return the prices with the outcomes of markets too large for a mask as open outcomes, by their keys."""
+    large = sizes.filter(pl.col("n") > MASK_BITS)
+    if large.is_empty():
+        return prices
+    names = vocabulary.outcomes.join(large, on="market_id", how="semi").select("market_id", "ordinal", "outcome_key")
+    is_large = pl.col("outcome_key").is_not_null()
+    return prices.join(names, on=("market_id", "ordinal"), how="left").with_columns(
+        outcome=pl.when(is_large).then("outcome_key").otherwise("outcome"), ordinal=pl.when(is_large).then(1).otherwise("ordinal")
+    )

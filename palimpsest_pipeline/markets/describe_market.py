@@ -1,0 +1,208 @@
+"""One canonical market across platforms, in words: what it is, who sells it under which ids, and how their specifiers are read."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import polars as pl
+from rapidfuzz import fuzz, process
+
+from palimpsest_pipeline.domain.enums import Platform, Sport
+
+from .vocabulary import SPECIFIER_PARTS, Vocabulary
+
+NEAREST: Final = 5
+LEAST_ALIKE: Final = 50
+"""Percent of likeness below which a key is no suggestion."""
+FULL_TIME: Final = " - ft"
+"""How names say that a market is of the whole match."""
+
+EXAMPLES: Final = {"quarters": ("10", "2.5"), "score": ("0:1", "-1"), "text": ("2:1", "2:1"), "top": ("sr:exact_goals:6+", "6")}
+HALVES: Final = {"total", "hcp"}
+"""Canonical parts whose numbers are usually halves; the others count things."""
+
+
+class UnknownMarket(Exception):
+    """No canonical market and no platform's id is called so. The message names the nearest."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformKey:
+    """One way a platform sells the market. `specifier`: what each part of its specifier must be or gives, in words; `open_outcomes`: template of
+    the outcome ids that are not listed, '' when all are; `feed`: its place, from 1, where the platform has the market from several feeds."""
+
+    platform: str
+    external_market_id: str
+    specifier: list[str]
+    open_outcomes: str
+    feed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An outcome in its place. ids: platform to market id to the outcome ids there."""
+
+    ordinal: int
+    outcome_key: str
+    name: str
+    ids: dict[str, dict[str, list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A canonical market. fair_sum and note as in the vocabulary (None: unknown, none), `margin` what fair_sum means; specifier: its canonical parts;
+    complete_sets: name and number of outcomes of each set that is complete, empty when it takes all outcomes."""
+
+    market_key: str
+    name: str
+    family: str
+    sport: str
+    period: str
+    line_kind: str
+    specifier: list[str]
+    fair_sum: str | None
+    margin: str
+    note: str | None
+    complete_sets: dict[str, int]
+    keys: list[PlatformKey]
+    outcomes: list[Outcome]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def find(asked: str, vocabulary: Vocabulary) -> list[Market]:
+    """Return the market of this key; else those that a platform's id leads to, written `sportybet:18` or `18`; else those of this name, as `1x2`.
+
+    Raises UnknownMarket.
+    """
+    exact = vocabulary.markets.filter(pl.col("market_key") == asked)
+    if exact.height:
+        return [_market(exact.row(0, named=True), vocabulary)]
+    platform, colon, external_id = asked.partition(":")
+    its = pl.col("external_market_id") == (external_id if colon else asked)
+    ids = vocabulary.keys.filter(its & (pl.col("platform") == platform) if colon else its)["market_id"].unique(maintain_order=True)
+    if ids.is_empty():
+        ids = vocabulary.markets.filter(_spoken(pl.col("name")) == asked.strip().lower())["market_id"]
+    if ids.is_empty():
+        nearest = _nearest(asked, vocabulary)
+        raise UnknownMarket(f"{asked!r} is neither a market nor a name of one nor a platform's market id; nearest: {', '.join(nearest) or 'none'}")
+    by_id = {row["market_id"]: row for row in vocabulary.markets.iter_rows(named=True)}
+    return [_market(by_id[i], vocabulary) for i in ids]
+
+
+def _spoken(name: pl.Expr) -> pl.Expr:
+    """Return the name as people say it: in lower case, without `FULL_TIME`."""
+    return name.str.to_lowercase().str.strip_suffix(FULL_TIME)
+
+
+def listed(
+    vocabulary: Vocabulary, sport: Sport | None = None, platform: Platform | None = None, family: str | None = None, search: str | None = None
+) -> pl.DataFrame:
+    """The markets that fit: market_key, name, sport, family, line_kind, and per platform its market ids, joined by a space ('' when not sold).
+
+    `search` is looked for in keys, names and ids, whatever the case.
+    """
+    sold = vocabulary.keys.group_by("market_id").agg(
+        pl.col("external_market_id").filter(pl.col("platform") == p).unique(maintain_order=True).str.join(" ").alias(p.value) for p in Platform
+    )
+    found = vocabulary.markets.join(sold, on="market_id", how="left", maintain_order="left").with_columns(
+        pl.col(p.value).fill_null("") for p in Platform
+    )
+    columns = ("market_key", "name", "sport", "family", "line_kind", *(p.value for p in Platform))
+    if sport is not None:
+        found = found.filter(pl.col("sport") == sport)
+    if platform is not None:
+        found = found.filter(pl.col(platform.value) != "")
+    if family is not None:
+        found = found.filter(pl.col("family") == family)
+    if search is not None:
+        text = pl.concat_str(columns, separator=" ").str.to_lowercase()
+        found = found.filter(text.str.contains(search.lower(), literal=True))
+    return found.select(columns)
+
+
+def _nearest(asked: str, vocabulary: Vocabulary) -> list[str]:
+    keys = vocabulary.keys
+    ids = keys.select(pl.col("platform") + ":" + pl.col("external_market_id")).to_series() if ":" in asked else keys["external_market_id"]
+    choices = [*vocabulary.markets["market_key"], *ids.unique(maintain_order=True)]
+    found = process.extract(asked, choices, scorer=fuzz.token_sort_ratio, processor=_words, limit=NEAREST, score_cutoff=LEAST_ALIKE)
+    return [choice for choice, _, _ in found]
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ").lower()
+
+
+def _market(row: dict[str, Any], vocabulary: Vocabulary) -> Market:
+    mine = vocabulary.keys.filter(pl.col("market_id") == row["market_id"])
+    feeds = {key_id: place + 1 for key_id, place in vocabulary.feeds.iter_rows()}
+    keys = [
+        PlatformKey(
+            k["platform"],
+            k["external_market_id"],
+            _specifier(k["key_id"], k["open_outcomes"], vocabulary),
+            k["open_outcomes"],
+            feeds.get(k["key_id"]),
+        )
+        for k in mine.iter_rows(named=True)
+    ]
+    sets = vocabulary.complete_sets.filter(pl.col("market_id") == row["market_id"])
+    return Market(
+        **{name: row[name] for name in ("market_key", "name", "family", "sport", "period", "line_kind", "fair_sum", "note")},
+        specifier=sorted(SPECIFIER_PARTS[row["line_kind"]]),
+        margin=_margin(row["fair_sum"]),
+        complete_sets=dict(sets.group_by("set", maintain_order=True).len().iter_rows()),
+        keys=keys,
+        outcomes=_outcomes(row["market_id"], mine, vocabulary),
+    )
+
+
+def _margin(fair_sum: str | None) -> str:
+    if fair_sum is None:
+        return "unknown, so no margin is computed"
+    if fair_sum == "1":
+        return "exactly one outcome of a complete set wins: margin = sum(1/odds) - 1"
+    if fair_sum == "2":
+        return "every result is in two outcomes of a complete set: margin = sum(1/odds)/2 - 1"
+    return "outcomes overlap and nothing can be inverted: no margin is computed"
+
+
+def _specifier(key_id: int, open_outcomes: str, vocabulary: Vocabulary) -> list[str]:
+    parts = vocabulary.parts.filter(pl.col("key_id") == key_id).iter_rows(named=True)
+    words = [_part(**{name: part[name] for name in ("part", "role", "expected", "canonical", "conversion")}) for part in parts]
+    words += [f"always {text}" for text in vocabulary.added.filter(pl.col("key_id") == key_id)["text"]]
+    return [*words, "total=0.5 from {at_least}=1"] if "{at_least}" in open_outcomes else words
+
+
+def _part(part: str, role: str, expected: str | None, canonical: str | None, conversion: str | None) -> str:
+    """What a key does with one raw part, with an example where it is read."""
+    if role == "require":
+        return f"only {part}={expected}"
+    if role == "ignore":
+        return f"whatever {part} says"
+    if conversion == "ladder":
+        return f"{canonical}=8.5 from 9+ in the outcome id (ladder)"
+    number = "2.5" if canonical in HALVES else "1"
+    raw, value = EXAMPLES.get(conversion or "", (number, number))
+    return f"{canonical}={value} from {part}={raw} ({conversion})"
+
+
+def _outcomes(market_id: int, keys: pl.DataFrame, vocabulary: Vocabulary) -> list[Outcome]:
+    ids = (
+        keys.join(vocabulary.outcome_keys, on="key_id")
+        .sort("key_id")
+        .select("ordinal", "platform", "external_market_id", "external_outcome_id")
+        .unique(maintain_order=True)
+    )
+    outcomes = vocabulary.outcomes.filter(pl.col("market_id") == market_id).sort("ordinal")
+    return [
+        Outcome(row["ordinal"], row["outcome_key"], row["name"], _by_platform(ids.filter(pl.col("ordinal") == row["ordinal"])))
+        for row in outcomes.iter_rows(named=True)
+    ]
+
+
+def _by_platform(ids: pl.DataFrame) -> dict[str, dict[str, list[str]]]:
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in ids.iter_rows(named=True):
+        found.setdefault(row["platform"], {}).setdefault(row["external_market_id"], []).append(row["external_outcome_id"])
+    return found

@@ -1,0 +1,144 @@
+"""From a platform's prices to canonical prices: joins on the vocabulary, by ids, never by label or position. Set-based; no loop over prices.
+
+An occurrence is one (capture, raw market, raw specifier). It is mapped when every one of its outcomes leads to a canonical outcome; else it is
+in `unmapped_markets` with the reason and with the outcomes that did not, while the outcomes that did keep their prices.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from palimpsest_pipeline.domain.enums import MarketState
+
+from . import outcome_targets, players, specifiers, unmapped_markets
+from .numbered_texts import SUSPENDED, Batch, numbered
+from .platform_books import RawBooks
+from .vocabulary import Vocabulary
+
+PRICES: Final[dict[str, pl.DataType]] = {
+    "capture": pl.UInt32(),
+    "market_id": pl.Int16(),
+    "specifier": pl.String(),
+    "line": pl.Decimal(9, 2),
+    "outcome": pl.String(),
+    "ordinal": pl.Int16(),
+    "odds_milli": pl.Int32(),
+    "state": pl.String(),
+}
+MERGED: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "n_prices": pl.Int32()}
+
+STATES: Final = pl.Series("state", [MarketState.OFFERED.value, MarketState.NO_PRICE.value, MarketState.SUSPENDED.value])
+"""By the numbers that a batch has for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    """What a batch says in the vocabulary's words. All frames are in a fixed order, whatever the order of markets, rows and outcomes was.
+
+    prices: one row per (capture, market_id, specifier, outcome, ordinal); specifier canonical, `line` its number if it has one, `outcome` '' or an
+        open outcome's text (ordinal 1). state: offered; suspended, when the platform holds it off (it keeps its odds); no_price.
+    unmapped: one row per occurrence that is not mapped.
+    coverage: occurrences per capture, family ('' when the market is unknown) and error_class ('' when mapped).
+    merged: priced outcomes per capture that are not in `prices`, because the answer names the same bet once more or has the market from another feed.
+    players: one row per capture and player among the outcomes of `prices`.
+    """
+
+    prices: pl.DataFrame
+    unmapped: pl.DataFrame
+    coverage: pl.DataFrame
+    merged: pl.DataFrame
+    players: pl.DataFrame
+
+
+def normalise(raw: RawBooks, vocabulary: Vocabulary) -> Normalised:
+    """Canonical prices of a batch of books. Never raises on a market, specifier or outcome that it does not know."""
+    batch = numbered(raw)
+    given = specifiers.parts(batch.instances)
+    candidates = specifiers.candidates(batch.instances, given, vocabulary)
+    verdicts = specifiers.verdicts(batch.instances, candidates, vocabulary)
+    choices, places, people = outcome_targets.lead(batch, candidates, vocabulary)
+    target = choices["target"].gather(batch.outcomes["distinct"])
+    missed = batch.outcomes.select("capture", "instance", "distinct").with_row_index("position").filter(target.is_null())
+    occurrences = unmapped_markets.judged(batch, verdicts, missed)
+    prices, merged = _prices(batch, target, places, choices.with_columns(feed=_feed_places(choices["key_id"], vocabulary)))
+    return Normalised(
+        prices=prices,
+        unmapped=unmapped_markets.report(raw, batch, occurrences, missed, given),
+        coverage=unmapped_markets.coverage(occurrences),
+        merged=merged,
+        players=players.named(raw, batch, choices, people),
+    )
+
+
+def _prices(batch: Batch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The frames `prices` and `merged`."""
+    order = _order(batch.outcomes["capture"], target, places.height)
+    other_feeds = _other_feeds(batch, target, places, choices)
+    order = order.filter(~order["position"].is_in(other_feeds.implode()))
+    repeated = order["bet"] == order["bet"].shift(1)
+    contested = order.filter(repeated | repeated.shift(-1))
+    left_out = pl.concat([other_feeds, _given_way(contested, batch, choices)])
+    order = order.filter(~order["position"].is_in(left_out.implode()))
+    merged = (
+        batch.outcomes.select("capture", "odds_milli")[left_out]
+        .drop_nulls("odds_milli")
+        .group_by("capture")
+        .agg(n_prices=pl.len().cast(pl.Int32))
+        .sort("capture")
+        .select(*MERGED)
+    )
+    outcomes = batch.outcomes.select("capture", "odds_milli", "state")[order["position"]]
+    places = places.select(pl.exclude("target"))[target.gather(order["position"])]
+    prices = places.hstack(outcomes.select("capture", "odds_milli", STATES.gather(outcomes["state"])))
+    return prices.select(*PRICES), merged
+
+
+def _order(captures: pl.Series, target: pl.Series, n_targets: int) -> pl.DataFrame:
+    """position and bet of the outcomes that lead somewhere, in the order of prices. `bet` is one number for capture and target.
+
+    Sorting one number that says capture, target and position is much faster than sorting by columns.
+    """
+    n = len(captures)
+    position_bits, target_bits = n.bit_length(), n_targets.bit_length()
+    bits = int(str(captures.max() or 0)).bit_length() + target_bits + position_bits
+    number = pl.UInt64 if bits <= 64 else pl.Int128
+    bet = captures.cast(number) * 2**target_bits + target
+    order = (bet * 2**position_bits + pl.int_range(n, dtype=pl.UInt32, eager=True)).drop_nulls().sort()
+    return pl.DataFrame({"position": (order % 2**position_bits).cast(pl.UInt32), "bet": order // 2**position_bits})
+
+
+def _feed_places(key_ids: pl.Series, vocabulary: Vocabulary) -> pl.Series:
+    """The place of each key among the feeds of its market; null where the market has one feed."""
+    feeds = vocabulary.feeds
+    return key_ids.replace_strict(feeds["key_id"], feeds["place"], default=None, return_dtype=pl.Int16)
+
+
+def _other_feeds(batch: Batch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame) -> pl.Series:
+    """Positions of the outcomes that come from another feed than their market's first one in this answer.
+
+    Feeds disagree, so a market has all its lines from one of them. The first feed that lists the market is taken, priced or not: if a suspended
+    price gave way to another feed's, the price would seem to jump, and back again.
+    """
+    feed = choices["feed"].gather(batch.outcomes["distinct"])
+    told = pl.DataFrame([batch.outcomes["capture"], target.alias("target"), feed]).with_row_index("position")
+    fed = told.filter(pl.col("feed").is_not_null())
+    markets = fed.with_columns(places["market_id"].gather(fed["target"]))
+    return markets.filter(pl.col("feed") > pl.col("feed").min().over("capture", "market_id"))["position"]
+
+
+def _given_way(contested: pl.DataFrame, batch: Batch, choices: pl.DataFrame) -> pl.Series:
+    """Positions of the outcomes that give way to another of the same bet.
+
+    The order of keys.csv decides: which of two platform markets tells a bet must not depend on which of them can be backed. Within one platform
+    market a price goes before none, what can be backed before what cannot; then the platform's ids and the odds decide.
+    """
+    ids = ("market_id", "specifier", "outcome_id")
+    return (
+        contested.hstack(batch.outcomes[contested["position"]])
+        .join(batch.distinct.select("distinct", "code", choices["key_id"]), on="distinct", how="left")
+        .join(batch.ids, on="code", how="left")
+        .join(batch.instances.select("instance", "market_id", "specifier"), on="instance", how="left")
+        .sort("bet", "key_id", pl.col("odds_milli").is_null(), pl.col("state") == SUSPENDED, *ids, "odds_milli", "position")
+        .filter(~pl.col("bet").is_first_distinct())["position"]
+    )

@@ -1,0 +1,1 @@
+"""Coverage, match rates and the quality of runs. Frames in, frames out."""

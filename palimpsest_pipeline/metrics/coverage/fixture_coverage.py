@@ -1,0 +1,158 @@
+"""Coverage per fixture and per tournament. What is listed, missing or unknown is decided in `universe`; here it is only named and counted."""
+
+from typing import Final
+
+import polars as pl
+
+from palimpsest_pipeline.domain.enums import FixtureClass
+
+from .universe import ANY, INSTANT, Universe, evidence_word
+
+COVERAGE_FIXTURE: Final[dict[str, pl.DataType]] = {
+    "sr_id": pl.Int64(),
+    "as_of": INSTANT,
+    "home_platform": pl.String(),
+    "sport": pl.String(),
+    "tournament_key": pl.String(),
+    "country": pl.String(),
+    "tournament_name": pl.String(),
+    "home_team": pl.String(),
+    "away_team": pl.String(),
+    "effective_kickoff": INSTANT,
+    "kickoff_source": pl.String(),
+    "started": pl.Boolean(),
+    "platforms": pl.List(pl.String()),
+    "n_listings_by_platform": pl.String(),
+    "fixture_class": pl.String(),
+    "n_competitors": pl.Int16(),
+    "kickoff_max_delta_s": pl.Int64(),
+    "rotated": pl.Boolean(),
+    "suspect_code": pl.String(),
+    "evidence": pl.String(),
+    "stale_since": INSTANT,
+}
+COVERAGE_TOURNAMENT: Final[dict[str, pl.DataType]] = {
+    "tournament_key": pl.String(),
+    "platform": pl.String(),
+    "include_started": pl.Boolean(),
+    "as_of": INSTANT,
+    "home_platform": pl.String(),
+    "sport": pl.String(),
+    "country": pl.String(),
+    "display_name": pl.String(),
+    "n_home": pl.Int32(),
+    "n_platform": pl.Int32(),
+    "n_matched": pl.Int32(),
+    "n_home_only": pl.Int32(),
+    "n_platform_only": pl.Int32(),
+    "n_undetermined": pl.Int32(),
+    "n_unidentified": pl.Int32(),
+    "platform_gap": pl.Boolean(),
+    "home_gap": pl.Boolean(),
+    "home_covered_rate": pl.Float64(),
+    "fixture_match_rate": pl.Float64(),
+    "earliest_missing_kickoff": INSTANT,
+    "missing_sr_ids": pl.List(pl.Int64()),
+}
+COUNTS: Final = ("n_home", "n_platform", "n_matched", "n_home_only", "n_platform_only", "n_undetermined")
+
+
+def coverage_fixture(universe: Universe) -> pl.DataFrame:
+    """One row per fixture, started or not (columns `COVERAGE_FIXTURE`), sorted by SportRadar id. The caller adds cycle, mapping version and clock.
+
+    `stale_since` is the oldest earlier discovery that any platform's part rests on, null when none does.
+    """
+    classes = universe.pairs.filter(pl.col("platform") == ANY).select(
+        "sr_id", fixture_class=pl.col("outcome").replace({"platform_only": FixtureClass.COMPETITOR_ONLY.value})
+    )
+    evidence = universe.cells.group_by("sr_id").agg(
+        evidence_word(pl.col("evidence_rank").max()).alias("evidence"),
+        pl.col("stale_since").min(),
+        (pl.col("listed") & (pl.col("platform") != universe.home)).sum().alias("n_competitors"),
+    )
+    rows = (
+        universe.fixtures.join(classes, on="sr_id")
+        .join(evidence, on="sr_id")
+        .with_columns(*constants(universe), kickoff_source="metadata_source")
+        .sort("sr_id")
+    )
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in COVERAGE_FIXTURE.items())
+
+
+def coverage_tournament(universe: Universe) -> pl.DataFrame:
+    """One row per tournament, competitor (and `any`) and universe (columns `COVERAGE_TOURNAMENT`), sorted by these.
+
+    Every tournament with a fixture or an unidentified listing in the universe has a row for every competitor, be it empty.
+    """
+    key = ["include_started", "tournament_key", "platform"]
+    pairs = in_universes(universe.pairs)
+    counted = pairs.group_by(key).agg(*pair_counts(), *_missing())
+    unidentified = unidentified_by_tournament(universe)
+    scopes = pl.DataFrame({"platform": [*universe.competitors, ANY]}, schema={"platform": pl.String})
+    grid = pl.concat([pairs.select(key[:2]), unidentified.select(key[:2])]).unique().join(scopes, how="cross")
+    rows = (
+        grid.join(counted, on=key, how="left")
+        .join(unidentified, on=key, how="left")
+        .with_columns(pl.col(*COUNTS, "n_unidentified").fill_null(0), pl.col("missing_sr_ids").fill_null(pl.lit([], dtype=pl.List(pl.Int64))))
+        .join(universe.tournaments, on="tournament_key", how="left")
+        .with_columns(
+            *constants(universe),
+            platform_gap=(pl.col("n_platform") > 0) & (pl.col("n_home") == 0),
+            home_gap=(pl.col("n_home") > 0) & (pl.col("n_platform") == 0),
+            home_covered_rate=ratio("n_matched", "n_home"),
+            fixture_match_rate=ratio("n_matched", "n_platform"),
+        )
+        .sort("tournament_key", "platform", "include_started")
+    )
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in COVERAGE_TOURNAMENT.items())
+
+
+def in_universes(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` once for each universe: all rows under `include_started` true, those not yet started under false."""
+    return pl.concat(
+        [
+            frame.with_columns(include_started=pl.lit(value=True)),
+            frame.filter(~pl.col("started")).with_columns(include_started=pl.lit(value=False)),
+        ]
+    )
+
+
+def pair_counts() -> tuple[pl.Expr, ...]:
+    """`COUNTS` of a group of pairs: one definition, whatever they are grouped by."""
+    outcome = pl.col("outcome")
+    return (
+        pl.col("on_home").sum().alias("n_home"),
+        pl.col("on_platform").sum().alias("n_platform"),
+        (outcome == "matched").sum().alias("n_matched"),
+        (outcome == "home_only").sum().alias("n_home_only"),
+        (outcome == "platform_only").sum().alias("n_platform_only"),
+        (outcome == "undetermined").sum().alias("n_undetermined"),
+    )
+
+
+def unidentified_by_tournament(universe: Universe) -> pl.DataFrame:
+    """`include_started, tournament_key, platform, n_unidentified`: listings without a fixture; `any` has all platforms'."""
+    lost = in_universes(universe.listings.filter(pl.col("fixture_sr_id").is_null())).select("include_started", "tournament_key", "platform")
+    return (
+        pl.concat([lost, lost.with_columns(platform=pl.lit(ANY))])
+        .group_by("include_started", "tournament_key", "platform")
+        .agg(pl.len().alias("n_unidentified"))
+    )
+
+
+def ratio(part: str, whole: str) -> pl.Expr:
+    """`part / whole`, null when there is no whole."""
+    return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole))
+
+
+def constants(universe: Universe) -> tuple[pl.Expr, pl.Expr]:
+    """What every row says of the universe it was counted in."""
+    return pl.lit(universe.as_of, INSTANT).alias("as_of"), pl.lit(universe.home.value).alias("home_platform")
+
+
+def _missing() -> tuple[pl.Expr, pl.Expr]:
+    lacks = pl.col("outcome") == "platform_only"
+    return (
+        pl.col("effective_kickoff").filter(lacks & ~pl.col("started")).min().alias("earliest_missing_kickoff"),
+        pl.col("sr_id").filter(lacks).sort().alias("missing_sr_ids"),
+    )

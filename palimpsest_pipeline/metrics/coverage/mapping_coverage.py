@@ -1,0 +1,113 @@
+"""How much of what the platforms show the market vocabulary knows, and what it lacks in order of impact. Counting only."""
+
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+
+from palimpsest_pipeline.domain.enums import MappingError, Triage
+
+from .universe import INSTANT
+
+UNKNOWN_FAMILY: Final = "unknown"
+"""Family of what is not in the vocabulary."""
+CLASSES: Final = {f"n_{error}": error.value for error in MappingError}
+"""Column of mapping_coverage to the error class that it counts."""
+MAPPING_COVERAGE: Final[dict[str, pl.DataType]] = {
+    "platform": pl.String(),
+    "sport": pl.String(),
+    "family": pl.String(),
+    "as_of": INSTANT,
+    "n_markets_seen": pl.Int32(),
+    "n_mapped": pl.Int32(),
+    "mapped_rate": pl.Float64(),
+    **dict.fromkeys(CLASSES, pl.Int32()),
+    "n_fixtures_affected": pl.Int32(),
+}
+COUNTS: Final[dict[str, pl.DataType]] = {
+    "platform": pl.String(),
+    "sport": pl.String(),
+    "family": pl.String(),
+    "error_class": pl.String(),
+    "n_markets": pl.Int32(),
+    "listing_ids": pl.List(pl.Int32()),
+}
+UNMAPPED_KEY: Final = ("platform", "sport", "external_market_id", "specifier_schema")
+UNMAPPED_MARKET: Final[dict[str, pl.DataType]] = {
+    **dict.fromkeys(UNMAPPED_KEY, pl.String()),
+    "impact_rank": pl.Int32(),
+    "status": pl.String(),
+    "reason": pl.String(),
+    "error_classes": pl.List(pl.String()),
+    "name": pl.String(),
+    "sample_specifier": pl.String(),
+    "sample_outcomes": pl.String(),
+    "n_fixtures": pl.Int32(),
+    "occurrences": pl.Int64(),
+    "n_cycles": pl.Int32(),
+    "first_seen": INSTANT,
+    "last_seen": INSTANT,
+    "proposed_market_key": pl.String(),
+    "proposal_evidence": pl.String(),
+}
+
+
+def mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """One row per platform, sport and family (columns `MAPPING_COVERAGE`), sorted by these. The caller adds cycle, mapping version and clock.
+
+    `counts`: the cycle's rows of core.mapping_counts (`COUNTS`). `matches`: listing_id, match (text, equal for listings of one match).
+    """
+    key = ["platform", "sport", "family"]
+    counts = counts.select(COUNTS.keys()).with_columns(pl.col("family").replace("", UNKNOWN_FAMILY))
+    affected = (
+        counts.select(*key, listing_id="listing_ids")
+        .explode("listing_id")
+        .drop_nulls("listing_id")
+        .join(matches.select(pl.col("listing_id").cast(pl.Int32), "match"), on="listing_id", how="left")
+        .group_by(key)
+        .agg(n_fixtures_affected=pl.coalesce("match", pl.col("listing_id").cast(pl.String)).n_unique())
+    )
+    of_class = pl.col("error_class")
+    return (
+        counts.group_by(key)
+        .agg(
+            pl.col("n_markets").sum().alias("n_markets_seen"),
+            pl.col("n_markets").filter(of_class == "").sum().alias("n_mapped"),
+            *(pl.col("n_markets").filter(of_class == error).sum().alias(name) for name, error in CLASSES.items()),
+        )
+        .join(affected, on=key, how="left")
+        .with_columns(
+            pl.lit(as_of, INSTANT).alias("as_of"),
+            pl.col("n_fixtures_affected").fill_null(0),
+            mapped_rate=pl.col("n_mapped") / pl.col("n_markets_seen"),
+        )
+        .sort(key)
+        .select(pl.col(name).cast(kind) for name, kind in MAPPING_COVERAGE.items())
+    )
+
+
+def unmapped_market(ledger: pl.DataFrame, known: pl.DataFrame, triage: pl.DataFrame, proposals: pl.DataFrame) -> pl.DataFrame:
+    """The ledger over all cycles with rank, status and proposal (columns `UNMAPPED_MARKET`), by platform and rank.
+
+    `ledger`: one row per UNMAPPED_KEY with the columns that are not added here. `known`: platform, sport, external_market_id of the vocabulary's
+    keys. `triage`: the same with status and reason. `proposals`: UNMAPPED_KEY, proposed_market_key, proposal_evidence.
+
+    Mapped is what was unknown as a market and is known now, so that only a replay is missing. A market that is known and came in a form that is
+    not stays new until a replay says otherwise.
+    """
+    market = list(UNMAPPED_KEY[:3])
+    only_unknown = pl.col("error_classes").list.eval(pl.element() == MappingError.UNKNOWN_MARKET.value).list.all()
+    order = pl.struct(-pl.col("n_fixtures").cast(pl.Int64), -pl.col("occurrences").cast(pl.Int64), *UNMAPPED_KEY[1:])
+    return (
+        ledger.join(known.select(market).unique().with_columns(known=pl.lit(value=True)), on=market, how="left")
+        .join(triage.select(*market, pl.col("status").alias("triaged"), "reason").unique(market), on=market, how="left")
+        .join(proposals, on=UNMAPPED_KEY, how="left")
+        .with_columns(
+            impact_rank=order.rank("ordinal").over("platform"),
+            status=pl.when(pl.col("known") & only_unknown)
+            .then(pl.lit(Triage.MAPPED.value))
+            .otherwise(pl.coalesce("triaged", pl.lit(Triage.NEW.value))),
+        )
+        .sort("platform", "impact_rank")
+        .select(pl.col(name).cast(kind) for name, kind in UNMAPPED_MARKET.items())
+    )

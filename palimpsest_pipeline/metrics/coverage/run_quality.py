@@ -1,0 +1,249 @@
+"""How complete and how fast each stage of each platform's part of a cycle was. Counts what happened; what to do about it is decided elsewhere."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+
+from palimpsest_pipeline.domain.enums import Completeness, FailureClass, PayloadKind, Platform, Scope
+
+INSTANT: Final = pl.Datetime("us", "UTC")
+DISCOVERY, CAPTURE, STORAGE = "discovery", "capture", "storage"
+STAGES: Final = (DISCOVERY, CAPTURE, STORAGE)
+RUN_QUALITY: Final[dict[str, pl.DataType]] = {
+    "platform": pl.String(),
+    "stage": pl.String(),
+    "as_of": INSTANT,
+    "declared": pl.Int32(),
+    "discovered": pl.Int32(),
+    "fetched": pl.Int32(),
+    "parsed": pl.Int32(),
+    "rejected": pl.Int32(),
+    "stored": pl.Int32(),
+    "changed": pl.Int32(),
+    "confirmed": pl.Int32(),
+    "errors_by_class": pl.String(),
+    "ages_ignored": pl.Int32(),
+    "p50_ms": pl.Float64(),
+    "p95_ms": pl.Float64(),
+    "bytes": pl.Int64(),
+    "wall_s": pl.Float64(),
+    "change_ratio": pl.Float64(),
+    "drop_vs_median": pl.Float64(),
+    "completeness": pl.String(),
+    "blocked_downstream": pl.Boolean(),
+}
+ANSWERS: Final[dict[str, pl.DataType]] = {
+    "platform": pl.String(),
+    "kind": pl.String(),
+    "external_id": pl.String(),
+    "attempt": pl.Int16(),
+    "status": pl.Int16(),
+    "failure": pl.String(),
+    "requested_at": INSTANT,
+    "received_at": INSTANT,
+    "observed_at": INSTANT,
+    "headers": pl.String(),
+    "bytes": pl.Int64(),
+}
+MANIFESTS: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "external_id": pl.String(), "declared": pl.Int32(), "completeness": pl.String()}
+DISCOVERED: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "n_matches": pl.Int32(), "n_listings": pl.Int32()}
+HISTORY: Final[dict[str, pl.DataType]] = {
+    "platform": pl.String(),
+    "keyframe": pl.Boolean(),
+    "n_changed": pl.Int32(),
+    "n_markets_mapped": pl.Int32(),
+}
+REJECTS: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "kind": pl.String(), "n_answers": pl.Int32(), "n_entries": pl.Int32()}
+MEDIANS: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "stage": pl.String(), "fetched_median": pl.Float64()}
+_KEY: Final = ["platform", "stage"]
+
+
+def run_quality(
+    answers: pl.DataFrame,
+    *,
+    manifests: pl.DataFrame,
+    discovered: pl.DataFrame,
+    history: pl.DataFrame,
+    rejects: pl.DataFrame,
+    medians: pl.DataFrame,
+    as_of: datetime,
+    scope: Scope,
+    platforms: Sequence[Platform | str],
+) -> pl.DataFrame:
+    """One row per platform and stage (columns `RUN_QUALITY`), sorted by these. The caller adds cycle, mapping version and clock.
+
+    `answers`: every attempt of the cycle, columns `ANSWERS`. `manifests`: the cycle's rows of core.discovery_manifest (at least `MANIFESTS`).
+    `discovered`: per platform, match listings and all listings that discovery wrote (`DISCOVERED`). `history`: one row per capture (`HISTORY`).
+    `rejects`: answers refused as a whole, and entries refused inside readable answers (`REJECTS`). `medians`: of `fetched` over earlier cycles
+    of the same scope (`MEDIANS`).
+
+    A full cycle has all three stages for every platform, and one with nothing in it has failed: a platform that silently falls to nothing is no
+    success. Other scopes have rows for what was asked only.
+    """
+    names = sorted({str(p) for p in platforms})
+    staged = _staged(answers)
+    rows = (
+        _grid(staged, manifests, names, scope)
+        .join(_requests(staged), on=_KEY, how="left")
+        .join(_errors(staged), on=_KEY, how="left")
+        .join(_discovery(manifests), on=_KEY, how="left")
+        .join(discovered.select("platform", "n_matches", "n_listings"), on="platform", how="left")
+        .join(_captures(history), on="platform", how="left")
+        .join(_rejected(rejects), on=_KEY, how="left")
+        .join(medians.select(*_KEY, "fetched_median"), on=_KEY, how="left")
+        .with_columns(pl.selectors.starts_with("n_", "detail_").fill_null(0), pl.col("bytes").fill_null(0), pl.col("wall_s").fill_null(0.0))
+        .with_columns(_by_stage())
+        .with_columns(completeness=_completeness())
+        .with_columns(
+            pl.lit(as_of, INSTANT).alias("as_of"),
+            pl.col("errors_by_class").fill_null("{}"),
+            change_ratio=pl.when(pl.col("changed") + pl.col("confirmed") > 0).then(pl.col("changed") / (pl.col("changed") + pl.col("confirmed"))),
+            drop_vs_median=pl.when(pl.col("fetched_median") > 0).then(1 - pl.col("fetched") / pl.col("fetched_median")),
+            blocked_downstream=pl.col("completeness") == Completeness.FAILED.value,
+        )
+    )
+    return rows.sort("platform", "order").select(pl.col(name).cast(dtype) for name, dtype in RUN_QUALITY.items())
+
+
+def _staged(answers: pl.DataFrame) -> pl.DataFrame:
+    """Attempts with their stage. A request that a host was spared is an error without a duration. An Age header was ignored when it did not move the
+    instant that the answer speaks of."""
+    usable = pl.col("failure").is_null()
+    spared = pl.col("attempt") == 0
+    duration = (pl.col("received_at") - pl.col("requested_at")).dt.total_milliseconds(fractional=True)
+    return answers.with_columns(
+        stage=pl.when(pl.col("kind") == PayloadKind.DETAIL.value).then(pl.lit(CAPTURE)).otherwise(pl.lit(DISCOVERY)),
+        usable=usable,
+        settled=usable | (pl.col("failure") == FailureClass.NOT_FOUND.value),
+        age_ignored=(pl.col("headers").str.json_path_match("$.age") != "0") & (pl.col("observed_at") == pl.col("received_at")),
+        duration_ms=pl.when(~spared.fill_null(value=False)).then(duration),
+    )
+
+
+def _grid(staged: pl.DataFrame, manifests: pl.DataFrame, names: list[str], scope: Scope) -> pl.DataFrame:
+    grid = pl.DataFrame({"platform": names}, schema={"platform": pl.String}).join(
+        pl.DataFrame({"stage": STAGES, "order": range(len(STAGES))}), how="cross"
+    )
+    grid = grid.with_columns(full=pl.lit(scope == Scope.FULL))
+    if scope == Scope.FULL:
+        return grid
+    asked = pl.concat([staged.select(_KEY), manifests.select("platform", stage=pl.lit(DISCOVERY))]).unique()
+    storage = asked.filter(pl.col("stage") == CAPTURE).with_columns(stage=pl.lit(STORAGE))
+    return grid.join(pl.concat([asked, storage]), on=_KEY, how="semi")
+
+
+def _requests(staged: pl.DataFrame) -> pl.DataFrame:
+    """Per stage: usable answers, listings asked and settled, and times. The storage stage stands on the capture stage's answers."""
+    counted = staged.group_by(_KEY).agg(
+        pl.col("usable").sum().alias("n_usable"),
+        pl.col("external_id").n_unique().alias("n_asked"),
+        pl.col("external_id").filter("settled").n_unique().alias("n_settled"),
+        pl.col("age_ignored").sum().alias("n_ages_ignored"),
+        pl.col("duration_ms").quantile(0.5, "linear").alias("p50_ms"),
+        pl.col("duration_ms").quantile(0.95, "linear").alias("p95_ms"),
+        pl.col("bytes").sum(),
+        (pl.col("received_at").max() - pl.col("requested_at").min()).dt.total_seconds(fractional=True).alias("wall_s"),
+    )
+    nothing_sent = (pl.lit(None, pl.Float64).alias("p50_ms"), pl.lit(None, pl.Float64).alias("p95_ms"), pl.lit(0.0).alias("wall_s"))
+    none = {name: pl.lit(0, counted.schema[name]) for name in ("bytes", "n_ages_ignored")}
+    storage = counted.filter(pl.col("stage") == CAPTURE).with_columns(*nothing_sent, stage=pl.lit(STORAGE), **none)
+    return pl.concat([counted, storage])
+
+
+def _errors(staged: pl.DataFrame) -> pl.DataFrame:
+    entry = pl.lit('"') + pl.col("failure") + pl.lit('":') + pl.col("n").cast(pl.String)
+    return (
+        staged.filter(~pl.col("usable"))
+        .group_by(*_KEY, "failure")
+        .agg(pl.len().alias("n"))
+        .sort(*_KEY, "failure")
+        .group_by(_KEY, maintain_order=True)
+        .agg(entry.alias("entries"))
+        .select(*_KEY, errors_by_class=pl.lit("{") + pl.col("entries").list.join(",") + pl.lit("}"))
+    )
+
+
+def _discovery(manifests: pl.DataFrame) -> pl.DataFrame:
+    """What the tree declares: its own total where it gives one, else the sum over tournaments, null when nothing is declared."""
+    whole = pl.col("external_id") == "*"
+    parts = pl.col("declared").filter(~whole).drop_nulls()
+    return manifests.group_by("platform").agg(
+        pl.lit(DISCOVERY).alias("stage"),
+        pl.coalesce(pl.col("declared").filter(whole).first(), pl.when(parts.len() > 0).then(parts.sum())).alias("promised"),
+        pl.col("completeness").filter(whole).first().alias("discovery"),
+    )
+
+
+def _captures(history: pl.DataFrame) -> pl.DataFrame:
+    """Captures, and the markets of those that have one to be compared with. What went, and an open market's single outcomes, are changes of an answer
+    too, so that it may have more of them than markets: then all of it changed."""
+    compared = ~pl.col("keyframe")
+    changed = pl.min_horizontal("n_changed", "n_markets_mapped")
+    return history.group_by("platform").agg(
+        n_captures=pl.len(),
+        n_changed=changed.filter(compared).sum(),
+        n_confirmed=(pl.col("n_markets_mapped") - changed).filter(compared).sum(),
+    )
+
+
+def _rejected(rejects: pl.DataFrame) -> pl.DataFrame:
+    stage = pl.when(pl.col("kind") == PayloadKind.DETAIL.value).then(pl.lit(CAPTURE)).otherwise(pl.lit(DISCOVERY))
+    counted = (
+        rejects.with_columns(stage=stage)
+        .group_by(_KEY)
+        .agg(pl.col("n_answers").sum().alias("n_refused"), pl.col("n_entries").sum().alias("n_refused_entries"))
+    )
+    # Storage writes what was read: an answer refused before it is not storage's to have stored.
+    storage = counted.filter(pl.col("stage") == CAPTURE).with_columns(stage=pl.lit(STORAGE), n_refused_entries=0 * pl.col("n_refused_entries"))
+    return pl.concat([counted, storage])
+
+
+def _by_stage() -> list[pl.Expr]:
+    """The columns whose meaning depends on the stage."""
+    at_discovery, at_storage = pl.col("stage") == DISCOVERY, pl.col("stage") == STORAGE
+    read = pl.max_horizontal(pl.col("n_usable").cast(pl.Int64) - pl.col("n_refused"), pl.lit(0, pl.Int64))
+    refused = pl.when(at_storage).then(0).otherwise(pl.col("n_refused") + pl.col("n_refused_entries"))
+    return [
+        pl.when(at_discovery).then(pl.col("promised")).when(at_storage).then(read).otherwise(pl.col("n_asked")).alias("declared"),
+        pl.col("n_matches").alias("discovered"),
+        pl.col("n_usable").alias("fetched"),
+        read.alias("parsed"),
+        refused.alias("rejected"),
+        pl.when(at_discovery).then(pl.col("n_listings")).otherwise(pl.col("n_captures")).alias("stored"),
+        pl.col("n_ages_ignored").alias("ages_ignored"),
+        pl.when(at_storage).then(pl.col("n_changed")).otherwise(0).alias("changed"),
+        pl.when(at_storage).then(pl.col("n_confirmed")).otherwise(0).alias("confirmed"),
+    ]
+
+
+def _completeness() -> pl.Expr:
+    """Discovery: what the tree's manifest says, and failed without a match. Capture: every listing asked answered, or was said to be gone.
+    Storage: a capture for every answer read. Outside a full cycle, nothing to do is complete."""
+    complete, partial, failed = (pl.lit(c.value) for c in (Completeness.COMPLETE, Completeness.PARTIAL, Completeness.FAILED))
+    idle = pl.when("full").then(failed).otherwise(complete)
+    discovery = (
+        pl.when(pl.col("full") & (pl.col("discovered") == 0))
+        .then(failed)
+        .otherwise(pl.coalesce("discovery", pl.when(pl.col("full")).then(failed).otherwise(partial)))
+    )
+    capture = (
+        pl.when(pl.col("n_asked") == 0)
+        .then(idle)
+        .when(pl.col("n_settled") == pl.col("n_asked"))
+        .then(complete)
+        .when(pl.col("fetched") == 0)
+        .then(failed)
+        .otherwise(partial)
+    )
+    storage = (
+        pl.when(pl.col("parsed") == 0)
+        .then(idle)
+        .when(pl.col("stored") == 0)
+        .then(failed)
+        .when(pl.col("stored") < pl.col("parsed"))
+        .then(partial)
+        .otherwise(complete)
+    )
+    return pl.when(pl.col("stage") == DISCOVERY).then(discovery).when(pl.col("stage") == CAPTURE).then(capture).otherwise(storage)

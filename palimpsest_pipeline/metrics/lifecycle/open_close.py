@@ -1,0 +1,290 @@
+"""First and last price of every outcome before kickoff, and how far each can be trusted. Frames in, frames out; shapes in `lifecycle_frames`.
+
+A price is what can be backed: the market is offered, the outcome has odds above 1.00 and is not held off. It stands from the answer that shows it
+until an answer shows another, holds it off or lacks it; the first answer of a UTC day names every market, so what that answer does not name is gone.
+Looks that got no answer and drops of the whole listing end no price; they tell how far open and close can be trusted.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import polars as pl
+
+from palimpsest_pipeline.domain.enums import CloseQuality, Look, MarketState, OpenQuality
+from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
+
+from ..lifecycle_frames import INSTANT, Types
+from ..prices.margins import OUTCOME_SETS, market_margins, outcomes_of
+from .anchors import looks_before_kickoff, with_kickoff
+
+SETS: Final[Types] = {"market_key": pl.String, **OUTCOME_SETS}
+"""What `outcome_sets` gives, with each market's key."""
+
+OPEN_CLOSE: Final[Types] = {
+    "sr_id": pl.Int64,
+    "platform": pl.String,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "outcome_key": pl.String,
+    "open_odds": pl.Float64,
+    "open_observed_at": INSTANT,
+    "open_minutes_to_kickoff": pl.Float64,
+    "open_quality": pl.String,
+    "prev_absent_cycle": pl.Int64,
+    "close_odds": pl.Float64,
+    "close_observed_at": INSTANT,
+    "close_last_confirmed_at": INSTANT,
+    "close_lag_s": pl.Float64,
+    "close_quality": pl.String,
+    "effective_kickoff": INSTANT,
+    "kickoff_version": pl.Int16,
+    "n_changes": pl.Int32,
+    "min_odds": pl.Float64,
+    "max_odds": pl.Float64,
+    "move_rel": pl.Float64,
+    "open_margin": pl.Float64,
+    "close_margin": pl.Float64,
+}
+LISTINGS_AT_ONCE: Final = 100
+"""Of 7,000 changes each: more take more memory and are no faster."""
+KEY: Final = ("sr_id", "platform", "market_key", "specifier", "outcome_key")
+
+_LINE: Final = ("listing_id", "market_key", "specifier", "outcome")
+_PLACES: Final = pl.lit(1 << 16, pl.Int64)
+"""More than an array has places."""
+
+
+def open_close(
+    listings: pl.DataFrame,
+    looks: pl.DataFrame,
+    changes: pl.DataFrame,
+    kickoffs: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    sets: pl.DataFrame,
+    *,
+    as_of: datetime,
+    exact_s: float,
+    silence_limit: timedelta,
+) -> pl.DataFrame:
+    """One row per outcome that an answer showed, at a price or held off, columns `OPEN_CLOSE`, sorted by `KEY`.
+
+    Frames as in `lifecycle_frames`; `sets` as `SETS`. Only what was seen strictly before the kickoff in force counts. An outcome that was seen later
+    only has
+    a row that says so: no prices, close quality missing. While that kickoff is after `as_of` there is no close. A close confirmed at most `exact_s`
+    seconds before kickoff is exact; a look older than `silence_limit` proves nothing of the instants after it.
+
+    No listing depends on another one, so a caller may give some at a time. Beside the frames given and returned, it takes some 400 MB.
+
+    Raises ValueError when a change has no answer among the looks, when `outcomes` lacks the name of one that was offered, and like `with_kickoff`.
+    """
+    anchored = with_kickoff(listings, kickoffs, as_of)
+    seen = looks_before_kickoff(looks, anchored)
+    answers, ends = _answers(seen, silence_limit), _ends(seen)
+    parts = [_told(some, changes, answers, ends, outcomes, sets) for some in anchored.sort("listing_id").iter_slices(LISTINGS_AT_ONCE)]
+    return _figures(pl.concat(parts), exact_s).sort(KEY) if parts else pl.DataFrame(schema=OPEN_CLOSE)
+
+
+def _told(
+    anchored: pl.DataFrame, changes: pl.DataFrame, answers: pl.DataFrame, ends: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame
+) -> pl.DataFrame:
+    """The outcomes of some listings by name, with everything that is known of their first and last price."""
+    lines, rows = _market_rows(changes, anchored, answers)
+    places = _places(rows)
+    told = (
+        _named(_shown(places, rows).join(_lives(places, rows), on="place", how="left"), lines, outcomes)
+        .join(anchored, on="listing_id")
+        .join(ends, on="listing_id", how="left")
+        .join(answers.select("listing_id", "open_quality", "prev_absent_cycle", open_at="at"), on=["listing_id", "open_at"], how="left")
+        .join(answers.select("listing_id", confirmed_at="previous_at", gone_at="at"), on=["listing_id", "gone_at"], how="left")
+        .with_columns(confirmed_at=pl.when(pl.col("close_row").is_not_null()).then(pl.coalesce("confirmed_at", "last_answer_at")))
+    )
+    margins = _margins(rows, lines, pl.concat([told["open_row"], told["close_row"]]), sets)
+    for end in ("open", "close"):
+        told = told.join(margins.select(pl.all().name.prefix(f"{end}_")), on=f"{end}_row", how="left")
+    return told
+
+
+def _answers(seen: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
+    """Answers before kickoff: listing_id, at, the answer before (`previous_at`), the next one that names every market (`next_keyframe_at`), and
+    what a first price in it is worth: `open_quality`, `prev_absent_cycle`."""
+    proves = pl.col("look").is_in([Look.ANSWERED.value, Look.ABSENT.value])
+    recent = pl.col("at") - pl.col("look_at") <= silence_limit
+    quality = (
+        pl.when(pl.col("prev_absent_cycle").is_null())
+        .then(pl.lit(OpenQuality.LEFT_CENSORED.value))
+        .when(pl.col("look_proves") & recent)
+        .then(pl.lit(OpenQuality.EXACT.value))
+        .otherwise(pl.lit(OpenQuality.LATE_DISCOVERY.value))
+    )
+    answers = (
+        seen.with_columns(
+            look_at=pl.col("at").shift().over("listing_id"),
+            look_proves=proves.shift().over("listing_id"),
+            prev_absent_cycle=pl.when(proves).then("cycle_id").forward_fill().shift().over("listing_id"),
+        )
+        .filter(pl.col("look") == Look.ANSWERED.value)
+        .select(
+            "listing_id",
+            "at",
+            "prev_absent_cycle",
+            day=pl.col("at").dt.date(),
+            open_quality=quality,
+            previous_at=pl.col("at").shift().over("listing_id"),
+        )
+    )
+    keyframes = answers.group_by("listing_id", "day").agg(pl.col("at").min()).sort("listing_id", "day")
+    following = keyframes.select("listing_id", "day", next_keyframe_at=pl.col("at").shift(-1).over("listing_id"))
+    return answers.join(following, on=["listing_id", "day"], how="left").drop("day")
+
+
+def _ends(seen: pl.DataFrame) -> pl.DataFrame:
+    """The last answer of each listing before kickoff, and whether a complete discovery lacked the listing after it."""
+    last = {look: pl.col("at").filter(pl.col("look") == look.value).max() for look in (Look.ANSWERED, Look.ABSENT)}
+    return seen.group_by("listing_id").agg(last_answer_at=last[Look.ANSWERED], dropped=last[Look.ABSENT] > last[Look.ANSWERED])
+
+
+def _market_rows(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Lines (`line` and their names), and their rows by line and time, numbered by `row`: when each began (`at`) and ended (`until`: an answer; null
+    when it still held in the last one before kickoff). Rows that are not `early`, that is before kickoff, say only that a line was there."""
+    ours = changes.join(anchored.select("listing_id", "kickoff_at"), on="listing_id")
+    lines = ours.select(_LINE).unique().with_row_index("line")
+    rows = (
+        ours.join(lines, on=_LINE)
+        .select(
+            "line", "listing_id", "outcome", "state", "off_mask", "odds_milli", at="observed_at", early=pl.col("observed_at") < pl.col("kickoff_at")
+        )
+        .join(answers.select("listing_id", "at", "next_keyframe_at", answer=pl.lit(value=True)), on=["listing_id", "at"], how="left")
+        .sort("line", "at")
+    )
+    strangers = rows.filter("early", pl.col("answer").is_null())
+    if strangers.height:
+        listing_id, at = strangers.select("listing_id", "at").row(0)
+        raise ValueError(f"{strangers.height} changes have no answer among the looks, first of listing {listing_id} at {at}: give all its answers")
+    # A row that is there twice ends where it begins the first time, which changes nothing.
+    follows = (pl.col("line") == pl.col("line").shift(-1)) & pl.col("early").shift(-1)
+    until = pl.min_horizontal(pl.when(follows).then(pl.col("at").shift(-1)), "next_keyframe_at")
+    return lines, rows.select(pl.row_index("row"), "line", "at", "early", "outcome", "state", "off_mask", "odds_milli", until=until)
+
+
+def _places(rows: pl.DataFrame) -> pl.DataFrame:
+    """The outcomes of every row: `place` (of a line and an ordinal), `row`, `odds_milli`, whether it `can` be backed, whether the answer `has` it,
+    and whether it is surely `shown` there: an array does not tell what has no price from what is not listed."""
+    unpriced = pl.col("state_of_row") == MarketState.NO_PRICE.value
+    listed = pl.col("state") != MarketState.NO_PRICE.value
+    return outcomes_of(rows.rename({"state": "state_of_row"}), ("row", "line", "state_of_row")).select(
+        "row",
+        "odds_milli",
+        place=pl.col("line") * _PLACES + pl.col("ordinal"),
+        can=(pl.col("state") == MarketState.OFFERED.value) & (pl.col("odds_milli") > EVENS_MILLI),
+        has=listed | unpriced,
+        shown=listed | (unpriced & (pl.col("outcome") != "")),
+    )
+
+
+def _shown(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Every place that some answer showed, and whether the last answer before kickoff still `has` it."""
+    last = rows.select("row", last=pl.col("early") & pl.col("until").is_null())
+    return (
+        places.filter("has").join(last, on="row").group_by("place").agg(pl.col("shown").any(), has=pl.col("last").any()).filter("shown").drop("shown")
+    )
+
+
+def _lives(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """First and last price of every place that had one before kickoff, the rows that are in force there, when the last one began, and the answer
+    that no longer had it (`gone_at`; null: it stood to the end)."""
+    first = pl.col("place").ne_missing(pl.col("place").shift())
+    apart = pl.col("at").ne_missing(pl.col("until").shift())
+    moved = pl.col("odds_milli").ne_missing(pl.col("odds_milli").shift())
+    return (
+        places.filter("can")
+        .join(rows.filter("early").select("row", "at", "until"), on="row")
+        .sort("place", "row")
+        .with_columns(
+            began_at=pl.when(first | apart | moved).then("at"),
+            # To come back it must have gone: two changes, whatever the price is then.
+            n_changes=pl.when(first).then(0).when(apart).then(2).otherwise(moved.cast(pl.Int32)),
+        )
+        .group_by("place", maintain_order=True)
+        .agg(
+            open_row=pl.col("row").first(),
+            open_at=pl.col("at").first(),
+            open_milli=pl.col("odds_milli").first(),
+            close_row=pl.col("row").last(),
+            close_at=pl.col("began_at").max(),
+            close_milli=pl.col("odds_milli").last(),
+            gone_at=pl.col("until").last(),
+            n_changes=pl.col("n_changes").sum() + pl.col("until").last().is_not_null(),
+            min_milli=pl.col("odds_milli").min(),
+            max_milli=pl.col("odds_milli").max(),
+        )
+    )
+
+
+def _named(found: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+    """`found` with the names that its places stand for."""
+    names = outcomes.select("market_key", "ordinal", "outcome_key", outcome=pl.lit("")).unique()
+    named = (
+        found.with_columns(line=(pl.col("place") // _PLACES).cast(pl.UInt32), ordinal=(pl.col("place") % _PLACES).cast(pl.Int16))
+        .join(lines, on="line")
+        .join(names, on=["market_key", "ordinal", "outcome"], how="left")
+        .with_columns(outcome_key=pl.when(pl.col("outcome") != "").then("outcome").otherwise("outcome_key"))
+    )
+    nameless = named.filter(pl.col("outcome_key").is_null())
+    if nameless.height:
+        market, ordinal = nameless.select("market_key", "ordinal").sort("market_key", "ordinal").row(0)
+        raise ValueError(f"no name is given for outcome {ordinal} of market {market}: the history knows more than the vocabulary that was given")
+    return named
+
+
+def _margins(rows: pl.DataFrame, lines: pl.DataFrame, wanted: pl.Series, sets: pl.DataFrame) -> pl.DataFrame:
+    """row, margin: of the markets as the rows `wanted` show them."""
+    ids = sets.select("market_key", "market_id").unique()
+    markets = (
+        rows.join(wanted.drop_nulls().unique().to_frame("row"), on="row", how="semi")
+        .join(lines.select("line", "market_key"), on="line")
+        .join(ids, on="market_key")
+    )
+    by = ("row", "market_id")
+    return market_margins(outcomes_of(markets, by), by, sets).select("row", "margin")
+
+
+def _figures(told: pl.DataFrame, exact_s: float) -> pl.DataFrame:
+    """The columns of `OPEN_CLOSE`."""
+    lag = pl.col("kickoff_at") - pl.col("confirmed_at")
+    # Polars divides by a literal through its inverse: 1900 / 1000 is 1.9000000000000001 unless it is rounded.
+    odds = {name: (pl.col(f"{name}_milli") / EVENS_MILLI).round(3) for name in ("open", "close", "min", "max")}
+    quality = (
+        pl.when(pl.col("close_milli").is_null())
+        .then(pl.lit(CloseQuality.MISSING.value))
+        .when((pl.col("kickoff_version") > 1) & (pl.col("kickoff_since") > pl.col("last_answer_at")))
+        .then(pl.lit(CloseQuality.ANCHOR_STALE.value))
+        .when(pl.col("dropped").fill_null(value=False) | (pl.col("gone_at").is_not_null() & ~pl.col("has")))
+        .then(pl.lit(CloseQuality.WITHDRAWN_BEFORE_CLOSE.value))
+        .when(pl.col("gone_at").is_not_null())
+        .then(pl.lit(CloseQuality.SUSPENDED_AT_CLOSE.value))
+        .when(lag > timedelta(seconds=exact_s))
+        .then(pl.lit(CloseQuality.LATE.value))
+        .otherwise(pl.lit(CloseQuality.EXACT.value))
+    )
+    close = {
+        "close_odds": odds["close"],
+        "close_observed_at": pl.col("close_at"),
+        "close_last_confirmed_at": pl.col("confirmed_at"),
+        "close_lag_s": lag.dt.total_seconds(fractional=True),
+        "close_quality": quality,
+        "move_rel": odds["close"] / odds["open"] - 1,
+        "close_margin": pl.col("close_margin"),
+    }
+    return (
+        told.with_columns(pl.when(~pl.col("to_come")).then(value).alias(name) for name, value in close.items())
+        .with_columns(
+            pl.col("n_changes").fill_null(0),
+            open_odds=odds["open"],
+            open_observed_at="open_at",
+            open_minutes_to_kickoff=(pl.col("kickoff_at") - pl.col("open_at")).dt.total_minutes(fractional=True),
+            effective_kickoff="kickoff_at",
+            min_odds=odds["min"],
+            max_odds=odds["max"],
+        )
+        .select(pl.col(name).cast(dtype) for name, dtype in OPEN_CLOSE.items())
+    )

@@ -1,0 +1,1 @@
+"""Prices side by side: margins, fair prices, comparisons and gaps. Frames in, frames out."""

@@ -1,0 +1,197 @@
+"""Margins of markets: how much the prices of a complete set of outcomes leave to the book. Ratios, never percentages. Frames in, frames out.
+
+The inverses of fair odds add up to the number of outcomes that win, k: one in 1X2, two in double chance. A bet whose stake can be returned (draw no
+bet, whole and quarter lines) is priced on what is left without the void part, and has k = 1 as well.
+
+    margin = sum of inverse odds / k - 1        payout = k / sum of inverse odds
+
+It is computed on complete sets only: every outcome of the market listed, priced and open to bets. What is not a price (odds of 1.00 or less, null, an
+outcome held off) never enters a sum.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from palimpsest_pipeline.domain.enums import MarginStatus, MarketState
+from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI, MASK_BITS
+
+MIN_MARGIN: Final = -0.25
+"""Below it a price or k is wrong, not generous: k one too high halves a sum, which makes -0.4 of a usual margin."""
+MAX_MARGIN: Final = 1.0
+"""Above it a price or k is wrong, not dear: k one too low doubles a sum. The dearest complete sets on sale (46 outcomes) keep 0.8."""
+WHOLE: Final = 1 << 52
+"""Inverses are added up as whole numbers of so many parts: a sum of floats would depend on the order of its terms."""
+ROUNDING: Final = 1e-12
+"""What sums of floats may lose: a margin nearer to nought is nought, not negative."""
+
+OUTCOME_SETS: Final[dict[str, pl.DataType]] = {
+    "market_id": pl.Int16(),
+    "winners_k": pl.Int16(),
+    "n_expected": pl.Int16(),
+    "outcome_mask": pl.Int64(),
+}
+MARGINS: Final[dict[str, pl.DataType]] = {
+    "n_outcomes": pl.Int16(),
+    "n_expected": pl.Int16(),
+    "winners_k": pl.Int16(),
+    "sum_inverse": pl.Float64(),
+    "margin": pl.Float64(),
+    "payout": pl.Float64(),
+    "margin_status": pl.String(),
+    "margin_reference_pct": pl.Float64(),
+    "ordinals": pl.List(pl.Int16()),
+    "odds_milli": pl.List(pl.Int32()),
+}
+
+
+def outcome_sets(markets: pl.DataFrame, outcomes: pl.DataFrame, complete: pl.DataFrame) -> pl.DataFrame:
+    """What is a complete set of each market: one row per market and set (columns `OUTCOME_SETS`; bit i-1 of the mask: outcome i belongs to it).
+
+    `markets`: market_id, fair_sum ('1', '2'; anything else, as 'overlap(1.34)' or null, is no number of winners). `outcomes`: market_id, ordinal.
+    `complete`: market_id, set, ordinal, of markets that are sold in several grids (goals up to "3+" or "5+"), each complete in itself; of every
+    other market the only complete set is all its outcomes. Mask and n_expected are null where outcomes are not enumerated (players).
+    """
+    whole = outcomes.join(complete, on="market_id", how="anti").select("market_id", "ordinal", set=pl.lit(""))
+    sets = (
+        pl.concat([whole, complete.select("market_id", "ordinal", "set")])
+        .group_by("market_id", "set")
+        .agg(n_expected=pl.len(), outcome_mask=pl.when(pl.len() <= MASK_BITS).then(_bit().sum()))
+        .unique(["market_id", "outcome_mask"])  # one set under two names is one set
+    )
+    known = pl.when(pl.col("fair_sum").str.contains(r"^\d+$")).then(pl.col("fair_sum"))
+    rows = markets.with_columns(winners_k=known.cast(pl.Int16)).join(sets, on="market_id", how="left").sort("market_id", "outcome_mask")
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in OUTCOME_SETS.items())
+
+
+def outcomes_of(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """Market rows of the history as outcomes, the input of `market_margins`: `by`, outcome, ordinal, odds_milli, state.
+
+    `rows`: `by` (market_id among them), outcome, odds_milli (list by ordinal), off_mask (bit i-1: outcome i is held off). An outcome that the array
+    has no price for is no_price, whether it was listed or not: the array does not tell.
+    """
+    return (
+        rows.select(*by, "outcome", "odds_milli", "off_mask", ordinal=pl.int_ranges(1, pl.col("odds_milli").list.len() + 1, dtype=pl.Int16))
+        .explode("odds_milli", "ordinal")
+        .with_columns(
+            state=pl.when((pl.col("off_mask") & _bit()) != 0)
+            .then(pl.lit(MarketState.SUSPENDED.value))
+            .when(pl.col("odds_milli").is_null())
+            .then(pl.lit(MarketState.NO_PRICE.value))
+            .otherwise(pl.lit(MarketState.OFFERED.value))
+        )
+        .select(*by, "outcome", "ordinal", "odds_milli", "state")
+    )
+
+
+def market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
+    """One row per market: `by`, then the columns of `MARGINS`, sorted by `by`. Independent of the order of `outcomes`.
+
+    `outcomes`: `by` (market_id among them), outcome ('' unless it is not one of the enumerated), ordinal, odds_milli (null: no price), state
+    (offered, suspended, no_price). `sets`: `OUTCOME_SETS`.
+
+    n_outcomes counts what can be backed; `ordinals` and `odds_milli` hold these outcomes and their prices, and sum_inverse their inverses (null
+    when there are none). n_expected is the size of the complete set that is listed, else of the largest. margin and payout are null unless the
+    status is ok or negative; the statuses and their precedence are those of `MarginStatus`. margin_reference_pct is the usual
+    (sum of inverse odds - 1) x 100 over every price, held off or not, whatever k is: for reconciliation with figures of that kind, not a margin.
+
+    Raises ValueError when an enumerated outcome of a market is there twice: its price would count twice.
+    """
+    counted = _counted(outcomes, by)
+    offered = counted.filter("backable").with_columns(pl.col("market").set_sorted())
+    lists = offered.group_by("market", maintain_order=True).agg(ordinals="ordinal", odds_milli="price")
+    found = _figures(counted, by, sets).join(lists, on="market", how="left", maintain_order="left")
+    nothing = [pl.col(name).fill_null(pl.lit([], dtype=MARGINS[name])) for name in ("ordinals", "odds_milli")]
+    return found.with_columns(nothing).select(*by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS.items()))
+
+
+def margin_figures(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
+    """As `market_margins` without the prices themselves (ordinals, odds_milli), and with the shortest of them in their place: `shortest_milli`."""
+    rows = _figures(_counted(outcomes, by), by, sets)
+    return rows.select(*by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS.items() if not dtype.is_nested()), "shortest_milli")
+
+
+def _counted(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """`outcomes`, market by market (numbered by `market`, in the order of `by`) and by ordinal and price, with what each adds to its market."""
+    price = pl.when(pl.col("odds_milli") > EVENS_MILLI, pl.col("state") != MarketState.NO_PRICE.value).then("odds_milli")
+    backable = pl.col("price").is_not_null() & (pl.col("state") == MarketState.OFFERED.value)
+    begins = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in by)
+    # Sorted, which costs nothing where they mostly are: groups that lie together are several times as fast as hashed ones.
+    return (
+        outcomes.sort(*by, "ordinal", "odds_milli")
+        .with_columns(market=begins.cum_sum().set_sorted(), price=price, suspended=pl.col("state") == MarketState.SUSPENDED.value)
+        .with_columns(
+            backable=backable,
+            parts=(EVENS_MILLI / pl.col("price") * WHOLE).round().cast(pl.Int64),
+            listed_bit=pl.when(pl.col("suspended") | pl.col("price").is_not_null()).then(_bit()),
+            repeats=((pl.col("ordinal") == pl.col("ordinal").shift()) & (pl.col("market") == pl.col("market").shift())).fill_null(value=False),
+        )
+    )
+
+
+def _figures(counted: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
+    """One row per market, sorted by `by`: the columns of MARGINS that are no lists, market, and shortest_milli."""
+    markets = (
+        counted.with_columns(
+            is_open=pl.col("outcome") != "",
+            backable_parts=pl.when("backable").then("parts"),
+            backable_price=pl.when("backable").then("price"),
+        )
+        .group_by("market", maintain_order=True)
+        .agg(
+            pl.col(*by).first(),
+            n_outcomes=pl.col("backable").sum(),
+            n_priced=pl.col("price").count(),
+            n_suspended=pl.col("suspended").sum(),
+            n_open=pl.col("is_open").sum(),
+            n_repeats=pl.col("repeats").sum(),
+            outcome_mask=pl.col("listed_bit").sum(),
+            sum_inverse=pl.col("backable_parts").sum() / WHOLE,
+            sum_priced=pl.col("parts").sum() / WHOLE,
+            shortest_milli=pl.col("backable_price").min(),
+        )
+        .join(
+            sets.group_by("market_id").agg(pl.col("winners_k").first(), pl.col("n_expected").max()), on="market_id", how="left", maintain_order="left"
+        )
+        .join(sets.select("market_id", "outcome_mask", n_in_set="n_expected"), on=("market_id", "outcome_mask"), how="left", maintain_order="left")
+        .with_columns(n_expected=pl.coalesce("n_in_set", "n_expected"))
+    )
+    _refuse_duplicates(markets, by)
+    return (
+        markets.with_columns(
+            sum_inverse=pl.when(pl.col("n_outcomes") > 0).then("sum_inverse"),
+            margin_reference_pct=pl.when(pl.col("n_priced") > 0).then((pl.col("sum_priced") - 1) * 100).round(2),
+            margin=pl.col("sum_inverse") / pl.col("winners_k") - 1,
+        )
+        .with_columns(margin_status=_status())
+        .with_columns(margin=pl.when(pl.col("margin_status").is_in([MarginStatus.OK.value, MarginStatus.NEGATIVE.value])).then("margin"))
+        .with_columns(payout=1 / (1 + pl.col("margin")))
+    )
+
+
+def _status() -> pl.Expr:
+    """The first of `MarginStatus` that applies."""
+    applies = {
+        MarginStatus.UNKNOWN_K: pl.col("winners_k").is_null(),
+        MarginStatus.SUSPENDED_OUTCOME: pl.col("n_suspended") > 0,
+        MarginStatus.NO_PRICE: pl.col("n_priced") == 0,
+        MarginStatus.INCOMPLETE_OUTCOMES: pl.col("n_in_set").is_null() | (pl.col("n_open") > 0),
+        MarginStatus.OUT_OF_RANGE: ~pl.col("margin").is_between(MIN_MARGIN, MAX_MARGIN),
+        MarginStatus.NEGATIVE: pl.col("margin") < -ROUNDING,
+        MarginStatus.OK: pl.lit(value=True),
+    }
+    return pl.coalesce(pl.when(applies[status]).then(pl.lit(status.value)) for status in MarginStatus)
+
+
+def _refuse_duplicates(markets: pl.DataFrame, by: Sequence[str]) -> None:
+    twice = markets.filter(pl.col("n_open") == 0, pl.col("n_repeats") > 0)
+    if twice.height:
+        message = f"{twice.height} markets name an outcome twice, first {dict(zip(by, twice.select(*by).row(0), strict=True))}"
+        raise ValueError(message)
+
+
+def _bit() -> pl.Expr:
+    """2 ** (ordinal - 1); null beyond `MASK_BITS`. A table, since a power would go through floats, which cannot hold the highest bits."""
+    bits = {ordinal: 1 << (ordinal - 1) for ordinal in range(1, MASK_BITS + 1)}
+    return pl.col("ordinal").replace_strict(bits, default=None, return_dtype=pl.Int64)

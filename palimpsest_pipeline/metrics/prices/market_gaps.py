@@ -1,0 +1,141 @@
+"""Markets that home and a competitor do not both offer: who lacks what, and since when. Frames in, frames out; shapes in `comparison_frames`.
+
+A market is offered when one of its outcomes can be backed; listed when the last answer shows it at all. What an answer of long ago says is no
+statement about now: where one of the two was not looked at when the fixture was looked at last, the gap is unknown. That a listing is dropped is
+known until somebody sees it again.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from palimpsest_pipeline.domain.enums import AvailabilityState, GapType, MarketState
+
+from ..comparison_frames import with_as_of
+from ..lifecycle_frames import INSTANT, Types
+
+GAPS: Final[Types] = {
+    "sr_id": pl.Int64,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "platform": pl.String,
+    "as_of": INSTANT,
+    "gap_type": pl.String,
+    "home_state": pl.String,
+    "platform_state": pl.String,
+    "home_state_since": INSTANT,
+    "platform_state_since": INSTANT,
+    "gap_open_since": INSTANT,
+    "gap_minutes": pl.Float64,
+    "never_offered_home": pl.Boolean,
+    "never_offered_platform": pl.Boolean,
+    "minutes_to_kickoff": pl.Float64,
+    "market_priority": pl.Int16,
+}
+KEY: Final = ("sr_id", "market_key", "specifier", "platform")
+
+_MARKET: Final = ("sr_id", "market_key", "specifier")
+_STATES: Final = [state.value for state in MarketState]
+"""Best first: of a market with several rows, the best of theirs is its own."""
+_OFFERED, _LISTED, _NOT_LISTED = 0, len(_STATES) - 2, len(_STATES) - 1
+_RANKS: Final = 1 << 56
+"""More than an instant in microseconds takes: rank and instant as one number."""
+
+
+def availability_gaps(
+    markets: pl.DataFrame, listings: pl.DataFrame, *, platforms: Sequence[str], max_skew_s: float, main_markets: Sequence[str]
+) -> pl.DataFrame:
+    """One row per market and competitor, columns `GAPS`, sorted by `KEY`: of fixtures that home and the competitor list or have listed, the markets
+    that one of them lists and that they do not both offer.
+
+    `markets`, `listings`: as in `comparison_frames`. `platforms`: home first; listings of others are left out. `main_markets`: keys by priority. Of
+    a market
+    with a row an outcome the state is the best of its rows', since the first of those in that state.
+
+    No fixture depends on another one, so a caller may give some at a time.
+    """
+    home, *competitors = platforms
+    ours = with_as_of(listings)
+    stands = _stands(markets, platforms)
+    priority = pl.col("market_key").replace_strict(list(main_markets), range(1, len(main_markets) + 1), default=None, return_dtype=pl.Int16)
+    parts = [_between(stands, ours, home, competitor, max_skew_s) for competitor in competitors]
+    gaps = pl.concat(parts).with_columns(market_priority=priority) if parts else pl.DataFrame(schema=GAPS)
+    return gaps.sort(KEY).select(pl.col(name).cast(dtype) for name, dtype in GAPS.items())
+
+
+def _stands(markets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
+    """Per market and of each platform: `rank_` of its state and since when (`since_`); null where it was never seen."""
+    rank = pl.col("state").replace_strict(_STATES, range(len(_STATES)), return_dtype=pl.Int64)
+    told = rank * _RANKS + pl.col("state_since").dt.epoch("us")
+    best = markets.group_by(_MARKET).agg(pl.when(pl.col("platform") == platform).then(told).min().alias(platform) for platform in platforms)
+    return best.select(
+        *_MARKET,
+        *((pl.col(platform) // _RANKS).alias(f"rank_{platform}") for platform in platforms),
+        *((pl.col(platform) % _RANKS).cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias(f"since_{platform}") for platform in platforms),
+    )
+
+
+def _between(stands: pl.DataFrame, listings: pl.DataFrame, home: str, competitor: str, max_skew_s: float) -> pl.DataFrame:
+    """The gaps between home and one competitor, GAPS without market_priority."""
+    sides = {"home": home, "platform": competitor}
+    home_listed, listed = (_listed(listings, side, platform, max_skew_s) for side, platform in sides.items())
+    fixtures = home_listed.join(listed.drop("as_of", "kickoff_at"), on="sr_id")
+    dropped = {side: pl.col(f"{side}_dropped_at").is_not_null() for side in sides}
+    rank = {
+        side: pl.when(dropped[side]).then(_NOT_LISTED).otherwise(pl.col(f"rank_{platform}").fill_null(_NOT_LISTED))
+        for side, platform in sides.items()
+    }
+    both_offered = pl.all_horizontal(each == _OFFERED for each in rank.values())
+    none_listed = pl.all_horizontal(each == _NOT_LISTED for each in rank.values())
+    since = pl.max_horizontal(f"{side}_state_since" for side in sides)
+    kind = (
+        pl.when(~pl.all_horizontal(f"{side}_known" for side in sides))
+        .then(pl.lit(GapType.UNKNOWN.value))
+        .when((rank["home"] != _OFFERED) & (rank["platform"] != _OFFERED))
+        .then(pl.lit(GapType.BOTH.value))
+        .when(rank["home"] == _NOT_LISTED)
+        .then(pl.lit(GapType.HOME_MISSING.value))
+        .when(rank["platform"] == _NOT_LISTED)
+        .then(pl.lit(GapType.PLATFORM_MISSING.value))
+        .when(rank["home"] != _OFFERED)
+        .then(pl.lit(GapType.HOME_SUSPENDED_ONLY.value))
+        .otherwise(pl.lit(GapType.PLATFORM_SUSPENDED_ONLY.value))
+    )
+    seen = {side: pl.col(f"rank_{platform}").is_not_null() for side, platform in sides.items()}
+    return (
+        stands.join(fixtures, on="sr_id")
+        .filter(~both_offered & ~none_listed)
+        .with_columns(
+            *(_state(f"rank_{platform}", seen[side], dropped[side]).alias(f"{side}_state") for side, platform in sides.items()),
+            *(
+                pl.when(seen[side]).then(pl.coalesce(f"{side}_dropped_at", f"since_{platform}")).alias(f"{side}_state_since")
+                for side, platform in sides.items()
+            ),
+            *((~seen[side]).alias(f"never_offered_{side}") for side in sides),
+            gap_type=kind,
+            platform=pl.lit(competitor),
+            minutes_to_kickoff=(pl.col("kickoff_at") - pl.col("as_of")).dt.total_minutes(fractional=True),
+        )
+        .with_columns(gap_open_since=pl.when(pl.col("gap_type") != GapType.UNKNOWN.value).then(since))
+        .with_columns(gap_minutes=(pl.col("as_of") - pl.col("gap_open_since")).dt.total_minutes(fractional=True))
+        .select(name for name in GAPS if name != "market_priority")
+    )
+
+
+def _listed(listings: pl.DataFrame, side: str, platform: str, max_skew_s: float) -> pl.DataFrame:
+    """Fixtures that the platform lists or has listed: sr_id, as_of, kickoff_at, since when it is dropped, and whether it is known how it stands."""
+    looked = (pl.col("as_of") - pl.col("answered_at")).dt.total_seconds(fractional=True) <= max_skew_s
+    return listings.filter(pl.col("platform") == platform).select(
+        "sr_id",
+        "as_of",
+        "kickoff_at",
+        pl.col("dropped_at").alias(f"{side}_dropped_at"),
+        (pl.col("dropped_at").is_not_null() | looked.fill_null(value=False)).alias(f"{side}_known"),
+    )
+
+
+def _state(rank: str, seen: pl.Expr, dropped: pl.Expr) -> pl.Expr:
+    """In words; null where it was never seen."""
+    said = pl.col(rank).replace_strict(range(len(_STATES)), _STATES, return_dtype=pl.String)
+    return pl.when(seen).then(pl.when(dropped).then(pl.lit(AvailabilityState.EVENT_DROPPED.value)).otherwise(said))

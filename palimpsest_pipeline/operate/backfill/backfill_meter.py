@@ -1,0 +1,91 @@
+"""How far a backfill is: products that stand by now, counted in the database, so that every process's work shows. A bar on a terminal, else lines.
+
+Belongs here: counting and drawing. Does not: the work.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime
+from typing import Final, Self
+
+import psycopg
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.due_products import due_now
+from palimpsest_pipeline.pipeline.replay_plan import Hour, Product
+from palimpsest_pipeline.runtime.progress import LOG_EVERY_S, duration
+
+LOOK_EVERY_S: Final = 1.0
+
+
+class Meter:
+    """Watches the products that are due in `hours`, in a thread of its own, while the `with` block works."""
+
+    def __init__(self, pipeline: Pipeline, hours: Iterable[Hour], console: Console, now: Callable[[], float] = time.monotonic) -> None:
+        self._pipeline = pipeline
+        self._console = console
+        self._now = now
+        self._began = now()
+        self._left: dict[Product, datetime] = {product: hour.at for hour in hours for product in hour.due}
+        self._n_products = len(self._left)
+        self._n_hours = len(set(self._left.values()))
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="meter", daemon=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[hours]}"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID = self._bar.add_task("backfill", total=self._n_products, hours=self._hours())
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(timeout=10)
+        with suppress(psycopg.Error, OSError):
+            self._look()
+        self._bar.stop()
+
+    def line(self) -> str:
+        """`12 of 48 hours derived, core of 48, 36 left, 0:02:10 to go`."""
+        done = self._n_products - len(self._left)
+        took_s = self._now() - self._began
+        to_go = f", {duration(took_s / done * len(self._left))} to go" if done and self._left else ""
+        return f"{self._hours()}{to_go}"
+
+    def _hours(self) -> str:
+        left = len(set(self._left.values()))
+        core = self._n_hours - len({at for product, at in self._left.items() if product.stage == "core"})
+        return f"{self._n_hours - left} of {self._n_hours} hours derived, core of {core}, {left} left"
+
+    def _watch(self) -> None:
+        due_at = self._now() + LOG_EVERY_S
+        while not self._over.wait(LOOK_EVERY_S):
+            with suppress(psycopg.Error, OSError):
+                self._look()
+            if not self._console.is_terminal and self._now() >= due_at:
+                due_at += LOG_EVERY_S
+                self.say(self.line())
+
+    def _look(self) -> None:
+        with self._pipeline.connect() as conn:
+            due = due_now(self._pipeline, conn, cycle_ids={product.cycle_id for product in self._left})
+        still_due = {Product(each.schema, each.cycle_id, each.product) for each in due}
+        self._left = {product: hour for product, hour in self._left.items() if product in still_due}
+        self._bar.update(self._task, completed=self._n_products - len(self._left), hours=self._hours())
+
+    def say(self, text: str) -> None:
+        """A line, above the bar where there is one."""
+        self._console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)

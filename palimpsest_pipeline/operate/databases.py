@@ -1,0 +1,120 @@
+"""The databases a command works on: the embedded server started and stopped round it, or the user's own, and their schema."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+import polars as pl
+
+from palimpsest_pipeline.domain.enums import FixtureProduct, Platform, Sport
+from palimpsest_pipeline.markets import vocabulary
+from palimpsest_pipeline.pipeline import analyst_role
+from palimpsest_pipeline.pipeline.context import Pipeline, embedded_server, make_home
+from palimpsest_pipeline.pipeline.first_day import settle_first_day
+from palimpsest_pipeline.pipeline.landed_cycles import fill_if_incomplete
+from palimpsest_pipeline.runtime.server_sharing import in_use
+from palimpsest_pipeline.runtime.signals import Deferred
+from palimpsest_pipeline.settings import Settings, SettingsError
+from palimpsest_pipeline.storage.db import migrate
+from palimpsest_pipeline.storage.derivation import dirty_fixtures
+from palimpsest_pipeline.storage.marts import current_prices
+from palimpsest_pipeline.storage.odds import partitions
+
+from .export_root import mark_complete_root
+
+log = logging.getLogger(__name__)
+
+PLATFORM_NAMES = {Platform.BETPAWA: "BetPawa", Platform.SPORTYBET: "SportyBet", Platform.BET9JA: "Bet9ja"}
+
+
+class SchemaOutOfDate(Exception):
+    """The database lacks our tables, or has those of another version. The message says what to do."""
+
+
+@contextmanager
+def databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pipeline]:
+    """The pipeline with its databases reachable. An embedded server that a command started is stopped again by the last command that used it;
+    with `keep_running` it stays until `palimpsest down`."""
+    if not settings.embedded:
+        with ExitStack() as stack:
+            with suppress(SettingsError, OSError):  # only for `palimpsest down` to see: who cannot write there can still read a database
+                stack.enter_context(in_use(make_home(settings)))
+            yield Pipeline(settings)
+        return
+    server = embedded_server(settings)
+    with in_use(make_home(settings)) as use:
+        try:
+            with Deferred():  # a server that a Ctrl-C leaves half started could not be stopped
+                if keep_running or not server.status().running:
+                    use.stop_when_last(not keep_running)
+                server.start()
+            yield Pipeline(settings)
+        finally:
+            with Deferred():  # one Ctrl-C more than were needed must not leave it behind
+                if use.last_out_stops():
+                    server.stop()
+
+
+def upgrade(pipeline: Pipeline) -> None:
+    """Bring the schema to the newest version, views, reference rows and the analysts' role included, and mark the root of the export. Idempotent.
+
+    Where the database knows no landed cycle, the whole landing is read; where an upgrade has emptied the prices as they stand, they are derived;
+    where the home folder has no first day, one is written. Raises LandingError when the landing cannot be read.
+    """
+    words = vocabulary()
+    migrate.upgrade(
+        pipeline.database.url,
+        reference=migrate.Reference(
+            sports=pl.DataFrame({"sport": [s.value for s in Sport], "name": [s.value.capitalize() for s in Sport]}),
+            bookmakers=pl.DataFrame(
+                {
+                    "platform": [p.value for p in Platform],
+                    "name": [PLATFORM_NAMES[p] for p in Platform],
+                    "trust_rank": list(range(1, len(Platform) + 1)),
+                }
+            ),
+            markets=words.markets,
+            outcomes=words.outcomes,
+        ),
+    )
+    analyst_role.admit(pipeline)
+    mark_complete_root(pipeline)
+    fill_if_incomplete(pipeline)
+    _derive_emptied_prices(pipeline)
+    settle_first_day(pipeline)
+
+
+def _derive_emptied_prices(pipeline: Pipeline) -> None:
+    """Derive the prices as they stand when no fixture has any and some are due, as after an upgrade that has emptied their tables.
+
+    Who reads them before the next cycle would otherwise see that there is nothing. A failure is logged: the fixtures stay due.
+    """
+    with pipeline.connect() as conn:
+        is_emptied = dirty_fixtures.waiting(conn, FixtureProduct.PRICES)[0] > 0 and not current_prices.read_fixture_ids(conn)
+    if is_emptied:
+        from palimpsest_pipeline.pipeline.marts.current_prices import derive_prices  # noqa: PLC0415
+        from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived  # noqa: PLC0415 - hardly any command gets here, and these load all of matching and metrics
+
+        try:
+            derived = derive_prices(pipeline)
+        except NotDerived as error:
+            log.warning("prices as they stand: %s", error)
+        else:
+            log.info("prices as they stand of %d fixtures were derived in %.1f s", derived.n_fixtures, derived.seconds)
+
+
+def prepare(pipeline: Pipeline) -> None:
+    """`upgrade`, and places for the odds history of the days ahead, which the nightly upkeep keeps ahead from then on: the checks of a new site, and
+    of one that was off for long, find them."""
+    upgrade(pipeline)
+    with pipeline.connect() as conn:
+        partitions.ahead(conn, pipeline.clock.now(), pipeline.settings.partitions_ahead_days)
+
+
+def require_schema(pipeline: Pipeline) -> None:
+    """Raises SchemaOutOfDate unless the schema is that of this version. For commands that only read, and so should not migrate."""
+    with pipeline.database.sqlalchemy_engine().connect() as connection:
+        found = migrate.current(connection)
+    if found != migrate.head():
+        state = "has no tables of ours" if found is None else f"is at revision {found}, not at {migrate.head()}"
+        raise SchemaOutOfDate(f"the database {state}: run `palimpsest db upgrade` (scrape, backfill and up do it themselves)")

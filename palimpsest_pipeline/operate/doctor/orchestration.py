@@ -1,0 +1,159 @@
+"""Looks at Dagster: its storage, the daemon, the definitions, which schedules and sensors are on, their last ticks, and runs that died."""
+
+import importlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import dagster as dg
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from palimpsest_pipeline.defs.instance import CONNECT_TIMEOUT_S, STORAGE_URL_VARIABLE, prepare_instance, storage_url
+from palimpsest_pipeline.defs.monitoring.stuck_runs import failing_ticks
+from palimpsest_pipeline.pipeline.context import embedded_server
+from palimpsest_pipeline.settings import Settings
+from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable, DatabaseUrlError, reason_of, shown_url
+from palimpsest_pipeline.storage.ledger import run_heartbeats
+
+from ..serve.children import DEFINITIONS
+from ..serve.readiness import ask
+from ..serve.service_record import recall
+from .findings import Finding
+from .stores import NOT_RUNNING, database_url
+
+BEAT_TOLERANCE_S: Final = 120.0
+"""The daemon gives a sign of life every 30 s."""
+NAMES: Final = ("daemons", "schedules", "ticks", "runs")
+"""What is looked at in Dagster's storage, besides itself."""
+
+
+def load_definitions() -> None:
+    """Import them, which takes seconds of computing that say nothing of what is reachable; an error is shown by `definitions`."""
+    with suppress(Exception):
+        importlib.import_module(DEFINITIONS)
+
+
+def definitions(settings: Settings) -> Finding:
+    """Loaded here, and by the code server when it runs."""
+    serving = recall(settings.home)
+    answer = ask(serving.url) if serving is not None else None
+    if answer is not None and answer.error is not None:
+        return Finding("definitions", False, f"the code server cannot load them: {answer.error}; mend it, then `palimpsest down` and `palimpsest up`")
+    try:
+        repository = _repository()
+    except Exception as error:  # noqa: BLE001 - whatever the code of the definitions raises
+        return Finding("definitions", False, f"cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}")
+    n_assets, n_jobs = len(repository.asset_graph.materializable_asset_keys), len(repository.job_names) - 1
+    where = ", by the code server too" if answer is not None and answer.loaded else ""
+    return Finding("definitions", True, f"{n_assets} assets and {n_jobs} jobs can be loaded{where}")
+
+
+def _repository() -> dg.RepositoryDefinition:
+    found: dg.Definitions = importlib.import_module(DEFINITIONS).defs
+    return found.get_repository_def()
+
+
+def dagster(settings: Settings) -> list[Finding]:
+    """Dagster's storage, and what is in it."""
+    if settings.embedded and not embedded_server(settings).status().running:
+        return [Finding(name, True, NOT_RUNNING) for name in ("dagster", *NAMES)]
+    try:
+        with existing_instance(settings) as instance:
+            if instance is None:
+                empty = "holds no tables of Dagster's: `palimpsest db upgrade` makes them, as does every command that runs something"
+                return [Finding("dagster", True, empty), *(Finding(name, True, "nothing yet: see dagster") for name in NAMES)]
+            found, newest = instance.run_storage.alembic_version() or (None, None)
+            state = f"Dagster {dg.__version__}, storage at revision {found}"
+            storage = (
+                Finding("dagster", True, f"{state}, the newest (psycopg2)")
+                if found == newest
+                else Finding("dagster", False, f"{state}, this Dagster wants {newest}: run `palimpsest db upgrade`")
+            )
+            return [storage, daemons(settings, instance), schedules(instance), ticks(instance), runs(settings, instance)]
+    except sa.exc.DBAPIError as error:
+        url = make_url(storage_url(settings))
+        unreachable = (
+            f"cannot reach {shown_url(url)}: {reason_of(error.orig or error, url)}. Check {STORAGE_URL_VARIABLE} and that the database exists"
+        )
+        return [Finding("dagster", False, unreachable), *(Finding(name, True, "not looked at: see dagster") for name in NAMES)]
+
+
+@contextmanager
+def existing_instance(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
+    """The instance, with nothing made and nothing upgraded; None when its tables are not there. Raises sqlalchemy's OperationalError."""
+    url = make_url(storage_url(settings))
+    with sa.create_engine(url, poolclass=sa.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S}).connect() as connection:
+        there = sa.inspect(connection).has_table("runs") and sa.inspect(connection).has_table("event_logs")
+    if not there:
+        yield None
+        return
+    with dg.DagsterInstance.from_config(str(prepare_instance(settings))) as instance:
+        yield instance
+
+
+def daemons(settings: Settings, instance: dg.DagsterInstance) -> Finding:
+    """Their signs of life, and what they last failed at."""
+    beats = {name: status.last_heartbeat for name, status in instance.get_daemon_statuses().items() if status.required}
+    now = time.time()
+    ages = {name: None if beat is None else now - beat.timestamp for name, beat in beats.items()}
+    alive = [name for name, age in ages.items() if age is not None and age <= BEAT_TOLERANCE_S]
+    serving = recall(settings.home)
+    if serving is None and not alive:
+        return Finding("daemons", True, "not running: nothing is scheduled until `palimpsest up`")
+    silent = sorted(set(beats) - set(alive))
+    if silent:
+        told = ", ".join(f"{name} ({'never' if ages[name] is None else f'{ages[name]:.0f} s ago'})" for name in silent)
+        return Finding("daemons", False, f"no sign of life of {told}: see {settings.home / 'daemon.log'}, or `palimpsest down` and `palimpsest up`")
+    failed = [f"{name}: {_line(beat.errors[0].message)}" for name, beat in beats.items() if beat is not None and beat.errors]
+    if failed:
+        return Finding("daemons", False, f"alive, and last failed: {'; '.join(failed)}; see {settings.home / 'daemon.log'}")
+    oldest = max(age for age in ages.values() if age is not None)
+    return Finding("daemons", True, f"{len(alive)} alive, last sign of life {oldest:.0f} s ago or less")
+
+
+def schedules(instance: dg.DagsterInstance) -> Finding:
+    """Which are on, and which should be: those that ask a platform are off until somebody wants them, all others are on."""
+    repository = _repository()
+    states = {state.instigator_name: state for state in instance.all_instigator_state()}
+    on, off, missing = [], [], []
+    for found in (*repository.schedule_defs, *repository.sensor_defs):
+        wanted = found.default_status.value == "RUNNING"
+        state = states.get(found.name)
+        runs = wanted if state is None else state.is_running
+        (on if runs else missing if wanted else off).append(found.name)
+    told = f"on: {', '.join(on) or 'none'}; off: {', '.join(off) or 'none'}"
+    if missing:
+        return Finding("schedules", False, f"switched off, and should be on: {', '.join(missing)} (in the UI under Automation). {told}")
+    return Finding("schedules", True, f"{told} (`palimpsest cadence on` switches them on, when platforms are to be asked)" if off else told)
+
+
+def ticks(instance: dg.DagsterInstance) -> Finding:
+    """The last tick of each schedule and sensor that is on."""
+    failing = failing_ticks(instance)
+    return Finding("ticks", not failing, "; ".join(failing) or "none failed the last time")
+
+
+def runs(settings: Settings, instance: dg.DagsterInstance) -> Finding:
+    """Runs under way whose process gives no sign of life, and how many wait."""
+    url = database_url(settings)
+    under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=under_way))]
+    n_queued = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
+    try:
+        with Database(url or "").connect() as conn:
+            silent = run_heartbeats.silent(conn, settings.silent_after_s, ids) if ids else []
+    except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
+        return Finding("runs", True, "not looked at: see the database")
+    if silent:
+        told = ", ".join(f"{s.run.run_id[:8]} ({s.run.job}, {s.run.host} pid {s.run.pid})" for s in silent)
+        return Finding(
+            "runs", False, f"count as under way, and their process died: {told}; the sensor dead_runs reports them while `palimpsest up` runs"
+        )
+    return Finding("runs", True, f"{len(ids)} under way, {n_queued} queued, none dead")
+
+
+def _line(message: str) -> str:
+    return " ".join(message.split())

@@ -1,0 +1,52 @@
+"""Looks at the platforms: one request each to its base URL, through the same client as a scrape. Knows no Dagster."""
+
+import asyncio
+from dataclasses import replace
+from typing import Final
+
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.settings import Settings
+from palimpsest_pipeline.wire.client import PlatformClient
+
+from .findings import Finding
+
+TOTAL_TIMEOUT_S: Final = 8.0
+CONNECT_TIMEOUT_S: Final = 5.0
+
+
+def platforms_reachable(settings: Settings) -> list[Finding]:
+    """A finding for each platform. Good answers here do not prove that a scrape is let through, and a refusal does not prove that it is not."""
+    return asyncio.run(_ask_all(Pipeline(settings)))
+
+
+async def _ask_all(pipeline: Pipeline) -> list[Finding]:
+    answers = await asyncio.gather(*(_ask(pipeline, platform) for platform in pipeline.platforms))
+    return [
+        judged(platform, pipeline.settings.platform(platform).base_url, answer) for platform, answer in zip(pipeline.platforms, answers, strict=True)
+    ]
+
+
+async def _ask(pipeline: Pipeline, platform: Platform) -> Answer:
+    host = replace(pipeline.host(platform), connect_timeout_s=CONNECT_TIMEOUT_S, read_timeout_s=TOTAL_TIMEOUT_S, total_timeout_s=TOTAL_TIMEOUT_S)
+    async with PlatformClient(host, pipeline.clock) as client:
+        return await client.send(Request(platform, PayloadKind.TREE, "/"), 1, lambda _: None)
+
+
+def judged(platform: Platform, base_url: str, answer: Answer) -> Finding:
+    """What one answer to a request for the base URL says."""
+    name = f"platform {platform.value}"
+    if answer.status is None:
+        return Finding(name, False, f"{base_url} cannot be reached: {answer.failure_detail}. Check the network, or set a proxy for it")
+    told = f"{base_url} answers with status {answer.status}"
+    if answer.status in (401, 403, 407, 451):
+        return Finding(
+            name,
+            False,
+            f"{told}: this address is refused, as those of data centres commonly are. It says nothing of the API alone, but expect the same there: "
+            f"set PALIMPSEST_{platform.value.upper()}__PROXY, and the headers that a browser sends",
+        )
+    if answer.status == 429 or answer.status >= 500:
+        return Finding(name, False, f"{told}: it is overloaded, or has had enough of this address; try again later")
+    return Finding(name, True, f"{told}: it can be reached; whether its API answers is shown by a scrape")

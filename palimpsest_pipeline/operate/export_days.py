@@ -1,0 +1,91 @@
+"""Exporting days from the command line: a run of the export job for each day that needs it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import date, timedelta
+from typing import Any, Final
+
+from palimpsest_pipeline.defs.instance import open_instance
+from palimpsest_pipeline.defs.partitions import ended_days
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.upkeep.export_day import NO_PARTITION, UNREADABLE, DayIsOpen, due_days, require_closed, standing_to_export
+
+from .run_job import run_ended_day
+
+EXPORT_OP: Final = "report__odds_history_export"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A day that was exported just now."""
+
+    rows: int
+    prices: int
+    bytes: int
+    bytes_per_price: float | None
+    seconds: float
+
+
+@dataclass(slots=True)
+class ExportReport:
+    """What an export did, by day: what was written, and why the others were not."""
+
+    exported: dict[str, Written] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+    """Nothing to do, and why."""
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Callable[[str], None], *, force: bool = False) -> ExportReport:
+    """Export the UTC days from the first to the last of `chosen`; None: those in Postgres that are over and not exported, or changed since.
+
+    `force`: also days that lack cycles which the exported day has.
+    """
+    report = ExportReport()
+    if chosen is None:
+        found = due_days(pipeline)
+        report.left = {str(day): reason for day, reason in found.open.items()} | dict.fromkeys(map(str, found.without_partition), NO_PARTITION)
+        report.failed = {str(day): reason for day, reason in found.unreadable.items()}
+        wanted = list(found.due)
+    else:
+        wanted = [day for day in _span(*chosen) if _needs_export(pipeline, day, report, force=force)]
+    if not wanted:
+        return report
+    instance = open_instance(pipeline.settings)
+    for day in wanted:
+        began = time.monotonic()
+        outcome = run_ended_day(instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": force}} if force else None)
+        took_s = time.monotonic() - began
+        entry = pipeline.archive.day(day) if outcome.success else None
+        if entry is None:
+            report.failed[str(day)] = outcome.error or "failed"
+        else:
+            per_price = entry.bytes / entry.n_prices if entry.n_prices else None
+            say(f"{day}: exported in {took_s:.1f} s")
+            report.exported[str(day)] = Written(entry.n_rows, entry.n_prices, entry.bytes, per_price, took_s)
+    return report
+
+
+def _needs_export(pipeline: Pipeline, day: date, report: ExportReport, *, force: bool) -> bool:
+    """Whether a run is worth its seconds; if not, the report says why."""
+    with pipeline.connect() as conn:
+        try:
+            require_closed(pipeline, conn, day)
+            found = standing_to_export(pipeline, conn, day, force=force)
+        except (DayIsOpen, *UNREADABLE) as reason:
+            report.failed[str(day)] = str(reason)
+            return False
+    if not found.to_export:
+        report.left[str(day)] = str(found)
+    elif not ended_days.has_partition_key(str(day)):
+        report.failed[str(day)] = NO_PARTITION
+        return False
+    return found.to_export
+
+
+def _span(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]

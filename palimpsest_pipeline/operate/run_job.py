@@ -1,0 +1,199 @@
+"""Runs started from the command line: the same jobs on the same instance, so that all of it shows in the UI."""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from datetime import date, datetime
+from io import StringIO
+from typing import Any, Final
+from uuid import uuid4
+
+import dagster as dg
+import psutil
+
+from palimpsest_pipeline.defs import run_heartbeat
+from palimpsest_pipeline.defs.partitions import FIRST_DAY, day_key, days, ended_days, kickoff_dates
+from palimpsest_pipeline.defs.repository_origin import REPOSITORY_TAGS, assign_repository
+from palimpsest_pipeline.defs.run_cycles import hours_tag
+from palimpsest_pipeline.defs.step_failures import CHECK_FAILED, INTERRUPTIONS, innermost
+from palimpsest_pipeline.domain.enums import Trigger
+from palimpsest_pipeline.domain.secrets import redact
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.runtime.run_priorities import ONCE
+from palimpsest_pipeline.runtime.run_tags import SKIPPED_TAG, TRIGGER_TAG
+from palimpsest_pipeline.storage.ledger import cycle_reader
+
+SCRAPING: Final = ("landing__discovery_payloads", "landing__odds_payloads")
+NOT_LISTED: Final = "not_listed"
+CANCELLED: Final = "cancelled; what had arrived is kept"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How one run ended; without an id it was refused before it began. `error` is the message of the first failed step, without its traceback."""
+
+    run_id: str
+    partition: str
+    success: bool
+    error: str | None
+    startup_s: float = 0.0
+    """From the begin of this process to the begin of the run: imports, database, definitions."""
+    scrape_s: float = 0.0
+    """Its discovery and capture, and ..."""
+    derive_s: float = 0.0
+    """... all the rest of it."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Somebody ended it: Ctrl-C, SIGTERM, a terminated run."""
+        return self.error == CANCELLED
+
+    @property
+    def timing(self) -> dict[str, float]:
+        return {"startup_s": round(self.startup_s, 3), "scrape_s": round(self.scrape_s, 3), "derive_s": round(self.derive_s, 3)}
+
+
+def run_job(
+    instance: dg.DagsterInstance,
+    pipeline: Pipeline,
+    job: str,
+    day: date,
+    *,
+    hours: tuple[datetime, datetime] | None = None,
+    group: str | None = None,
+    trigger: Trigger = Trigger.MANUAL,
+    sr_ids: Sequence[int] = (),
+    slot_at: datetime | None = None,
+) -> RunOutcome:
+    """Execute `job` for a UTC day in this process, recorded on the instance. Return failures instead of raising; a skipped run counts as failed.
+
+    `hours`: first and last hour (included) whose cycles are derived; default: the whole day. `group`: execute only the job's assets of this group.
+    """
+    return _execute(
+        instance,
+        pipeline,
+        job,
+        (days, day),
+        group=group,
+        tags={TRIGGER_TAG: trigger.value, **(hours_tag(*hours) if hours else {})},
+        op_config={SCRAPING[1]: {"sr_ids": list(sr_ids)} if sr_ids else {"slot_at": slot_at.isoformat()}} if sr_ids or slot_at else None,
+    )
+
+
+def run_date(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, kickoff_date: date) -> RunOutcome:
+    """Execute `job` for a UTC date of kickoff in this process, as `run_job` does for a day."""
+    return _execute(instance, pipeline, job, (kickoff_dates, kickoff_date))
+
+
+def run_ended_day(
+    instance: dg.DagsterInstance, pipeline: Pipeline, job: str, day: date, *, op_config: Mapping[str, Mapping[str, object]] | None = None
+) -> RunOutcome:
+    """Execute `job` for a UTC day of the odds history that is over, as `run_job` does for a day. `op_config`: of an asset, by its op's name."""
+    return _execute(instance, pipeline, job, (ended_days, day), op_config=op_config)
+
+
+def run_whole(instance: dg.DagsterInstance, pipeline: Pipeline, job: str) -> RunOutcome:
+    """Execute `job`, whose assets have no partitions, in this process, as `run_job` does for a day."""
+    return _execute(instance, pipeline, job, None)
+
+
+def _execute(
+    instance: dg.DagsterInstance,
+    pipeline: Pipeline,
+    job: str,
+    partition: tuple[dg.TimeWindowPartitionsDefinition, date] | None,
+    *,
+    group: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    op_config: Mapping[str, Mapping[str, object]] | None = None,
+) -> RunOutcome:
+    """One run for a partition; None: of assets without partitions."""
+    from palimpsest_pipeline.definitions import defs  # noqa: PLC0415 - the definitions import this package
+
+    key = None if partition is None else day_key(partition[1])
+    if partition is not None and key is not None and not partition[0].has_partition_key(key):
+        known = f"from {partition[0].get_first_partition_key()} to {partition[0].get_last_partition_key()}"
+        return RunOutcome("", key, False, f"{key} has no partition in Dagster: the partitions of the job {job} go {known} (UTC)")
+    config: dict[str, object] = {
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
+    }  # the instance keeps the log; a terminal shows progress
+    if op_config:
+        config["ops"] = {op: {"config": dict(values)} for op, values in op_config.items()}
+    resolved = defs.resolve_job_def(job)
+    if group is not None:
+        resolved = resolved.get_subset(asset_selection=_of_group(resolved, group))
+
+    @dg.resource
+    def given(context: dg.InitResourceContext) -> Pipeline:
+        """The pipeline. Made before the first step, when nobody else writes to the run."""
+        if context.instance is not None and context.run is not None:
+            assign_repository(context.instance, context.run)
+        return pipeline
+
+    startup_s, began, run_id = time.time() - psutil.Process().create_time(), time.monotonic(), str(uuid4())
+    # Libraries write to standard error what is also in the run's log, or what does not help the reader of the terminal.
+    with run_heartbeat.alive(pipeline, run_id, job, FIRST_DAY), redirect_stderr(StringIO()):
+        result = resolved.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            partition_key=key,
+            tags={TRIGGER_TAG: Trigger.MANUAL.value, **REPOSITORY_TAGS, **ONCE, **(tags or {})},
+            run_config=config,
+            resources={"pipeline": given},
+            raise_on_error=False,
+        )
+    took_s, scrape_s = time.monotonic() - began, scraping_s(result)
+    run = instance.get_run_by_id(result.run_id)
+    error = run.tags.get(SKIPPED_TAG) if result.success and run else redact(first_error(result), *pipeline.settings.secrets())
+    return RunOutcome(result.run_id, key or "", error is None, error, startup_s, scrape_s, took_s - scrape_s)
+
+
+def _of_group(job: dg.JobDefinition, group: str) -> set[dg.AssetKey]:
+    graph = job.asset_layer.asset_graph
+    return {key for key in job.asset_layer.executable_asset_keys if graph.get(key).group_name == group}
+
+
+def scraping_s(result: dg.ExecuteInProcessResult) -> float:
+    """How long the steps of the landing took that came to their end."""
+    steps = [e for e in result.all_events if e.is_step_success and e.step_key in SCRAPING]
+    return sum(step.step_success_data.duration_ms for step in steps) / 1000
+
+
+def refreshed(pipeline: Pipeline, run_id: str, sr_ids: Sequence[int]) -> tuple[list[dict[str, Any]], list[int]]:
+    """What a refresh of these fixtures came to: per platform `status`, `listings`, `fetched`, `ms` (first request to last answer) and `failure`
+    (None when there is none); and the ids that no platform is known to list. A platform that lists none of the fixtures is `not_listed`."""
+    with pipeline.connect() as conn:
+        runs = {run["platform"]: run for run in cycle_reader.runs_of_dagster_run(conn, run_id).to_dicts()}
+        known = cycle_reader.fixtures_of_dagster_run(conn, run_id)
+    nothing = {"status": NOT_LISTED, "targets": 0, "fetched": 0, "capture_s": None, "message": ""}
+    rows = []
+    for platform in pipeline.platforms:
+        run = runs.get(platform.value, nothing)
+        ms = None if run["capture_s"] is None else round(run["capture_s"] * 1000)
+        found = {"platform": platform.value, "status": run["status"], "listings": run["targets"], "fetched": run["fetched"]}
+        rows.append({**found, "ms": ms, "failure": run["message"] or None})
+    return rows, sorted(set(sr_ids) - set(known))
+
+
+def first_error(result: dg.ExecuteInProcessResult) -> str:
+    """The innermost message of the first failure: what a user can act on."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            if error is None:
+                continue
+            error_class, message = innermost(error)
+            if error_class in INTERRUPTIONS:
+                return CANCELLED
+            return failed_checks(result) if error_class == CHECK_FAILED else message
+    for event in result.all_events:
+        if event.is_failure and event.message:
+            return event.message
+    return "the run failed before its first step"
+
+
+def failed_checks(result: dg.ExecuteInProcessResult) -> str:
+    """Each failed blocking check by name, with what it says."""
+    failed = [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
+    return "; ".join(f"check {c.check_name} of {c.asset_key.to_user_string()} failed: {c.description or 'it says no more'}" for c in failed)

@@ -1,0 +1,132 @@
+"""The supervisor's children: how each is started, and started again when it dies. Knows no Dagster but the names of its commands."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from palimpsest_pipeline.defs.repository_origin import LOCATION
+from palimpsest_pipeline.runtime.processes import Known
+
+from .service_record import CODE, DAEMON, WEB, ServeError
+
+DEFINITIONS: Final = "palimpsest_pipeline.definitions"
+WORKSPACE: Final = """\
+load_from:
+  - grpc_server:
+      socket: "{socket}"
+      location_name: {location}
+"""
+MAX_LOG_BYTES: Final = 10_000_000
+"""A log beyond this size is set aside when its process is started; one older log is kept."""
+FIRST_PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 30.0
+MOST_DEATHS: Final = 5
+DEATHS_WINDOW_S: Final = 300.0
+TAIL_BYTES: Final = 8192
+TAIL_LINES: Final = 3
+
+Say = Callable[[str], None]
+
+
+def commands(folder: Path, port: int, definitions: str = DEFINITIONS) -> dict[str, tuple[str, ...]]:
+    """For each child the command that it runs, with its arguments. Writes the workspace, which points at the code server's socket."""
+    listens_at = folder / "code.sock"
+    workspace = folder / "workspace.yaml"
+    workspace.write_text(WORKSPACE.format(socket=listens_at, location=LOCATION))
+    code = ("--module-name", definitions, "--location-name", LOCATION, "--lazy-load-user-code", "--inject-env-vars-from-instance")
+    return {
+        CODE: ("dagster", "api", "grpc", "--socket", str(listens_at), *code),
+        WEB: ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)),
+        DAEMON: ("dagster-daemon", "run", "-w", str(workspace)),
+    }
+
+
+def pause_s(deaths: Sequence[float], now: float) -> float | None:
+    """How long to wait before a child that just died is started again; None: not any more. `deaths`: when it died, seconds, this time included."""
+    recent = sum(died > now - DEATHS_WINDOW_S for died in deaths)
+    return None if recent >= MOST_DEATHS else min(FIRST_PAUSE_S * 2 ** (recent - 1), LONGEST_PAUSE_S)
+
+
+@dataclass
+class Child:
+    """One child: its process, if it runs, and its history."""
+
+    name: str
+    command: tuple[str, ...]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    deaths: list[float] = field(default_factory=list)
+    due: float = 0.0
+    log_start: int = 0
+
+
+class Children:
+    """All children. `check` often: it starts them."""
+
+    def __init__(self, home: Path, folder: Path, found: Mapping[str, tuple[str, ...]], environment: Mapping[str, str], cwd: Path, say: Say) -> None:
+        self._home, self._folder, self._cwd, self._say = home, folder, cwd, say
+        self._environment = {**os.environ, **environment}
+        self._all = [Child(name, command, home / f"{name}.log") for name, command in found.items()]
+
+    def check(self) -> dict[str, Known]:
+        """Start what does not run yet or has died, once its pause is over; the processes that are new, by name. Raises ServeError when one dies again
+        and again."""
+        now, new = time.monotonic(), {}
+        for child in self._all:
+            if child.process is not None and (code := child.process.poll()) is not None:
+                child.process = None
+                child.deaths.append(now)
+                pause = pause_s(child.deaths, now)
+                if pause is None:
+                    raise ServeError(f"the {child.name} died {MOST_DEATHS} times in {DEATHS_WINDOW_S / 60:.0f} minutes: {self._why(child)}")
+                child.due = now + pause
+                self._say(f"the {child.name} {_ended(code)}, is started again in {pause:.0f} s: {self._why(child)}")
+            if child.process is None and now >= child.due:
+                new[child.name] = self._start(child)
+        return new
+
+    def why(self) -> str:
+        """The last words of each child, for when they do not get ready."""
+        return "; ".join(f"the {child.name} says: {self._why(child)}" for child in self._all)
+
+    def _start(self, child: Child) -> Known:
+        _set_aside(child.log)
+        with child.log.open("ab") as log:
+            child.log_start = log.tell()
+            own = (str(os.getpid()), str(self._home), str(self._folder / "code.sock"))
+            child.process = subprocess.Popen(
+                [sys.executable, "-m", "palimpsest_pipeline.operate.serve.child", *own, *child.command],
+                env=self._environment,
+                cwd=self._cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is the supervisor's business
+            )
+        return Known.of(child.process.pid)
+
+    def _why(self, child: Child) -> str:
+        return f"{last_words(child.log, child.log_start) or 'nothing'} (all of it in {child.log})"
+
+
+def last_words(log: Path, start: int = 0) -> str:
+    """The last lines of a log since it was `start` bytes long."""
+    with log.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(min(start, size), size - TAIL_BYTES))
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    return " / ".join(lines[-TAIL_LINES:])
+
+
+def _ended(code: int) -> str:
+    return f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+
+
+def _set_aside(log: Path) -> None:
+    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))

@@ -1,0 +1,229 @@
+"""The pipeline as one plain object: settings translated into the rooms' own terms. No Dagster types here."""
+
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import psycopg
+
+from palimpsest_pipeline.domain.enums import WHOLE_LISTING, Platform, Scope
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.instants import Clock
+from palimpsest_pipeline.domain.proxy import Proxy
+from palimpsest_pipeline.domain.secrets import header_secrets
+from palimpsest_pipeline.landing import Landing
+from palimpsest_pipeline.markets import Vocabulary, vocabulary
+from palimpsest_pipeline.platforms.base import PlatformAdapter
+from palimpsest_pipeline.platforms.registry import adapters, parser_version
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.runtime.server_sharing import LOCK
+from palimpsest_pipeline.scrape import Engine, hosts
+from palimpsest_pipeline.scrape.engine import Held
+from palimpsest_pipeline.scrape.host_budget import BreakerRule, Budget
+from palimpsest_pipeline.scrape.kickoff_cadence import Cadence
+from palimpsest_pipeline.scrape.sinks import AnswerSink, Watch
+from palimpsest_pipeline.settings import Settings, SettingsError
+from palimpsest_pipeline.storage.archive import Archive
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.wire import HostConfig
+
+from .ingest.books import Books, Decoded, EarlyBooks, SeenListings, decode_books, normalise_books
+
+DATABASES = ("palimpsest", "dagster")
+"""Ours, and Dagster's storage."""
+
+
+def make_home(settings: Settings) -> Path:
+    """Return the home folder, made if need be, closed to other users. Raises SettingsError when it cannot be made.
+
+    Root runs the embedded server as another user, who must be able to pass through; what lies in the folder is closed to that user too.
+    """
+    home, mode = settings.home, 0o711 if os.geteuid() == 0 and settings.embedded else 0o700
+    try:
+        missing = [folder for folder in (home, *home.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)
+        if (home / LOCK).exists() and home.stat().st_uid == os.geteuid():
+            home.chmod(mode)  # an earlier version left it open
+    except OSError as error:
+        raise SettingsError(f"cannot make the folder {home}: {error.strerror}; choose one that you can write (PALIMPSEST_HOME_DIR)") from error
+    return home
+
+
+def embedded_server(settings: Settings) -> EmbeddedPostgres:
+    """The embedded server of these settings, started or not."""
+    return EmbeddedPostgres(settings.home / "postgres", databases=DATABASES, durable=settings.embedded_durable, tcp_port=settings.embedded_port)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What every asset needs: where the data is, what time it is, and how each platform is asked and read."""
+
+    settings: Settings
+    progress: Watch | None = None
+    """Who watches a scrape; None: the log of the run."""
+
+    @cached_property
+    def clock(self) -> Clock:
+        return Clock(self.settings.clock_offset_s)
+
+    @cached_property
+    def database(self) -> Database:
+        """Our own database; starts or attaches to the embedded server when no URL is set."""
+        if self.settings.database_url is not None:
+            return Database(self.settings.database_url.get_secret_value())
+        server = embedded_server(self.settings)
+        server.start()
+        return Database(server.url(DATABASES[0]))
+
+    @cached_property
+    def landing(self) -> Landing:
+        return Landing(self.settings.landing_root, self.early_books.offer)
+
+    @cached_property
+    def early_books(self) -> EarlyBooks:
+        """Books of the cycle that is being scraped, read while the platforms are asked."""
+        return EarlyBooks(self.decode_books, self.normalise_books)
+
+    @cached_property
+    def seen_listings(self) -> SeenListings:
+        return SeenListings()
+
+    def decode_books(self, platform: Platform, answers: Iterable[Answer]) -> Decoded:
+        """What detail answers of a platform say, in its own words."""
+        return decode_books(answers, self.adapters[platform])
+
+    def normalise_books(self, parts: Sequence[Decoded]) -> Books:
+        """What several batches of detail answers say, by the vocabulary of this pipeline."""
+        return normalise_books(parts, self.vocabulary)
+
+    @cached_property
+    def archive(self) -> Archive:
+        return Archive(self.settings.export_root, requires_marker=True)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return vocabulary()
+
+    @cached_property
+    def main_markets(self) -> tuple[str, ...]:
+        """Keys of the markets whose margins are kept over time, most important first. Raises SettingsError on one that the vocabulary lacks, and on
+        one that can have no margin."""
+        fair_sums = dict(self.vocabulary.markets.select("market_key", "fair_sum").iter_rows())
+        asked = self.settings.main_markets
+        if unknown := [key for key in asked if key not in fair_sums]:
+            raise SettingsError(
+                f"PALIMPSEST_MAIN_MARKETS: the vocabulary has no market {', '.join(unknown)}; `palimpsest markets list --search TEXT` finds its keys"
+            )
+        if without := [key for key in asked if not (fair_sums[key] or "").isdecimal()]:
+            raise SettingsError(
+                f"PALIMPSEST_MAIN_MARKETS: {', '.join(without)} can have no margin, since how many of its outcomes win is not known or varies; "
+                "leave it out (`palimpsest markets show KEY` says which markets have one)"
+            )
+        return tuple(asked)
+
+    @cached_property
+    def odds_alert_markets(self) -> tuple[str, ...] | None:
+        """Return the keys of the markets that alerts to traders look at; None: all. Raises SettingsError on one that the vocabulary lacks."""
+        asked = self.settings.odds_alert_markets
+        if asked == [WHOLE_LISTING]:
+            return None
+        if unknown := [key for key in asked if key not in self.vocabulary.markets["market_key"]]:
+            raise SettingsError(
+                f"PALIMPSEST_ODDS_ALERT_MARKETS: the vocabulary has no market {', '.join(unknown)}; `palimpsest markets list --search TEXT` finds "
+                'its keys, and ["*"] stands for every market'
+            )
+        return tuple(asked) or self.main_markets
+
+    @cached_property
+    def adapters(self) -> Mapping[Platform, PlatformAdapter]:
+        s = self.settings
+        return adapters(
+            betpawa_api_version=s.betpawa.api_version,
+            betpawa_brand=s.betpawa.brand,
+            sportybet_country=s.sportybet.country,
+            bet9ja_cache_version=s.bet9ja.cache_version,
+            max_lists={platform: s.platform(platform).max_discovery_lists for platform in Platform},
+        )
+
+    @property
+    def platforms(self) -> tuple[Platform, ...]:
+        return tuple(self.adapters)
+
+    @cached_property
+    def parser_version(self) -> str:
+        return parser_version()
+
+    def connect(self) -> psycopg.Connection:
+        return self.database.connect()
+
+    @cached_property
+    def cadence(self) -> Cadence:
+        return Cadence(self.settings.kickoff_tiers, self.settings.kickoff_slot_minutes)
+
+    @asynccontextmanager
+    async def engine(
+        self,
+        scope: Scope,
+        sink: AnswerSink,
+        watch: Watch | None = None,
+        *,
+        held: Mapping[Platform, Held] | None = None,
+        ends_at: datetime | None = None,
+    ) -> AsyncIterator[Engine]:
+        """A running engine with a client and the scope's budget for each platform's host; every answer goes to `sink`. The rest as in `Engine`."""
+        from palimpsest_pipeline.wire.client import PlatformClient  # noqa: PLC0415 - only who asks loads an HTTP library
+
+        async with AsyncExitStack() as stack:
+            clients = {p: await stack.enter_async_context(PlatformClient(self.host(p), self.clock)) for p in self.platforms}
+            asked = hosts(self.adapters, clients, self.budgets(scope))
+            patience = self.settings.patience
+            yield await stack.enter_async_context(Engine(asked, sink, clock=self.clock, watch=watch, patience=patience, held=held, ends_at=ends_at))
+
+    def budgets(self, scope: Scope) -> Mapping[Platform, Budget]:
+        """How much a cycle of the scope may ask each platform's host, while a full one and an urgent one may run at the same time.
+
+        Urgent cycles do not share with each other: while somebody asks for single fixtures, which takes seconds, in a minute before a kickoff, a host
+        is asked for its limits and once more the urgent share of them. Were one to wait for the other, minutes would be lost for good.
+        """
+        parts = {platform: self._budget(platform).split(self.settings.urgent_share) for platform in self.platforms}
+        return {platform: urgent if scope.is_urgent else rest for platform, (urgent, rest) in parts.items()}
+
+    def host_name(self, platform: Platform) -> str:
+        """The platform's host as scrapes speak of it among each other."""
+        return self.settings.platform(platform).base_url.partition("://")[2]
+
+    def _budget(self, platform: Platform) -> Budget:
+        s = self.settings.platform(platform)
+        return Budget(
+            max_in_flight=s.max_in_flight,
+            min_gap_s=s.min_gap_s,
+            jitter_s=s.jitter_s,
+            max_per_s=s.max_per_s,
+            max_attempts=s.max_attempts,
+            backoff_initial_s=s.backoff_initial_s,
+            backoff_max_s=s.backoff_max_s,
+            breaker=BreakerRule(stall_s=s.stall_s, give_up_s=s.give_up_s),
+        )
+
+    def host(self, platform: Platform) -> HostConfig:
+        """How a platform's host is reached."""
+        s = self.settings.platform(platform)
+        ours = {"user-agent": s.user_agent} if s.user_agent else {}
+        users = {name: value.get_secret_value() for name, value in s.headers.items()}
+        return HostConfig(
+            platform=platform,
+            base_url=s.base_url,
+            headers={**self.adapters[platform].headers(), **ours, **users},
+            proxy=Proxy.from_url(s.proxy.get_secret_value()) if s.proxy else None,
+            connect_timeout_s=s.connect_timeout_s,
+            read_timeout_s=s.read_timeout_s,
+            total_timeout_s=s.total_timeout_s,
+            max_body_bytes=s.max_body_bytes,
+            secrets=tuple(header_secrets(users)),
+        )

@@ -1,0 +1,127 @@
+"""The coverage page: what is read for it, what it is made by, and the file it is written to."""
+
+import importlib.metadata
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO, Any, Final
+from uuid import uuid4
+
+import polars as pl
+import psycopg
+
+from palimpsest_pipeline.report.page import Made, page
+from palimpsest_pipeline.report.price_lines import Histories, with_current
+from palimpsest_pipeline.report.statements import platforms_seen
+from palimpsest_pipeline.storage.db.locks import alone, snapshot
+from palimpsest_pipeline.storage.marts import mart_reader, page_prices
+from palimpsest_pipeline.storage.marts.page_coverage import Coverage, coverage
+from palimpsest_pipeline.storage.marts.page_trends import trends
+
+from .context import Pipeline
+
+PRICE_BYTES: Final = 5_000_000
+"""Room for price histories in the page."""
+FIXTURES_AT_ONCE: Final = 300
+"""Of how many fixtures prices are read, and packed, together."""
+LOCK: Final = 7_017_000_021
+"""Whoever writes a page reads what it says while nobody else writes one: what is written last was read last."""
+
+
+class PageNotWrittenError(Exception):
+    """The file cannot be written. The message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A page that was written."""
+
+    path: Path
+    cycle_id: int
+    as_of: datetime
+    n_fixtures: int
+    n_priced: int
+    """Fixtures whose prices it has."""
+    n_left_out: int
+    """Markets of fixtures for which there was no room: a fixture counts once for each market."""
+    bytes: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def sentence(self) -> str:
+        """What was written, for a person."""
+        room = f"; no room for {self.n_left_out} further histories of a fixture and market" if self.n_left_out else ""
+        return (
+            f"{self.path}: coverage as of {self.as_of:%Y-%m-%d %H:%M} UTC, {self.n_fixtures} fixtures, prices of {self.n_priced}{room};"
+            f" {self.bytes / 1e6:.1f} MB in {self.seconds:.1f} s"
+        )
+
+
+def write_page(pipeline: Pipeline, path: Path | None = None) -> Written:
+    """Write the page of the newest coverage to `path` (default: PALIMPSEST_HOME_DIR/report/coverage.html), whole or not at all. It never takes the
+    place of a newer one: two at once come one after the other.
+
+    Raises NoCoverageError before the first coverage, PageNotWrittenError when the file cannot be written.
+    """
+    began = time.monotonic()
+    target = path or pipeline.settings.report_path
+    with pipeline.database.connect(autocommit=True) as conn, alone(conn, LOCK), snapshot(conn):  # what is read is of one moment
+        found = coverage(conn, mart_reader.latest_cycle(conn))
+        since = found.as_of - timedelta(days=pipeline.settings.report_days)
+        over_time = trends(conn, found.home_platform, since, found.as_of)
+        names = page_prices.names(conn, pipeline.main_markets)
+        histories = _histories(conn, found, names, since)
+        made = Made(pipeline.clock.now(), importlib.metadata.version("palimpsest-pipeline"), pipeline.parser_version, pipeline.vocabulary.version)
+        text = page(made, found, over_time, histories, names)
+        with replacing(target) as file:
+            file.write(text)
+    return Written(
+        target,
+        found.cycle_id,
+        found.as_of,
+        n_fixtures=found.fixtures.height,
+        n_priced=len({sr_id for of_market in histories.index.values() for sr_id in of_market}),
+        n_left_out=sum(histories.left_out.values()),
+        bytes=len(text.encode()),
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _histories(conn: psycopg.Connection, found: Coverage, names: pl.DataFrame, since: datetime) -> Histories:
+    """Prices of upcoming fixtures: of the first market first, of the next kickoffs first, until there is no more room."""
+    histories = Histories(PRICE_BYTES, since, [platform.key for platform in platforms_seen(found)])
+    upcoming = found.fixtures.filter(~pl.col("started")).sort("effective_kickoff", "sr_id")["sr_id"].to_list()
+    for (market,), outcomes in names.group_by("market_key", maintain_order=True):
+        for sr_ids in (upcoming[n : n + FIXTURES_AT_ONCE] for n in range(0, len(upcoming), FIXTURES_AT_ONCE)):
+            if histories.is_full:
+                histories.refuse(str(market), len(sr_ids))
+            else:
+                stretches, states = (read(conn, str(market), sr_ids, since) for read in (page_prices.stretches, page_prices.states))
+                current = page_prices.current(conn, str(market), sr_ids)
+                histories.add(str(market), *with_current(stretches, states, current), outcomes["outcome_key"].to_list())
+    return histories
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """A file to write that takes the place of `path` when the block ends well; else `path` stays as it was. Raises PageNotWrittenError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+        with unfinished.open("x", encoding="utf-8") as file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                unfinished.replace(path)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise PageNotWrittenError(f"cannot write the page to {error.filename or path}: {error.strerror}") from error

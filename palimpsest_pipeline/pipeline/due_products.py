@@ -1,0 +1,46 @@
+"""The products that this installation derives from a cycle, and queries for the due ones among them. Knows no Dagster.
+
+Belongs here: the only list of all marked products of core and mart. Does not belong here: deriving them (`pipeline.ingest.core_products`,
+`pipeline.marts.derive_marts`).
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import psycopg
+
+from palimpsest_pipeline.storage.derivation.due_products import Due, DueQuery, Product, due_products
+
+from .context import Pipeline
+from .ingest.core_products import PRODUCTS, marks_of
+from .marts import derive_marts
+
+
+def make_due_query(pipeline: Pipeline, wanted: Iterable[Product] | None = None) -> DueQuery:
+    """Return the input of `due_products` for the `wanted` products (default: all), with the versions of this pipeline."""
+    return DueQuery(pipeline.parser_version, pipeline.vocabulary.version, tuple(all_products(pipeline) if wanted is None else wanted))
+
+
+def all_products(pipeline: Pipeline) -> list[Product]:
+    """Return every product that is derived from a cycle and marked; a product that is marked platform by platform gives one per platform."""
+    core = [Product("core", name) for name in marks_of(PRODUCTS, pipeline.platforms)]
+    coverage = Product("mart", derive_marts.COVERAGE, derive_marts.COVERAGE_SCOPES)
+    return [*core, coverage, Product("mart", derive_marts.RUN_QUALITY), Product("mart", derive_marts.MAPPING_COVERAGE)]
+
+
+def asset_of(product: Product) -> str:
+    """Return the asset that holds a product; of several the first."""
+    name = product.name.partition("/")[0]
+    return f"{product.schema}/{derive_marts.COVERAGE_TABLES[0] if name == derive_marts.COVERAGE else name}"
+
+
+def due_now(
+    pipeline: Pipeline,
+    conn: psycopg.Connection,
+    *,
+    first: datetime | None = None,
+    end: datetime | None = None,
+    cycle_ids: Iterable[int] | None = None,
+) -> list[Due]:
+    """Return what is due of all products in the hours in [first, end), or of these cycles."""
+    return due_products(conn, make_due_query(pipeline), first=first, end=end, cycle_ids=cycle_ids)

@@ -1,0 +1,1 @@
+"""From landed answers to the tables of core."""

@@ -1,0 +1,373 @@
+"""Detail answers as frames: the listings that they show, their books in the vocabulary's words, and what was refused. Knows no database, no landing.
+
+Belongs here: reading answers, and keeping what was read of a cycle while it is scraped. Does not: which answers (`cycle_frames`), writing
+(`write_core`).
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from itertools import accumulate
+from typing import Final
+
+import polars as pl
+
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.observations import IN_PLAY, MAX_KICKOFF_DISTANCE, Detail, Listing, PayloadRejected, Reject
+from palimpsest_pipeline.landing import Landing, Segment
+from palimpsest_pipeline.markets import RawBooks, Vocabulary, market_rows, normalise, raw_books
+from palimpsest_pipeline.markets.build_market_rows import ROWS
+from palimpsest_pipeline.markets.players import PLAYERS
+from palimpsest_pipeline.markets.unmapped_markets import COVERAGE, UNMAPPED
+from palimpsest_pipeline.platforms.base import PlatformAdapter
+from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA
+
+OUT_OF_SCOPE: Final = f"{IN_PLAY}: out of scope for prematch odds"
+NO_PRICE: Final = "the book has outcomes and no price"
+NOT_CREDIBLE: Final = f"kickoff {{}}: not taken as a claim, since it is more than {MAX_KICKOFF_DISTANCE.days // 365} years from the answer"
+
+OWNER: Final[dict[str, pl.DataType]] = {
+    "capture": pl.UInt32(),
+    "platform": pl.String(),
+    "sport": pl.String(),
+    "external_id": pl.String(),
+    "observed_at": pl.Datetime("us", "UTC"),
+}
+COUNTS: Final = ("n_markets_listed", "n_markets_mapped", "n_markets_priced", "n_prices", "n_prices_merged")
+ANSWERS: Final[dict[str, pl.DataType]] = {**OWNER, **dict.fromkeys(COUNTS, pl.Int32())}
+MAX_KEPT_BYTES: Final = 96 * 2**20
+"""Frames of books that are kept at most: those of some 3,000 fixtures."""
+MAX_SEEN_ROWS: Final = 200_000
+"""Listings that are kept at most: those of a day of full cycles of some hundred fixtures, or of one of some ten thousand."""
+ENOUGH_ANSWERS: Final = 64
+"""Answers that are normalised together: it costs some 25 ms however few they are, and for this many takes some ten megabytes of memory."""
+MAX_WAITING: Final = 2
+"""Segments that wait to be read at most: their bodies are in memory, of each some megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A listing as one answer showed it."""
+
+    listing: Listing
+    observed_at: datetime
+    kind: PayloadKind
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What detail answers of one platform say. `capture` is the number of an answer whose book could be read, in the order of the answers.
+
+    listings: rows of LISTING_SCHEMA; also of answers whose book is refused. answers: rows of ANSWERS. rows: rows of
+    `markets.build_market_rows.ROWS`. unmapped,
+    coverage and players: as in `Normalised`. refused: as `storage.ledger.rejected_answers` takes it. without_price: answers whose book has outcomes
+    and no price.
+    """
+
+    listings: pl.DataFrame
+    answers: pl.DataFrame
+    rows: pl.DataFrame
+    unmapped: pl.DataFrame
+    coverage: pl.DataFrame
+    players: pl.DataFrame
+    refused: tuple[tuple[PayloadKind, Reject, bool], ...] = ()
+    without_price: tuple[Reject, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """About the memory that its frames take."""
+        return sum(int(getattr(self, name).estimated_size()) for name in FRAMES)
+
+
+FRAMES: Final = tuple(field.name for field in fields(Books) if field.type is pl.DataFrame)
+NO_BOOKS: Final = Books(*(pl.DataFrame(schema=schema) for schema in (LISTING_SCHEMA, ANSWERS, ROWS, UNMAPPED, COVERAGE, PLAYERS)))
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What detail answers of one platform say in its own words. `owners`: rows of OWNER, the captures of `raw`; the rest as in `Books`."""
+
+    listings: pl.DataFrame
+    owners: pl.DataFrame
+    raw: RawBooks
+    refused: tuple[tuple[PayloadKind, Reject, bool], ...]
+    without_price: tuple[Reject, ...]
+
+
+def read_books(answers: Iterable[Answer], adapter: PlatformAdapter, vocabulary: Vocabulary) -> Books:
+    """Return what detail answers of the adapter's platform say.
+
+    The result depends on nothing but the arguments: it is the same for answers that have just come and for those read from the landing.
+    """
+    return normalise_books([decode_books(answers, adapter)], vocabulary)
+
+
+def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded:
+    """Return what detail answers of the adapter's platform say, one answer's texts in memory at a time."""
+    seen: list[Seen] = []
+    refused: list[tuple[PayloadKind, Reject, bool]] = []
+    without_price: list[Reject] = []
+    owners: list[tuple[int, str, str, str, datetime]] = []
+
+    def readable() -> Iterable[Detail]:
+        for answer in answers:
+            try:
+                detail = adapter.read_detail(answer)
+            except PayloadRejected as rejected:
+                refused.append((PayloadKind.DETAIL, Reject(adapter.platform, answer.request.external_id, rejected.path, rejected.reason), True))
+                seen.extend(read_listings([answer], adapter))
+                continue
+            listing = detail.listing
+            if listing.in_play:
+                refused.append((PayloadKind.DETAIL, Reject(adapter.platform, listing.external_id, "$", OUT_OF_SCOPE), True))
+                continue
+            shown = Seen(listing, answer.observed_at, PayloadKind.DETAIL)
+            seen.append(shown)
+            refused.extend((PayloadKind.DETAIL, entry, False) for entry in (*detail.rejects, *refuse_kickoffs([shown])))
+            if len(detail.prices) and not any(detail.prices.odds_milli):
+                without_price.append(Reject(adapter.platform, listing.external_id, "$", NO_PRICE))
+            owners.append((len(owners), listing.platform.value, listing.sport.value, listing.external_id, answer.observed_at))
+            yield detail
+
+    raw = raw_books(readable())
+    return Decoded(frame_listings(seen), pl.DataFrame(owners, schema=OWNER, orient="row"), raw, tuple(refused), tuple(without_price))
+
+
+def normalise_books(parts: Sequence[Decoded], vocabulary: Vocabulary) -> Books:
+    """Return the books of several batches of answers, as of one, in the vocabulary's words. What this costs grows little with the answers."""
+    listings = pl.concat([part.listings for part in parts])
+    refused = tuple(entry for part in parts for entry in part.refused)
+    without_price = tuple(entry for part in parts for entry in part.without_price)
+    firsts = list(accumulate((part.owners.height for part in parts), initial=0))
+    if not firsts[-1]:
+        return Books(listings, *(getattr(NO_BOOKS, name) for name in FRAMES[1:]), refused, without_price)
+    owners = pl.concat([part.owners.with_columns(pl.col("capture") + first) for part, first in zip(parts, firsts, strict=False)])
+    markets = pl.concat([part.raw.markets.with_columns(pl.col("capture") + first) for part, first in zip(parts, firsts, strict=False)])
+    normal = normalise(RawBooks(markets, pl.concat([part.raw.outcomes for part in parts])), vocabulary)
+    rows = market_rows(normal.prices, vocabulary)
+    answers = _count(owners, rows, normal.coverage, normal.merged)
+    return Books(listings, answers, rows, normal.unmapped, normal.coverage, normal.players, refused, without_price)
+
+
+def _count(owners: pl.DataFrame, rows: pl.DataFrame, coverage: pl.DataFrame, merged: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of ANSWERS."""
+    offered = rows.filter(pl.col("state") == "offered").select("capture", "market_id", "specifier").unique()
+    markets = offered.group_by("capture").agg(n_markets_priced=pl.len())
+    prices = rows.group_by("capture").agg(n_prices=pl.col("odds_milli").explode().count())
+    listed = coverage.group_by("capture").agg(
+        n_markets_listed=pl.col("n_markets").sum(), n_markets_mapped=pl.col("n_markets").filter(pl.col("error_class") == "").sum()
+    )
+    counted = owners.sort("capture")
+    for counts in (listed, markets, prices, merged.rename({"n_prices": "n_prices_merged"})):
+        counted = counted.join(counts, on="capture", how="left", maintain_order="left")
+    return counted.select(*OWNER, *(pl.col(name).fill_null(0).cast(pl.Int32) for name in COUNTS))
+
+
+def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[Seen]:
+    """Return what detail answers say of their own listings. One that cannot be read, or shows a match in play, is a reject of the odds."""
+    seen = []
+    for answer in answers:
+        try:
+            listing = adapter.read_listing(answer)
+        except PayloadRejected:
+            continue
+        if not listing.in_play:
+            seen.append(Seen(listing, answer.observed_at, PayloadKind.DETAIL))
+    return seen
+
+
+def concat_books(parts: Sequence[Books]) -> Books:
+    """Return the books of several batches of answers as those of one."""
+    if len(parts) == 1:
+        return parts[0]
+    frames: dict[str, list[pl.DataFrame]] = {name: [getattr(NO_BOOKS, name)] for name in FRAMES}
+    n_answers = 0
+    for part in parts:
+        for name, found in frames.items():
+            frame: pl.DataFrame = getattr(part, name)
+            found.append(frame if name == "listings" else frame.with_columns(pl.col("capture") + n_answers))
+        n_answers += part.answers.height
+    return Books(
+        *(pl.concat(found) for found in frames.values()),
+        refused=tuple(entry for part in parts for entry in part.refused),
+        without_price=tuple(entry for part in parts for entry in part.without_price),
+    )
+
+
+def refuse_kickoffs(seen: Iterable[Seen]) -> list[Reject]:
+    """Return a reject for each kickoff that is not credible. Their listings are kept, so that they do not count as absent."""
+    return [
+        Reject(s.listing.platform, s.listing.external_id, "$", NOT_CREDIBLE.format(s.listing.kickoff_at.isoformat()))
+        for s in seen
+        if not s.listing.has_credible_kickoff(s.observed_at)
+    ]
+
+
+def frame_listings(seen: Iterable[Seen]) -> pl.DataFrame:
+    """Return rows of `storage.catalog.listings.LISTING_SCHEMA`. A kickoff that is not credible is null."""
+    rows = [
+        (
+            x.platform,
+            x.external_id,
+            x.sport,
+            x.kind,
+            x.tournament_external_id,
+            x.tournament_name,
+            x.country_raw,
+            x.sr_tournament_id,
+            x.home_team,
+            x.away_team,
+            x.kickoff_at if x.has_credible_kickoff(s.observed_at) else None,
+            x.sr_id,
+            x.genius_id,
+            x.n_markets_declared,
+            s.observed_at,
+            s.kind,
+        )
+        for s in seen
+        for x in (s.listing,)
+    ]
+    return pl.DataFrame(rows, schema=LISTING_SCHEMA, orient="row")
+
+
+class SeenListings:
+    """The listings that cycles showed (LISTING_SCHEMA), from the step that reads them all to those that write them by platform.
+
+    Only a shortcut, as `EarlyBooks`. When there is no more room, the oldest are let go.
+    """
+
+    def __init__(self, max_rows: int = MAX_SEEN_ROWS) -> None:
+        self._max_rows = max_rows
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[int, str, Platform], pl.DataFrame] = {}
+
+    def keep(self, cycle_id: int, digest: str, platforms: Iterable[Platform], seen: pl.DataFrame) -> None:
+        """Keep what a cycle with this landed content showed of the platforms."""
+        with self._lock:
+            self._kept |= {(cycle_id, digest, platform): seen.filter(pl.col("platform") == platform.value) for platform in platforms}
+            while sum(frame.height for frame in self._kept.values()) > self._max_rows:
+                del self._kept[next(iter(self._kept))]
+
+    def take(self, cycle_id: int, digest: str, platforms: Sequence[Platform]) -> pl.DataFrame | None:
+        """Return what was kept of the platforms, and let go of it; None when it is not here."""
+        with self._lock:
+            found = [self._kept.pop((cycle_id, digest, platform), None) for platform in platforms]
+        frames = [frame for frame in found if frame is not None]
+        return pl.concat(frames) if frames and len(frames) == len(found) else None
+
+
+@dataclass(slots=True)
+class EarlyPart:
+    """Segments of a platform that follow each other, and what their detail answers say, in the platform's words until there are enough of them."""
+
+    segments: tuple[Segment, ...] = ()
+    decoded: list[Decoded] = field(default_factory=list)
+    books: Books | None = None
+
+    @property
+    def n_answers(self) -> int:
+        return sum(part.owners.height for part in self.decoded)
+
+
+class EarlyBooks:
+    """Reads the books of each segment as soon as it is landed, on one thread beside the scrape, and keeps them until the cycle's odds are derived.
+
+    Only a shortcut: what is not here (another process landed it, there was no room, too many segments were waiting) is read from the landing by the
+    same functions. So no derived row depends on it.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[Platform, Iterable[Answer]], Decoded],
+        normalise: Callable[[Sequence[Decoded]], Books],
+        *,
+        max_bytes: int = MAX_KEPT_BYTES,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        self._decode = decode
+        self._normalise = normalise
+        self._max_bytes = max_bytes
+        self._max_waiting = max_waiting
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="books")
+        self._lock = threading.Lock()
+        self._waiting = 0
+        # Of the thread alone.
+        self._parts: dict[tuple[int, Platform], list[EarlyPart]] = {}
+        self._bytes = 0
+
+    def offer(self, cycle: Cycle, segment: Segment, answers: pl.DataFrame) -> None:
+        """Have the detail answers of a landed segment read. Returns at once."""
+        if cycle.scope is Scope.RECORDED:  # imported, and perhaps derived by nobody soon
+            return
+        key = cycle.cycle_id, segment.platform
+        with self._lock:
+            has_room = self._waiting < self._max_waiting
+            self._waiting += has_room
+        if has_room:
+            self._pool.submit(self._read, key, segment, answers.filter(pl.col("kind") == PayloadKind.DETAIL.value))
+        else:
+            self._pool.submit(self._begin_part, key)
+
+    def find(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
+        """Return the parts of a platform that are read, in the order in which they came, waiting for those that are just being read."""
+        return self._pool.submit(self._finish, (cycle_id, platform)).result()
+
+    def take(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
+        """As `find`, and let go of them: they are written by the caller now."""
+        return self._pool.submit(self._hand_over, (cycle_id, platform)).result()
+
+    # --- on the thread -----------------------------------------------------------------------------------------------------------
+
+    def _read(self, key: tuple[int, Platform], segment: Segment, details: pl.DataFrame) -> None:
+        try:
+            if self._bytes > self._max_bytes:
+                self._begin_part(key)
+                return
+            decoded = self._decode(segment.platform, (answer for answer in Landing.answers(details) if answer.ok))
+        except Exception:  # noqa: BLE001 - whoever reads the segment from the landing meets the same error, and says whose it is
+            self._begin_part(key)
+            return
+        finally:
+            with self._lock:
+                self._waiting -= 1
+        parts = self._parts.setdefault(key, [])
+        if not parts or parts[-1].books is not None:
+            parts.append(EarlyPart())
+        part = parts[-1]
+        part.segments += (segment,)
+        part.decoded.append(decoded)
+        if part.n_answers >= ENOUGH_ANSWERS:
+            self._complete(key, part)
+
+    def _begin_part(self, key: tuple[int, Platform]) -> None:
+        """What comes next does not follow what is there: a segment between them is not read."""
+        parts = self._parts.get(key)
+        if parts and parts[-1].books is None:
+            self._complete(key, parts[-1])
+
+    def _complete(self, key: tuple[int, Platform], part: EarlyPart) -> None:
+        """Normalise the answers of a part, or let go of it when that fails or there is no room."""
+        try:
+            part.books = self._normalise(part.decoded)
+        except Exception:  # noqa: BLE001 - see `_read`
+            self._parts[key].remove(part)
+            return
+        part.decoded = []
+        self._bytes += part.books.bytes
+        if self._bytes > self._max_bytes:
+            self._bytes -= part.books.bytes
+            self._parts[key].remove(part)
+
+    def _finish(self, key: tuple[int, Platform]) -> list[EarlyPart]:
+        self._begin_part(key)
+        return list(self._parts.get(key, []))
+
+    def _hand_over(self, key: tuple[int, Platform]) -> list[EarlyPart]:
+        parts = self._finish(key)
+        self._parts.pop(key, None)
+        self._bytes -= sum(part.books.bytes for part in parts if part.books is not None)
+        return parts

@@ -1,0 +1,164 @@
+"""What a landed cycle says, as the frames that storage takes. Reads the landing and the dialects; writes nothing. Knows no Dagster."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import chain, islice
+from typing import Final
+
+import msgspec
+import polars as pl
+
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.observations import Discovery
+from palimpsest_pipeline.landing import Manifest, Segment
+from palimpsest_pipeline.matching import country_iso
+from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA, MANIFEST_SCHEMA, TOURNAMENT_SCHEMA, CycleFacts
+
+from ..context import Pipeline
+from .books import Books, EarlyPart, Seen, frame_listings, read_listings
+
+DISCOVERY: Final = (PayloadKind.TREE, PayloadKind.LISTING)
+WHOLE_TREE: Final = "*"
+
+
+def answers_of(pipeline: Pipeline, manifest: Manifest, kinds: Sequence[PayloadKind], platforms: Sequence[Platform] | None = None) -> list[Answer]:
+    """Landed answers of the kinds and platforms given, bodies included."""
+    return list(pipeline.landing.answers(pipeline.landing.read(manifest, kinds=kinds, platforms=platforms)))
+
+
+def cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
+    """The cycle as core keeps it; `as_of` is its last good discovery answer, or its last answer where nothing was discovered.
+
+    A platform that is down gives failures until long after the others were discovered: these say nothing of what is listed.
+    """
+    received = pipeline.landing.read(manifest, columns=["kind", "received_at", "failure"])
+    discovery = received.filter(pl.col("kind").is_in([str(k) for k in DISCOVERY]), pl.col("failure").is_null())
+    last = (discovery if manifest.scope is Scope.FULL and discovery.height else received)["received_at"].max()
+    return CycleFacts(
+        cycle_id=manifest.cycle_id,
+        partition_hour=manifest.partition_hour,
+        trigger=manifest.trigger,
+        scope=manifest.scope,
+        home_platform=manifest.home_platform,
+        as_of=last if isinstance(last, datetime) else manifest.started_at,
+    )
+
+
+def discoveries(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> dict[Platform, tuple[Discovery, datetime]]:
+    """Per platform, what a full cycle discovered and when its last good discovery answer was observed; empty for a cycle that does not discover."""
+    if manifest.scope is not Scope.FULL:
+        return {}
+    answers = answers_of(pipeline, manifest, DISCOVERY, platforms)
+    found = {}
+    for platform in platforms:
+        mine = [a for a in answers if a.request.platform == platform]
+        at = max((a.observed_at for a in mine if a.ok), default=manifest.started_at)
+        found[platform] = (pipeline.adapters[platform].read_discovery(mine, pipeline.settings.sport), at)
+    return found
+
+
+def listings_of_cycle(
+    pipeline: Pipeline, manifest: Manifest, found: dict[Platform, tuple[Discovery, datetime]], platforms: Sequence[Platform] | None = None
+) -> pl.DataFrame:
+    """What a cycle showed of the platforms' listings (LISTING_SCHEMA): `found`, its discovery, and each detail answer of its own listing.
+
+    A detail answer that cannot be read, or shows a match in play, is left to the rejects of the odds.
+    """
+    discovered = frame_listings(seen_in_discovery(found))
+    return pl.concat([discovered, _listings_of_details(pipeline, manifest, pipeline.platforms if platforms is None else platforms)])
+
+
+def _listings_of_details(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> pl.DataFrame:
+    frames = [pl.DataFrame(schema=LISTING_SCHEMA)]
+    for platform in platforms:
+        for part in _parts(pipeline, manifest, platform, pipeline.early_books.find(manifest.cycle_id, platform)):
+            if isinstance(part, Books):
+                frames.append(part.listings)
+            else:
+                frames.append(frame_listings(read_listings(part, pipeline.adapters[platform])))
+    return pl.concat(frames)
+
+
+def books(pipeline: Pipeline, manifest: Manifest, platform: Platform, batch: int) -> Iterator[Books]:
+    """The books of every detail answer of a platform: those read beside the scrape, and the others from the landing, `batch` answers at a time."""
+    for part in _parts(pipeline, manifest, platform, pipeline.early_books.take(manifest.cycle_id, platform)):
+        if isinstance(part, Books):
+            yield part
+            continue
+        for first in part:  # never a list of them: their bodies would be in memory together
+            yield pipeline.normalise_books([pipeline.decode_books(platform, chain([first], islice(part, batch - 1)))])
+
+
+def seen_in_discovery(found: dict[Platform, tuple[Discovery, datetime]]) -> list[Seen]:
+    """Listings that discovery showed; those in play are out of scope."""
+    return [Seen(x, at, PayloadKind.LISTING) for discovery, at in found.values() for x in discovery.listings if not x.in_play]
+
+
+def manifest_frame(found: dict[Platform, tuple[Discovery, datetime]]) -> pl.DataFrame:
+    """Rows of `storage.catalog.listings.MANIFEST_SCHEMA`: one per tournament, and one for each platform's tree as a whole."""
+    rows: list[tuple[str, str, int | None, int, str, str]] = []
+    for platform, (discovery, _) in found.items():
+        tournaments = discovery.tournaments
+        rows.append((platform, WHOLE_TREE, None, sum(t.received for t in tournaments), discovery.completeness, discovery.reason))
+        rows += [(platform, t.external_id, t.declared, t.received, t.completeness, t.missing) for t in tournaments]
+    return pl.DataFrame(rows, schema=MANIFEST_SCHEMA, orient="row")
+
+
+def tournaments_frame(found: dict[Platform, tuple[Discovery, datetime]], seen: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `storage.catalog.listings.TOURNAMENT_SCHEMA`, from the trees and from the listings' own claims (LISTING_SCHEMA)."""
+    declared = pl.DataFrame(
+        [
+            (t.platform, t.external_id, t.sport, t.name, t.country_raw, _iso(t.country_raw), t.sr_tournament_id, at)
+            for discovery, at in found.values()
+            for t in discovery.tournaments
+        ],
+        schema=TOURNAMENT_SCHEMA,
+        orient="row",
+    )
+    countries = seen["country_raw"].drop_nulls().unique().to_list()
+    claimed = seen.select(
+        "platform",
+        "sport",
+        "country_raw",
+        "sr_tournament_id",
+        external_id="tournament_external_id",
+        name="tournament_name",
+        country_iso=pl.col("country_raw").replace_strict(countries, [_iso(raw) for raw in countries], default=None, return_dtype=pl.String),
+        seen_at="observed_at",
+    )
+    return pl.concat([declared, claimed.select(*TOURNAMENT_SCHEMA)]).unique()
+
+
+def _parts(pipeline: Pipeline, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]) -> Iterator[Books | Iterator[Answer]]:
+    """The detail answers of a platform in the order in which they came: books that are `read` already, or answers to be read.
+
+    Of answers, the bodies of one segment are in memory at a time. A failed attempt says nothing about a listing, and is left out.
+    """
+
+    segments = [segment for segment in manifest.segments if segment.platform is platform]
+    early = {part.segments[0]: part for part in read}
+    del read
+    unread: list[Segment] = []
+    while segments:
+        part = early.pop(segments[0], None)  # what is written need not stay in memory
+        if part is None or part.books is None or tuple(segments[: len(part.segments)]) != part.segments:
+            unread.append(segments.pop(0))
+            continue
+        if unread:
+            yield _landed_details(pipeline, manifest, unread)
+            unread = []
+        yield part.books
+        del segments[: len(part.segments)]
+    if unread:
+        yield _landed_details(pipeline, manifest, unread)
+
+
+def _landed_details(pipeline: Pipeline, manifest: Manifest, segments: Sequence[Segment]) -> Iterator[Answer]:
+    """Landed detail answers of these segments of the cycle."""
+    frames = pipeline.landing.read_segments(msgspec.structs.replace(manifest, segments=tuple(segments)), [PayloadKind.DETAIL])
+    return (answer for frame in frames for answer in pipeline.landing.answers(frame) if answer.ok)
+
+
+def _iso(country_raw: str | None) -> str | None:
+    return country_iso(country_raw) if country_raw else None

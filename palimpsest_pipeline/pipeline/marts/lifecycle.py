@@ -1,0 +1,158 @@
+"""The life of the fixtures of a kickoff date, derived from the whole of their history; and the runs that bring every dirty date up to date.
+
+Belongs here: what is read, computed and written for a date, and in which order dates are taken. Does not: the rules (`metrics`), assets.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+import dagster as dg
+import polars as pl
+
+from palimpsest_pipeline.defs.partitions import day_key, kickoff_dates
+from palimpsest_pipeline.domain.enums import CloseQuality, EndedBy, MarginStatus, OpenQuality
+from palimpsest_pipeline.metrics.lifecycle.availability import availability_intervals
+from palimpsest_pipeline.metrics.lifecycle.gap_counts import gap_counts
+from palimpsest_pipeline.metrics.lifecycle.lead_time import lead_times
+from palimpsest_pipeline.metrics.lifecycle.margin_curves import STANDING, margin_curves
+from palimpsest_pipeline.metrics.lifecycle.margin_history import margin_stretches
+from palimpsest_pipeline.metrics.lifecycle.open_close import open_close
+from palimpsest_pipeline.operate.run_job import run_date
+from palimpsest_pipeline.storage.db.locks import alone, snapshot
+from palimpsest_pipeline.storage.marts import lifecycle, lifecycle_reader
+from palimpsest_pipeline.storage.odds.reader import Layers
+
+from ..context import Pipeline
+from .listing_batches import batches
+from .vocabulary_frames import words
+
+TABLES: Final = lifecycle.TABLES
+AVAILABILITY, OPEN_CLOSE, LEAD_TIME, MARGINS, CURVES, GAPS = TABLES
+AGAINST_HOME: Final = (CURVES, GAPS)
+"""Tables that name the home platform they were computed for."""
+JOB: Final = "fixture_life"
+NEAR: Final = timedelta(days=1)
+"""Dates up to so far ahead are brought up to date whenever somebody asks for what is due, ..."""
+FAR_WAIT: Final = timedelta(days=1)
+"""... later ones when they have waited so long: fixtures of a week or two are touched by every cycle, and their life is of use when it nears its
+end."""
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class DateDerived:
+    """What deriving a date came to: rows by table, and figures of what is in them."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    n_fixtures: int = 0
+    n_listings: int = 0
+    n_marks: int = 0
+    """Cycles that had changed something since it was last derived."""
+    figures: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Counts by table: of open_close by quality (open_exact, close_late, ...), of margins by status, ..."""
+
+
+def derive_date(pipeline: Pipeline, day: date) -> DateDerived:
+    """Replace the rows of all fixtures whose effective kickoff is on the UTC date `day`, in one transaction, and take away the marks seen before it.
+
+    A mark that is set meanwhile stays, and has the date derived again. Two at once come one after the other.
+    """
+    done = DateDerived()
+    with pipeline.database.connect(autocommit=True) as conn:
+        with alone(conn, lifecycle.LOCK), snapshot(conn):
+            seen = lifecycle.marks(conn, day)
+            layers = Layers(conn, pipeline.archive)
+            found = lifecycle.lives(conn, layers, day, pipeline.settings.home_platform)
+            lifecycle.replace(conn, day, found.listings["sr_id"].unique().to_list())
+            done.n_fixtures, done.n_listings, done.n_marks = found.listings["sr_id"].n_unique(), found.listings.height, seen.height
+            if found.as_of is not None:
+                stamp = {
+                    "kickoff_date": pl.lit(day),
+                    "as_of": pl.lit(found.as_of),
+                    "mapping_version": pl.lit(pipeline.vocabulary.version),
+                    "computed_at": pl.lit(datetime.now(UTC)),
+                }
+                of_home = {**stamp, "home_platform": pl.lit(pipeline.settings.home_platform.value)}
+                for table, frame in _derived(pipeline, found, found.as_of, lambda listings: lifecycle.changes(conn, layers, listings, day)):
+                    done.figures[table].update(_figures(table, frame))
+                    done.rows[table] += lifecycle.write(conn, table, frame.with_columns(**(of_home if table in AGAINST_HOME else stamp)))
+        lifecycle.unmark(conn, seen)
+    return done
+
+
+def _derived(
+    pipeline: Pipeline, found: lifecycle.Lives, as_of: datetime, changes_of: Callable[[pl.DataFrame], pl.DataFrame]
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Rows of the date's tables, a part at a time, each with its table's name. `changes_of`: the history of given listings."""
+    silence_limit = timedelta(minutes=pipeline.settings.not_observed_after_minutes)
+    exact_s = pipeline.settings.close_exact_minutes * 60
+    outcomes, sets = words(pipeline.vocabulary)
+    yield LEAD_TIME, lead_times(found.listings, found.looks, found.listed_kickoffs, found.kickoffs, as_of=as_of)
+    standing = pl.DataFrame(schema=STANDING)
+    for listings in batches(found.listings, found.n_rows, found.tournaments):
+        told = (listings, found.looks.join(listings, on="listing_id", how="semi"), changes_of(listings), found.kickoffs)
+        intervals = availability_intervals(*told, as_of=as_of, silence_limit=silence_limit)
+        yield AVAILABILITY, intervals
+        yield GAPS, gap_counts(intervals, listings, found.kickoffs, found.tournaments, as_of=as_of)
+        yield OPEN_CLOSE, open_close(*told, outcomes, sets, as_of=as_of, exact_s=exact_s, silence_limit=silence_limit)
+        margins = margin_stretches(*told, outcomes, sets, market_keys=pipeline.main_markets, as_of=as_of, silence_limit=silence_limit)
+        yield MARGINS, margins
+        standing = pl.concat([standing, margins.select(*STANDING)])
+        going_on = _fixtures_of_last_tournament(listings, found.tournaments)
+        whole, standing = (standing.join(going_on, on="sr_id", how=how) for how in ("anti", "semi"))
+        yield CURVES, margin_curves(whole, found.listings, found.kickoffs, found.tournaments, as_of=as_of)
+    yield CURVES, margin_curves(standing, found.listings, found.kickoffs, found.tournaments, as_of=as_of)
+
+
+def _fixtures_of_last_tournament(listings: pl.DataFrame, tournaments: pl.DataFrame) -> pl.DataFrame:
+    """sr_id of the tournament that these listings end with: the next ones may go on with it."""
+    last = tournaments.filter(sr_id=listings["sr_id"][-1])
+    return tournaments.join(last, on="tournament_key", how="semi").select("sr_id")
+
+
+def _figures(table: str, frame: pl.DataFrame) -> Counter[str]:
+    """What is counted of a table's rows."""
+    if table == OPEN_CLOSE:
+        qualities = (("open", OpenQuality), ("close", CloseQuality))
+        return Counter({f"{side}_{word.value}": _n(frame, f"{side}_quality", word) for side, words in qualities for word in words})
+    if table == MARGINS:
+        return Counter({f"margin_{word.value}": _n(frame, "margin_status", word) for word in MarginStatus})
+    if table == GAPS:
+        near = frame.filter(hours_before=1)
+        return Counter({f"{name.removeprefix('n_')}_at_1h": int(near[name].sum()) for name in near.columns if name.startswith("n_")})
+    if table == CURVES:
+        return Counter(tournaments=frame["tournament_key"].n_unique())
+    if table == LEAD_TIME:
+        priced, censored = int(frame["first_priced_at"].count()), int(frame["listed_censored"].sum())
+        return Counter(priced=priced, dropped=_n(frame, "ended_by", EndedBy.DROPPED), listed_censored=censored)
+    return Counter()
+
+
+def _n(frame: pl.DataFrame, column: str, word: StrEnum) -> int:
+    return int((frame[column] == word.value).sum())
+
+
+def due_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
+    """Dirty dates that Dagster has partitions for, in order; those later than NEAR only after FAR_WAIT, or all `at_once`, and then those
+    that were derived under other settings too."""
+    latest = (pipeline.clock.now() + NEAR).date()
+    with pipeline.connect() as conn:
+        due = {day for day, waits_s in lifecycle.waiting(conn).rows() if at_once or day <= latest or waits_s >= FAR_WAIT.total_seconds()}
+        if at_once:
+            due.update(lifecycle_reader.of_other_settings(conn, pipeline.settings.home_platform, pipeline.main_markets)["kickoff_date"])
+    return [day for day in sorted(due) if kickoff_dates.has_partition_key(day_key(day))]
+
+
+def rebuild_dirty(pipeline: Pipeline, instance: dg.DagsterInstance, say: Say) -> dict[str, str]:
+    """Derive every date that is due, each in a run of its own on the instance. Return the dates that failed, each with the reason."""
+    failed = {}
+    for day in due_dates(pipeline, at_once=True):
+        outcome = run_date(instance, pipeline, JOB, day)
+        if not outcome.success:
+            failed[day_key(day)] = outcome.error or "failed"
+        say(f"fixtures that kick off {day}: {failed.get(day_key(day), 'derived')}")
+    return failed

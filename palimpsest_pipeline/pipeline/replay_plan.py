@@ -1,0 +1,115 @@
+"""The plan of a backfill: hour by hour, the due products and the cycles that cannot be derived. Knows no Dagster.
+
+Belongs here: grouping due products (`storage.derivation.due_products`) by hour. Does not belong here: deciding what is due, and deriving it.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from palimpsest_pipeline.domain.instants import HOUR, hour_key, list_hours
+from palimpsest_pipeline.storage.derivation import landed_cycles
+from palimpsest_pipeline.storage.derivation.derived_products import Schema
+from palimpsest_pipeline.storage.derivation.due_products import DueReason
+from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
+
+from .context import Pipeline
+from .due_products import due_now
+from .landed_cycles import EVER, rescan
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Product:
+    """One product of one cycle."""
+
+    stage: Schema
+    cycle_id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A cycle whose answers are not all in the landing any more. `stale`: its rows would be others if they were derived now, or are missing."""
+
+    cycle_id: int
+    sentence: str
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """One hour of the range. An hour without landed and gone cycles never had anything."""
+
+    at: datetime
+    landed: tuple[LandedCycle, ...] = ()
+    due: Mapping[Product, DueReason] = field(default_factory=dict)
+    gone: tuple[Gone, ...] = ()
+    torn: tuple[Gone, ...] = ()
+    """Of `landed`, those that lack segments. The other cycles are derived all the same."""
+
+    @property
+    def key(self) -> str:
+        return hour_key(self.at)
+
+    @property
+    def lost(self) -> tuple[Gone, ...]:
+        return (*self.gone, *self.torn)
+
+    @property
+    def can_be_derived(self) -> bool:
+        lost = {gone.cycle_id for gone in self.torn}
+        return any(product.cycle_id not in lost for product in self.due)
+
+    def why(self) -> str:
+        """Why it is due, in words: `odds_snapshots/bet9ja: another parser version; ...`, products with the same reason together."""
+        names: defaultdict[DueReason, list[str]] = defaultdict(list)
+        for product, why in self.due.items():
+            if product.name not in names[why]:
+                names[why].append(product.name)
+        return "; ".join(f"{why}: {', '.join(names[why])}" for why in DueReason if names[why])
+
+
+def plan(pipeline: Pipeline, first: datetime | None = None, last: datetime | None = None, *, look: bool = True) -> list[Hour]:
+    """Return the hours from `first` to `last`, both included, in order; without bounds all hours with landed or known cycles. Derives nothing.
+
+    Unless `look` is false, the landing of these hours is read first, and `ops.landed_cycles` is corrected.
+    """
+    begin, end = first or EVER[0], EVER[1] if last is None else last + HOUR
+    if look:
+        rescan(pipeline, begin, end)
+    with pipeline.connect() as conn:
+        cycles = landed_cycles.read(conn, begin, end)
+        due = due_now(pipeline, conn, first=begin, end=end)
+    of_hour: defaultdict[datetime, list[LandedCycle]] = defaultdict(list)
+    for cycle in cycles:
+        of_hour[cycle.partition_hour].append(cycle)
+    to_do: defaultdict[datetime, dict[Product, DueReason]] = defaultdict(dict)
+    for each in due:
+        if not each.is_gone:
+            to_do[each.partition_hour][Product(each.schema, each.cycle_id, each.product)] = each.why
+    stale = {each.cycle_id for each in due}
+    return [
+        Hour(
+            at,
+            tuple(cycle for cycle in of_hour[at] if not cycle.is_gone),
+            to_do[at],
+            tuple(_gone(cycle, cycle.cycle_id in stale) for cycle in of_hour[at] if cycle.is_gone),
+            tuple(_torn(cycle, cycle.cycle_id in stale) for cycle in of_hour[at] if cycle.problem),
+        )
+        for at in (list_hours(first, last) if first and last else sorted(of_hour))
+    ]
+
+
+def _gone(cycle: LandedCycle, stale: bool) -> Gone:
+    return Gone(cycle.cycle_id, f"cycle {cycle.cycle_id} is no longer in the landing; its rows stay as they are", stale)
+
+
+def _torn(cycle: LandedCycle, stale: bool) -> Gone:
+    if cycle.digest is None:
+        return Gone(cycle.cycle_id, f"cycle {cycle.cycle_id} cannot be read in the landing: {cycle.problem} Its rows stay as they are", stale)
+    sentence = (
+        f"cycle {cycle.cycle_id} is not whole in the landing: {cycle.problem}; its rows stay as they are. Restore the segments, or "
+        "remove what is left of the cycle"
+    )
+    return Gone(cycle.cycle_id, sentence, stale)

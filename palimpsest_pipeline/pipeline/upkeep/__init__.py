@@ -1,0 +1,1 @@
+"""Export, retention and disk usage of what is stored."""

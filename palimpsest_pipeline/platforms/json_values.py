@@ -1,0 +1,276 @@
+"""Reading of loosely typed JSON: numbers as text, lists as objects, instants, odds. One helper per kind of looseness, used by all dialects."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.observations import PayloadRejected
+from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
+from palimpsest_pipeline.domain.text_limits import MAX_KEY_CHARS
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+NO_RAW: Final = msgspec.Raw(b"")
+
+BROKEN_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises: broken or of another shape, text that is not UTF-8, nested without end."""
+
+_DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+"""How a price is written. `Decimal` takes more: exponents, underscores between digits, digits of other scripts."""
+_PRICE_OR_NONE: Final = re.compile(rf"(?:{_DECIMAL.pattern})?|[-\u2010-\u2015]+")
+"""A price, or what people write for none: nothing, or dashes."""
+_MAX_DIGITS: Final = 18
+_MAX_MILLI: Final = 2**31 - 1
+_MAX_COUNT: Final = 100_000
+"""No sport or event has nearly so many. Counts are added up in 32 bits, so a larger number counts as unknown."""
+_ERROR_PATH: Final = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+
+
+class UnreadableError(Exception):
+    """An entry that cannot be read: where in the JSON, and why."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+def decode(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw | bytes, path: str) -> T:
+    """`raw` as the decoder's type. Raises UnreadableError with the place inside the whole document, `path` being where `raw` stands in it."""
+    try:
+        return decoder.decode(raw)
+    except BROKEN_JSON as error:
+        found = _ERROR_PATH.match(str(error))
+        reason, inner = (found["reason"], found["path"] or "$") if found else (str(error), "$")
+        raise UnreadableError(path + inner.removeprefix("$"), reason) from error
+
+
+def text(value: Any) -> str | None:
+    """Text of an id or a name that may come as a number; None for anything else, and for nothing but blanks."""
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def key_text(value: Any, path: str) -> str:
+    """Text of an id under which something is stored. Raises UnreadableError when there is none, and when it is longer than a key can be."""
+    found = text(value)
+    if found is None:
+        raise UnreadableError(path, "no id")
+    if len(found) > MAX_KEY_CHARS:
+        raise UnreadableError(path, f"an id of {len(found)} characters, {found[:20]!r}...: at most {MAX_KEY_CHARS} are read")
+    return found
+
+
+def written(value: Any) -> str | None:
+    """Text of an id or a name inside a book, as it is written; None for nothing and for anything but text and whole numbers."""
+    return value or None if isinstance(value, str) else text(value)
+
+
+def integer(value: Any) -> int | None:
+    """A whole number that may come as text or as a float without fraction; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str):
+        digits = value.strip()
+        sign, digits = (-1, digits[1:]) if digits.startswith("-") else (1, digits)
+        if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS:
+            return sign * int(digits)
+    return None
+
+
+def count(value: Any) -> int | None:
+    """Return a whole number from 0 to `_MAX_COUNT`; None (unknown) for anything else."""
+    number = integer(value)
+    return number if number is not None and 0 <= number <= _MAX_COUNT else None
+
+
+def positive_id(value: Any) -> int | None:
+    """A numeric id above nought, from a number or digits; None for anything else."""
+    number = integer(value)
+    return number if number is not None and 0 < number < 10**_MAX_DIGITS else None
+
+
+def odds_milli(value: Any) -> int | None:
+    """Decimal odds x 1000, exact for text, half to even. None for what is no price: 1.00 and less, null, blanks, dashes, any other text."""
+    if isinstance(value, str):
+        return _milli_of_text(value)
+    if isinstance(value, int | float) and 1 < value < _MAX_MILLI:
+        return _price_or_none(round(value * 1000))
+    return None
+
+
+def _milli_of_text(value: str) -> int | None:
+    if not _DECIMAL.fullmatch(written_price := value.strip()):
+        return None
+    number = Decimal(written_price)
+    return _price_or_none(int(number.scaleb(3).to_integral_value(ROUND_HALF_EVEN))) if 1 < number < _MAX_MILLI else None
+
+
+def _price_or_none(milli: int) -> int | None:
+    return milli if EVENS_MILLI < milli <= _MAX_MILLI else None
+
+
+class Memo(dict[K, V]):
+    """What a pure function makes of the few values that come over and over again: `memo[value]`. Forgets everything when it is full."""
+
+    def __init__(self, make: Callable[[K], V], size: int) -> None:
+        super().__init__()
+        self._make, self._size = make, size
+
+    def __missing__(self, key: K) -> V:
+        if len(self) >= self._size:
+            self.clear()
+        made = self[key] = self._make(key)
+        return made
+
+
+Odds = str | float | None
+"""A price as the platforms write it: text, a number, or none."""
+
+OutcomeId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARS)]
+"""An outcome may be stored under its id, so that it is bounded like any key."""
+
+
+def outcome_damage(outcome: str | None) -> str:
+    """What makes the id of an outcome unusable, in words; '' when nothing does."""
+    if outcome is None:
+        return "no outcome id"
+    return f"an outcome id of {len(outcome)} characters: at most {MAX_KEY_CHARS} are read" if len(outcome) > MAX_KEY_CHARS else ""
+
+
+MILLI: Final[Memo[Odds, int | None]] = Memo(odds_milli, 1 << 16)
+"""`odds_milli` of any odds: a book of thousands of prices holds some hundreds of different ones."""
+
+
+def odds_or_none(value: Any) -> Odds:
+    """The value where odds can be read from it at all; None for anything else."""
+    return value if isinstance(value, str | int | float) else None
+
+
+def demand_readable(platform: Platform, path: str, odds: Sequence[Odds], milli: Sequence[int | None], damage: Sequence[tuple[str, str]] = ()) -> None:
+    """Raise PayloadRejected when more of a book's prices are unreadable than readable, and when nothing of a damaged book can be read.
+
+    `milli`: what `MILLI` makes of each of `odds`. `damage`: (path, reason) of entries that were left out. Nothing, dashes and numbers up to 1 stand
+    for no price and count on neither side: a suspended book is readable.
+    """
+    n_none = milli.count(None)
+    if not milli and damage:
+        raise PayloadRejected(platform, path, f"nothing in the book can be read, e.g. {damage[0][0]}: {damage[0][1]}")
+    n_read = len(milli) - n_none
+    if n_none <= n_read:
+        return
+    unreadable = [written_price for written_price in odds if isinstance(written_price, str) and not _PRICE_OR_NONE.fullmatch(written_price.strip())]
+    if len(unreadable) > n_read:
+        raise PayloadRejected(platform, path, f"{len(unreadable)} of {len(milli)} prices cannot be read, e.g. {unreadable[0][:20]!r}")
+
+
+def iso_instant(value: Any, zone_if_missing: Any = None) -> datetime | None:
+    """Return an ISO instant in UTC; None if it cannot be read, or if it and `zone_if_missing` give no zone. Callers judge if it is credible."""
+    if not isinstance(value, str):
+        return None
+    try:
+        instant = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return None
+    if instant.tzinfo is None:
+        if zone_if_missing is None:
+            return None
+        instant = instant.replace(tzinfo=zone_if_missing)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:  # the last hours of year 9999, west of Greenwich
+        return None
+
+
+def epoch_ms_instant(value: Any) -> datetime | None:
+    """Return Unix milliseconds as an instant in UTC; None for no number, or a year that no date can have. Callers judge if it is credible."""
+    number = integer(value)
+    if number is None:
+        return None
+    try:
+        return EPOCH + timedelta(milliseconds=number)
+    except OverflowError:
+        return None
+
+
+def items_of(collection: Any) -> Iterator[tuple[str, Any]]:
+    """Pairs of an object, or of a list as (index, value); nothing of anything else. For collections that change type."""
+    if isinstance(collection, dict):
+        yield from collection.items()
+    elif isinstance(collection, list):
+        yield from ((str(index), value) for index, value in enumerate(collection))
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    """`value` when it is an object, else an empty one: an optional part of unexpected shape reads as absent."""
+    return value if isinstance(value, dict) else {}
+
+
+def is_empty_json(raw: bytes) -> bool:
+    """Whether a JSON value holds nothing: missing, null, false, an empty object or list, whatever blanks are inside."""
+    return len(raw) < 64 and b"".join(raw.split()) in (b"", b"null", b"false", b"{}", b"[]")
+
+
+_ESCAPED_NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""`\\u0000`, and the pairs of backslashes before it, each of which is a backslash of the text."""
+
+
+def json_of(answer: Answer) -> bytes:
+    """The body for a decoder, NUL characters as U+FFFD; empty when there is none.
+
+    Postgres refuses a whole batch for one NUL, and the normaliser uses it as a mark of its own. Were it left out, one id could turn into another, and
+    prices would move; as it is, a name shows what it was, and an id that nobody knows is unmapped.
+    """
+    body = answer.body or b""
+    return _ESCAPED_NUL.sub(rb"\1\\ufffd", body) if _has_nul(body) else body
+
+
+def _has_nul(body: bytes) -> bool:
+    """Goes from backslash to backslash, of which a body has few: several times as fast as to search for the whole escape."""
+    at = body.find(b"\\")
+    while at >= 0:
+        if body.startswith(b"u0000", at + 1):
+            return True
+        at = body.find(b"\\", at + 2)
+    return False
+
+
+def body_of(platform: Platform, answer: Answer, verdict: tuple[Any, str] | None) -> bytes:
+    """Body of a usable answer. Raises PayloadRejected when `verdict` or the answer itself says that it is none."""
+    if verdict is not None:
+        raise PayloadRejected(platform, "$", f"{verdict[0]}: {verdict[1]}")
+    if answer.body is None:
+        raise PayloadRejected(platform, "$", "no body")
+    return json_of(answer)
+
+
+_SIMULATED: Final = re.compile(
+    r"\b(simulated reality|electronic leagues?|e-?soccer|e-?football|e-?basketball|e-?tennis|esports?|virtuals?|zoom)\b", re.IGNORECASE
+)
+
+
+def is_simulated(country: str | None, tournament: str, home: str, away: str) -> bool:
+    """Whether the names give away a simulated or electronic match: they imitate real clubs, ids and all."""
+    if _SIMULATED.search(tournament) or (country and _SIMULATED.search(country)):
+        return True
+    return _ends_in_srl(tournament) or (_ends_in_srl(home) and _ends_in_srl(away))
+
+
+def _ends_in_srl(name: str) -> bool:
+    return name.strip().lower().endswith(" srl")

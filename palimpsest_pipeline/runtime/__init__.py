@@ -1,0 +1,1 @@
+"""What a running process needs: signals, heartbeats, progress, and the embedded Postgres. Knows no asset."""

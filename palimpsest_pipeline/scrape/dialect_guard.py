@@ -1,0 +1,29 @@
+"""The wall round one platform's own code: what a dialect raises becomes that platform's failure, in words, and nobody else's."""
+
+import logging
+from collections.abc import Callable
+
+from palimpsest_pipeline.domain.enums import FailureClass
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.printable_text import printable
+from palimpsest_pipeline.platforms.base import PlatformAdapter
+
+log = logging.getLogger(__name__)
+
+
+def words(error: BaseException) -> str:
+    """An exception as one line."""
+    return printable(f"{type(error).__name__}: {error}".rstrip(": "), keep="\n")
+
+
+def guarded_judge(adapter: PlatformAdapter) -> Callable[[Answer], tuple[FailureClass, str] | None]:
+    """The adapter's judge; an answer that it stumbles over is one of another shape than the platform's own."""
+
+    def judge(answer: Answer) -> tuple[FailureClass, str] | None:
+        try:
+            return adapter.judge(answer)
+        except Exception as error:
+            log.exception("%s: %s could not be judged", adapter.platform, answer.request.path)
+            return FailureClass.CONTRACT_BROKEN, f"could not be judged: {words(error)}"
+
+    return judge

@@ -1,0 +1,141 @@
+"""What failures do to answers: other answers in place of the real ones, answers cut off, and bodies with something missing."""
+
+import gzip
+import struct
+import zlib
+from email.utils import formatdate
+from functools import cache, reduce
+from math import ceil
+from typing import Any, Final
+
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from palimpsest_pipeline.domain.enums import Platform
+
+from .bodies import GZIP_HEADER, deflated
+from .faults import Fault
+
+BLOCK_PAGE: Final = "<html><head><title>Access Denied</title></head><body>Access Denied</body></html>"
+CHALLENGE_PAGE: Final = (
+    '<!DOCTYPE html><html lang="en-US"><head><title>Just a moment...</title><meta name="robots" content="noindex,nofollow"></head>'
+    '<body><div class="main-wrapper"><noscript>Enable JavaScript and cookies to continue</noscript></div>'
+    '<script>(function(){window._cf_chl_opt={cType:"managed"};var a=document.createElement("script");'
+    'a.src="/cdn-cgi/challenge-platform/h/g/orchestrate/chl_page/v1";document.head.appendChild(a);}());</script></body></html>'
+)
+BOMB_MB: Final = 1024
+HUGE_MB: Final = 100
+FAR_PAGE: Final = 1_000_000
+"""Beyond the end of every list."""
+
+_MB: Final = b"0" * 1_000_000
+_BEFORE, _AFTER = b'{"padding":"', b'"}'
+
+
+class Truncated(Response):
+    """Announces the whole body and sends the first half, so that the connection ends in the middle of it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body[: len(self.body) // 2], "more_body": True})
+
+
+class Huge(Response):
+    """JSON of so many megabytes, sent piece by piece and never announced."""
+
+    def __init__(self, megabytes: int) -> None:
+        super().__init__(media_type="application/json")
+        del self.headers["content-length"]
+        self._megabytes = megabytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for piece in (_BEFORE, *[_MB] * self._megabytes):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": _AFTER})
+
+
+@cache
+def bomb(megabytes: int) -> bytes:
+    """Valid gzip of valid JSON, about a thousand times smaller than what comes out of it."""
+    pieces = (_BEFORE, *[_MB] * megabytes, _AFTER)
+    checksum = reduce(lambda so_far, piece: zlib.crc32(piece, so_far), pieces, 0)
+    packed = deflated(_BEFORE, zlib.Z_FULL_FLUSH) + deflated(_MB, zlib.Z_FULL_FLUSH) * megabytes + deflated(_AFTER, zlib.Z_FINISH)
+    return GZIP_HEADER + packed + struct.pack("<II", checksum, sum(map(len, pieces)) & 0xFFFFFFFF)
+
+
+def instead(fault: Fault, date: float) -> Response:  # noqa: PLR0911 -- one return per mode
+    """The answer that a replacing failure gives. `date`: the platform's idea of now, in Unix seconds."""
+    match fault.mode:
+        case "block":
+            return HTMLResponse(BLOCK_PAGE, 403)
+        case "html":
+            return HTMLResponse(BLOCK_PAGE, 200)
+        case "challenge503":
+            return HTMLResponse(CHALLENGE_PAGE, 503, {"server": "cloudflare", "cf-mitigated": "challenge", "cache-control": "no-store"})
+        case "empty202":
+            return Response(b"", 202, {"x-amzn-waf-action": "challenge"})
+        case "down":
+            return Response(b"", 503, {"connection": "close"})
+        case "ratelimit":
+            until = formatdate(ceil(date) + fault.retry_after_s, usegmt=True) if fault.as_date else str(fault.retry_after_s)
+            return Response(b"", 429, {"retry-after": until})
+        case "redirect":
+            return Response(b"", 302, {"location": fault.to})
+        case "huge":
+            return Huge(fault.size_mb or HUGE_MB)
+        case "bomb":
+            return Response(bomb(fault.size_mb or BOMB_MB), 200, {"content-encoding": "gzip"}, media_type="application/json")
+        case _:
+            return Response(b'{"error":"INTERNAL_SERVER_ERROR"}', 500, media_type="application/json")
+
+
+def truncated(whole: Response) -> Response:
+    """The same answer, its connection cut off half way."""
+    cut = Truncated(bytes(whole.body), whole.status_code)
+    cut.raw_headers = whole.raw_headers
+    return cut
+
+
+def cut_json(whole: Response) -> Response:
+    """The same answer, whole as HTTP goes and well packed, with JSON that breaks off half way."""
+    packed = whole.headers.get("content-encoding") == "gzip"
+    plain = gzip.decompress(bytes(whole.body)) if packed else bytes(whole.body)
+    half = plain[: len(plain) // 2]
+    cut = Response(gzip.compress(half, 1, mtime=0) if packed else half, whole.status_code)
+    kept = [(name, value) for name, value in whole.raw_headers if name != b"content-length"]
+    cut.raw_headers = [*kept, (b"content-length", str(len(cut.body)).encode())]
+    return cut
+
+
+def without(platform: Platform, body: Any, tournament: str) -> Any:
+    """A tree or a list without one tournament, all its counts as they were: what a platform's own mistake looks like."""
+    {Platform.BETPAWA: _betpawa_without, Platform.SPORTYBET: _sportybet_without, Platform.BET9JA: _bet9ja_without}[platform](body, tournament)
+    return body
+
+
+def _betpawa_without(body: Any, tournament: str) -> None:
+    for sport in body.get("withRegions", ()):
+        for region in sport["regions"]:
+            region["competitions"] = [one for one in region["competitions"] if one["competition"]["id"] != tournament]
+        sport["regions"] = [region for region in sport["regions"] if region["competitions"]]
+    for block in body.get("responses", ()):
+        if "responses" in block:
+            block["responses"] = [event for event in block["responses"] if event["competition"]["id"] != tournament]
+
+
+def _sportybet_without(body: Any, tournament: str) -> None:
+    data = body["data"]
+    sports = data.get("sportList", ())
+    for holder in [data, *data.get("popularEvents", ()), *(category for sport in sports for category in sport["categories"])]:
+        if "tournaments" in holder:
+            holder["tournaments"] = [one for one in holder["tournaments"] if one["id"] != tournament]
+    for sport in sports:
+        sport["categories"] = [category for category in sport["categories"] if category["tournaments"]]
+
+
+def _bet9ja_without(body: Any, tournament: str) -> None:
+    countries = body["D"]["PAL"]["1"]["SG"] or {}
+    for country in countries.values():
+        country["G"].pop(tournament, None)
+    body["D"]["PAL"]["1"]["SG"] = {number: country for number, country in countries.items() if country["G"]}

@@ -1,0 +1,194 @@
+"""Starts the simulator as a process of its own and talks to its controls. For tests and for demonstrations."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from queue import Empty, Queue
+from types import TracebackType
+from typing import IO, Any, Self
+
+import msgspec
+
+from palimpsest_pipeline.domain.enums import Platform
+
+from .request_log import Asked
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 5.0
+CONTROL_TIMEOUT_S = 60.0
+STDERR_LINES_KEPT = 40
+
+
+class SimulatorError(RuntimeError):
+    """The simulator did not come up or does not answer; the message carries the end of its error output."""
+
+
+class SimulatorProcess:
+    """A running simulator. Context manager: started on construction, stopped on exit.
+
+    `size` fixtures in the union of the platforms; `clock_offset_s` shifts its now; `log_path` receives its error output; `latency` p50 and p95 in ms
+    by platform and endpoint (`{"*": (250, 700), "bet9ja.detail": (200, 900)}`); `bodies` `rendered`, `real` (details of real size, packed
+    beforehand) or a folder with captured answers whose books these details have.
+    """
+
+    def __init__(
+        self,
+        size: int = 120,
+        seed: int = 7,
+        *,
+        clock_offset_s: float = 0.0,
+        betpawa_version: str = "v4",
+        log_path: Path | None = None,
+        epoch: datetime | None = None,
+        strict: bool = False,
+        port: int = 0,
+        latency: Mapping[str, tuple[float, float]] | None = None,
+        bodies: str | Path = "rendered",
+    ) -> None:
+        command = [sys.executable, "-m", "palimpsest_pipeline.simulator", "--port", str(port), "--size", str(size), "--seed", str(seed)]
+        command += ["--clock-offset-s", str(clock_offset_s), "--betpawa-version", betpawa_version, "--parent-pid", str(os.getpid())]
+        command += ["--epoch", epoch.isoformat()] if epoch else []
+        command += ["--strict"] if strict else []
+        command += [f"--latency={at}={p50:g}/{p95:g}" for at, (p50, p95) in (latency or {}).items()] + [f"--bodies={bodies}"]
+        self._stderr: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
+        self._log_path = log_path
+        root = Path(__file__).parents[2]
+        search = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONPATH": search},
+            start_new_session=True,
+        )
+        self._ready: Queue[str] = Queue()
+        self._readers = [
+            threading.Thread(target=self._read_stdout, daemon=True),
+            threading.Thread(target=self._read_stderr, daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+        self.port: int = self._wait_until_ready()["port"]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.base_urls: dict[Platform, str] = {platform: f"{self.url}/{platform.value}" for platform in Platform}
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def _read_stdout(self) -> None:
+        stream: IO[str] = self._process.stdout  # type: ignore[assignment]
+        for line in stream:
+            self._ready.put(line)
+        self._ready.put("")
+
+    def _read_stderr(self) -> None:
+        stream: IO[str] = self._process.stderr  # type: ignore[assignment]
+        for line in stream:
+            self._stderr.append(line)
+            if self._log_path:
+                with self._log_path.open("a", encoding="utf-8") as log:
+                    log.write(line)
+
+    def _wait_until_ready(self) -> dict[str, int]:
+        try:
+            line = self._ready.get(timeout=START_TIMEOUT_S)
+            ready: dict[str, int] = json.loads(line)
+        except (Empty, ValueError):
+            code = self._process.poll()
+            self.stop()
+            if len(self._stderr) == 1:  # its own error message
+                raise SimulatorError(f"the simulator cannot start: {self._stderr[0].strip()}") from None
+            state = f"ended with code {code}" if code is not None else f"said nothing for {START_TIMEOUT_S:.0f} s"
+            raise SimulatorError(f"the simulator {state}\n{''.join(self._stderr)}") from None
+        return ready
+
+    def _control(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        told: dict[str, Any] = msgspec.json.decode(self._asked(path, body))
+        return told
+
+    def _asked(self, path: str, body: dict[str, Any] | None = None) -> bytes:
+        data = None if body is None else msgspec.json.encode(body)
+        request = urllib.request.Request(f"{self.url}/_sim/{path}", data=data, headers={"content-type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=CONTROL_TIMEOUT_S) as answer:
+                raw: bytes = answer.read()
+                return raw
+        except urllib.error.HTTPError as refused:
+            raise SimulatorError(f"/_sim/{path}: {refused.read().decode()}") from None
+        except OSError as broken:
+            raise SimulatorError(f"/_sim/{path}: {broken}\n{''.join(self._stderr)}") from None
+
+    def truth(self, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
+        """What is so in the world now; see `truth.truth`."""
+        return self._control(f"truth?home={home.value}")
+
+    def book(self, platform: Platform, external_id: str) -> list[dict[str, Any]]:
+        """The listing's book now in canonical words; see `truth.book_truth`."""
+        lines: list[dict[str, Any]] = self._control(f"book?platform={platform.value}&external_id={external_id}")["lines"]
+        return lines
+
+    def log(self) -> dict[str, Any]:
+        """Requests per platform and endpoint so far, the most that were in flight at once, and the seconds of CPU it has used (`cpu_s`)."""
+        return self._control("log")
+
+    def requests(self) -> list[Asked]:
+        """Every request so far, in order of arrival, with the latency drawn for it and its instants."""
+        return msgspec.json.Decoder(Asked).decode_lines(self._asked("log?detail=1"))
+
+    def forget(self) -> None:
+        """Begins the log anew; every question counts as never asked, so the same latencies and failures come again."""
+        self._control("log", {})
+
+    def latency(self, at: str, p50_ms: float, p95_ms: float) -> None:
+        """Sets the latency of a platform and endpoint: `bet9ja.detail`, `bet9ja`, `*.detail` or `*`."""
+        self._control("latency", {"at": at, "p50_ms": p50_ms, "p95_ms": p95_ms})
+
+    def set_clock(self, offset_s: float, *, stopped: bool = False) -> datetime:
+        """Shifts the simulated now to the machine's plus `offset_s`; returns it. `stopped`: the world stands still there."""
+        return datetime.fromisoformat(self._control("clock", {"offset_s": offset_s, "stopped": stopped})["now"])
+
+    def move_prices(self, share: float) -> int:
+        """Moves the prices of `share` of the markets of every listing, others at each call, in a world of `bodies` that are not rendered; returns how
+        many markets of the books have moved. See `bodies.RealBodies.move_prices`."""
+        moved: int = self._control("prices", {"share": share})["markets"]
+        return moved
+
+    def fault(self, platform: Platform, mode: str, **settings: Any) -> None:
+        """Switches a failure on, beside those of other modes, or (`none`) all of the platform off; see `faults.Fault` for modes and settings."""
+        self._control("faults", {"platform": platform.value, "mode": mode, **settings})
+
+    def script(self, action: str, sr_id: int, **settings: Any) -> dict[str, Any]:
+        """Drops, postpones or lists a fixture by hand; see `script.apply_script`."""
+        return self._control("script", {"action": action, "sr_id": sr_id, **settings})
+
+    def stop(self) -> None:
+        """Ends the process: SIGTERM, and SIGKILL when it does not go. Does nothing when it is gone already."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(STOP_TIMEOUT_S)
+        for reader in self._readers:
+            reader.join(STOP_TIMEOUT_S)
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream and not stream.closed:
+                stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()

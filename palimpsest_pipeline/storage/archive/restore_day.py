@@ -1,0 +1,55 @@
+"""Bringing a day back: from the files into partitions of its own, compared with what was exported, attached when they are complete.
+
+Partitions that are there and hold nothing, as after truncating core, are filled where they are.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from ..db.copy_frames import copy_rows
+from ..odds import partitions
+from .catalogue import ExportedDay
+from .checksums import CAPTURES_TABLE, CHANGES_TABLE, Table, digest, in_postgres
+from .errors import ArchiveDamaged
+from .export_day import DAY_LOCK
+
+TABLES: Final = (CAPTURES_TABLE, CHANGES_TABLE)
+ALL_LISTINGS: Final = (-(2**31), 2**31 - 1)
+
+
+def lock_day(conn: psycopg.Connection[Any], day: date) -> None:
+    """Nobody else exports or restores the day, makes or drops partitions, or writes to those of the day, until the transaction ends."""
+    conn.execute("select pg_advisory_xact_lock(%s, %s)", [DAY_LOCK, day.toordinal()])
+    partitions.hold(conn)
+    partitions.lock_making(conn)
+    lacking = partitions.missing(conn, [day])
+    for table in ("market_changes", "captures"):  # in the order in which the history is written: else this and a writer would wait for each other
+        if (table, day) not in lacking:
+            partitions.lock_writing(conn, table, day)
+
+
+def restore_day(conn: psycopg.Connection[Any], entry: ExportedDay, captures: Iterator[pl.DataFrame], changes: Iterator[pl.DataFrame]) -> int:
+    """Fill the tables of the entry's day, new ones where it has none; returns the rows written. Under `lock_day`, when Postgres has no row of it."""
+    day = entry.day
+    lacking = [table for table, _ in partitions.missing(conn, [day])]
+    for table in lacking:
+        partitions.make(conn, table, day)
+    written = sum(copy_rows(conn, _partition(CAPTURES_TABLE, day), frame) for frame in captures)
+    no_mask = pl.when(pl.col("off_mask") != 0).then("off_mask").alias("off_mask")
+    written += sum(copy_rows(conn, _partition(CHANGES_TABLE, day), frame.with_columns(no_mask)) for frame in changes)
+    for table in lacking:
+        partitions.attach(conn, table, day)
+    for part in TABLES:
+        conn.execute(f"analyze {_partition(part, day)}")
+    answers, rows = (in_postgres(conn, table, day, *ALL_LISTINGS) for table in TABLES)
+    if digest(rows, answers) != entry.digest:
+        raise ArchiveDamaged(day, ", ".join(entry.files), "can be read, but what they hold is not what was exported")
+    return written
+
+
+def _partition(table: Table, day: date) -> str:
+    return f"core.{partitions.partition_name(table.name, day)}"

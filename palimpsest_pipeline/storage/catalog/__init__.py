@@ -1,0 +1,1 @@
+"""Listings, fixtures, tournaments and players, and what was listed as of a cycle."""

@@ -1,0 +1,164 @@
+"""Listings for matching, and what matching found: fixtures, tournaments across platforms, and which listing belongs to what.
+
+Belongs here: reading and writing those rows. Does not: any rule of matching. Callers commit.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from ..db.copy_frames import read_frame, stage
+from ..db.upserts import build_upsert
+from ..tables import metadata
+from .listings import LISTINGS_LOCK
+from .universe import LISTINGS
+
+
+def touched_for_matching(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
+    """Every match that matching must see along with these listings (`LISTINGS`), sorted by platform and external id.
+
+    That is the listings of their tournaments and of all tournaments that share fixtures with those, directly or through others: so what
+    matching finds for them is what it would find for everything. How large their books were is read by `book_sizes`.
+    Waits for others that match, and keeps them waiting until the transaction ends: what is read here still holds when `write_matching` writes.
+    """
+    conn.execute("select pg_advisory_xact_lock(%s)", [LISTINGS_LOCK])
+    conn.execute("drop table if exists pg_temp.reached")
+    conn.execute("create temporary table reached (platform text, tournament_external_id text, step integer) on commit drop")
+    conn.execute(
+        "insert into reached select distinct platform, tournament_external_id, 0 from core.event_listings where listing_id = any(%s)",
+        [list(listing_ids)],
+    )
+    step = 0
+    while True:
+        found = conn.execute(NEIGHBOURS_SQL, {"step": step})
+        if found.rowcount <= 0:
+            break
+        step += 1
+    return read_frame(conn, MATCHES_SQL, None, LISTINGS).sort("platform", "external_id")
+
+
+def write_matching(
+    conn: psycopg.Connection, identified: pl.DataFrame, fixtures: pl.DataFrame, tournaments: pl.DataFrame, links: pl.DataFrame
+) -> set[int]:
+    """Write what matching found for `identified` (listing_id, fixture_sr_id, match_method, is_primary); the others have their tables' columns.
+
+    Returns the fixtures that a listing left or joined, for which another one speaks now, or that are of another tournament now. Fixtures, links and
+    tournaments that no listing stands behind any more are removed. Rows that stay as they are are not written. In the transaction of
+    `touched_for_matching`, whose lock it needs.
+    """
+    stage(conn, "identified", "core.event_listings", identified.select("listing_id", "fixture_sr_id", "match_method", "is_primary"))
+    changed = conn.execute(
+        """
+        update core.event_listings e
+        set fixture_sr_id = i.fixture_sr_id, match_method = i.match_method, is_primary = i.is_primary
+        from identified i join core.event_listings before using (listing_id)
+        where e.listing_id = i.listing_id
+            and (e.fixture_sr_id, e.match_method, e.is_primary) is distinct from (i.fixture_sr_id, i.match_method, i.is_primary)
+        returning before.fixture_sr_id, e.fixture_sr_id, before.is_primary, e.is_primary
+        """
+    ).fetchall()
+    _upsert(conn, "core.tournaments", tournaments)
+    _upsert(conn, "core.tournament_links", links)
+    keys = {"sr_ids": fixtures["sr_id"].to_list(), "keys": fixtures["tournament_key"].to_list()}
+    rekeyed = {sr_id for (sr_id,) in conn.execute(REKEYED_SQL, keys)}
+    _upsert(conn, "core.fixtures", fixtures)
+    conn.execute("delete from core.fixtures f where not exists (select from core.event_listings e where e.fixture_sr_id = f.sr_id)")
+    conn.execute(
+        """
+        delete from core.tournament_links l
+        where not exists (
+            select from core.event_listings e
+            where e.platform = l.platform and e.tournament_external_id = l.external_id and e.kind = 'match'
+        )
+        """
+    )
+    conn.execute("delete from core.tournaments t where not exists (select from core.tournament_links l where l.tournament_key = t.tournament_key)")
+    moved = {fixture for left, joined, spoke, speaks in changed if (left, spoke) != (joined, speaks) for fixture in (left, joined)}
+    return rekeyed | moved - {None}
+
+
+def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any] | None:
+    """What the fixture is called: sr_id, home_team, away_team, tournament_name, kickoff_at (aware); None when it is not known."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            "select sr_id, home_team, away_team, tournament_name, effective_kickoff as kickoff_at from core.fixtures where sr_id = %s", [sr_id]
+        ).fetchone()
+
+
+def seen_between(conn: psycopg.Connection, sr_ids: Sequence[int]) -> tuple[datetime, datetime] | None:
+    """When listings of these fixtures were first and last seen; None when there are none."""
+    query = "select min(first_seen_at), max(last_seen_at) from core.event_listings where fixture_sr_id = any(%s)"
+    row = conn.execute(query, [list(sr_ids)]).fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1])
+
+
+def read_crosswalk(conn: psycopg.Connection) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All tournaments and all links, sorted by their keys."""
+    tournaments = read_frame(
+        conn,
+        "select * from core.tournaments",
+        None,
+        {"tournament_key": pl.String, "sport": pl.String, "country": pl.String, "display_name": pl.String},
+    )
+    links = read_frame(
+        conn,
+        "select * from core.tournament_links",
+        None,
+        {
+            "platform": pl.String,
+            "external_id": pl.String,
+            "tournament_key": pl.String,
+            "method": pl.String,
+            "n_votes": pl.Int32,
+            "confidence": pl.Float64,
+        },
+    )
+    return tournaments.sort("tournament_key"), links.sort("platform", "external_id")
+
+
+def _upsert(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> None:
+    """Insert or bring up to date, by primary key; a row that is there as it is stays untouched."""
+    key = [column.name for column in metadata.tables[table].primary_key.columns]
+    stage(conn, "found", table, frame)
+    conn.execute(build_upsert(table, frame.columns, key, sql.Identifier("pg_temp", "found")))
+
+
+NEIGHBOURS_SQL: Final = """
+insert into reached
+with latest as (
+    select e.sr_id, e.genius_id
+    from reached r
+    join core.event_listings e on e.platform = r.platform and e.tournament_external_id = r.tournament_external_id and e.kind = 'match'
+    where r.step = %(step)s
+),
+neighbours as (
+    select n.platform, n.tournament_external_id from core.event_listings n
+    where n.kind = 'match' and n.sr_id in (select sr_id from latest)
+    union
+    select n.platform, n.tournament_external_id from core.event_listings n
+    where n.kind = 'match' and n.genius_id in (select genius_id from latest)
+)
+select platform, tournament_external_id, %(step)s + 1
+from neighbours n
+where not exists (select from reached x where x.platform = n.platform and x.tournament_external_id = n.tournament_external_id)
+"""
+REKEYED_SQL: Final = """
+select f.sr_id
+from core.fixtures f
+join unnest(%(sr_ids)s::bigint[], %(keys)s::text[]) as n (sr_id, tournament_key) using (sr_id)
+where f.tournament_key is distinct from n.tournament_key
+"""
+MATCHES_SQL: Final = """
+select
+    e.listing_id, e.platform, e.external_id, e.sport, e.kind, e.tournament_external_id, e.tournament_name, e.country_raw, t.country_iso,
+    e.sr_tournament_id, e.home_team, e.away_team, e.kickoff_at, e.sr_id, e.genius_id,
+    e.deleted_at is not null as is_deleted
+from reached r
+join core.event_listings e on e.platform = r.platform and e.tournament_external_id = r.tournament_external_id and e.kind = 'match'
+left join core.tournament_listings t on t.platform = e.platform and t.external_id = e.tournament_external_id
+"""

@@ -1,0 +1,429 @@
+"""What the platforms list, as each cycle saw it: the write side. Every row is derived from observations and manifests, so order cannot matter.
+
+Belongs here: cycles, manifests, tournament and event listings, their claims, observations and kickoffs, soft deletes. Does not: who is the same
+match (`fixtures`), reading as of a cycle (`universe`). Callers commit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from palimpsest_pipeline.domain.enums import Platform, Scope, Trigger
+
+from ..db.copy_frames import INSTANT, copy_rows, read_frame, stage
+
+Types = dict[str, pl.DataType | type[pl.DataType]]
+
+CLAIM_SCHEMA: Final[Types] = {
+    "sport": pl.String,
+    "kind": pl.String,
+    "tournament_external_id": pl.String,
+    "tournament_name": pl.String,
+    "country_raw": pl.String,
+    "sr_tournament_id": pl.Int64,
+    "home_team": pl.String,
+    "away_team": pl.String,
+    "kickoff_at": INSTANT,
+    "sr_id": pl.Int64,
+    "genius_id": pl.Int64,
+}
+LISTING_SCHEMA: Final[Types] = {
+    "platform": pl.String,
+    "external_id": pl.String,
+    **CLAIM_SCHEMA,
+    "n_markets_declared": pl.Int32,
+    "observed_at": INSTANT,
+    "seen_in": pl.String,
+}
+"""Input of `write_listings`: one row per listing and answer that shows it; `seen_in` is listing or detail."""
+MANIFEST_SCHEMA: Final[Types] = {
+    "platform": pl.String,
+    "external_id": pl.String,
+    "declared": pl.Int32,
+    "received": pl.Int32,
+    "completeness": pl.String,
+    "missing": pl.String,
+}
+"""Input of `write_discovery`: one row per platform and tournament, and one with external_id '*' per platform."""
+TOURNAMENT_SCHEMA: Final[Types] = {
+    "platform": pl.String,
+    "external_id": pl.String,
+    "sport": pl.String,
+    "name": pl.String,
+    "country_raw": pl.String,
+    "country_iso": pl.String,
+    "sr_tournament_id": pl.Int64,
+    "seen_at": INSTANT,
+}
+"""Input of `write_discovery`: tournaments that the cycle's answers show, and when."""
+
+NULLABLE: Final = ("country_raw", "sr_tournament_id", "kickoff_at", "sr_id", "genius_id")
+"""Parts of a claim that an answer may leave out. Within a cycle the last answer that gives one counts: silence is no claim."""
+LISTINGS_LOCK: Final = 7_201_905_115
+"""Advisory lock of everything that derives rows from observations, so that two cycles written at once see each other's."""
+
+
+@dataclass(frozen=True, slots=True)
+class CycleFacts:
+    """A cycle as core knows it. `as_of` is the instant its statements are about: the last discovery answer, else the last answer."""
+
+    cycle_id: int
+    partition_hour: datetime
+    trigger: Trigger
+    scope: Scope
+    home_platform: Platform
+    as_of: datetime
+
+
+def write_cycle(conn: psycopg.Connection, cycle: CycleFacts) -> None:
+    """Write or correct the facts of a cycle. Before its manifests and listings, which refer to it."""
+    conn.execute(
+        """
+        insert into core.cycles (cycle_id, partition_hour, trigger, scope, home_platform, as_of) values (%s, %s, %s, %s, %s, %s)
+        on conflict (cycle_id) do update
+        set partition_hour = excluded.partition_hour, trigger = excluded.trigger, scope = excluded.scope,
+            home_platform = excluded.home_platform, as_of = excluded.as_of
+        """,
+        [cycle.cycle_id, cycle.partition_hour, cycle.trigger, cycle.scope, cycle.home_platform, cycle.as_of],
+    )
+
+
+def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
+    """Return the instant that the statements of a cycle are about. Raises LookupError when core does not know the cycle."""
+    row = conn.execute("select as_of from core.cycles where cycle_id = %s", [cycle_id]).fetchone()
+    if row is None:
+        raise LookupError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
+    as_of: datetime = row[0]
+    return as_of
+
+
+def listing_ids(conn: psycopg.Connection, frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` (with platform, external_id) plus `listing_id` Int64; keys not seen before get new ids, which they keep for ever."""
+    keys = frame.select("platform", "external_id").unique().sort("platform", "external_id")
+    stage(conn, "asked_keys", "ops.listing_ids", keys)
+    conn.execute(
+        """
+        insert into ops.listing_ids (platform, external_id)
+        select platform, external_id from asked_keys k
+        where not exists (select from ops.listing_ids i where i.platform = k.platform and i.external_id = k.external_id)
+        order by platform, external_id
+        on conflict (platform, external_id) do nothing
+        """
+    )
+    ids = read_frame(
+        conn,
+        "select i.platform, i.external_id, i.listing_id from ops.listing_ids i join asked_keys using (platform, external_id)",
+        None,
+        {"platform": pl.String, "external_id": pl.String, "listing_id": pl.Int64},
+    )
+    return frame.join(ids, on=["platform", "external_id"], how="left", maintain_order="left")
+
+
+def write_discovery(
+    conn: psycopg.Connection,
+    cycle: CycleFacts,
+    manifests: pl.DataFrame,
+    tournaments: pl.DataFrame,
+    platforms: Sequence[str] = tuple(Platform),
+) -> int:
+    """Replace what the cycle's discovery of `platforms` was promised and got (`MANIFEST_SCHEMA`), and bring its tournaments
+    (`TOURNAMENT_SCHEMA`) forward; returns the number of manifest rows."""
+    _lock(conn)
+    write_cycle(conn, cycle)
+    conn.execute("delete from core.discovery_manifest where cycle_id = %s and platform = any(%s)", [cycle.cycle_id, list(platforms)])
+    rows = manifests.select(pl.lit(cycle.cycle_id, dtype=pl.Int64).alias("cycle_id"), *MANIFEST_SCHEMA)
+    copy_rows(conn, "core.discovery_manifest", rows)
+    _write_tournaments(conn, tournaments)
+    # Without the cycle's listings its manifests would delete them all: a platform whose listings are still to come is left to them.
+    ready = conn.execute(
+        """
+        select i.platform from core.listing_observations o join ops.listing_ids i using (listing_id)
+        where o.cycle_id = %s and i.platform = any(%s) group by i.platform
+        """,
+        [cycle.cycle_id, list(platforms)],
+    ).fetchall()
+    _refresh_deleted(conn, cycle.cycle_id, [platform for (platform,) in ready])
+    return rows.height
+
+
+def write_listings(conn: psycopg.Connection, cycle_id: int, listings: pl.DataFrame, platforms: Sequence[str] = tuple(Platform)) -> pl.DataFrame:
+    """Replace what the cycle saw of `platforms` (`LISTING_SCHEMA`) and derive the touched listings again.
+
+    Returns one row per listing seen: listing_id Int64, platform, external_id, claim_hash Int64. Raises ValueError when the cycle is unknown or
+    the frame holds another platform's rows.
+    """
+    if conn.execute("select 1 from core.cycles where cycle_id = %s", [cycle_id]).fetchone() is None:
+        raise ValueError(f"cycle {cycle_id} is unknown: its facts are written before its listings")
+    if foreign := set(listings["platform"].unique()) - {str(platform) for platform in platforms}:
+        raise ValueError(f"listings of {', '.join(sorted(foreign))} in a write of {', '.join(platforms)}")
+    _lock(conn)
+    seen = with_claim_hash(one_per_listing(listing_ids(conn, listings.select(LISTING_SCHEMA.keys()))))
+    _replace_observations(conn, cycle_id, seen, platforms)
+    _derive_event_listings(conn)
+    _derive_kickoffs(conn)
+    _refresh_deleted(conn, cycle_id, platforms)
+    return seen.select("listing_id", "platform", "external_id", "claim_hash")
+
+
+def refresh_priced(conn: psycopg.Connection, ids: Sequence[int]) -> None:
+    """Bring `event_listings.n_markets_priced` of these listings to what their latest answer shows: null when there is none."""
+    _lock(conn)
+    conn.execute(
+        """
+        update core.event_listings e set n_markets_priced = c.n_markets_priced
+        from unnest(%s::integer[]) as asked (listing_id)
+        left join lateral (
+            select n_markets_priced from core.captures where listing_id = asked.listing_id order by observed_at desc limit 1
+        ) c on true
+        where e.listing_id = asked.listing_id and e.n_markets_priced is distinct from c.n_markets_priced
+        """,
+        [list(ids)],
+    )
+
+
+def one_per_listing(rows: pl.DataFrame) -> pl.DataFrame:
+    """One claim per listing of a cycle: that of its last answer, with parts that it leaves out from the last answer that gives them.
+
+    A listing is asked for after a list has shown it, so that its own answers come last. `observed_at` cannot tell: lists bear the instant of their
+    platform's last one, and a late platform's lists go on while its listings are asked for.
+    """
+    is_detail = pl.col("seen_in") == "detail"
+    ordered = rows.sort("listing_id", is_detail, "observed_at", *CLAIM_SCHEMA, nulls_last=False, maintain_order=False)
+    parts = [(pl.col(c).drop_nulls().last() if c in NULLABLE else pl.col(c).last()) for c in CLAIM_SCHEMA]
+    return (
+        ordered.group_by("listing_id", maintain_order=True)
+        .agg(
+            pl.col("platform", "external_id").first(),
+            *parts,
+            pl.col("n_markets_declared").drop_nulls().last(),
+            pl.col("observed_at").last(),
+            # Only what discovery showed counts as part of a discovery.
+            seen_in=pl.when((pl.col("seen_in") == "listing").any()).then(pl.lit("listing")).otherwise(pl.lit("detail")),
+        )
+        .sort("listing_id")
+    )
+
+
+def with_claim_hash(claims: pl.DataFrame) -> pl.DataFrame:
+    """`claims` plus `claim_hash` Int64 of their content: the same in every process, on every machine."""
+    columns = claims.select("platform", *CLAIM_SCHEMA).with_columns(pl.col("kickoff_at").dt.epoch("us"))
+    hashes = [_hash(row) for row in columns.iter_rows()]
+    return claims.with_columns(claim_hash=pl.Series(hashes, dtype=pl.Int64))
+
+
+def _hash(parts: Sequence[Any]) -> int:
+    text = "\x1f".join("\x00" if part is None else str(part) for part in parts)
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def _lock(conn: psycopg.Connection) -> None:
+    conn.execute("select pg_advisory_xact_lock(%s)", [LISTINGS_LOCK])
+
+
+def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> None:
+    """The latest claim of each tournament, whatever the order of the rows; an older one only moves first_seen_at back, or says what the latest
+    leaves out."""
+    rows = (
+        tournaments.sort("platform", "external_id", "seen_at", pl.all().exclude("platform", "external_id", "seen_at"), nulls_last=False)
+        .group_by("platform", "external_id", maintain_order=True)
+        .agg(
+            pl.col("sport", "name").last(),
+            pl.col("country_raw").drop_nulls().last(),
+            pl.col("country_iso").filter(pl.col("country_raw").is_not_null()).last(),
+            pl.col("sr_tournament_id").drop_nulls().last(),
+            first_seen_at=pl.col("seen_at").min(),
+            last_seen_at=pl.col("seen_at").max(),
+        )
+    )
+    stage(conn, "seen_tournaments", "core.tournament_listings", rows)
+    conn.execute(
+        """
+        insert into core.tournament_listings as t
+            (platform, external_id, sport, name, country_raw, country_iso, sr_tournament_id, first_seen_at, last_seen_at)
+        select platform, external_id, sport, name, country_raw, country_iso, sr_tournament_id, first_seen_at, last_seen_at
+        from seen_tournaments
+        on conflict (platform, external_id) do update
+        set sport = case when excluded.last_seen_at >= t.last_seen_at then excluded.sport else t.sport end,
+            name = case when excluded.last_seen_at >= t.last_seen_at then excluded.name else t.name end,
+            country_raw = case when excluded.last_seen_at >= t.last_seen_at and excluded.country_raw is not null or t.country_raw is null
+                then excluded.country_raw else t.country_raw end,
+            country_iso = case when excluded.last_seen_at >= t.last_seen_at and excluded.country_raw is not null or t.country_raw is null
+                then excluded.country_iso else t.country_iso end,
+            sr_tournament_id = case when excluded.last_seen_at >= t.last_seen_at then coalesce(excluded.sr_tournament_id, t.sr_tournament_id)
+                else coalesce(t.sr_tournament_id, excluded.sr_tournament_id) end,
+            first_seen_at = least(excluded.first_seen_at, t.first_seen_at),
+            last_seen_at = greatest(excluded.last_seen_at, t.last_seen_at)
+        """
+    )
+
+
+def _replace_observations(conn: psycopg.Connection, cycle_id: int, seen: pl.DataFrame, platforms: Sequence[str]) -> None:
+    """Swap the cycle's observations; `touched` then holds every listing that was or is among them."""
+    conn.execute("drop table if exists pg_temp.touched")
+    conn.execute("create temporary table touched (listing_id integer primary key) on commit drop")
+    conn.execute(
+        """
+        with gone as (
+            delete from core.listing_observations o using ops.listing_ids i
+            where o.cycle_id = %s and i.listing_id = o.listing_id and i.platform = any(%s)
+            returning o.listing_id
+        )
+        insert into touched select listing_id from gone
+        """,
+        [cycle_id, list(platforms)],
+    )
+    stage(conn, "seen_claims", "core.listing_claims", seen.select("listing_id", "claim_hash", "platform", *CLAIM_SCHEMA))
+    conn.execute("insert into core.listing_claims select * from seen_claims on conflict (listing_id, claim_hash) do nothing")
+    conn.execute("insert into touched select listing_id from seen_claims on conflict (listing_id) do nothing")
+    observations = seen.select(
+        pl.lit(cycle_id, dtype=pl.Int64).alias("cycle_id"), "listing_id", "claim_hash", "observed_at", "seen_in", "n_markets_declared"
+    )
+    copy_rows(conn, "core.listing_observations", observations)
+    conn.execute(
+        """
+        delete from core.listing_claims c using touched t
+        where c.listing_id = t.listing_id
+            and not exists (select from core.listing_observations o where o.listing_id = c.listing_id and o.claim_hash = c.claim_hash)
+        """
+    )
+    conn.execute("analyze touched")
+
+
+def _derive_event_listings(conn: psycopg.Connection) -> None:
+    """The touched listings from their observations: the last one speaks. A listing that no cycle has seen after all goes."""
+    conn.execute(
+        """
+        delete from core.event_listings e using touched t
+        where e.listing_id = t.listing_id
+            and not exists (select from core.listing_observations o where o.listing_id = t.listing_id)
+        """
+    )
+    conn.execute(
+        """
+        insert into core.event_listings as e
+            (listing_id, platform, external_id, sport, kind, tournament_external_id, tournament_name, country_raw, sr_tournament_id,
+             home_team, away_team, kickoff_at, sr_id, genius_id, is_primary, first_seen_at, last_seen_at, last_cycle_id)
+        select
+            t.listing_id, i.platform, i.external_id, c.sport, c.kind, c.tournament_external_id, c.tournament_name, c.country_raw,
+            c.sr_tournament_id, c.home_team, c.away_team, c.kickoff_at, c.sr_id, c.genius_id, false, f.observed_at, l.observed_at, l.cycle_id
+        from touched t
+        join ops.listing_ids i using (listing_id)
+        cross join lateral (
+            select observed_at, cycle_id, claim_hash from core.listing_observations
+            where listing_id = t.listing_id order by observed_at desc, cycle_id desc limit 1
+        ) l
+        cross join lateral (
+            select observed_at from core.listing_observations where listing_id = t.listing_id order by observed_at limit 1
+        ) f
+        join core.listing_claims c on c.listing_id = t.listing_id and c.claim_hash = l.claim_hash
+        order by t.listing_id
+        on conflict (listing_id) do update
+        set sport = excluded.sport, kind = excluded.kind, tournament_external_id = excluded.tournament_external_id,
+            tournament_name = excluded.tournament_name, country_raw = excluded.country_raw, sr_tournament_id = excluded.sr_tournament_id,
+            home_team = excluded.home_team, away_team = excluded.away_team, kickoff_at = excluded.kickoff_at, sr_id = excluded.sr_id,
+            genius_id = excluded.genius_id, first_seen_at = excluded.first_seen_at, last_seen_at = excluded.last_seen_at,
+            last_cycle_id = excluded.last_cycle_id
+        """
+    )
+
+
+MAX_KICKOFF_VERSION: Final = 2**15 - 1
+"""What the column holds. Later versions of a listing share this number; `observed_from` keeps them in order."""
+
+
+def _derive_kickoffs(conn: psycopg.Connection) -> None:
+    """Each kickoff that the touched listings have claimed, from the answer that first showed it after another."""
+    conn.execute("drop table if exists pg_temp.kickoffs")
+    conn.execute(
+        f"""
+        create temporary table kickoffs on commit drop as
+        with claimed as (
+            select distinct on (o.listing_id, o.observed_at) o.listing_id, o.observed_at, c.kickoff_at
+            from touched t
+            join core.listing_observations o using (listing_id)
+            join core.listing_claims c using (listing_id, claim_hash)
+            where c.kickoff_at is not null
+            order by o.listing_id, o.observed_at, o.cycle_id desc
+        ),
+        compared as (
+            select *, lag(kickoff_at) over (partition by listing_id order by observed_at) as before from claimed
+        )
+        select
+            listing_id, observed_at as observed_from, kickoff_at,
+            least(row_number() over (partition by listing_id order by observed_at), {MAX_KICKOFF_VERSION})::smallint as version
+        from compared
+        where before is distinct from kickoff_at
+        """
+    )
+    conn.execute(
+        """
+        delete from core.kickoff_versions v using touched t
+        where v.listing_id = t.listing_id and not exists (
+            select from kickoffs k
+            where (k.listing_id, k.observed_from, k.kickoff_at, k.version) = (v.listing_id, v.observed_from, v.kickoff_at, v.version)
+        )
+        """
+    )
+    conn.execute("insert into core.kickoff_versions select * from kickoffs on conflict (listing_id, observed_from) do nothing")
+
+
+def _refresh_deleted(conn: psycopg.Connection, cycle_id: int, platforms: Sequence[str]) -> None:
+    """Derive deleted_at of what the cycle may bear on: the first complete discovery after its last sighting that lacks it."""
+    conn.execute("create temporary table if not exists touched (listing_id integer primary key) on commit drop")
+    params = {"cycle_id": cycle_id, "platforms": list(platforms)}
+    conn.execute(EVENTS_DELETED_SQL, params)
+    conn.execute(TOURNAMENTS_DELETED_SQL, params)
+
+
+FIRST_LACKING_SQL: Final = """
+    select c.as_of
+    from core.cycles c
+    join core.discovery_manifest d on d.cycle_id = c.cycle_id and d.platform = l.platform and d.external_id = '*'
+    left join core.discovery_manifest t
+        on t.cycle_id = c.cycle_id and t.platform = l.platform and t.external_id = l.tournament_external_id
+    where c.scope = 'full' and c.as_of > l.last_seen_at and (l.kickoff_at is null or c.as_of < l.kickoff_at)
+        -- a tournament that the discovery does not know at all is gone only if the whole discovery is complete
+        and coalesce(t.completeness, d.completeness) = 'complete'
+        and not exists (select from core.listing_observations o where o.cycle_id = c.cycle_id and o.listing_id = l.listing_id)
+    order by c.as_of
+    limit 1
+"""
+"""Of a listing `l`: the first complete discovery after it was seen last, before its kickoff if it has one, that lacks it."""
+EVENTS_DELETED_SQL: Final = f"""
+    update core.event_listings e set deleted_at = n.deleted_at
+    from (
+        select l.listing_id, ({FIRST_LACKING_SQL}) as deleted_at
+        from core.event_listings l
+        where l.platform = any(%(platforms)s) and (
+            l.kickoff_at > (select as_of from core.cycles where cycle_id = %(cycle_id)s)
+            or l.kickoff_at is null
+            or l.listing_id in (select listing_id from touched)
+        )
+    ) n
+    where e.listing_id = n.listing_id and e.deleted_at is distinct from n.deleted_at
+"""
+TOURNAMENTS_DELETED_SQL: Final = """
+    update core.tournament_listings e set deleted_at = n.deleted_at
+    from (
+        select l.platform, l.external_id, (
+            select c.as_of
+            from core.cycles c
+            join core.discovery_manifest d on d.cycle_id = c.cycle_id and d.platform = l.platform and d.external_id = '*'
+            where c.scope = 'full' and c.as_of > l.last_seen_at and d.completeness = 'complete'
+                and not exists (
+                    select from core.discovery_manifest t
+                    where t.cycle_id = c.cycle_id and t.platform = l.platform and t.external_id = l.external_id
+                )
+            order by c.as_of
+            limit 1
+        ) as deleted_at
+        from core.tournament_listings l
+        where l.platform = any(%(platforms)s)
+    ) n
+    where e.platform = n.platform and e.external_id = n.external_id and e.deleted_at is distinct from n.deleted_at
+"""

@@ -1,0 +1,91 @@
+"""Players that listings name, by cycle, and who they are proposed to be, by fixture. Callers commit.
+
+Belongs here: writing and reading those rows. Does not: any rule of who is who. What a cycle said is replaced as a whole, so order cannot matter.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
+
+import polars as pl
+import psycopg
+
+from palimpsest_pipeline.domain.text_limits import cut_key
+
+from ..db.copy_frames import Schema, copy_rows, read_frame, stage
+from .listings import LISTINGS_LOCK
+
+PLAYER_SCHEMA: Final[Schema] = {"listing_id": pl.Int64, "external_player_id": pl.String, "name": pl.String, "team": pl.String}
+"""Input of `write_players`: a row per listing, player and spelling of his name; `team` may be null."""
+NAMED_SCHEMA: Final[Schema] = {"fixture_sr_id": pl.Int64, "platform": pl.String, "external_player_id": pl.String, "name": pl.String}
+NAMED_SQL: Final = """
+    select distinct e.fixture_sr_id, e.platform, p.external_player_id, p.name
+    from core.event_listings e join core.player_lists p using (listing_id)
+    where e.fixture_sr_id = any(%s)
+"""
+
+
+def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, players: pl.DataFrame) -> int:
+    """Make `players` (`PLAYER_SCHEMA`) all that the platform's answers in the cycle name; returns the listings that name any. Lists no cycle speaks
+    of go."""
+    conn.execute("select pg_advisory_xact_lock(%s)", [LISTINGS_LOCK])  # a list must not go while another cycle comes to speak of it
+    lists = _with_hash(players.select(PLAYER_SCHEMA.keys()))
+    observed = lists.select(pl.lit(cycle_id, pl.Int64).alias("cycle_id"), "listing_id", "list_hash").unique(maintain_order=True)
+    before = conn.execute(
+        """
+        delete from core.player_list_observations o using ops.listing_ids i
+        where o.cycle_id = %s and i.listing_id = o.listing_id and i.platform = %s returning o.listing_id
+        """,
+        [cycle_id, platform],
+    ).fetchall()
+    stage(conn, "named_players", "core.player_lists", lists)
+    conn.execute(
+        "insert into core.player_lists (listing_id, external_player_id, name, team, list_hash) select * from named_players on conflict do nothing"
+    )
+    copy_rows(conn, "core.player_list_observations", observed)
+    conn.execute(
+        """
+        delete from core.player_lists p
+        where p.listing_id = any(%s) and not exists (
+            select from core.player_list_observations o where o.listing_id = p.listing_id and o.list_hash = p.list_hash
+        )
+        """,
+        [[listing_id for (listing_id,) in before]],
+    )
+    return observed.height
+
+
+def players_of_fixtures(conn: psycopg.Connection, fixture_sr_ids: Sequence[int]) -> pl.DataFrame:
+    """Every player that a listing of these fixtures has named (`NAMED_SCHEMA`)."""
+    return read_frame(conn, NAMED_SQL, [list(fixture_sr_ids)], NAMED_SCHEMA)
+
+
+def write_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], links: pl.DataFrame) -> None:
+    """Make `links` (columns of core.player_links) those of the fixtures, which are there. Rows that stay as they are are not written."""
+    stage(conn, "found_links", "core.player_links", links)
+    conn.execute(
+        """
+        delete from core.player_links l
+        where l.fixture_sr_id = any(%s) and not exists (
+            select from found_links f
+            where (f.fixture_sr_id, f.platform, f.external_player_id) = (l.fixture_sr_id, l.platform, l.external_player_id)
+                and (f.player_name, f.sr_player_id, f.evidence, f.status, f.n_candidates)
+                    is not distinct from (l.player_name, l.sr_player_id, l.evidence, l.status, l.n_candidates)
+        )
+        """,
+        [list(fixture_sr_ids)],
+    )
+    conn.execute("insert into core.player_links select * from found_links on conflict do nothing")
+
+
+def _with_hash(players: pl.DataFrame) -> pl.DataFrame:
+    """Distinct rows in the order of core.player_lists, with `list_hash` Int64 of each listing's list: the same in every process, in any order.
+
+    Names and teams are part of the table's key, and cut as one.
+    """
+    cut = (pl.Series(name, map(cut_key, players[name].fill_null("")), pl.String) for name in ("name", "team"))
+    rows = players.with_columns(cut).unique().sort(pl.all())
+    text = pl.concat_str("external_player_id", "name", "team", separator="\x1f")
+    lists = rows.group_by("listing_id", maintain_order=True).agg(text.str.join("\x1e"))
+    hashes = [int.from_bytes(blake2b(content.encode(), digest_size=8).digest(), "big", signed=True) for content in lists["external_player_id"]]
+    return rows.join(lists.select("listing_id", list_hash=pl.Series(hashes, dtype=pl.Int64)), on="listing_id", maintain_order="left")

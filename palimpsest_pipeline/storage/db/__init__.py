@@ -1,0 +1,1 @@
+"""The database itself: connections, COPY, locks, migrations, roles and introspection."""

@@ -1,0 +1,204 @@
+"""How this process reaches Postgres: one address, checked once, and the two kinds of connection made from it.
+
+Belongs here: reading the address, opening connections. Does not: any statement about our tables.
+"""
+
+import errno
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from palimpsest_pipeline.domain.secrets import PLAIN_PARAMETERS, address_secrets, redact
+
+SCHEME: Final = "postgresql+psycopg"
+APPLICATION_NAME: Final = "palimpsest"
+CONNECT_TIMEOUT_S: Final = 10
+GIVE_UP_AFTER_S: Final = 8.5
+"""A restart of a server takes less."""
+LIVELY: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
+"""libpq: a server that the network has lost is noticed within half a minute. Else who waits for it gives no sign of life when it is back."""
+
+
+class DatabaseUrlError(ValueError):
+    """An address that is no Postgres address for psycopg 3. The message says what to write instead and never holds the password."""
+
+
+def parse_url(url: str) -> URL:
+    """The parts of a Postgres address, whatever its driver. Raises DatabaseUrlError."""
+    try:
+        parsed = make_url(url)
+        conninfo_to_dict(parsed.set(drivername="postgresql").render_as_string(hide_password=False))
+    except (ArgumentError, ValueError, psycopg.ProgrammingError):  # their messages may show a part of the password
+        raise DatabaseUrlError(
+            "not a database address: write postgresql+psycopg://user:password@host:5432/database, with @ : / ? # % in the password percent-encoded "
+            "(@ is %40), and after a ? only parameters that libpq knows"
+        ) from None
+    if "@" in (parsed.host or "") or "@" in (parsed.database or ""):
+        raise DatabaseUrlError("the address holds more than one @: in the password, write %40 for it")
+    return parsed
+
+
+def shown_url(parsed: URL) -> str:
+    """Return the address as people may see it: without its password, and with only `PLAIN_PARAMETERS` of its query."""
+    query = {name: value for name, value in parsed.query.items() if name in PLAIN_PARAMETERS}
+    return parsed.set(query=query).render_as_string(hide_password=True)
+
+
+def reason_of(error: Exception, parsed: URL) -> str:
+    """Return the first line of libpq's error about a connection to `parsed`, without any secret of the address."""
+    line = str(error).strip().partition("\n")[0].strip()
+    return redact(line, *address_secrets(parsed.render_as_string(hide_password=False), user_is_secret=False))
+
+
+def normalise_url(url: str) -> str:
+    """`postgresql+psycopg://...` of a Postgres address; a plain `postgresql://` gets the driver's name. Raises DatabaseUrlError on any other."""
+    parsed = parse_url(url)
+    if parsed.drivername not in {"postgresql", SCHEME}:
+        raise DatabaseUrlError(f"{parsed.drivername}:// is not supported: write postgresql+psycopg://user:password@host:5432/database")
+    if not parsed.database:
+        raise DatabaseUrlError(f"the address names no database: {shown_url(parsed)}")
+    return parsed.set(drivername=SCHEME).render_as_string(hide_password=False)
+
+
+DISK_FULL: Final = "53100"
+CONNECTION_LOST: Final = ("08", "57P")
+"""How SQLSTATEs begin of a server that is stopping, starting, or gone."""
+DRIVERS: Final = ("psycopg", "psycopg2")
+WRAPPERS: Final = (*DRIVERS, "sqlalchemy", "dagster", "palimpsest_pipeline")
+"""Packages whose errors say what befell them when they are raised while another error is handled. Any other error there is a bug of its own."""
+
+
+def explain_loss(error: BaseException) -> str | None:
+    """Return a message for the user when a lost database or a full disk caused `error`; None for any other error.
+
+    Looks at the causes of the error too, and at errors of SQLAlchemy and of either psycopg.
+    """
+    for each in _causes(error):
+        state = getattr(each, "sqlstate", None) or getattr(each, "pgcode", None)
+        reason = str(each).strip().partition("\n")[0].strip()
+        if state == DISK_FULL or (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)):
+            return f"the disk is full: {reason}. Make room, then run the command again: what had arrived is kept"
+        is_loss = type(each).__name__ in ("OperationalError", "InterfaceError", "AdminShutdown", "CrashShutdown", "CannotConnectNow")
+        is_loss |= type(each).__name__ == "DatabaseError" and _package_of(each) == "psycopg2" and state is None  # the server closed the connection
+        if is_loss and _package_of(each) in DRIVERS and (state is None or state.startswith(CONNECTION_LOST)):
+            return (
+                f"the database was lost: {reason}. See that its server runs and its disk has room (`palimpsest doctor` looks), then run the command "
+                "again: what had arrived is kept"
+            )
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it was raised from, step by step: what was only being handled at the time counts where WRAPPERS say so."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        original: BaseException | None = getattr(following, "orig", None)  # SQLAlchemy's name for the driver's error
+        follows_context = not following.__suppress_context__ and _package_of(following) in WRAPPERS
+        following = original or following.__cause__ or (following.__context__ if follows_context else None)
+
+
+def _package_of(error: BaseException) -> str:
+    return type(error).__module__.partition(".")[0]
+
+
+class DatabaseGone(ConnectionError):
+    """No connection of SQLAlchemy could be made for a while. Its cause is the last refusal, for `explain_loss`."""
+
+
+@contextmanager
+def give_up_on_loss(limit_s: float = GIVE_UP_AFTER_S) -> Iterator[None]:
+    """Inside the block, a connection of SQLAlchemy that fails raises DatabaseGone once none could be made for `limit_s` seconds.
+
+    Dagster tries each statement again for twelve seconds, and makes several more when a run has failed. It does not try again after an error that
+    is not SQLAlchemy's. A connection that succeeds ends the count, so a server that restarts in time is no loss.
+    """
+    refused_since: float | None = None
+
+    def connect(dialect: sa.Dialect, _: object, address: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
+        nonlocal refused_since
+        try:
+            connection = dialect.connect(*address, **parameters)
+        except dialect.loaded_dbapi.OperationalError as error:
+            now = time.monotonic()
+            refused_since = now if refused_since is None else refused_since
+            if now - refused_since < limit_s:
+                raise
+            raise DatabaseGone(f"no connection for {now - refused_since:.0f} s") from error
+        refused_since = None
+        return connection
+
+    sa.event.listen(sa.Engine, "do_connect", connect)
+    try:
+        yield
+    finally:
+        sa.event.remove(sa.Engine, "do_connect", connect)
+
+
+def libpq_environment(conninfo: str) -> dict[str, str]:
+    """Return the address as the variables that every libpq client reads."""
+    told = conninfo_to_dict(conninfo)
+    variables = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
+    return {variables[name]: str(value) for name, value in told.items() if value is not None and name in variables}
+
+
+class DatabaseUnreachable(ConnectionError):
+    """No connection could be made. The message names the address, without its password, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One Postgres database. Sessions are in UTC whatever the server's setting, since instants are read as text in bulk."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "url", normalise_url(self.url))
+
+    def __repr__(self) -> str:
+        return f"Database({shown_url(self._parsed)!r})"
+
+    @property
+    def _parsed(self) -> URL:
+        return make_url(self.url)
+
+    @property
+    def conninfo(self) -> str:
+        """The address as libpq reads it."""
+        return self._parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    def connect(self, *, autocommit: bool = False) -> psycopg.Connection:
+        """Open a psycopg connection (rows are tuples). As a context manager it commits on success, rolls back on error, and closes.
+
+        Raises DatabaseUnreachable when there is no server, database or access.
+        """
+        address = conninfo_to_dict(self.conninfo)
+        given = str(address.get("options") or "")
+        try:
+            return psycopg.connect(
+                make_conninfo(self.conninfo, **{name: value for name, value in LIVELY.items() if name not in address}),
+                autocommit=autocommit,
+                options=f"{given} -c TimeZone=UTC -c DateStyle=ISO".strip(),
+                application_name=APPLICATION_NAME,
+                connect_timeout=CONNECT_TIMEOUT_S,
+            )
+        except psycopg.OperationalError as error:
+            raise DatabaseUnreachable(
+                f"cannot reach {shown_url(self._parsed)}: {reason_of(error, self._parsed)}. Check the address (PALIMPSEST_DATABASE_URL) and that the "
+                "server runs."
+            ) from None  # its own text may show a secret of the address
+
+    def sqlalchemy_engine(self) -> sa.Engine:
+        """An engine without a pool, for migrations and small things. Prices never go this way."""
+        return sa.create_engine(self.url, poolclass=sa.NullPool, creator=self.connect)

@@ -1,0 +1,167 @@
+"""What a session may read of the mart and the analysts' views, told by the database itself, and reading it under its own names and types.
+
+Belongs here: any table, view or function of these two schemas, whatever it means. Does not: SQL of a table's own (`mart_reader`, `sql/views`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from .copy_frames import INSTANT, Schema, read_frame
+
+SCHEMAS: Final = ("palimpsest", "mart")
+"""Where people look, first place first: a view stands for the table of its name."""
+
+RELATIONS_SQL: Final = """
+select n.nspname as "schema", c.relname as name, case c.relkind when 'v' then 'view' else 'table' end as kind,
+    coalesce(obj_description(c.oid, 'pg_class'), '') as about, '[]'::jsonb as arguments,
+    (
+        select jsonb_agg(
+            jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod), coalesce(col_description(c.oid, a.attnum), '')) order by a.attnum
+        )
+        from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    ) as columns
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition
+    and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')
+union all
+select n.nspname, p.proname, 'function', coalesce(obj_description(p.oid, 'pg_proc'), ''),
+    (
+        select coalesce(jsonb_agg(a.name order by a.place) filter (where p.proargmodes is null or a.mode in ('i', 'b')), '[]')
+        from unnest(p.proargnames, p.proargmodes) with ordinality a (name, mode, place)
+    ),
+    (
+        select coalesce(jsonb_agg(jsonb_build_array(a.name, format_type(a.kind, null), '') order by a.place), '[]')
+        from unnest(p.proargnames, p.proargmodes, p.proallargtypes) with ordinality a (name, mode, kind, place)
+        where a.mode in ('o', 'b', 't')
+    )
+from pg_proc p
+join pg_namespace n on n.oid = p.pronamespace
+where n.nspname = any(%(schemas)s) and p.proretset and has_schema_privilege(n.oid, 'usage') and has_function_privilege(p.oid, 'execute')
+"""
+
+TYPES: Final[Mapping[str, Any]] = {
+    "bool": pl.Boolean,
+    "int2": pl.Int16,
+    "int4": pl.Int32,
+    "int8": pl.Int64,
+    "float4": pl.Float32,
+    "float8": pl.Float64,
+    "numeric": pl.Float64,
+    "date": pl.Date,
+    "timestamptz": INSTANT,
+    "_int2": pl.List(pl.Int16),
+    "_int4": pl.List(pl.Int32),
+    "_int8": pl.List(pl.Int64),
+    "_float8": pl.List(pl.Float64),
+    "_numeric": pl.List(pl.Float64),
+    "_text": pl.List(pl.String),
+    "_varchar": pl.List(pl.String),
+}
+"""Frame types of Postgres types; all others, JSON among them, come as text."""
+
+TYPE_NAMES_SQL: Final = "select oid::bigint as oid, typname::text as name from pg_type where oid = any(%(oids)s)"
+
+
+class UnknownName(LookupError):
+    """A table, column or argument that is not there. The message names those that are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table, view or function that can be read."""
+
+    schema: str
+    name: str
+    kind: str
+    """table, view, function."""
+    about: str
+    arguments: tuple[str, ...]
+    """Of a function, by name."""
+    columns: Mapping[str, tuple[str, str]]
+    """Name: Postgres type, meaning ('' when it has none of its own)."""
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+def relations(conn: psycopg.Connection[Any], schemas: Sequence[str] = SCHEMAS) -> list[Relation]:
+    """Everything in these schemas that the session may read, by schema in their order, and name."""
+    schema: Schema = dict.fromkeys(("schema", "name", "kind", "about", "arguments", "columns"), pl.String)
+    rows = read_frame(conn, RELATIONS_SQL, {"schemas": list(schemas)}, schema)
+    found = [
+        Relation(
+            row["schema"],
+            row["name"],
+            row["kind"],
+            row["about"],
+            tuple(msgspec.json.decode(row["arguments"])),
+            {name: (kind, meaning) for name, kind, meaning in msgspec.json.decode(row["columns"])},
+        )
+        for row in rows.iter_rows(named=True)
+    ]
+    return sorted(found, key=lambda relation: (schemas.index(relation.schema), relation.name))
+
+
+def question(
+    relation: Relation, given: Mapping[str, Any], where: str | None = None, columns: Sequence[str] | None = None, limit: int | None = None
+) -> sql.Composed:
+    """The SELECT that reads `relation`, or `columns` of it. `given`: arguments of a function by name, and columns with the value, or the values (a
+    list, a set, a series), that their rows shall have; None: null. `where`: a condition in SQL. Raises UnknownName, ValueError on a naive instant."""
+    if strange := [name for name in (*given, *(columns or ())) if name not in relation.columns and name not in relation.arguments]:
+        known = f"its columns: {', '.join(relation.columns)}" + (f"; its arguments: {', '.join(relation.arguments)}" if relation.arguments else "")
+        raise UnknownName(f"{relation.full_name} has no {', '.join(strange)}; {known}")
+    selected = sql.SQL(", ").join(map(sql.Identifier, columns)) if columns else sql.SQL("*")
+    source: sql.Composable = sql.Identifier(relation.schema, relation.name)
+    if relation.kind == "function":
+        named = [sql.SQL("{} => {}").format(sql.Identifier(name), _literal(given[name])) for name in relation.arguments if name in given]
+        source = sql.SQL("{}({})").format(source, sql.SQL(", ").join(named))
+    conditions = [_condition(name, value) for name, value in given.items() if name not in relation.arguments]
+    if where:
+        conditions.append(sql.SQL("(") + sql.SQL(where) + sql.SQL("\n)"))
+    text = sql.SQL("select {} from {}").format(selected, source)
+    if conditions:
+        text += sql.SQL(" where ") + sql.SQL(" and ").join(conditions)
+    return text if limit is None else text + sql.SQL(" limit {}").format(sql.Literal(limit))
+
+
+def read_any(conn: psycopg.Connection[Any], query: sql.Composable) -> pl.DataFrame:
+    """The result of a SELECT under its own names and TYPES. Raises what Postgres raises; ValueError when two columns have one name."""
+    text = query.as_string(conn).rstrip("; \n\t")  # a statement of a file ends with one; within another it may not
+    described = conn.execute(f"select * from ({text}\n) as q limit 0".encode()).description or []
+    names = [column.name for column in described]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two columns have one name: {', '.join(sorted({name for name in names if names.count(name) > 1}))}")
+    oids = sorted({column.type_code for column in described})
+    kinds = dict(read_frame(conn, TYPE_NAMES_SQL, {"oids": oids}, {"oid": pl.Int64, "name": pl.String}).iter_rows())
+    return read_frame(conn, text, None, {column.name: TYPES.get(kinds[column.type_code], pl.String) for column in described})
+
+
+def _condition(name: str, value: Any) -> sql.Composed:
+    column = sql.Identifier(name)
+    if value is None:
+        return sql.SQL("{} is null").format(column)
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return sql.SQL("{} = any({})").format(column, _literal(list(value)))
+    return sql.SQL("{} = {}").format(column, _literal(value))
+
+
+def _literal(value: Any) -> sql.Literal:
+    if isinstance(value, list):
+        return sql.Literal([_plain(item) for item in value])
+    return sql.Literal(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError(f"naive datetime {value!r}: instants carry a time zone here")
+    return value.value if isinstance(value, Enum) else value

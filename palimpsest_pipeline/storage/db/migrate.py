@@ -1,0 +1,180 @@
+"""Bringing a database to the state that the models declare, and back to empty: migrations, then views, in one transaction under one lock.
+
+Views that stand as their files have them are left alone: to make all of them anew takes a second, blocks whoever reads them, and leaves thousands of
+dead rows in the catalog, and every command that writes begins with an upgrade.
+
+Belongs here: what runs round Alembic. Does not: the shape of any table (`tables`, `sql/migrations`), view or function (`sql/views`), the comparison
+(`drift`), reference rows (`reference_rows`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import md5
+from typing import Final
+
+import psycopg
+import sqlalchemy as sa
+from alembic import command
+
+from ..tables import SCHEMAS
+from .connection import Database
+from .drift import check
+from .reference_rows import Reference, seed
+from .revisions import VERSION_SCHEMA, VIEWS_PRESENT_SQL, alembic_config, alembic_options, current, head, sql_dir, view_files, view_name
+
+__all__ = ["MigrationLockError", "alembic_options", "check", "current", "downgrade", "guarded", "head", "sql_dir", "upgrade", "view_files"]
+
+LOCK_KEY: Final = 7_201_905_114
+"""Advisory lock that every migration of a database holds, whoever starts it."""
+LOCK_TIMEOUT_S: Final = 60
+
+
+class MigrationLockError(RuntimeError):
+    """Another migration runs, or a query holds a table that the migration needs."""
+
+
+STAMPED_TABLE: Final = f"{VERSION_SCHEMA}.alembic_version"
+"""Its comment is the stamp of the views (`_stamp_views`) when they were created."""
+VIEWS_SQL: Final = """
+with ours as (
+    select c.oid, 'pg_class'::regclass as catalog, c.relname as name, pg_get_viewdef(c.oid) as definition from pg_class c
+    where c.relnamespace = to_regnamespace('palimpsest') and c.relkind = 'v' and c.relname = any(%(names)s)
+    union all
+    select p.oid, 'pg_proc'::regclass, p.proname, pg_get_functiondef(p.oid) from pg_proc p
+    where p.pronamespace = to_regnamespace('palimpsest') and p.proname = any(%(names)s)
+)
+select name, definition, (
+    select jsonb_object_agg(d.objsubid, d.description) from pg_description d where d.objoid = ours.oid and d.classoid = ours.catalog
+)::text
+from ours order by name, definition
+"""
+
+
+def upgrade(url: str, revision: str = "head", reference: Reference | None = None) -> None:
+    """Bring the database to `revision`, create the views unless they stand, and write `reference` rows; all or nothing, and safe to repeat.
+
+    Raises MigrationLockError when another migration holds the database, ReferenceConflictError when reference rows would change an id's meaning.
+    """
+    with Database(url).sqlalchemy_engine().begin() as connection, locked(connection):
+        if revision != "head" or not is_newest(connection):
+            with guarded(connection):
+                command.upgrade(alembic_config(connection), revision)
+        if reference is not None:
+            seed(_psycopg(connection), reference)
+
+
+def downgrade(url: str, revision: str = "base") -> None:
+    """Take the database back to `revision`; `base` leaves nothing of ours in it. Raises when objects of others depend on ours."""
+    with Database(url).sqlalchemy_engine().begin() as connection, guarded(connection):
+        command.downgrade(alembic_config(connection), revision)
+
+
+def is_newest(connection: sa.Connection) -> bool:
+    """Return whether the database is at the newest revision, with every view as its file has it."""
+    if current(connection) != head():
+        return False
+    conn = _psycopg(connection)
+    stamp = conn.execute("select obj_description(to_regclass(%s), 'pg_class')", [STAMPED_TABLE]).fetchone()
+    return stamp == (_stamp_views(conn),)
+
+
+@contextmanager
+def locked(connection: sa.Connection) -> Iterator[None]:
+    """Hold the lock of migrations until the caller's transaction ends. Raises MigrationLockError when it, or a table, cannot be had in time."""
+    raw = _psycopg(connection)
+    try:
+        raw.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
+        raw.execute("select pg_advisory_xact_lock(%s)", [LOCK_KEY])
+        yield
+    except (psycopg.errors.LockNotAvailable, sa.exc.OperationalError) as error:
+        if "lock timeout" not in str(error):
+            raise
+        raise MigrationLockError(
+            f"no lock within {LOCK_TIMEOUT_S} s: another migration runs, or a long query holds a table; try again when it is done"
+        ) from error
+
+
+@contextmanager
+def guarded(connection: sa.Connection) -> Iterator[None]:
+    """What stands round any migration: the lock, no views while tables change, and the views back at the newest revision.
+
+    `connection` must be in a transaction, which the caller commits.
+    """
+    raw = _psycopg(connection)
+    with locked(connection):
+        raw.execute(f"create schema if not exists {VERSION_SCHEMA}")
+        grants = _view_grants(raw)
+        drop_views(raw)
+        yield
+        revision = current(connection)
+        if revision == head():
+            create_views(raw)
+            for grant in grants:
+                raw.execute(grant)
+        elif revision is None:
+            _drop_remains(raw)
+
+
+def create_views(conn: psycopg.Connection) -> None:
+    """Create every view, and function that is used like one, with its comments, and stamp them. They must not be there yet."""
+    for file in view_files():
+        conn.execute(file.read_bytes())
+    conn.execute(f"comment on table {STAMPED_TABLE} is '{_stamp_views(conn)}'".encode())
+
+
+def drop_views(conn: psycopg.Connection) -> None:
+    """Drop every view and function of ours. A view of somebody else's that uses one stops it with Postgres's own words."""
+    present: dict[str, str] = dict(conn.execute(VIEWS_PRESENT_SQL).fetchall())
+    for name in reversed([view_name(file) for file in view_files()]):
+        if name in present:
+            conn.execute(f"drop {present[name]} palimpsest.{name}".encode())
+
+
+def _view_grants(conn: psycopg.Connection) -> list[bytes]:
+    """Statements that give others again what they may do with our views and functions, which is lost with what is dropped.
+
+    Everybody may call a new function: where that was forbidden, it is forbidden again first.
+    """
+    names = [view_name(file) for file in view_files()]
+    query = """
+        select format('grant %%s on palimpsest.%%I to %%s', a.privilege_type, c.relname, coalesce(quote_ident(r.rolname), 'public'))
+        from pg_class c
+        cross join lateral aclexplode(c.relacl) a
+        left join pg_roles r on r.oid = a.grantee
+        where c.relnamespace = to_regnamespace('palimpsest') and c.relname = any(%(names)s) and a.grantee <> c.relowner
+        union all
+        select format('revoke all on function palimpsest.%%I from public', p.proname)
+        from pg_proc p
+        where p.pronamespace = to_regnamespace('palimpsest') and p.proname = any(%(names)s) and p.proacl is not null
+        union all
+        select format('grant %%s on function palimpsest.%%I to %%s', a.privilege_type, p.proname, coalesce(quote_ident(r.rolname), 'public'))
+        from pg_proc p
+        cross join lateral aclexplode(p.proacl) a
+        left join pg_roles r on r.oid = a.grantee
+        where p.pronamespace = to_regnamespace('palimpsest') and p.proname = any(%(names)s) and a.grantee <> p.proowner
+    """
+    return [statement.encode() for (statement,) in conn.execute(query, {"names": names})]
+
+
+def _stamp_views(conn: psycopg.Connection) -> str:
+    """Return a digest of the views' files and of what stands in the database: it changes with either."""
+    digest = md5(usedforsecurity=False)
+    for file in view_files():
+        digest.update(file.read_bytes())
+    for row in conn.execute(VIEWS_SQL, {"names": [view_name(file) for file in view_files()]}):
+        digest.update(repr(row).encode())
+    return digest.hexdigest()
+
+
+def _psycopg(connection: sa.Connection) -> psycopg.Connection:
+    """The psycopg connection under SQLAlchemy's, in the same transaction."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
+def _drop_remains(conn: psycopg.Connection) -> None:
+    """After the last downgrade: Alembic's table, and the schemas, which are empty then."""
+    conn.execute(f"drop table if exists {VERSION_SCHEMA}.alembic_version".encode())
+    for schema in reversed(SCHEMAS):
+        conn.execute(f"drop schema if exists {schema}".encode())

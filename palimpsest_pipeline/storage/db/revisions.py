@@ -1,0 +1,85 @@
+"""Which revision a database is at, which the package knows, and where migrations, views and the analysts' functions are kept.
+
+Belongs here: what migrating and comparing have in common; nothing here changes a database.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+
+from ..tables import SCHEMAS, metadata
+
+VERSION_SCHEMA: Final = "ops"
+MigrationRefused = CommandError
+"""What a migration raises that knows no way from the revision it found, ours or another package's."""
+DAY_PARTITION: Final = re.compile(r"^(captures|market_changes)_\d{8}$")
+
+
+def sql_dir() -> Path:
+    """Folder with `migrations` and `views`: inside the package in an installed wheel, else beside it in the checkout."""
+    package = Path(__file__).parents[2]
+    installed = package / "_sql"
+    return installed if installed.is_dir() else package.parent / "sql"
+
+
+def alembic_options() -> dict[str, Any]:
+    """How Alembic looks at our database, for migrations and for the comparison alike."""
+    return {
+        "target_metadata": metadata,
+        "version_table_schema": VERSION_SCHEMA,
+        "include_schemas": True,
+        "include_name": _ours,
+        "compare_type": True,
+    }
+
+
+def head() -> str:
+    """The newest revision that this version of the package knows."""
+    revision = ScriptDirectory.from_config(alembic_config(None)).get_current_head()
+    assert revision is not None
+    return revision
+
+
+def current(connection: sa.Connection) -> str | None:
+    """Revision of the database; None when it holds nothing of ours."""
+    return MigrationContext.configure(connection, opts={"version_table_schema": VERSION_SCHEMA}).get_current_revision()
+
+
+VIEWS_PRESENT_SQL: Final = """
+    select viewname::text as name, 'view' as kind from pg_views where schemaname = 'palimpsest'
+    union all
+    select proname::text, 'function' from pg_proc where pronamespace = to_regnamespace('palimpsest')
+"""
+
+
+def view_files() -> list[Path]:
+    """The files of views, and of the functions that analysts use like views, in order of creation: later ones may use earlier ones."""
+    return sorted((sql_dir() / "views").glob("*.sql"))
+
+
+def view_name(file: Path) -> str:
+    """`010_tournaments.sql` holds the view or function `tournaments`, and nothing else."""
+    return file.stem.partition("_")[2]
+
+
+def alembic_config(connection: sa.Connection | None) -> Config:
+    """Alembic's configuration for a run inside this process; `connection` is what env.py will use."""
+    config = Config()
+    config.set_main_option("script_location", str(sql_dir() / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _ours(name: str | None, kind: str, _parents: Any) -> bool:
+    """Alembic's filter: our schemas, without day partitions (made at run time) and its own table."""
+    if kind == "schema":
+        return name in SCHEMAS
+    if kind == "table":
+        return name is not None and name != "alembic_version" and not DAY_PARTITION.match(name)
+    return True

@@ -1,0 +1,76 @@
+"""Rows of a table brought to what a frame says, by writing only what differs. Callers commit.
+
+Belongs here: comparing a frame with stored rows by the table's key, and writing the difference. Does not: what any table means.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from ..tables import metadata
+from .copy_frames import copy_rows, identifier
+
+# Made once a session and not analyzed: each new temporary table, and what is known of it, would leave dead rows in the catalog.
+STAGE_SQL: Final = "create temporary table if not exists {staged} (like {table}) on commit delete rows"
+DELETE_SQL: Final = """
+delete from {table} t where t.sr_id = any(%(sr_ids)s) and not exists (select from pg_temp.{staged} n where {same_key})
+"""
+# A key never changes and no other column has an index, so that the new version of a row stays on its page wherever that has room.
+UPDATE_SQL: Final = """
+update {table} t set {assignments} from pg_temp.{staged} n
+where t.sr_id = any(%(sr_ids)s) and {same_key} and ({stored}) is distinct from ({given})
+"""
+INSERT_SQL: Final = """
+insert into {table} ({columns}) select {columns} from pg_temp.{staged} n
+where not exists (select from {table} t where t.sr_id = any(%(sr_ids)s) and {same_key})
+order by {key}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """How many rows of a table were written."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+    def __add__(self, other: "Differences") -> "Differences":
+        return Differences(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
+
+
+def write_differences(conn: psycopg.Connection[Any], table: str, frame: pl.DataFrame, sr_ids: Sequence[int]) -> Differences:
+    """Make `frame` the rows of these fixtures in a table whose key begins with sr_id, and write only rows that differ.
+
+    Raises ValueError when the frame lacks or invents columns.
+    """
+    declared = metadata.tables[table]
+    if unlike := sorted(set(frame.columns) ^ {column.name for column in declared.columns}):
+        raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(unlike)}")
+    staged = f"new_{declared.name}"
+    key = [column.name for column in declared.primary_key.columns]
+    others = [column.name for column in declared.columns if column.name not in key]
+    parts = {
+        "table": identifier(table),
+        "staged": sql.Identifier(staged),
+        "columns": _listed("{}", (*key, *others)),
+        "key": _listed("n.{}", key),
+        "same_key": _listed("t.{0} = n.{0}", key, " and "),
+        "assignments": _listed("{0} = n.{0}", others),
+        "stored": _listed("t.{}", others),
+        "given": _listed("n.{}", others),
+    }
+    for statement in (STAGE_SQL, "delete from pg_temp.{staged}"):
+        conn.execute(sql.SQL(statement).format(**parts))
+    copy_rows(conn, f"pg_temp.{staged}", frame)
+    params = {"sr_ids": list(sr_ids)}
+    deleted, updated, inserted = (conn.execute(sql.SQL(text).format(**parts), params).rowcount for text in (DELETE_SQL, UPDATE_SQL, INSERT_SQL))
+    return Differences(inserted, updated, deleted)
+
+
+def _listed(form: str, names: Sequence[str], separator: str = ", ") -> sql.Composed:
+    return sql.SQL(separator).join(sql.SQL(form).format(sql.Identifier(name)) for name in names)

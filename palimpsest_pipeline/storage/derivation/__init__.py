@@ -1,0 +1,1 @@
+"""Which product of which cycle is due, and which was derived from what."""

@@ -1,0 +1,116 @@
+"""Which products of which cycles were derived, and from what. Callers commit, together with the rows.
+
+Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not: knowing what a product is, nor which is due (`due_products`).
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Literal, get_args
+
+import psycopg
+from psycopg import sql
+
+Schema = Literal["core", "mart"]
+
+ODDS: Final = "odds_snapshots"
+"""Product that stands platform by platform: see `of_platforms`."""
+
+COVERAGE: Final = "coverage"
+"""Product that rests on which listings are primary as of a cycle, and so on the answers of earlier cycles: see `unmark_resting_on_books`."""
+
+PRODUCT_LOCK: Final = 7_016
+"""First half of the advisory lock of `claim`; the second half is made of product and cycle."""
+
+
+def of_platforms(product: str, platforms: Iterable[str]) -> list[str]:
+    """The products of which one that is derived platform by platform consists, e.g. odds_snapshots/bet9ja."""
+    return [f"{product}/{platform}" for platform in platforms]
+
+
+def claim(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
+    """Wait until nobody else derives this product of the cycle, and keep others waiting until the transaction ends. Before any other lock."""
+    conn.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [PRODUCT_LOCK, f"{product} {cycle_id}"])
+
+
+def mark(
+    conn: psycopg.Connection,
+    schema: Schema,
+    product: str,
+    cycle_id: int,
+    *,
+    landing_digest: str,
+    parser_version: str,
+    mapping_version: str,
+    n_rows: int,
+) -> None:
+    """Say that the product of the cycle stands. In the transaction that writes its rows, so that neither is there without the other.
+
+    `n_rows`: the rows that stand for it, whether they were there before or not; of odds more than 0 just when there are answers.
+    """
+    query = sql.SQL(
+        """
+        insert into {} (cycle_id, product, landing_digest, parser_version, mapping_version, n_rows, computed_at)
+        values (%s, %s, %s, %s, %s, %s, clock_timestamp())
+        on conflict (cycle_id, product) do update
+        set landing_digest = excluded.landing_digest, parser_version = excluded.parser_version,
+            mapping_version = excluded.mapping_version, n_rows = excluded.n_rows, computed_at = excluded.computed_at
+        """
+    ).format(sql.Identifier(schema, "cycle_products"))
+    conn.execute(query, [cycle_id, product, landing_digest, parser_version, mapping_version, n_rows])
+
+
+def unmark(conn: psycopg.Connection, schema: Schema, product: str, cycle_ids: Sequence[int]) -> None:
+    """Make products due again."""
+    query = sql.SQL("delete from {} where product = %s and cycle_id = any(%s)").format(sql.Identifier(schema, "cycle_products"))
+    conn.execute(query, [product, list(cycle_ids)])
+
+
+def unmark_cycles(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
+    """Make every product of these cycles due again, in core and mart. Their rows stay until they are replaced."""
+    for schema in get_args(Schema):
+        conn.execute(sql.SQL("delete from {} where cycle_id = any(%s)").format(sql.Identifier(schema, "cycle_products")), [list(cycle_ids)])
+
+
+def unmark_carrying(conn: psycopg.Connection, product: str, cycle_id: int, carry_limit: timedelta) -> list[int]:
+    """Make a mart product of later cycles due again that may carry what the full cycle `cycle_id` discovered; returns their ids."""
+    query = """
+        delete from mart.cycle_products p using core.cycles late, core.cycles this
+        where this.cycle_id = %s and this.scope = 'full' and p.product = %s and late.cycle_id = p.cycle_id
+            and late.as_of > this.as_of and late.as_of <= this.as_of + %s
+        returning p.cycle_id
+    """
+    return [late for (late,) in conn.execute(query, [cycle_id, product, carry_limit]).fetchall()]
+
+
+def unmark_resting_on_books(
+    conn: psycopg.Connection, product: str, cycle_id: int, listing_ids: Sequence[int], since: datetime, carry_limit: timedelta
+) -> list[int]:
+    """Make a mart product due again for other cycles that used the book sizes of `listing_ids` from `since` on. Return the ids of these cycles.
+
+    These are the cycles at or after `since` that may show one of the listings, if it shares its fixture with another listing of its platform.
+    """
+    query = """
+        delete from mart.cycle_products p using core.cycles late
+        where p.product = %(product)s and late.cycle_id = p.cycle_id and late.cycle_id <> %(cycle_id)s and late.as_of >= %(since)s and exists (
+            select from unnest(%(listings)s::int[]) as changed (listing_id)
+            join core.event_listings e using (listing_id)
+            join core.event_listings r on r.fixture_sr_id = e.fixture_sr_id and r.platform = e.platform and r.listing_id <> e.listing_id
+            where e.first_seen_at <= late.as_of and e.last_seen_at > late.as_of - %(carry_limit)s
+        )
+        returning p.cycle_id
+    """
+    params = {"product": product, "cycle_id": cycle_id, "listings": list(listing_ids), "since": since, "carry_limit": carry_limit}
+    return [late for (late,) in conn.execute(query, params).fetchall()]
+
+
+def marks(conn: psycopg.Connection, schema: Schema, cycle_id: int) -> dict[str, int]:
+    """Products that stand for a cycle, with their rows (`mark`)."""
+    query = sql.SQL("select product, n_rows from {} where cycle_id = %s order by product").format(sql.Identifier(schema, "cycle_products"))
+    return dict(conn.execute(query, [cycle_id]).fetchall())
+
+
+def standing_rows(conn: psycopg.Connection, schema: Schema, names: Sequence[str], cycle_ids: Sequence[int]) -> int:
+    """Return how many rows the products of these names have for these cycles, by their marks."""
+    query = sql.SQL("select coalesce(sum(n_rows), 0)::bigint from {} where product = any(%s) and cycle_id = any(%s)")
+    row = conn.execute(query.format(sql.Identifier(schema, "cycle_products")), [list(names), list(cycle_ids)]).fetchone()
+    return row[0] if row else 0

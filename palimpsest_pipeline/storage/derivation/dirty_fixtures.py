@@ -1,0 +1,125 @@
+"""Which fixtures are to be derived anew, product by product: `mart.dirty_fixtures`. Callers commit.
+
+Belongs here: marking what a cycle bears on, reading marks, taking them away. Does not: deriving anything. Dates of kickoff are marked in
+`storage.marts.lifecycle`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+import psycopg
+
+from palimpsest_pipeline.domain.enums import FixtureProduct, Platform
+
+from ..db.copy_frames import INSTANT, Schema, read_frame
+
+MARKS: Final[Schema] = {"sr_id": pl.Int64, "marked_at": INSTANT}
+
+BEARS_ON_SQL: Final = """
+looked_at as (
+    select listing_id from core.listing_observations where cycle_id = %(cycle_id)s
+    union
+    select e.listing_id from ops.event_scrape_status s join core.event_listings e using (platform, external_id) where s.cycle_id = %(cycle_id)s
+    union
+    select e.listing_id from core.rejects r join core.event_listings e using (platform, external_id)
+    where r.cycle_id = %(cycle_id)s and r.kind = 'detail' and r.whole_answer
+),
+bears_on as (
+    select f.sr_id, f.effective_kickoff from looked_at
+    join core.event_listings e using (listing_id)
+    join core.fixtures f on f.sr_id = e.fixture_sr_id
+    union
+    select sr_id, effective_kickoff from core.fixtures where sr_id = any(%(moved)s)
+    union
+    select f.sr_id, f.effective_kickoff
+    from core.cycles this
+    join core.fixtures f on f.effective_kickoff > coalesce(
+        (select max(c.as_of) from core.cycles c where c.scope = 'full' and c.as_of < this.as_of), '-infinity'
+    )
+    where this.cycle_id = %(cycle_id)s and this.scope = 'full'
+)
+"""
+"""Fixtures that a cycle (`cycle_id`) bears on: those that it looked at, or whose kickoff has passed by it, and those that listings have left or
+joined or that are of another tournament now (`moved`). A full cycle looks at everything that had not begun at the full cycle before it."""
+
+MARK_SQL: Final = f"""
+with {BEARS_ON_SQL}
+insert into mart.dirty_fixtures as d (product, sr_id, marked_at)
+select product, sr_id, clock_timestamp() from bears_on cross join unnest(%(products)s::text[]) as due (product) order by product, sr_id
+on conflict (product, sr_id) do update set marked_at = excluded.marked_at
+"""
+MARK_OF_OTHER_HOME_SQL: Final = """
+with of_other_home as materialized (
+    select f.sr_id
+    from core.fixtures f
+    where f.effective_kickoff > %(now)s
+        and exists (select from mart.compared_listing c where c.sr_id = f.sr_id and c.home_platform::text <> %(home)s)
+)
+insert into mart.dirty_fixtures (product, sr_id, marked_at)
+select product, f.sr_id, clock_timestamp()
+from core.fixtures f
+cross join unnest(%(products)s::text[]) as due (product)
+where f.effective_kickoff > %(now)s and (
+    f.sr_id in (select sr_id from of_other_home)
+    -- one without rows had nothing to be compared for the other home, and may have it for this one
+    or exists (select from of_other_home) and not exists (select from mart.compared_listing c where c.sr_id = f.sr_id)
+)
+order by product, f.sr_id
+on conflict (product, sr_id) do nothing
+"""
+# Of a mark that somebody is just setting again nobody has to be told: it stays.
+UNMARK_SQL: Final = """
+with taken as (
+    select d.sr_id from mart.dirty_fixtures d
+    join unnest(%(sr_id)s::bigint[], %(marked_at)s::timestamptz[]) as seen (sr_id, marked_at) using (sr_id, marked_at)
+    where d.product = %(product)s
+    order by d.sr_id
+    for update of d skip locked
+)
+delete from mart.dirty_fixtures d using taken where d.product = %(product)s and d.sr_id = taken.sr_id
+"""
+MARKS_SQL: Final = """
+select sr_id, marked_at from mart.dirty_fixtures
+where product = %(product)s and (%(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[]))
+"""
+WAITING_SQL: Final = """
+select count(*), extract(epoch from clock_timestamp() - min(marked_at))::float8 from mart.dirty_fixtures where product = %s
+"""
+
+
+def mark(conn: psycopg.Connection, cycle_id: int, moved: Sequence[int]) -> None:
+    """Mark the fixtures that the cycle bears on for every product. In the transaction that matches. Those that are no more by the time that they are
+    derived lose their marks then."""
+    conn.execute(MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved), "products": [product.value for product in FixtureProduct]})
+
+
+def mark_of_other_home(conn: psycopg.Connection, home: Platform, now: datetime) -> int:
+    """Mark the fixtures to come whose present rows were derived for another home platform, unless they are marked; returns how many marks were set.
+
+    While there is any such fixture, those without rows are marked with it.
+    """
+    params = {"home": home.value, "now": now, "products": [product.value for product in FixtureProduct]}
+    return conn.execute(MARK_OF_OTHER_HOME_SQL, params).rowcount
+
+
+def marks(conn: psycopg.Connection, product: FixtureProduct, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
+    """Fixtures that are due, of these or all (MARKS), by sr_id."""
+    params = {"product": product.value, "sr_ids": None if sr_ids is None else list(sr_ids)}
+    return read_frame(conn, MARKS_SQL, params, MARKS).sort("sr_id")
+
+
+def unmark(conn: psycopg.Connection, product: FixtureProduct, seen: pl.DataFrame) -> None:
+    """Take away the marks that were `seen` (MARKS). One that was set again since stays, and nobody is waited for.
+
+    Not in the snapshot in which they were seen, but after it: there one that was set again could not be left alone, only be an error.
+    """
+    conn.execute(UNMARK_SQL, {"product": product.value, **{name: seen[name].to_list() for name in MARKS}})
+
+
+def waiting(conn: psycopg.Connection, product: FixtureProduct) -> tuple[int, float]:
+    """How many fixtures are due, and how long the first of them has been waiting, seconds; nought when there are none."""
+    row = conn.execute(WAITING_SQL, [product.value]).fetchone()
+    n, waits_s = row or (0, None)
+    return n, waits_s or 0.0

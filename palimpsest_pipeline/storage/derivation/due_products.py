@@ -1,0 +1,198 @@
+"""Due products of cycles, as the SQL function `ops.due_products` returns them, and the record of derivations that failed.
+
+Belongs here: calling that function; reading and writing `ops.cycle_failures`. Does not belong here: the list of products (callers pass it), and
+deriving them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+import psycopg
+
+from palimpsest_pipeline.domain.enums import Scope
+
+from .derived_products import Schema
+
+DUE_SQL: Final = "ops.due_products(%(parser)s, %(mapping)s, %(products)s::jsonb, %(first)s, %(end)s, %(cycle_ids)s::bigint[])"
+"""The function, for a from clause; its parameters are those of `DueQuery.params`."""
+
+
+class DueReason(StrEnum):
+    """Why a product of a cycle is due, in order of precedence."""
+
+    MISSING = "not derived"
+    CONTENT = "other content was landed"
+    PARSER = "another parser version"
+    MAPPING = "another mapping version"
+
+
+UNDERIVED: Final = (DueReason.MISSING, DueReason.CONTENT)
+"""Reasons that say that something landed is not in core or mart in any version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product that is derived from each cycle of these scopes, under the name by which it is marked; `scopes` None: from every cycle."""
+
+    schema: Schema
+    name: str
+    scopes: tuple[Scope, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DueQuery:
+    """The input of `ops.due_products`: the products that must exist, and the versions of parsers and vocabulary that they must have."""
+
+    parser_version: str
+    mapping_version: str
+    products: tuple[Product, ...]
+
+    def params(self, first: datetime | None = None, end: datetime | None = None, cycle_ids: Iterable[int] | None = None) -> dict[str, Any]:
+        """Return the parameters of `DUE_SQL` for the hours in [first, end), or for these cycles alone."""
+        wanted = [{"schema": each.schema, "product": each.name, "scopes": each.scopes} for each in self.products]
+        return {
+            "parser": self.parser_version,
+            "mapping": self.mapping_version,
+            "products": msgspec.json.encode(wanted).decode(),
+            "first": first or "-infinity",
+            "end": end or "infinity",
+            "cycle_ids": None if cycle_ids is None else list(cycle_ids),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A product of a cycle that is due."""
+
+    cycle_id: int
+    partition_hour: datetime
+    schema: Schema
+    product: str
+    why: DueReason
+    can_be_derived: bool
+    """The cycle is in the landing, and whole."""
+    is_gone: bool
+    """The cycle is no longer in the landing. If this and `can_be_derived` are both false, the cycle is in the landing but damaged."""
+    has_failed: bool
+    """It was tried with this content and these versions, and failed."""
+
+
+def due_products(
+    conn: psycopg.Connection,
+    query: DueQuery,
+    *,
+    first: datetime | None = None,
+    end: datetime | None = None,
+    cycle_ids: Iterable[int] | None = None,
+) -> list[Due]:
+    """Return what is due in the hours in [first, end), or of these cycles, by cycle; also of cycles that are gone or not whole."""
+    statement = f"""
+        select cycle_id, partition_hour, schema, product, reason, can_be_derived, is_gone, has_failed from {DUE_SQL}
+        order by cycle_id, schema, product
+    """
+    rows = conn.execute(statement.encode(), query.params(first, end, cycle_ids)).fetchall()
+    return [Due(cycle_id, hour, schema, product, DueReason(why), *flags) for cycle_id, hour, schema, product, why, *flags in rows]
+
+
+def unfinished_hours(conn: psycopg.Connection, query: DueQuery, before: datetime) -> list[datetime]:
+    """Return the hours with a cycle that asked platforms, got answers, ended before `before`, is not gone, and has a product that is due."""
+    statement = f"""
+        select d.partition_hour
+        from {DUE_SQL} d join ops.scrape_batches b using (cycle_id)
+        where not d.is_gone and b.finished_at < %(before)s and b.status <> 'running' and b.scope <> 'recorded'
+            and exists (select from ops.scrape_runs r where r.cycle_id = b.cycle_id and r.bytes > 0)
+        group by d.partition_hour order by d.partition_hour
+    """
+    rows = conn.execute(statement.encode(), {**query.params(), "before": before}).fetchall()
+    return [hour for (hour,) in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Underived:
+    """A cycle that has ended and was not derived from what is landed now. `run_id`: the Dagster run that scraped it."""
+
+    cycle_id: int
+    partition_hour: datetime
+    ended_at: datetime
+    run_id: str | None
+    ended_early: bool
+    """It was interrupted or cancelled, or it failed."""
+
+
+def underived_cycles(conn: psycopg.Connection, query: DueQuery, first: datetime) -> list[Underived]:
+    """Return the scraped cycles of the hours from `first` on that have ended, are whole in the landing, and have a product that is due from what is
+    landed now, by cycle.
+
+    An older version is no reason: the user starts a backfill for that. Cycles that were tried and failed are left out.
+    """
+    statement = f"""
+        select d.cycle_id, d.partition_hour, coalesce(b.finished_at, b.heartbeat_at), b.run_id, b.status in ('interrupted', 'cancelled', 'failed')
+        from {DUE_SQL} d join ops.scrape_batches b using (cycle_id)
+        where d.can_be_derived and b.status <> 'running' and b.scope <> 'recorded'
+        group by d.cycle_id, d.partition_hour, b.cycle_id
+        having bool_or(d.reason = any(%(reasons)s)) and not bool_or(d.has_failed)
+        order by d.cycle_id
+    """
+    params = {**query.params(first), "reasons": [str(why) for why in UNDERIVED]}
+    return [Underived(*row) for row in conn.execute(statement.encode(), params).fetchall()]
+
+
+def record_failure(
+    conn: psycopg.Connection, product: str, cycle_id: int, *, landing_digest: str | None, parser_version: str, mapping_version: str, error: str
+) -> None:
+    """Remember that deriving a product of a cycle failed. `error` must hold no secret."""
+    conn.execute(
+        """
+        insert into ops.cycle_failures (cycle_id, product, landing_digest, parser_version, mapping_version, error, failed_at)
+        values (%s, %s, %s, %s, %s, %s, clock_timestamp())
+        on conflict (cycle_id, product) do update set landing_digest = excluded.landing_digest, parser_version = excluded.parser_version,
+            mapping_version = excluded.mapping_version, error = excluded.error, failed_at = excluded.failed_at
+        """,
+        [cycle_id, product, landing_digest, parser_version, mapping_version, error.replace("\0", "\N{REPLACEMENT CHARACTER}")],
+    )
+
+
+def forget_failure(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
+    """Delete the failure of a product of a cycle, which has been derived since."""
+    conn.execute("delete from ops.cycle_failures where cycle_id = %s and product = %s", [cycle_id, product])
+
+
+def forget_failures(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
+    """Delete the failures of these cycles."""
+    conn.execute("delete from ops.cycle_failures where cycle_id = any(%s)", [list(cycle_ids)])
+
+
+@dataclass(frozen=True, slots=True)
+class CycleFailure:
+    """A product of a cycle whose last derivation failed. `error`: class and message."""
+
+    cycle_id: int
+    product: str
+    error: str
+    failed_at: datetime
+
+
+def all_failures(conn: psycopg.Connection, query: DueQuery) -> list[CycleFailure]:
+    """Return the failures whose products are still due, by cycle and product."""
+    # The cycles are values, not a subquery: only then does Postgres inline the function and find them by its index (3.7 ms, not 20 ms, of 100,000).
+    params = query.params(cycle_ids=[cycle_id for (cycle_id,) in conn.execute("select distinct cycle_id from ops.cycle_failures").fetchall()])
+    statement = f"""
+        select f.cycle_id, f.product, f.error, f.failed_at from ops.cycle_failures f join {DUE_SQL} d using (cycle_id, product)
+        order by f.cycle_id, f.product
+    """
+    return [CycleFailure(*row) for row in conn.execute(statement.encode(), params).fetchall()]
+
+
+def failures(conn: psycopg.Connection, cycle_ids: Sequence[int], *, of_runs: Sequence[str] | None = None) -> dict[tuple[int, str], str]:
+    """Return the errors of these cycles by cycle and product, in that order; with `of_runs` those since the first of these Dagster runs began."""
+    statement = """
+        select cycle_id, product, error from ops.cycle_failures
+        where cycle_id = any(%s) and (%s or failed_at >= (select min(started_at) from ops.run_heartbeats where run_id = any(%s)))
+        order by cycle_id, product
+    """
+    found = conn.execute(statement, [list(cycle_ids), of_runs is None, list(of_runs or ())]).fetchall()
+    return {(cycle_id, product): error for cycle_id, product, error in found}

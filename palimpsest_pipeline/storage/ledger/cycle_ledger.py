@@ -1,0 +1,406 @@
+"""The ledger of cycles: opening, keeping alive and closing a batch, and asking how recent ones fared. Callers commit.
+
+Belongs here: reading and writing `ops.scrape_batches`, `scrape_runs`, `event_scrape_status`. Does not: deciding what to do about a dead batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
+from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
+
+from ..db.copy_frames import identifier
+from ..db.upserts import build_upsert
+from .run_heartbeats import IS_SILENT, SILENT_SINCE
+
+BATCH_COLUMNS: Final = (
+    "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), slot_at, status, heartbeat_at, "
+    f"finished_at, {SILENT_SINCE}, extract(epoch from clock_timestamp() - {SILENT_SINCE})::float8"
+)
+
+OPENING_LOCK: Final = 7_017
+"""Advisory lock of whoever opens a cycle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One row of the ledger: the cycle and how it stands."""
+
+    cycle: Cycle
+    status: RunStatus
+    heartbeat_at: datetime
+    finished_at: datetime | None
+    silent_since: datetime
+    """Its last sign of life, or the server's start where that is later: before, nobody could give one."""
+    silent_s: float = field(compare=False)
+    """Seconds since then, by the server's clock, when the row was read."""
+
+
+def open_batch(conn: psycopg.Connection, cycle: Cycle) -> None:
+    """Write the batch as running. Opening it again (for its next stage, by a run that is resumed) makes it and its platforms' parts run again."""
+    conn.execute(
+        """
+        insert into ops.scrape_batches
+            (cycle_id, trigger, scope, sr_ids, slot_at, home_platform, partition_hour, run_id, status, started_at, heartbeat_at)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, clock_timestamp())
+        on conflict (cycle_id) do update
+        set run_id = excluded.run_id, status = 'running', heartbeat_at = excluded.heartbeat_at, finished_at = null
+        """,
+        [
+            cycle.cycle_id,
+            cycle.trigger,
+            cycle.scope,
+            list(cycle.sr_ids) or None,
+            cycle.slot_at,
+            cycle.home_platform,
+            cycle.partition_hour,
+            cycle.run_id,
+            cycle.started_at,
+        ],
+    )
+    conn.execute("update ops.scrape_runs set status = 'running' where cycle_id = %s", [cycle.cycle_id])
+
+
+def heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None) -> bool:
+    """Record a sign of life of the cycle that `run_id` executes, by the server's clock, which also measures silence.
+
+    Reopens a batch that was closed as interrupted while its run was alive. Returns False when the batch has ended otherwise, or when another run
+    executes it now.
+    """
+    row = conn.execute(
+        """
+        with before as (
+            select cycle_id, status from ops.scrape_batches
+            where cycle_id = %s and run_id is not distinct from %s and status in ('running', 'interrupted') for update
+        )
+        update ops.scrape_batches as batch set heartbeat_at = clock_timestamp(), status = 'running', finished_at = null
+        from before where batch.cycle_id = before.cycle_id returning before.status
+        """,
+        [cycle_id, run_id],
+    ).fetchone()
+    if row is not None and row[0] == RunStatus.INTERRUPTED:
+        conn.execute("update ops.scrape_runs set status = 'running', message = '' where cycle_id = %s and status = 'interrupted'", [cycle_id])
+    return row is not None
+
+
+def record(conn: psycopg.Connection, cycle: Cycle, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> bool:
+    """Write platforms and listings as they stand, over what was written of them; for every few seconds, so that rows are there to read meanwhile.
+
+    A batch that is not running (any more), or that another run than the cycle's has taken up, stays as it is: then False. Raises ValueError when it
+    was never opened.
+    """
+    cycle_id = cycle.cycle_id
+    # The lock keeps the batch from being closed under a late record, which would leave a platform running in it.
+    row = conn.execute("select status, run_id from ops.scrape_batches where cycle_id = %s for share", [cycle_id]).fetchone()
+    if row is None:
+        raise ValueError(f"cycle {cycle_id} cannot be recorded: it was never opened in the ledger")
+    if row != (RunStatus.RUNNING, cycle.run_id):
+        return False
+    _write(conn, cycle_id, runs, outcomes)
+    return True
+
+
+def close_batch(conn: psycopg.Connection, result: CycleResult) -> bool:
+    """Write how the cycle ended, per platform and per listing, over what was recorded of them; what `result` does not speak of stays.
+
+    Closing it again with the same result changes nothing. A batch that another run than the cycle's has taken up stays as it is: then False.
+    Raises ValueError when the batch was never opened.
+    """
+    cycle_id = result.cycle.cycle_id
+    closed = conn.execute(
+        """
+        update ops.scrape_batches set status = %s, finished_at = %s, heartbeat_at = clock_timestamp()
+        where cycle_id = %s and run_id is not distinct from %s
+        """,
+        [result.status, result.finished_at, cycle_id, result.cycle.run_id],
+    )
+    if closed.rowcount == 0:
+        if batch(conn, cycle_id) is None:
+            raise ValueError(f"cycle {cycle_id} cannot be closed: it was never opened in the ledger")
+        return False
+    _write(conn, cycle_id, result.runs, result.outcomes)
+    # A platform that nobody speaks of at the end has not completed, whatever the others have.
+    _end_runs(conn, cycle_id, RunStatus.CANCELLED if result.status is RunStatus.CANCELLED else RunStatus.FAILED)
+    return True
+
+
+MIN_READ_SHARE: Final = 0.05
+"""Share of a platform's answers that core must be able to read: with fewer, the platform's part of the cycle has failed."""
+
+
+def note_refusals(
+    conn: psycopg.Connection, cycle_id: int, platform: Platform, *, n_read: int, n_refused: int, example: str, max_refused_share: float
+) -> None:
+    """Write how many answers of a platform core refused, and let the status of its run and of the batch follow.
+
+    A run that came to its end is `partial` when more than `max_refused_share` of its answers were refused, and `failed` when next to none could be
+    read. `example` is the reason of one refusal. Called again with other numbers, as by a replay with a better parser, it takes back what it said
+    before. Does nothing for a cycle that is not in the ledger.
+    """
+    row = conn.execute(
+        "select status, message, refused, refusal from ops.scrape_runs where cycle_id = %s and platform = %s for update", [cycle_id, platform]
+    ).fetchone()
+    if row is None:
+        return
+    before = status, message, _, refusal = row
+    if refusal and message.endswith(refusal):
+        message = message.removesuffix(refusal).removesuffix("; ")
+        status = RunStatus.PARTIAL if message else RunStatus.COMPLETED
+    refusal = ""
+    n_answers = n_read + n_refused
+    if status in (RunStatus.COMPLETED, RunStatus.PARTIAL) and n_refused > max_refused_share * n_answers:
+        refusal = _text(f"{n_refused} of {n_answers} answers were refused, e.g. {example}")
+        message = f"{message}; {refusal}" if message else refusal
+        status = RunStatus.FAILED if n_read < MIN_READ_SHARE * n_answers else RunStatus.PARTIAL
+    after = (str(status), message, n_refused, refusal)
+    if after == before:
+        return
+    conn.execute(
+        "update ops.scrape_runs set status = %s, message = %s, refused = %s, refusal = %s where cycle_id = %s and platform = %s",
+        [*after, cycle_id, platform],
+    )
+    if after[0] != before[0]:
+        # Platforms are derived side by side: only a statement that begins with the lock held sees what the others have written.
+        conn.execute("select from ops.scrape_batches where cycle_id = %s for update", [cycle_id])
+        conn.execute(
+            """
+            update ops.scrape_batches set status = (
+                select case when bool_and(status = 'completed') then 'completed' when bool_and(status = 'failed') then 'failed' else 'partial' end
+                from ops.scrape_runs where cycle_id = %(cycle_id)s
+            )
+            where cycle_id = %(cycle_id)s and status in ('completed', 'partial', 'failed')
+            """,
+            {"cycle_id": cycle_id},
+        )
+
+
+def runs_at_work(conn: psycopg.Connection) -> list[str]:
+    """Return the Dagster runs whose batches are running, dead or alive."""
+    return [run_id for (run_id,) in conn.execute("select distinct run_id from ops.scrape_batches where status = 'running' and run_id is not null")]
+
+
+def interrupt(conn: psycopg.Connection, cycle_id: int, result: CycleResult) -> bool:
+    """Close a running batch whose process is gone, with what the landing proves of it (`result`), at its last sign of life.
+
+    Listings recorded with requests that the landing does not know are `interrupted`: their answers were lost with the process. A batch that
+    is not running stays as it is: then False.
+    """
+    ended = conn.execute(
+        """
+        update ops.scrape_batches set status = 'interrupted', finished_at = greatest(heartbeat_at, started_at, %s)
+        where cycle_id = %s and status = 'running'
+        """,
+        [max((run.finished_at for run in result.runs), default=None), cycle_id],
+    )
+    if ended.rowcount == 0:
+        return False
+    _write(conn, cycle_id, result.runs, result.outcomes)
+    conn.execute(
+        """
+        update ops.event_scrape_status set status = 'interrupted', observed_at = null, error_detail = 'the process died before the answer was landed'
+        where cycle_id = %s and attempts > 0
+            and (platform, external_id) not in (select platform, external_id from unnest(%s::text[], %s::text[]) as landed (platform, external_id))
+        """,
+        [cycle_id, [str(outcome.platform) for outcome in result.outcomes], [outcome.external_id for outcome in result.outcomes]],
+    )
+    _end_runs(conn, cycle_id, RunStatus.INTERRUPTED)
+    return True
+
+
+def batch(conn: psycopg.Connection, cycle_id: int) -> Batch | None:
+    """The batch of a cycle, or None."""
+    return _one(_batches(conn, "where cycle_id = %s", [cycle_id]))
+
+
+def batch_of_run(conn: psycopg.Connection, run_id: str) -> Batch | None:
+    """The newest batch that a Dagster run has opened, or None."""
+    return _one(_batches(conn, "where run_id = %s order by cycle_id desc limit 1", [run_id]))
+
+
+def cycles_of_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[int]:
+    """Return the ids of the cycles that these Dagster runs have executed, in order; of a cycle that another run has taken up, only under that run."""
+    rows = conn.execute("select cycle_id from ops.scrape_batches where run_id = any(%s) order by cycle_id", [list(run_ids)]).fetchall()
+    return [cycle_id for (cycle_id,) in rows]
+
+
+def last_batches(conn: psycopg.Connection, limit: int = 20) -> list[Batch]:
+    """The newest batches, newest first."""
+    return _batches(conn, "order by cycle_id desc limit %s", [limit])
+
+
+def has_cycles(conn: psycopg.Connection) -> bool:
+    """Return whether any platform was ever asked. Imported payloads are not counted."""
+    row = conn.execute("select exists (select from ops.scrape_batches where trigger <> 'import')").fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+def running_batches(conn: psycopg.Connection, alive_within_s: float | None = None) -> list[Batch]:
+    """Batches that run and have given a sign of life within so many seconds (None: whenever, so also those of a dead process), oldest first."""
+    return _batches(
+        conn,
+        f"where status = 'running' and (%(silent_s)s::float8 is null or not {IS_SILENT}) order by cycle_id",
+        {"silent_s": alive_within_s},
+    )
+
+
+def silent_batches(conn: psycopg.Connection, silent_after_s: float) -> list[Batch]:
+    """Batches that should run and have given no sign of life for so many seconds, oldest first. How long they have run says nothing."""
+    return _batches(conn, f"where status = 'running' and {IS_SILENT} order by cycle_id", {"silent_s": silent_after_s})
+
+
+def overlapping(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float) -> Batch | None:
+    """The oldest cycle that runs, is alive and asks for some of the same: its scope is `scope`, its fixtures and `sr_ids` (none given: all) are not
+    disjoint. None when nobody is at it."""
+    return next(iter(_overlapping(conn, scope, sr_ids, silent_after_s)), None)
+
+
+def lock_opening(conn: psycopg.Connection) -> None:
+    """Nobody else opens a cycle until the transaction ends: for whoever looks for an id that is free."""
+    conn.execute("select pg_advisory_xact_lock(%s)", [OPENING_LOCK])
+
+
+def open_alone(conn: psycopg.Connection, cycle: Cycle, silent_after_s: float) -> Batch | None:
+    """`open_batch`, unless another cycle overlaps it: then nothing is written, and that one is returned. Of two that are opened at the same instant
+    one comes after the other, once it has committed."""
+    lock_opening(conn)
+    others = [other for other in _overlapping(conn, cycle.scope, cycle.sr_ids, silent_after_s) if other.cycle.cycle_id != cycle.cycle_id]
+    if others:
+        return others[0]
+    open_batch(conn, cycle)
+    return None
+
+
+def claim_dead(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] = ()) -> list[Batch]:
+    """The silent batches, and those that run in one of `run_ids`, which somebody knows to be over; oldest first. They are the caller's until the
+    transaction ends: whoever else asks meanwhile does not get them."""
+    return _batches(
+        conn,
+        f"""
+        where status = 'running' and ({IS_SILENT} or run_id = any(%(run_ids)s::text[]))
+        order by cycle_id for update skip locked
+        """,
+        {"silent_s": silent_after_s, "run_ids": list(run_ids)},
+    )
+
+
+def _overlapping(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float) -> list[Batch]:
+    return _batches(
+        conn,
+        f"""
+        where status = 'running' and scope = %(scope)s and not {IS_SILENT}
+            and (sr_ids is null or %(sr_ids)s::bigint[] = '{{}}' or sr_ids && %(sr_ids)s::bigint[])
+        order by cycle_id
+        """,
+        {"scope": scope, "silent_s": silent_after_s, "sr_ids": list(sr_ids)},
+    )
+
+
+def _write(conn: psycopg.Connection, cycle_id: int, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> None:
+    _upsert(conn, "ops.scrape_runs", ("cycle_id", "platform"), [_run_row(cycle_id, run) for run in runs])
+    _upsert(conn, "ops.event_scrape_status", ("cycle_id", "platform", "external_id"), [_outcome_row(cycle_id, outcome) for outcome in outcomes])
+
+
+def _upsert(conn: psycopg.Connection, table: str, key: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    """Rows (column to value, all alike) in one statement. Of two with one key the later counts; a row that is there as it is stays untouched."""
+    last = {tuple(row[name] for name in key): row for row in rows}
+    if not last:
+        return
+    # The end of a cycle speaks of every listing again, nearly all of which were written while it ran.
+    source = sql.SQL("json_populate_recordset(null::{}, %s::json)").format(identifier(table))
+    conn.execute(build_upsert(table, list(rows[0]), key, source), [msgspec.json.encode(list(last.values())).decode()])
+
+
+def _end_runs(conn: psycopg.Connection, cycle_id: int, status: RunStatus) -> None:
+    """No platform's part runs on in a batch that has ended."""
+    conn.execute(
+        """
+        update ops.scrape_runs set status = %s, message = coalesce(nullif(message, ''), 'the cycle ended before this platform''s part had')
+        where cycle_id = %s and status = 'running'
+        """,
+        [status, cycle_id],
+    )
+
+
+def _run_row(cycle_id: int, run: PlatformRun) -> dict[str, Any]:
+    return {
+        "cycle_id": cycle_id,
+        "platform": run.platform,
+        "status": run.status,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "discovered": run.discovered,
+        "targets": run.targets,
+        "fetched": run.fetched,
+        "requests": run.requests,
+        "bytes": run.bytes,
+        "errors_by_class": dict(run.errors_by_class),
+        "p50_ms": run.p50_ms,
+        "p95_ms": run.p95_ms,
+        "message": _text(run.message),
+        "clock_offset_s": run.clock_offset_s,
+        "capture_s": run.capture_s,
+        "floor_s": run.floor_s,
+    }
+
+
+def _outcome_row(cycle_id: int, outcome: EventOutcome) -> dict[str, Any]:
+    return {
+        "cycle_id": cycle_id,
+        "platform": outcome.platform,
+        "external_id": outcome.external_id,
+        "sr_id": outcome.sr_id,
+        "status": outcome.status,
+        "attempts": outcome.attempts,
+        "error_class": outcome.failure,
+        "error_detail": _text(outcome.failure_detail),
+        "http_status": outcome.http_status,
+        "requested_at": outcome.requested_at,
+        "received_at": outcome.received_at,
+        "bytes": outcome.bytes,
+        "duration_ms": outcome.duration_ms,
+        "observed_at": outcome.observed_at,
+    }
+
+
+def _text(words: str) -> str:
+    """Postgres refuses a NUL, and what is wrong with an answer may quote one."""
+    return words.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _batches(conn: psycopg.Connection, tail: str, params: Sequence[Any] | Mapping[str, Any]) -> list[Batch]:
+    rows = conn.execute(f"select {BATCH_COLUMNS} from ops.scrape_batches {tail}".encode(), params).fetchall()
+    return [
+        Batch(
+            cycle=Cycle(
+                cycle_id=cycle_id,
+                trigger=Trigger(trigger),
+                scope=Scope(scope),
+                home_platform=Platform(home),
+                partition_hour=hour,
+                started_at=started_at,
+                run_id=run_id,
+                sr_ids=tuple(sr_ids),
+                slot_at=slot_at,
+            ),
+            status=RunStatus(status),
+            heartbeat_at=heartbeat_at,
+            finished_at=finished_at,
+            silent_since=silent_since,
+            silent_s=silent_s,
+        )
+        for (
+            (cycle_id, trigger, scope, home, hour, started_at, run_id, sr_ids, slot_at),
+            (status, heartbeat_at, finished_at, silent_since, silent_s),
+        ) in ((row[:9], row[9:]) for row in rows)
+    ]
+
+
+def _one(batches: list[Batch]) -> Batch | None:
+    return batches[0] if batches else None

@@ -1,0 +1,179 @@
+"""Questions about what ran and how it went. Reads only."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from palimpsest_pipeline.domain.cycles import CycleResult, PlatformRun
+from palimpsest_pipeline.domain.enums import Platform, RunStatus
+
+from ..db.copy_frames import read_frame
+from .cycle_ledger import Batch
+
+RUNS_SQL: Final = """
+    select platform, status, started_at, finished_at, discovered, targets, fetched, requests, bytes, errors_by_class, p50_ms, p95_ms, message,
+           clock_offset_s, capture_s, floor_s
+    from ops.scrape_runs where cycle_id = %s order by platform
+"""
+RUNS_OF_DAGSTER_RUN_SQL: Final = """
+    select r.cycle_id, r.platform, r.status, r.discovered, r.targets, r.fetched, r.refused, r.requests, r.bytes, r.p50_ms, r.p95_ms,
+           r.capture_s, r.message
+    from ops.scrape_batches b join ops.scrape_runs r using (cycle_id) where b.run_id = %s order by r.cycle_id, r.platform
+"""
+RUNS_OF_DAGSTER_RUN: Final = {
+    "cycle_id": pl.Int64,
+    "platform": pl.String,
+    "status": pl.String,
+    "discovered": pl.Int32,
+    "targets": pl.Int32,
+    "fetched": pl.Int32,
+    "refused": pl.Int32,
+    "requests": pl.Int32,
+    "bytes": pl.Int64,
+    "p50_ms": pl.Float64,
+    "p95_ms": pl.Float64,
+    "capture_s": pl.Float64,
+    "message": pl.String,
+}
+REFUSALS_SQL: Final = """
+    select r.cycle_id, r.platform, r.fetched, r.refused, r.refusal
+    from ops.scrape_batches b join ops.scrape_runs r using (cycle_id)
+    where b.cycle_id = any(%s) and r.refused > 0 order by r.cycle_id, r.platform
+"""
+REFUSALS: Final = {"cycle_id": pl.Int64, "platform": pl.String, "fetched": pl.Int32, "refused": pl.Int32, "refusal": pl.String}
+FIXTURES_OF_DAGSTER_RUN_SQL: Final = """
+    select distinct s.sr_id from ops.scrape_batches b join ops.event_scrape_status s using (cycle_id)
+    where b.run_id = %s and s.sr_id is not null order by s.sr_id
+"""
+UNENDED_STATUSES: Final = "'running', 'cancelled', 'interrupted'"
+UNENDED: Final = f"select cycle_id from ops.scrape_batches where status in ({UNENDED_STATUSES})"
+"""Cycles that have not come to their own end. What they lack shows no fault of a platform."""
+FAILED_SQL: Final = f"""
+    select r.cycle_id, r.platform, r.message from ops.scrape_runs r join ops.scrape_batches b using (cycle_id)
+    where r.status = 'failed' and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES}) order by r.cycle_id, r.platform
+"""
+OFFSETS_SQL: Final = f"""
+    select r.cycle_id, r.platform, r.clock_offset_s from ops.scrape_runs r join ops.scrape_batches b using (cycle_id)
+    where r.clock_offset_s is not null and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES}) order by r.cycle_id, r.platform
+"""
+SKEW_SQL: Final = """
+    select cycle_id, 1000 * extract(epoch from max(first_at) - min(first_at)) as skew_ms
+    from (
+        select cycle_id, sr_id, platform, min(observed_at) as first_at from ops.event_scrape_status
+        where cycle_id = any(%s) and sr_id is not null and status = 'completed' group by cycle_id, sr_id, platform
+    ) answered
+    group by cycle_id, sr_id having count(first_at) > 1
+"""
+SKEW_QUANTILES_SQL: Final = f"""
+    select cycle_id, percentile_cont(0.5) within group (order by skew_ms) as p50_ms, percentile_cont(0.95) within group (order by skew_ms) as p95_ms
+    from ({SKEW_SQL}) fixtures group by cycle_id
+"""
+NULLS: Final[Mapping[str, Mapping[str, str]]] = {
+    "scrape_batches": {
+        "sr_ids": "true",  # nobody asked for single fixtures
+        "slot_at": "scope <> 'kickoff'",
+        "run_id": "true",  # no Dagster run began it
+        "finished_at": "status = 'running'",
+    },
+    "scrape_runs": {
+        "p50_ms": "requests = 0",
+        "p95_ms": "requests = 0",
+        "clock_offset_s": "true",  # a host need not tell its clock
+        "capture_s": "fetched = 0 or status in ('running', 'interrupted')",
+        "floor_s": "fetched = 0 or status in ('running', 'interrupted')",
+    },
+    "event_scrape_status": {
+        "sr_id": "true",  # a listing need not have one
+        "error_class": "status <> 'failed'",
+        "http_status": "status <> 'completed'",
+        "observed_at": "status <> 'completed'",
+    },
+}
+"""The only columns of the ledger that may be null, and for which rows: table of `ops` to column to a condition in SQL."""
+
+
+def result_of(conn: psycopg.Connection, batch: Batch) -> CycleResult:
+    """What the cycle has come to so far: its platforms' runs, without the ledger lines of single listings."""
+    runs = [
+        PlatformRun(Platform(platform), RunStatus(status), *rest)
+        for platform, status, *rest in conn.execute(RUNS_SQL, [batch.cycle.cycle_id]).fetchall()
+    ]
+    return CycleResult(batch.cycle, batch.status, batch.finished_at or batch.heartbeat_at, runs)
+
+
+def runs_of_dagster_run(conn: psycopg.Connection, run_id: str) -> pl.DataFrame:
+    """How each platform fared in the cycle that a Dagster run scraped (columns `RUNS_OF_DAGSTER_RUN`); empty when it scraped none."""
+    return read_frame(conn, RUNS_OF_DAGSTER_RUN_SQL, [run_id], RUNS_OF_DAGSTER_RUN)
+
+
+def fixtures_of_dagster_run(conn: psycopg.Connection, run_id: str) -> list[int]:
+    """SportRadar ids of the fixtures that a Dagster run asked any platform for."""
+    return [sr_id for (sr_id,) in conn.execute(FIXTURES_OF_DAGSTER_RUN_SQL, [run_id]).fetchall()]
+
+
+def failed_platforms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[tuple[int, str]]:
+    """Return (cycle id, sentence) for each platform that failed in one of these cycles. Running, cancelled and interrupted cycles are left out."""
+    return [(cycle_id, f"{platform} failed: {message}") for cycle_id, platform, message in conn.execute(FAILED_SQL, [list(cycle_ids)]).fetchall()]
+
+
+def refusals(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
+    """Return the platforms' parts of these cycles of which core refused answers (columns `REFUSALS`)."""
+    return read_frame(conn, REFUSALS_SQL, [list(cycle_ids)], REFUSALS)
+
+
+def clock_offsets_s(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[tuple[int, Platform, float]]:
+    """Return (cycle id, platform, seconds by which the host's clock was ahead of ours).
+
+    Left out are hosts that do not tell their clock, and running, cancelled and interrupted cycles.
+    """
+    return [(cycle_id, Platform(platform), offset_s) for cycle_id, platform, offset_s in conn.execute(OFFSETS_SQL, [list(cycle_ids)]).fetchall()]
+
+
+def unended(conn: psycopg.Connection) -> list[int]:
+    """Cycles that have not come to their own end (see `UNENDED`)."""
+    return [cycle_id for (cycle_id,) in conn.execute(UNENDED).fetchall()]
+
+
+def skew_ms(conn: psycopg.Connection, cycle_id: int) -> pl.Series:
+    """Per fixture answered by two platforms or more: how far apart in ms are the instants that their first good answers show."""
+    return read_frame(conn, SKEW_SQL, [[cycle_id]], {"skew_ms": pl.Float64})["skew_ms"]
+
+
+def skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
+    """Median and 95th percentile of `skew_ms` by cycle: cycle_id, p50_ms, p95_ms. A cycle without such a fixture has no row."""
+    schema = {"cycle_id": pl.Int64, "p50_ms": pl.Float64, "p95_ms": pl.Float64}
+    return read_frame(conn, SKEW_QUANTILES_SQL, [list(cycle_ids)], schema)
+
+
+def unfilled(conn: psycopg.Connection, cycle_id: int) -> list[str]:
+    """A line for each column that is null in rows of the cycle where `NULLS` does not allow it."""
+    found = []
+    for table, columns in NULLS.items():
+        for column, allowed in columns.items():
+            query = sql.SQL("select count(*) from {} where cycle_id = %s and {} is null and not ({})")
+            row = conn.execute(query.format(sql.Identifier("ops", table), sql.Identifier(column), sql.SQL(allowed)), [cycle_id]).fetchone()
+            if row and row[0]:
+                found.append(f"ops.{table}.{column} is null in {row[0]} rows")
+    return found
+
+
+def asked_at(conn: psycopg.Connection, slot_at: datetime) -> set[int]:
+    """Fixtures for which a cycle was begun at this instant of the kickoff cadence, however it ended."""
+    found = conn.execute("select unnest(sr_ids) from ops.scrape_batches where slot_at = %s", [slot_at])
+    return {sr_id for (sr_id,) in found}
+
+
+def answered_in(conn: psycopg.Connection, sr_ids: Sequence[int], since: int) -> dict[tuple[int, Platform], int]:
+    """Of fixtures and platforms the newest cycle, of those from `since` on, in which the host answered about one of their listings."""
+    rows = conn.execute(
+        """
+        select sr_id, platform, max(cycle_id) from ops.event_scrape_status
+        where sr_id = any(%s) and cycle_id >= %s and http_status is not null group by sr_id, platform
+        """,
+        [list(sr_ids), since],
+    )
+    return {(sr_id, Platform(platform)): cycle_id for sr_id, platform, cycle_id in rows}

@@ -1,0 +1,72 @@
+"""The slots of the kickoff cadence: which kickoffs were known when, and what was asked for. Reads only.
+
+Belongs here: the ledger's side of it. Does not: which slots a kickoff has, nor judging which were kept (`metrics.coverage.kickoff_slots`).
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import polars as pl
+import psycopg
+
+from ..db.copy_frames import INSTANT, Schema, read_frame
+
+KNOWN: Final[Schema] = {"sr_id": pl.Int64, "known_from": INSTANT, "known_until": INSTANT, "kickoff_at": INSTANT}
+ASKED: Final[Schema] = {"sr_id": pl.Int64, "slot_at": INSTANT, "answered": pl.Boolean, "silent": pl.List(pl.String)}
+
+KNOWN_SQL: Final = """
+    select sr_id, known_from, known_until, kickoff_at
+    from (
+        select sr_id, known_from, kickoff_at, lead(known_from) over (partition by sr_id order by known_from) as known_until
+        from ops.known_kickoffs
+        where sr_id in (select sr_id from ops.known_kickoffs where kickoff_at > %(begin)s and kickoff_at <= %(last)s)
+    ) as versions
+    where kickoff_at > %(begin)s and kickoff_at <= %(last)s and known_from < %(end)s and (known_until is null or known_until > %(begin)s)
+"""
+ASKED_SQL: Final = """
+    with asked as (
+        select unnest(sr_ids) as sr_id, slot_at, cycle_id, status from ops.scrape_batches
+        where slot_at >= %(begin)s and slot_at < %(end)s and scope = 'kickoff'
+    ), believed as (
+        select cycle_id, platform, bool_or(status = 'completed') or count(distinct coalesce(sr_id::text, external_id)) = 1 as is_believed
+        from ops.event_scrape_status where cycle_id in (select cycle_id from asked)
+        group by cycle_id, platform
+    ), answers as (
+        select asked.sr_id, asked.slot_at, asked.status, line.platform,
+               coalesce(
+                   bool_or(line.status = 'completed' or line.error_class = 'not_found' and believed.is_believed)
+                   filter (where (run.status = 'failed' and run.refusal <> '') is not true), false
+               ) as answered
+        from asked
+        left join ops.event_scrape_status line on line.cycle_id = asked.cycle_id and line.sr_id = asked.sr_id
+        left join ops.scrape_runs run on run.cycle_id = line.cycle_id and run.platform = line.platform
+        left join believed on believed.cycle_id = line.cycle_id and believed.platform = line.platform
+        group by asked.sr_id, asked.slot_at, asked.status, line.platform
+    )
+    select sr_id, slot_at, bool_or(answered or status = 'running') as answered,
+           coalesce(array_agg(distinct platform order by platform) filter (where not answered and platform is not null), '{}') as silent
+    from answers group by sr_id, slot_at
+"""
+
+
+def known_kickoffs(conn: psycopg.Connection, begin: datetime, end: datetime, reach: timedelta) -> pl.DataFrame:
+    """What was known from `begin` until before `end` of fixtures that kick off at most `reach` after `end` (`KNOWN`), in no order. `known_until` is
+    null for what is known still; a stretch in which nobody listed the fixture has no row."""
+    return read_frame(conn, KNOWN_SQL, {"begin": begin, "end": end, "last": end + reach}, KNOWN)
+
+
+def asked(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFrame:
+    """Each fixture at each slot from `begin` until before `end` that a cycle asked it for (`ASKED`), in no order.
+
+    `answered`: at least one platform gave a good answer about the fixture, or said that its listing is gone; also true while the cycle runs.
+    That a listing is gone is believed of a platform that gave some book in the cycle, or was asked for this one fixture only: where it has none of
+    several, its interface has moved rather. Where core refused nearly all answers of a platform in the cycle, they count as none. `silent`: the
+    platforms that were asked and did neither.
+    """
+    return read_frame(conn, ASKED_SQL, {"begin": begin, "end": end}, ASKED)
+
+
+def first_slot(conn: psycopg.Connection, since: datetime) -> datetime | None:
+    """The first slot from `since` on that a cycle was begun for: None when there is none."""
+    row = conn.execute("select min(slot_at) from ops.scrape_batches where slot_at >= %s", [since]).fetchone()
+    return None if row is None else row[0]

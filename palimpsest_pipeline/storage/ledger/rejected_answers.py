@@ -1,0 +1,57 @@
+"""What was refused, per cycle and kind of answer: replaced when the answers are read again. Callers commit."""
+
+from collections.abc import Sequence
+
+import polars as pl
+import psycopg
+
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform
+from palimpsest_pipeline.domain.observations import Reject
+from palimpsest_pipeline.domain.text_limits import cut_key
+
+from ..db.copy_frames import copy_rows, read_frame
+
+SCHEMA = {
+    "cycle_id": pl.Int64,
+    "platform": pl.String,
+    "kind": pl.String,
+    "external_id": pl.String,
+    "path": pl.String,
+    "reason": pl.String,
+    "whole_answer": pl.Boolean,
+    "occurrences": pl.Int32,
+}
+COUNTS_SQL = """
+    select platform, kind, coalesce(sum(occurrences) filter (where whole_answer), 0) as n_answers,
+           coalesce(sum(occurrences) filter (where not whole_answer), 0) as n_entries
+    from core.rejects where cycle_id = %s group by platform, kind
+"""
+COUNTS = {"platform": pl.String, "kind": pl.String, "n_answers": pl.Int32, "n_entries": pl.Int32}
+
+
+def replace_rejects(
+    conn: psycopg.Connection,
+    cycle_id: int,
+    kinds: Sequence[PayloadKind],
+    rejects: Sequence[tuple[PayloadKind, Reject, bool]],
+    platforms: Sequence[Platform] = tuple(Platform),
+) -> int:
+    """Make `rejects` (kind, what, was the whole answer refused) those of the cycle's answers of `kinds` from `platforms`; returns how many rows.
+
+    Texts longer than a key are cut.
+    """
+    conn.execute(
+        "delete from core.rejects where cycle_id = %s and kind = any(%s) and platform = any(%s)",
+        [cycle_id, [str(k) for k in kinds], [str(p) for p in platforms]],
+    )
+    rows = [
+        (cycle_id, str(r.platform), str(kind), cut_key(r.external_id or ""), cut_key(r.path), cut_key(r.reason), whole, 1)
+        for kind, r, whole in rejects
+    ]
+    frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    return copy_rows(conn, "core.rejects", frame.group_by(pl.exclude("occurrences")).agg(pl.col("occurrences").sum()).select(SCHEMA.keys()))
+
+
+def reject_counts(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+    """Per platform and kind: `n_answers` refused whole, `n_entries` refused inside readable answers."""
+    return read_frame(conn, COUNTS_SQL, [cycle_id], COUNTS)

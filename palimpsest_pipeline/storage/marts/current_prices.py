@@ -1,0 +1,339 @@
+"""What prices side by side rest on, and the tables that hold them, of fixtures that have not begun. Callers commit.
+
+Belongs here: reading how the markets of fixtures stand now, or stood at an instant, in the shapes of `metrics.comparison_frames`; writing fixtures'
+rows.
+Does not: any rule of what is compared (`metrics`), which fixtures are due (`dirty_fixtures`), where the days of the history lie (`reader`).
+
+Which fixture a listing belongs to is always today's knowledge. An instant of the past decides only what was listed and priced then, and so which
+listing is primary.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from palimpsest_pipeline.domain.enums import MarketState, Platform
+from palimpsest_pipeline.domain.platform_trust import trust_order
+
+from ..catalog.listings import FIRST_LACKING_SQL
+from ..db.copy_frames import INSTANT, Schema, identifier, read_frame
+from ..db.row_differences import Differences, write_differences
+from ..odds.market_lines import named, numbered
+from .lifecycle import History
+
+COMPARISON, GAP = TABLES = ("mart.price_comparison", "mart.availability_gap")
+LISTING: Final = "mart.compared_listing"
+STORED: Final = (LISTING, *TABLES)
+PRICES_VIEW, GAPS_VIEW = "palimpsest.compared_prices", "palimpsest.compared_gaps"
+"""What TABLES hold under ids, with names and instants. Whoever reads TABLES, reads these."""
+LOCKS: Final = (7_017_000_011, 7_017_000_012)
+"""Advisory locks of whoever writes fixtures' rows: the first of those with an even SportRadar id, the second of the others. So no fixture is
+written by two at once, and two can write at a time: Postgres takes longer to take rows in than they take to compute."""
+
+BOOKS: Final[Schema] = {
+    "sr_id": pl.Int64,
+    "platform": pl.String,
+    "line_id": pl.Int32,
+    "state": pl.String,
+    "off_mask": pl.Int64,
+    "odds_milli": pl.List(pl.Int32),
+    "state_since": INSTANT,
+}
+LISTINGS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "answered_at": INSTANT, "dropped_at": INSTANT, "kickoff_at": INSTANT}
+THEN: Final[Schema] = {
+    "listing_id": pl.Int32,
+    "sr_id": pl.Int64,
+    "platform": pl.String,
+    "external_id": pl.String,
+    "is_source": pl.Boolean,
+    "first_seen_at": INSTANT,
+    "dropped_at": INSTANT,
+    "kickoff_at": INSTANT,
+    "kickoff_in_force": INSTANT,
+}
+"""`kickoff_at`: what the last answer claimed, null when it was refused; `kickoff_in_force`: the last kickoff that was not."""
+COMPARABLE: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "comparable": pl.Boolean}
+MARKETS: Final[Schema] = {"market_id": pl.Int16, "market_key": pl.String}
+
+STAMPS: Final[Schema] = {"home_platform": pl.String, "mapping_version": pl.String, "computed_at": INSTANT}
+ROWS: Final[Mapping[str, tuple[str, tuple[str, ...], Schema]]] = {
+    COMPARISON: (
+        PRICES_VIEW,
+        ("sr_id", "market_key", "specifier", "outcome_key", "platform"),
+        {
+            "sr_id": pl.Int64,
+            "market_key": pl.String,
+            "specifier": pl.String,
+            "outcome_key": pl.String,
+            "platform": pl.String,
+            "as_of": INSTANT,
+            **dict.fromkeys(("home_odds", "platform_odds"), pl.Float64),
+            **dict.fromkeys(("home_last_confirmed_at", "platform_last_confirmed_at"), INSTANT),
+            "skew_s": pl.Float64,
+            **dict.fromkeys(("home_state", "platform_state"), pl.String),
+            "comparable": pl.Boolean,
+            **dict.fromkeys(("diff_abs", "diff_rel", "fair_home_prob", "fair_platform_prob"), pl.Float64),
+            "best_platform": pl.String,
+            "best_odds": pl.Float64,
+            **dict.fromkeys(("home_is_best", "home_tied_best"), pl.Boolean),
+            "rank_home": pl.Int16,
+            **dict.fromkeys(("home_margin", "platform_margin", "margin_diff", "cross_book_sum_inverse"), pl.Float64),
+            "arb": pl.Boolean,
+            **STAMPS,
+        },
+    ),
+    GAP: (
+        GAPS_VIEW,
+        ("sr_id", "market_key", "specifier", "platform"),
+        {
+            "sr_id": pl.Int64,
+            "market_key": pl.String,
+            "specifier": pl.String,
+            "platform": pl.String,
+            "as_of": INSTANT,
+            **dict.fromkeys(("gap_type", "home_state", "platform_state"), pl.String),
+            **dict.fromkeys(("home_state_since", "platform_state_since", "gap_open_since"), INSTANT),
+            "gap_minutes": pl.Float64,
+            **dict.fromkeys(("never_offered_home", "never_offered_platform"), pl.Boolean),
+            "minutes_to_kickoff": pl.Float64,
+            "market_priority": pl.Int16,
+            **STAMPS,
+        },
+    ),
+}
+"""Of each of TABLES: the view that shows its rows, their key, and their columns."""
+
+
+Choose = Callable[[pl.DataFrame], pl.DataFrame]
+"""A function that keeps the primary ones of listings: `matching.primary_listings`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How fixtures stand at an instant, in the shapes of `metrics.comparison_frames`."""
+
+    markets: pl.DataFrame
+    listings: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written of fixtures."""
+
+    rows: dict[str, Differences]
+    """By table, of STORED."""
+    n_flips: int = 0
+    """Listings that were comparable with home's and are not any more, or the other way round."""
+
+
+def upcoming(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] | None = None) -> list[int]:
+    """Fixtures that have not begun, of these or all, soonest first."""
+    params = {"now": now, "sr_ids": None if sr_ids is None else list(sr_ids)}
+    return [sr_id for (sr_id,) in conn.execute(UPCOMING_SQL, params).fetchall()]
+
+
+def standing(conn: psycopg.Connection, sr_ids: Sequence[int]) -> Standing:
+    """How these fixtures stand now."""
+    params = {"sr_ids": list(sr_ids)}
+    return Standing(_name_lines(conn, read_frame(conn, BOOKS_SQL, params, BOOKS)), read_frame(conn, LISTINGS_SQL, params, LISTINGS))
+
+
+def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[int], home: Platform, instant: datetime, choose: Choose) -> Standing:
+    """Return how these fixtures stood at an instant, from the whole of their history.
+
+    Takes the listings that `choose` keeps of those seen by then, and the kickoff that was in force then. Raises as `storage.odds.reader.Layers` does.
+    """
+    found = read_frame(conn, LISTINGS_THEN_SQL, {"sr_ids": list(sr_ids), "instant": instant}, THEN)
+    if found.is_empty():
+        return Standing(_name_lines(conn, pl.DataFrame(schema=dict(BOOKS))), pl.DataFrame(schema=dict(LISTINGS)))
+    ids, first = found["listing_id"].to_list(), found["first_seen_at"].min()
+    assert isinstance(first, datetime)
+    days = (first.date(), instant.date())
+    answers = history.captures(ids, *days).filter(pl.col("observed_at") <= instant)
+    sizes = answers.group_by("listing_id").agg(n_markets=pl.col("n_markets_priced").max())
+    as_seen = found.join(sizes, on="listing_id", how="left")
+    found = choose(as_seen.with_columns(fixture_sr_id="sr_id", is_deleted=pl.col("dropped_at").is_not_null())).select(*THEN)
+    trust = pl.col("platform").cast(pl.Enum([platform.value for platform in trust_order(home)]))
+    claimed = found.filter(pl.col("kickoff_in_force").is_not_null())
+    by_trust = claimed.sort("sr_id", ~pl.col("is_source"), trust).unique("sr_id", keep="first")
+    in_force = by_trust.select("sr_id", kickoff_at="kickoff_in_force")
+    answers = answers.join(found, on="listing_id", how="semi")
+    books = folded(history.changes(found["listing_id"].to_list(), *days).filter(pl.col("observed_at") <= instant), answers)
+    answered = answers.group_by("listing_id").agg(answered_at=pl.col("observed_at").max())
+    listings = found.drop("kickoff_at").join(in_force, on="sr_id").join(answered, on="listing_id", how="left")
+    named_books = _name_lines(conn, books.join(found.select("listing_id", "sr_id", "platform"), on="listing_id").select(BOOKS.keys()))
+    return Standing(named_books, listings.select(LISTINGS.keys()))
+
+
+def folded(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """How each market of each listing stands after all of this history (`storage.odds.change_rows.CHANGE_SCHEMA`, CAPTURE_SCHEMA, whole days but the
+    last one):
+    listing_id, line_id, state, off_mask, odds_milli, state_since.
+
+    A market that the first answer of a day lacks is withdrawn since that answer.
+    """
+    line = ("listing_id", "line_id")
+    days = answers.group_by("listing_id", day=pl.col("observed_at").dt.date()).agg(begins_at=pl.col("observed_at").min()).sort("listing_id", "day")
+    days = days.with_columns(next_begins_at=pl.col("begins_at").shift(-1).over("listing_id"))
+    rows = changes.with_columns(day=pl.col("observed_at").dt.date()).join(days, on=("listing_id", "day")).sort(*line, "observed_at")
+    before = {name: pl.col(name).shift().over(line) for name in ("state", "day", "next_begins_at")}
+    was_away = (before["day"] != pl.col("day")) & (before["next_begins_at"] != pl.col("observed_at"))
+    enters = before["state"].is_null() | (before["state"] != pl.col("state")) | was_away
+    gone = (pl.col("state") != MarketState.WITHDRAWN.value) & pl.col("next_begins_at").is_not_null()
+    no_prices = pl.lit(None, pl.Int32).repeat_by(pl.col("odds_milli").list.len())
+    return (
+        rows.with_columns(state_since=pl.when(enters).then("observed_at").forward_fill().over(line))
+        .unique(line, keep="last", maintain_order=True)
+        .select(
+            *line,
+            state=pl.when(gone).then(pl.lit(MarketState.WITHDRAWN.value)).otherwise("state"),
+            off_mask=pl.when(gone).then(0).otherwise("off_mask"),
+            odds_milli=pl.when(gone).then(no_prices).otherwise("odds_milli"),
+            state_since=pl.when(gone).then("next_begins_at").otherwise("state_since"),
+        )
+    )
+
+
+def replace(conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, pl.DataFrame]) -> Written:
+    """Make these frames, one for each of STORED, the rows of these fixtures, and write only what differs.
+
+    Frames name their lines by market_key, specifier and outcome. Raises ValueError when one lacks or invents columns.
+    """
+    before = read_frame(conn, COMPARABLE_SQL, {"sr_ids": list(sr_ids)}, COMPARABLE)
+    pairs = before.join(frames[LISTING], on=("sr_id", "platform"))
+    n_flips = pairs.filter(pl.col("comparable") != pl.col("comparable_right")).height
+    markets = read_frame(conn, MARKETS_SQL, None, MARKETS)
+    rows = {table: _number_lines(conn, frames[table], markets) for table in TABLES}
+    return Written({table: write_differences(conn, table, frame, sr_ids) for table, frame in {LISTING: frames[LISTING], **rows}.items()}, n_flips)
+
+
+def remove(conn: psycopg.Connection, sr_ids: Sequence[int]) -> Written:
+    """Remove the rows of these fixtures."""
+    statement = "delete from {} where sr_id = any(%s)"
+    return Written(
+        {table: Differences(deleted=conn.execute(sql.SQL(statement).format(identifier(table)), [list(sr_ids)]).rowcount) for table in STORED}
+    )
+
+
+def read_fixture_ids(conn: psycopg.Connection) -> set[int]:
+    """Fixtures that have rows."""
+    return {sr_id for (sr_id,) in conn.execute("select distinct sr_id from mart.compared_listing").fetchall()}
+
+
+def read_rows(conn: psycopg.Connection, table: str, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
+    """Return what one of TABLES says of these fixtures or all, outcome by outcome and with its instants (ROWS), by its key."""
+    view, key, schema = ROWS[table]
+    query = f"select * from {view} where %(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[])"
+    return read_frame(conn, query, {"sr_ids": None if sr_ids is None else list(sr_ids)}, schema).sort(key)
+
+
+def figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float | None], list[float | None]]:
+    """Return the key figures of one of TABLES by name, `rows` among them, and one figure for each day of kickoff; null where nothing is to count.
+
+    By day: the share of compared outcomes on which home alone offers most; markets that a competitor offers and home lacks, per fixture with any gap.
+    """
+    cursor = conn.execute(FIGURES_SQL[table])
+    (_, *total), *days = cursor.fetchall()
+    names = [column.name for column in cursor.description or ()][1:]
+    return dict(zip(names, total, strict=True)), [by_day for by_day, *_ in days]
+
+
+def _name_lines(conn: psycopg.Connection, books: pl.DataFrame) -> pl.DataFrame:
+    return named(conn, books).join(read_frame(conn, MARKETS_SQL, None, MARKETS), on="market_id", how="left").drop("market_id")
+
+
+def _number_lines(conn: psycopg.Connection, rows: pl.DataFrame, markets: pl.DataFrame) -> pl.DataFrame:
+    return numbered(conn, rows.join(markets, on="market_key", how="left").drop("market_key"))
+
+
+MARKETS_SQL: Final = "select market_id, market_key from core.markets"
+COMPARABLE_SQL: Final = "select sr_id, platform, comparable from mart.compared_listing where sr_id = any(%(sr_ids)s)"
+
+
+UPCOMING_SQL: Final = """
+select sr_id from core.fixtures
+where effective_kickoff > %(now)s and (%(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[]))
+order by effective_kickoff, sr_id
+"""
+BOOKS_SQL: Final = """
+select e.fixture_sr_id as sr_id, e.platform, c.line_id, c.state::text as state, coalesce(c.off_mask, 0) as off_mask, c.odds_milli, c.state_since
+from core.event_listings e join core.current_markets c using (listing_id)
+where e.fixture_sr_id = any(%(sr_ids)s::bigint[]) and e.is_primary
+"""
+LISTINGS_SQL: Final = """
+select f.sr_id, e.platform, a.observed_at as answered_at, e.deleted_at as dropped_at, f.effective_kickoff as kickoff_at
+from core.fixtures f
+join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary
+left join lateral (select observed_at from core.captures where listing_id = e.listing_id order by observed_at desc limit 1) a on true
+where f.sr_id = any(%(sr_ids)s::bigint[])
+"""
+LISTINGS_THEN_SQL: Final = f"""
+select
+    listing_id, sr_id, platform, external_id, is_source, first_seen_at, kickoff_at, kickoff_in_force,
+    case when lacked_at <= %(instant)s then lacked_at end as dropped_at
+from (
+    select l.*, ({FIRST_LACKING_SQL}) as lacked_at
+    from (
+        select e.listing_id, f.sr_id, e.platform, e.external_id, e.platform = f.metadata_source as is_source, e.tournament_external_id,
+            s.first_seen_at, s.last_seen_at, o.kickoff_at, k.kickoff_at as kickoff_in_force
+        from core.fixtures f
+        join core.event_listings e on e.fixture_sr_id = f.sr_id
+        cross join lateral (
+            select min(observed_at) as first_seen_at, max(observed_at) as last_seen_at from core.listing_observations
+            where listing_id = e.listing_id and observed_at <= %(instant)s
+        ) s
+        left join lateral (
+            select c.kickoff_at
+            from core.listing_observations o join core.listing_claims c using (listing_id, claim_hash)
+            where o.listing_id = e.listing_id and o.observed_at <= %(instant)s order by o.observed_at desc, o.cycle_id desc limit 1
+        ) o on true
+        left join lateral (
+            select kickoff_at from core.kickoff_versions
+            where listing_id = e.listing_id and observed_from <= %(instant)s order by observed_from desc limit 1
+        ) k on true
+        where f.sr_id = any(%(sr_ids)s::bigint[]) and s.first_seen_at is not null
+    ) l
+) seen
+"""
+# First a row of everything, then one of each day of kickoff. A fixture that is no more has none.
+FIGURES_SQL: Final = {
+    COMPARISON: """
+    with outcomes as (
+        select (f.effective_kickoff at time zone 'UTC')::date as day, c.comparable, c.home_is_best, c.home_tied_best
+        from palimpsest.compared_prices c left join core.fixtures f using (sr_id)
+    ), lines as (
+        select count(*) as rows, count(distinct sr_id) as fixtures, count(distinct (sr_id, line_id)) filter (where arb) as arbitrage_markets
+        from mart.price_comparison
+    )
+    select (avg(o.home_is_best::int) filter (where o.comparable))::float8 as by_day,
+        (select rows from lines), (select fixtures from lines), (select arbitrage_markets from lines),
+        count(*) as outcomes, avg(o.comparable::int)::float8 as comparable_share,
+        (avg(o.home_is_best::int) filter (where o.comparable))::float8 as home_is_best_share,
+        (avg(o.home_tied_best::int) filter (where o.comparable))::float8 as home_tied_best_share
+    from outcomes o
+    group by grouping sets ((), (o.day))
+    having grouping(o.day) = 1 or (o.day is not null and bool_or(o.comparable))
+    order by grouping(o.day) desc, o.day
+    """,
+    GAP: """
+    with gaps as (
+        select (f.effective_kickoff at time zone 'UTC')::date as day, g.sr_id, g.gap_type
+        from mart.availability_gap g left join core.fixtures f using (sr_id)
+    )
+    select (count(*) filter (where gap_type = 'home_missing'))::float8 / nullif(count(distinct sr_id), 0) as by_day,
+        count(*) as rows, count(distinct sr_id) as fixtures, count(*) filter (where gap_type = 'home_missing') as home_missing,
+        count(*) filter (where gap_type = 'platform_missing') as platform_missing,
+        count(*) filter (where gap_type = 'home_suspended_only') as home_suspended_only,
+        count(*) filter (where gap_type = 'platform_suspended_only') as platform_suspended_only,
+        count(*) filter (where gap_type = 'both') as both_lack, count(*) filter (where gap_type = 'unknown') as unknown
+    from gaps
+    group by grouping sets ((), (day))
+    having grouping(day) = 1 or day is not null
+    order by grouping(day) desc, day
+    """,
+}

@@ -1,0 +1,75 @@
+"""Rows that are derived once per cycle: replaced by cycle id, read by cycle id. Callers commit.
+
+Belongs here: tables keyed by cycle, in the mart and in core. Does not: computing any figure.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.dialects import postgresql as pg
+
+from ..db.copy_frames import INSTANT, copy_rows, identifier, read_frame
+from ..tables import metadata
+
+
+def replace(conn: psycopg.Connection, table: str, cycle_id: int, frame: pl.DataFrame, platform: str | None = None) -> int:
+    """Make `frame` the rows of the cycle in `table` ("mart.coverage_fixture"), or those of one platform in it; returns how many. `computed_at` is
+    filled in where it is missing.
+
+    Raises ValueError when the frame holds rows of another cycle or platform, or lacks or invents columns.
+    """
+    declared = metadata.tables[table].columns
+    if "computed_at" in declared and "computed_at" not in frame.columns:
+        frame = frame.with_columns(computed_at=pl.lit(datetime.now(UTC), dtype=INSTANT))
+    if "cycle_id" not in frame.columns:
+        frame = frame.with_columns(cycle_id=pl.lit(cycle_id, dtype=pl.Int64))
+    if unlike := sorted(set(frame.columns) ^ {column.name for column in declared}):
+        raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(unlike)}")
+    if not frame.is_empty() and frame["cycle_id"].unique().to_list() != [cycle_id]:
+        raise ValueError(f"{table}: the frame holds rows of other cycles than {cycle_id}")
+    if platform is not None and not frame.is_empty() and frame["platform"].unique().to_list() != [platform]:
+        raise ValueError(f"{table}: the frame holds rows of other platforms than {platform}")
+    whose = sql.SQL("") if platform is None else sql.SQL(" and platform = {}").format(sql.Literal(str(platform)))
+    conn.execute(sql.SQL("delete from {} where cycle_id = %s").format(identifier(table)) + whose, [cycle_id])
+    return copy_rows(conn, table, frame)
+
+
+def read(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
+    """Rows of the cycle in `table`, in the order of its key; ratios are Float64, JSON is text."""
+    declared = metadata.tables[table]
+    order = sql.SQL(", ").join(sql.Identifier(column.name) for column in declared.primary_key.columns)
+    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in declared.columns)
+    query = sql.SQL("select {} from {} where cycle_id = %s order by {}").format(columns, identifier(table), order).as_string(conn)
+    return read_frame(conn, query, [cycle_id], frame_schema(table))
+
+
+def frame_schema(table: str) -> dict[str, Any]:
+    """Column types of a table as a frame holds them."""
+    return {column.name: _frame_type(column.type) for column in metadata.tables[table].columns}
+
+
+def _frame_type(kind: sa.types.TypeEngine[Any]) -> Any:
+    if isinstance(kind, pg.ARRAY):
+        return pl.List(_frame_type(kind.item_type))
+    for sql_kind, frame_kind in FRAME_TYPES:
+        if isinstance(kind, sql_kind):
+            return frame_kind
+    raise TypeError(f"no frame type for {kind!r}")
+
+
+FRAME_TYPES: Final[tuple[tuple[type[Any], Any], ...]] = (
+    (sa.BigInteger, pl.Int64),
+    (sa.SmallInteger, pl.Int16),
+    (sa.Integer, pl.Int32),
+    (sa.Boolean, pl.Boolean),
+    (sa.TIMESTAMP, INSTANT),
+    (sa.Date, pl.Date),
+    (sa.Numeric, pl.Float64),
+    (sa.Double, pl.Float64),
+    (pg.JSONB, pl.String),
+    (sa.String, pl.String),
+)

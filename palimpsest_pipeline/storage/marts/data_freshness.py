@@ -1,0 +1,90 @@
+"""How new the newest of each family of data is, by the instants in the rows themselves. Reads only, a few index look-ups each.
+
+Belongs here: the instants. Does not: how old is too old, nor what time it is.
+
+What a backfill of the past writes is of the past: it makes nothing newer. Null means that there is nothing; what cannot be asked raises.
+"""
+
+from datetime import date, datetime
+from typing import Final
+
+import psycopg
+
+from palimpsest_pipeline.domain.enums import Platform
+
+from ..derivation import derived_products
+
+FIRST_HOUR_SQL: Final = """
+    select min(hour) from (
+        select min(partition_hour) as hour from core.cycles union all select min(partition_hour) from ops.scrape_batches
+    ) known
+"""
+FIRST_CYCLE_SQL: Final = "select started_at from ops.scrape_batches order by cycle_id limit 1"
+DISCOVERY_SQL: Final = """
+    select c.as_of
+    from core.cycles c join core.discovery_manifest m on m.cycle_id = c.cycle_id
+    where c.scope = 'full' and m.platform = %s and m.external_id = '*' and m.completeness <> 'failed'
+    order by c.cycle_id desc limit 1
+"""
+# From the newest cycles that stored something of the platform to their captures: by their index, on the days of the cycle alone. Several cycles,
+# since a long one may end after a short one that began later. Days that have left Postgres have no captures: then the cycle's own instant.
+ODDS_SQL: Final = """
+    with newest as materialized (
+        select p.cycle_id, c.as_of
+        from core.cycle_products p join core.cycles c using (cycle_id)
+        where p.product = %(product)s and p.n_rows > 0
+        order by p.cycle_id desc limit 3
+    )
+    select max(coalesce(stored.observed_at, n.as_of))
+    from newest n
+    left join lateral (
+        select max(k.observed_at) as observed_at
+        from core.captures k join ops.listing_ids i using (listing_id)
+        where k.cycle_id = n.cycle_id and i.platform = %(platform)s
+            and k.observed_at >= n.as_of - interval '2 hours' and k.observed_at < n.as_of + interval '2 hours'
+    ) stored on true
+"""
+COVERAGE_SQL: Final = "select max(as_of) from mart.match_rate_platform"
+FIXTURE_LIFE_SQL: Final = """
+    select coalesce(
+        (select max(as_of) from mart.listing_lead_time where kickoff_date between %(today)s - 1 and %(today)s + 1),
+        (select max(as_of) from mart.listing_lead_time)
+    )
+"""
+
+
+def first_hour(conn: psycopg.Connection) -> datetime | None:
+    """Return the earliest partition hour of any cycle that is stored; None when there is none."""
+    row = conn.execute(FIRST_HOUR_SQL).fetchone()
+    return row[0] if row else None
+
+
+def first_cycle_at(conn: psycopg.Connection) -> datetime | None:
+    """Begin of the first cycle that the ledger knows; None when there never was one."""
+    return _one(conn, FIRST_CYCLE_SQL)
+
+
+def discovery(conn: psycopg.Connection, platform: Platform) -> datetime | None:
+    """The last full cycle in which the platform's offer was discovered, if only in part."""
+    return _one(conn, DISCOVERY_SQL, [platform])
+
+
+def odds(conn: psycopg.Connection, platform: Platform) -> datetime | None:
+    """The newest answer of the platform that stands in the history (observed_at)."""
+    (product,) = derived_products.of_platforms(derived_products.ODDS, [platform])
+    return _one(conn, ODDS_SQL, {"product": product, "platform": str(platform)})
+
+
+def coverage(conn: psycopg.Connection) -> datetime | None:
+    """The newest cycle that coverage speaks of."""
+    return _one(conn, COVERAGE_SQL)
+
+
+def fixture_life(conn: psycopg.Connection, today: date) -> datetime | None:
+    """Up to when the lives of the fixtures around today are told; of all fixtures, when there are none around today."""
+    return _one(conn, FIXTURE_LIFE_SQL, {"today": today})
+
+
+def _one(conn: psycopg.Connection, query: str, params: object = None) -> datetime | None:
+    row = conn.execute(query, params).fetchone()  # type: ignore[call-overload]
+    return row[0] if row else None

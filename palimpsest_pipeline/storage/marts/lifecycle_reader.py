@@ -1,0 +1,87 @@
+"""What is asked of the tables of a fixture's life beside their rows. Callers commit.
+
+Belongs here: counting in Postgres what would be much to read. Does not: rows of a date (`lifecycle`), any rule of what a life is (`metrics`).
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import polars as pl
+import psycopg
+
+from palimpsest_pipeline.domain.enums import Platform
+
+from ..db.copy_frames import Schema, read_frame
+
+OFFERED: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "hours_before": pl.Int16, "n_offered": pl.Int32}
+OF_OTHER_SETTINGS: Final[Schema] = {"kickoff_date": pl.Date, "why": pl.String, "named": pl.String}
+OTHER_HOME, DROPPED, LACKING = "another home platform", "named no longer", "without margins yet"
+"""What a date says that the settings of now do not."""
+
+
+def offered(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) -> pl.DataFrame:
+    """Markets of each fixture of a date that a platform offered up to so many hours before kickoff (OFFERED); nought has no row."""
+    return read_frame(conn, OFFERED_SQL, {"day": day, "hours": list(hours_before)}, OFFERED)
+
+
+def of_other_settings(conn: psycopg.Connection, home: Platform, main_markets: Sequence[str]) -> pl.DataFrame:
+    """Dates derived under other settings than these (OF_OTHER_SETTINGS), in order. `why` is OTHER_HOME, which is `named`; DROPPED: with margins of a
+    market that is not among these; or LACKING: one of these was offered before kickoff and has no margin."""
+    params = {"home": home.value, "markets": list(main_markets), "other_home": OTHER_HOME, "dropped": DROPPED, "lacking": LACKING}
+    return read_frame(conn, OF_OTHER_SETTINGS_SQL, params, OF_OTHER_SETTINGS).sort(*OF_OTHER_SETTINGS)
+
+
+OFFERED_SQL: Final = """
+select i.sr_id, i.platform, h.hours as hours_before, count(*)::integer as n_offered
+from mart.availability_interval i
+join mart.listing_lead_time l using (sr_id, platform, kickoff_date)
+cross join unnest(%(hours)s::smallint[]) as h (hours)
+where i.kickoff_date = %(day)s and i.market_key <> '*' and i.state = 'offered'
+    and i.valid_from < l.effective_kickoff - make_interval(hours => h.hours)
+    and (i.valid_to is null or i.valid_to >= l.effective_kickoff - make_interval(hours => h.hours))
+group by i.sr_id, i.platform, h.hours
+"""
+# What lacks is looked up fixture by fixture by the tables' keys, up to the first that has it: the tables are large, and a date nearly always has all.
+OF_OTHER_SETTINGS_SQL: Final = """
+select kickoff_date, %(other_home)s as why, home_platform as named from mart.gap_count where home_platform <> %(home)s
+union
+select kickoff_date, %(other_home)s, home_platform from mart.margin_ttk_bucket where home_platform <> %(home)s
+union
+select * from (
+    -- a date far ahead may have no row in the tables that name their home: then the leads tell, which home's own are nought of
+    select l.kickoff_date, %(other_home)s, coalesce(min(l.platform) filter (where l.home_lead_diff_days = 0), 'another platform')
+    from mart.listing_lead_time l
+    left join mart.listing_lead_time h on h.sr_id = l.sr_id and h.kickoff_date = l.kickoff_date and h.platform = %(home)s
+    group by l.kickoff_date
+    having bool_or(l.home_lead_diff_days is distinct from l.lead_days_listed - h.lead_days_listed)
+) leads
+where not exists (select from mart.gap_count g where g.kickoff_date = leads.kickoff_date and g.home_platform <> %(home)s)
+    and not exists (select from mart.margin_ttk_bucket b where b.kickoff_date = leads.kickoff_date and b.home_platform <> %(home)s)
+union all
+select distinct kickoff_date, %(dropped)s, market_key from mart.margin_ttk_bucket where market_key <> all(%(markets)s::text[])
+union all
+select d.kickoff_date, %(lacking)s, k.market_key
+from (select distinct kickoff_date from mart.listing_lead_time) d
+cross join unnest(%(markets)s::text[]) as k (market_key)
+left join lateral (
+    select true as there
+    from mart.listing_lead_time l
+    cross join lateral (
+        select from mart.market_margin m where m.sr_id = l.sr_id and m.platform = l.platform and m.market_key = k.market_key limit 1
+    ) m
+    where l.kickoff_date = d.kickoff_date
+    limit 1
+) margin on true
+cross join lateral (
+    select from mart.listing_lead_time l
+    cross join lateral (
+        select from mart.availability_interval i
+        where i.sr_id = l.sr_id and i.platform = l.platform and i.market_key = k.market_key and i.state = 'offered'
+            and i.valid_from < l.effective_kickoff
+        limit 1
+    ) i
+    where margin.there is null and l.kickoff_date = d.kickoff_date
+    limit 1
+) offered
+"""

@@ -1,0 +1,101 @@
+"""The ledger of what the vocabulary does not know: over all cycles, and replaced as a whole. Callers commit."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from ..db.copy_frames import INSTANT, copy_rows, read_frame
+from ..ledger.cycle_reader import UNENDED
+from .cycle_marts import frame_schema
+
+LEDGER_LOCK: Final = 7_201_905_117
+"""Advisory lock of whoever replaces the ledger, so that a slower reader of older rows does not come last."""
+
+LEDGER: Final[dict[str, Any]] = {
+    "platform": pl.String,
+    "sport": pl.String,
+    "external_market_id": pl.String,
+    "specifier_schema": pl.String,
+    "error_classes": pl.List(pl.String),
+    "name": pl.String,
+    "sample_specifier": pl.String,
+    "sample_outcomes": pl.String,
+    "n_fixtures": pl.Int32,
+    "occurrences": pl.Int64,
+    "n_cycles": pl.Int32,
+    "first_seen": INSTANT,
+    "last_seen": INSTANT,
+}
+LEDGER_SQL: Final = """
+    with seen as (
+        select platform, sport, external_market_id, specifier_schema,
+               array_agg(distinct error_class order by error_class) as error_classes,
+               (array_agg(name order by cycle_id desc, error_class))[1] as name,
+               (array_agg(sample_specifier order by cycle_id desc, error_class))[1] as sample_specifier,
+               (array_agg(to_jsonb(sample_outcomes) order by cycle_id desc, error_class))[1] as sample_outcomes,
+               sum(occurrences) as occurrences, count(distinct cycle_id) as n_cycles,
+               min(first_observed_at) as first_seen, max(last_observed_at) as last_seen
+        from core.unmapped_markets
+        group by platform, sport, external_market_id, specifier_schema
+    ),
+    carried as (
+        select m.platform, m.sport, m.external_market_id, m.specifier_schema, count(distinct coalesce(e.fixture_sr_id, -l.listing_id)) as n_fixtures
+        from core.unmapped_markets m
+        cross join lateral unnest(m.listing_ids) as l (listing_id)
+        left join core.event_listings e using (listing_id)
+        group by m.platform, m.sport, m.external_market_id, m.specifier_schema
+    )
+    select * from seen join carried using (platform, sport, external_market_id, specifier_schema)
+"""
+MATCHES_SQL: Final = """
+    select o.listing_id, coalesce('sr:' || c.sr_id, 'genius:' || c.genius_id, 'listing:' || o.listing_id) as match
+    from core.listing_observations o join core.listing_claims c using (listing_id, claim_hash)
+    where o.cycle_id = %s
+"""
+RATES_SQL: Final = f"""
+    select m.cycle_id, m.platform, sum(m.n_mapped)::float8 / sum(m.n_markets_seen) as mapped_rate
+    from mart.mapping_coverage m
+    where m.cycle_id in (
+        select c.cycle_id from core.cycles c
+        where c.scope = 'full' and c.cycle_id <= %s
+            and c.cycle_id not in ({UNENDED}) and exists (select from mart.mapping_coverage x where x.cycle_id = c.cycle_id)
+        order by c.cycle_id desc limit 2
+    )
+    group by m.cycle_id, m.platform
+    order by m.cycle_id, m.platform
+"""
+
+
+def matches_of_cycle(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+    """listing_id, match: listings seen in the cycle that state the same id then are one match. What other cycles learn changes nothing."""
+    return read_frame(conn, MATCHES_SQL, [cycle_id], {"listing_id": pl.Int32, "match": pl.String})
+
+
+def lock_ledger(conn: psycopg.Connection) -> None:
+    """Wait for others who replace the ledger, and keep others waiting until the transaction ends. Before `ledger`."""
+    conn.execute("select pg_advisory_xact_lock(%s)", [LEDGER_LOCK])
+
+
+def ledger(conn: psycopg.Connection) -> pl.DataFrame:
+    """Every market of core.unmapped_markets once, over all cycles (columns `LEDGER`). n_fixtures rests on what the listings are known to be now."""
+    selected = ", ".join(LEDGER)
+    return read_frame(conn, f"select {selected} from ({LEDGER_SQL}) q", None, LEDGER)
+
+
+def replace_ledger(conn: psycopg.Connection, frame: pl.DataFrame) -> int:
+    """Make `frame` (the table's columns, `computed_at` aside) the rows of mart.unmapped_market; returns how many."""
+    conn.execute("delete from mart.unmapped_market")
+    return copy_rows(conn, "mart.unmapped_market", frame.with_columns(computed_at=pl.lit(datetime.now(UTC), INSTANT)))
+
+
+def ranking(conn: psycopg.Connection) -> pl.DataFrame:
+    """mart.unmapped_market, by platform and rank."""
+    schema = frame_schema("mart.unmapped_market")
+    return read_frame(conn, f"select {', '.join(schema)} from mart.unmapped_market order by platform, impact_rank", None, schema)
+
+
+def mapped_rates(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+    """cycle_id, platform, mapped_rate of the last full cycle up to `cycle_id` that came to its own end and of the one before it, oldest first."""
+    return read_frame(conn, RATES_SQL, [cycle_id], {"cycle_id": pl.Int64, "platform": pl.String, "mapped_rate": pl.Float64})

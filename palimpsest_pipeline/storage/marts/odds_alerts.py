@@ -1,0 +1,206 @@
+"""Alerts to traders as they are kept: `mart.odds_alert`, replaced fixture by fixture, and what people say of them. Callers commit.
+
+Belongs here: which fixtures are to be looked at, replacing their rows, acknowledging, listing. Does not: when there is an alert (`metrics`), marks of
+fixtures (`dirty_fixtures`), alerts about the pipeline itself (`storage.ledger.alerts`).
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+from psycopg.rows import dict_row
+
+from palimpsest_pipeline.domain.enums import FixtureProduct, OddsAlertStatus
+
+from ..db.copy_frames import INSTANT, Schema, copy_rows, read_frame
+from ..tables import metadata
+from .cycle_marts import frame_schema
+from .lifecycle import IN_CORE
+
+TABLE: Final = "mart.odds_alert"
+LOCK: Final = 7_017_000_003
+"""Advisory lock of whoever replaces fixtures' rows: no fixture is written by two at once."""
+DUE: Final[Schema] = {"sr_id": pl.Int64, "kickoff_at": INSTANT}
+STATUS: Final[Schema] = {"alert_id": pl.Int64, "is_acknowledged": pl.Boolean}
+
+
+class NoSuchAlert(LookupError):
+    """There is no episode of that id."""
+
+
+def known_until(conn: psycopg.Connection[Any]) -> datetime | None:
+    """When the latest cycle of which everything is in core began: kickoffs until then have happened. None without one."""
+    row = conn.execute(KNOWN_UNTIL_SQL).fetchone()
+    return row[0] if row else None
+
+
+def due(conn: psycopg.Connection[Any], marked: Sequence[int], known_until: datetime, among: Sequence[int] | None = None) -> pl.DataFrame:
+    """Fixtures that are marked, and those that began by then and still have an open episode, of these or all (DUE), soonest first. One that is no
+    more has no kickoff, and comes last."""
+    params = {"marked": list(marked), "known_until": known_until, "among": None if among is None else list(among)}
+    return read_frame(conn, DUE_SQL, params, DUE).sort("kickoff_at", "sr_id", nulls_last=True)
+
+
+def replace(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts: pl.DataFrame) -> int:
+    """Make `alerts` (the columns of TABLE without status) the rows of these fixtures; returns how many were written. An open one that somebody has
+    acknowledged is so again. Under LOCK.
+
+    Raises ValueError when the frame lacks or invents columns.
+    """
+    seen = read_frame(conn, ACKNOWLEDGED_SQL, {"ids": alerts["alert_id"].to_list()}, STATUS)
+    is_acknowledged = pl.col("is_acknowledged").fill_null(value=False)
+    rows = (
+        alerts.join(seen, on="alert_id", how="left")
+        .with_columns(
+            status=pl.when(pl.col("closed_at").is_not_null())
+            .then(pl.lit(OddsAlertStatus.CLOSED.value))
+            .when(is_acknowledged)
+            .then(pl.lit(OddsAlertStatus.ACKNOWLEDGED.value))
+            .otherwise(pl.lit(OddsAlertStatus.OPEN.value))
+        )
+        .drop("is_acknowledged")
+    )
+    if unlike := sorted(set(rows.columns) ^ {column.name for column in metadata.tables[TABLE].columns}):
+        raise ValueError(f"{TABLE}: the frame's columns and the table's differ in {', '.join(unlike)}")
+    conn.execute("delete from mart.odds_alert where sr_id = any(%s)", [list(sr_ids)])
+    return copy_rows(conn, TABLE, rows)
+
+
+def remove_orphans(conn: psycopg.Connection[Any]) -> None:
+    """Remove the rows of fixtures that are no more. Under LOCK."""
+    conn.execute("delete from mart.odds_alert a where not exists (select from core.fixtures f where f.sr_id = a.sr_id)")
+
+
+def rows_of(conn: psycopg.Connection[Any], first: date | None = None) -> pl.DataFrame:
+    """Rows of TABLE, of fixtures that kick off on the UTC date `first` or later, or all, by id."""
+    query = "select * from mart.odds_alert" + ("" if first is None else " where kickoff_date >= %(first)s")
+    return read_frame(conn, query, {"first": first}, frame_schema(TABLE)).sort("alert_id")
+
+
+def begun(conn: psycopg.Connection[Any], first: date) -> pl.DataFrame:
+    """Fixtures whose kickoff has been, on that UTC date or later (sr_id)."""
+    return read_frame(conn, BEGUN_SQL, {"first": first, "known_until": known_until(conn)}, {"sr_id": pl.Int64})
+
+
+def open_though_begun(conn: psycopg.Connection[Any]) -> pl.DataFrame:
+    """Rows of TABLE that are open, of fixtures that had begun at the last full cycle and that are not due, by id: as one moment has it.
+
+    Kickoffs that have passed since are known by cycles that bore on other fixtures alone.
+    """
+    return read_frame(conn, OPEN_THOUGH_BEGUN_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}, frame_schema(TABLE)).sort("alert_id")
+
+
+def counts(conn: psycopg.Connection[Any]) -> tuple[int, dict[str, int]]:
+    """Rows of TABLE, and episodes that are not over by severity."""
+    found = conn.execute(COUNTS_SQL).fetchall()
+    return sum(n for _, n, _ in found), {severity: n_open for severity, _, n_open in found}
+
+
+def opened_by_hour(conn: psycopg.Connection[Any]) -> list[float | None]:
+    """How many episodes opened in each of the last 48 hours up to the last that did, oldest first."""
+    return [float(n) for (n,) in conn.execute(OPENED_SQL).fetchall()]
+
+
+def acknowledge(conn: psycopg.Connection[Any], alert_id: int, by: str, at: datetime) -> None:
+    """Write down that somebody has seen the episode; the first to say so stays. Raises NoSuchAlert.
+
+    Waits for whoever is just replacing rows: of what he writes he would not know, nor could he replace a row that changes under him.
+    """
+    conn.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+    if not conn.execute("select from mart.odds_alert where alert_id = %s", [alert_id]).rowcount:
+        raise NoSuchAlert(f"no alert {alert_id}: `palimpsest odds-alerts` lists them with their ids")
+    conn.execute(
+        "insert into ops.acknowledged_odds_alerts (alert_id, acknowledged_at, acknowledged_by) values (%s, %s, %s) on conflict do nothing",
+        [alert_id, at, by],
+    )
+    conn.execute("update mart.odds_alert set status = 'acknowledged' where alert_id = %s and status = 'open'", [alert_id])
+
+
+def forget(conn: psycopg.Connection[Any], before: date) -> None:
+    """Remove what was said before that UTC date of episodes that are no more."""
+    conn.execute(FORGET_SQL, {"before": before})
+
+
+def listed(
+    conn: psycopg.Connection[Any],
+    *,
+    only_open: bool,
+    severities: Sequence[str],
+    market_keys: Sequence[str] | None,
+    sr_id: int | None,
+    limit: int | None,
+) -> tuple[list[dict[str, Any]], int]:
+    """Episodes with the names of their fixtures, as the view of them has it, the last opened first: at most `limit` of them, and how many there are.
+    None: all. Open ones are those that are not over, of fixtures that have not begun, and that nobody has acknowledged."""
+    keys = None if market_keys is None else list(market_keys)
+    params = {"only_open": only_open, "severities": list(severities), "market_keys": keys, "sr_id": sr_id, "limit": limit}
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(LISTED_SQL, params).fetchall()
+    total = rows[0]["n_all"] if rows else 0
+    return [{name: value for name, value in row.items() if name != "n_all"} for row in rows], total
+
+
+def frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """Return rows of `listed` as a frame, with all its columns when there are none."""
+    return pl.DataFrame(rows, schema=LISTED, orient="row")
+
+
+LISTED: Final[Schema] = {
+    "alert_id": pl.Int64,
+    **dict.fromkeys(("status", "severity", "alert_type", "platform", "competitor"), pl.String),
+    "sr_id": pl.Int64,
+    **dict.fromkeys(("home_team", "away_team"), pl.String),
+    "kickoff_at": INSTANT,
+    **dict.fromkeys(("market_key", "specifier", "outcome_key"), pl.String),
+    **dict.fromkeys(("baseline_odds", "current_odds", "peak_change_rel", "competitor_odds", "competitor_change_rel"), pl.Float64),
+    **dict.fromkeys(("opened_at", "peak_at", "closed_at", "acknowledged_at"), INSTANT),
+    "acknowledged_by": pl.String,
+}
+"""Columns of `listed`."""
+KNOWN_UNTIL_SQL: Final = f"select max(c.as_of) from core.cycles c where {IN_CORE}"
+DUE_SQL: Final = """
+select sr_id, f.effective_kickoff as kickoff_at
+from (
+    select unnest(%(marked)s::bigint[]) as sr_id
+    union
+    select a.sr_id from mart.odds_alert a join core.fixtures b using (sr_id)
+    where a.closed_at is null and b.effective_kickoff <= %(known_until)s and (%(among)s::bigint[] is null or a.sr_id = any(%(among)s::bigint[]))
+) asked
+left join core.fixtures f using (sr_id)
+"""
+BEGUN_SQL: Final = """
+select sr_id from core.fixtures
+where effective_kickoff >= %(first)s::date::timestamp at time zone 'UTC' and effective_kickoff <= %(known_until)s::timestamptz
+"""
+OPEN_THOUGH_BEGUN_SQL: Final = f"""
+select a.* from mart.odds_alert a join core.fixtures f using (sr_id)
+where a.closed_at is null and f.effective_kickoff <= (select max(c.as_of) from core.cycles c where c.scope = 'full' and {IN_CORE})
+    and not exists (select from mart.dirty_fixtures d where d.product = %(product)s and d.sr_id = a.sr_id)
+"""
+COUNTS_SQL: Final = "select severity, count(*), count(*) filter (where closed_at is null) from mart.odds_alert group by severity"
+OPENED_SQL: Final = """
+select count(a.alert_id)
+from (select date_trunc('hour', max(opened_at), 'UTC') as last_hour from mart.odds_alert) l
+cross join generate_series(l.last_hour - interval '47 hours', l.last_hour, interval '1 hour') as h (hour)
+left join mart.odds_alert a on a.opened_at >= h.hour and a.opened_at < h.hour + interval '1 hour'
+group by h.hour
+order by h.hour
+"""
+ACKNOWLEDGED_SQL: Final = "select alert_id, true as is_acknowledged from ops.acknowledged_odds_alerts where alert_id = any(%(ids)s::bigint[])"
+FORGET_SQL: Final = """
+delete from ops.acknowledged_odds_alerts x
+where x.acknowledged_at < %(before)s::date::timestamp at time zone 'UTC'
+    and not exists (select from mart.odds_alert a where a.alert_id = x.alert_id)
+"""
+LISTED_SQL: Final = """
+select a.alert_id, a.status, a.severity, a.alert_type, a.platform, a.competitor, a.sr_id, a.home_team, a.away_team, a.kickoff as kickoff_at,
+    a.market_key, a.specifier, a.outcome_key, a.baseline_odds, a.current_odds, a.peak_change_rel, a.competitor_odds, a.competitor_change_rel,
+    a.opened_at, a.peak_at, a.closed_at, a.acknowledged_at, a.acknowledged_by, count(*) over () as n_all
+from palimpsest.odds_alerts a
+where (not %(only_open)s or a.status = 'open') and a.severity = any(%(severities)s)
+    and (%(market_keys)s::text[] is null or a.market_key = any(%(market_keys)s::text[])) and (%(sr_id)s::bigint is null or a.sr_id = %(sr_id)s)
+order by a.opened_at desc, a.alert_id
+limit %(limit)s
+"""

@@ -1,0 +1,133 @@
+"""Coverage as of one cycle, with what is known of its platforms, fixtures and listings. Reads only."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from ..catalog.universe import CARRY_LIMIT
+from ..db.copy_frames import INSTANT, Schema, read_frame
+from .cycle_marts import read
+
+CYCLE_SQL: Final = "select as_of, scope, trigger, home_platform from core.cycles where cycle_id = %s"
+PLATFORMS: Final[Schema] = {
+    "platform": pl.String,
+    "name": pl.String,
+    "status": pl.String,
+    "message": pl.String,
+    "looked_at": INSTANT,
+}
+"""A row a platform, in order of trust. `status` and `message`: how its part of the cycle went, null where it was not asked; `looked_at`: as of when a
+complete discovery last showed all that it lists; null: none that still counts."""
+PLATFORMS_SQL: Final = """
+    with this as (select as_of from core.cycles where cycle_id = %(cycle_id)s)
+    select b.platform, b.name, r.status, r.message,
+        (
+            select max(c.as_of)
+            from core.cycles c
+            join core.discovery_manifest m using (cycle_id)
+            where c.scope = 'full' and c.as_of <= this.as_of and c.as_of > this.as_of - %(carry_limit)s
+                and m.platform = b.platform and m.external_id = '*' and m.completeness = 'complete'
+        ) as looked_at
+    from this
+    cross join core.bookmakers b
+    left join ops.scrape_runs r on r.platform = b.platform and r.cycle_id = %(cycle_id)s
+    order by b.trust_rank
+"""
+LISTINGS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "kickoff_at": INSTANT, "n_markets_priced": pl.Int32}
+LISTINGS_SQL: Final = """
+    select e.fixture_sr_id as sr_id, e.platform, e.kickoff_at, e.n_markets_priced
+    from mart.coverage_fixture f
+    join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary and e.platform = any(f.platforms)
+    where f.cycle_id = %s
+"""
+LEADS: Final[Schema] = {
+    "sr_id": pl.Int64,
+    "platform": pl.String,
+    "first_listed_at": INSTANT,
+    "listed_censored": pl.Boolean,
+    "lead_days_listed": pl.Float64,
+}
+LEADS_SQL: Final = """
+    select l.sr_id, l.platform, l.first_listed_at, l.listed_censored, l.lead_days_listed
+    from mart.coverage_fixture f
+    join mart.listing_lead_time l using (sr_id)
+    where f.cycle_id = %s and f.fixture_class = 'competitor_only'
+"""
+
+GAPS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "n_home_missing": pl.Int32, "n_platform_missing": pl.Int32, "n_unknown": pl.Int32}
+"""`n_unknown`: markets that were not compared, since home and the platform were not looked at together, or since
+the settings have another home platform than the cycle."""
+GAPS_SQL: Final = """
+    select sr_id, case when platform = %(home)s then home_platform else platform end as platform,
+        count(*) filter (where gap_type = 'home_missing' and home_platform = %(home)s) as n_home_missing,
+        count(*) filter (where gap_type = 'platform_missing' and home_platform = %(home)s) as n_platform_missing,
+        count(*) filter (where gap_type = 'unknown' or home_platform <> %(home)s) as n_unknown
+    from palimpsest.compared_gaps
+    where home_platform <> %(home)s or gap_type in ('home_missing', 'platform_missing', 'unknown')
+    group by 1, 2
+"""
+
+
+COUNTRIES: Final[Schema] = {"tournament_key": pl.String, "platform": pl.String, "country": pl.String, "country_iso": pl.String}
+"""Under which country each platform places a tournament, as it writes it; `country_iso` null where that is no country."""
+COUNTRIES_SQL: Final = """
+    select distinct l.tournament_key, t.platform, t.country_raw as country, t.country_iso
+    from mart.coverage_tournament c
+    join core.tournament_links l using (tournament_key)
+    join core.tournament_listings t on t.platform = l.platform and t.external_id = l.external_id
+    where c.cycle_id = %s and t.country_raw is not null
+"""
+
+
+class NoCoverageError(LookupError):
+    """Coverage was computed for no cycle yet. The message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Coverage as of one cycle. `rates`, `tournaments`, `fixtures`: its rows of mart.match_rate_platform, coverage_tournament, coverage_fixture.
+
+    `platforms`: PLATFORMS. `listings`: LISTINGS, the one that speaks for each platform that lists a fixture, as it claims now. `leads`: LEADS, of
+    the fixtures that competitors alone list. `gaps`: GAPS, markets as they stand now, with a row for each fixture and competitor that has one.
+    `countries`: COUNTRIES.
+    """
+
+    cycle_id: int
+    as_of: datetime
+    scope: str
+    trigger: str
+    home_platform: str
+    platforms: pl.DataFrame
+    rates: pl.DataFrame
+    tournaments: pl.DataFrame
+    fixtures: pl.DataFrame
+    listings: pl.DataFrame
+    leads: pl.DataFrame
+    gaps: pl.DataFrame
+    countries: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=COUNTRIES))
+
+
+def coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Coverage:
+    """Everything about the coverage as of a cycle. Raises NoCoverageError for None, and for a cycle that has none."""
+    found = None if cycle_id is None else conn.execute(CYCLE_SQL, [cycle_id]).fetchone()
+    if cycle_id is None or found is None:
+        raise NoCoverageError("no coverage yet: run `palimpsest scrape`, or import payloads and backfill their hours")
+    as_of, scope, trigger, home_platform = found
+    return Coverage(
+        cycle_id,
+        as_of,
+        scope,
+        trigger,
+        home_platform,
+        platforms=read_frame(conn, PLATFORMS_SQL, {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT}, PLATFORMS),
+        rates=read(conn, "mart.match_rate_platform", cycle_id),
+        tournaments=read(conn, "mart.coverage_tournament", cycle_id),
+        fixtures=read(conn, "mart.coverage_fixture", cycle_id),
+        listings=read_frame(conn, LISTINGS_SQL, [cycle_id], LISTINGS),
+        leads=read_frame(conn, LEADS_SQL, [cycle_id], LEADS),
+        gaps=read_frame(conn, GAPS_SQL, {"home": home_platform}, GAPS),
+        countries=read_frame(conn, COUNTRIES_SQL, [cycle_id], COUNTRIES),
+    )

@@ -1,0 +1,129 @@
+"""How prices of chosen markets moved: what could be backed from when to when, and what each market's state was. Reads only.
+
+Both come from the life of fixtures, which is derived once an hour; their rows say until when they are known. `current` is of the last cycle.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from palimpsest_pipeline.domain.enums import Platform
+
+from ..db.copy_frames import INSTANT, Schema, read_frame
+
+STRETCHES: Final[Schema] = {
+    "sr_id": pl.Int64,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "platform": pl.String,
+    "outcome_key": pl.String,
+    "begins_at": INSTANT,
+    "ends_at": INSTANT,
+    "odds_milli": pl.Int32,
+}
+"""A row an outcome and stretch in which it could be backed at one price. `ends_at` null: it still can, as of the last look."""
+STRETCHES_SQL: Final = """
+    select m.sr_id, m.market_key, m.specifier, m.platform, o.key as outcome_key, m.observed_from as begins_at, m.observed_to as ends_at,
+        round(o.value::numeric * 1000)::int as odds_milli
+    from mart.market_margin m
+    cross join lateral jsonb_each_text(m.odds_vector) o
+    where m.sr_id = any(%(sr_ids)s) and m.platform = any(%(platforms)s) and m.market_key = %(market)s
+        and (m.observed_to is null or m.observed_to > %(since)s)
+    union all
+    (
+        select distinct on (m.sr_id, m.specifier, m.platform, o.key)
+            m.sr_id, m.market_key, m.specifier, m.platform, o.key, m.observed_from, m.observed_to, round(o.value::numeric * 1000)::int
+        from mart.market_margin m
+        cross join lateral jsonb_each_text(m.odds_vector) o
+        where m.sr_id = any(%(sr_ids)s) and m.platform = any(%(platforms)s) and m.market_key = %(market)s and m.observed_to <= %(since)s
+        order by m.sr_id, m.specifier, m.platform, o.key, m.observed_from desc
+    )
+"""
+STATES: Final[Schema] = {
+    "sr_id": pl.Int64,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "platform": pl.String,
+    "begins_at": INSTANT,
+    "ends_at": INSTANT,
+    "state": pl.String,
+    "last_confirmed_at": INSTANT,
+}
+"""A row a market and interval of one state (AvailabilityState), neither overlapping nor leaving holes. `ends_at` null: it still holds, as of
+`last_confirmed_at`, the last look."""
+STATES_SQL: Final = """
+    select a.sr_id, a.market_key, a.specifier, a.platform, a.valid_from as begins_at, a.valid_to as ends_at, a.state, a.last_confirmed_at
+    from mart.availability_interval a
+    where a.sr_id = any(%(sr_ids)s) and a.platform = any(%(platforms)s) and a.market_key = %(market)s
+        and (a.valid_to is null or a.valid_to > %(since)s)
+"""
+CURRENT: Final[Schema] = {
+    "sr_id": pl.Int64,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "platform": pl.String,
+    "outcome_key": pl.String,
+    "odds_milli": pl.Int32,
+    "changed_at": INSTANT,
+    "state": pl.String,
+    "state_since": INSTANT,
+    "last_confirmed_at": INSTANT,
+}
+"""One row per outcome of a market in its current state: the price at which it can be backed (null: it cannot), the market's state
+(AvailabilityState), and since when each holds; `last_confirmed_at` is the last look."""
+CURRENT_SQL: Final = """
+    select e.fixture_sr_id as sr_id, k.market_key, n.specifier, e.platform, o.outcome_key,
+        case
+            when c.state = 'offered' and e.deleted_at is null and (coalesce(c.off_mask, 0) >> (o.ordinal - 1)::integer) & 1 = 0
+                and c.odds_milli[o.ordinal] > 1000
+            then c.odds_milli[o.ordinal]
+        end as odds_milli,
+        c.changed_at,
+        case when e.deleted_at is null then c.state::text else 'event_dropped' end as state,
+        coalesce(e.deleted_at, c.state_since) as state_since,
+        greatest(a.observed_at, e.deleted_at) as last_confirmed_at
+    from core.event_listings e
+    join core.current_markets c using (listing_id)
+    join ops.market_lines n using (line_id)
+    join core.markets k using (market_id)
+    join core.market_outcomes o using (market_id)
+    cross join lateral (select max(x.observed_at) as observed_at from core.captures x where x.listing_id = e.listing_id) a
+    where e.fixture_sr_id = any(%(sr_ids)s) and e.is_primary and k.market_key = %(market)s and n.outcome = '' and a.observed_at is not null
+"""
+NAMES: Final[Schema] = {"market_key": pl.String, "market_name": pl.String, "outcome_key": pl.String, "outcome_name": pl.String}
+NAMES_SQL: Final = """
+    select k.market_key, k.name as market_name, o.outcome_key, o.name as outcome_name
+    from core.markets k
+    join core.market_outcomes o using (market_id)
+    where k.market_key = any(%s)
+    order by array_position(%s, k.market_key), o.ordinal
+"""
+
+
+def stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
+    """What could be backed of a market of these fixtures, at which price, from when to when (STRETCHES): what reaches beyond `since`,
+    and of each outcome the last one before."""
+    return read_frame(conn, STRETCHES_SQL, _asked(market, sr_ids, since), STRETCHES)
+
+
+def states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
+    """What the state of a market of these fixtures was, from when to when (STATES); only what reaches beyond `since`."""
+    return read_frame(conn, STATES_SQL, _asked(market, sr_ids, since), STATES)
+
+
+def current(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int]) -> pl.DataFrame:
+    """Return how a market of these fixtures stands by the last answer of each platform's primary listing (CURRENT)."""
+    return read_frame(conn, CURRENT_SQL, {"sr_ids": list(sr_ids), "market": market}, CURRENT)
+
+
+def names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> pl.DataFrame:
+    """Markets in the order given, with their outcomes in the vocabulary's order, and their names for people (NAMES)."""
+    return read_frame(conn, NAMES_SQL, [list(markets), list(markets)], NAMES)
+
+
+def _asked(market: str, sr_ids: Sequence[int], since: datetime) -> dict[str, Any]:
+    """With every platform by name, so that all of the keys' first columns are given: a fixture has some hundred markets besides this one."""
+    return {"sr_ids": list(sr_ids), "platforms": [platform.value for platform in Platform], "market": market, "since": since}

@@ -1,0 +1,109 @@
+"""How figures went: match rates and skew by cycle, margins and gaps by kickoff date. Reads only."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from ..db.copy_frames import INSTANT, Schema, read_frame
+from ..ledger.cycle_reader import skew_quantiles_ms
+
+MOST_SKEWS: Final = 60
+"""Cycles whose skew is worked out: it is counted from every answer of a cycle, some 10,000 rows of the ledger. Of more, one in so many."""
+RATES: Final[Schema] = {
+    "cycle_id": pl.Int64,
+    "as_of": INSTANT,
+    "platform": pl.String,
+    "n_matched_fixtures": pl.Int32,
+    "n_home_only": pl.Int32,
+    "n_competitor_only": pl.Int32,
+    "n_undetermined": pl.Int32,
+    "n_union": pl.Int32,
+    "overall_match_rate": pl.Float64,
+    "fixture_match_rate": pl.Float64,
+    "home_covered_rate": pl.Float64,
+    "evidence": pl.String,
+}
+RATES_SQL: Final = """
+    select cycle_id, as_of, platform, n_matched_fixtures, n_home_only, n_competitor_only, n_undetermined, n_union,
+        overall_match_rate, fixture_match_rate, home_covered_rate, evidence
+    from mart.match_rate_platform
+    where as_of > %(since)s and as_of <= %(until)s and not include_started and home_platform = %(home)s
+    order by as_of, cycle_id, platform
+"""
+CYCLES_SQL: Final = (
+    "select cycle_id, as_of from core.cycles where scope = 'full' and as_of > %(since)s and as_of <= %(until)s order by as_of, cycle_id"
+)
+SKEWS: Final[Schema] = {"as_of": INSTANT, "p50_ms": pl.Float64, "p95_ms": pl.Float64}
+MARGINS: Final[Schema] = {
+    "kickoff_date": pl.Date,
+    "platform": pl.String,
+    "market_key": pl.String,
+    "ttk_bucket": pl.String,
+    "margin": pl.Float64,
+}
+MARGINS_SQL: Final = """
+    select kickoff_date, platform, market_key, ttk_bucket,
+        sum(margin_tw_mean * n_observed_minutes) / sum(n_observed_minutes) as margin
+    from mart.margin_ttk_bucket
+    where bucket_scheme = 'reference4' and kickoff_date > %(since)s::date and n_observed_minutes > 0 and home_platform = %(home)s
+    group by kickoff_date, platform, market_key, ttk_bucket
+    order by kickoff_date, platform, market_key, ttk_bucket
+"""
+GAPS: Final[Schema] = {
+    "kickoff_date": pl.Date,
+    "platform": pl.String,
+    "hours_before": pl.Int16,
+    "n_fixtures": pl.Int64,
+    "n_home_missing": pl.Int64,
+    "n_platform_missing": pl.Int64,
+    "n_home_suspended": pl.Int64,
+    "n_platform_suspended": pl.Int64,
+    "n_unknown": pl.Int64,
+}
+GAPS_SQL: Final = """
+    select kickoff_date, platform, hours_before, count(*) as n_fixtures, sum(n_home_missing) as n_home_missing,
+        sum(n_platform_missing) as n_platform_missing, sum(n_home_suspended) as n_home_suspended,
+        sum(n_platform_suspended) as n_platform_suspended, sum(n_unknown) as n_unknown
+    from mart.gap_count
+    where kickoff_date > %(since)s::date and home_platform = %(home)s
+    group by kickoff_date, platform, hours_before
+    order by kickoff_date, platform, hours_before
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Trends:
+    """Figures over time, oldest first: shapes RATES (upcoming fixtures, by cycle), SKEWS (by full cycle), MARGINS, GAPS (by kickoff date).
+
+    `skew_every`: the skew is that of one cycle in so many.
+    """
+
+    since: datetime
+    rates: pl.DataFrame
+    skews: pl.DataFrame
+    skew_every: int
+    margins: pl.DataFrame
+    gaps: pl.DataFrame
+
+
+def trends(conn: psycopg.Connection[Any], home: str, since: datetime, until: datetime) -> Trends:
+    """Figures of cycles as of after `since` and up to `until`, and of kickoffs on UTC dates after that of `since`, those to come included.
+
+    `home`: what was computed for another home platform is left out.
+    """
+    span = {"since": since, "until": until, "home": home}
+    cycles = read_frame(conn, CYCLES_SQL, span, {"cycle_id": pl.Int64, "as_of": INSTANT})
+    every = max(1, -(-cycles.height // MOST_SKEWS))
+    chosen = cycles.reverse().gather_every(every).reverse()  # the newest is always among them
+    skews = chosen.join(skew_quantiles_ms(conn, chosen["cycle_id"].to_list()), on="cycle_id", how="left", maintain_order="left")
+    return Trends(
+        since,
+        rates=read_frame(conn, RATES_SQL, span, RATES),
+        skews=skews.select(SKEWS.keys()),
+        skew_every=every,
+        margins=read_frame(conn, MARGINS_SQL, span, MARGINS),
+        gaps=read_frame(conn, GAPS_SQL, span, GAPS),
+    )

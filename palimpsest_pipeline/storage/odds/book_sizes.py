@@ -1,0 +1,95 @@
+"""The sizes of listings' books, in priced markets: of answers in Postgres, and of days that have left it.
+
+Belongs here: reading the largest book up to an instant, keeping what is known of it when a day leaves. Does not: which listing speaks for its
+platform (`matching`), the odds themselves (`history`). Callers commit.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from palimpsest_pipeline.domain.instants import begin_of_day
+
+from ..db.copy_frames import INSTANT, Schema, read_frame
+
+LARGEST: Final[Schema] = {"listing_id": pl.Int64, "n_markets": pl.Int32}
+SIZES: Final[Schema] = {"listing_id": pl.Int64, "observed_at": INSTANT, "n_markets": pl.Int32}
+
+OF_CYCLE_SQL: Final = """
+select c.listing_id, c.observed_at, c.n_markets_priced as n_markets
+from core.captures c join ops.listing_ids i using (listing_id)
+where c.cycle_id = %s and i.platform = %s
+"""
+LARGEST_SQL: Final = """
+select listing_id, max(n_markets_priced) as n_markets
+from (
+    select listing_id, n_markets_priced from core.captures
+    where listing_id = any(%(listings)s::int[])
+        and (%(until)s::timestamptz is null or observed_at <= %(until)s::timestamptz or cycle_id = %(cycle_id)s::bigint)
+    union all
+    select listing_id, n_markets_priced from core.largest_books
+    where listing_id = any(%(listings)s::int[])
+        and (%(until)s::timestamptz is null or observed_at <= %(until)s::timestamptz or cycle_id = %(cycle_id)s::bigint)
+) books
+group by listing_id
+"""
+REMEMBER_SQL: Final = """
+with answers as (
+    select c.listing_id, c.observed_at, c.cycle_id, c.n_markets_priced, coalesce(k.as_of, c.observed_at) as as_of
+    from core.captures c left join core.cycles k using (cycle_id)
+    where c.observed_at >= %(from_at)s and c.observed_at < %(until)s and c.n_markets_priced > 0
+)
+insert into core.largest_books (listing_id, observed_at, cycle_id, n_markets_priced)
+select listing_id, observed_at, cycle_id, n_markets_priced
+from answers a
+where not exists (
+    select from core.captures b
+    where b.listing_id = a.listing_id and b.observed_at >= %(from_at)s and b.observed_at < a.observed_at
+        and b.n_markets_priced >= a.n_markets_priced and (b.cycle_id = a.cycle_id or b.observed_at <= a.as_of)
+) and not exists (
+    select from core.largest_books b
+    where b.listing_id = a.listing_id and b.observed_at < a.observed_at
+        and b.n_markets_priced >= a.n_markets_priced and (b.cycle_id = a.cycle_id or b.observed_at <= a.as_of)
+)
+on conflict (listing_id, observed_at) do update set cycle_id = excluded.cycle_id, n_markets_priced = excluded.n_markets_priced
+"""
+# A cycle's own answers count as of it though they are later than its instant: an answer stands in for a later one of another cycle only where it is
+# not later than that cycle's instant.
+
+
+def of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
+    """Return how many markets each stored answer of a platform in a cycle priced (`SIZES`)."""
+    return read_frame(conn, OF_CYCLE_SQL, [cycle_id, platform], SIZES)
+
+
+def with_largest_books(
+    conn: psycopg.Connection[Any], listings: pl.DataFrame, wanted: Sequence[int], *, until: datetime | None = None, cycle_id: int | None = None
+) -> pl.DataFrame:
+    """Return `listings` (with listing_id) and n_markets: the most markets that one answer priced of each of the `wanted` listings.
+
+    Of the answers up to `until` and those of the cycle, or of all answers without `until`. Null for listings without such an answer, and for others.
+    """
+    params = {"listings": list(wanted), "until": until, "cycle_id": cycle_id}
+    largest = read_frame(conn, LARGEST_SQL, params, LARGEST) if wanted else pl.DataFrame(schema=LARGEST)
+    return listings.join(largest, on="listing_id", how="left", maintain_order="left")
+
+
+def remember(conn: psycopg.Connection[Any], day: date) -> None:
+    """Keep the answers of a UTC day that priced more markets than any earlier answer of their listing.
+
+    Call it in the transaction that takes the day out of Postgres. An answer that an earlier day already surpassed is not kept: it would only
+    be needed again if old payloads were imported.
+    """
+    conn.execute(REMEMBER_SQL, _span(day))
+
+
+def forget(conn: psycopg.Connection[Any], day: date) -> None:
+    """Drop what was kept of a UTC day, whose answers are in Postgres again."""
+    conn.execute("delete from core.largest_books where observed_at >= %(from_at)s and observed_at < %(until)s", _span(day))
+
+
+def _span(day: date) -> dict[str, datetime]:
+    return {"from_at": begin_of_day(day), "until": begin_of_day(day + timedelta(days=1))}

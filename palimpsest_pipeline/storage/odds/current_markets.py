@@ -1,0 +1,333 @@
+"""The present state: `core.current_markets`, derived from the history and only ever moved forward.
+
+Belongs here: following answers that are newer than all before them, rebuilding listings for which answers came late, and the check that the
+table says what the history says. Does not: the history itself (`history`).
+
+`changed_at` is the answer since which a market stands as it does, across days: a day's keyframe that repeats the state does not move it.
+`state_since` is the answer since which it is in its state, whatever its prices have done since. A market that is gone stays, as withdrawn, since
+the first answer without it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from palimpsest_pipeline.domain.enums import MarketState
+
+from ..db.copy_frames import copy_rows, read_frame, stage
+from .change_rows import BOOK_SCHEMA, INSTANT, LINE, withdrawn
+
+LISTINGS_PER_REBUILD: Final = 500
+"""Bounds what Postgres sorts at a time when many listings are rebuilt."""
+
+# A market that moves on keeps the begin of its state while the state is the same.
+MOVE_SQL: Final = """
+insert into core.current_markets as c (listing_id, line_id, changed_at, off_mask, state, odds_milli, state_since)
+select listing_id, line_id, changed_at, off_mask, state, odds_milli, changed_at from pg_temp.history_moves order by listing_id, line_id
+on conflict (listing_id, line_id) do update
+set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state, odds_milli = excluded.odds_milli,
+    state_since = case when c.state = excluded.state then c.state_since else excluded.state_since end
+"""
+
+KNOWN_SQL: Final = """
+select listing_id from unnest(%(listings)s::int[]) as asked (listing_id)
+where exists (select from core.current_markets c where c.listing_id = asked.listing_id)
+"""
+
+UPSERT_SQL: Final = """
+insert into core.current_markets (listing_id, line_id, changed_at, off_mask, state, odds_milli, state_since)
+select listing_id, line_id, changed_at, off_mask, state, odds_milli, state_since from pg_temp.{source} order by listing_id, line_id
+on conflict (listing_id, line_id) do update
+set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state, odds_milli = excluded.odds_milli,
+    state_since = excluded.state_since
+"""
+
+# Markets of a listing that stand alike come as one text, e.g. 12{2100,3400};17{1850,NULL}: a row to fetch costs more than all that is in it.
+BOOKS_SQL: Final = """
+select listing_id, state, off_mask, string_agg(line_id::text || odds_milli::text, ';') as markets
+from core.current_markets where listing_id = any(%(listings)s::int[]) and state <> 'withdrawn'
+group by listing_id, state, off_mask
+"""
+
+HELD_SQL: Final = """
+select listing_id, line_id, state, off_mask, odds_milli, changed_at, state_since from core.current_markets where listing_id = any(%(listings)s::int[])
+"""
+
+# A row starts a stretch when it differs from the market's row before, or when the market was away in between: its row before is of an earlier
+# day, and the next day on which the listing was answered did not begin with it. It enters its state when that differs, or after having been away.
+# What history no longer reaches back to is taken from the present state, where that says that the same began before the first answer still stored.
+REBUILD_SQL: Final = """
+create temporary table history_present on commit drop as
+with days as (
+    select listing_id, observed_at as begins_at,
+        lead(observed_at) over (partition by listing_id order by observed_at) as next_begins_at,
+        min(observed_at) over (partition by listing_id) as first_at
+    from core.captures where keyframe and listing_id = any(%(listings)s::int[])
+), told as (
+    select m.*, d.next_begins_at, d.first_at,
+        (m.off_mask, m.odds_milli) is distinct from (lag(m.off_mask) over line, lag(m.odds_milli) over line) as moves,
+        lag(m.observed_at) over line is null
+        or m.state <> lag(m.state) over line
+        or (lag(d.begins_at) over line <> d.begins_at and lag(d.next_begins_at) over line <> m.observed_at) as enters
+    from days d
+    join core.market_changes m
+        on m.listing_id = d.listing_id and m.observed_at >= d.begins_at and m.observed_at < coalesce(d.next_begins_at, 'infinity')
+        and (%(lines)s::int[] is null or m.line_id = any(%(lines)s::int[]))
+    window line as (partition by m.listing_id, m.line_id order by m.observed_at)
+), latest as (
+    select distinct on (listing_id, line_id) *,
+        max(observed_at) filter (where enters or moves) over (partition by listing_id, line_id) as started_at,
+        max(observed_at) filter (where enters) over (partition by listing_id, line_id) as entered_at,
+        state <> 'withdrawn' and next_begins_at is not null as gone
+    from told
+    order by listing_id, line_id, observed_at desc
+)
+select l.listing_id, l.line_id,
+    case
+        when l.gone then l.next_begins_at
+        when l.started_at = l.first_at and c.changed_at < l.first_at
+            and (c.state, c.off_mask, c.odds_milli) is not distinct from (l.state, l.off_mask, l.odds_milli) then c.changed_at
+        else l.started_at
+    end as changed_at,
+    case when not l.gone then l.off_mask end as off_mask,
+    case when l.gone then 'withdrawn' else l.state end as state,
+    case when l.gone then array_fill(null::int, array[cardinality(l.odds_milli)]) else l.odds_milli end as odds_milli,
+    case
+        when l.gone then l.next_begins_at
+        when l.entered_at = l.first_at and c.state_since < l.first_at and c.state = l.state then c.state_since
+        else l.entered_at
+    end as state_since
+from latest l
+left join core.current_markets c using (listing_id, line_id)
+"""
+
+# Kept without a row in the history: what was withdrawn before the first answer still stored, and listings whose answers are all expired.
+FORGET_SQL: Final = """
+delete from core.current_markets c
+using (
+    select listing_id, min(observed_at) as first_at from core.captures
+    where keyframe and listing_id = any(%(listings)s::int[]) group by listing_id
+) d
+where c.listing_id = d.listing_id and (%(lines)s::int[] is null or c.line_id = any(%(lines)s::int[]))
+    and not (c.state = 'withdrawn' and c.changed_at <= d.first_at)
+    and not exists (
+        select from history_present p
+        where (p.listing_id, p.line_id) = (c.listing_id, c.line_id)
+    )
+"""
+
+UNSEEN_SQL: Final = """
+select listing_id from unnest(%(listings)s::int[]) as asked (listing_id)
+where not exists (select from core.captures k where k.listing_id = asked.listing_id and k.observed_at >= %(since)s)
+"""
+
+VIOLATIONS_SQL: Final = """
+with answered as (
+    select listing_id, max(observed_at) filter (where keyframe) as begins_at, min(observed_at) as first_at
+    from core.captures k where %(listings)s::int[] is null or listing_id = any(%(listings)s::int[]) group by listing_id
+    having %(known_since)s::timestamptz is null or max(observed_at) >= %(known_since)s::timestamptz
+        or exists (select from core.current_markets c where c.listing_id = k.listing_id)
+), said as (
+    select distinct on (m.listing_id, m.line_id) m.*
+    from answered d join core.market_changes m on m.listing_id = d.listing_id and m.observed_at >= d.begins_at
+    order by m.listing_id, m.line_id, m.observed_at desc
+), held as (
+    select c.*, d.begins_at, d.first_at, c.changed_at < d.first_at or exists (
+        select from core.captures k where k.listing_id = c.listing_id and k.observed_at = c.changed_at) as known_since
+    from core.current_markets c join answered d using (listing_id)
+)
+select count(*) as violations
+from said s full join held h
+    on (s.listing_id, s.line_id) = (h.listing_id, h.line_id)
+where h.listing_id is null
+    or not h.known_since
+    or h.state_since > h.changed_at
+    or (s.listing_id is null and (h.state <> 'withdrawn' or h.changed_at > h.begins_at))
+    or (s.listing_id is not null and (
+        (s.state, s.off_mask, s.odds_milli) is distinct from (h.state, h.off_mask, h.odds_milli)
+        or h.changed_at > s.observed_at
+        or (not s.keyframe and h.changed_at <> s.observed_at)))
+"""
+
+
+# Of listings whose last answer is one of the cycles': what their answers wrote since the first of them, or, when their day began meanwhile, since
+# then and all of it.
+STEP_SQL: Final = """
+with touched as (
+    select listing_id, min(observed_at) as since from core.captures where cycle_id = any(%(cycles)s::bigint[]) group by listing_id
+), bounded as (
+    select t.listing_id, greatest(t.since, d.begins_at) as since, d.begins_at >= t.since as whole
+    from touched t
+    cross join lateral (
+        select cycle_id, observed_at from core.captures where listing_id = t.listing_id order by observed_at desc limit 1
+    ) newest
+    cross join lateral (
+        select observed_at as begins_at from core.captures
+        where listing_id = t.listing_id and observed_at >= date_trunc('day', newest.observed_at, 'UTC') order by observed_at limit 1
+    ) d
+    where newest.cycle_id = any(%(cycles)s::bigint[])
+), said as (
+    select distinct on (m.listing_id, m.line_id) m.*
+    from bounded b
+    cross join lateral (select * from core.market_changes where listing_id = b.listing_id and observed_at >= b.since) m
+    order by m.listing_id, m.line_id, m.observed_at desc
+), held as (
+    select c.*, b.whole, b.since from bounded b join core.current_markets c using (listing_id) where b.whole or c.changed_at >= b.since
+), compared as (
+    select s.listing_id is not null as is_said, h.listing_id is null
+        or h.state_since > h.changed_at
+        or (s.listing_id is null and (not h.whole or h.state <> 'withdrawn' or h.changed_at > h.since))
+        or (s.listing_id is not null and (
+            (s.state, s.off_mask, s.odds_milli) is distinct from (h.state, h.off_mask, h.odds_milli)
+            or h.changed_at > s.observed_at
+            or (not s.keyframe and h.changed_at <> s.observed_at))) as is_wrong
+    from said s full join held h on (s.listing_id, s.line_id) = (h.listing_id, h.line_id)
+)
+select (select count(*) from bounded) as n_listings, count(*) filter (where is_said) as n_markets, count(*) filter (where is_wrong) as violations
+from compared
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StepChecked:
+    """How the present state and the history agree on what cycles wrote."""
+
+    n_listings: int
+    """Listings whose last answer is one of the cycles'; those answered since are a later cycle's matter."""
+    n_markets: int
+    """Their markets that the history speaks of since then."""
+    violations: int
+
+
+def books(conn: psycopg.Connection[Any], listing_ids: Sequence[int], *, answered: Sequence[int]) -> pl.DataFrame:
+    """What the last answers of the listings said (BOOK_SCHEMA).
+
+    `answered`: those of which answers are stored. Where nothing is held of one, it is looked up in its history: its days may have been dropped,
+    forgotten and brought back.
+    """
+    found = _held(conn, listing_ids)
+    lost = sorted(set(answered) - set(found.get_column("listing_id").unique()))
+    if not lost:
+        return found
+    rebuild(conn, lost)
+    return pl.concat([found, _held(conn, lost)])
+
+
+def _held(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> pl.DataFrame:
+    """Markets that are not withdrawn, as the table holds them (BOOK_SCHEMA)."""
+    schema = {"listing_id": pl.Int32, "state": pl.String, "off_mask": pl.Int64, "markets": pl.String}
+    markets = read_frame(conn, BOOKS_SQL, {"listings": listing_ids}, schema).with_columns(pl.col("markets").str.split(";")).explode("markets")
+    bracket = pl.col("markets").str.find("{", literal=True)
+    line_id, odds = pl.col("markets").str.head(bracket).cast(pl.Int32), pl.col("markets").str.slice(bracket)
+    return markets.with_columns(line_id=line_id, odds_milli=odds).select(list(BOOK_SCHEMA))
+
+
+def move(conn: psycopg.Connection[Any], moved: pl.DataFrame) -> None:
+    """Write how markets stand (BOOK_SCHEMA) from their newest answer on, which is `changed_at`."""
+    if moved.is_empty():
+        return
+    asked = moved.get_column("listing_id").unique().to_list()
+    known = [listing for (listing,) in conn.execute(KNOWN_SQL, {"listings": asked}).fetchall()]
+    is_known = pl.col("listing_id").is_in(known)
+    # New listings have nothing to be compared with: a plain copy takes 0.7 times as long, and they are all there is in a first cycle.
+    new = moved.filter(~is_known).with_columns(state_since="changed_at").sort(LINE)
+    copy_rows(conn, "core.current_markets", new)
+    if known:
+        stage(conn, "history_moves", "core.current_markets", moved.filter(is_known))
+        conn.execute(MOVE_SQL)
+
+
+def follow_late(conn: psycopg.Connection[Any], answers: pl.DataFrame, books: pl.DataFrame) -> None:
+    """Bring the present state in line with answers that `history` has just put among others, one of each listing.
+
+    `answers`: as `history.neighbours` gives them; `books`: what they say. How a market stands now is another answer's word unless the newest one
+    was replaced; what may move is since when. Where an answer says what the market says now, right before the stretch in which it stands so, the
+    stretch begins earlier: with the answer if it is new there, else anywhere before it, which only the history knows.
+    """
+    params = {"listings": answers.get_column("listing_id").to_list()}
+    held = read_frame(conn, HELD_SQL, params, {**BOOK_SCHEMA, "changed_at": INSTANT, "state_since": INSTANT})
+    both = held.join(books, on=LINE, how="full", coalesce=True, suffix="_said").join(answers, on="listing_id")
+    stands, says = (pl.col(name).fill_null(MarketState.WITHDRAWN.value) for name in ("state", "state_said"))
+    facts = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_said")) for name in ("off_mask", "odds_milli"))
+    is_newest, same_state = pl.col("next_at").is_null(), stands == says
+    same = {"changed_at": same_state & ((says == MarketState.WITHDRAWN.value) | facts), "state_since": same_state}
+    moved = both.with_columns(_since(name, told).alias(f"{name}_now") for name, told in same.items())
+    differs = pl.any_horizontal(pl.col(f"{name}_now").ne_missing(pl.col(name)) for name in same)
+    rows = moved.filter(differs).with_columns(pl.col(f"{name}_now").alias(name) for name in same)
+    columns = [*BOOK_SCHEMA, *same]
+    unknown = rows.filter(pl.col("state").is_null()).with_columns(odds_milli="odds_milli_said")
+    _put(conn, pl.concat([rows.drop_nulls("state").select(columns), withdrawn(unknown.select(columns))]))
+    again = pl.any_horizontal(_is_right_before(name, told) for name, told in same.items()) & pl.col("stored")
+    unsure = both.filter((is_newest & ~same["changed_at"]) | again)
+    rebuild(conn, unsure.get_column("listing_id").to_list(), unsure.get_column("line_id").to_list())
+
+
+def _since(begin: str, same: pl.Expr) -> pl.Expr:
+    """The column `begin` of a stretch after an answer has come within or right before it; `same`: it says what the stretch says."""
+    in_stretch = (pl.col(begin) <= pl.col("observed_at")).fill_null(True) & pl.col("next_at").is_not_null()
+    longer = _is_right_before(begin, same) & ~pl.col("stored")
+    return pl.when(in_stretch & ~same).then("next_at").when(longer).then("observed_at").otherwise(begin)
+
+
+def _is_right_before(begin: str, same: pl.Expr) -> pl.Expr:
+    return (pl.col(begin) == pl.col("next_at")).fill_null(False) & same
+
+
+def _put(conn: psycopg.Connection[Any], rows: pl.DataFrame) -> None:
+    """Write how markets stand (BOOK_SCHEMA), and since when (changed_at, state_since)."""
+    if rows.height:
+        stage(conn, "history_moves", "core.current_markets", rows)
+        conn.execute(UPSERT_SQL.format(source="history_moves"))
+
+
+def rebuild(conn: psycopg.Connection[Any], listing_ids: Sequence[int], line_ids: Sequence[int] | None = None) -> None:
+    """Derive the present state of listings, or of these lines of theirs, from the stored history alone: it does not matter what came when."""
+    ids = sorted(set(listing_ids))
+    for start in range(0, len(ids), LISTINGS_PER_REBUILD):
+        params = {"listings": ids[start : start + LISTINGS_PER_REBUILD], "lines": None if line_ids is None else sorted(set(line_ids))}
+        conn.execute("drop table if exists pg_temp.history_present")
+        conn.execute(REBUILD_SQL, params)
+        conn.execute(FORGET_SQL, params)
+        conn.execute(UPSERT_SQL.format(source="history_present"))
+
+
+def renew(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:
+    """As `rebuild`, but nothing that the stored history does not say is kept: it may be from answers that are no longer believed."""
+    conn.execute("delete from core.current_markets where listing_id = any(%s::int[])", [sorted(set(listing_ids))])
+    rebuild(conn, listing_ids)
+
+
+def forget(conn: psycopg.Connection[Any], listing_ids: Sequence[int], since: datetime) -> int:
+    """Let go of what is known only from answers that have left Postgres: of those of the listings that no stored answer since then speaks of.
+
+    For when the answers of the day before `since` are dropped, and nobody may write meanwhile. What still older answers say, where any are kept,
+    is the present state again. A listing that comes back begins anew: its first answer is a change. Returns how many listings it was.
+    """
+    unseen = [listing for (listing,) in conn.execute(UNSEEN_SQL, {"listings": sorted(set(listing_ids)), "since": since}).fetchall()]
+    renew(conn, unseen)
+    return len(unseen)
+
+
+def violations_current_vs_history(
+    conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None, known_since: datetime | None = None
+) -> int:
+    """Markets whose present state and newest day of history disagree, in either direction; 0 is the invariant.
+
+    Present and not withdrawn must be the last row of the listing's newest day, and the reverse; a market that day lacks must be withdrawn no
+    later than the day began. `changed_at` must be the instant of an answer, and that of the last row where this is a change. All listings, or
+    those given; a listing whose days are all expired is not judged, nor one of which nothing is held and which has no answer since
+    `known_since`: it was forgotten with its days, and one of them was brought back.
+    """
+    params = {"listings": None if listing_ids is None else sorted(set(listing_ids)), "known_since": known_since}
+    return int(read_frame(conn, VIOLATIONS_SQL, params, {"violations": pl.Int64}).item())
+
+
+def check_step(conn: psycopg.Connection[Any], cycle_ids: Sequence[int]) -> StepChecked:
+    """Compare the present state with what these cycles wrote, both ways: each market that they changed, and each that the present state says
+    changed then. With the first answer of a listing's day every market of it is compared, so that each is at least once a day."""
+    schema = {"n_listings": pl.Int64, "n_markets": pl.Int64, "violations": pl.Int64}
+    return StepChecked(*read_frame(conn, STEP_SQL, {"cycles": list(cycle_ids)}, schema).row(0))

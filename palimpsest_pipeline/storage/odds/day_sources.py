@@ -1,0 +1,148 @@
+"""The two sides of the history, hot days in Postgres and cold days in the archive, asked the same questions.
+
+Belongs here: reading rows of given days, by listing and line number. Does not: which side has which day, and names (`reader`).
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+import polars as pl
+import psycopg
+
+from palimpsest_pipeline.domain.instants import begin_of_day
+
+from ..archive import Archive
+from ..db.copy_frames import Schema, read_frame
+from . import partitions
+from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
+
+DAY: Final = timedelta(days=1)
+
+Ids = Sequence[int] | None
+"""Ids of listings, or numbers of lines; None: all."""
+
+CHANGES_SQL: Final = """
+select listing_id, observed_at, line_id, state::text as state, coalesce(off_mask, 0) as off_mask, odds_milli, keyframe
+from core.market_changes
+where observed_at >= %(from_at)s::timestamptz and observed_at < %(until)s::timestamptz
+    and (%(listings)s::int[] is null or listing_id = any(%(listings)s::int[]))
+    and (%(lines)s::int[] is null or line_id = any(%(lines)s::int[]))
+"""
+
+CAPTURES_SQL: Final = """
+select * from core.captures
+where observed_at >= %(from_at)s::timestamptz and observed_at < %(until)s::timestamptz
+    and (%(listings)s::int[] is null or listing_id = any(%(listings)s::int[]))
+"""
+
+LAST_ANSWERS_SQL: Final = """
+select listing_id, max(observed_at) as answered_at
+from core.captures
+where observed_at >= %(from_at)s::timestamptz and observed_at <= %(until)s::timestamptz
+    and (%(listings)s::int[] is null or listing_id = any(%(listings)s::int[]))
+group by listing_id
+"""
+
+BOOKS_SQL: Final = """
+select asked.listing_id, asked.answered_at, m.line_id, m.state::text as state, coalesce(m.off_mask, 0) as off_mask, m.odds_milli, m.observed_at
+from unnest(%(listings)s::int[], %(answers)s::timestamptz[]) as asked (listing_id, answered_at)
+cross join lateral (
+    select distinct on (line_id) line_id, state, off_mask, odds_milli, observed_at
+    from core.market_changes
+    where listing_id = asked.listing_id and observed_at <= asked.answered_at
+        and observed_at >= %(from_at)s::timestamptz and observed_at <= %(until)s::timestamptz
+    order by line_id, observed_at desc
+) m
+"""
+
+ANSWERS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "answered_at": INSTANT}
+BOOKS_SCHEMA: Final[Schema] = {
+    **ANSWERS_SCHEMA,
+    "line_id": pl.Int32,
+    "state": pl.String,
+    "off_mask": pl.Int64,
+    "odds_milli": pl.List(pl.Int32),
+    "observed_at": INSTANT,
+}
+
+
+class HotDays:
+    """Days in Postgres. Everything between two instants of days that are hot: other days have no rows there."""
+
+    def __init__(self, conn: psycopg.Connection[Any]) -> None:
+        self._conn = conn
+
+    def days(self, asked: Sequence[date]) -> list[date]:
+        """Those of the days that have rows here. Raises MissingPartitionError for one that has only one of its tables."""
+        found = partitions.written(self._conn, asked)
+        partitions.require(self._conn, found)
+        return found
+
+    def changes(self, days: Sequence[date], ids: Ids, lines: Ids = None) -> pl.DataFrame:
+        return read_frame(self._conn, CHANGES_SQL, {**_span(days, ids), "lines": lines}, CHANGE_SCHEMA)
+
+    def captures(self, days: Sequence[date], ids: Ids) -> pl.DataFrame:
+        return read_frame(self._conn, CAPTURES_SQL, _span(days, ids), CAPTURE_SCHEMA)
+
+    def last_answers(self, from_at: datetime, until: datetime, ids: Ids) -> pl.DataFrame:
+        """Each listing's last answer from one instant to another of a day, both included (ANSWERS_SCHEMA)."""
+        return read_frame(self._conn, LAST_ANSWERS_SQL, {"from_at": from_at, "until": until, "listings": ids}, ANSWERS_SCHEMA)
+
+    def books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
+        """Every market at these answers of a day (ANSWERS_SCHEMA), each with the row in force (BOOKS_SCHEMA)."""
+        if answers.is_empty():
+            return pl.DataFrame(schema=BOOKS_SCHEMA)
+        params = {
+            "listings": answers["listing_id"].to_list(),
+            "answers": answers["answered_at"].to_list(),
+            "from_at": begin_of_day(day),
+            "until": answers["answered_at"].max(),
+        }
+        return read_frame(self._conn, BOOKS_SQL, params, BOOKS_SCHEMA)
+
+
+class ColdDays:
+    """Days in the archive; the same questions."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    @property
+    def address(self) -> str:
+        return self._archive.address
+
+    def days(self, asked: Sequence[date]) -> list[date]:
+        there = self._archive.days()
+        return sorted(day for day in asked if day in there)
+
+    def changes(self, days: Sequence[date], ids: Ids, lines: Ids = None) -> pl.DataFrame:
+        rows = self._archive.changes(days, ids)
+        return (rows if lines is None else rows.filter(pl.col("line_id").is_in(list(lines)))).select(*CHANGE_SCHEMA).collect()
+
+    def captures(self, days: Sequence[date], ids: Ids) -> pl.DataFrame:
+        return self._archive.captures(days, ids).select(*CAPTURE_SCHEMA).collect()
+
+    def last_answers(self, from_at: datetime, until: datetime, ids: Ids) -> pl.DataFrame:
+        rows = self._archive.captures([until.date()], ids).filter(pl.col("observed_at").is_between(from_at, until))
+        return rows.group_by("listing_id").agg(answered_at=pl.col("observed_at").max()).select(*ANSWERS_SCHEMA).collect()
+
+    def books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
+        if answers.is_empty():
+            return pl.DataFrame(schema=BOOKS_SCHEMA)
+        rows = self._archive.changes([day], answers["listing_id"].to_list()).filter(pl.col("observed_at") <= answers["answered_at"].max())
+        return (
+            rows.join(answers.lazy(), on="listing_id")
+            .filter(pl.col("observed_at") <= pl.col("answered_at"))
+            .sort("listing_id", "line_id", "observed_at")
+            .unique(["listing_id", "line_id"], keep="last", maintain_order=True)
+            .select(*BOOKS_SCHEMA)
+            .collect()
+        )
+
+
+Side = HotDays | ColdDays
+
+
+def _span(days: Sequence[date], ids: Ids) -> dict[str, Any]:
+    return {"from_at": begin_of_day(days[0]), "until": begin_of_day(days[-1] + DAY), "listings": ids}

@@ -1,0 +1,74 @@
+"""The odds history as each change once: what a day begins by repeating is left out, and what went over night is said. Frames in, frames out.
+
+Belongs here: from rows of history to outcomes that came to stand otherwise. Does not: reading the rows (`reader`), names (`history_names`).
+"""
+
+from typing import Final
+
+import polars as pl
+
+from palimpsest_pipeline.domain.enums import MarketState
+
+from ..db.copy_frames import Schema
+from .change_rows import CHANGE_SCHEMA, INSTANT
+
+EACH_SCHEMA: Final[Schema] = {
+    "listing_id": pl.Int32,
+    "line_id": pl.Int32,
+    "place": pl.Int16,
+    "observed_at": INSTANT,
+    "state": pl.String,
+    "odds_milli": pl.Int32,
+    "is_active": pl.Boolean,
+    "previous_odds_milli": pl.Int32,
+}
+"""One row each time an outcome came to stand otherwise. `place`: of its price in the row's array, from 1. `previous_odds_milli`: null without a price
+before, and in an outcome's first row."""
+
+_LINE: Final = ("listing_id", "line_id")
+_OUTCOME: Final = (*_LINE, "place")
+
+
+def outcomes_of(markets: pl.DataFrame) -> pl.DataFrame:
+    """Rows with an array `odds_milli`, a `state` and an `off_mask` as one row an outcome, with `place` and `is_active` (it could be backed)."""
+    price = pl.col("odds_milli")
+    off = pl.col("off_mask") & pl.lit(2, pl.Int64).pow(pl.col("place") - 1) != 0
+    return (
+        markets.with_columns(place=pl.int_ranges(1, price.list.len() + 1, dtype=pl.Int16))
+        .explode("odds_milli", "place", empty_as_null=False)
+        .with_columns(is_active=(pl.col("state") == MarketState.OFFERED.value) & price.is_not_null() & ~off)
+    )
+
+
+def each_change(changes: pl.DataFrame, captures: pl.DataFrame) -> pl.DataFrame:
+    """Each change once (EACH_SCHEMA), by listing, line, place and instant.
+
+    `changes`: rows of history (CHANGE_SCHEMA). `captures`: all answers of their listings on their days (listing_id, observed_at, keyframe). Nothing
+    is written when a market that was there at the end of a day is missing as the next begins: that row is made here, at the first answer without it.
+    """
+    begins = captures.filter("keyframe").select("listing_id", "observed_at").unique().sort("listing_id", "observed_at")
+    days = begins.select("listing_id", day=pl.col("observed_at").dt.date(), next_day_at=pl.col("observed_at").shift(-1).over("listing_id"))
+    written = (
+        changes.unique(["listing_id", "line_id", "observed_at"])
+        .with_columns(day=pl.col("observed_at").dt.date())
+        .join(days, on=["listing_id", "day"], how="left")
+        .sort(*_LINE, "observed_at")
+        .with_columns(following_at=pl.col("observed_at").shift(-1).over(_LINE))
+    )
+    goes = (
+        (pl.col("state") != MarketState.WITHDRAWN.value)
+        & pl.col("next_day_at").is_not_null()
+        & (pl.col("following_at").is_null() | (pl.col("following_at") > pl.col("next_day_at")))
+    )
+    gone = written.filter(goes).with_columns(
+        observed_at="next_day_at",
+        state=pl.lit(MarketState.WITHDRAWN.value),
+        off_mask=pl.lit(0, pl.Int64),
+        odds_milli=pl.lit(None, pl.Int32).repeat_by(pl.col("odds_milli").list.len()),
+    )
+    told = pl.concat([frame.select(*CHANGE_SCHEMA) for frame in (written, gone)])
+    before = {name: pl.col(name).shift().over(_OUTCOME, order_by="observed_at") for name in ("state", "odds_milli", "is_active")}
+    repeats = pl.all_horizontal(pl.col(name).eq_missing(value) for name, value in before.items())
+    first = pl.col("observed_at").shift().over(_OUTCOME, order_by="observed_at").is_null()
+    rows = outcomes_of(told).with_columns(repeats=repeats & ~first, previous_odds_milli=before["odds_milli"]).filter(~pl.col("repeats"))
+    return rows.select(pl.col(name).cast(kind) for name, kind in EACH_SCHEMA.items()).sort(*_OUTCOME, "observed_at")

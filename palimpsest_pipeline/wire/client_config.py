@@ -1,0 +1,36 @@
+"""What a client is told about its host: where it is, how it is addressed, how long to wait. Plain values; where they come from is not known here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.domain.proxy import Proxy
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """One platform's host. `base_url` is scheme and host, with a path prefix where there is one.
+
+    How often it may be asked is not known here. Raises ValueError on values with which no answer could ever be had.
+    """
+
+    platform: Platform
+    base_url: str
+    headers: Mapping[str, str] = field(repr=False)
+    """Of every request; they replace what the library sends by itself, the user agent included. They may carry a cookie or a token."""
+    proxy: Proxy | None = None
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 20.0
+    """Longest silence between two pieces of an answer."""
+    total_timeout_s: float = 45.0
+    """One attempt from its start to its last byte."""
+    max_body_bytes: int = 8 * 2**20
+    """Largest body taken, after decompression."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What no text that comes from this host may show, besides the proxy's credentials: values of headers that the user set."""
+
+    def __post_init__(self) -> None:
+        if min(self.connect_timeout_s, self.read_timeout_s, self.total_timeout_s) <= 0:
+            raise ValueError(f"time-outs must be greater than 0: {self}")
+        if self.max_body_bytes < 1:
+            raise ValueError(f"max_body_bytes must be at least 1: {self}")

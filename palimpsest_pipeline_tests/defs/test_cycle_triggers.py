@@ -1,0 +1,632 @@
+"""When cycles run: the schedule of full cycles and the sensor of those before kickoff, tick by tick; and what they lost."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
+from dagster_shared.serdes import deserialize_value, serialize_value
+from typer.testing import CliRunner
+
+from palimpsest_pipeline.cli.__main__ import app
+from palimpsest_pipeline.definitions import defs
+from palimpsest_pipeline.defs.cycle_triggers import full_cycle_of, full_cycle_schedule, kickoff_sensor
+from palimpsest_pipeline.defs.monitoring.checks import kickoff_slots_were_kept
+from palimpsest_pipeline.defs.partitions import day_key
+from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
+from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
+from palimpsest_pipeline.operate.serve import switches
+from palimpsest_pipeline.operate.serve.switches import Switch
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable
+from palimpsest_pipeline.storage.ledger import cycle_ledger, kickoff_slots
+from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+
+NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
+MIDNIGHT = 12 * 60
+"""Minutes from noon to the end of the day."""
+MINUTE = timedelta(minutes=1)
+
+
+class At:
+    """A clock that stands where it is put."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+
+def m(minutes: float) -> datetime:
+    return NOON + MINUTE * minutes
+
+
+@pytest.fixture(scope="module")
+def made(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    with pipelines(postgres, tmp_path_factory.mktemp("cadence")) as make:
+        yield make()
+
+
+@pytest.fixture
+def pipeline(made: Pipeline) -> Iterator[Pipeline]:
+    """At noon, with nothing in its database that these tests put there."""
+    with made.connect() as conn:
+        conn.execute("truncate ops.scrape_batches, ops.known_kickoffs, core.fixtures, core.event_listings cascade")
+    at_noon = replace(made)
+    at_noon.__dict__["clock"] = At(NOON)
+    return at_noon
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as found:
+        yield found
+
+
+def set_clock(pipeline: Pipeline, at: datetime) -> None:
+    pipeline.__dict__["clock"] = At(at)
+
+
+def put(pipeline: Pipeline, kickoffs: dict[int, datetime | None], known_from: datetime = NOON) -> None:
+    with pipeline.connect() as conn:
+        put_kickoffs(conn, known_from, kickoffs)
+
+
+def asked(pipeline: Pipeline, slot_at: datetime, *sr_ids: int) -> None:
+    """A cycle of the cadence for these fixtures at that minute."""
+    cycle = Cycle(cycle_id_at(slot_at), Trigger.SENSOR, Scope.KICKOFF, Platform.BETPAWA, hour_of(slot_at), slot_at, "run", sr_ids, slot_at)
+    with pipeline.connect() as conn:
+        cycle_ledger.open_batch(conn, cycle)
+
+
+def tick(pipeline: Pipeline, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
+    with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"pipeline": pipeline}) as context:
+        found = kickoff_sensor(context)
+    assert isinstance(found, dg.SensorResult | dg.SkipReason)
+    return found
+
+
+def request_of(found: dg.SensorResult | dg.SkipReason) -> dg.RunRequest:
+    assert isinstance(found, dg.SensorResult), found
+    (request,) = found.run_requests or []
+    return handed_over(request)
+
+
+def handed_over(request: dg.RunRequest) -> dg.RunRequest:
+    """As the daemon gets it: the code server may send only what Dagster knows how to write down."""
+    return deserialize_value(serialize_value(request), dg.RunRequest)
+
+
+def skipped(found: dg.SensorResult | dg.SkipReason) -> str:
+    assert isinstance(found, dg.SkipReason), found
+    return str(found.skip_message)
+
+
+def unfinished(instance: dg.DagsterInstance, job: str, **tags: str) -> dg.DagsterRun:
+    return instance.create_run_for_job(defs.resolve_job_def(job), status=dg.DagsterRunStatus.STARTED, tags=tags)
+
+
+def test_the_schedule_asks_for_the_day_of_its_tick_and_is_off_until_switched_on(pipeline: Pipeline, instance: dg.DagsterInstance):
+    request = full_cycle_of(pipeline, instance, m(30))
+    assert isinstance(request, dg.RunRequest)
+    request = handed_over(request)
+    assert (request.run_key, request.partition_key) == (m(30).isoformat(), "2026-06-26")
+    assert request.tags["palimpsest/trigger"] == "scheduled"
+    assert full_cycle_schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert full_cycle_schedule.cron_schedule == "*/30 * * * *"
+
+
+def test_a_full_cycle_is_skipped_while_a_run_of_its_job_is_unfinished(pipeline: Pipeline, instance: dg.DagsterInstance):
+    run = unfinished(instance, "full_cycle")
+    found = full_cycle_of(pipeline, instance, m(30))
+    assert isinstance(found, dg.SkipReason)
+    assert f"run {run.run_id} is at it since 20" in str(found.skip_message)
+    instance.report_run_failed(run, "over")
+    assert isinstance(full_cycle_of(pipeline, instance, m(60)), dg.RunRequest)
+
+
+@pytest.mark.parametrize(("scope", "is_skipped"), [(Scope.FULL, True), (Scope.KICKOFF, False), (Scope.EVENTS, False)])
+def test_a_full_cycle_is_skipped_while_one_from_a_terminal_is_alive(scope: Scope, is_skipped: bool, pipeline: Pipeline, instance: dg.DagsterInstance):
+    cycle = Cycle(cycle_id_at(m(3)), Trigger.MANUAL, scope, Platform.BETPAWA, NOON, m(3), "run")
+    with pipeline.connect() as conn:
+        cycle_ledger.open_batch(conn, cycle)
+    found = full_cycle_of(pipeline, instance, m(30))
+    assert isinstance(found, dg.SkipReason) is is_skipped
+    if is_skipped:
+        assert str(found.skip_message) == f"cycle {cycle.cycle_id} is at it since 2026-06-26 12:03:00 UTC"
+        with pipeline.connect() as conn:
+            conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 hour'")
+        # 0 s: the server may have been started a moment ago
+        impatient = replace(pipeline, settings=pipeline.settings.model_copy(update={"silent_after_s": 0.0}))
+        assert isinstance(full_cycle_of(impatient, instance, m(30)), dg.RunRequest), "who is dead does not keep it"
+
+
+def test_a_slot_with_a_fixture_due_is_asked_for_once(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(45)})
+    set_clock(pipeline, m(0.4))
+    first = tick(pipeline, instance)
+    request = request_of(first)
+    assert request.run_key == "kickoff 2026-06-26T12:00:00+00:00 within 120 min"
+    assert request.partition_key == "2026-06-26"
+    assert request.run_config == {"ops": {"landing__odds_payloads": {"config": {"slot_at": "2026-06-26T12:00:00+00:00"}}}}
+    assert request.tags == {"palimpsest/trigger": "sensor", "palimpsest/slot": "2026-06-26T12:00:00+00:00"}
+    assert first.cursor is not None
+    assert json.loads(first.cursor) == {"version": 1, "slot_at": "2026-06-26T12:00:00+00:00"}
+    set_clock(pipeline, m(3.9))
+    assert "is asked for" in skipped(tick(pipeline, instance, first.cursor))
+
+
+def test_a_slot_is_asked_for_shortly_before_it_begins_so_that_its_first_minute_is_whole(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(45)})
+    cursor = json.dumps({"version": 1, "slot_at": NOON.isoformat()})
+    set_clock(pipeline, m(4.1))
+    ahead = tick(pipeline, instance, cursor)
+    assert request_of(ahead).run_key == "kickoff 2026-06-26T12:05:00+00:00 within 120 min"
+    assert "the slot of 12:05 UTC is asked for" in skipped(tick(pipeline, instance, ahead.cursor))
+    set_clock(pipeline, m(5.1))
+    assert "the slot of 12:05 UTC is asked for" in skipped(tick(pipeline, instance, ahead.cursor))
+    assert request_of(tick(pipeline, instance, cursor)).run_key == "kickoff 2026-06-26T12:05:00+00:00 within 120 min"
+
+
+def test_what_is_left_of_a_slot_is_asked_for_before_the_next_one(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    set_clock(pipeline, m(4.1))
+    first = tick(pipeline, instance, json.dumps({"version": 1, "slot_at": m(-30).isoformat()}))
+    assert request_of(first).run_key.startswith("kickoff 2026-06-26T12:00")
+    assert request_of(tick(pipeline, instance, first.cursor)).run_key.startswith("kickoff 2026-06-26T12:05")
+
+
+def test_a_slot_of_the_next_day_is_asked_for_ahead_in_the_partition_that_is_there(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(MIDNIGHT + 20)})
+    cursor = json.dumps({"version": 1, "slot_at": m(MIDNIGHT - 5).isoformat()})
+    set_clock(pipeline, m(MIDNIGHT - 1.1))
+    assert "is asked for" in skipped(tick(pipeline, instance, cursor))
+    set_clock(pipeline, m(MIDNIGHT - 0.5))
+    request = request_of(tick(pipeline, instance, cursor))
+    assert (request.run_key, request.partition_key) == ("kickoff 2026-06-27T00:00:00+00:00 within 120 min", "2026-06-26")
+    set_clock(pipeline, m(MIDNIGHT))
+    assert request_of(tick(pipeline, instance, cursor)).partition_key == "2026-06-27"
+
+
+def test_a_slot_that_would_outlast_the_grace_of_the_day_is_asked_for_when_its_own_partition_is_there(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
+    put(pipeline, {1: m(MIDNIGHT + 20)})
+    pipeline.__dict__["settings"] = pipeline.settings.model_copy(update={"grace_minutes": 4})
+    cursor = json.dumps({"version": 1, "slot_at": m(MIDNIGHT - 5).isoformat()})
+    set_clock(pipeline, m(MIDNIGHT - 0.5))
+    assert "is asked for" in skipped(tick(pipeline, instance, cursor))
+
+
+def test_the_request_fits_the_job_which_goes_before_other_runs(pipeline: Pipeline):
+    put(pipeline, {1: m(45)})
+    with dg.DagsterInstance.ephemeral() as instance:
+        request = request_of(tick(pipeline, instance))
+    job = defs.resolve_job_def("kickoff_window")
+    dg.validate_run_config(job, request.run_config)
+    assert kickoff_sensor.job_name == job.name
+    assert kickoff_sensor.default_status is dg.DefaultSensorStatus.STOPPED
+    priority = {name: int(defs.resolve_job_def(name).tags["dagster/priority"]) for name in ("kickoff_window", "full_cycle", "fixture_life")}
+    assert priority["kickoff_window"] > priority["full_cycle"] > priority["fixture_life"]
+
+
+def test_when_nothing_is_due_the_next_kickoff_is_named(pipeline: Pipeline, instance: dg.DagsterInstance):
+    assert skipped(tick(pipeline, instance)) == "no fixture is due in the slot of 12:00 UTC: no upcoming fixture is known"
+    put(pipeline, {1: m(300), 2: m(400)})
+    assert skipped(tick(pipeline, instance)).endswith("the next fixture kicks off at 2026-06-26 17:00 UTC")
+
+
+def test_minutes_that_are_over_are_not_asked_for(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(45)})  # due at 12:00 and not before 12:05 again
+    set_clock(pipeline, m(1))
+    assert skipped(tick(pipeline, instance)).endswith("the next fixture kicks off at 2026-06-26 12:45 UTC")
+    put(pipeline, {2: m(20)})
+    assert request_of(tick(pipeline, instance)).run_key.startswith("kickoff 2026-06-26T12:00:00")
+
+
+def run_of(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> str:
+    return instance.create_run_for_job(defs.resolve_job_def("kickoff_window"), status=status, tags=request.tags).run_id
+
+
+def test_what_is_left_of_a_slot_whose_run_failed_is_asked_for_again_with_a_key_that_names_it(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    set_clock(pipeline, m(0.1))
+    first = tick(pipeline, instance)
+    run_id = run_of(instance, request_of(first), dg.DagsterRunStatus.STARTING)
+    assert "is asked for" in skipped(tick(pipeline, instance, first.cursor))
+    instance.report_run_failed(instance.get_run_by_id(run_id), "the code server was killed")
+    set_clock(pipeline, m(1.2))
+    again = tick(pipeline, instance, first.cursor)
+    request = request_of(again)
+    assert request.run_key == f"kickoff 2026-06-26T12:00:00+00:00 within 120 min after {run_id}"
+    assert (request.partition_key, request.run_config) == ("2026-06-26", request_of(first).run_config)
+    assert request.tags == {**request_of(first).tags, "palimpsest/follows": run_id}
+    assert again.cursor == first.cursor
+    second = run_of(instance, request, dg.DagsterRunStatus.STARTED)
+    assert "is asked for" in skipped(tick(pipeline, instance, again.cursor)), "while it runs nobody follows it"
+    instance.report_run_failed(instance.get_run_by_id(second), "and again")
+    assert (request_of(tick(pipeline, instance, again.cursor)).run_key or "").endswith(f" after {second}")
+    set_clock(pipeline, m(5))
+    assert (request_of(tick(pipeline, instance, again.cursor)).run_key or "").endswith("12:05:00+00:00 within 120 min"), "none after the slot's end"
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.NOT_STARTED])
+def test_a_slot_whose_newest_run_has_not_failed_is_not_asked_for_again(status: dg.DagsterRunStatus, pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    first = tick(pipeline, instance)
+    run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
+    run_of(instance, request_of(first), status)
+    set_clock(pipeline, m(1.2))
+    assert skipped(tick(pipeline, instance, first.cursor)) == "the slot of 12:00 UTC is asked for"
+
+
+def test_the_rest_of_a_slot_whose_run_was_ended_with_its_server_is_asked_for_after_a_restart(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    set_clock(pipeline, m(0.1))
+    first = tick(pipeline, instance)
+    run_id = run_of(instance, request_of(first), dg.DagsterRunStatus.CANCELED)
+    instance.add_run_tags(run_id, {"palimpsest/ended_with_server": "true"})
+    set_clock(pipeline, m(2.2))
+    request = request_of(tick(pipeline, instance, first.cursor))
+    assert request.run_key == f"kickoff 2026-06-26T12:00:00+00:00 within 120 min after {run_id}"
+    assert request.tags == {**request_of(first).tags, "palimpsest/follows": run_id}
+
+
+def test_a_failed_slot_comes_before_the_next_one_and_is_left_when_no_minute_of_it_is_due(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    first = tick(pipeline, instance)
+    run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
+    set_clock(pipeline, m(4.2))
+    again = tick(pipeline, instance, first.cursor)
+    assert " after " in (request_of(again).run_key or "")
+    run_of(instance, request_of(again), dg.DagsterRunStatus.STARTED)
+    ahead = tick(pipeline, instance, again.cursor)
+    assert (request_of(ahead).run_key or "").startswith("kickoff 2026-06-26T12:05")
+    late = run_of(instance, request_of(ahead), dg.DagsterRunStatus.FAILURE)
+    after = tick(pipeline, instance, ahead.cursor)
+    assert (request_of(after).run_key or "").endswith(f"12:05:00+00:00 within 120 min after {late}"), "also before it begins"
+    assert after.cursor == ahead.cursor
+    put(pipeline, {1: m(120)}, known_from=m(4.2))  # put off: due at 12:05 again
+    set_clock(pipeline, m(6))
+    assert skipped(tick(pipeline, instance, ahead.cursor)) == "the slot of 12:05 UTC is asked for"
+
+
+def test_a_run_that_follows_a_failed_one_does_not_wait_for_the_cycle_that_died_with_it(pipeline: Pipeline, instance: dg.DagsterInstance):
+    slot_at = hour_of(datetime.now(UTC)) - MINUTE * 60
+    asked(pipeline, slot_at, 1)
+    set_clock(pipeline, slot_at + MINUTE * 6)
+    ran = defs.resolve_job_def("kickoff_window").execute_in_process(
+        instance=instance,
+        partition_key=day_key(slot_at.date()),
+        run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
+        tags={"palimpsest/follows": "run"},
+        resources={"pipeline": pipeline},
+    )
+    assert ran.success
+    with pipeline.connect() as conn:
+        assert [batch.status for batch in cycle_ledger.last_batches(conn)] == [RunStatus.INTERRUPTED]
+
+
+def test_a_slot_waits_while_two_runs_are_unfinished_and_a_failed_one_keeps_nobody(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    cursor = json.dumps({"version": 1, "slot_at": m(-5).isoformat()})
+    run = unfinished(instance, "kickoff_window", **{"palimpsest/slot": m(-10).isoformat()})
+    unfinished(instance, "kickoff_window", **{"palimpsest/slot": m(-5).isoformat()})
+    reason = skipped(tick(pipeline, instance, cursor))
+    assert f"run {run.run_id} of the slot 2026-06-26T11:50:00+00:00 is at it since 20" in reason
+    instance.report_run_failed(run, "over")
+    set_clock(pipeline, m(3))
+    assert request_of(tick(pipeline, instance, cursor)).run_key.startswith("kickoff 2026-06-26T12:00:00")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "garbage",
+        "[]",
+        "{}",
+        "12",
+        '{"version": 2, "slot_at": "2026-06-26T12:00:00+00:00"}',
+        '{"version": 1, "slot_at": "2026-06-26T12:00:00"}',
+        '{"version": 1, "slot_at": 7}',
+        '{"version": 1, "slot_at": "2030-01-01T00:00:00+00:00"}',
+    ],
+)
+def test_a_cursor_that_is_none_is_begun_anew_with_the_same_run_key(cursor: str, pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20)})
+    again, fresh = tick(pipeline, instance, cursor), tick(pipeline, instance)
+    assert request_of(again).run_key == request_of(fresh).run_key
+    assert again.cursor == fresh.cursor
+
+
+def test_slots_that_nobody_asked_for_are_warned_of_with_the_next_one(
+    pipeline: Pipeline, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+):
+    put(pipeline, {1: m(20), 2: m(-22), 3: m(3000)}, known_from=m(-300))
+    cursor = json.dumps({"version": 1, "slot_at": m(-40).isoformat()})
+    with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"pipeline": pipeline}) as context:
+        context.log.addHandler(caplog.handler)
+        request_of(kickoff_sensor(context))
+    # Fixture 2 until it kicked off at 11:38, and fixture 1 in every slot.
+    assert "7 slots in which fixtures were due were never asked for, from 2026-06-26 11:25 to 2026-06-26 11:55 UTC" in caplog.text
+
+
+def test_an_outage_of_the_database_fails_the_tick(instance: dg.DagsterInstance, pipeline: Pipeline):
+    gone = replace(pipeline)
+    gone.__dict__.update(clock=At(NOON), database=Database("postgresql://nobody@127.0.0.1:1/nothing"))
+    with pytest.raises(DatabaseUnreachable):
+        tick(gone, instance)
+
+
+def test_a_tick_with_five_thousand_fixtures_in_reach_is_one_query_one_look_at_runs_and_one_request(
+    pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    put(pipeline, {sr_id: m(1 + sr_id % 119) for sr_id in range(1, 5001)})
+    statements: list[object] = []
+
+    def counted(database: Database, **options: bool) -> object:
+        conn = connect(database, **options)
+        execute = conn.execute
+        monkeypatch.setattr(conn, "execute", lambda *given, **also: (statements.append(given[0]), execute(*given, **also))[1], raising=False)
+        return conn
+
+    connect = Database.connect
+    monkeypatch.setattr(Database, "connect", counted)
+    asked_dagster: list[object] = []
+    get_run_records = instance.get_run_records
+    monkeypatch.setattr(instance, "get_run_records", lambda *given, **also: (asked_dagster.append(given), get_run_records(*given, **also))[1])
+    cursor = json.dumps({"version": 1, "slot_at": m(-60).isoformat()})
+    first = tick(pipeline, instance, cursor)
+    assert (len(statements), len(asked_dagster)) == (1, 1)
+    run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
+    assert " after " in (request_of(tick(pipeline, instance, first.cursor)).run_key or "")
+    assert (len(statements), len(asked_dagster)) == (2, 2)
+
+
+def check(pipeline: Pipeline, instance: dg.DagsterInstance) -> tuple[bool, str, dict[str, object]]:
+    told = kickoff_slots_were_kept(dg.build_asset_check_context(instance=instance), pipeline)
+    assert isinstance(told, dg.AssetCheckResult)
+    assert told.severity is dg.AssetCheckSeverity.WARN
+    return told.passed, told.description or "", {name: value.value for name, value in told.metadata.items()}
+
+
+def switched_on(instance: dg.DagsterInstance, at: datetime) -> InstigatorState:
+    location = RegisteredCodeLocationOrigin("here")
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), "kickoff")
+    data = SensorInstigatorData(last_sensor_start_timestamp=at.timestamp())
+    return instance.add_instigator_state(InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, data))
+
+
+NO_SILENCE = {"slots_unanswered": 0, "silent_platforms": "none"}
+NOT_IN_USE = (True, "", {"in_use": False, "slots_due": 0, "slots_lost": 0, "fixtures_with_lost_slots": 0} | NO_SILENCE)
+
+
+def test_the_check_names_what_was_lost_and_passes_when_the_cadence_is_not_in_use(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(20), 2: m(60)}, known_from=m(-600))
+    set_clock(pipeline, m(10))
+    assert check(pipeline, instance) == NOT_IN_USE
+    asked(pipeline, m(-20), 1, 2)
+    for minute in [-15, *range(-10, 5)]:
+        asked(pipeline, m(minute), 1, *([2] if minute % 5 == 0 else []))
+    passed, said, figures = check(pipeline, instance)
+    assert not passed
+    assert said.startswith("6 slots of 2 fixtures were not kept: 6 from 2026-06-26 12:05 to 2026-06-26 12:09 UTC. ")
+    assert "`palimpsest slots`" in said
+    assert figures == {"in_use": True, "slots_due": 22 + 6, "slots_lost": 6, "fixtures_with_lost_slots": 2} | NO_SILENCE
+    set_clock(pipeline, m(5.9))
+    assert check(pipeline, instance)[0], "the minute that runs can still be asked"
+    set_clock(pipeline, m(49 * 60))
+    assert check(pipeline, instance) == NOT_IN_USE
+
+
+def line(platform: Platform, sr_id: int, at: datetime, failure: FailureClass | None = None) -> EventOutcome:
+    """How the request for a listing of the fixture went."""
+    status = RunStatus.COMPLETED if failure is None else RunStatus.FAILED
+    return EventOutcome(
+        platform, f"{platform}-{sr_id}", sr_id, status, 1, failure, str(failure or ""), 200, at, at, 0, 1.0, at if failure is None else None
+    )
+
+
+def test_a_slot_is_kept_when_one_platform_answered_and_lost_when_none_did(
+    pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    put(pipeline, {1: m(10), 2: m(10), 3: m(10)}, known_from=m(-600))
+    transient, gone = FailureClass.TRANSIENT, FailureClass.NOT_FOUND
+    home, other = Platform.BETPAWA, Platform.BET9JA
+    minutes = {
+        m(0): [line(home, 1, m(0), transient), line(other, 1, m(0)), line(home, 2, m(0), gone), line(home, 3, m(0))],
+        m(1): [line(p, sr_id, m(1), transient) for p in (home, other) for sr_id in (1, 2, 3)],
+        m(2): [line(home, sr_id, m(2)) for sr_id in (1, 2)],  # broken off before the third
+    }
+    for at, lines in minutes.items():
+        asked(pipeline, at, 1, 2, 3)
+        with pipeline.connect() as conn:
+            cycle = cycle_ledger.batch(conn, cycle_id_at(at))
+            assert cycle is not None
+            cycle_ledger.close_batch(conn, CycleResult(cycle.cycle, RunStatus.PARTIAL, at, [], lines))
+    set_clock(pipeline, m(3))
+    passed, said, figures = check(pipeline, instance)
+    assert not passed
+    assert said.startswith(
+        "4 slots of 3 fixtures were not kept: 4 from 2026-06-26 12:01 to 2026-06-26 12:02 UTC. "
+        "4 were asked for and no platform answered (bet9ja, betpawa)."
+    )
+    wanted = {"slots_due": 9, "slots_lost": 4, "slots_unanswered": 4, "silent_platforms": "betpawa did not answer at 1 of the kept slots"}
+    assert wanted.items() <= figures.items()
+
+
+def test_a_listing_that_is_gone_keeps_a_slot_only_where_its_platform_gave_a_book_or_was_asked_for_one_fixture(pipeline: Pipeline) -> None:
+    put(pipeline, {1: m(10), 2: m(10), 3: m(10)}, known_from=m(-600))
+    gone, home, other = FailureClass.NOT_FOUND, Platform.BETPAWA, Platform.BET9JA
+    minutes = {
+        m(0): [line(p, sr_id, m(0), gone) for p in (home, other) for sr_id in (1, 2, 3)],
+        m(1): [line(home, 1, m(1)), *(line(home, sr_id, m(1), gone) for sr_id in (2, 3)), *(line(other, sr_id, m(1), gone) for sr_id in (1, 2))],
+        m(2): [line(home, 1, m(2), gone), *(line(other, sr_id, m(2), gone) for sr_id in (1, 2, 3))],
+    }
+    for at, lines in minutes.items():
+        asked(pipeline, at, 1, 2, 3)
+        with pipeline.connect() as conn:
+            cycle = cycle_ledger.batch(conn, cycle_id_at(at))
+            assert cycle is not None
+            cycle_ledger.close_batch(conn, CycleResult(cycle.cycle, RunStatus.FAILED, at, [], lines))
+    with pipeline.connect() as conn:
+        found = kickoff_slots.asked(conn, m(0), m(3)).sort("slot_at", "sr_id")
+    both = ["bet9ja", "betpawa"]
+    assert found.select("slot_at", "sr_id", "answered", "silent").rows() == [
+        *((m(0), sr_id, False, both) for sr_id in (1, 2, 3)),
+        (m(1), 1, True, ["bet9ja"]),
+        (m(1), 2, True, ["bet9ja"]),
+        (m(1), 3, True, []),
+        (m(2), 1, True, ["bet9ja"]),
+        *((m(2), sr_id, False, ["bet9ja"]) for sr_id in (2, 3)),
+    ]
+
+
+def platform_run(platform: Platform, at: datetime) -> PlatformRun:
+    return PlatformRun(platform, RunStatus.COMPLETED, at, at, 0, 1, 1, 1, 9, {}, None, None)
+
+
+def test_a_slot_whose_answers_core_refused_is_lost(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(10)}, known_from=m(-600))
+    home, other = Platform.BETPAWA, Platform.BET9JA
+    refused = {m(0): [home, other], m(1): [other], m(2): []}
+    for at, platforms in refused.items():
+        asked(pipeline, at, 1)
+        with pipeline.connect() as conn:
+            cycle = cycle_ledger.batch(conn, cycle_id_at(at))
+            assert cycle is not None
+            lines, runs = [line(p, 1, at) for p in (home, other)], [platform_run(p, at) for p in (home, other)]
+            cycle_ledger.close_batch(conn, CycleResult(cycle.cycle, RunStatus.COMPLETED, at, runs, lines))
+            for platform in platforms:
+                numbers = {"n_read": 0, "n_refused": 1, "example": "$.id: of another event", "max_refused_share": 0.05}
+                cycle_ledger.note_refusals(conn, cycle.cycle.cycle_id, platform, **numbers)
+    set_clock(pipeline, m(3))
+    passed, said, figures = check(pipeline, instance)
+    assert not passed
+    assert said.startswith(
+        "1 slots of 1 fixtures were not kept: 1 from 2026-06-26 12:00 to 2026-06-26 12:00 UTC. "
+        "1 were asked for and no platform answered (bet9ja, betpawa)."
+    )
+    wanted = {"slots_due": 3, "slots_lost": 1, "slots_unanswered": 1, "silent_platforms": "bet9ja did not answer at 1 of the kept slots"}
+    assert wanted.items() <= figures.items()
+
+
+def test_an_outage_of_hours_is_told_when_it_is_over_newest_first_and_for_a_day(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {1: m(60), 2: m(300), 3: m(600), 4: m(900)}, known_from=m(-600))
+    asked(pipeline, m(-60), 1)  # then the daemon is down until 17:05
+    for minute in [*range(480, 570, 5), *range(570, 600)]:
+        asked(pipeline, m(minute), 3)
+    set_clock(pipeline, m(330))
+    passed, said, figures = check(pipeline, instance)
+    assert not passed, "also when nothing was asked since"
+    assert said.startswith("95 slots of 2 fixtures were not kept: 95 from 2026-06-26 11:05 to 2026-06-26 16:59 UTC. ")
+    assert figures["in_use"] is True
+    for minute in range(780, 870, 5):
+        asked(pipeline, m(minute), *([4] if minute != 800 else []))
+    set_clock(pipeline, m(871))
+    said = check(pipeline, instance)[1]
+    assert said.startswith(
+        "97 slots of 3 fixtures were not kept: 1 from 2026-06-27 02:30 to 2026-06-27 02:30 UTC, "
+        "1 from 2026-06-27 01:20 to 2026-06-27 01:20 UTC, 95 from 2026-06-26 11:05 to 2026-06-26 16:59 UTC. "
+    )
+    set_clock(pipeline, m(300 + 24 * 60))
+    assert check(pipeline, instance)[1].startswith("31 slots of 1 fixtures"), "what is older than a day is told no more"
+
+
+def test_nothing_is_lost_before_the_sensor_was_on_and_everything_since_when_nothing_was_asked(pipeline: Pipeline, tmp_path: Path):
+    put(pipeline, {1: m(60), 2: m(300)}, known_from=m(-600))
+    asked(pipeline, m(-5000), 1)
+    set_clock(pipeline, m(330))
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as keeps_states:
+        assert check(pipeline, keeps_states) == NOT_IN_USE
+        switched_on(keeps_states, m(269.5))
+        assert check(pipeline, keeps_states)[1].startswith("30 slots of 1 fixtures were not kept: 30 from 2026-06-26 16:30 to 2026-06-26 16:59 UTC. ")
+        set_clock(pipeline, m(269.8))
+        assert check(pipeline, keeps_states)[0]
+
+
+def test_after_the_sensor_was_switched_off_nothing_is_expected_and_what_was_lost_before_is_still_told(pipeline: Pipeline, tmp_path: Path):
+    put(pipeline, {1: m(60), 2: m(300)}, known_from=m(-600))
+    for minute in (0, 5, 15, 20, 25, *range(30, 40)):
+        asked(pipeline, m(minute), 1)
+    set_clock(pipeline, m(330))
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as keeps_states:
+        on = switched_on(keeps_states, m(-10))
+        assert " to 2026-06-26 16:59 UTC" in check(pipeline, keeps_states)[1]
+        last_tick = SensorInstigatorData(last_tick_timestamp=m(39.5).timestamp(), last_sensor_start_timestamp=m(-10).timestamp())
+        keeps_states.update_instigator_state(on.with_data(last_tick).with_status(InstigatorStatus.STOPPED))
+        assert check(pipeline, keeps_states)[1].startswith("1 slots of 1 fixtures were not kept: 1 from 2026-06-26 12:10 to 2026-06-26 12:10 UTC. ")
+        set_clock(pipeline, m(26 * 60))
+        assert check(pipeline, keeps_states)[0]
+
+
+def test_the_check_of_slots_looks_over_a_day_of_five_thousand_fixtures_quickly(pipeline: Pipeline, instance: dg.DagsterInstance):
+    put(pipeline, {sr_id: m(-sr_id % 1440) for sr_id in range(1, 5001)}, known_from=m(-600))
+    asked(pipeline, m(-1), *range(1, 5001))
+    set_clock(pipeline, m(1440))
+    begun = time.monotonic()
+    _, _, figures = check(pipeline, instance)
+    assert time.monotonic() - begun < 5
+    assert figures["slots_due"] > 200_000
+
+
+def test_the_check_of_slots_is_made_every_quarter_of_an_hour_and_by_no_run_that_derives_an_hour():
+    def jobs_with(check: str) -> set[str]:
+        jobs = [name for name in defs.get_repository_def().job_names if not name.startswith("__")]
+        return {name for name in jobs if any(key.name == check for key in defs.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys)}
+
+    assert jobs_with("kickoff_slots_were_kept") == {"health"}
+
+
+def test_switching_on_says_that_a_first_full_cycle_comes_first_and_slots_do_not_call_it_off(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    at = datetime(2026, 6, 26, 12, 30, tzinfo=UTC)
+    full = Switch("schedule", "full_cycle_schedule", "A full cycle.", True, at, "", "", "")
+    monkeypatch.setattr(switches, "turn", lambda home, *, on: [full])
+    for name, value in pipeline.settings.environment().items():
+        monkeypatch.setenv(name, value)
+
+    def said(*command: str) -> str:
+        ran = CliRunner().invoke(app, command)
+        assert ran.exit_code == 0, ran.output
+        return ran.stdout
+
+    first = "no platform is asked before the first full cycle at 12:30 UTC; `palimpsest scrape` runs one now"
+    assert first in said("cadence", "on")
+    assert first not in said("cadence", "off")
+    assert "no slot of the kickoff cadence was asked for" in said("slots")
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    put(pipeline, {1: now + timedelta(minutes=30)}, known_from=now - timedelta(hours=1))
+    assert "no platform is asked" not in said("cadence", "on")
+    asked(pipeline, now + MINUTE * 2, 1)
+    assert "is not over yet" in said("slots", "--hours", "0.1")
+
+
+def test_the_command_lists_what_was_lost_by_fixture_and_stretch(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    begin = now - timedelta(minutes=20)
+    put(pipeline, {1: now + timedelta(minutes=3)}, known_from=begin - timedelta(hours=1))
+    for minute in (0, 1, 2, 5, 6):
+        asked(pipeline, begin + MINUTE * minute, 1)
+    for name, value in pipeline.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    ran = CliRunner().invoke(app, ["slots", "--hours", "1", "--json"])
+    assert ran.exit_code == 0, ran.output
+    found = json.loads(ran.stdout)
+    assert found["in_use"] is True
+    assert [(row["sr_id"], row["first_slot_at"], row["n_slots"]) for row in found["lost"][:1]] == [(1, (begin + MINUTE * 3).isoformat(), 2)]
+    assert found["lost"][1]["first_slot_at"] == (begin + MINUTE * 7).isoformat()
+    told = CliRunner().invoke(app, ["slots"])
+    assert told.exit_code == 0
+    assert "were lost" in told.stdout
+    assert "slots of 1 fixtures were not kept" in told.stdout

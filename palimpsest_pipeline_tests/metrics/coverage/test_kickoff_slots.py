@@ -1,0 +1,151 @@
+"""Slots of the kickoff cadence: expected by what was known at the time, against what was asked."""
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from palimpsest_pipeline.metrics.coverage import kickoff_slots as metric
+from palimpsest_pipeline.scrape.kickoff_cadence import Cadence
+
+NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+TIERS = {40: 5, 12: 1}
+Asked = dict[tuple[int, datetime], bool]
+"""Fixtures at the slots at which they were asked, and whether some platform answered. Bet9ja never does."""
+Versions = dict[int, list[tuple[datetime, datetime | None]]]
+
+
+def m(minutes: float) -> datetime:
+    return NOON + MINUTE * minutes
+
+
+def known_frame(versions: Versions) -> pl.DataFrame:
+    """Rows as they are stored: from when until when each kickoff was known; none for a stretch in which nobody listed the fixture."""
+    rows = []
+    for sr_id, steps in versions.items():
+        ends = [known_from for known_from, _ in steps[1:]] + [None]
+        rows += [(sr_id, begin, end, kickoff_at) for (begin, kickoff_at), end in zip(steps, ends, strict=True) if kickoff_at is not None]
+    return pl.DataFrame(rows, schema=metric.KNOWN, orient="row")
+
+
+def asked_frame(asked: Asked) -> pl.DataFrame:
+    rows = [(*key, answered, ["bet9ja"] if answered else ["bet9ja", "betpawa"]) for key, answered in sorted(asked.items())]
+    return pl.DataFrame(rows, schema=metric.ASKED, orient="row")
+
+
+def found(versions: Versions, asked: Asked, begin: datetime, end: datetime) -> list[tuple[object, ...]]:
+    return metric.slots(known_frame(versions), asked_frame(asked), TIERS, begin, end).rows()
+
+
+def oracle(versions: Versions, asked: Asked, begin: datetime, end: datetime) -> list[tuple[object, ...]]:
+    """Minute by minute: due by what was known as it began, and as it ended."""
+    cadence, rows = Cadence(TIERS, 5), []
+
+    def known_at(steps: list[tuple[datetime, datetime | None]], at: datetime) -> datetime | None:
+        return next((kickoff_at for known_from, kickoff_at in reversed(steps) if known_from <= at), None)
+
+    for sr_id, steps in sorted(versions.items()):
+        at = begin.replace(second=0, microsecond=0)
+        at += MINUTE if at < begin else timedelta(0)
+        while at < end:
+            kickoffs = [known_at(steps, at), known_at(steps, at + MINUTE - timedelta(microseconds=1))]
+            if all(kickoff_at is not None and cadence.is_due(kickoff_at, at) for kickoff_at in kickoffs):
+                answered = asked.get((sr_id, at))
+                silent = [] if answered is None else ["bet9ja"] if answered else ["bet9ja", "betpawa"]
+                rows.append((sr_id, at, kickoffs[-1], answered is not None, bool(answered), silent))
+            at += MINUTE
+    return rows
+
+
+seconds = st.integers(-60 * 60, 60 * 60).map(lambda s: NOON + timedelta(seconds=s))
+
+
+def by_time(found: list[tuple[datetime, datetime | None]]) -> list[tuple[datetime, datetime | None]]:
+    return sorted(found, key=lambda step: step[0])
+
+
+steps = st.lists(st.tuples(seconds, st.none() | seconds), min_size=1, max_size=4, unique_by=lambda step: step[0]).map(by_time)
+worlds = st.dictionaries(st.integers(1, 3), steps, max_size=3)
+asks = st.dictionaries(st.tuples(st.integers(1, 3), st.integers(-60, 60).map(m)), st.booleans(), max_size=40)
+
+
+@settings(max_examples=50)
+@given(worlds, asks, seconds, st.integers(0, 90 * 60))
+def test_slots_are_those_of_a_count_by_the_minute(versions, asked, begin, length_s):
+    end = begin + timedelta(seconds=length_s)
+    assert found(versions, asked, begin, end) == oracle(versions, asked, begin, end)
+
+
+@settings(max_examples=50)
+@given(worlds, asks, st.integers(-60, 60), st.integers(0, 60), st.integers(0, 60))
+def test_two_windows_that_meet_have_the_slots_of_one(versions, asked, begin, first, second):
+    parts = [found(versions, asked, m(begin), m(begin + first)), found(versions, asked, m(begin + first), m(begin + first + second))]
+    assert sorted(parts[0] + parts[1]) == found(versions, asked, m(begin), m(begin + first + second))
+
+
+@settings(max_examples=50)
+@given(worlds, asks)
+def test_stretches_hold_each_lost_slot_once_and_no_kept_one(versions, asked):
+    every = metric.slots(known_frame(versions), asked_frame(asked), TIERS, m(-60), m(60))
+    lost, stretches = metric.lost(every), metric.lost_stretches(every)
+    assert stretches["n_slots"].sum() == lost.height
+    for sr_id, first, last, n_slots, _, n_asked, silent in stretches.iter_rows():
+        inside = every.filter(pl.col("sr_id") == sr_id, pl.col("slot_at").is_between(first, last))
+        assert inside.height == n_slots
+        assert not inside["answered"].any()
+        assert inside["asked"].sum() == n_asked
+        assert silent == (["bet9ja", "betpawa"] if n_asked else [])
+
+
+@settings(max_examples=50)
+@given(worlds, asks)
+def test_outages_hold_each_lost_slot_once_newest_first_and_between_two_of_them_lies_a_minute_without_loss(versions, asked):
+    every = metric.slots(known_frame(versions), asked_frame(asked), TIERS, m(-60), m(60))
+    lost, outages = metric.lost(every), metric.outages(every)
+    assert outages["n_slots"].sum() == lost.height
+    for first, last, n_slots, n_fixtures in outages.iter_rows():
+        inside = lost.filter(pl.col("slot_at").is_between(first, last))
+        assert (inside.height, inside["sr_id"].n_unique()) == (n_slots, n_fixtures)
+        assert set(every.filter(pl.col("slot_at").is_between(first, last))["slot_at"]) == set(inside["slot_at"])
+    begins, ends = outages["first_slot_at"].to_list(), outages["last_slot_at"].to_list()
+    for begin, end_before in zip(begins, ends[1:], strict=False):
+        assert set(every.filter(pl.col("slot_at") > end_before, pl.col("slot_at") < begin)["slot_at"]) - set(lost["slot_at"])
+
+
+def lost_of(versions: Versions, asked: Asked, begin: int = -60, end: int = 60) -> list[datetime]:
+    every = metric.slots(known_frame(versions), asked_frame(asked), TIERS, m(begin), m(end))
+    return metric.lost(every)["slot_at"].to_list()
+
+
+def test_an_outage_at_the_begin_of_the_window_is_lost():
+    kept = {(1, m(minutes)): True for minutes in range(-11, 0)}
+    assert lost_of({1: [(m(-600), m(0))]}, kept, begin=-30) == [m(-30), m(-25), m(-20), m(-15), m(-12)]
+
+
+def test_a_slot_that_was_asked_and_that_no_platform_answered_is_lost_and_one_platform_is_enough_to_keep_it():
+    asked = {(1, m(minutes)): minutes != -2 for minutes in range(-4, 0)}
+    versions = {1: [(m(-600), m(0))]}
+    assert lost_of(versions, asked, begin=-4) == [m(-2)]
+    every = metric.slots(known_frame(versions), asked_frame(asked), TIERS, m(-4), m(0))
+    assert metric.silences(every) == {"bet9ja": 3}
+    assert metric.lost_stretches(every).rows() == [(1, m(-2), m(-2), 1, m(0), 1, ["bet9ja", "betpawa"])]
+
+
+def test_a_fixture_first_seen_late_is_not_expected_before_it_was_known():
+    assert lost_of({1: [(m(-4.5), m(0))]}, {}) == [m(-4), m(-3), m(-2), m(-1)]
+
+
+def test_a_postponed_fixture_is_expected_at_the_old_slots_until_then_and_at_the_new_ones_after():
+    versions = {1: [(m(-600), m(0)), (m(-2.5), m(30))]}
+    assert lost_of(versions, {(1, m(minutes)): True for minutes in range(-12, -3)}, begin=-12, end=15) == [m(0), m(5), m(10)]
+    assert lost_of(versions, {}, begin=-4, end=1) == [m(-4), m(0)]  # -3 was put off while it could still be asked
+
+
+def test_a_fixture_moved_to_earlier_is_expected_by_the_later_kickoff_until_that_was_known():
+    assert lost_of({1: [(m(-600), m(45)), (m(-3.5), m(1))]}, {}, begin=-12) == [m(minutes) for minutes in (-3, -2, -1, 0)]
+
+
+def test_what_nobody_lists_is_not_expected():
+    assert lost_of({1: [(m(-600), m(0)), (m(-20), None), (m(-2), m(0))]}, {}, begin=-30) == [m(-30), m(-25), m(-2), m(-1)]

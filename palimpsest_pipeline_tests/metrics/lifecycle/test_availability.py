@@ -1,0 +1,357 @@
+"""Intervals of what was offered, worked out by hand, and against a walk through the looks themselves that knows no history rows."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, Final
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from palimpsest_pipeline.domain.enums import AvailabilityState
+from palimpsest_pipeline.metrics.coverage import coverage_laws
+from palimpsest_pipeline.metrics.lifecycle import availability
+from palimpsest_pipeline.metrics.lifecycle.availability import AVAILABILITY, availability_intervals
+from palimpsest_pipeline.metrics.lifecycle_frames import LISTINGS
+from palimpsest_pipeline.storage.tables.lifecycle import AvailabilityInterval
+from palimpsest_pipeline_tests.matching.world import random_worlds
+
+from .. import availability_oracle
+from ..life_worlds import (
+    HOLDERS,
+    PAWA,
+    RESULT,
+    SCORER_ANN,
+    SCORER_BEA,
+    TOTAL,
+    Book,
+    Life,
+    Looked,
+    absent,
+    answered,
+    at,
+    disordered,
+    failed,
+    listed,
+    no_price,
+    priced,
+    random_lives,
+    suspended,
+    unknown,
+)
+
+KICKOFF: Final = at(5, 8)
+AFTERWARDS: Final = at(5, 9)
+SILENCE: Final = timedelta(minutes=90)
+STAMPS: Final = {"kickoff_date", "as_of", "mapping_version", "computed_at"}
+"""Columns that the caller adds."""
+BOTH: Final[Book] = {RESULT: priced(2100, 3400, 3500, off=2), TOTAL: priced(1800, 2000)}
+ONE: Final[Book] = {RESULT: priced(2000, 3400, 3600)}
+STORY: Final = (
+    listed(1, at(4, 21)),
+    answered(2, at(4, 21, 30), {RESULT: priced(2000, 3400, 3600), TOTAL: priced(1900, 1900)}),
+    answered(3, at(4, 22), {RESULT: priced(2100, 3400, 3500, off=2), TOTAL: suspended(1900, 1900)}),
+    failed(4, at(4, 22, 30), "HTTP 500"),
+    answered(5, at(4, 23), {RESULT: priced(2100, 3400, 3500, off=2), TOTAL: no_price(2), SCORER_ANN: priced(2500)}),
+    answered(6, at(4, 23, 30), {RESULT: priced(2100, 3400, 3500, off=2), SCORER_ANN: priced(2500), SCORER_BEA: suspended(2600)}),
+    answered(7, at(5, 0), BOTH),
+    unknown(8, at(5, 0, 30), "page 2 is missing"),
+    answered(9, at(5, 1), BOTH),
+    absent(10, at(5, 1, 30)),
+    absent(11, at(5, 2)),
+    listed(12, at(5, 2, 30)),
+    answered(13, at(5, 3), BOTH),
+    answered(14, at(5, 6), BOTH),
+    answered(15, at(5, 6, 30), {}),
+    answered(16, at(5, 7), {RESULT: suspended(2100, 3400, None)}),
+    answered(17, at(5, 7, 30), ONE),
+    absent(18, at(5, 8, 5)),
+)
+FAILED: Final = (4, 4, 1, at(4, 22, 30), "no usable answer: HTTP 500")
+PARTIAL: Final = (8, 8, 1, at(5, 0, 30), "discovery could not look: page 2 is missing")
+GONE: Final = (10, 11, 2, at(5, 2), "not in a complete discovery")
+BACK: Final = (12, 12, 1, at(5, 2, 30), "listed again, not yet asked")
+SILENT: Final = (None, None, 0, None, "no look for 90 minutes")
+NOBODY: Final = (None, None, 0, None, "kickoff")
+
+
+def once(cycle: int, when: datetime) -> tuple[int, int, int, datetime, str]:
+    return (cycle, cycle, 1, when, "")
+
+
+TABLE: Final = {
+    "*": [
+        (at(4, 21), "not_observed", None, None, 1, 1, 1, at(4, 21), "listed, not yet asked"),
+        (at(4, 21, 30), "offered", None, None, 2, 3, 2, at(4, 22), ""),
+        (at(4, 22, 30), "not_observed", None, None, *FAILED),
+        (at(4, 23), "offered", None, None, 5, 7, 3, at(5, 0), ""),
+        (at(5, 0, 30), "not_observed", None, None, *PARTIAL),
+        (at(5, 1), "offered", None, None, *once(9, at(5, 1))),
+        (at(5, 1, 30), "event_dropped", None, None, *GONE),
+        (at(5, 2, 30), "not_observed", None, None, *BACK),
+        (at(5, 3), "offered", None, None, *once(13, at(5, 3))),
+        (at(5, 4, 30), "not_observed", None, None, *SILENT),
+        (at(5, 6), "offered", None, None, *once(14, at(5, 6))),
+        (at(5, 6, 30), "no_price", None, None, *once(15, at(5, 6, 30))),
+        (at(5, 7), "suspended", None, None, *once(16, at(5, 7))),
+        (at(5, 7, 30), "offered", None, None, *once(17, at(5, 7, 30))),
+        (at(5, 8), "closed_at_kickoff", None, None, *NOBODY),
+    ],
+    "match_result": [
+        (at(4, 21, 30), "offered", 3, 3, 2, 3, 2, at(4, 22), ""),
+        (at(4, 22, 30), "not_observed", None, None, *FAILED),
+        (at(4, 23), "offered", 2, 3, 5, 7, 3, at(5, 0), ""),
+        (at(5, 0, 30), "not_observed", None, None, *PARTIAL),
+        (at(5, 1), "offered", 2, 3, *once(9, at(5, 1))),
+        (at(5, 1, 30), "event_dropped", None, None, *GONE),
+        (at(5, 2, 30), "not_observed", None, None, *BACK),
+        (at(5, 3), "offered", 2, 3, *once(13, at(5, 3))),
+        (at(5, 4, 30), "not_observed", None, None, *SILENT),
+        (at(5, 6), "offered", 2, 3, *once(14, at(5, 6))),
+        (at(5, 6, 30), "withdrawn", 0, 0, *once(15, at(5, 6, 30))),
+        (at(5, 7), "suspended", 0, 2, *once(16, at(5, 7))),
+        (at(5, 7, 30), "offered", 3, 3, *once(17, at(5, 7, 30))),
+        (at(5, 8), "closed_at_kickoff", None, None, *NOBODY),
+    ],
+    "total_goals": [
+        (at(4, 21, 30), "offered", 2, 2, *once(2, at(4, 21, 30))),
+        (at(4, 22), "suspended", 0, 2, *once(3, at(4, 22))),
+        (at(4, 22, 30), "not_observed", None, None, *FAILED),
+        (at(4, 23), "no_price", 0, 0, *once(5, at(4, 23))),
+        (at(4, 23, 30), "withdrawn", 0, 0, *once(6, at(4, 23, 30))),
+        (at(5, 0), "offered", 2, 2, *once(7, at(5, 0))),
+        (at(5, 0, 30), "not_observed", None, None, *PARTIAL),
+        (at(5, 1), "offered", 2, 2, *once(9, at(5, 1))),
+        (at(5, 1, 30), "event_dropped", None, None, *GONE),
+        (at(5, 2, 30), "not_observed", None, None, *BACK),
+        (at(5, 3), "offered", 2, 2, *once(13, at(5, 3))),
+        (at(5, 4, 30), "not_observed", None, None, *SILENT),
+        (at(5, 6), "offered", 2, 2, *once(14, at(5, 6))),
+        (at(5, 6, 30), "withdrawn", 0, 0, 15, 17, 3, at(5, 7, 30), ""),
+    ],
+    "anytime_goalscorer": [
+        (at(4, 23), "offered", 1, 1, 5, 6, 2, at(4, 23, 30), ""),
+        (at(5, 0), "withdrawn", 0, 0, *once(7, at(5, 0))),
+        (at(5, 0, 30), "not_observed", None, None, *PARTIAL),
+        (at(5, 1), "withdrawn", 0, 0, *once(9, at(5, 1))),
+        (at(5, 1, 30), "event_dropped", None, None, *GONE),
+        (at(5, 2, 30), "not_observed", None, None, *BACK),
+        (at(5, 3), "withdrawn", 0, 0, *once(13, at(5, 3))),
+        (at(5, 4, 30), "not_observed", None, None, *SILENT),
+        (at(5, 6), "withdrawn", 0, 0, 14, 17, 4, at(5, 7, 30), ""),
+    ],
+}
+"""Each interval of the story without its end, which is the begin of the next one."""
+
+
+def life(*looks: Looked, kickoff: datetime = KICKOFF) -> Life:
+    return Life(looks, {1: [(at(1, 0), kickoff)]})
+
+
+def told(world: Life, as_of: datetime = AFTERWARDS) -> pl.DataFrame:
+    found = availability_intervals(**world.frames(), as_of=as_of, silence_limit=SILENCE)
+    lawful(found)
+    return found
+
+
+def lawful(found: pl.DataFrame) -> None:
+    for violations in (coverage_laws.intervals_do_not_overlap(found), coverage_laws.intervals_have_no_holes(found)):
+        assert violations.is_empty(), violations["violation"].to_list()
+
+
+def states(found: pl.DataFrame, market_key: str) -> list[tuple[datetime, str]]:
+    return found.filter(pl.col("market_key") == market_key).select("valid_from", "state").rows()
+
+
+def test_a_story_of_eighteen_cycles_gives_the_exact_table() -> None:
+    found = told(life(*STORY))
+    assert found.select("sr_id", "platform").unique().rows() == [(1, "betpawa")]
+    columns = ["valid_from", "state", "n_outcomes_active", "n_outcomes", "first_cycle", "last_cycle", "n_confirmations", "last_confirmed_at"]
+    for market_key, rows in TABLE.items():
+        of_market = found.filter(pl.col("market_key") == market_key)
+        assert of_market.select(*columns, "reason_detail").rows() == rows, market_key
+        assert of_market["valid_to"].to_list() == [begin for begin, *_ in rows[1:]] + [None]
+        assert of_market["minutes_to_kickoff_at_start"].to_list() == [(KICKOFF - begin).total_seconds() / 60 for begin, *_ in rows]
+        assert set(of_market["specifier"]) == {"total=2.5" if market_key == "total_goals" else ""}
+    assert set(found["market_key"]) == set(TABLE)
+    assert set(found["state"]) == set(AvailabilityState)
+
+
+def test_columns_and_types_are_those_of_the_table_but_for_the_stamps() -> None:
+    found = told(life(*STORY))
+    assert dict(found.schema) == {name: kind() if isinstance(kind, type) else kind for name, kind in AVAILABILITY.items()}
+    assert set(AVAILABILITY) == {column.name for column in AvailabilityInterval.__table__.columns} - STAMPS
+    required = [column.name for column in AvailabilityInterval.__table__.columns if not column.nullable and column.name not in STAMPS]
+    assert found.select(required).null_count().row(0) == (0,) * len(required)
+
+
+def test_only_the_kickoff_in_force_closes_so_a_postponed_fixture_is_open_again() -> None:
+    closed = Life(STORY, {1: [(at(4, 21), at(5, 1, 15))]})
+    assert states(told(closed), "match_result")[-1] == (at(5, 1, 15), "closed_at_kickoff")
+    postponed = Life(STORY, {1: [(at(4, 21), at(5, 1, 15)), (at(5, 1, 20), KICKOFF)]})
+    assert_frame_equal(told(postponed), told(life(*STORY)))
+    advanced = Life(STORY, {1: [(at(4, 21), KICKOFF), (at(5, 6), at(5, 1, 15))]})
+    assert_frame_equal(told(advanced), told(closed))
+
+
+def test_a_kickoff_to_come_closes_nothing_and_the_last_interval_is_open() -> None:
+    found = told(life(*STORY[:-1], kickoff=at(6, 8)), as_of=at(5, 8))
+    assert states(found, "*")[-1] == (at(5, 7, 30), "offered")
+    assert "closed_at_kickoff" not in set(found["state"])
+
+
+def test_silence_begins_when_the_limit_is_passed_not_when_it_is_reached() -> None:
+    asked = (answered(1, at(5, 1), ONE), answered(2, at(5, 2, 30), ONE))
+    assert states(told(life(*asked), as_of=at(5, 4)), "match_result") == [(at(5, 1), "offered")]
+    assert states(told(life(*asked), as_of=at(5, 4, 0, 1)), "match_result") == [(at(5, 1), "offered"), (at(5, 4), "not_observed")]
+    before_kickoff = states(told(life(*asked, kickoff=at(5, 4))), "match_result")
+    assert before_kickoff == [(at(5, 1), "offered"), (at(5, 4), "closed_at_kickoff")]
+
+
+def test_discovery_keeps_the_listing_known_but_is_no_news_of_its_markets() -> None:
+    found = told(life(answered(1, at(5, 1), ONE), listed(2, at(5, 2)), listed(3, at(5, 3)), failed(4, at(5, 4)), listed(5, at(5, 4, 30))), at(5, 5))
+    assert states(found, "match_result") == [(at(5, 1), "offered"), (at(5, 2, 30), "not_observed")]
+    assert states(found, "*") == [(at(5, 1), "offered"), (at(5, 4), "not_observed"), (at(5, 4, 30), "offered")]
+    whole = found.filter(pl.col("market_key") == "*")
+    assert whole["n_confirmations"].to_list() == [3, 1, 1]
+    assert whole["reason_detail"].to_list() == ["", "no usable answer", "still listed, not asked again"]
+
+
+def test_in_a_cycle_with_an_answer_only_the_answer_counts() -> None:
+    found = told(life(answered(1, at(5, 1), ONE), unknown(1, at(5, 1, 1)), failed(2, at(5, 2)), answered(2, at(5, 2, 1), ONE)), at(5, 3))
+    assert states(found, "*") == states(found, "match_result") == [(at(5, 1), "offered")]
+
+
+def test_a_drop_lasts_over_the_kickoff_unless_the_listing_came_back() -> None:
+    dropped = (answered(1, at(5, 6), ONE), absent(2, at(5, 6, 30)))
+    assert states(told(life(*dropped)), "*") == [(at(5, 6), "offered"), (at(5, 6, 30), "event_dropped")]
+    unsure = told(life(*dropped, unknown(3, at(5, 7))))
+    assert states(unsure, "match_result")[1:] == [(at(5, 6, 30), "event_dropped"), (at(5, 7), "not_observed"), (KICKOFF, "event_dropped")]
+    assert unsure["reason_detail"].to_list()[-1] == "dropped before the kickoff"
+    back = told(life(*dropped, listed(3, at(5, 7))))
+    assert states(back, "match_result")[2:] == [(at(5, 7), "not_observed"), (KICKOFF, "closed_at_kickoff")]
+
+
+def test_a_market_withdrawn_before_the_kickoff_is_not_closed_by_it() -> None:
+    found = told(life(answered(1, at(5, 6), ONE), answered(2, at(5, 6, 30), {TOTAL: priced(1900, 1900)}), failed(3, at(5, 7))))
+    assert states(found, "match_result")[1:] == [(at(5, 6, 30), "withdrawn"), (at(5, 7), "not_observed"), (KICKOFF, "withdrawn")]
+    last = found.filter(pl.col("market_key") == "match_result").row(-1, named=True)
+    assert (last["reason_detail"], last["n_confirmations"], last["first_cycle"]) == ("not in the last answer before the kickoff", 0, None)
+    assert states(found, "total_goals")[-1] == (KICKOFF, "closed_at_kickoff")
+
+
+def test_what_is_seen_only_from_the_kickoff_on_has_no_interval() -> None:
+    assert told(life(answered(1, KICKOFF, ONE), listed(2, at(5, 8, 30)))).is_empty()
+    assert told(life(absent(1, at(5, 7)), unknown(2, at(5, 7, 30)))).is_empty()
+    assert told(Life((), {1: [(at(1, 0), KICKOFF)]})).is_empty()
+
+
+def test_looks_before_the_listing_was_first_seen_are_no_part_of_its_life() -> None:
+    found = told(life(absent(1, at(5, 5)), unknown(2, at(5, 5, 30)), answered(3, at(5, 6), ONE)), at(5, 7))
+    assert states(found, "*") == [(at(5, 6), "offered")]
+
+
+def test_a_market_of_open_outcomes_is_as_its_best_one() -> None:
+    books: list[Book] = [
+        {SCORER_ANN: suspended(2500), SCORER_BEA: no_price(1)},
+        {SCORER_ANN: suspended(2500), SCORER_BEA: priced(2600)},
+        {SCORER_ANN: suspended(2500)},
+        {SCORER_BEA: no_price(1)},
+        {},
+    ]
+    found = told(life(*(answered(n, at(5, 5, 10 * n), book) for n, book in enumerate(books))), at(5, 6))
+    rows = found.filter(pl.col("market_key") == "anytime_goalscorer").select("state", "n_outcomes_active", "n_outcomes").rows()
+    assert rows == [("suspended", 0, 1), ("offered", 1, 2), ("suspended", 0, 1), ("no_price", 0, 0), ("withdrawn", 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"as_of": datetime(2026, 5, 5)}, "naive datetime"),  # noqa: DTZ001
+        ({"silence_limit": timedelta(0)}, "must be positive"),
+        ({"kickoffs": life(*STORY).frames()["kickoffs"].clear()}, "1 fixtures have no kickoff"),
+        ({"looks": life(*STORY[2:]).frames()["looks"]}, "2 changes at an instant without an answer"),
+        ({"looks": life(*STORY).frames()["looks"].with_columns(n_markets_priced=pl.lit(None, pl.Int32))}, "answers without n_markets_priced"),
+        (
+            {"listings": pl.concat([life(*STORY).frames()["listings"].with_columns(listing_id=pl.lit(n, pl.Int32)) for n in (PAWA, 99)])},
+            "2 listings that speak for one platform on one fixture",
+        ),
+        (
+            {"listings": pl.concat([life(*STORY).frames()["listings"].with_columns(sr_id=pl.lit(n, pl.Int64)) for n in (1, 99)])},
+            "2 rows of one listing",
+        ),
+    ],
+)
+def test_bad_input_is_refused_in_words(change: dict[str, Any], message: str) -> None:
+    given_frames: dict[str, Any] = {**life(*STORY).frames(), "as_of": AFTERWARDS, "silence_limit": SILENCE}
+    with pytest.raises(ValueError, match=message):
+        availability_intervals(**{**given_frames, **change})
+
+
+def test_rows_of_other_listings_are_left_out() -> None:
+    frames = life(*STORY).frames()
+    other = Life([replace(look, listing_id=12) for look in STORY], {7: [(at(1, 0), KICKOFF)]}, {12: (7, "sportybet")}).frames()
+    both = {name: frame if name == "listings" else pl.concat([frame, other[name]]) for name, frame in frames.items()}
+    assert_frame_equal(availability_intervals(**both, as_of=AFTERWARDS, silence_limit=SILENCE), told(life(*STORY)))
+
+
+instants = st.integers(0, 96).map(lambda hours: at(1, 20) + timedelta(hours=hours))
+
+
+@random_worlds
+@given(world=random_lives(), as_of=instants, random=st.randoms(use_true_random=False))
+def test_a_walk_through_the_looks_comes_to_the_same_intervals_whatever_the_order_of_rows(world: Life, as_of: datetime, random: Random) -> None:
+    found = availability_intervals(**disordered(world.frames(), random), as_of=as_of, silence_limit=SILENCE)
+    lawful(found)
+    assert found.drop("minutes_to_kickoff_at_start", "reason_detail").rows() == availability_oracle.intervals(world, as_of, SILENCE)
+    unsaid = found.filter(pl.col("state").is_in(["not_observed", "event_dropped", "closed_at_kickoff"]), pl.col("reason_detail") == "")
+    assert unsaid.is_empty()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_order_and_repetition_of_rows_change_nothing(seed: int) -> None:
+    frames = disordered(life(*STORY).frames(), Random(seed))
+    assert_frame_equal(availability_intervals(**frames, as_of=AFTERWARDS, silence_limit=SILENCE), told(life(*STORY)))
+
+
+def test_working_on_few_listings_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    kickoffs = {1: [(at(1, 0), KICKOFF)], 2: [(at(1, 0), at(5, 5))]}
+    world = Life([replace(look, listing_id=holder) for holder in HOLDERS for look in STORY], kickoffs, HOLDERS)
+    at_once = told(world)
+    assert at_once["platform"].unique().sort().to_list() == ["betpawa", "sportybet"]
+    assert at_once.equals(at_once.sort("sr_id", "platform", "market_key", "specifier", "valid_from"))
+    monkeypatch.setattr(availability, "LISTINGS_AT_ONCE", 2)
+    assert_frame_equal(told(world), at_once)
+
+
+def shifted(found: pl.DataFrame, column: str, nth: int, by: timedelta) -> pl.DataFrame:
+    return found.with_columns(pl.when(pl.int_range(pl.len()) == nth).then(pl.col(column) + by).otherwise(pl.col(column)).alias(column))
+
+
+@pytest.mark.parametrize(
+    ("law", "broken", "sentence"),
+    [
+        (coverage_laws.intervals_do_not_overlap, lambda f: shifted(f, "valid_to", 1, timedelta(minutes=1)), "from 2026-05-04 21:30"),
+        (coverage_laws.intervals_do_not_overlap, lambda f: pl.concat([f, f[3:4]]), "from 2026-05-04 23:00"),
+        (coverage_laws.intervals_do_not_overlap, lambda f: f.with_columns(valid_to=pl.lit(None, f.schema["valid_to"])), "to no end, the next from"),
+        (coverage_laws.intervals_do_not_overlap, lambda f: f.with_columns(valid_to="valid_from"), "it lasts until"),
+        (coverage_laws.intervals_have_no_holes, lambda f: pl.concat([f[:5], f[6:]]), "nothing is said from 2026-05-05 01:00"),
+        (coverage_laws.intervals_have_no_holes, lambda f: shifted(f, "valid_to", 1, timedelta(minutes=-1)), "nothing is said from 2026-05-04 22:29"),
+        (coverage_laws.intervals_have_no_holes, lambda f: f.filter(pl.col("valid_to").is_not_null()), "on$"),
+    ],
+)
+def test_a_broken_table_is_seen_and_named(law: Any, broken: Any, sentence: str) -> None:
+    found = law(broken(told(life(*STORY))))
+    assert found.columns == ["law", "subject", "violation"]
+    assert found["violation"].str.starts_with("sr_id 1 on betpawa, ").all()
+    assert found["violation"].str.contains(sentence).any(), found["violation"].to_list()
+
+
+def test_markets_are_told_apart_by_the_laws() -> None:
+    found = told(life(*STORY))
+    other = found.with_columns(platform=pl.lit("sportybet"))
+    lawful(pl.concat([found, other]).reverse())
+    lawful(pl.DataFrame(schema=LISTINGS | AVAILABILITY))

@@ -1,0 +1,451 @@
+"""First and last prices, worked out by hand, and against a walk through the answers themselves that knows no history rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, Final
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from palimpsest_pipeline.domain.enums import CloseQuality, OpenQuality
+from palimpsest_pipeline.metrics.lifecycle.open_close import KEY, OPEN_CLOSE, open_close
+from palimpsest_pipeline.storage.tables.lifecycle import OpenClose
+
+from ..life_worlds import (
+    PLACES,
+    RESULT,
+    SCORER_ANN,
+    SCORER_BEA,
+    SETS,
+    TOTAL,
+    Book,
+    Facts,
+    Life,
+    Looked,
+    absent,
+    answered,
+    at,
+    disordered,
+    failed,
+    is_backable,
+    listed,
+    no_price,
+    outcomes_frame,
+    priced,
+    random_lives,
+    suspended,
+    unknown,
+)
+
+KICKOFF: Final = at(5, 18)
+LATER: Final = at(9, 0)
+SILENCE: Final = timedelta(minutes=90)
+EXACT_S: Final = 300.0
+SOURCE: Final = {"kickoff_date", "as_of", "mapping_version", "computed_at"}
+"""Columns that the caller adds."""
+ANN: Final[Book] = {SCORER_ANN: priced(2500)}
+DEARER: Final[Book] = {SCORER_ANN: priced(2600)}
+
+
+def closed(life: Life, as_of: datetime = LATER) -> pl.DataFrame:
+    return of(life.frames(), as_of)
+
+
+def of(frames: Mapping[str, pl.DataFrame], as_of: datetime = LATER) -> pl.DataFrame:
+    return open_close(**frames, outcomes=outcomes_frame(), sets=SETS, as_of=as_of, exact_s=EXACT_S, silence_limit=SILENCE)
+
+
+def one(*looks: Looked, kickoffs: Sequence[tuple[datetime, datetime]] = ((at(1, 0), KICKOFF),), as_of: datetime = LATER) -> dict[str, Any]:
+    """The row of the only outcome in a life of one listing."""
+    rows = closed(Life(looks, {1: kickoffs}), as_of)
+    assert rows.height == 1
+    return rows.row(0, named=True)
+
+
+def test_the_columns_are_those_of_the_table() -> None:
+    assert set(OPEN_CLOSE) == {column.name for column in OpenClose.__table__.columns} - SOURCE
+    assert {column.name for column in OpenClose.__table__.primary_key} == set(KEY)
+
+
+def test_each_quality_of_a_close_arises_once() -> None:
+    moved = (at(5, 17, 40), KICKOFF)
+    looks = [
+        *(answered(1, at(5, 17), ANN, 1), answered(2, at(5, 17, 30), DEARER, 1), answered(3, at(5, 17, 55), DEARER, 1)),
+        *(answered(1, at(5, 17), ANN, 2), answered(2, at(5, 17, 54, 59), ANN, 2), failed(3, at(5, 17, 58), "blocked", 2)),
+        *(answered(1, at(5, 17), ANN, 3), answered(2, at(5, 17, 30), DEARER, 3), answered(3, at(5, 17, 50), {SCORER_ANN: suspended(2700)}, 3)),
+        *(answered(1, at(5, 17), ANN, 4), answered(2, at(5, 17, 30), {}, 4)),
+        *(answered(1, at(5, 17), ANN, 5), answered(2, at(5, 17, 30), ANN, 5)),
+        *(answered(1, at(5, 17), {SCORER_ANN: suspended(2500)}, 6), answered(2, at(5, 17, 30), {}, 6), answered(3, KICKOFF, ANN, 6)),
+    ]
+    kickoffs = {n: [(at(1, 0), KICKOFF)] for n in range(1, 7)} | {5: [(at(1, 0), at(4, 18)), moved]}
+    rows = closed(Life(looks, kickoffs, {n: (n, "betpawa") for n in range(1, 7)}))
+    common = {"platform": "betpawa", "market_key": "anytime_goalscorer", "specifier": "", "outcome_key": "Ann", "effective_kickoff": KICKOFF}
+    opened = {
+        "open_odds": 2.5,
+        "open_observed_at": at(5, 17),
+        "open_minutes_to_kickoff": 60.0,
+        "open_quality": "left_censored",
+        "prev_absent_cycle": None,
+        "kickoff_version": 1,
+        "open_margin": None,
+        "close_margin": None,
+        "min_odds": 2.5,
+    }
+    same = {"close_odds": 2.5, "close_observed_at": at(5, 17), "max_odds": 2.5, "move_rel": 0.0}
+    dearer = {"close_odds": 2.6, "close_observed_at": at(5, 17, 30), "max_odds": 2.6, "move_rel": pytest.approx(0.04)}
+    expected = [
+        dearer | {"close_quality": "exact", "close_last_confirmed_at": at(5, 17, 55), "close_lag_s": 300.0, "n_changes": 1},
+        same | {"close_quality": "late", "close_last_confirmed_at": at(5, 17, 54, 59), "close_lag_s": 301.0, "n_changes": 0},
+        dearer | {"close_quality": "suspended_at_close", "close_last_confirmed_at": at(5, 17, 30), "close_lag_s": 1800.0, "n_changes": 2},
+        same | {"close_quality": "withdrawn_before_close", "close_last_confirmed_at": at(5, 17), "close_lag_s": 3600.0, "n_changes": 1},
+        same
+        | {"close_quality": "anchor_stale", "close_last_confirmed_at": at(5, 17, 30), "close_lag_s": 1800.0, "n_changes": 0, "kickoff_version": 2},
+        dict.fromkeys(OPEN_CLOSE) | {"close_quality": "missing", "n_changes": 0, "kickoff_version": 1, "min_odds": None},
+    ]
+    never = expected.pop()
+    whole = [common | opened | row | {"sr_id": n} for n, row in enumerate(expected, start=1)] + [never | common | {"sr_id": 6}]
+    assert rows.to_dicts() == whole
+    assert sorted(rows["close_quality"]) == sorted(quality.value for quality in CloseQuality)
+
+
+def test_each_quality_of_an_open_arises_once() -> None:
+    looks = [
+        *(absent(1, at(5, 10), "", 1), answered(2, at(5, 11, 30), ANN, 1)),
+        *(answered(1, at(5, 10), {}, 2), failed(2, at(5, 10, 30), "", 2), answered(3, at(5, 11), ANN, 2)),
+        *(listed(1, at(5, 10), 3), answered(2, at(5, 11), ANN, 3)),
+    ]
+    rows = closed(Life(looks, {n: [(at(1, 0), KICKOFF)] for n in (1, 2, 3)}, {n: (n, "bet9ja") for n in (1, 2, 3)}))
+    told = rows.select("open_quality", "prev_absent_cycle", "open_observed_at", "open_minutes_to_kickoff").rows()
+    assert told == [
+        ("exact", 1, at(5, 11, 30), 390.0),
+        ("late_discovery", 1, at(5, 11), 420.0),
+        ("left_censored", None, at(5, 11), 420.0),
+    ]
+    assert sorted(rows["open_quality"]) == sorted(quality.value for quality in OpenQuality)
+
+
+OPENS: Final[dict[str, tuple[Sequence[Looked], str, int | None]]] = {
+    "the answer before held it off": ((answered(4, at(5, 9), {SCORER_ANN: suspended(2500)}),), "exact", 4),
+    "the answer before had no price": ((answered(4, at(5, 9), {SCORER_ANN: no_price(1)}),), "exact", 4),
+    "the answer before lacked the market": ((answered(4, at(5, 9), {}),), "exact", 4),
+    "the listing was not there": ((absent(4, at(5, 9)),), "exact", 4),
+    "the look before is too old": ((absent(4, at(5, 8, 29, 59)),), "late_discovery", 4),
+    "the look before is just young enough": ((absent(4, at(5, 8, 30)),), "exact", 4),
+    "the last look but one proved it": ((absent(3, at(5, 9)), unknown(4, at(5, 9, 30))), "late_discovery", 3),
+    "it was listed and not asked": ((absent(3, at(5, 9)), listed(4, at(5, 9, 30))), "late_discovery", 3),
+    "what failed is older than the proof": ((failed(3, at(5, 9)), absent(4, at(5, 9, 30))), "exact", 4),
+    "nobody could look": ((failed(3, at(5, 9)), unknown(4, at(5, 9, 30))), "left_censored", None),
+    "nobody looked": ((), "left_censored", None),
+    "at one instant a failure comes before absence": ((absent(3, at(5, 9)), absent(4, at(5, 9, 30)), failed(5, at(5, 9, 30))), "late_discovery", 3),
+}
+
+
+@pytest.mark.parametrize("example", OPENS)
+def test_what_was_known_before_the_first_price(example: str) -> None:
+    before, quality, cycle = OPENS[example]
+    row = one(*before, answered(9, at(5, 10), ANN), answered(10, at(5, 10, 30), ANN))
+    assert (row["open_observed_at"], row["open_quality"], row["prev_absent_cycle"]) == (at(5, 10), quality, cycle)
+
+
+CLOSES: Final[dict[str, tuple[Sequence[Looked], str, datetime, int]]] = {
+    "a discovery lacks the listing": ((absent(2, at(5, 17, 50)),), "withdrawn_before_close", at(5, 17, 40), 0),
+    "a discovery lacks it, a later one does not": ((absent(2, at(5, 17, 50)), listed(3, at(5, 17, 55))), "withdrawn_before_close", at(5, 17, 40), 0),
+    "it was dropped and came back": ((absent(2, at(5, 17, 50)), answered(3, at(5, 17, 58), ANN)), "exact", at(5, 17, 58), 0),
+    "it is dropped at kickoff": ((absent(2, KICKOFF),), "late", at(5, 17, 40), 0),
+    "nobody could look": ((failed(2, at(5, 17, 50)), unknown(3, at(5, 17, 55))), "late", at(5, 17, 40), 0),
+    "it has no price any more": ((answered(2, at(5, 17, 50), {SCORER_ANN: no_price(1)}),), "suspended_at_close", at(5, 17, 40), 1),
+    "it went and came back": (
+        (answered(2, at(5, 17, 50), {}), answered(3, at(5, 17, 56), ANN), answered(4, at(5, 17, 57), ANN)),
+        "exact",
+        at(5, 17, 57),
+        2,
+    ),
+    "it is held off at kickoff": ((answered(2, KICKOFF, {SCORER_ANN: suspended(2500)}),), "late", at(5, 17, 40), 0),
+}
+
+
+@pytest.mark.parametrize("example", CLOSES)
+def test_what_was_known_after_the_last_price(example: str) -> None:
+    after, quality, confirmed_at, n_changes = CLOSES[example]
+    row = one(answered(1, at(5, 17, 40), ANN), *after)
+    assert (row["close_quality"], row["close_last_confirmed_at"], row["n_changes"]) == (quality, confirmed_at, n_changes)
+    assert row["close_odds"] == 2.5
+
+
+def test_a_price_that_came_back_stands_since_it_came_back() -> None:
+    row = one(answered(1, at(5, 17), ANN), answered(2, at(5, 17, 20), {}), answered(3, at(5, 17, 40), ANN), answered(4, at(5, 17, 58), ANN))
+    assert (row["open_observed_at"], row["close_observed_at"], row["close_last_confirmed_at"]) == (at(5, 17), at(5, 17, 40), at(5, 17, 58))
+    assert (row["n_changes"], row["min_odds"], row["max_odds"]) == (2, 2.5, 2.5)
+
+
+def test_an_outcome_that_its_market_goes_on_without_is_withdrawn_and_one_held_off_is_suspended() -> None:
+    before, after = {RESULT: priced(2000, 3400, 3600)}, {RESULT: priced(None, 3300, 3600, off=0b100)}
+    rows = closed(Life([answered(1, at(5, 17), before), answered(2, at(5, 17, 58), after)], {1: [(at(1, 0), KICKOFF)]}))
+    qualities = dict(rows.select("outcome_key", "close_quality").iter_rows())
+    assert qualities == {"home": "withdrawn_before_close", "draw": "exact", "away": "suspended_at_close"}
+
+
+def test_the_first_answer_of_a_day_says_what_is_gone_and_changes_nothing_else() -> None:
+    both: Book = {SCORER_ANN: priced(2500), SCORER_BEA: priced(4000)}
+    looks = [
+        answered(1, at(4, 23, 30), both),
+        answered(2, at(5, 0), {SCORER_BEA: priced(4000)}),
+        answered(3, at(5, 17, 58), {SCORER_BEA: priced(4000)}),
+    ]
+    rows = closed(Life(looks, {1: [(at(1, 0), KICKOFF)]}))
+    columns = ("outcome_key", "close_quality", "close_observed_at", "close_last_confirmed_at", "n_changes")
+    assert rows.select(columns).rows() == [
+        ("Ann", "withdrawn_before_close", at(4, 23, 30), at(4, 23, 30), 1),
+        ("Bea", "exact", at(4, 23, 30), at(5, 17, 58), 0),
+    ]
+
+
+def test_a_first_answer_of_a_day_without_any_market_ends_them_all() -> None:
+    row = one(answered(1, at(4, 23), ANN), answered(2, at(5, 0), {}))
+    assert (row["close_quality"], row["close_last_confirmed_at"], row["n_changes"]) == ("withdrawn_before_close", at(4, 23), 1)
+
+
+def test_margins_are_those_of_the_market_as_it_stood_then() -> None:
+    looks = [
+        answered(1, at(5, 10), {RESULT: priced(2000, 3400, 3600)}),
+        answered(2, at(5, 11), {RESULT: priced(2100, 3400, 3500)}),
+        answered(3, at(5, 12), {RESULT: priced(2200, 3300, 3500, off=0b001)}),
+    ]
+    rows = {row["outcome_key"]: row for row in closed(Life(looks, {1: [(at(1, 0), KICKOFF)]})).iter_rows(named=True)}
+    first, second = 1 / 2 + 1 / 3.4 + 1 / 3.6 - 1, 1 / 2.1 + 1 / 3.4 + 1 / 3.5 - 1
+    assert [row["open_margin"] for row in rows.values()] == [pytest.approx(first)] * 3
+    assert (rows["home"]["close_odds"], rows["home"]["close_margin"]) == (2.1, pytest.approx(second))
+    assert (rows["draw"]["close_odds"], rows["draw"]["close_margin"]) == (3.3, None)
+    assert [rows[name]["n_changes"] for name in ("home", "draw", "away")] == [2, 1, 1]
+    assert rows["away"]["close_observed_at"] == at(5, 11)
+    assert rows["home"]["move_rel"] == pytest.approx(0.05)
+
+
+def test_what_is_written_for_no_price_is_never_one() -> None:
+    looks = [answered(1, at(5, 10), {TOTAL: priced(1000, 1900)}), answered(2, at(5, 11), {TOTAL: priced(1500, 1)})]
+    rows = {row["outcome_key"]: row for row in closed(Life(looks, {1: [(at(1, 0), KICKOFF)]})).iter_rows(named=True)}
+    assert (rows["over"]["open_odds"], rows["over"]["open_observed_at"], rows["over"]["min_odds"]) == (1.5, at(5, 11), 1.5)
+    assert (rows["under"]["close_odds"], rows["under"]["min_odds"], rows["under"]["close_quality"]) == (1.9, 1.9, "suspended_at_close")
+
+
+def test_an_array_that_has_lost_a_place_has_lost_that_outcome() -> None:
+    looks = [answered(1, at(5, 10), {RESULT: priced(2000, 3400, 3600)}), answered(2, at(5, 17, 58), {RESULT: priced(2000, 3400)})]
+    rows = closed(Life(looks, {1: [(at(1, 0), KICKOFF)]}))
+    assert dict(rows.select("outcome_key", "close_quality").iter_rows()) == {"home": "exact", "draw": "exact", "away": "withdrawn_before_close"}
+
+
+def test_an_outcome_that_no_answer_showed_has_no_row() -> None:
+    rows = closed(Life([answered(1, at(5, 17), {RESULT: priced(None, 3400, 3600), TOTAL: no_price(2)})], {1: [(at(1, 0), KICKOFF)]}))
+    assert rows["outcome_key"].to_list() == ["away", "draw"]
+
+
+def test_there_is_no_close_while_kickoff_is_to_come() -> None:
+    looks = (answered(1, at(5, 10), ANN), answered(2, at(5, 17, 58), DEARER))
+    before, at_kickoff = one(*looks, as_of=KICKOFF - timedelta(seconds=1)), one(*looks, as_of=KICKOFF)
+    close = ("close_odds", "close_observed_at", "close_last_confirmed_at", "close_lag_s", "close_quality", "move_rel", "close_margin")
+    assert [before[name] for name in close] == [None] * len(close)
+    assert (before["open_odds"], before["n_changes"], before["max_odds"]) == (2.5, 1, 2.6)
+    assert (at_kickoff["close_odds"], at_kickoff["close_quality"], at_kickoff["move_rel"]) == (2.6, "exact", pytest.approx(0.04))
+
+
+def test_a_postponed_kickoff_opens_the_time_before_it_again() -> None:
+    looks = (answered(1, at(5, 17, 56), ANN), answered(2, at(6, 12), DEARER), answered(3, at(7, 17, 58), DEARER), answered(4, at(7, 18), ANN))
+    claims = ((at(5, 0), KICKOFF), (at(5, 17, 58), at(7, 18)))
+    first = one(*looks[:1], kickoffs=claims[:1], as_of=at(5, 18, 30))
+    waiting = one(*looks[:2], kickoffs=claims, as_of=at(6, 12))
+    nobody_looked_since = one(*looks[:1], kickoffs=claims, as_of=at(7, 19))
+    last = one(*looks, kickoffs=claims, as_of=at(7, 19))
+    told = ("close_odds", "close_quality", "close_lag_s", "effective_kickoff", "kickoff_version", "open_minutes_to_kickoff")
+    assert [first[name] for name in told] == [2.5, "exact", 240.0, KICKOFF, 1, 4.0]
+    assert [waiting[name] for name in told] == [None, None, None, at(7, 18), 2, 2884.0]
+    assert [nobody_looked_since[name] for name in told] == [2.5, "anchor_stale", 173040.0, at(7, 18), 2, 2884.0]
+    assert [last[name] for name in told] == [2.6, "exact", 120.0, at(7, 18), 2, 2884.0]
+
+
+def test_a_kickoff_advanced_leaves_out_what_was_seen_after_it() -> None:
+    looks = (answered(1, at(5, 12), ANN), answered(2, at(5, 15), DEARER))
+    earlier, before_all = ((at(5, 15), at(5, 14)), (at(5, 15), at(5, 11)))
+    row = one(*looks, kickoffs=((at(1, 0), KICKOFF), earlier))
+    assert (row["close_odds"], row["max_odds"], row["n_changes"], row["close_lag_s"], row["close_quality"]) == (2.5, 2.5, 0, 7200.0, "anchor_stale")
+    row = one(*looks, kickoffs=((at(1, 0), KICKOFF), before_all))
+    assert {name for name, value in row.items() if value is not None} == {*KEY, "effective_kickoff", "kickoff_version", "n_changes", "close_quality"}
+    assert (row["close_quality"], row["effective_kickoff"], row["n_changes"]) == ("missing", at(5, 11), 0)
+
+
+def test_a_first_claim_seen_after_the_last_answer_has_not_moved() -> None:
+    assert one(answered(1, at(5, 17, 58), ANN), kickoffs=((at(5, 17, 59), KICKOFF),))["close_quality"] == "exact"
+
+
+def test_nothing_seen_gives_no_rows() -> None:
+    rows = closed(Life([], {1: [(at(1, 0), KICKOFF)]}))
+    assert (rows.height, rows.schema) == (0, pl.Schema(OPEN_CLOSE))
+    assert closed(Life([listed(1, at(5, 10))], {1: [(at(1, 0), KICKOFF)]})).height == 0
+
+
+REFUSED: Final = {
+    "a naive instant": (lambda f: f | {"as_of": datetime(2026, 5, 9)}, "naive datetime"),  # noqa: DTZ001
+    "no kickoff": (lambda f: f | {"kickoffs": f["kickoffs"].clear()}, "1 fixtures have no kickoff, first sr_id 1"),
+    "changes without their answer": (lambda f: f | {"looks": f["looks"].head(1)}, "1 changes have no answer among the looks, first of listing 11"),
+    "an outcome without a name": (lambda f: f | {"outcomes": outcomes_frame().head(1)}, "no name is given for outcome 2 of market match_result"),
+    "two listings that speak for a platform": (
+        lambda f: f | {"listings": pl.concat([f["listings"], f["listings"].with_columns(listing_id=pl.lit(12, pl.Int32))])},
+        "2 listings that speak for one platform on one fixture",
+    ),
+    "a listing of two fixtures": (
+        lambda f: (
+            f
+            | {
+                "listings": pl.concat([f["listings"], f["listings"].with_columns(sr_id=pl.lit(2, pl.Int64))]),
+                "kickoffs": pl.concat([f["kickoffs"], f["kickoffs"].with_columns(sr_id=pl.lit(2, pl.Int64))]),
+            }
+        ),
+        "2 rows of one listing",
+    ),
+}
+
+
+@pytest.mark.parametrize("example", REFUSED)
+def test_what_cannot_be_told_is_refused(example: str) -> None:
+    change, words = REFUSED[example]
+    looks = [answered(1, at(5, 10), {RESULT: priced(2000, 3400, 3600)}), answered(2, at(5, 11), {RESULT: priced(2100, 3400, 3600)})]
+    frames: dict[str, Any] = Life(looks, {1: [(at(1, 0), KICKOFF)]}).frames()
+    usual = {"outcomes": outcomes_frame(), "sets": SETS, "as_of": LATER, "exact_s": EXACT_S, "silence_limit": SILENCE}
+    with pytest.raises(ValueError, match=words):
+        open_close(**change(frames | usual))
+
+
+# --- against a walk through the answers
+
+
+def outcomes_in(book: Book) -> dict[tuple[str, str, str], tuple[int | None, bool]]:
+    """Price, if it can be backed, and whether the answer surely shows the outcome, of each that it may have."""
+    found = {}
+    for (market, specifier, outcome), facts in book.items():
+        for place, price in enumerate(facts[2]):
+            name = outcome or PLACES[market][place]
+            shown = price is not None or bool((facts[1] or 0) >> place & 1)
+            if shown or facts[0] == "no_price":
+                found[(market, specifier, name)] = (price if is_backable(facts, place) else None, shown or outcome != "")
+    return found
+
+
+def margin_in(book: Book, key: tuple[str, str, str]) -> float | None:
+    facts: Facts | None = book.get((key[0], key[1], ""))
+    if facts is None or not all(is_backable(facts, place) for place in range(len(facts[2]))):
+        return None
+    return sum(1000 / price for price in facts[2] if price is not None) - 1
+
+
+def walked(life: Life, as_of: datetime) -> list[dict[str, Any]]:
+    """The same table, from the books of the answers one after the other."""
+    rows = []
+    for listing_id, (sr_id, platform) in life.holders.items():
+        since, kickoff = life.kickoffs[sr_id][-1]
+        looks = sorted((look for look in life.looks if look.listing_id == listing_id), key=lambda look: look.at)
+        before = [look for look in looks if look.at < kickoff]
+        answers = [look for look in before if look.book is not None]
+        keys = {key for look in looks for key, (_, shown) in outcomes_in(look.book or {}).items() if shown}
+        for key in keys:
+            row: dict[str, Any] = dict.fromkeys(OPEN_CLOSE)
+            row |= dict(zip(KEY, (sr_id, platform, *key), strict=True))
+            row |= {"effective_kickoff": kickoff, "kickoff_version": len(life.kickoffs[sr_id]), "n_changes": 0}
+            prices = [outcomes_in(look.book or {}).get(key, (None, False))[0] for look in answers]
+            backable = [i for i, price in enumerate(prices) if price is not None]
+            if not backable:
+                row["close_quality"] = "missing" if kickoff <= as_of else None
+                rows.append(row)
+                continue
+            first, last = backable[0], backable[-1]
+            row |= {
+                "open_odds": prices[first] / 1000,
+                "open_observed_at": answers[first].at,
+                "open_minutes_to_kickoff": (kickoff - answers[first].at) / timedelta(minutes=1),
+                "open_margin": margin_in(answers[first].book or {}, key),
+                "min_odds": min(prices[i] for i in backable) / 1000,
+                "max_odds": max(prices[i] for i in backable) / 1000,
+                "n_changes": sum(one != other for one, other in zip(prices[first:], prices[first + 1 :], strict=False)),
+            }
+            earlier = [look for look in before if look.at < answers[first].at]
+            proofs = [look for look in earlier if look.look in ("answered", "absent")]
+            row["open_quality"] = "left_censored"
+            if proofs:
+                row["prev_absent_cycle"] = proofs[-1].cycle_id
+                near = proofs[-1] is earlier[-1] and answers[first].at - earlier[-1].at <= SILENCE
+                row["open_quality"] = "exact" if near else "late_discovery"
+            if kickoff <= as_of:
+                stood = last
+                while stood and prices[stood - 1] == prices[last]:
+                    stood -= 1
+                lag_s = (kickoff - answers[last].at).total_seconds()
+                ended = outcomes_in(answers[-1].book or {}).get(key)
+                row |= {
+                    "close_odds": prices[last] / 1000,
+                    "close_observed_at": answers[stood].at,
+                    "close_last_confirmed_at": answers[last].at,
+                    "close_lag_s": lag_s,
+                    "close_margin": margin_in(answers[last].book or {}, key),
+                    "move_rel": prices[last] / prices[first] - 1,
+                }
+                if len(life.kickoffs[sr_id]) > 1 and since > answers[-1].at:
+                    row["close_quality"] = "anchor_stale"
+                elif any(look.look == "absent" and look.at > answers[-1].at for look in before) or ended is None:
+                    row["close_quality"] = "withdrawn_before_close"
+                elif ended[0] is None:
+                    row["close_quality"] = "suspended_at_close"
+                else:
+                    row["close_quality"] = "late" if lag_s > EXACT_S else "exact"
+            rows.append(row)
+    return sorted(rows, key=lambda row: [row[name] for name in KEY])
+
+
+@st.composite
+def lives_with_moves(draw: st.DrawFn) -> tuple[Life, datetime]:
+    """Lives whose kickoffs were claimed, and moved, at any time; and an instant to look at them from."""
+    life = draw(random_lives())
+    instants = [look.at + timedelta(minutes=shift) for look in life.looks for shift in (0, 1, 4, 200)]
+    kickoffs = {
+        sr_id: sorted((draw(st.sampled_from([at(1, 0), *instants])), draw(st.sampled_from([claim[1], *instants]))) for claim in claims)
+        for sr_id, claims in life.kickoffs.items()
+    }
+    return replace(life, kickoffs=kickoffs), draw(st.sampled_from([at(1, 0), *instants, at(9, 0)]))
+
+
+@settings(max_examples=40)
+@given(lives_with_moves(), st.randoms(use_true_random=False))
+def test_the_table_is_that_of_a_walk_through_the_answers_whatever_the_order_and_repetition_of_rows(
+    drawn: tuple[Life, datetime], random: Random
+) -> None:
+    life, as_of = drawn
+    expected = pl.DataFrame(walked(life, as_of), schema=OPEN_CLOSE)
+    assert_frame_equal(of(disordered(life.frames(), random), as_of), expected, check_exact=False, rel_tol=1e-12)
+
+
+@settings(max_examples=20)
+@given(lives_with_moves())
+def test_nothing_seen_at_or_after_kickoff_is_used(drawn: tuple[Life, datetime]) -> None:
+    life, _ = drawn
+    kickoff_of = {listing_id: life.kickoffs[sr_id][-1][1] for listing_id, (sr_id, _) in life.holders.items()}
+    whole = closed(life)
+    early = replace(life, looks=[look for look in life.looks if look.at < kickoff_of[look.listing_id]])
+    alone = closed(early)
+    seen_late_only = whole.join(alone, on=KEY, how="anti")
+    assert seen_late_only["close_quality"].is_in(["missing"]).all()
+    assert seen_late_only["open_odds"].is_null().all()
+    assert_frame_equal(whole.join(alone, on=KEY, how="semi"), alone, check_exact=True)
+    for name in ("open_observed_at", "close_observed_at", "close_last_confirmed_at"):
+        assert (whole[name].drop_nulls() < whole.filter(pl.col(name).is_not_null())["effective_kickoff"]).all()
+
+
+def test_listings_are_taken_some_at_a_time_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    holders = {n: (n, platform) for n, platform in ((1, "betpawa"), (2, "sportybet"), (3, "bet9ja"))}
+    looks = [answered(1, at(5, 17, 50 + n), {SCORER_ANN: priced(2000 + n), RESULT: priced(2000, 3400, 3600 + n)}, n) for n in holders]
+    life = Life(looks, {n: [(at(1, 0), KICKOFF)] for n in holders}, holders)
+    together = closed(life)
+    monkeypatch.setattr("palimpsest_pipeline.metrics.lifecycle.open_close.LISTINGS_AT_ONCE", 1)
+    assert_frame_equal(closed(life), together, check_exact=True)
+    assert together.height == 12

@@ -1,0 +1,374 @@
+"""What the doctor sees: each thing that users have wrong is found, and told with what to do."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickData, TickStatus
+from dagster._daemon.types import DaemonHeartbeat
+from dagster_shared.error import SerializableErrorInfo
+from pydantic import SecretStr
+
+from palimpsest_pipeline.defs.instance import open_instance
+from palimpsest_pipeline.defs.monitoring.checks import last_ticks_succeeded
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.operate.doctor import orchestration, platform_hosts, stores
+from palimpsest_pipeline.operate.doctor.findings import Finding, look_at_all
+from palimpsest_pipeline.operate.doctor.machine import markets, settings_known, unwritable
+from palimpsest_pipeline.operate.unknown_settings import SERVER_USER
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.monitoring.alert_message import Message
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.runtime.embedded_postgres.privilege import USER_VARIABLE
+from palimpsest_pipeline.settings import Settings, load_settings
+from palimpsest_pipeline.storage.derivation import landed_cycles
+from palimpsest_pipeline.storage.derivation.due_products import record_failure
+from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
+from palimpsest_pipeline.storage.ledger import run_heartbeats
+from palimpsest_pipeline_tests.fixtures.loopback import Loopback
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.storage.table_rows import insert
+
+SETTINGS = load_settings()
+NO_MARGIN = "match_result_1up"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("PALIMPSEST_FULL_CYCLE_MINUTE", "PALIMPSEST_FULL_CYCLE_MINUTE (environment) is no setting, but PALIMPSEST_FULL_CYCLE_MINUTES is"),
+        ("palimpsest_betpawa_base_url", "(environment) is no setting, but PALIMPSEST_BETPAWA__BASE_URL is"),
+        ("PALIMPSEST_ZZZZ", "PALIMPSEST_ZZZZ (environment) is no setting. `palimpsest settings` prints them all"),
+    ],
+)
+def test_a_name_that_is_no_setting_is_told_with_the_one_that_it_is_like(name: str, says: str, tmp_path: Path):
+    found = settings_known(SETTINGS, {name: "x"}, tmp_path / ".env")
+    assert not found.ok
+    assert says in found.detail
+
+
+@pytest.mark.parametrize("name", ["PALIMPSEST_BETPAWA__HEADERS__X", "palimpsest_home_dir", "PALIMPSEST_BETPAWA", "PALIMPSEST_PG_USER", "HOME"])
+def test_a_name_that_is_a_setting_is_fine_however_it_is_written(name: str, tmp_path: Path):
+    assert settings_known(SETTINGS, {name: "x"}, tmp_path / ".env").ok
+
+
+def test_what_kubernetes_sets_for_a_service_is_named_and_no_fault(tmp_path: Path):
+    address = "tcp://10.0.0.1:80"
+    set_by_it = {
+        "PALIMPSEST_SERVICE_HOST": "10.0.0.1",
+        "PALIMPSEST_SERVICE_PORT": "80",
+        "PALIMPSEST_SERVICE_PORT_HTTP": "80",
+        "PALIMPSEST_PORT": address,
+        "PALIMPSEST_PORT_80_TCP": address,
+        "PALIMPSEST_PORT_80_TCP_PROTO": "tcp",
+        "PALIMPSEST_PORT_80_TCP_PORT": "80",
+        "PALIMPSEST_PORT_80_TCP_ADDR": "10.0.0.1",
+        "PALIMPSEST_WEB_SERVICE_HOST": "10.0.0.1",
+        "PALIMPSEST_UI_PORT": address,
+    }
+    found = settings_known(SETTINGS, set_by_it, tmp_path / ".env")
+    assert found.ok
+    assert found.detail.startswith("warning: ")
+    assert all(f"{name} (environment) is set by Kubernetes" in found.detail for name in set_by_it)
+    assert not settings_known(SETTINGS, {"PALIMPSEST_PORT": "3000"}, tmp_path / ".env").ok, "somebody meant PALIMPSEST_UI_PORT"
+
+
+@pytest.mark.parametrize(("max_concurrent_runs", "warned"), [(1, True), (3, True), (4, False)])
+def test_so_few_runs_at_a_time_that_a_scrape_may_wait_are_told_and_no_fault(max_concurrent_runs: int, warned: bool, tmp_path: Path):
+    few = SETTINGS.model_copy(update={"max_concurrent_runs": max_concurrent_runs})
+    found = settings_known(few, {}, tmp_path / ".env")
+    assert found.ok
+    assert ("PALIMPSEST_MAX_CONCURRENT_RUNS" in found.detail) is warned
+
+
+def test_the_variable_of_the_servers_user_is_known():
+    assert SERVER_USER == USER_VARIABLE
+
+
+def test_a_misspelt_name_in_the_file_is_told_with_the_file(tmp_path: Path):
+    (tmp_path / ".env").write_text("PALIMPSEST_UI_PORT=4000\nPALIMPSEST_UIPORT=4001\n")
+    assert "PALIMPSEST_UIPORT (.env) is no setting, but PALIMPSEST_UI_PORT is" in settings_known(SETTINGS, {}, tmp_path / ".env").detail
+
+
+@pytest.mark.parametrize(
+    ("main_markets", "says"),
+    [
+        (["1x2"], "the vocabulary has no market 1x2; `palimpsest markets list"),
+        ([NO_MARGIN], f"PALIMPSEST_MAIN_MARKETS: {NO_MARGIN} can have no margin"),
+    ],
+)
+def test_a_main_market_that_every_run_would_fail_of_is_told_before(main_markets: list[str], says: str):
+    found = markets(load_settings(main_markets=main_markets))
+    assert not found.ok
+    assert says in found.detail
+    assert markets(SETTINGS).ok
+
+
+class Pager:
+    name = "pager"
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def send(self, message: Message) -> None:
+        pass
+
+
+class Mute:
+    """It has no name, and cannot send."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+
+def test_every_channel_that_cannot_be_had_is_told_with_what_to_do(world: tuple[Pipeline, dg.DagsterInstance]):
+    def look(*channels: str) -> Finding:
+        return stores.alerts(world[0].settings.model_copy(update={"alert_channels": list(channels)}))
+
+    assert look().detail.startswith("told in Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to have them posted; ")
+    fine = look(f"{__name__}:Pager")
+    assert fine.ok
+    assert fine.detail.startswith("told by pager; ")
+    found = look(f"{__name__}:Pager", f"{__name__}:Pagr", "nowhere.pager:Pager", f"{__name__}:Mute")
+    assert not found.ok
+    assert f"{__name__}:Pagr cannot be made: AttributeError" in found.detail
+    assert "nowhere.pager:Pager cannot be made: ModuleNotFoundError" in found.detail
+    assert f"{__name__}:Mute cannot be made: AttributeError" in found.detail
+    assert found.detail.endswith("name a class that can be imported here, as my_package.pager:Pager; its alerts wait meanwhile")
+
+
+def test_a_folder_that_cannot_be_written_is_told_also_when_it_is_not_there_yet(tmp_path: Path):
+    assert unwritable(str(tmp_path)) is None
+    assert unwritable(str(tmp_path / "not" / "yet")) is None
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    assert f"{tmp_path / 'file'} cannot be written" in (unwritable(str(tmp_path / "file" / "folder")) or "")
+    assert "nosuchstore://x cannot be written" in (unwritable("nosuchstore://x") or "")
+
+
+def test_what_hangs_and_what_breaks_keeps_nothing_else_from_being_seen():
+    release = threading.Event()
+
+    def hangs(_: Settings) -> Finding:
+        release.wait(60)
+        return Finding("slow", True, "")
+
+    def breaks(_: Settings) -> Finding:
+        raise RuntimeError("of\nno use")
+
+    looks = {"slow": hangs, "broken": breaks, "fine": lambda _: [Finding("fine", True, "1"), Finding("fine too", True, "2")]}
+    found = look_at_all(SETTINGS, looks, limit_s=2)
+    release.set()
+    assert [(f.name, f.ok) for f in found] == [("slow", False), ("broken", False), ("fine", True), ("fine too", True)]
+    assert found[0].detail.startswith("no answer within 2 s")
+    assert found[1].detail == "could not be looked at: RuntimeError: of no use"
+
+
+# --- databases ---------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, dg.DagsterInstance]]:
+    """A pipeline with a schema, and an instance with tables of its own on the same server."""
+    with pipelines(postgres, tmp_path_factory.mktemp("home")) as make, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DAGSTER_HOME", "")
+        patched.setenv("PALIMPSEST_DATABASE_URL", postgres.url("ours"))
+        patched.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", postgres.url("doctor_dagster"))  # an instance is opened by its address in the environment
+        postgres.create_database("doctor_dagster")
+        pipeline = make()
+        settings = pipeline.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.url("doctor_dagster"))})
+        with open_instance(settings) as instance:
+            yield replace(pipeline, settings=settings), instance
+        postgres.drop_database("doctor_dagster")
+
+
+def named(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.name: finding for finding in findings}
+
+
+def test_databases_that_are_as_they_should_be_are_fine(world: tuple[Pipeline, dg.DagsterInstance]):
+    settings = world[0].settings
+    assert stores.database(settings).detail.startswith("Postgres 18, schema up to date at revision 00")
+    assert stores.clock(settings).ok
+    found = named(orchestration.dagster(settings))
+    assert {name: f.ok for name, f in found.items()} == dict.fromkeys(("dagster", "daemons", "schedules", "ticks", "runs"), True)
+    assert "storage at revision" in found["dagster"].detail
+    assert "`palimpsest up`" in found["daemons"].detail
+    assert "full_cycle_schedule" in found["schedules"].detail.partition("off: ")[2], "off, and that is not bad"
+
+
+def test_a_database_that_nobody_answers_for_is_told_for_both(tmp_path: Path):
+    url = "postgresql://me:hunter2@127.0.0.1:1/x"
+    settings = load_settings(home_dir=tmp_path, database_url=url, dagster_database_url=f"{url}_dagster")
+    found = named([stores.database(settings), stores.clock(settings), *orchestration.dagster(settings)])
+    assert {name for name, f in found.items() if not f.ok} == {"database", "dagster"}
+    assert "PALIMPSEST_DAGSTER_DATABASE_URL" in found["dagster"].detail
+    assert all("hunter2" not in f.detail for f in found.values())
+
+
+def test_an_embedded_server_that_does_not_run_is_not_started(tmp_path: Path):
+    settings = load_settings(home_dir=tmp_path / "home", database_url=None, dagster_database_url=None)
+    assert all(f.ok for f in [stores.database(settings), stores.clock(settings), stores.cycles(settings), *orchestration.dagster(settings)])
+    assert not (tmp_path / "home").exists()
+
+
+def test_dagsters_tables_are_not_made_by_looking(world: tuple[Pipeline, dg.DagsterInstance], postgres: EmbeddedPostgres, tmp_path: Path):
+    postgres.create_database("doctor_empty")
+    url = postgres.url("doctor_empty")
+    found = named(orchestration.dagster(load_settings(home_dir=tmp_path, database_url=postgres.url("ours"), dagster_database_url=url)))
+    assert "holds no tables of Dagster's" in found["dagster"].detail
+    with psycopg.connect(postgres.libpq_url("doctor_empty")) as conn:
+        assert conn.execute("select count(*) from pg_tables where schemaname = 'public'").fetchone() == (0,)
+    postgres.drop_database("doctor_empty")
+
+
+def test_hours_of_which_something_is_due_are_told_with_a_cycle_that_failed(world: tuple[Pipeline, dg.DagsterInstance]):
+    pipeline, _ = world
+    assert stores.derived(pipeline.settings) == Finding("derived", True, "all that was landed")
+    hour = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    with pipeline.connect() as conn:
+        landed_cycles.write(conn, LandedCycle(7, hour, Scope.FULL, "digest", is_whole=True))
+        ended = {"started_at": hour, "finished_at": hour + timedelta(minutes=10), "status": "completed"}
+        insert(conn, "ops.scrape_batches", {"cycle_id": 7, "scope": "full", "partition_hour": hour, **ended})
+        insert(conn, "ops.scrape_runs", {"cycle_id": 7, "platform": "bet9ja", "bytes": 1, **ended})
+        record_failure(conn, "tournaments", 7, landing_digest="digest", parser_version="p", mapping_version="m", error="ValueError: no such name")
+        conn.commit()
+        found = stores.derived(pipeline.settings)
+        for table in ("ops.scrape_runs", "ops.scrape_batches", "ops.landed_cycles", "ops.cycle_failures"):
+            conn.execute(f"delete from {table} where cycle_id = 7".encode())
+    assert not found.ok
+    assert found.detail == (
+        "products of 1 hours are due, from 2026-05-01-12:00 to 2026-05-01-12:00; 1 cycles failed, e.g. 7, tournaments: ValueError: no such name. "
+        "Run `palimpsest backfill 2026-05-01-12:00 2026-05-01-12:00`, which names what it cannot derive"
+    )
+
+
+def test_a_clock_that_is_off_is_told(world: tuple[Pipeline, dg.DagsterInstance], monkeypatch: pytest.MonkeyPatch):
+    class Late(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:
+            return datetime.now(UTC) - timedelta(seconds=90)
+
+    monkeypatch.setattr(stores, "datetime", Late)
+    found = stores.clock(world[0].settings)
+    assert not found.ok
+    assert found.detail.startswith("the database's clock is +90.0 s from this machine's")
+
+
+# --- Dagster -----------------------------------------------------------------------------------------------------------------------------
+
+ORIGIN = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("palimpsest_pipeline"), "__repository__")
+
+
+def state(instance: dg.DagsterInstance, name: str, status: InstigatorStatus) -> InstigatorState:
+    made = InstigatorState(RemoteInstigatorOrigin(ORIGIN, name), InstigatorType.SENSOR, status)
+    instance.add_instigator_state(made)
+    return made
+
+
+def test_a_sensor_that_should_be_on_and_is_off_is_told_and_so_is_a_tick_that_failed(world: tuple[Pipeline, dg.DagsterInstance]):
+    pipeline, instance = world
+    made = state(instance, "dead_runs", InstigatorStatus.STOPPED)
+    error = SerializableErrorInfo("outer", [], "Outer", SerializableErrorInfo("no luck\nat all", [], "Inner"))
+    tick = TickData(
+        made.instigator_origin_id, "dead_runs", InstigatorType.SENSOR, TickStatus.FAILURE, 1_700_000_000.0, error=error, selector_id=made.selector_id
+    )
+    instance.create_tick(tick)
+    found = named(orchestration.dagster(pipeline.settings))
+    assert not found["schedules"].ok
+    assert "switched off, and should be on: dead_runs" in found["schedules"].detail
+    assert found["ticks"].ok  # who is off fails at nothing
+    instance.update_instigator_state(made.with_status(InstigatorStatus.RUNNING))
+    assert orchestration.schedules(instance).ok
+    failing = "the last tick of the sensor dead_runs, at 2023-11-14 22:13:20 UTC, failed: no luck"
+    assert orchestration.ticks(instance) == Finding("ticks", False, failing)
+    under_way = tick._replace(status=TickStatus.STARTED, timestamp=tick.timestamp + 60, error=None)
+    instance.create_tick(under_way)
+    told = last_ticks_succeeded(dg.build_asset_check_context(instance=instance))
+    assert isinstance(told, dg.AssetCheckResult)
+    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert str(told.description).startswith(failing), "a tick under way does not hide the one that failed before it"
+    instance.create_tick(under_way._replace(status=TickStatus.SKIPPED, timestamp=tick.timestamp + 120))
+    assert last_ticks_succeeded(dg.build_asset_check_context(instance=instance)).passed
+
+
+def test_daemons_that_are_silent_or_failed_are_told(world: tuple[Pipeline, dg.DagsterInstance]):
+    pipeline, instance = world
+    now = datetime.now(UTC).timestamp()
+
+    def beats(age_s: float, errors: list[SerializableErrorInfo]) -> Finding:
+        for name in instance.get_required_daemon_types():
+            instance.add_daemon_heartbeat(DaemonHeartbeat(now - (age_s if name == "SENSOR" else 0), name, None, errors if name == "SENSOR" else []))
+        return orchestration.daemons(pipeline.settings, instance)
+
+    assert beats(10, []).ok
+    silent = beats(1000, [])
+    assert not silent.ok
+    assert "no sign of life of SENSOR (1000 s ago)" in silent.detail
+    failed = beats(10, [SerializableErrorInfo("it broke", [], None)])
+    assert not failed.ok
+    assert "alive, and last failed: SENSOR: it broke" in failed.detail
+
+
+def test_a_run_whose_process_died_is_told(world: tuple[Pipeline, dg.DagsterInstance]):
+    @dg.job
+    def some_job() -> None:
+        pass
+
+    pipeline, instance = world
+    run = instance.create_run_for_job(some_job, status=dg.DagsterRunStatus.STARTED)
+    with pipeline.connect() as conn:
+        run_heartbeats.beat(conn, run_heartbeats.Executed(run.run_id, "some_job", "a-host", 42))
+    assert orchestration.runs(pipeline.settings, instance) == Finding("runs", True, "1 under way, 0 queued, none dead")
+    with pipeline.connect() as conn:
+        conn.execute("update ops.run_heartbeats set heartbeat_at = heartbeat_at - interval '1 hour'")
+    asked = pipeline.settings.model_copy(update={"silent_after_s": 0})  # the server may have been started a moment ago
+    found = orchestration.runs(asked, instance)
+    assert not found.ok
+    assert f"{run.run_id[:8]} (some_job, a-host pid 42)" in found.detail
+
+
+def test_definitions_can_be_loaded():
+    found = orchestration.definitions(SETTINGS)
+    assert found.ok
+    assert "can be loaded" in found.detail
+
+
+# --- platforms ---------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "ok", "says"),
+    [
+        (200, True, "it can be reached; whether its API answers is shown by a scrape"),
+        (404, True, "status 404"),
+        (403, False, "PALIMPSEST_BETPAWA__PROXY"),
+        (503, False, "try again later"),
+        (None, False, "cannot be reached: no route"),
+    ],
+)
+def test_an_answer_of_a_platform_says_no_more_than_it_proves(status: int | None, ok: bool, says: str):
+    now = datetime.now(UTC)
+    answer = Answer(Request(Platform.BETPAWA, PayloadKind.TREE, "/"), 1, now, now, now, status, {}, None, failure_detail="no route")
+    found = platform_hosts.judged(Platform.BETPAWA, "https://x", answer)
+    assert (found.name, found.ok) == ("platform betpawa", ok)
+    assert says in found.detail
+
+
+async def test_platforms_are_asked_once_each():
+    async with Loopback() as host:
+        settings = load_settings(**{platform.value: {"base_url": host.base_url} for platform in Platform})
+        found = await asyncio.to_thread(platform_hosts.platforms_reachable, settings)
+        assert host.asked("/") == len(host.requests) == 3
+    assert [f.name for f in found] == ["platform betpawa", "platform sportybet", "platform bet9ja"]
+    assert json.dumps([f.as_dict() for f in found])

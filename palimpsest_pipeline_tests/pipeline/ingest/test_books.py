@@ -1,0 +1,237 @@
+"""Detail answers are decoded once in a live cycle, beside the scrape; and what is derived does not depend on it."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope, Trigger
+from palimpsest_pipeline.domain.exchange import Answer
+from palimpsest_pipeline.domain.observations import Detail, Listing
+from palimpsest_pipeline.landing import Segment
+from palimpsest_pipeline.landing.schema import frame_of
+from palimpsest_pipeline.markets import vocabulary
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.ingest import books
+from palimpsest_pipeline.pipeline.ingest.books import (
+    FRAMES,
+    NO_BOOKS,
+    Books,
+    Decoded,
+    EarlyBooks,
+    SeenListings,
+    concat_books,
+    decode_books,
+    frame_listings,
+    normalise_books,
+    read_books,
+    read_listings,
+)
+from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
+from palimpsest_pipeline_tests.fixtures.landed import land_cycle
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+from palimpsest_pipeline_tests.platforms.support import answer, loaded
+from palimpsest_pipeline_tests.platforms.test_damaged_answers import damage
+from palimpsest_pipeline_tests.platforms.test_details_in_two_ways import DETAILS, OTHERS
+
+AT = datetime(2026, 6, 26, 10, tzinfo=UTC)
+ADAPTERS = adapters()
+MANY = 1000
+"""Room for all segments of a test, however slow the machine is."""
+
+
+@dataclass
+class Counting:
+    """An adapter that counts how often each detail answer is read, of its listing alone or whole."""
+
+    own: Any
+    listings: Counter[str | None] = field(default_factory=Counter)
+    details: Counter[str | None] = field(default_factory=Counter)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.own, name)
+
+    def read_listing(self, given: Answer) -> Listing:
+        self.listings[given.request.external_id] += 1
+        return self.own.read_listing(given)
+
+    def read_detail(self, given: Answer) -> Detail:
+        self.details[given.request.external_id] += 1
+        return self.own.read_detail(given)
+
+
+def counted(pipeline: Pipeline) -> list[Counting]:
+    """The adapters of the pipeline, which count from now on."""
+    counting = {platform: Counting(adapter) for platform, adapter in pipeline.adapters.items()}
+    pipeline.__dict__["adapters"] = counting
+    return list(counting.values())
+
+
+def kept_bytes(pipeline: Pipeline) -> int:
+    return pipeline.early_books._bytes
+
+
+def test_a_live_cycle_decodes_each_detail_once_and_a_replay_gives_the_same_rows(start_simulator, make_pipeline: MakePipeline) -> None:
+    live = make_pipeline(start_simulator(24, 3))
+    live.__dict__["early_books"] = EarlyBooks(live.decode_books, live.normalise_books, max_waiting=MANY)
+    counting = counted(live)
+    cycle_id = land_cycle(live)
+    ingest_cycle(live, cycle_id)
+    assert all(each.details and set(each.details.values()) == {1} for each in counting)
+    assert not any(each.listings for each in counting)
+    assert kept_bytes(live) == 0, "what is written is let go of"
+    derived = content_hashes(live)
+
+    drop_derived(live)
+    replay = make_pipeline()
+    counting = counted(replay)
+    ingest_cycle(replay, cycle_id)
+    assert all(set(each.details.values()) == {1} == set(each.listings.values()) for each in counting)
+    assert content_hashes(replay) == derived
+
+
+def test_where_there_is_no_room_the_landing_is_read(start_simulator, make_pipeline: MakePipeline) -> None:
+    simulator = start_simulator(24, 3)
+    small = make_pipeline(simulator)
+    small.__dict__["early_books"] = EarlyBooks(small.decode_books, small.normalise_books, max_bytes=1)
+    small.__dict__["seen_listings"] = SeenListings(max_rows=1)
+    cycle_id = land_cycle(small)
+    ingest_cycle(small, cycle_id)
+    derived = content_hashes(small)
+    assert derived["core.market_changes"][0] > 0
+    drop_derived(small)
+    ingest_cycle(make_pipeline(), cycle_id)
+    assert content_hashes(small) == derived
+
+
+def segment_of(platform: Platform, number: int) -> Segment:
+    return Segment(name=f"platform={platform}/seg-{number:04d}-ab.parquet", platform=platform, rows=1, bytes=1, sha="")
+
+
+def cycle_of(scope: Scope = Scope.FULL) -> Cycle:
+    return Cycle(1, Trigger.MANUAL, scope, Platform.BETPAWA, AT, AT)
+
+
+def given_answer(samples: Path, n: int = 0) -> Answer:
+    platform, name = DETAILS[n]
+    return answer(platform, PayloadKind.DETAIL, loaded(samples, platform, name))
+
+
+def decode(platform: Platform, answers: Iterable[Answer]) -> Decoded:
+    return decode_books(answers, ADAPTERS[platform])
+
+
+def normalise(parts: Sequence[Decoded]) -> Books:
+    return normalise_books(parts, vocabulary())
+
+
+def read(platform: Platform, answers: Iterable[Answer]) -> Books:
+    return read_books(answers, ADAPTERS[platform], vocabulary())
+
+
+def offer(early: EarlyBooks, number: int, answers: Sequence[Answer], scope: Scope = Scope.FULL) -> None:
+    """Offer a segment with these answers of one platform."""
+    early.offer(cycle_of(scope), segment_of(answers[0].request.platform, number), frame_of(1, answers))
+
+
+def assert_same(left: Books, right: Books) -> None:
+    for name in FRAMES:
+        assert_frame_equal(getattr(left, name), getattr(right, name))
+    assert (left.refused, left.without_price) == (right.refused, right.without_price)
+
+
+def test_books_of_landed_segments_are_those_that_reading_them_gives(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(books, "ENOUGH_ANSWERS", 2)
+    early, answers = EarlyBooks(decode, normalise, max_waiting=MANY), [given_answer(samples), given_answer(samples, 1), given_answer(samples)]
+    for number, each in enumerate(answers):
+        offer(early, number, [each])
+    offer(early, 0, [given_answer(samples, 5)])
+    found = early.find(1, Platform.BETPAWA)
+    assert [part.segments for part in found] == [tuple(segment_of(Platform.BETPAWA, n) for n in numbers) for numbers in ((0, 1), (2,))]
+    for part, given in zip(found, (answers[:2], answers[2:]), strict=True):
+        assert part.books is not None
+        assert_same(part.books, read(Platform.BETPAWA, given))
+    assert early.find(2, Platform.BETPAWA) == early.find(1, Platform.SPORTYBET) == []
+    assert early.take(1, Platform.SPORTYBET) == []
+    assert early.take(1, Platform.BETPAWA) == found
+    assert early.find(1, Platform.BETPAWA) == []
+    assert len(early.find(1, Platform.BET9JA)) == 1
+
+
+def test_recorded_answers_are_not_read_before_anybody_derives_them(samples: Path) -> None:
+    early = EarlyBooks(decode, normalise)
+    offer(early, 0, [given_answer(samples)], Scope.RECORDED)
+    assert early.find(1, Platform.BETPAWA) == []
+
+
+@pytest.mark.parametrize("limits", [{"max_bytes": 1}, {"max_waiting": 0}])
+def test_what_is_kept_has_bounds(samples: Path, limits: dict[str, int]) -> None:
+    early = EarlyBooks(decode, normalise, **limits)
+    offer(early, 0, [given_answer(samples)])
+    assert early.find(1, Platform.BETPAWA) == []
+
+
+def test_an_error_of_reading_is_left_to_who_derives_and_ends_a_part(samples: Path) -> None:
+    good, bad = given_answer(samples), given_answer(samples, 1)
+
+    def broken(platform: Platform, answers: Iterable[Answer]) -> Decoded:
+        given = list(answers)
+        if given[0].body == bad.body:
+            raise RuntimeError("a defect")
+        return decode(platform, given)
+
+    early = EarlyBooks(broken, normalise, max_waiting=MANY)
+    for number, each in enumerate((good, bad, good)):
+        offer(early, number, [each])
+    assert [part.segments for part in early.find(1, Platform.BETPAWA)] == [(segment_of(Platform.BETPAWA, 0),), (segment_of(Platform.BETPAWA, 2),)]
+
+
+@pytest.mark.parametrize(("platform", "name"), DETAILS + OTHERS)
+def test_a_book_tells_its_listing_as_the_listing_alone_is_read(samples: Path, platform: Platform, name: str) -> None:
+    whole = json.dumps(loaded(samples, platform, name))
+    answers = [answer(platform, PayloadKind.DETAIL, whole.encode())]
+    for seed in range(20):
+        random, body = Random(f"{name} {seed}"), json.loads(whole)
+        damage(body, random)
+        answers.append(answer(platform, PayloadKind.DETAIL, body))
+    assert_frame_equal(read(platform, answers).listings, frame_listings(read_listings(answers, ADAPTERS[platform])))
+
+
+def test_books_put_together_are_those_of_one_batch(samples: Path) -> None:
+    answers = [answer(platform, PayloadKind.DETAIL, loaded(samples, platform, name)) for platform, name in (*DETAILS[2:5], *OTHERS[:2])]
+    parts = [answers[:2], answers[2:]]
+    whole = read(Platform.SPORTYBET, answers)
+    assert_same(normalise([decode(Platform.SPORTYBET, part) for part in parts]), whole)
+    assert_same(concat_books([read(Platform.SPORTYBET, part) for part in parts]), whole)
+    assert len(whole.refused) == 2
+
+
+def test_no_books_have_the_columns_of_books(samples: Path) -> None:
+    found = read(Platform.BETPAWA, [given_answer(samples)])
+    assert {field.name for field in fields(Books)} - set(FRAMES) == {"refused", "without_price"}
+    for name in FRAMES:
+        assert getattr(NO_BOOKS, name).schema == getattr(found, name).schema, name
+
+
+def test_seen_listings_are_taken_once_and_the_oldest_go_first() -> None:
+    seen = pl.DataFrame({"platform": ["betpawa", "bet9ja", "bet9ja"], "external_id": ["1", "2", "3"]})
+    kept = SeenListings(max_rows=4)
+    kept.keep(1, "a", Platform, seen)
+    kept.keep(2, "b", Platform, seen)
+    assert kept.take(1, "a", [Platform.BETPAWA]) is None
+    assert kept.take(2, "a", [Platform.BET9JA]) is None, "its landed content has changed since"
+    found = kept.take(2, "b", [Platform.BET9JA, Platform.SPORTYBET])
+    assert found is not None
+    assert found["external_id"].to_list() == ["2", "3"]
+    assert kept.take(2, "b", [Platform.BET9JA]) is None

@@ -1,0 +1,27 @@
+"""What a cycle came to, as the tests ask: from the landing, from the ledger."""
+
+from palimpsest_pipeline.domain.enums import PayloadKind
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.ingest.cycle_frames import discoveries
+from palimpsest_pipeline.scrape import targets
+
+
+def answered(pipeline: Pipeline) -> set[tuple[str, str]]:
+    """Listings of which a good answer is landed."""
+    (manifest,) = pipeline.landing.cycles()
+    found = pipeline.landing.read(manifest, kinds=[PayloadKind.DETAIL], columns=["platform", "external_id", "failure"])
+    return {(platform, external_id) for platform, external_id, failure in found.iter_rows() if failure is None}
+
+
+def every_listing(pipeline: Pipeline) -> set[tuple[str, str]]:
+    """Listings that the cycle's discovery makes targets of."""
+    (manifest,) = pipeline.landing.cycles()
+    found = discoveries(pipeline, manifest, pipeline.platforms)
+    wanted = targets([x for each, _ in found.values() for x in each.listings], pipeline.settings.home_platform, pipeline.clock.now())
+    return {(platform, external_id) for target in wanted for platform, ids in target.listings.items() for external_id in ids}
+
+
+def lines_of(pipeline: Pipeline) -> dict[tuple[str, str], str]:
+    """Status of each listing in the ledger."""
+    with pipeline.connect() as conn:
+        return {(p, external_id): s for p, external_id, s in conn.execute("select platform, external_id, status from ops.event_scrape_status")}

@@ -1,0 +1,130 @@
+"""Postgres is away during a capture: the cycle lives on, is not taken for dead, and ends as it would have."""
+
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from palimpsest_pipeline.domain.cycles import EventOutcome
+from palimpsest_pipeline.domain.enums import RunStatus, Scope, Trigger
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.live import live_cycle
+from palimpsest_pipeline.pipeline.live.ledger_writer import Keeper
+from palimpsest_pipeline.pipeline.live.recovery import close_dead
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.scrape.sinks import Watch, Watches
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
+from palimpsest_pipeline.storage.ledger import cycle_ledger
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
+
+from .cycles import answered, lines_of
+
+PATIENCE_S = 60
+
+
+@pytest.fixture
+def own_server() -> Iterator[EmbeddedPostgres]:
+    """A server that this test may stop: others share the session's."""
+    with tempfile.TemporaryDirectory(prefix="palimpsest-outage-") as folder:
+        Path(folder).chmod(0o711)
+        server = EmbeddedPostgres(Path(folder) / "postgres", durable=False)
+        server.start()
+        yield server
+        server.remove()
+
+
+@pytest.fixture
+def own_pipeline(own_server: EmbeddedPostgres, tmp_path: Path) -> Iterator[MakePipeline]:
+    with pipelines(own_server, tmp_path) as make:
+        yield make
+
+
+class Outage(Watch):
+    """A Watch: at the first answer Postgres stops and starts again; then other processes look for the dead."""
+
+    def __init__(self, pipeline: Pipeline, server: EmbeddedPostgres, outage_s: float) -> None:
+        self.pipeline, self.server, self.outage_s = pipeline, server, outage_s
+        self.closed_after_restart: list[int] | None = None
+        self.status_after_reopening: RunStatus | None = None
+
+    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+        if self.closed_after_restart is not None:
+            return
+        self.server.stop()
+        threading.Event().wait(self.outage_s)
+        self.server.start()
+        self.closed_after_restart = [cycle.cycle_id for cycle in close_dead(self.pipeline)]
+        close_dead(self.pipeline, ["run"])  # somebody who is wrong about the run
+        deadline = time.monotonic() + PATIENCE_S
+        while self.status_after_reopening is not RunStatus.RUNNING and time.monotonic() < deadline:
+            with self.pipeline.connect() as conn:
+                batch = cycle_ledger.batch_of_run(conn, "run")
+                self.status_after_reopening = None if batch is None else batch.status
+
+
+@pytest.mark.parametrize(
+    ("outage_s", "limits"),
+    [(2.5, {"heartbeat_s": 1.0, "silent_after_s": 2.0}), pytest.param(45.0, {}, marks=pytest.mark.slow)],
+    ids=["scaled", "default_limits"],
+)
+def test_a_capture_outlives_a_database_that_is_stopped_for_longer_than_the_silence_limit(
+    outage_s: float,
+    limits: dict[str, float],
+    start_simulator: Callable[..., SimulatorProcess],
+    own_pipeline: MakePipeline,
+    own_server: EmbeddedPostgres,
+) -> None:
+    pipeline = own_pipeline(start_simulator(20, 3), **limits)
+    begun = live_cycle.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "run")
+    cycle = live_cycle.begin(pipeline, begun, Scope.FULL)
+    live_cycle.run_discovery(pipeline, cycle, Watches(), goes_on=True)
+    outage = Outage(pipeline, own_server, outage_s)
+    result = live_cycle.run_capture(pipeline, begun, outage)
+    assert outage.closed_after_restart == [], "nobody could give a sign of life while the server was down"
+    assert outage.status_after_reopening is RunStatus.RUNNING, "a sign of life of the same run reopens its batch"
+    assert result.status is RunStatus.COMPLETED
+    with pipeline.connect() as conn:
+        (batch,) = cycle_ledger.last_batches(conn)
+        runs = conn.execute("select distinct status from ops.scrape_runs").fetchall()
+    assert (batch.status, runs) == (RunStatus.COMPLETED, [("completed",)])
+    assert lines_of(pipeline) == dict.fromkeys(answered(pipeline), "completed")
+
+
+def test_a_live_cycle_outlives_the_crash_of_a_backend_that_kept_everybody_out_for_long(
+    own_pipeline: MakePipeline, own_server: EmbeddedPostgres
+) -> None:
+    pipeline = own_pipeline(heartbeat_s=1.0, silent_after_s=2.0)
+    cycle = live_cycle.begin(pipeline, live_cycle.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "run"), Scope.FULL)
+    with pipeline.connect() as conn:
+        before = conn.execute("select pg_postmaster_start_time()").fetchone()
+        conn.commit()
+        conn.execute("checkpoint")  # this server commits asynchronously
+        conn.commit()
+        os.kill(conn.info.backend_pid, signal.SIGKILL)
+        with pytest.raises(psycopg.OperationalError):
+            conn.execute("select 1")
+        conn.close()
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with pipeline.connect() as conn:
+                assert conn.execute("select pg_postmaster_start_time()").fetchone() == before, "the recovery does not show there"
+                # The recovery took long: neither the cycle nor the start of the server is younger than the silence limit.
+                conn.execute("select pg_sleep(greatest(0, 3 - extract(epoch from clock_timestamp() - pg_postmaster_start_time())))")
+                conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '1 minute'")
+            break
+        except (DatabaseUnreachable, psycopg.OperationalError):
+            assert time.monotonic() < deadline
+    with Keeper(pipeline.connect, cycle, beat_s=1.0):
+        assert close_dead(pipeline) == []
+    assert close_dead(pipeline) == []
+    with pipeline.connect() as conn:
+        conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '1 minute'")
+    assert close_dead(pipeline) == [cycle], "one that gives no sign is dead"

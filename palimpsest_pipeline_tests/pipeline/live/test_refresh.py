@@ -1,0 +1,102 @@
+"""Refreshing given fixtures: the same way as a full cycle, for a few, and without concluding anything about the others."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from palimpsest_pipeline.domain.enums import Platform, Trigger
+from palimpsest_pipeline.operate.run_job import refreshed, run_job
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.ledger import cycle_reader
+from palimpsest_pipeline.storage.tables import metadata
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
+
+World = tuple[Pipeline, SimulatorProcess]
+
+
+@pytest.fixture(scope="module")
+def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """After a full cycle. No test makes a platform fail here: that would be known of it afterwards."""
+    with SimulatorProcess(40, 9) as simulator, pipelines(postgres, tmp_path_factory.mktemp("refresh")) as make:
+        pipeline = make(simulator)
+        assert run_here(pipeline, "full_cycle").success
+        yield pipeline, simulator
+
+
+def test_a_refresh_captures_the_fixture_on_all_its_platforms_and_nothing_else(world: World):
+    pipeline, simulator = world
+    fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 3)
+    outcome = run_here(pipeline, "refresh", trigger=Trigger.ON_DEMAND, sr_ids=[fixture["sr_id"]])
+    assert outcome.success, outcome.error
+    with pipeline.connect() as conn:
+        ((cycle_id, trigger, scope, sr_ids),) = conn.execute(
+            "select cycle_id, trigger, scope, sr_ids from ops.scrape_batches order by cycle_id desc limit 1"
+        ).fetchall()
+        asked = conn.execute("select platform, external_id, status from ops.event_scrape_status where cycle_id = %s", [cycle_id]).fetchall()
+        (captures,) = conn.execute("select count(*) from core.captures where cycle_id = %s", [cycle_id]).fetchone()
+        (coverage,) = conn.execute("select count(*) from mart.match_rate_platform where cycle_id = %s", [cycle_id]).fetchone()
+        (deleted,) = conn.execute("select count(*) from core.event_listings where deleted_at is not null").fetchone()
+    assert (trigger, scope, sr_ids) == ("on_demand", "events", [fixture["sr_id"]])
+    expected = {(platform, external_id, "completed") for platform, ids in fixture["platforms"].items() for external_id in ids}
+    assert set(asked) == expected
+    assert captures == len(expected)
+    assert coverage == 0
+    assert deleted == 0
+
+
+def test_a_fixture_nobody_lists_is_refused_with_its_id(world: World):
+    pipeline, _ = world
+    outcome = run_here(pipeline, "refresh", sr_ids=[1])
+    assert not outcome.success
+    assert outcome.error == "no upcoming listing is known for SportRadar id 1: run a full cycle first, or check the id"
+
+
+def test_unknown_fixtures_are_named_and_the_known_ones_done(world: World):
+    pipeline, simulator = world
+    fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 2)
+    asked = [2, fixture["sr_id"], 1]
+    with dg.DagsterInstance.ephemeral() as instance:
+        outcome = run_job(instance, pipeline, "refresh", pipeline.clock.now().date(), sr_ids=asked)
+        assert outcome.success, outcome.error
+        told = instance.get_latest_materialization_event(dg.AssetKey(["landing", "odds_payloads"])).asset_materialization.metadata
+    platforms, unknown = refreshed(pipeline, outcome.run_id, asked)
+    assert unknown == [1, 2]
+    assert told["unknown_sr_ids"].value == "1, 2"
+    listed = {platform: len(ids) for platform, ids in fixture["platforms"].items()}
+    assert {p["platform"]: p["listings"] for p in platforms} == {p: listed.get(p, 0) for p in Platform}
+    for p in platforms:
+        expected = ("completed", True) if p["platform"] in listed else ("not_listed", False)
+        assert (p["status"], p["ms"] is not None) == expected
+        assert (p["fetched"], p["failure"]) == (p["listings"], None)
+
+
+def test_a_platform_that_fails_says_so_and_the_others_are_refreshed(start_simulator, make_pipeline: MakePipeline):
+    simulator = start_simulator(15, 9)
+    pipeline = make_pipeline(simulator)
+    assert run_here(pipeline, "full_cycle").success
+    fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 3)
+    simulator.fault(Platform.SPORTYBET, "block")
+    outcome = run_here(pipeline, "refresh", sr_ids=[fixture["sr_id"]])
+    assert outcome.success, outcome.error
+    platforms, unknown = refreshed(pipeline, outcome.run_id, [fixture["sr_id"]])
+    assert unknown == []
+    assert {p["platform"]: p["status"] for p in platforms} == {"betpawa": "completed", "sportybet": "failed", "bet9ja": "completed"}
+    failure = next(p["failure"] for p in platforms if p["platform"] == "sportybet")
+    assert "blocked" in failure
+
+
+def test_every_ledger_column_that_should_be_filled_is_filled_after_a_cycle(start_simulator, make_pipeline: MakePipeline):
+    pipeline = make_pipeline(start_simulator(20, 4))
+    assert run_here(pipeline, "full_cycle").success
+    with pipeline.connect() as conn:
+        ((cycle_id,),) = conn.execute("select cycle_id from ops.scrape_batches").fetchall()
+        assert cycle_reader.unfilled(conn, cycle_id) == []
+        for table, exceptions in cycle_reader.NULLS.items():
+            for column in metadata.tables[f"ops.{table}"].columns:
+                rows, filled = conn.execute(f"select count(*), count({column.name}) from ops.{table}").fetchone()
+                assert rows > 0, table
+                if column.name not in exceptions:
+                    assert filled == rows, f"{table}.{column.name}"

@@ -1,0 +1,232 @@
+"""A scrape that is asked to end: Ctrl-C, SIGTERM, a run terminated in Dagster's UI. What had arrived is kept, and the ledger says `cancelled`."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from palimpsest_pipeline.defs.partitions import day_key
+from palimpsest_pipeline.domain.enums import RunStatus, Scope
+from palimpsest_pipeline.pipeline.context import Pipeline, embedded_server
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.settings import load_settings
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.ledger import cycle_ledger
+from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment, free_port, ours
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
+
+from .cycles import answered, lines_of
+
+pytestmark = pytest.mark.slow
+LONG_MS = 1500.0
+"""Latency of the details: a capture that is not over before anybody can end it."""
+WITHIN_S = 30.0
+"""A command ends some 15 s after its database was lost, when it has asked for all that was listed; the rest is for a busy machine."""
+LAUNCH = """
+    mutation ($params: ExecutionParams!) {
+        launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } } }
+    }
+"""
+STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+TERMINATE = "mutation ($run: String!) { terminateRun(runId: $run) { __typename } }"
+
+
+@contextmanager
+def command(pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path, *words: str, own_group: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """`palimpsest WORDS` with this pipeline's settings, and a database of its own for Dagster."""
+    name = dagster_database(pipeline)
+    postgres.create_database(name)
+    with (folder / "said").open("w") as said:
+        process = subprocess.Popen(
+            [*PALIMPSEST, *words],
+            cwd=folder,
+            env=own_environment(pipeline, postgres, folder),
+            stdout=said,
+            stderr=said,
+            start_new_session=own_group,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+        postgres.drop_database(name)
+
+
+def dagster_database(pipeline: Pipeline) -> str:
+    return f"{pipeline.database.conninfo.rpartition('/')[2].partition('?')[0]}_dagster"
+
+
+def own_environment(pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path) -> dict[str, str]:
+    return environment(folder, **{**pipeline.settings.environment(), "PALIMPSEST_DAGSTER_DATABASE_URL": postgres.url(dagster_database(pipeline))})
+
+
+def until(holds: Callable[[], Any], process: subprocess.Popen[bytes]) -> Any:
+    """What `holds` returns once that is something; fails when the process ends before, or after minutes."""
+    deadline = time.monotonic() + 180
+    while not (found := holds()):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def details_have_arrived(pipeline: Pipeline, simulator: SimulatorProcess) -> bool:
+    """A host is asked for more than may be under way at a time only when an answer of it is kept. That one was sent does not say so."""
+    asked = Counter(asked.platform for asked in simulator.requests() if asked.endpoint == "detail")
+    return any(asked[platform] > budget.max_in_flight for platform, budget in pipeline.budgets(Scope.FULL).items())
+
+
+def check_cancelled(pipeline: Pipeline) -> None:
+    with pipeline.connect() as conn:
+        (batch,) = cycle_ledger.last_batches(conn)
+    assert batch.status is RunStatus.CANCELLED
+    landed, lines = answered(pipeline), lines_of(pipeline)
+    assert landed
+    assert landed < lines.keys()
+    assert lines == {**dict.fromkeys(lines, "cancelled"), **dict.fromkeys(landed, "completed")}
+
+
+@pytest.fixture
+def slow_world(start_simulator: Callable[..., SimulatorProcess]) -> SimulatorProcess:
+    return start_simulator(60, 3, latency={"*.detail": (LONG_MS, LONG_MS)})
+
+
+@pytest.fixture
+def slower_world(start_simulator: Callable[..., SimulatorProcess]) -> SimulatorProcess:
+    """For whom it takes seconds to be asked to end."""
+    return start_simulator(150, 3, latency={"*.detail": (4 * LONG_MS, 4 * LONG_MS)})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_scrape_that_is_asked_to_end_keeps_what_arrived_and_says_cancelled(
+    number: signal.Signals, slow_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
+):
+    pipeline = make_pipeline(slow_world)
+    with command(pipeline, postgres, tmp_path, "scrape") as process:
+        until(lambda: details_have_arrived(pipeline, slow_world), process)
+        process.send_signal(number)
+        process.wait(60)
+    assert (process.returncode, "what had arrived is kept" in (tmp_path / "said").read_text()) == (130, True)
+    check_cancelled(pipeline)
+
+
+def test_a_ctrl_c_in_the_terminal_shows_no_traceback(
+    slow_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
+):
+    """A terminal sends it to the whole group: the command, and every process that the command started."""
+    pipeline = make_pipeline(slow_world)
+    with command(pipeline, postgres, tmp_path, "scrape", own_group=True) as process:
+        until(lambda: details_have_arrived(pipeline, slow_world), process)
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
+    said = (tmp_path / "said").read_text()
+    assert (process.returncode, said.splitlines()[-1]) == (130, "error: cancelled; what had arrived is kept")
+    assert "Traceback" not in said
+
+
+def test_when_postgres_dies_one_error_line_says_what_to_do(start_simulator: Callable[..., SimulatorProcess], folder: Path):
+    small_world = start_simulator(12, 3, latency={"*.detail": (LONG_MS, LONG_MS)})
+    urls = {f"PALIMPSEST_{platform.upper()}__BASE_URL": url for platform, url in small_world.base_urls.items()}
+    folder.chmod(0o711)  # as root the server's user must pass through
+    server = embedded_server(load_settings(home_dir=folder / "home", database_url=None, dagster_database_url=None))
+    with (folder / "said").open("w") as said:
+        process = subprocess.Popen([*PALIMPSEST, "scrape"], cwd=folder, env=environment(folder, **urls), stdout=said, stderr=said)
+    try:
+        until(lambda: any(asked.endpoint == "detail" for asked in small_world.requests()), process)
+        pid = server.status().pid
+        assert pid is not None
+        os.kill(pid, signal.SIGQUIT)
+        lost_at = time.monotonic()
+        process.wait(240)
+        ended_after_s = time.monotonic() - lost_at
+    finally:
+        process.kill()
+        server.remove()
+    lines = (folder / "said").read_text().splitlines()
+    assert process.returncode == 1
+    assert [line.partition(":")[0] for line in lines if not line.startswith("warning: ")] == ["error"], "\n".join(lines)
+    assert lines[-1].startswith("error: the database was lost: ")
+    assert "palimpsest doctor" in lines[-1]
+    assert len(lines) < 10
+    assert ended_after_s < WITHIN_S, "Dagster's own retries take over a minute"
+
+
+class Dagster:
+    """The UI's GraphQL at a port, as a user's browser speaks to it."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/graphql"
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """The data of the answer; None while nobody answers."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(self.url, data=body, headers={"content-type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)["data"]
+        except OSError:
+            return None
+
+    def launch(self, pipeline: Pipeline) -> str | None:
+        """Launch a full cycle now. Its run; None when that cannot be done yet."""
+        partition = {"key": "dagster/partition", "value": day_key(pipeline.clock.now().date())}
+        job = {"repositoryLocationName": "palimpsest_pipeline", "repositoryName": "__repository__", "jobName": "full_cycle"}
+        told = self.ask(LAUNCH, params={"selector": job, "executionMetadata": {"tags": [partition]}})
+        return told["launchRun"]["run"]["runId"] if told and told["launchRun"]["__typename"] == "LaunchRunSuccess" else None
+
+    def status(self, run_id: str) -> str:
+        return str(self.ask(STATUS, run=run_id)["runOrError"]["status"])
+
+
+def test_a_run_terminated_in_dagster_keeps_what_arrived_and_says_cancelled(
+    slower_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
+):
+    pipeline, port = make_pipeline(slower_world), free_port()
+    dagster = Dagster(port)
+    with command(pipeline, postgres, tmp_path, "up", "--port", str(port)) as process:
+        run_id = until(lambda: dagster.launch(pipeline), process)
+        until(lambda: details_have_arrived(pipeline, slower_world), process)
+        assert dagster.ask(TERMINATE, run=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+        until(lambda: dagster.status(run_id) == "CANCELED", process)
+    check_cancelled(pipeline)
+
+
+def test_down_in_the_middle_of_a_full_cycle_keeps_what_arrived_and_leaves_nothing_behind(
+    slower_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
+):
+    pipeline, port = make_pipeline(slower_world), free_port()
+    dagster = Dagster(port)
+    with command(pipeline, postgres, tmp_path, "up", "--port", str(port)) as process:
+        run_id = until(lambda: dagster.launch(pipeline), process)
+        until(lambda: details_have_arrived(pipeline, slower_world), process)
+        done = subprocess.run(
+            [*PALIMPSEST, "down", "--now"],
+            cwd=tmp_path,
+            env=own_environment(pipeline, postgres, tmp_path),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        process.wait(30)
+        asked, *others = (
+            line for line in done.stdout.splitlines() if "queued run" not in line
+        )  # upkeep's own schedules may have begun a run beside it
+        assert asked.startswith("asking to end: run ") and asked.endswith("; what had arrived is kept")
+        assert f"run {run_id[:8]} (full_cycle)" in asked
+        assert others == [f"stopped Dagster at http://127.0.0.1:{port}"]
+        with psycopg.connect(Database(postgres.url(dagster_database(pipeline))).conninfo) as conn:
+            assert conn.execute("select status from runs where run_id = %s", [run_id]).fetchone() == ("CANCELED",)
+    assert ours(tmp_path) == []
+    check_cancelled(pipeline)

@@ -1,0 +1,294 @@
+"""What is derived fixture by fixture while others mark, postpone, acknowledge or fail: prices as they stand, and alerts to traders.
+
+Others have connections of their own. They come at the worst moment: when all is decided and the lock is not had yet, or within a batch.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from types import ModuleType
+from typing import Any, Final
+
+import dagster as dg
+import psycopg
+import pytest
+
+from palimpsest_pipeline.defs.mart.odds_alert_checks import begun_fixtures_have_no_open_alert
+from palimpsest_pipeline.domain.enums import FixtureProduct
+from palimpsest_pipeline.operate.run_job import run_whole
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.marts import current_prices, odds_alerts
+from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.storage.db.locks import alone
+from palimpsest_pipeline.storage.derivation import dirty_fixtures
+from palimpsest_pipeline.storage.marts import current_prices as stored_prices
+from palimpsest_pipeline.storage.marts import odds_alerts as stored_alerts
+from palimpsest_pipeline_tests.fixtures.kickoffs import put_kickoffs
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
+from palimpsest_pipeline_tests.storage.table_rows import insert
+
+PRICES, ALERTS = FixtureProduct.PRICES, FixtureProduct.ODDS_ALERTS
+HOUR: Final = timedelta(hours=1)
+SOON, GONE, LATER = 1, 2, 3
+"""SportRadar ids. Odd ones but for GONE, which no fixture has: they are under one lock."""
+DERIVE: Final[dict[FixtureProduct, Callable[[Pipeline], Any]]] = {PRICES: current_prices.derive_prices, ALERTS: odds_alerts.derive_alerts}
+MODULE: Final[dict[FixtureProduct, ModuleType]] = {PRICES: current_prices, ALERTS: odds_alerts}
+
+
+@pytest.fixture(scope="module")
+def database(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    with pipelines(postgres, tmp_path_factory.mktemp("due")) as make:
+        yield make()
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture
+def pipeline(database: Pipeline, now: datetime) -> Pipeline:
+    """Two fixtures that kick off soon, nothing due, and a full cycle that has just been."""
+    with database.connect() as conn:
+        conn.execute("truncate core.fixtures, core.event_listings, core.kickoff_versions, core.cycles, core.cycle_products cascade")
+        conn.execute("truncate mart.dirty_fixtures, mart.compared_listing, mart.odds_alert, ops.acknowledged_odds_alerts, ops.known_kickoffs")
+        put_kickoffs(conn, now, {SOON: now + HOUR, LATER: now + 2 * HOUR})
+        conn.execute(
+            "insert into core.kickoff_versions (listing_id, version, observed_from, kickoff_at) select listing_id, 1, %s, kickoff_at"
+            " from core.event_listings",
+            [now],
+        )
+        been(conn, now, "full")
+    return database
+
+
+def been(conn: psycopg.Connection, at: datetime, scope: str) -> None:
+    """A cycle that is in core."""
+    cycle_id = int(at.strftime("%Y%m%d%H%M%S")) * 1000
+    insert(conn, "core.cycles", {"cycle_id": cycle_id, "scope": scope, "as_of": at})
+    insert(conn, "core.cycle_products", {"cycle_id": cycle_id, "product": "matched_events"})
+
+
+def mark(pipeline: Pipeline, *sr_ids: int) -> None:
+    """As a cycle does that bears on them, at once."""
+    with pipeline.connect() as conn:
+        set_marks(conn, *sr_ids)
+
+
+def set_marks(conn: psycopg.Connection, *sr_ids: int) -> None:
+    conn.execute(
+        "insert into mart.dirty_fixtures select product, sr_id, clock_timestamp() from unnest(%s::bigint[]) sr_id, unnest(%s::text[]) product"
+        " on conflict (product, sr_id) do update set marked_at = excluded.marked_at",
+        [list(sr_ids), [product.value for product in FixtureProduct]],
+    )
+
+
+def postpone(pipeline: Pipeline, sr_id: int, kickoff_at: datetime) -> None:
+    with pipeline.connect() as conn:
+        conn.execute("update core.fixtures set effective_kickoff = %s where sr_id = %s", [kickoff_at, sr_id])
+        set_marks(conn, sr_id)
+
+
+def marked(pipeline: Pipeline, product: FixtureProduct) -> list[int]:
+    with pipeline.connect() as conn:
+        return dirty_fixtures.marks(conn, product)["sr_id"].to_list()
+
+
+def hold(pipeline: Pipeline, sr_id: int, day: date | None = None, **alert: Any) -> None:
+    """A row of the fixture in each table."""
+    with pipeline.connect() as conn:
+        insert(conn, "mart.compared_listing", {"sr_id": sr_id})
+        insert(conn, "mart.odds_alert", {"alert_id": sr_id, "sr_id": sr_id, "status": "open", "kickoff_date": day or date(2026, 5, 1), **alert})
+
+
+def held(pipeline: Pipeline, product: FixtureProduct) -> set[int]:
+    with pipeline.connect() as conn:
+        return stored_prices.read_fixture_ids(conn) if product is PRICES else set(stored_alerts.rows_of(conn)["sr_id"])
+
+
+def before_the_lock(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, act: Callable[[], None]) -> None:
+    """`act` happens once, when what is to be done has been decided."""
+    acts = [act]
+
+    @contextmanager
+    def late(conn: psycopg.Connection, lock: int, *, wait: bool = True) -> Iterator[None]:
+        if acts and (product is PRICES or removed):
+            acts.pop()()
+        removed.append(lock)
+        with alone(conn, lock, wait=wait):
+            yield
+
+    removed: list[int] = []  # alerts take the lock for what fixtures that are no more have left, before anything is decided
+    monkeypatch.setattr(MODULE[product], "alone", late)
+
+
+def within_a_batch(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, act: Callable[[list[int]], None]) -> None:
+    """`act` is told the fixtures of each batch, when it has read what is due."""
+    module, name, place = (stored_prices, "standing", 1) if product is PRICES else (odds_alerts, "_told", 3)
+    real = getattr(module, name)
+
+    def told(*args: Any) -> Any:
+        act(list(args[place]))
+        return real(*args)
+
+    monkeypatch.setattr(module, name, told)
+
+
+@pytest.mark.parametrize("product", FixtureProduct)
+def test_a_mark_that_is_set_while_its_fixture_is_derived_fails_nothing_and_stays(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, product: FixtureProduct
+):
+    mark(pipeline, SOON, LATER)
+    within_a_batch(monkeypatch, product, lambda _: mark(pipeline, SOON))
+    assert DERIVE[product](pipeline).n_fixtures == 2
+    assert marked(pipeline, product) == [SOON]
+    monkeypatch.undo()
+    assert DERIVE[product](pipeline).n_fixtures == 1
+    assert marked(pipeline, product) == []
+
+
+def test_a_mark_that_somebody_is_just_setting_is_not_waited_for(pipeline: Pipeline):
+    mark(pipeline, SOON, LATER)
+    with pipeline.connect() as conn, pipeline.connect() as cycle:
+        seen = dirty_fixtures.marks(conn, PRICES)
+        set_marks(cycle, SOON)
+        conn.execute("set lock_timeout = '5s'")
+        dirty_fixtures.unmark(conn, PRICES, seen)
+    assert marked(pipeline, PRICES) == [SOON]
+
+
+def test_a_fixture_that_is_postponed_before_its_rows_are_removed_is_derived(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime):
+    postpone(pipeline, SOON, now - HOUR)
+    hold(pipeline, SOON)
+    before_the_lock(monkeypatch, PRICES, lambda: postpone(pipeline, SOON, now + HOUR))
+    done = current_prices.derive_prices(pipeline)
+    assert (done.n_fixtures, done.n_removed, marked(pipeline, PRICES)) == (1, 0, [])
+
+
+def test_a_fixture_that_begins_before_it_is_derived_is_removed(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime):
+    mark(pipeline, SOON)
+    hold(pipeline, SOON)
+    before_the_lock(monkeypatch, PRICES, lambda: postpone(pipeline, SOON, now - HOUR))
+    done = current_prices.derive_prices(pipeline)
+    assert (done.n_fixtures, done.n_removed, marked(pipeline, PRICES)) == (0, 1, [])
+
+
+def test_alerts_are_told_of_the_date_to_which_a_fixture_has_moved_meanwhile(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime):
+    told: list[tuple[date, list[int]]] = []
+    real = odds_alerts._told
+    monkeypatch.setattr(odds_alerts, "_told", lambda *args: (told.append((args[2], list(args[3]))), real(*args))[1])
+    mark(pipeline, SOON)
+    moved = now + timedelta(days=2)
+    before_the_lock(monkeypatch, ALERTS, lambda: postpone(pipeline, SOON, moved))
+    assert odds_alerts.derive_alerts(pipeline).n_watched == 1
+    assert told == [(moved.date(), [SOON])]
+    assert marked(pipeline, ALERTS) == []
+
+
+@pytest.mark.parametrize("product", FixtureProduct)
+def test_what_somebody_else_has_derived_meanwhile_is_left_as_it_is(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, product: FixtureProduct):
+    mark(pipeline, SOON, LATER)
+    hold(pipeline, SOON)
+
+    def done_by_another() -> None:
+        with pipeline.connect() as conn:
+            conn.execute("delete from mart.dirty_fixtures where sr_id = %s", [SOON])
+
+    before_the_lock(monkeypatch, product, done_by_another)
+    assert DERIVE[product](pipeline).n_fixtures == 1
+    assert held(pipeline, product) == {SOON}
+    assert marked(pipeline, product) == []
+
+
+@pytest.mark.parametrize("product", FixtureProduct)
+def test_a_batch_that_fails_stays_due_is_named_and_stops_no_other(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, product: FixtureProduct):
+    def fail(sr_ids: list[int]) -> None:
+        if SOON in sr_ids:
+            raise LookupError("no such day")
+
+    monkeypatch.setattr(MODULE[product], "FIXTURES_AT_ONCE", 1)
+    within_a_batch(monkeypatch, product, fail)
+    hold(pipeline, SOON)
+    mark(pipeline, SOON, LATER)
+    with pytest.raises(NotDerived, match=rf"{product} of 1 fixtures .* stay due \(SportRadar ids {SOON}\): LookupError: no such day"):
+        DERIVE[product](pipeline)
+    assert marked(pipeline, product) == [SOON]
+    assert held(pipeline, product) == {SOON}, "what stood stands"
+
+
+def test_a_fixture_that_is_no_more_leaves_neither_a_mark_nor_a_row(pipeline: Pipeline):
+    mark(pipeline, GONE, LATER)
+    hold(pipeline, GONE)
+    for product in FixtureProduct:
+        DERIVE[product](pipeline)
+        assert (marked(pipeline, product), held(pipeline, product)) == ([], set())
+    hold(pipeline, GONE)
+    for product in FixtureProduct:
+        DERIVE[product](pipeline)
+        assert held(pipeline, product) == set()
+
+
+def test_who_does_not_wait_leaves_what_is_due_to_whoever_comes_next(pipeline: Pipeline):
+    mark(pipeline, SOON, LATER)
+    with pipeline.database.connect(autocommit=True) as cycle, alone(cycle, stored_prices.LOCKS[SOON % 2]):
+        assert current_prices.derive_prices(pipeline, [SOON, LATER], wait=False).n_fixtures == 0
+        assert marked(pipeline, PRICES) == [SOON, LATER]
+    assert current_prices.derive_prices(pipeline, [SOON], wait=False).n_fixtures == 1
+    assert marked(pipeline, PRICES) == [LATER]
+
+
+def test_who_acknowledges_waits_for_whoever_replaces_the_row(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime):
+    hold(pipeline, SOON)
+    hold(pipeline, LATER)
+    refused = []
+
+    def acknowledge(_: list[int]) -> None:
+        with pipeline.connect() as conn:
+            conn.execute("set lock_timeout = '50ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                stored_alerts.acknowledge(conn, SOON, "Ada", now)
+            refused.append(SOON)
+
+    mark(pipeline, SOON)
+    within_a_batch(monkeypatch, ALERTS, acknowledge)
+    assert odds_alerts.derive_alerts(pipeline).n_fixtures == 1
+    with pipeline.connect() as conn:
+        assert refused == [SOON]
+        with pytest.raises(stored_alerts.NoSuchAlert):
+            stored_alerts.acknowledge(conn, SOON, "Ada", now)  # it is over: there was no price to tell of
+        stored_alerts.acknowledge(conn, LATER, "Ada", now)
+        assert stored_alerts.rows_of(conn)["status"].to_list() == ["acknowledged"]
+
+
+def test_what_is_open_though_its_fixture_has_begun_is_told_once_a_full_cycle_has_seen_it_and_nothing_is_due(pipeline: Pipeline, now: datetime):
+    hold(pipeline, SOON)
+    with pipeline.connect() as conn:
+        been(conn, now + HOUR, "kickoff")
+    assert begun_fixtures_have_no_open_alert(pipeline).passed, "a minute of other fixtures has passed its kickoff, and bore on it not"
+    with pipeline.connect() as conn:
+        been(conn, now + HOUR + timedelta(minutes=1), "full")
+        set_marks(conn, SOON)
+    assert begun_fixtures_have_no_open_alert(pipeline).passed, "it is to be derived"
+    with pipeline.connect() as conn:
+        conn.execute("delete from mart.dirty_fixtures")
+    told = begun_fixtures_have_no_open_alert(pipeline)
+    assert not told.passed
+    assert f"of sr_id {SOON} on betpawa" in (told.description or "")
+    odds_alerts.derive_alerts(pipeline)
+    assert begun_fixtures_have_no_open_alert(pipeline).passed
+
+
+def test_a_law_that_rows_of_late_break_fails_the_run_and_older_rows_are_not_looked_at(pipeline: Pipeline, now: datetime):
+    wrong = {"sr_id": SOON, "opened_at": now, "closed_at": now, "status": "closed"}
+    with dg.DagsterInstance.ephemeral() as instance:
+        with pipeline.connect() as conn:
+            insert(conn, "mart.odds_alert", {"alert_id": 1, "kickoff_date": now.date() - timedelta(days=3), **wrong})
+        outcome = run_whole(instance, pipeline, "present")
+        assert outcome.success, outcome.error
+        with pipeline.connect() as conn:
+            insert(conn, "mart.odds_alert", {"alert_id": 2, "kickoff_date": now.date(), **wrong})
+        outcome = run_whole(instance, pipeline, "present")
+    assert not outcome.success
+    assert "episodes_are_apart" in (outcome.error or "")
+    assert f"2 of sr_id {SOON}" in (outcome.error or "")

@@ -1,0 +1,111 @@
+"""The setting for the home platform changed between two cycles: the next tick and the next replay derive what names the home platform anew."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+import pytest
+
+from palimpsest_pipeline.defs.mart.current_price_jobs import present_job, refresh_due
+from palimpsest_pipeline.defs.mart.late_marts_sensor import late_runs
+from palimpsest_pipeline.domain.enums import FixtureProduct
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.marts import current_prices, lifecycle, odds_alerts
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.derivation import dirty_fixtures
+from palimpsest_pipeline.storage.marts import current_prices as stored
+from palimpsest_pipeline_tests.fixtures.content import content_hashes, derived_tables
+from palimpsest_pipeline_tests.fixtures.landed import land_cycle
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
+
+from .test_current_prices import rows, same
+
+OLD_HOME, NEW_HOME = "betpawa", "sportybet"
+
+
+def life_hashes(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
+    found = content_hashes(pipeline)
+    return {table: found[table] for table in lifecycle.TABLES}
+
+
+def homes(pipeline: Pipeline) -> dict[str, set[str]]:
+    """The home platforms that the rows of each derived table name."""
+    with pipeline.connect() as conn:
+        tables = [table for table in derived_tables() if table in (stored.LISTING, *lifecycle.AGAINST_HOME)]
+        return {table: {home for (home,) in conn.execute(f"select distinct home_platform from {table}".encode())} for table in tables}
+
+
+def kickoff_days(pipeline: Pipeline) -> list[date]:
+    with pipeline.connect() as conn:
+        days = "select distinct (effective_kickoff at time zone 'UTC')::date from core.fixtures order by 1"
+        return [day for (day,) in conn.execute(days)]
+
+
+def derive_all(pipeline: Pipeline) -> None:
+    current_prices.derive_prices(pipeline)
+    odds_alerts.derive_alerts(pipeline)
+    for day in kickoff_days(pipeline):
+        lifecycle.derive_date(pipeline, day)
+
+
+def due(pipeline: Pipeline, product: FixtureProduct = FixtureProduct.PRICES) -> set[int]:
+    with pipeline.connect() as conn:
+        return set(dirty_fixtures.marks(conn, product)["sr_id"])
+
+
+@pytest.fixture
+def make(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MakePipeline, SimulatorProcess]]:
+    """A cycle derived with OLD_HOME as home, of a world with fixtures that only one platform lists."""
+    with SimulatorProcess(14, 11) as simulator, pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
+        before = make(simulator, home_platform=OLD_HOME)
+        ingest_cycle(before, land_cycle(before))
+        derive_all(before)
+        assert due(before) == set()
+        yield make, simulator
+
+
+def test_present_prices_and_gaps_are_marked_at_the_next_tick_and_derived_for_the_new_home(
+    make: tuple[MakePipeline, SimulatorProcess],
+) -> None:
+    pipelines_, simulator = make
+    after = pipelines_(simulator, home_platform=NEW_HOME)
+    with dg.DagsterInstance.ephemeral() as instance:
+        asked = {request.job_name for request in late_runs(after, instance) if isinstance(request, dg.RunRequest)}
+        assert present_job.name in asked
+        assert len(due(after)) > 5
+        said: list[str] = []
+        assert refresh_due(after, instance, said.append) is None
+        assert said == ["prices as they stand, and alerts to traders: derived"]
+        assert due(after) == set()
+        # Prices of the old home mark alerts too when they are replaced, perhaps after the alerts were derived: then these are due once more.
+        assert refresh_due(after, instance, said.append) is None
+        said.clear()
+        assert refresh_due(after, instance, said.append) is None
+    assert said == [], "nothing is due any more"
+    found_rows = rows(after)
+    assert homes(after)[stored.LISTING] == {NEW_HOME}
+    with after.connect() as conn:
+        upcoming = stored.upcoming(conn, after.clock.now())
+        conn.execute("insert into mart.dirty_fixtures select 'prices', sr_id, now() from unnest(%s::bigint[]) sr_id", [upcoming])
+    current_prices.derive_prices(after)
+    same(found_rows, rows(after))
+
+
+def test_dates_derived_for_another_home_platform_are_derived_anew(make: tuple[MakePipeline, SimulatorProcess]) -> None:
+    pipelines_, simulator = make
+    before = life_hashes(pipelines_(simulator, home_platform=OLD_HOME))
+    after = pipelines_(simulator, home_platform=NEW_HOME)
+    said: list[str] = []
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert lifecycle.rebuild_dirty(after, instance, said.append) == {}
+        assert said, "also of dates without a row that names its home"
+        assert {home for table in lifecycle.AGAINST_HOME for home in homes(after)[table]} == {NEW_HOME}
+        anew = life_hashes(after)
+        for day in kickoff_days(after):
+            lifecycle.derive_date(after, day)
+        assert life_hashes(after) == anew != before
+        assert lifecycle.due_dates(after, at_once=True) == []
+        assert lifecycle.rebuild_dirty(pipelines_(simulator, home_platform=OLD_HOME), instance, said.append) == {}
+    assert life_hashes(after) == before

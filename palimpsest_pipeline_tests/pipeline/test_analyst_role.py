@@ -1,0 +1,328 @@
+"""The analysts' door, from the outside: their role asks the example questions of a world that the whole pipeline has made."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import psycopg
+import pytest
+from click.testing import Result
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
+from sqlalchemy import make_url
+from typer.testing import CliRunner
+
+from palimpsest_pipeline.cli.__main__ import app
+from palimpsest_pipeline.pipeline import analyst_role
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
+from palimpsest_pipeline.pipeline.marts import lifecycle
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.settings import load_settings
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.db import migrate, roles
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.db.revisions import sql_dir
+from palimpsest_pipeline.storage.marts.dictionary.entries import KEY_OF_A_VIEW
+from palimpsest_pipeline_tests.fixtures.landed import land_cycle
+from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
+
+QUERIES: Final = {file.stem: file.read_text() for file in sorted((sql_dir() / "queries").glob("*.sql"))}
+COLUMNS: Final = {
+    "arbitrage_now": ["profit", "kickoff", "home_team", "away_team", "market", "specifier", "outcomes", "platforms", "odds", "age_s", "skew_s"],
+    "best_prices_of_the_next_fixture": [
+        *("home_team", "away_team", "kickoff", "outcome", "betpawa_odds", "sportybet_odds", "bet9ja_odds"),
+        *("best_platform", "best_odds", "best_confirmed_at"),
+    ],
+    "coverage_now": ["platform", "total", "matched", "home_only", "competitor_only", "undetermined", "match_rate", "evidence"],
+    "dearest_markets_now": ["market_key", "market", "n_compared", "home_margin", "platform_margin", "mean_difference"],
+    "events_by_search": [
+        *("id", "availability", "kickoff", "home_team", "away_team", "tournament", "country", "platforms"),
+        *("tournament_total", "tournament_matched"),
+    ],
+    "gaps_by_competitor": [
+        *("platform", "country", "tournament", "n_fixtures", "n_home_missing_main", "n_home_missing", "n_home_suspended_only"),
+        *("n_platform_missing_main", "next_kickoff"),
+    ],
+    "gaps_towards_kickoff": ["platform", "hours_before", "n_fixtures", "mean_both", "mean_home_missing", "mean_platform_missing"],
+    "history_of_the_next_fixture": ["observed_at", "platform", "outcome", "odds", "previous_odds", "change_rel", "state", "is_active"],
+    "home_prices_by_tournament": [
+        *("tournament", "country", "n_fixtures", "n_prices", "share_best", "share_tied", "share_beaten", "mean_below_best"),
+    ],
+    "how_old_are_our_prices": ["platform", "kicks_off", "n_fixtures", "youngest", "oldest"],
+    "largest_moves_to_close": [
+        *("kickoff", "home_team", "away_team", "platform", "outcome_key", "open_odds", "close_odds", "move_rel", "n_changes"),
+        *("open_quality", "close_quality"),
+    ],
+    "largest_price_differences": [
+        *("kickoff", "home_team", "away_team", "market", "specifier", "outcome", "platform", "home_odds", "platform_odds", "diff_rel", "skew_s"),
+    ],
+    "margin_league": ["country", "tournament", "platform", "rank_dearest", "margin", "above_cheapest", "home_minus_platform", "n_fixtures"],
+    "margins_towards_kickoff": ["platform", "ttk_bucket", "n_fixtures", "margin"],
+    "markets_to_map_next": [
+        *("platform", "impact_rank", "external_market_id", "name", "n_fixtures", "occurrences", "proposed_market_key", "sample_outcomes"),
+    ],
+    "markets_we_lack_most": ["platform", "market_key", "market", "n_fixtures", "n_lines", "n_never_offered"],
+    "match_rate_over_time": [
+        *("as_of", "fixtures", "matched", "home_only", "competitor_only", "undetermined", "overall_match_rate", "evidence"),
+    ],
+    "matches_that_look_wrong": ["suspect_code", "kickoff", "tournament", "home_team", "away_team", "platforms", "sr_id"],
+    "missing_fixtures_that_kick_off_soon": [
+        *("kickoff", "country", "tournament", "home_team", "away_team", "platform", "n_markets_priced", "n_prices", "lead_days"),
+    ],
+    "odds_alerts_that_are_open": [
+        *("severity", "alert_type", "platform", "home_team", "away_team", "kickoff", "market", "specifier", "outcome", "baseline_odds"),
+        *("current_odds", "peak_change_rel", "opened_at"),
+    ],
+    "prices_at_an_instant": ["platform", "outcome_key", "odds", "is_active", "observed_at", "last_confirmed_at"],
+    "suspended_only_with_us": [
+        *("kickoff", "home_team", "away_team", "market", "specifier", "platform", "home_state", "gap_open_since", "gap_minutes"),
+    ],
+    "tournaments_we_cover_worst": [
+        *("country", "tournament", "total", "competitor_only", "betpawa", "sportybet", "bet9ja", "listed_by_home_rate", "next_missing_kickoff"),
+    ],
+    "what_the_scrapes_did": [
+        *("started_at", "scope", "summary", "platform", "discovered", "targets", "fetched", "requests", "p95_ms", "capture_s", "floor_s", "message"),
+    ],
+    "who_lists_first": ["platform", "n_fixtures", "mean_lead_days", "mean_days_before_home", "n_before_home", "share_censored"],
+}
+MADE: Final = {
+    "arbitrage_now": """
+        update mart.compared_listing set answered_at = now(), home_answered_at = now();
+        update mart.price_comparison
+        set arb = true, best_odds_milli = array_fill(4000, array[cardinality(best_odds_milli)])
+        where best_platform is not null
+            and line_id in (select line_id from ops.market_lines join core.markets using (market_id) where market_key = 'match_result')
+    """,
+    "matches_that_look_wrong": "update mart.coverage_fixture set suspect_code = 'home_away_swapped'",
+}
+"""What there is nothing of in a world of a few fixtures is made for the question, and taken back."""
+MINUTES_AGO: Final = (26 * 60, 75)
+"""When the cycles before the last one were, which is now: kickoffs, and prices that have moved, lie between them."""
+VIEWS: Final = """
+    select c.relname::text, obj_description(c.oid, 'pg_class')
+    from pg_class c where c.relnamespace = 'palimpsest'::regnamespace and c.relkind = 'v' order by 1
+"""
+
+
+@pytest.fixture(scope="module")
+def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A pipeline after cycles yesterday, before some kickoffs and now, and all that is derived, alerts too; analysts are let in. The tests leave its
+    content as it is."""
+    began = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=49, minutes=15)  # most of its kickoffs are in the 48th to 51st hour
+    with (
+        SimulatorProcess(12, 7, clock_offset_s=-60 * MINUTES_AGO[0], epoch=began) as simulator,
+        pipelines(postgres, tmp_path_factory.mktemp("analysts")) as make,
+    ):
+        for minutes in MINUTES_AGO:
+            simulator.set_clock(-60 * minutes, stopped=True)
+            pipeline = make(simulator, clock_offset_s=-60 * minutes)
+            ingest_cycle(pipeline, land_cycle(pipeline))
+        simulator.set_clock(0, stopped=True)
+        pipeline = make(simulator)
+        outcome = run_here(pipeline, "full_cycle")
+        assert outcome.success, outcome.error
+        for day in lifecycle.due_dates(pipeline, at_once=True):
+            lifecycle.derive_date(pipeline, day)
+        with pipeline.connect() as conn:
+            roles.ensure(conn)
+        yield pipeline
+
+
+@pytest.fixture
+def dagsters(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Name of an empty database that stands for Dagster's."""
+    name = f"dagster_{uuid4().hex[:12]}"
+    postgres.create_database(name)
+    yield name
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def owned(world: Pipeline, postgres: EmbeddedPostgres) -> Iterator[tuple[str, str]]:
+    """A migrated database whose owner is no superuser, on a server where the role is: its URL for the owner, and for a superuser."""
+    name = f"owned_{uuid4().hex[:12]}"
+    postgres.create_database(name)
+    with psycopg.connect(postgres.libpq_url("postgres"), autocommit=True) as admin:
+        admin.execute(f"create role {name} login password 'owns'; alter database {name} owner to {name}".encode())
+        as_owner = make_url(postgres.url(name)).set(username=name, password="owns").render_as_string(hide_password=False)
+        migrate.upgrade(as_owner)
+        yield as_owner, postgres.url(name)
+        postgres.drop_database(name)
+        admin.execute(f"drop role {name}".encode())
+
+
+@pytest.fixture
+def analyst(world: Pipeline) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(make_conninfo(world.database.conninfo, user=roles.ANALYST), autocommit=True) as conn:
+        yield conn
+
+
+def rows(conn: psycopg.Connection, query: str) -> list[dict[str, Any]]:
+    cursor = conn.execute(query.encode())
+    return [dict(zip((column.name for column in cursor.description or ()), row, strict=True)) for row in cursor]
+
+
+def test_every_example_is_a_question_and_one_statement_over_views_and_marts() -> None:
+    assert len(QUERIES) >= 20
+    assert QUERIES.keys() == COLUMNS.keys()
+    for name, text in QUERIES.items():
+        question, _, statement = text.partition("\n")
+        assert question.startswith("-- "), name
+        assert "?" in question, name
+        assert statement.strip().endswith(";"), name
+        assert statement.count(";") == 1, name
+        assert "core." not in statement, name
+        assert "ops." not in statement, name
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_the_analyst_gets_an_answer_to_each_example_question(name: str, world: Pipeline) -> None:
+    with world.connect() as conn, conn.transaction(force_rollback=True):
+        if name in MADE:
+            assert conn.execute(MADE[name].encode()).rowcount > 0
+        conn.execute(f"set local role {roles.ANALYST}".encode())
+        cursor = conn.execute(QUERIES[name].encode())
+        assert [column.name for column in cursor.description or ()] == COLUMNS[name]
+        assert cursor.fetchone() is not None
+
+
+def test_the_rows_of_every_view_differ_by_the_key_that_it_names(analyst: psycopg.Connection) -> None:
+    for view, about in analyst.execute(VIEWS).fetchall():
+        told = KEY_OF_A_VIEW.search(about)
+        assert told, f"palimpsest.{view} does not say at its end by what its rows differ: Key: a, b."
+        twice = analyst.execute(f"select {told[1]} from palimpsest.{view} group by {told[1]} having count(*) > 1 limit 1".encode()).fetchone()
+        assert twice is None, f"palimpsest.{view}: {told[1]} = {twice}"
+
+
+def test_coverage_by_tournament_adds_up_to_coverage(analyst: psycopg.Connection) -> None:
+    counts = ("total", "matched", "home_only", "competitor_only", "undetermined")
+    (summed,) = rows(analyst, f"select {', '.join(f'sum({c})::integer as {c}' for c in counts)} from coverage_tournaments")
+    (whole,) = rows(analyst, f"select {', '.join(counts)} from coverage_statistics where platform = 'all'")
+    assert summed == whole
+    assert whole["total"] > 0
+    (summed,) = rows(
+        analyst,
+        "select sum(betpawa)::integer as betpawa, sum(sportybet)::integer as sportybet, sum(bet9ja)::integer as bet9ja from coverage_tournaments",
+    )
+    assert summed == {
+        row["platform"]: row["total"] for row in rows(analyst, "select platform, total from coverage_statistics where platform <> 'all'")
+    }
+
+
+def test_events_that_are_found_are_those_that_are_counted(analyst: psycopg.Connection) -> None:
+    (whole,) = rows(analyst, "select matched, home_only, competitor_only, undetermined, total from coverage_statistics where platform = 'all'")
+    for kind in ("matched", "home_only", "competitor_only", "undetermined"):
+        assert len(rows(analyst, f"select from find_events('{kind}')")) == whole[kind], kind
+    assert len(rows(analyst, "select from find_events()")) == whole["total"]
+    only = rows(analyst, "select sportradar_id, count(*) from competitor_only_events where not started group by 1")
+    assert len(only) == whole["competitor_only"]
+
+
+def test_the_best_prices_of_a_market_add_up_to_what_tells_an_arbitrage(analyst: psycopg.Connection) -> None:
+    query = """
+        select count(*) as n, max(abs(told - counted)) as most
+        from (
+            select max(cross_book_sum_inverse) as told, sum(1 / best_odds::double precision) as counted
+            from best_prices where cross_book_sum_inverse is not null group by sr_id, market_key, specifier
+        ) markets
+    """
+    (found,) = rows(analyst, query)
+    assert found["n"] > 100
+    assert found["most"] < 1e-9
+    (sure,) = rows(analyst, "select count(distinct (sr_id, market_key, specifier)) as n from price_comparison where arb and kickoff > now()")
+    assert len(rows(analyst, "select from arbitrage('1 day', -1, '1 day')")) == sure["n"]
+
+
+def test_a_fixture_s_history_is_its_price_changes_in_order_with_names(analyst: psycopg.Connection) -> None:
+    (fixture,) = rows(analyst, "select sportradar_id as id from find_events('matched') limit 1")
+    told = rows(analyst, f"select * from fixture_history({fixture['id']})")
+    changes = rows(analyst, f"select * from price_changes where sr_id = {fixture['id']} and is_primary")
+    key = ("observed_at", "platform", "market_key", "specifier", "outcome_key", "odds", "previous_odds", "state", "is_active")
+    assert sorted(map(repr, ([row[name] for name in key] for row in told))) == sorted(map(repr, ([row[name] for name in key] for row in changes)))
+    assert [row["observed_at"] for row in told] == sorted(row["observed_at"] for row in told)
+    assert len({row["platform"] for row in told}) > 1
+    assert all(row["market"] and row["outcome"] for row in told)
+    one = rows(analyst, f"select * from fixture_history({fixture['id']}, 'match_result', since => now())")
+    assert one == []
+    one = rows(analyst, f"select * from fixture_history({fixture['id']}, market_key => 'match_result')")
+    assert one == [row for row in told if row["market_key"] == "match_result"]
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="no market 'result'"):
+        analyst.execute(f"select * from fixture_history({fixture['id']}, 'result')".encode())
+
+
+def test_on_a_server_of_one_s_own_analysts_are_kept_out_of_dagster_s_database_when_asked_for(
+    world: Pipeline, postgres: EmbeddedPostgres, dagsters: str
+) -> None:
+    address = make_conninfo(world.database.conninfo, user=roles.ANALYST, dbname=dagsters)
+    own = world.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.url(dagsters, driver="psycopg2"))})
+    analyst_role.admit(Pipeline(own))
+    psycopg.connect(address).close()
+    assert analyst_role.admit_thoroughly(Pipeline(own)) == []
+    with pytest.raises(psycopg.OperationalError, match="CONNECT"):
+        psycopg.connect(address)
+    with psycopg.connect(postgres.libpq_url(dagsters)) as conn:
+        conn.execute(f"grant connect on database {dagsters} to {roles.ANALYST}".encode())
+    assert analyst_role.admit_thoroughly(Pipeline(own)) == [f"it may enter the database {dagsters}"]
+
+
+def test_where_the_pipeline_is_no_superuser_it_is_said_what_the_role_may_do_besides_and_a_superuser_can_forbid_it(
+    owned: tuple[str, str], postgres: EmbeddedPostgres, dagsters: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_owner, as_superuser = owned
+    database = Database(as_superuser)
+    locks = f"{roles.ANALYST}: it may take advisory locks, and so hold up the pipeline while its session lasts."
+    makes = f"{roles.ANALYST}: it may make large objects in the database {make_url(as_owner).database}\n"
+
+    def roles_by(url: str) -> Result:
+        own = load_settings(database_url=url, dagster_database_url=postgres.url(dagsters, driver="psycopg2"), home_dir=tmp_path)
+        for name, value in own.environment().items():
+            monkeypatch.setenv(name, value)
+        return CliRunner().invoke(app, ["db", "roles"])
+
+    def as_analyst(statement: str) -> None:
+        with psycopg.connect(make_conninfo(database.conninfo, user=roles.ANALYST), autocommit=True) as conn:
+            conn.execute("set default_transaction_read_only = off")
+            conn.execute(statement.encode())
+
+    done = roles_by(as_owner)
+    assert done.exit_code == 3, done.output
+    assert locks in done.stderr
+    assert makes in done.stderr
+    assert "What everybody may do there a superuser forbids with `palimpsest db roles`" in done.stderr
+    as_analyst("select lo_create(0), pg_advisory_lock(1)")
+    for url in (as_superuser, as_owner):
+        done = roles_by(url)
+        assert done.exit_code == 0, done.output
+        assert locks in done.stderr
+        assert makes not in done.stderr
+        as_analyst("select pg_advisory_lock(1)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            as_analyst("select lo_create(0)")
+
+
+def test_on_a_server_of_one_s_own_an_upgrade_makes_no_role_and_renews_the_grants_of_one_that_is_there(
+    world: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def granted() -> bool:
+        with world.connect() as conn:
+            return conn.execute("select has_table_privilege('palimpsest_analyst', 'palimpsest.gaps', 'select')").fetchone() == (True,)
+
+    with world.connect() as conn:
+        conn.execute("revoke select on palimpsest.gaps from palimpsest_analyst")
+    with monkeypatch.context() as without:
+        without.setattr(roles, "ANALYST", "nobody_has_made_it")
+        without.setattr(roles, "sql_dir", lambda: pytest.fail("nothing is made or granted"))
+        analyst_role.admit(world)
+    assert not granted()
+    analyst_role.admit(world)
+    assert granted()
+
+
+def test_the_analysts_address_on_a_server_of_one_s_own_has_their_name_and_no_password(world: Pipeline) -> None:
+    query = "user=me&password=hunter2&sslmode=require&options=-csearch_path%3Dcore&service=mine&passfile=/mine&sslkey=/mine&sslrootcert=/ca.pem"
+    url = SecretStr(f"postgresql+psycopg://me:hunter2@db:6543/x?{query}")
+    told = analyst_role.address(world.settings.model_copy(update={"database_url": url}))
+    assert told == "postgresql://palimpsest_analyst@db:6543/x?sslmode=require&sslrootcert=%2Fca.pem"

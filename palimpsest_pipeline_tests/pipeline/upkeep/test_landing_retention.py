@@ -1,0 +1,282 @@
+"""The landing as upkeep keeps it: which hours go, which stay and why, as Dagster and the commands run it."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner
+
+from palimpsest_pipeline.cli.__main__ import app
+from palimpsest_pipeline.cli.console import PARTIAL
+from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus
+from palimpsest_pipeline.domain.exchange import Answer, Request
+from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.landing import Manifest
+from palimpsest_pipeline.operate import doctor
+from palimpsest_pipeline.pipeline.context import Pipeline
+from palimpsest_pipeline.pipeline.due_products import all_products
+from palimpsest_pipeline.pipeline.landed_cycles import EVER
+from palimpsest_pipeline.pipeline.replay_plan import plan
+from palimpsest_pipeline.pipeline.upkeep import export_day, landing_retention
+from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
+from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.derivation import derived_products, landed_cycles
+from palimpsest_pipeline.storage.derivation.due_products import DueReason
+from palimpsest_pipeline.storage.ledger import cycle_ledger
+from palimpsest_pipeline.storage.odds import partitions
+from palimpsest_pipeline.storage.odds.retention import Standing
+from palimpsest_pipeline_tests.defs.upkeep.test_assets import NOON, ago, checks, cycle, metadata, upkeep
+from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
+from palimpsest_pipeline_tests.fixtures.landed import land_cycle
+from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
+from palimpsest_pipeline_tests.storage.answered_days import answered
+
+HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
+EXPORTED, UNEXPORTED, UNDERIVED, YOUNG, NOW = 10, 11, 9, 3, 0
+"""Days ago of the cycles of the world."""
+
+
+def at(days_ago: int) -> datetime:
+    return datetime.combine(ago(days_ago), time(8, 30), UTC)
+
+
+def key(days_ago: int) -> str:
+    return hour_key(at(days_ago))
+
+
+def landed(pipeline: Pipeline, when: datetime, n: int = 20) -> Manifest:
+    """A full cycle of small segments, an answer each."""
+    made = cycle(when)
+    writer = pipeline.landing.writer(made)
+    for number in range(n):
+        request = Request(list(Platform)[number % 3], PayloadKind.DETAIL, f"/event/{number}", external_id=str(number))
+        writer.append(Answer(request, 1, when, when, when, 200, {}, f'{{"n": {number}}}'.encode()))
+        writer.flush()
+    return writer.close(RunStatus.COMPLETED, when, ("capture",))
+
+
+def derived(pipeline: Pipeline, manifest: Manifest, versions: str = "old") -> None:
+    marked = {"landing_digest": manifest.digest, "parser_version": versions, "mapping_version": versions}
+    with pipeline.connect() as conn:
+        for product in all_products(pipeline):
+            derived_products.mark(conn, product.schema, product.name, manifest.cycle_id, **marked, n_rows=0)
+
+
+@pytest.fixture(scope="module")
+def kept(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, dg.ExecuteInProcessResult]]:
+    """Five cycles: one that nobody needs, one whose day is not exported, one that is not derived, one that is young, one of the present hour; then
+    the night's upkeep."""
+    with pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
+        pipeline = make(clock_offset_s=(NOON - datetime.now(UTC)).total_seconds(), history_hot_days=20)
+        with pipeline.connect() as conn:
+            partitions.ensure(conn, [ago(EXPORTED), ago(UNEXPORTED)])
+            for days in (EXPORTED, UNEXPORTED):
+                answered(conn, ago(days), 1, 2)
+        for days in (EXPORTED, UNEXPORTED, UNDERIVED, YOUNG):
+            manifest = landed(pipeline, at(days))
+            if days != UNDERIVED:
+                derived(pipeline, manifest)
+        landed(pipeline, NOON - timedelta(minutes=5))
+        export_day.export_day(pipeline, ago(EXPORTED))
+        yield pipeline, upkeep(pipeline)
+
+
+@pytest.mark.parametrize(
+    ("claims", "says"),
+    [
+        (landing_retention.Claims(), None),
+        (landing_retention.Claims(days={ago(1): Standing.EXPORTED, ago(2): Standing.ARCHIVED, ago(3): Standing.NOTHING}), None),
+        (landing_retention.Claims(running=[7], unclosed=[7]), "cycle 7 is running"),
+        (landing_retention.Claims(unclosed=[7], underived=[8]), "cycle 7 is not closed: run `palimpsest doctor`"),
+        (
+            landing_retention.Claims(underived=[8, 9]),
+            "2 cycles are not fully derived, e.g. 8: run `palimpsest backfill 2026-06-26-10:00 2026-06-26-10:00`",
+        ),
+        (landing_retention.Claims(days={ago(1): Standing.EXPORTED, ago(2): Standing.MISSING}), f"run `palimpsest export {ago(2)} {ago(2)}`"),
+        (landing_retention.Claims(days={ago(2): Standing.CHANGED}), "it has changed since it was exported"),
+        (landing_retention.Claims(days={ago(2): Standing.DAMAGED}), "its files in the archive are not as they were written"),
+    ],
+)
+def test_an_hour_is_needed_while_something_of_it_is_not_derived_or_not_exported(claims: landing_retention.Claims, says: str | None) -> None:
+    why = landing_retention.why_needed(HOUR, claims)
+    assert why is None if says is None else says in (why or "")
+
+
+def test_a_night_removes_what_nobody_needs_and_compacts_the_rest(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
+    pipeline, result = kept
+    assert result.success
+    told = metadata(result, "upkeep", "landing_retention")
+    assert (told["hours_compacted"], told["hours_expired"], told["hours_kept"]) == (3, 1, 2)
+    assert 0 < told["bytes_after"] < told["bytes_before"]
+    assert told["bytes_expired"] > 0
+    with pipeline.connect() as conn:
+        gone = [cycle.partition_hour for cycle in landed_cycles.read(conn, *EVER) if cycle.is_gone]
+    assert gone == [hour_of(at(EXPORTED))]
+    assert f"{key(UNEXPORTED)}: {ago(UNEXPORTED)}, which has answers of it, is not in the archive" in told["kept"]
+    assert f"{key(UNDERIVED)}: 1 cycles are not fully derived" in told["kept"]
+    there = {m.partition_hour: m for m in pipeline.landing.cycles()}
+    assert set(there) == {hour_of(at(days)) for days in (UNEXPORTED, UNDERIVED, YOUNG)} | {hour_of(NOON - timedelta(minutes=5))}
+    assert all(pipeline.landing.read(manifest).height == 20 for manifest in there.values())
+    sized = metadata(result, "upkeep", "storage_report")
+    assert all(sized[f"landing_bytes_per_answer_{platform}"] > 0 for platform in Platform)
+    parquet = sum(path.stat().st_size for path in (pipeline.settings.home / "landing").rglob("*.parquet"))
+    assert sized["landing_bytes"] == parquet
+
+
+def test_what_was_derived_from_compacted_answers_stands(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
+    pipeline, _ = kept
+    [hour] = plan(pipeline, hour_of(at(YOUNG)), hour_of(at(YOUNG)))
+    assert (hour.torn, hour.gone) == ((), ())
+    assert set(hour.due.values()) <= {DueReason.PARSER, DueReason.MAPPING}
+
+
+def test_hours_that_stay_too_long_are_named_with_the_reason(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
+    check = checks(kept[1])["landing_is_kept_no_longer_than_needed"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    for words in (
+        f"{key(UNEXPORTED)} is still in the landing: {ago(UNEXPORTED)}, which has answers of it, is not in the archive: it was not exported",
+        f"{key(UNDERIVED)} is still in the landing: 1 cycles are not fully derived",
+    ):
+        assert words in (check.description or "")
+    assert key(YOUNG) not in (check.description or "")
+
+
+def test_a_running_cycle_keeps_its_hour_as_it_is(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    manifest = landed(pipeline, at(YOUNG))
+    with pipeline.connect() as conn:
+        cycle_ledger.open_batch(conn, manifest.cycle)
+    [left] = landing_retention.compact_landing(pipeline)
+    assert left.left_alone == f"cycle {manifest.cycle_id} is running"
+    assert landing_retention.expire_landing(pipeline, 1).kept == {manifest.partition_hour: f"cycle {manifest.cycle_id} is running"}
+
+
+def test_a_damaged_manifest_keeps_its_own_hour_as_it_is_and_no_other(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    damaged, young, old = (landed(pipeline, at(days), n=3).partition_hour for days in (UNDERIVED, YOUNG, UNEXPORTED))
+    [manifest] = pipeline.landing.cycles(hour=old)
+    derived(pipeline, manifest)
+    for path in (pipeline.settings.home / "landing").glob(f"date={damaged:%Y-%m-%d}/*/*/manifest.json"):
+        path.write_text("{")
+    compacted = {done.hour: done.left_alone for done in landing_retention.compact_landing(pipeline)}
+    assert compacted.keys() == {damaged, young, old}
+    assert (compacted[young], compacted[old]) == (None, None)
+    assert "manifest.json is not a manifest" in (compacted[damaged] or "")
+    expired = landing_retention.expire_landing(pipeline, UNDERIVED - 1)
+    assert expired.removed == [old]
+    assert "manifest.json is not a manifest" in expired.kept[damaged]
+
+
+def test_only_one_process_at_a_time_changes_what_was_landed(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline()
+    with pipeline.connect() as other:
+        other.execute("select pg_advisory_xact_lock(%s)", [landing_retention.LOCK])
+        with pytest.raises(landing_retention.LandingInUse, match="try again"):
+            landing_retention.compact_landing(pipeline)
+        with pytest.raises(landing_retention.LandingInUse, match="try again"):
+            landing_retention.expire_landing(pipeline)
+    for _ in range(20):
+        assert landing_retention.compact_landing(pipeline) == [], "what has ended is in nobody's way, also at once"
+
+
+def test_the_commands_say_what_they_would_do_and_do_it(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = make_pipeline()
+    for name, value in pipeline.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    derived(pipeline, landed(pipeline, at(EXPORTED)))
+    derived(pipeline, landed(pipeline, at(YOUNG)))
+    landed(pipeline, at(YOUNG) + timedelta(hours=1))
+
+    def told(*words: str) -> Any:
+        done = CliRunner().invoke(app, ["landing", *words, "--json"])
+        assert done.exit_code == 0, done.stderr
+        return json.loads(done.stdout)
+
+    before = told("ls")
+    assert [row["answers"] for row in before["cycles"]] == [20, 20, 20]
+    assert {row["platform"]: row["n_answers"] for row in before["platforms"]} == {"bet9ja": 18, "betpawa": 21, "sportybet": 21}
+    assert "like the 3 that are landed" in doctor.landing(pipeline.settings).detail
+    due = [key(EXPORTED), key(YOUNG), hour_key(at(YOUNG) + timedelta(hours=1))]
+    assert told("compact", "--dry-run") == {"compacted": {}, "to_compact": due, "left_alone": {}}
+    assert list(told("compact")["compacted"]) == due
+    assert told("compact") == {"compacted": {}, "to_compact": [], "left_alone": {}}
+    after = told("ls")
+    assert [row["cycle_id"] for row in after["cycles"]] == [row["cycle_id"] for row in before["cycles"]]
+    assert all(now["bytes_per_answer"] < then["bytes_per_answer"] for now, then in zip(after["platforms"], before["platforms"], strict=True))
+    assert told("expire", "--dry-run")["to_remove"] == [key(EXPORTED)]
+    assert told("expire")["removed"] == [key(EXPORTED)]
+    asked = told("expire", "--days", "1")
+    assert asked["removed"] == [key(YOUNG)]
+    assert list(asked["kept"]) == due[2:]
+    shown = CliRunner().invoke(app, ["landing", "expire"])
+    assert shown.stdout.strip() == "nothing to remove"
+    assert "What an answer takes" in CliRunner().invoke(app, ["landing", "ls"]).stdout
+
+
+def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = make_pipeline()
+    for name, value in pipeline.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    unreadable, unsized, good = (landed(pipeline, at(days), n=3) for days in (UNDERIVED, YOUNG, NOW))
+    folders = [pipeline.landing._hour_folder(manifest.partition_hour) for manifest in (unreadable, unsized, good)]
+    (folders[0] / f"cycle={unreadable.cycle_id}" / "manifest.json").write_text("{")
+    (folders[1] / "compacted.json").write_text("{")
+
+    def told(*words: str, code: int) -> tuple[Any, str]:
+        done = CliRunner().invoke(app, [*words, "--json"])
+        assert done.exit_code == code, done.stderr
+        return json.loads(done.stdout), done.stderr
+
+    listed, said = told("landing", "ls", code=PARTIAL)
+    rows = {row["cycle_id"]: (row["answers"], row["bytes"]) for row in listed["cycles"]}
+    assert rows == {unsized.cycle_id: (3, None), good.cycle_id: (3, good.bytes)}
+    assert [(row["hour"], row["cycle_id"]) for row in listed["unreadable"]] == [
+        (hour_key(manifest.partition_hour), manifest.cycle_id) for manifest in (unreadable, unsized)
+    ]
+    assert sum(row["bytes"] for row in listed["platforms"]) == good.bytes
+    for sentence in (f"{folders[0]}/cycle={unreadable.cycle_id}/manifest.json is not a manifest", f"{folders[1]}/compacted.json does not say"):
+        assert sentence in said
+    shown = CliRunner().invoke(app, ["landing", "ls"])
+    assert (shown.exit_code, "Landing" in shown.stdout) == (PARTIAL, True)  # a narrow table breaks longer words
+
+    sized, said = told("storage", code=PARTIAL)
+    assert sized["figures"]["landing_bytes"] == good.bytes
+    assert sized["unreadable"] == listed["unreadable"]
+    assert f"cycle {unreadable.cycle_id} cannot be read" in said
+    report = metadata(upkeep(pipeline), "upkeep", "storage_report")
+    assert (report["landing_bytes"], report["n_unreadable_cycles"]) == (good.bytes, 2)
+
+    (folders[1] / "compacted.json").unlink()
+    for manifest in (unsized, good):
+        (pipeline.landing._folder(manifest.partition_hour, manifest.cycle_id) / "manifest.json").write_text("{")
+    nothing, said = told("landing", "ls", code=1)
+    assert (nothing["cycles"], len(nothing["unreadable"])) == ([], 3)
+
+
+@pytest.mark.slow
+def test_what_is_derived_from_a_compacted_hour_is_what_its_segments_gave(
+    make_pipeline: MakePipeline, start_simulator: Callable[..., SimulatorProcess]
+) -> None:
+    began_s = (hour_of(datetime.now(UTC)) - timedelta(hours=3) - datetime.now(UTC)).total_seconds()
+    simulator = start_simulator(40, 5, clock_offset_s=began_s)
+    for offset_s in (began_s, began_s + 600):
+        simulator.set_clock(offset_s)
+        pipeline = make_pipeline(simulator, clock_offset_s=offset_s)
+        land_cycle(pipeline)
+    hour = hour_of(pipeline.clock.now())
+    pipeline = make_pipeline(simulator)
+    first = run_here(pipeline, "replay", hour.date())
+    assert first.success, first.error
+    expected = content_hashes(pipeline)
+    [done] = landing_retention.compact_landing(pipeline)
+    assert done.left_alone is None
+    assert done.bytes_after < 0.9 * done.bytes_before
+    [stands] = plan(pipeline, hour, hour)
+    assert not stands.due
+    drop_derived(pipeline)
+    again = run_here(pipeline, "replay", hour.date())
+    assert again.success, again.error
+    assert content_hashes(pipeline) == expected

@@ -1,0 +1,74 @@
+"""Numbers of markets on a line: given once, the same for everybody, and never taken back."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import polars as pl
+import psycopg
+import pytest
+
+from palimpsest_pipeline.storage.db.connection import Database
+from palimpsest_pipeline.storage.db.locks import snapshot
+from palimpsest_pipeline.storage.odds import market_lines
+
+HARD = 'O\'Neil, "Al" {x} \\ NULL, é'
+
+
+def keys(*rows: tuple[int, str, str]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=market_lines.MARKET, orient="row")
+
+
+ASKED = keys((2, "total=2.5", ""), (1, "", ""), (2, "total=2.5", ""), (3, "", HARD), (3, "", ""))
+
+
+def test_a_number_is_given_once_and_names_come_back_in_the_order_of_the_rows(history_conn: psycopg.Connection) -> None:
+    asked = ASKED.with_columns(price=pl.Series([1, 2, 3, 4, 5]))
+    first = market_lines.numbered(history_conn, asked)
+    assert first.columns == ["price", "line_id"]
+    assert first.schema["line_id"] == pl.Int32
+    assert first["price"].to_list() == [1, 2, 3, 4, 5]
+    assert first["line_id"][0] == first["line_id"][2]
+    assert first["line_id"].n_unique() == 4
+    assert market_lines.numbered(history_conn, asked).equals(first)
+    assert market_lines.named(history_conn, first).equals(asked.select("price", *market_lines.MARKET))
+
+
+def test_numbers_stay_when_the_transaction_that_asked_for_them_fails(history_conn: psycopg.Connection) -> None:
+    given = market_lines.numbered(history_conn, ASKED)
+    history_conn.rollback()
+    assert market_lines.numbered(history_conn, ASKED).equals(given)
+
+
+def test_who_sees_the_database_as_it_was_gets_numbers_that_are_given_since(migrated_database_url: str) -> None:
+    with Database(migrated_database_url).connect(autocommit=True) as conn, snapshot(conn):
+        conn.execute("select from ops.market_lines")
+        given = market_lines.numbered(conn, ASKED)
+    assert given["line_id"].null_count() == 0
+    assert given["line_id"].n_unique() == 4
+
+
+def test_nothing_asked_is_nothing_given(history_conn: psycopg.Connection) -> None:
+    assert market_lines.named(history_conn, market_lines.numbered(history_conn, ASKED.clear())).is_empty()
+
+
+def test_a_number_that_was_never_given_is_refused(history_conn: psycopg.Connection) -> None:
+    with pytest.raises(LookupError, match="no market line 77"):
+        market_lines.named(history_conn, pl.DataFrame({"line_id": [77]}, schema={"line_id": pl.Int32}))
+
+
+def test_long_transactions_that_need_each_others_new_lines_do_not_wait_for_each_other(
+    history_conn: psycopg.Connection, migrated_database_url: str
+) -> None:
+    one, other = keys((7, "", "")), keys((8, "", ""))
+    both_asked = threading.Barrier(2, timeout=30)
+
+    def session(first: pl.DataFrame, second: pl.DataFrame) -> list[int]:
+        with Database(migrated_database_url).connect() as conn:
+            conn.execute("set lock_timeout = '5s'")
+            numbers = market_lines.numbered(conn, first)
+            both_asked.wait()
+            return pl.concat([numbers, market_lines.numbered(conn, second)])["line_id"].to_list()
+
+    with ThreadPoolExecutor(2) as pool:
+        there, back = pool.submit(session, one, other), pool.submit(session, other, one)
+        assert there.result() == back.result()[::-1]
