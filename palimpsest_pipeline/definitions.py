@@ -5,21 +5,17 @@ import dagster as dg
 from palimpsest_pipeline.defs import cycle_jobs, cycle_triggers
 from palimpsest_pipeline.defs.asset_metadata import OWNER
 from palimpsest_pipeline.defs.core import assets as core
-from palimpsest_pipeline.defs.core import checks as core_checks
 from palimpsest_pipeline.defs.landing import assets as landing
-from palimpsest_pipeline.defs.landing import checks as landing_checks
 from palimpsest_pipeline.defs.life import assets as life_assets
 from palimpsest_pipeline.defs.life import checks as life_checks
 from palimpsest_pipeline.defs.life import jobs as life_jobs
 from palimpsest_pipeline.defs.mart import assets as mart
 from palimpsest_pipeline.defs.mart import checks as mart_checks
 from palimpsest_pipeline.defs.mart import (
-    current_price_assets,
-    current_price_checks,
     current_price_jobs,
+    current_prices,
     late_marts_sensor,
-    odds_alert_assets,
-    odds_alert_checks,
+    odds_alerts,
 )
 from palimpsest_pipeline.defs.monitoring import alert_sensor, dead_run_sensor
 from palimpsest_pipeline.defs.monitoring import checks as monitoring_checks
@@ -38,11 +34,11 @@ def _owned(spec: dg.AssetSpec) -> dg.AssetSpec:
 defs = dg.Definitions(
     assets=[
         a.map_asset_specs(_owned)
-        for a in dg.load_assets_from_modules([landing, core, mart, life_assets, current_price_assets, odds_alert_assets, report, upkeep])
+        for a in dg.load_assets_from_modules([landing, core, mart, life_assets, current_prices, odds_alerts, report, upkeep])
         if isinstance(a, dg.AssetsDefinition)
     ],
     asset_checks=dg.load_asset_checks_from_modules(
-        [landing_checks, core_checks, mart_checks, life_checks, current_price_checks, odds_alert_checks, upkeep_checks, monitoring_checks]
+        [landing, core, mart_checks, life_checks, current_prices, odds_alerts, upkeep_checks, monitoring_checks]
     ),
     jobs=[
         *(

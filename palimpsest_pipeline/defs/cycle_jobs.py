@@ -4,8 +4,8 @@ import dagster as dg
 
 from palimpsest_pipeline.runtime import run_priorities
 
-from .core.checks import history_equals_current
-from .landing.checks import every_platform_answered
+from .core.assets import history_equals_current
+from .landing.assets import every_platform_answered
 from .life.checks import no_kickoff_date_is_dirty_for_long
 from .mart.current_price_jobs import PRESENT
 from .monitoring.jobs import OF_NOW

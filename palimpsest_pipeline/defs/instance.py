@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from palimpsest_pipeline.domain.files import replace_text
-from palimpsest_pipeline.operate.celery_workers import BROKER_VARIABLE, broker_url
 from palimpsest_pipeline.pipeline.context import DATABASES, embedded_server, make_home
 from palimpsest_pipeline.runtime import run_priorities
+from palimpsest_pipeline.runtime.celery_broker import BROKER_VARIABLE, broker_url
 from palimpsest_pipeline.settings import Settings, SettingsError
 from palimpsest_pipeline.storage.db.connection import DatabaseUrlError, parse_url, reason_of, shown_url
 from palimpsest_pipeline.storage.db.revisions import MigrationRefused

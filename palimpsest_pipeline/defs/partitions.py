@@ -35,3 +35,8 @@ def day_key(day: date) -> str:
 def parse_day_key(key: str) -> date:
     """Inverse of `day_key`. Raises ValueError on another format."""
     return date.fromisoformat(key)
+
+
+def is_ended_day(day: date) -> bool:
+    """Return whether Dagster has a partition of `ended_days` for the day: it is over, and not before the first day."""
+    return ended_days.has_partition_key(day_key(day))

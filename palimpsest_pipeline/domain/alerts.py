@@ -11,6 +11,8 @@ from typing import Final
 
 from .enums import Severity
 
+CHECK_CLASS: Final = "CheckFailed"
+"""Class of a check that failed, in the place of the class of an error."""
 PARTED: Final = ", "
 MOST_NAMED: Final = 5
 STALE_AFTER: Final = timedelta(days=1)
@@ -69,6 +71,9 @@ class Recovery:
     @property
     def partition_keys(self) -> list[str]:
         return _parts(self.partition_key)
+
+
+Events = list[Occurrence | Recovery]
 
 
 @dataclass(frozen=True, slots=True)

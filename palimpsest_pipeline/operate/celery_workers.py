@@ -8,28 +8,18 @@ import signal
 import socket
 import threading
 import time
-from importlib.util import find_spec
 from typing import Any, Final
 
 from palimpsest_pipeline.domain.secrets import address_secrets, redact
+from palimpsest_pipeline.runtime.celery_broker import BROKER_VARIABLE, broker_url
 from palimpsest_pipeline.settings import Settings, SettingsError, mask_url
 
-BROKER_VARIABLE: Final = "PALIMPSEST_CELERY_BROKER_URL"
 WORKER: Final = "palimpsest"
 """First part of the name of our workers."""
 PING_S: Final = 2.0
 PARENT_POLL_S: Final = 1.0
 END_S: Final = 30.0
 """A process whose worker is gone has so long to write what its run has come to."""
-
-
-def broker_url(settings: Settings) -> str:
-    """The broker that is set. Raises SettingsError when there is none, or the extra is missing."""
-    if settings.celery_broker_url is None:
-        raise SettingsError(f"{BROKER_VARIABLE}: not set; write redis://:PASSWORD@HOST:6379/0 (or amqp://USER:PASSWORD@HOST:5672//)")
-    if find_spec("dagster_celery") is None:
-        raise SettingsError(f"{BROKER_VARIABLE} is set, and what speaks to it is not installed: pip install 'palimpsest-pipeline[celery]'")
-    return settings.celery_broker_url.get_secret_value()
 
 
 def reach(settings: Settings) -> Any:

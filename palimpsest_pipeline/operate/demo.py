@@ -91,8 +91,7 @@ def demo_world(settings: Settings, *, size: int, seed: int, say: Say) -> Iterato
         with databases(first) as found:
             prepare(found)
             os.environ.update(first.environment())  # the definitions read the first day there, once they are imported
-            from palimpsest_pipeline.pipeline.marts.lifecycle import rebuild_dirty  # noqa: PLC0415
-
+            from .run_due import rebuild_dirty  # noqa: PLC0415
             from .run_job import run_job  # noqa: PLC0415
 
             instance = open_instance(first)

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.defs.partitions import ended_days
+from palimpsest_pipeline.defs.partitions import is_ended_day
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.upkeep.export_day import NO_PARTITION, UNREADABLE, DayIsOpen, due_days, require_closed, standing_to_export
 
@@ -47,7 +47,7 @@ def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Calla
     """
     report = ExportReport()
     if chosen is None:
-        found = due_days(pipeline)
+        found = due_days(pipeline, is_ended_day)
         report.left = {str(day): reason for day, reason in found.open.items()} | dict.fromkeys(map(str, found.without_partition), NO_PARTITION)
         report.failed = {str(day): reason for day, reason in found.unreadable.items()}
         wanted = list(found.due)
@@ -81,7 +81,7 @@ def _needs_export(pipeline: Pipeline, day: date, report: ExportReport, *, force:
             return False
     if not found.to_export:
         report.left[str(day)] = str(found)
-    elif not ended_days.has_partition_key(str(day)):
+    elif not is_ended_day(day):
         report.failed[str(day)] = NO_PARTITION
         return False
     return found.to_export

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from palimpsest_pipeline.defs.life.checks import dates_follow_the_settings
+from palimpsest_pipeline.defs.life.jobs import due_dates
 from palimpsest_pipeline.domain.enums import FixtureProduct, OddsAlertType, Platform
 from palimpsest_pipeline.metrics.alerts import odds_alert_laws
 from palimpsest_pipeline.metrics.lifecycle import lifecycle_laws
@@ -124,14 +125,14 @@ def test_another_setting_replaces_the_margins_of_a_date_and_until_then_it_is_tol
     assert told.severity is dg.AssetCheckSeverity.WARN
     assert "double_chance" in (told.description or "")
     assert "yet" not in (told.description or "")
-    assert lifecycle.due_dates(fewer, at_once=True) == dates
+    assert due_dates(fewer, at_once=True) == dates
     try:
         lifecycle.derive_date(fewer, peak)
         assert set(rows(world, "mart.market_margin")["market_key"]) == {"match_result"}
         assert set(rows(world, "mart.margin_ttk_bucket")["market_key"]) == {"match_result"}
-        assert peak not in lifecycle.due_dates(fewer, at_once=True)
-        assert lifecycle.due_dates(pipeline, at_once=True) == [peak]
-        assert lifecycle.due_dates(pipeline, at_once=False) == []
+        assert peak not in due_dates(fewer, at_once=True)
+        assert due_dates(pipeline, at_once=True) == [peak]
+        assert due_dates(pipeline, at_once=False) == []
         told = dates_follow_the_settings(pipeline)
         assert not told.passed
         assert f"Without margins yet: {', '.join(sorted(set(pipeline.main_markets) - {'match_result'}))} on 1 dates" in (told.description or "")
@@ -147,11 +148,11 @@ def test_dates_of_another_home_platform_are_told_of_and_derived_anew(world: Worl
     told = dates_follow_the_settings(elsewhere)
     assert not told.passed
     assert f"Another home platform: betpawa on {len(dates)} dates" in (told.description or "")
-    assert lifecycle.due_dates(elsewhere, at_once=True) == dates
+    assert due_dates(elsewhere, at_once=True) == dates
     try:
         lifecycle.derive_date(elsewhere, peak)
-        assert peak not in lifecycle.due_dates(elsewhere, at_once=True)
-        assert lifecycle.due_dates(pipeline, at_once=True) == [peak]
+        assert peak not in due_dates(elsewhere, at_once=True)
+        assert due_dates(pipeline, at_once=True) == [peak]
     finally:
         lifecycle.derive_date(pipeline, peak)
 

@@ -11,6 +11,7 @@ from dagster._serdes import ConfigurableClassData
 from palimpsest_pipeline.defs.celery_launcher import Launcher, application
 from palimpsest_pipeline.defs.instance import prepare_instance
 from palimpsest_pipeline.operate import celery_workers
+from palimpsest_pipeline.runtime import celery_broker
 from palimpsest_pipeline.settings import SettingsError, load_settings
 
 NOBODY = "redis://:secret@127.0.0.1:1/0"
@@ -20,7 +21,7 @@ OWN = {"database_url": "postgresql://h/ours", "dagster_database_url": "postgresq
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What an instance sets for the processes it starts is as before afterwards."""
-    for name in ("DAGSTER_HOME", "PALIMPSEST_DAGSTER_DATABASE_URL", celery_workers.BROKER_VARIABLE):
+    for name in ("DAGSTER_HOME", "PALIMPSEST_DAGSTER_DATABASE_URL", celery_broker.BROKER_VARIABLE):
         monkeypatch.setenv(name, "")
 
 
@@ -48,7 +49,7 @@ def test_a_broker_that_does_not_answer_is_told_with_its_address_and_without_its_
 
 
 def test_a_broker_without_the_extra_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(celery_workers, "find_spec", lambda _: None)
+    monkeypatch.setattr(celery_broker, "find_spec", lambda _: None)
     settings = load_settings(home_dir=tmp_path, celery_broker_url=NOBODY, **OWN)
     with pytest.raises(SettingsError, match=r"not installed: pip install 'palimpsest-pipeline\[celery\]'"):
         prepare_instance(settings)

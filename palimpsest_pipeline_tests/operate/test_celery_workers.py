@@ -16,15 +16,14 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.mart.current_price_jobs import refresh_due
 from palimpsest_pipeline.defs.partitions import day_key
 from palimpsest_pipeline.domain.enums import RunStatus
 from palimpsest_pipeline.operate.backfill.backfill import backfill
 from palimpsest_pipeline.operate.celery_workers import broker_state
+from palimpsest_pipeline.operate.run_due import rebuild_dirty, refresh_due
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.due_products import due_now
 from palimpsest_pipeline.pipeline.marts.late_marts import late_days
-from palimpsest_pipeline.pipeline.marts.lifecycle import rebuild_dirty
 from palimpsest_pipeline.pipeline.replay_plan import plan
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess

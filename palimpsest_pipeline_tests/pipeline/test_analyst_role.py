@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
+from palimpsest_pipeline.defs.life.jobs import due_dates
 from palimpsest_pipeline.pipeline import analyst_role
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
@@ -124,7 +125,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         pipeline = make(simulator)
         outcome = run_here(pipeline, "full_cycle")
         assert outcome.success, outcome.error
-        for day in lifecycle.due_dates(pipeline, at_once=True):
+        for day in due_dates(pipeline, at_once=True):
             lifecycle.derive_date(pipeline, day)
         with pipeline.connect() as conn:
             roles.ensure(conn)

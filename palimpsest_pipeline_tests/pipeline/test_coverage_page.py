@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.operate.run_due import rebuild_dirty
 from palimpsest_pipeline.pipeline import coverage_page as report_page
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.coverage_page import LOCK, Written, replacing, write_page
-from palimpsest_pipeline.pipeline.marts import lifecycle
 from palimpsest_pipeline.report import trend_columns
 from palimpsest_pipeline.report.fixture_columns import CLASSES, UNKNOWN
 from palimpsest_pipeline.report.statements import platforms_seen
@@ -45,7 +45,7 @@ def data_of(page: str) -> tuple[dict[str, Any], list[Any]]:
 
 def derive_lives(pipeline: Pipeline) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        assert lifecycle.rebuild_dirty(pipeline, instance, lambda _: None) == {}
+        assert rebuild_dirty(pipeline, instance, lambda _: None) == {}
 
 
 @pytest.fixture(scope="module")

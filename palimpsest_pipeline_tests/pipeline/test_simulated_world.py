@@ -10,12 +10,12 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.defs.mart.current_price_jobs import refresh_due
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.metrics.alerts.odds_alerts import odds_alerts as odds_alerts_of
+from palimpsest_pipeline.operate.run_due import rebuild_dirty, refresh_due
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
-from palimpsest_pipeline.pipeline.marts import lifecycle, odds_alerts
+from palimpsest_pipeline.pipeline.marts import odds_alerts
 from palimpsest_pipeline.pipeline.marts.vocabulary_frames import words
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
@@ -77,7 +77,7 @@ def two_cycles(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFact
 
 def derive_lives(pipeline: Pipeline) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        assert lifecycle.rebuild_dirty(pipeline, instance, lambda _: None) == {}
+        assert rebuild_dirty(pipeline, instance, lambda _: None) == {}
         assert refresh_due(pipeline, instance, lambda _: None) is None
 
 

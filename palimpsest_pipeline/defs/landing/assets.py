@@ -1,14 +1,16 @@
-"""Landing: the platforms' answers as they came. Live only; a past day is replayed from here, never scraped again."""
+"""Landing: the platforms' answers as they came, and its checks. Live only; a past day is replayed from here, never scraped again."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
 import dagster as dg
+import psycopg
 from pydantic import Field
 
-from palimpsest_pipeline.domain.enums import Scope, Trigger
+from palimpsest_pipeline.domain.enums import Scope, Severity, Trigger
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.live import kickoff_minutes, live_cycle
@@ -17,9 +19,11 @@ from palimpsest_pipeline.runtime.progress import LogBoard, Phase
 from palimpsest_pipeline.runtime.run_tags import SKIPPED_TAG, TRIGGER_TAG, rest_tag
 from palimpsest_pipeline.scrape.sinks import Watch, Watches
 from palimpsest_pipeline.storage.derivation import derived_products
-from palimpsest_pipeline.storage.ledger import cycle_ledger
+from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
+from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
 
 from ..asset_metadata import ALSO_WRITES
+from ..cycle_checks import cycle_check
 from ..partitions import days, parse_day_key
 from ..run_cycles import repeated_runs
 from .stage_metadata import scrape_plots, slot_figures, stage_figures
@@ -167,3 +171,34 @@ def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipe
             n_fetched = sum(run.fetched for run in last.runs)
             numbers = stage_figures(n_fetched, last, board.phase(Phase.CAPTURE), pipeline.budgets(last.cycle.scope))
         yield dg.MaterializeResult(metadata=numbers | scrape_plots(pipeline, last.cycle.cycle_id))
+
+
+LARGEST_OFFSET_S: Final = 30.0
+"""Of a host's clock to ours. What a host says of time (when to ask again, since when an answer is cached) is wrong by so much."""
+
+
+@cycle_check(asset=["landing", "odds_payloads"], of=("core", "odds_snapshots"))
+def every_platform_answered(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+    """No platform failed in any cycle. A failed platform is reported even when the others answered."""
+    for cycle_id, failed in _by_cycle(cycle_reader.failed_platforms(conn, cycle_ids)).items():
+        mend = "Nothing of it is concluded absent; see ops.scrape_runs. The next cycle asks again"
+        yield Verdict(cycle_id, Severity.ERROR, len(failed), f"{', '.join(failed)}. {mend}")
+
+
+@cycle_check(asset=["landing", "odds_payloads"], of=("core", "odds_snapshots"))
+def clocks_of_the_hosts_agree(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+    """In no cycle a host's clock differed by more than half a minute from ours. If all hosts differ alike, our clock is wrong."""
+    offsets = cycle_reader.clock_offsets_s(conn, cycle_ids)
+    far = [
+        (cycle_id, f"the clock of {name} is {offset_s:+.0f} s from ours") for cycle_id, name, offset_s in offsets if abs(offset_s) > LARGEST_OFFSET_S
+    ]
+    for cycle_id, said in _by_cycle(far).items():
+        mend = "Landed instants are those of our clock, and are not corrected. Check this machine's clock"
+        yield Verdict(cycle_id, Severity.WARN, len(said), f"{', '.join(said)}. {mend}")
+
+
+def _by_cycle(lines: list[tuple[int, str]]) -> dict[int, list[str]]:
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for cycle_id, line in lines:
+        found[cycle_id].append(line)
+    return found

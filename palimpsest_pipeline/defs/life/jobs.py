@@ -1,7 +1,7 @@
 """The job that derives the life of kickoff dates, and the schedule that has it done for dates on which cycles changed something."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 import dagster as dg
@@ -11,7 +11,7 @@ from palimpsest_pipeline.pipeline.marts import lifecycle
 from palimpsest_pipeline.runtime import run_priorities
 
 from ..monitoring.jobs import OF_NOW
-from ..partitions import day_key
+from ..partitions import day_key, kickoff_dates
 
 fixture_life_job = dg.define_asset_job(
     lifecycle.JOB,
@@ -40,11 +40,16 @@ def due_runs(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime) -> 
     if unfinished:
         yield dg.SkipReason(f"run {unfinished[0].run_id} is at it")
         return
-    dates = lifecycle.due_dates(pipeline, at_once=False)
+    dates = due_dates(pipeline, at_once=False)
     if not dates:
         yield dg.SkipReason("no kickoff date is dirty")
     for day in dates:
         yield dg.RunRequest(run_key=f"{at.isoformat()} {day}", partition_key=day_key(day))
+
+
+def due_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
+    """Return the dirty dates that Dagster has partitions for, in order: see `lifecycle.dirty_dates`."""
+    return [day for day in lifecycle.dirty_dates(pipeline, at_once=at_once) if kickoff_dates.has_partition_key(day_key(day))]
 
 
 UNFINISHED: Final = [

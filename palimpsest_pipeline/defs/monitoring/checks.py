@@ -21,7 +21,7 @@ from ..core import assets as core
 from ..dagster_private import InstigatorState, SensorInstigatorData
 from ..life import assets as life_assets
 from ..mart import assets as mart
-from ..mart import current_price_assets, odds_alert_assets
+from ..mart import current_prices, odds_alerts
 from ..partitions import days
 from .stuck_runs import failing_ticks, silent_cycles, stuck_runs
 from .unfinished_work import unfinished
@@ -34,7 +34,7 @@ RUNNING: Final = "RUNNING"
 LANDING, ODDS = dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["core", "odds_snapshots"])
 DERIVED: Final[tuple[dg.AssetSpec, ...]] = tuple(
     spec
-    for module in (core, mart, life_assets, current_price_assets, odds_alert_assets)
+    for module in (core, mart, life_assets, current_prices, odds_alerts)
     for asset in dg.load_assets_from_modules([module])
     if isinstance(asset, dg.AssetsDefinition)
     for spec in asset.specs

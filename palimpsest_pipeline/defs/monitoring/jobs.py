@@ -4,7 +4,7 @@ import dagster as dg
 
 from palimpsest_pipeline.runtime import run_priorities
 
-from ..mart.current_price_checks import no_fixture_is_due_for_long
+from ..mart.current_prices import no_fixture_is_due_for_long
 from ..upkeep.checks import partitions_are_ahead, storage_is_within_its_limit
 from .checks import (
     columns_are_as_declared,

@@ -10,14 +10,14 @@ from typing import Final
 
 import dagster as dg
 
-from palimpsest_pipeline.domain.alerts import Alert, Kind, Occurrence, Recovery, joined
+from palimpsest_pipeline.domain.alerts import CHECK_CLASS, Alert, Events, Kind, Occurrence, Recovery, joined
 from palimpsest_pipeline.domain.enums import Severity
-from palimpsest_pipeline.operate.backfill.hour_spans import JOB as REPLAY
 from palimpsest_pipeline.pipeline.derive_hour import CyclesFailed
 from palimpsest_pipeline.pipeline.marts.lifecycle import JOB as FIXTURE_LIFE
 from palimpsest_pipeline.runtime.run_tags import PARTITION_RANGE_END_TAG, PARTITION_RANGE_START_TAG, PARTITION_TAG, SKIPPED_TAG
 
 from ..check_results import last_verdict, list_blocking_failures, name_check
+from ..cycle_jobs import replay
 from ..derive_run import RunHasFailedCycles
 from ..run_cycles import LANDING_STEPS
 from ..step_failures import CHECK_FAILED, error_classes, innermost, raise_if_storage_failed
@@ -29,19 +29,16 @@ STEP_FAILURE: Final = dg.DagsterEventType.STEP_FAILURE
 ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 ASSETS_JOB: Final = "__ASSET_JOB"
 """Job of runs that materialize assets by hand or by a backfill: its steps fail and recover one by one."""
-BY_STEP: Final = (ASSETS_JOB, REPLAY)
+BY_STEP: Final = (ASSETS_JOB, replay.name)
 JOBS_BY_DATE: Final = (FIXTURE_LIFE, export.name)
 """Jobs whose success on one date says nothing of another date."""
 TOLD_BY_CYCLES: Final = {RunHasFailedCycles.__name__, CyclesFailed.__name__}
 """Errors of runs whose cycles are in ops.cycle_failures: the alerts by cycle tell of them."""
 DATE_LENGTH: Final = len("2026-06-26")
-CHECK_CLASS: Final = "CheckFailed"
 RUN_CLASS: Final = "RunFailure"
 """Class of a run that failed outside its steps: it could not start, or its process died."""
 UNREADABLE_CLASS: Final = "UnreadableRecord"
 """Class of a run or an evaluation that Dagster keeps and that this version cannot read."""
-
-Events = list[Occurrence | Recovery]
 
 
 def run_events(instance: dg.DagsterInstance, since: datetime, by_cycle: Collection[str], log: logging.Logger) -> tuple[Events, datetime | None]:

@@ -8,7 +8,7 @@ from palimpsest_pipeline.pipeline.marts import lifecycle
 
 from ..asset_metadata import plain
 from ..mart.assets import coverage
-from ..mart.current_price_assets import present_prices
+from ..mart.current_prices import present_prices
 
 LIVES = [table.split(".") for table in (lifecycle.AVAILABILITY, lifecycle.LEAD_TIME, lifecycle.MARGINS, lifecycle.CURVES, lifecycle.GAPS)]
 

@@ -14,7 +14,7 @@ from palimpsest_pipeline.storage.archive import ArchiveDamaged
 from palimpsest_pipeline.storage.marts import data_freshness
 from palimpsest_pipeline.storage.odds import current_markets, partitions, retention, table_sizes
 
-from ..partitions import ended_days, parse_day_key
+from ..partitions import ended_days, is_ended_day, parse_day_key
 
 LEAST_DAYS_AHEAD: Final = 7
 LATE: Final = timedelta(days=1)
@@ -59,7 +59,7 @@ def old_days_have_left(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckRes
     """No day stays in Postgres for longer than a day after its time (PALIMPSEST_HISTORY_HOT_DAYS)."""
     last = _first_hot_day(pipeline) - LATE
     with pipeline.connect() as conn:
-        late = [day for day in retention.stored_days(conn) if day < last and ended_days.has_partition_key(str(day))]
+        late = [day for day in retention.stored_days(conn) if day < last and is_ended_day(day)]
         why = [f"{day} is still in Postgres: {_why(pipeline, conn, day)}" for day in late]
     return dg.AssetCheckResult(
         passed=not why, severity=dg.AssetCheckSeverity.WARN, description="; ".join(why) or None, metadata={"days_late": len(why)}
@@ -70,7 +70,7 @@ def old_days_have_left(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckRes
 def days_to_export_have_partitions(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Every day in Postgres that is to be exported has a partition of report/odds_history_export: no answer is from before the first one. And of
     every day can be told whether it is to be exported: no manifest and no entry of the archive is damaged."""
-    found = export_day.due_days(pipeline)
+    found = export_day.due_days(pipeline, is_ended_day)
     beyond, unreadable = found.without_partition, list(found.unreadable.values())
     with pipeline.connect() as conn:
         hours = [hour_key(hour) for hour in retention.hours_of_days(conn, beyond)]

@@ -9,6 +9,7 @@ from palimpsest_pipeline.pipeline.upkeep import export_day as exporting
 from palimpsest_pipeline.runtime import run_priorities
 
 from ..monitoring.jobs import OF_NOW
+from ..partitions import is_ended_day
 
 export = dg.define_asset_job(
     "export",
@@ -34,7 +35,7 @@ upkeep = dg.define_asset_job(
 )
 def nightly_export(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """A run for each such day. What failed is tried again the next night; what was exported is not due then."""
-    days = exporting.due_days(pipeline)
+    days = exporting.due_days(pipeline, is_ended_day)
     for day, version in days.due.items():
         yield dg.RunRequest(run_key=f"{day} {version} {context.scheduled_execution_time:%Y-%m-%d}", partition_key=str(day))
     for reason in days.unreadable.values():

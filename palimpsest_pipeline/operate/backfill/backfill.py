@@ -11,13 +11,12 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 
-from palimpsest_pipeline.defs.mart.current_price_jobs import refresh_due
 from palimpsest_pipeline.defs.run_cycles import stretches
 from palimpsest_pipeline.defs.run_heartbeat import report_dead
 from palimpsest_pipeline.domain.instants import HOUR, hour_key, parse_hour_key
+from palimpsest_pipeline.operate.run_due import rebuild_dirty, refresh_due
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.due_products import due_now
-from palimpsest_pipeline.pipeline.marts.lifecycle import rebuild_dirty
 from palimpsest_pipeline.pipeline.replay_plan import Gone, Hour, plan
 from palimpsest_pipeline.storage.derivation import derived_products
 

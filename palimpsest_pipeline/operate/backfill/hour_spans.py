@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Final
 
 import dagster as dg
 
 from palimpsest_pipeline.defs.check_results import list_blocking_failures, name_check
+from palimpsest_pipeline.defs.cycle_jobs import replay
 from palimpsest_pipeline.domain.instants import HOUR
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.due_products import all_products, make_due_query
@@ -22,8 +22,6 @@ from palimpsest_pipeline.storage.derivation.due_products import due_products, fa
 from palimpsest_pipeline.storage.ledger import check_verdicts
 
 from ..run_job import run_job
-
-JOB: Final = "replay"
 
 
 class Cancelled(KeyboardInterrupt):
@@ -66,7 +64,7 @@ def run_span(instance: dg.DagsterInstance, pipeline: Pipeline, span: Span) -> It
     the errors of its cycles. The other hours count as derived.
     """
     first, last = span.hours[0], span.hours[-1]
-    outcome = run_job(instance, pipeline, JOB, first.date(), hours=(first, last), group=span.stage)
+    outcome = run_job(instance, pipeline, replay.name, first.date(), hours=(first, last), group=span.stage)
     if outcome.cancelled:
         raise Cancelled
     errors = {} if outcome.success else _errors(pipeline, span, outcome.error or "failed", _stopping_checks(instance, outcome.run_id))

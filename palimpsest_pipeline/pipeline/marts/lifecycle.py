@@ -1,6 +1,6 @@
-"""The life of the fixtures of a kickoff date, derived from the whole of their history; and the runs that bring every dirty date up to date.
+"""The life of the fixtures of a kickoff date, derived from the whole of their history.
 
-Belongs here: what is read, computed and written for a date, and in which order dates are taken. Does not: the rules (`metrics`), assets.
+Belongs here: what is read, computed and written for a date, and which dates are dirty. Does not: the rules (`metrics`), assets, runs.
 """
 
 from collections import Counter, defaultdict
@@ -10,10 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-import dagster as dg
 import polars as pl
 
-from palimpsest_pipeline.defs.partitions import day_key, kickoff_dates
 from palimpsest_pipeline.domain.enums import CloseQuality, EndedBy, MarginStatus, OpenQuality
 from palimpsest_pipeline.metrics.lifecycle.availability import availability_intervals
 from palimpsest_pipeline.metrics.lifecycle.gap_counts import gap_counts
@@ -21,7 +19,6 @@ from palimpsest_pipeline.metrics.lifecycle.lead_time import lead_times
 from palimpsest_pipeline.metrics.lifecycle.margin_curves import STANDING, margin_curves
 from palimpsest_pipeline.metrics.lifecycle.margin_history import margin_stretches
 from palimpsest_pipeline.metrics.lifecycle.open_close import open_close
-from palimpsest_pipeline.operate.run_job import run_date
 from palimpsest_pipeline.storage.db.locks import alone, snapshot
 from palimpsest_pipeline.storage.marts import lifecycle, lifecycle_reader
 from palimpsest_pipeline.storage.odds.reader import Layers
@@ -40,7 +37,6 @@ NEAR: Final = timedelta(days=1)
 FAR_WAIT: Final = timedelta(days=1)
 """... later ones when they have waited so long: fixtures of a week or two are touched by every cycle, and their life is of use when it nears its
 end."""
-Say = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -136,23 +132,14 @@ def _n(frame: pl.DataFrame, column: str, word: StrEnum) -> int:
     return int((frame[column] == word.value).sum())
 
 
-def due_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
-    """Dirty dates that Dagster has partitions for, in order; those later than NEAR only after FAR_WAIT, or all `at_once`, and then those
-    that were derived under other settings too."""
+def dirty_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
+    """Return the dirty dates in order; those later than NEAR only after FAR_WAIT.
+
+    `at_once`: return all of them, and the dates that were derived under other settings too.
+    """
     latest = (pipeline.clock.now() + NEAR).date()
     with pipeline.connect() as conn:
         due = {day for day, waits_s in lifecycle.waiting(conn).rows() if at_once or day <= latest or waits_s >= FAR_WAIT.total_seconds()}
         if at_once:
             due.update(lifecycle_reader.of_other_settings(conn, pipeline.settings.home_platform, pipeline.main_markets)["kickoff_date"])
-    return [day for day in sorted(due) if kickoff_dates.has_partition_key(day_key(day))]
-
-
-def rebuild_dirty(pipeline: Pipeline, instance: dg.DagsterInstance, say: Say) -> dict[str, str]:
-    """Derive every date that is due, each in a run of its own on the instance. Return the dates that failed, each with the reason."""
-    failed = {}
-    for day in due_dates(pipeline, at_once=True):
-        outcome = run_date(instance, pipeline, JOB, day)
-        if not outcome.success:
-            failed[day_key(day)] = outcome.error or "failed"
-        say(f"fixtures that kick off {day}: {failed.get(day_key(day), 'derived')}")
-    return failed
+    return sorted(due)

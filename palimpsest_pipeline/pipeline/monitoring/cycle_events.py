@@ -11,8 +11,7 @@ from typing import Final
 
 import psycopg
 
-from palimpsest_pipeline.defs.monitoring.run_events import CHECK_CLASS, Events
-from palimpsest_pipeline.domain.alerts import Alert, Kind, Occurrence, Recovery, joined
+from palimpsest_pipeline.domain.alerts import CHECK_CLASS, Alert, Events, Kind, Occurrence, Recovery, joined
 from palimpsest_pipeline.domain.enums import Severity
 from palimpsest_pipeline.storage.derivation.due_products import all_failures
 from palimpsest_pipeline.storage.ledger import check_verdicts

@@ -1,13 +1,13 @@
-"""Exporting days of the odds history: which are over, which need it, and doing it. Knows no Dagster but the partitions."""
+"""Exporting days of the odds history: which are over, which need it, and doing it. Knows no Dagster."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
 import psycopg
 
-from palimpsest_pipeline.defs.partitions import ended_days
 from palimpsest_pipeline.domain.instants import begin_of_day, hour_key
 from palimpsest_pipeline.landing import LandingError
 from palimpsest_pipeline.storage.archive import ArchiveError, EntryUnreadable, ExportedDay, day_version
@@ -77,8 +77,11 @@ def export_day(pipeline: Pipeline, day: date, *, force: bool = False) -> DayExpo
         return DayExported(found, entry, time.monotonic() - began)
 
 
-def due_days(pipeline: Pipeline) -> DueDays:
-    """What the days before today that are in Postgres need. What cannot be read costs its own day and no other."""
+def due_days(pipeline: Pipeline, has_partition: Callable[[date], bool]) -> DueDays:
+    """Return what the days before today that are in Postgres need. What cannot be read costs its own day and no other.
+
+    `has_partition`: whether Dagster has a partition for a day that is over.
+    """
     due: dict[date, str] = {}
     still_open: dict[date, str] = {}
     without_partition: list[date] = []
@@ -88,7 +91,7 @@ def due_days(pipeline: Pipeline) -> DueDays:
             try:
                 if day >= pipeline.clock.now().date() or not retention.standing(conn, pipeline.archive, day).to_export:
                     continue
-                if not ended_days.has_partition_key(str(day)):
+                if not has_partition(day):
                     without_partition.append(day)
                     continue
                 require_closed(pipeline, conn, day)

@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from palimpsest_pipeline.defs.mart.current_price_jobs import refresh_due
 from palimpsest_pipeline.domain.enums import Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing, PayloadRejected
+from palimpsest_pipeline.operate.run_due import refresh_due
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli import console
 from palimpsest_pipeline.cli.__main__ import app
-from palimpsest_pipeline.defs.mart.current_price_checks import no_fixture_is_due_for_long
+from palimpsest_pipeline.defs.mart.current_prices import no_fixture_is_due_for_long
 from palimpsest_pipeline.domain.enums import FixtureProduct, Platform
 from palimpsest_pipeline.operate.databases import upgrade
 from palimpsest_pipeline.operate.run_job import run_whole

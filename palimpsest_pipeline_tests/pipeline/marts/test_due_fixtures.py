@@ -13,7 +13,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from palimpsest_pipeline.defs.mart.odds_alert_checks import begun_fixtures_have_no_open_alert
+from palimpsest_pipeline.defs.mart.odds_alerts import begun_fixtures_have_no_open_alert
 from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.operate.run_job import run_whole
 from palimpsest_pipeline.pipeline.context import Pipeline

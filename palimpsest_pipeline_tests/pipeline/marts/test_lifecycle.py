@@ -13,12 +13,12 @@ import pytest
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.life.checks import no_kickoff_date_is_dirty_for_long
-from palimpsest_pipeline.defs.life.jobs import due_runs
+from palimpsest_pipeline.defs.life.jobs import due_dates, due_runs
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.metrics.coverage import coverage_laws
+from palimpsest_pipeline.operate.run_due import rebuild_dirty
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts import lifecycle
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.marts import lifecycle as stored
@@ -86,7 +86,7 @@ def derive_core(pipeline: Pipeline, instance: dg.DagsterInstance, cycles: Sequen
 
 def rebuild(pipeline: Pipeline, instance: dg.DagsterInstance) -> list[str]:
     said: list[str] = []
-    assert lifecycle.rebuild_dirty(pipeline, instance, said.append) == {}, said
+    assert rebuild_dirty(pipeline, instance, said.append) == {}, said
     return said
 
 
@@ -329,9 +329,9 @@ def test_what_is_near_is_due_each_hour_and_what_is_far_when_it_has_waited_a_day(
     today = world.pipeline.clock.now().date()
     dates = [today + timedelta(days=n) for n in (-3, 0, 1, 2, 3, 400)]
     with marked(world, dates):
-        near, every = lifecycle.due_dates(world.pipeline, at_once=False), lifecycle.due_dates(world.pipeline, at_once=True)
+        near, every = due_dates(world.pipeline, at_once=False), due_dates(world.pipeline, at_once=True)
     with marked(world, dates, hours_ago=25):
-        waited = lifecycle.due_dates(world.pipeline, at_once=False)
+        waited = due_dates(world.pipeline, at_once=False)
     assert near == dates[:3]
     assert every == waited == dates[:5]  # one too far ahead has no partition yet, and waits
 

@@ -6,9 +6,11 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from palimpsest_pipeline.defs.mart.current_price_jobs import present_job, refresh_due
+from palimpsest_pipeline.defs.life.jobs import due_dates
+from palimpsest_pipeline.defs.mart.current_price_jobs import present_job
 from palimpsest_pipeline.defs.mart.late_marts_sensor import late_runs
 from palimpsest_pipeline.domain.enums import FixtureProduct
+from palimpsest_pipeline.operate.run_due import rebuild_dirty, refresh_due
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import current_prices, lifecycle, odds_alerts
@@ -99,13 +101,13 @@ def test_dates_derived_for_another_home_platform_are_derived_anew(make: tuple[Ma
     after = pipelines_(simulator, home_platform=NEW_HOME)
     said: list[str] = []
     with dg.DagsterInstance.ephemeral() as instance:
-        assert lifecycle.rebuild_dirty(after, instance, said.append) == {}
+        assert rebuild_dirty(after, instance, said.append) == {}
         assert said, "also of dates without a row that names its home"
         assert {home for table in lifecycle.AGAINST_HOME for home in homes(after)[table]} == {NEW_HOME}
         anew = life_hashes(after)
         for day in kickoff_days(after):
             lifecycle.derive_date(after, day)
         assert life_hashes(after) == anew != before
-        assert lifecycle.due_dates(after, at_once=True) == []
-        assert lifecycle.rebuild_dirty(pipelines_(simulator, home_platform=OLD_HOME), instance, said.append) == {}
+        assert due_dates(after, at_once=True) == []
+        assert rebuild_dirty(pipelines_(simulator, home_platform=OLD_HOME), instance, said.append) == {}
     assert life_hashes(after) == before
