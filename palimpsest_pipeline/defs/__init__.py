@@ -1,7 +1,6 @@
-"""Dagster, and the composition of the rooms that its assets call. Nothing but `definitions.py` and the command line imports from here.
+"""Dagster and nothing else: every module here imports it. One folder per group of assets, with their checks and jobs.
 
-An asset body is a caption: window, call, write, result. What it calls stands beside it in modules that know no Dagster (`context.py`,
-`pipeline/live/live_cycle.py`, `pipeline/ingest/write_core.py`, `pipeline/marts/derive_marts.py`).
+An asset's body is a caption: window, call, write, result. What it calls is in `pipeline`, which knows no Dagster.
 """
 
 import warnings

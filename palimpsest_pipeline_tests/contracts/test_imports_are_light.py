@@ -27,7 +27,10 @@ def loaded(statement: str) -> set[str]:
         ("import palimpsest_pipeline.cli.__main__", HEAVY),
         ("from palimpsest_pipeline import connect", HEAVY),
         ("import palimpsest_pipeline.operate.databases", ("dagster", *OF_OTHERS)),
-        ("import palimpsest_pipeline.notebook", ("dagster", *OF_OTHERS, "palimpsest_pipeline.defs")),
+        (
+            "import palimpsest_pipeline.notebook",
+            ("dagster", *OF_OTHERS, "palimpsest_pipeline.defs", "palimpsest_pipeline.pipeline", "palimpsest_pipeline.operate"),
+        ),
         ("from palimpsest_pipeline.settings import load_settings; load_settings()", HEAVY),
     ],
     ids=["a run", "a command", "the package", "a command on the database", "a notebook", "settings"],
