@@ -26,6 +26,7 @@ import psycopg
 from psycopg import sql
 
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.instants import Clock, begin_of_day
 from palimpsest_pipeline.markets import Vocabulary, vocabulary
 from palimpsest_pipeline.markets.describe_market import UnknownMarket, find
@@ -50,7 +51,7 @@ MARKET_KEY: Final = "market_key"
 Ids = int | Iterable[int]
 
 
-class TooManyRows(ValueError):
+class TooManyRows(PalimpsestError, ValueError):
     """More rows than are read unasked. The message says how to narrow them, and how to read them all."""
 
 

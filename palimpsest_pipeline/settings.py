@@ -20,11 +20,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from palimpsest_pipeline.domain.enums import Family, Platform, Severity, Sport
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.proxy import Proxy
 from palimpsest_pipeline.domain.secrets import PLAIN_PARAMETERS, address_secrets, header_secrets, link_secrets, redact, store_secrets
 
 
-class SettingsError(Exception):
+class SettingsError(PalimpsestError):
     """Settings that cannot be used. The message says which, and what to do."""
 
 

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.operate.unknown_settings import find_unknown_settings
 from palimpsest_pipeline.runtime.terminal import log_to_terminal
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
@@ -510,25 +511,6 @@ def doctor(
         raise typer.Exit(1)
 
 
-def known_errors() -> tuple[type[BaseException], ...]:
-    """Errors whose message tells the user what to do. Only rooms already imported can have raised one."""
-    names = {
-        "palimpsest_pipeline.operate.demo": ("DemoError",),
-        "palimpsest_pipeline.operate.data_dictionary": ("NoCheckout",),
-        "palimpsest_pipeline.operate.serve.service_record": ("ServeError",),
-        "palimpsest_pipeline.operate.databases": ("SchemaOutOfDate",),
-        "palimpsest_pipeline.landing": ("LandingError", "RecordedPayloadError"),
-        "palimpsest_pipeline.simulator.simulator_process": ("SimulatorError",),
-        "palimpsest_pipeline.storage.archive": ("ArchiveError",),
-        "palimpsest_pipeline.storage.db.connection": ("DatabaseUrlError", "DatabaseUnreachable"),
-        "palimpsest_pipeline.runtime.embedded_postgres": ("EmbeddedPostgresError",),
-        "palimpsest_pipeline.storage.db.migrate": ("MigrationLockError",),
-        "palimpsest_pipeline.storage.marts.page_coverage": ("NoCoverageError",),
-        "palimpsest_pipeline.storage.db.roles": ("RoleMissing",),
-    }
-    return (SettingsError, *(getattr(sys.modules[room], name) for room, found in names.items() if room in sys.modules for name in found))
-
-
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt  # the way of Ctrl-C: what was started is stopped on the way out
 
@@ -556,7 +538,7 @@ def main() -> None:
 
 
 def run_command() -> None:
-    """Execute the command: known errors become one line and exit code 1; Ctrl-C is 130; anything else is a bug and shows its traceback."""
+    """Execute the command: a PalimpsestError becomes one line and exit code 1; Ctrl-C is 130; anything else is a bug and shows its traceback."""
     log_to_terminal()
     with suppress(SettingsError):  # the command itself says what is wrong with them
         os.umask(int(load_settings().umask, 8))
@@ -572,7 +554,7 @@ def run_command() -> None:
     except KeyboardInterrupt:
         raise SystemExit(CANCELLED) from None
     except Exception as error:
-        message = str(error) if isinstance(error, known_errors()) else _explain_loss(error)
+        message = str(error) if isinstance(error, PalimpsestError) else _explain_loss(error)
         if message is None:
             raise
         raise SystemExit(fail(_without_secrets(message)).exit_code) from None

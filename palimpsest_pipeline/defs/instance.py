@@ -16,6 +16,7 @@ from palimpsest_pipeline.runtime import run_priorities
 from palimpsest_pipeline.runtime.celery_broker import BROKER_VARIABLE, broker_url
 from palimpsest_pipeline.settings import Settings, SettingsError
 from palimpsest_pipeline.storage.db.connection import DatabaseUrlError, parse_url, reason_of, shown_url
+from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.db.revisions import MigrationRefused
 from palimpsest_pipeline.storage.db.url_credentials import hide_credentials_sql
 
@@ -24,8 +25,6 @@ from .dagster_private import NO_COMPUTE_LOGS
 STORAGE_URL_VARIABLE: Final = "PALIMPSEST_DAGSTER_DATABASE_URL"
 
 CONNECT_TIMEOUT_S: Final = 10
-LOCK_KEY: Final = 7_201_905_115
-"""Advisory lock in Dagster's own database, of whoever makes or upgrades its tables."""
 LOCK_TIMEOUT_S: Final = 120
 
 NO_TIMEOUT_MS: Final = 0
@@ -192,7 +191,7 @@ def _alone_with(settings: Settings) -> Iterator[sa.Connection]:
     with connection:
         connection.execute(sa.text(f"set lock_timeout = '{LOCK_TIMEOUT_S}s'"))
         try:
-            connection.execute(sa.select(sa.func.pg_advisory_lock(LOCK_KEY)))
+            connection.execute(sa.select(sa.func.pg_advisory_lock(AdvisoryLock.DAGSTER_STORAGE.value)))
         except sa.exc.OperationalError as error:
             raise SettingsError(
                 f"another process has been making or upgrading the tables of Dagster's storage {shown} for {LOCK_TIMEOUT_S} s: try again later"

@@ -19,6 +19,7 @@ import msgspec
 
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.exchange import MAX_AGE, Answer, Request
 from palimpsest_pipeline.domain.instants import Clock, cycle_id_at, hour_of
 
@@ -35,7 +36,7 @@ Identity = tuple[str, datetime, str | None]
 """What makes an answer the same: question, instant, hash of the body."""
 
 
-class RecordedPayloadError(Exception):
+class RecordedPayloadError(PalimpsestError):
     """A folder of recorded payloads cannot be imported. One line that names the file and says what to do; nothing of the folder is imported."""
 
 

@@ -9,9 +9,8 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import MAX_AGE, Answer, Request
+from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.domain.secrets import redact
-
-INSTANT: Final = pl.Datetime("us", "UTC")
 
 SCHEMA: Final[dict[str, pl.DataType]] = {
     "cycle_id": pl.Int64(),

@@ -29,16 +29,18 @@ from upath import UPath
 
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.files import move_into_place, sync_folder, write_unfinished
 from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.domain.secrets import redact, store_secrets
 
 from . import compacted_hours
 from .compacted_hours import HourIndex, Span
 from .hashed_files import Copies, NotAsWritten
 from .manifest import Manifest, Segment, decode, encode, manifest_of
-from .schema import INSTANT, LISTINGS, OBSERVED_AT, SCHEMA, answers_of, frame_of, shown_detail
+from .schema import LISTINGS, OBSERVED_AT, SCHEMA, answers_of, frame_of, shown_detail
 
 FLUSH_ANSWERS: Final = 64
 FLUSH_BYTES: Final = 8 * 1024 * 1024
@@ -70,7 +72,7 @@ OnSegment = Callable[[Cycle, Segment, pl.DataFrame], None]
 log = logging.getLogger(__name__)
 
 
-class LandingError(Exception):
+class LandingError(PalimpsestError):
     """The landing cannot be used as asked. The message says what to do, and shows no credentials of the store."""
 
     def __init__(self, message: str) -> None:

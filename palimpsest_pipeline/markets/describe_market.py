@@ -7,6 +7,7 @@ import polars as pl
 from rapidfuzz import fuzz, process
 
 from palimpsest_pipeline.domain.enums import Platform, Sport
+from palimpsest_pipeline.domain.errors import PalimpsestError
 
 from .vocabulary import SPECIFIER_PARTS, Vocabulary
 
@@ -21,7 +22,7 @@ HALVES: Final = {"total", "hcp"}
 """Canonical parts whose numbers are usually halves; the others count things."""
 
 
-class UnknownMarket(Exception):
+class UnknownMarket(PalimpsestError):
     """No canonical market and no platform's id is called so. The message names the nearest."""
 
 

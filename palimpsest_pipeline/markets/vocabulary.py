@@ -16,6 +16,7 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Platform, Sport
+from palimpsest_pipeline.domain.errors import PalimpsestError
 
 FOLDER: Final = Path(__file__).parent / "vocabulary"
 
@@ -86,7 +87,7 @@ FAIR_SUM: Final = re.compile(r"|[12]|overlap\(\d+(\.\d+)?\)")
 SMALLINT_MAX: Final = 32767
 
 
-class VocabularyError(Exception):
+class VocabularyError(PalimpsestError):
     """A vocabulary file is faulty; the message begins with file:line."""
 
 

@@ -8,6 +8,7 @@ import polars as pl
 from rapidfuzz import fuzz
 
 from palimpsest_pipeline.domain.enums import Platform, SuspectCode
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 from .identify_listings import id_order
 from .name_folding import fold
@@ -21,7 +22,7 @@ FIXTURES: Final[dict[str, pl.DataType]] = {
     "home_team": pl.String(),
     "away_team": pl.String(),
     "metadata_source": pl.String(),
-    "effective_kickoff": pl.Datetime("us", "UTC"),
+    "effective_kickoff": INSTANT,
     "kickoff_max_delta_s": pl.Int64(),
     "platforms": pl.List(pl.String()),
     "n_platforms": pl.Int16(),

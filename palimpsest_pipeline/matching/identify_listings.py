@@ -6,8 +6,8 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import ListingKind
 from palimpsest_pipeline.domain.observations import RELISTED
+from palimpsest_pipeline.domain.schemas import INSTANT
 
-INSTANT: Final = pl.Datetime("us", "UTC")
 LISTINGS: Final[dict[str, pl.DataType]] = {
     "listing_id": pl.Int64(),
     "platform": pl.String(),

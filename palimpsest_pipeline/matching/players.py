@@ -8,16 +8,10 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import PlayerEvidence, PlayerStatus
+from palimpsest_pipeline.domain.schemas import NAMED_PLAYERS
 
 from .name_folding import fold
 
-PLAYERS: Final[dict[str, pl.DataType]] = {
-    "fixture_sr_id": pl.Int64(),
-    "platform": pl.String(),
-    "external_player_id": pl.String(),
-    "name": pl.String(),
-}
-"""Input: players as the platforms name them; one with several spellings has a row for each."""
 PLAYER_LINKS: Final[dict[str, pl.DataType]] = {
     "fixture_sr_id": pl.Int64(),
     "platform": pl.String(),
@@ -43,13 +37,13 @@ def plain_name(name: str) -> str:
 
 
 def player_links(players: pl.DataFrame) -> pl.DataFrame:
-    """One row (`PLAYER_LINKS`) per player of `players` (`PLAYERS`), sorted by fixture, platform and id.
+    """One row (`PLAYER_LINKS`) per player of `players` (`NAMED_PLAYERS`), sorted by fixture, platform and id.
 
     `status` proposed: `sr_player_id` and `evidence` say who he is and by what. ambiguous: `n_candidates` fit by name and none of them alone, or
     the one that fits another player of the platform too. none: nobody fits. Within a fixture no two players of a platform are proposed to be the
     same candidate. An equal name counts before a contained one; a contained one only where it is the only fit on both sides.
     """
-    named = _with_words(players.select(pl.col(name).cast(kind) for name, kind in PLAYERS.items()))
+    named = _with_words(players.select(pl.col(name).cast(kind) for name, kind in NAMED_PLAYERS.items()))
     pairs = _fits(named.filter(pl.col("sr_player_id").is_null()), named.filter(pl.col("sr_player_id").is_not_null()))
     chosen = _unambiguous(pairs)
     fitting = pairs.group_by(_PLAYER).agg(n_fitting=pl.len())

@@ -8,7 +8,9 @@ from typing import Final
 
 import polars as pl
 
-from .lifecycle_frames import INSTANT, Types
+from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS, INSTANT
+
+from .lifecycle_frames import Types
 
 MARKETS: Final[Types] = {
     "sr_id": pl.Int64,
@@ -25,26 +27,18 @@ MARKETS: Final[Types] = {
 `state`: words of MarketState; what the last answer lacks is withdrawn. `state_since`: answer since which it is in that state, at whatever prices.
 Bit i-1 of `off_mask`: outcome i cannot be backed; no mask is 0. `odds_milli`: decimal odds x 1000 by the ordinal of the outcome."""
 
-LISTINGS: Final[Types] = {
-    "sr_id": pl.Int64,
-    "platform": pl.String,
-    "answered_at": INSTANT,
-    "dropped_at": INSTANT,
-    "kickoff_at": INSTANT,
-}
-"""One row per fixture and platform. `answered_at`: its last answer; null: it has none. `dropped_at`: since when complete discoveries lack it; null
-while it is listed. `kickoff_at`: the fixture's effective kickoff, which is after everything else here."""
 
 LISTING: Final = ("sr_id", "platform")
 
 
 def with_as_of(listings: pl.DataFrame) -> pl.DataFrame:
-    """`listings` (LISTINGS), each once, with `as_of` of the fixture: the latest answer of any platform, or discovery that lacks it. Fixtures of which
-    there is neither are left out.
+    """Return `listings` (COMPARED_LISTINGS), each once, with `as_of` of the fixture: the latest answer of any platform, or discovery that lacks it.
+
+    Fixtures of which there is neither are left out.
 
     Raises ValueError when two listings speak for one platform on one fixture.
     """
-    rows = listings.select(LISTINGS.keys()).unique()
+    rows = listings.select(COMPARED_LISTINGS.keys()).unique()
     twice = rows.filter(rows.select(LISTING).is_duplicated())
     if twice.height:
         raise ValueError(f"{twice.height} listings that speak for one platform on one fixture, first {twice.row(0, named=True)}: give one")

@@ -8,7 +8,8 @@ from typing import Final
 
 import polars as pl
 
-INSTANT: Final = pl.Datetime("us", "UTC")
+from palimpsest_pipeline.domain.schemas import INSTANT
+
 Types = dict[str, pl.DataType | type[pl.DataType]]
 
 LISTINGS: Final[Types] = {
@@ -21,17 +22,6 @@ LISTINGS: Final[Types] = {
 }
 """One row per (sr_id, platform). `is_home`: the platform is the home one. The instants: first and last time an answer showed it."""
 
-LOOKS: Final[Types] = {
-    "listing_id": pl.Int32,
-    "cycle_id": pl.Int64,
-    "at": INSTANT,
-    "look": pl.String,
-    "detail": pl.String,
-    "n_markets_priced": pl.Int32,
-}
-"""What each cycle's looking at a listing came to (words: domain.words.Look). One row per answer (`at` its observed_at, n_markets_priced what it
-showed); else one per cycle, at the instant the failure was known, or the cycle's as_of. `detail`: why, in words; '' when there is nothing to say.
-A cycle that neither asked for the listing nor discovers has no row."""
 
 CHANGES: Final[Types] = {
     "listing_id": pl.Int32,
@@ -55,6 +45,3 @@ LISTED_KICKOFFS: Final[Types] = {"listing_id": pl.Int32, "observed_from": INSTAN
 
 TOURNAMENTS: Final[Types] = {"sr_id": pl.Int64, "tournament_key": pl.String}
 """Which tournament each fixture belongs to."""
-
-OUTCOMES: Final[Types] = {"market_key": pl.String, "ordinal": pl.Int16, "outcome_key": pl.String}
-"""Names of the outcomes of a whole market by their place, from 1, in odds_milli."""

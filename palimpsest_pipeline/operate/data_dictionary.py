@@ -15,6 +15,7 @@ import dagster as dg
 import psycopg
 
 from palimpsest_pipeline.defs.asset_metadata import written_tables
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.revisions import sql_dir
@@ -28,7 +29,7 @@ BARE: Final = ("mart",)
 """Schemas whose tables are known by their bare names too, where those are more than one word."""
 
 
-class NoCheckout(Exception):
+class NoCheckout(PalimpsestError):
     """The dictionary is made in a checkout only. The message says where the one that came with the package is."""
 
 

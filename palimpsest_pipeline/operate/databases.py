@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import FixtureProduct, Platform, Sport
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.markets import vocabulary
 from palimpsest_pipeline.pipeline import analyst_role
 from palimpsest_pipeline.pipeline.context import Pipeline, embedded_server, make_home
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 PLATFORM_NAMES = {Platform.BETPAWA: "BetPawa", Platform.SPORTYBET: "SportyBet", Platform.BET9JA: "Bet9ja"}
 
 
-class SchemaOutOfDate(Exception):
+class SchemaOutOfDate(PalimpsestError):
     """The database lacks our tables, or has those of another version. The message says what to do."""
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.domain.enums import Platform, Trigger
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.pipeline.context import Pipeline, embedded_server
 from palimpsest_pipeline.pipeline.coverage_page import write_page
 from palimpsest_pipeline.pipeline.data_source import DataSource, note_source
@@ -26,7 +27,7 @@ MINUTES_BETWEEN_CYCLES: Final = 10
 Say = Callable[[str], None]
 
 
-class DemoError(Exception):
+class DemoError(PalimpsestError):
     """The demo could not be completed."""
 
 

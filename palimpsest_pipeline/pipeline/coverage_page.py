@@ -14,10 +14,11 @@ from uuid import uuid4
 import polars as pl
 import psycopg
 
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.report.page import Made, page
 from palimpsest_pipeline.report.price_lines import Histories, with_current
 from palimpsest_pipeline.report.statements import platforms_seen
-from palimpsest_pipeline.storage.db.locks import alone, snapshot
+from palimpsest_pipeline.storage.db.locks import AdvisoryLock, alone, snapshot
 from palimpsest_pipeline.storage.marts import mart_reader, page_prices
 from palimpsest_pipeline.storage.marts.page_coverage import Coverage, coverage
 from palimpsest_pipeline.storage.marts.page_trends import trends
@@ -28,11 +29,9 @@ PRICE_BYTES: Final = 5_000_000
 """Room for price histories in the page."""
 FIXTURES_AT_ONCE: Final = 300
 """Of how many fixtures prices are read, and packed, together."""
-LOCK: Final = 7_017_000_021
-"""Whoever writes a page reads what it says while nobody else writes one: what is written last was read last."""
 
 
-class PageNotWrittenError(Exception):
+class PageNotWrittenError(PalimpsestError):
     """The file cannot be written. The message says where and why."""
 
 
@@ -71,7 +70,7 @@ def write_page(pipeline: Pipeline, path: Path | None = None) -> Written:
     """
     began = time.monotonic()
     target = path or pipeline.settings.report_path
-    with pipeline.database.connect(autocommit=True) as conn, alone(conn, LOCK), snapshot(conn):  # what is read is of one moment
+    with pipeline.database.connect(autocommit=True) as conn, alone(conn, AdvisoryLock.COVERAGE_PAGE), snapshot(conn):  # what is read is of one moment
         found = coverage(conn, mart_reader.latest_cycle(conn))
         since = found.as_of - timedelta(days=pipeline.settings.report_days)
         over_time = trends(conn, found.home_platform, since, found.as_of)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import AvailabilityState
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 from .page_data import epoch_s, instant_s, packed, places
 
@@ -20,7 +21,6 @@ MOST_LINES: Final = 3
 """Lines (specifiers) of a market that are shown of a fixture."""
 UNSEEN: Final = (AvailabilityState.NOT_OBSERVED.value, AvailabilityState.CLOSED_AT_KICKOFF.value)
 OFFER: Final = ("sr_id", "specifier", "platform")
-INSTANT: Final = pl.Datetime("us", "UTC")
 
 
 def priced_since(stretches: pl.DataFrame, since: datetime) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Evidence
+from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.storage.marts.page_trends import Trends
 
 from .page_data import columns, epoch_s, places
@@ -72,4 +73,4 @@ def _on(dates: pl.DataFrame, rows: pl.DataFrame, name: str) -> pl.Series:
 
 
 def _days(dates: pl.DataFrame) -> list[int]:
-    return dates.select(pl.col("kickoff_date").cast(pl.Datetime("us", "UTC")).dt.epoch("s"))["kickoff_date"].to_list()
+    return dates.select(pl.col("kickoff_date").cast(INSTANT).dt.epoch("s"))["kickoff_date"].to_list()

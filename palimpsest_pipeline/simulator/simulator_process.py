@@ -18,6 +18,7 @@ from typing import IO, Any, Self
 import msgspec
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.domain.errors import PalimpsestError
 
 from .request_log import Asked
 
@@ -27,7 +28,7 @@ CONTROL_TIMEOUT_S = 60.0
 STDERR_LINES_KEPT = 40
 
 
-class SimulatorError(RuntimeError):
+class SimulatorError(PalimpsestError, RuntimeError):
     """The simulator did not come up or does not answer; the message carries the end of its error output."""
 
 

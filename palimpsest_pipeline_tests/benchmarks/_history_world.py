@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Look, MarketState
+from palimpsest_pipeline.domain.schemas import LISTING_LOOKS
 from palimpsest_pipeline.markets import vocabulary
 from palimpsest_pipeline.metrics import lifecycle_frames
 
@@ -116,7 +117,7 @@ class HistoryWorld:
 
 SCHEMAS: Final = {
     "lives": lifecycle_frames.LISTINGS,
-    "looks": lifecycle_frames.LOOKS,
+    "looks": LISTING_LOOKS,
     "changes": lifecycle_frames.CHANGES,
     "kickoffs": lifecycle_frames.KICKOFFS,
 }

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 PLATFORMS: Final = tuple(Platform)
 SIZES: Final = ((2, 50), (3, 50), (6, 13))
@@ -20,7 +21,6 @@ PRICES: Final = sum(size * n for size, n in SIZES)
 LINES_PER_MARKET: Final = 5
 SWEEP: Final = timedelta(seconds=40)
 """How long a cycle takes to see every listing."""
-INSTANT: Final = pl.Datetime("us", "UTC")
 BEGIN: Final = datetime(2026, 3, 2, tzinfo=UTC)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import MarketState, Platform
+from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS
 from palimpsest_pipeline.markets import Vocabulary, vocabulary
 from palimpsest_pipeline.metrics import comparison_frames, outcome_sets
 
@@ -114,7 +115,7 @@ class MartsWorld:
             dropped_at=pl.when("dropped").then(answered + timedelta(minutes=5)),
             kickoff_at=pl.lit(AS_OF) + pl.duration(minutes=(pl.col("hours") * 60).cast(pl.Int64)),
         )
-        return found.select(pl.col(name).cast(kind) for name, kind in comparison_frames.LISTINGS.items())
+        return found.select(pl.col(name).cast(kind) for name, kind in COMPARED_LISTINGS.items())
 
     def _books(self, random: np.random.Generator, first: int) -> Iterator[pl.DataFrame]:
         shape = (self.fixtures, len(PLATFORMS))

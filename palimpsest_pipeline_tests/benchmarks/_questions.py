@@ -13,6 +13,7 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.schemas import INSTANT, OUTCOME_NAMES
 from palimpsest_pipeline.metrics import lifecycle_frames
 from palimpsest_pipeline.metrics.lifecycle.open_close import open_close
 from palimpsest_pipeline.metrics.prices.margins import OUTCOME_SETS
@@ -43,7 +44,7 @@ from core.current_markets c join core.event_listings e using (listing_id) where 
 FRAME: Final = {
     "listing_id": pl.Int32,
     "line_id": pl.Int32,
-    "changed_at": lifecycle_frames.INSTANT,
+    "changed_at": INSTANT,
     "state": pl.String,
     "odds_milli": pl.List(pl.Int32),
 }
@@ -161,7 +162,7 @@ def _tournament(conn: psycopg.Connection, archive: Archive, layers: Layers, day:
         conn,
         "select m.market_key, o.ordinal, o.outcome_key from core.market_outcomes o join core.markets m using (market_id)",
         None,
-        lifecycle_frames.OUTCOMES,
+        OUTCOME_NAMES,
     )
     sets = pl.DataFrame(schema={"market_key": pl.String, **OUTCOME_SETS})
 

@@ -19,6 +19,7 @@ import psycopg
 import typer
 from rich.table import Table
 
+from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
@@ -28,7 +29,7 @@ from palimpsest_pipeline.storage.odds.market_lines import numbered
 
 from ._child import run
 from ._layouts import reference_layouts
-from ._market_world import BEGIN, INSTANT, MarketWorld
+from ._market_world import BEGIN, MarketWorld
 from ._questions import questions
 from ._storage_child import Took, Write
 from ._storage_child import __name__ as child

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.schemas import NAMED_PLAYERS
 from palimpsest_pipeline.matching import player_links
-from palimpsest_pipeline.matching.players import PLAYER_LINKS, PLAYERS, plain_name
+from palimpsest_pipeline.matching.players import PLAYER_LINKS, plain_name
 
 from .world import random_worlds
 
@@ -35,7 +36,7 @@ def random_players(draw: st.DrawFn) -> list[Row]:
 
 
 def frame(rows: Sequence[Row]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema=PLAYERS, orient="row")
+    return pl.DataFrame(list(rows), schema=NAMED_PLAYERS, orient="row")
 
 
 def links(*rows: Row) -> dict[str, tuple[int | None, str | None, str, int]]:

@@ -12,8 +12,9 @@ from typing import Any, Final
 import polars as pl
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.schemas import LISTING_LOOKS, OUTCOME_NAMES
 from palimpsest_pipeline.metrics import outcome_sets
-from palimpsest_pipeline.metrics.lifecycle_frames import CHANGES, KICKOFFS, LISTINGS, LOOKS, OUTCOMES
+from palimpsest_pipeline.metrics.lifecycle_frames import CHANGES, KICKOFFS, LISTINGS
 
 Key = tuple[str, str, str]
 """Market key, specifier, outcome ('' for a whole market)."""
@@ -144,7 +145,7 @@ def looks_frame(looks: Iterable[Looked]) -> pl.DataFrame:
     rows = [
         (look.listing_id, look.cycle_id, look.at, look.look, look.detail, None if look.book is None else markets_priced(look.book)) for look in looks
     ]
-    return pl.DataFrame(rows, schema=LOOKS, orient="row")
+    return pl.DataFrame(rows, schema=LISTING_LOOKS, orient="row")
 
 
 def changes_frame(looks: Iterable[Looked]) -> pl.DataFrame:
@@ -166,7 +167,7 @@ def changes_frame(looks: Iterable[Looked]) -> pl.DataFrame:
 
 def outcomes_frame() -> pl.DataFrame:
     rows = [(market, place, name) for market, names in PLACES.items() for place, name in enumerate(names, start=1)]
-    return pl.DataFrame(rows, schema=OUTCOMES, orient="row")
+    return pl.DataFrame(rows, schema=OUTCOME_NAMES, orient="row")
 
 
 RESULT_FACTS: Final[Sequence[Facts]] = (

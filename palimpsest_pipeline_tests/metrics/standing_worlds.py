@@ -9,8 +9,9 @@ from typing import Final
 import polars as pl
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS
 from palimpsest_pipeline.metrics import outcome_sets
-from palimpsest_pipeline.metrics.comparison_frames import LISTINGS, MARKETS
+from palimpsest_pipeline.metrics.comparison_frames import MARKETS
 
 HOME: Final = "betpawa"
 PLATFORMS: Final = (HOME, "sportybet", "bet9ja")
@@ -111,7 +112,7 @@ def frames(world: World) -> tuple[pl.DataFrame, pl.DataFrame]:
         for key, market in listing.book.items()
     ]
     listings = [(sr_id, platform, ago(listing.age_s), ago(listing.dropped_s), KICKOFF) for (sr_id, platform), listing in world.items()]
-    return pl.DataFrame(markets, schema=MARKETS, orient="row"), pl.DataFrame(listings, schema=LISTINGS, orient="row")
+    return pl.DataFrame(markets, schema=MARKETS, orient="row"), pl.DataFrame(listings, schema=COMPARED_LISTINGS, orient="row")
 
 
 def disordered(frame: pl.DataFrame, seed: int) -> pl.DataFrame:

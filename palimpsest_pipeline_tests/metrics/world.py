@@ -8,9 +8,9 @@ import polars as pl
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.platform_trust import trust_order
+from palimpsest_pipeline.domain.schemas import INSTANT, LOOKED_TOURNAMENTS
 from palimpsest_pipeline.matching import crosswalk, fixtures, identify
 from palimpsest_pipeline.metrics import Universe
-from palimpsest_pipeline.metrics.coverage.universe import INSTANT, LOOKED
 from palimpsest_pipeline_tests.matching.world import NOON, PLATFORMS, frame
 
 Look = tuple[str, str, str, datetime | None]
@@ -32,7 +32,7 @@ def universe_of(
     trust = trust_order(home, platforms)
     tournaments, links = crosswalk(identified, trust)
     found = fixtures(identified, links, trust)
-    seen = pl.DataFrame(list(looked), schema=LOOKED, orient="row")
+    seen = pl.DataFrame(list(looked), schema=LOOKED_TOURNAMENTS, orient="row")
     return Universe.of(identified, found, seen, links, tournaments, as_of=NOON, home=home, platforms=platforms)
 
 

@@ -20,7 +20,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.operate.run_due import rebuild_dirty
 from palimpsest_pipeline.pipeline import coverage_page as report_page
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.coverage_page import LOCK, Written, replacing, write_page
+from palimpsest_pipeline.pipeline.coverage_page import Written, replacing, write_page
 from palimpsest_pipeline.report import trend_columns
 from palimpsest_pipeline.report.fixture_columns import CLASSES, UNKNOWN
 from palimpsest_pipeline.report.statements import platforms_seen
@@ -28,6 +28,7 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
+from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.ledger import cycle_reader
 from palimpsest_pipeline.storage.marts import cycle_marts, mart_reader, page_prices
 from palimpsest_pipeline.storage.marts.page_coverage import NoCoverageError, coverage
@@ -288,7 +289,7 @@ def test_a_page_is_read_and_written_while_nobody_else_writes_one(world: Pipeline
 
     def try_lock() -> None:
         with world.connect() as conn:
-            mine.append(conn.execute("select pg_try_advisory_lock(%s)", [LOCK]).fetchone() == (True,))
+            mine.append(conn.execute("select pg_try_advisory_lock(%s)", [AdvisoryLock.COVERAGE_PAGE]).fetchone() == (True,))
 
     def asked(step: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *args, **kwargs: (try_lock(), step(*args, **kwargs))[1]

@@ -12,7 +12,6 @@ from palimpsest_pipeline.storage.catalog import listings as store
 
 START = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 KICKOFF = datetime(2026, 5, 3, 18, 0, tzinfo=UTC)
-INSTANT = store.INSTANT
 
 
 def cycle(minutes: int, scope: Scope = Scope.FULL, home: Platform = Platform.BETPAWA) -> store.CycleFacts:

@@ -1,4 +1,4 @@
-"""Laws of alerts to traders. Each returns its violations (`metrics.coverage.coverage_laws.VIOLATIONS`), and an empty frame when lawful.
+"""Laws of alerts to traders. Each returns its violations (`domain.schemas.VIOLATIONS`), and an empty frame when lawful.
 
 They take rows as written, and know nothing of how these were computed.
 """

@@ -14,9 +14,10 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING, Look, OddsAlertLevel, OddsAlertType
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..lifecycle.anchors import looks_before_kickoff, with_kickoff
-from ..lifecycle_frames import INSTANT, Types
+from ..lifecycle_frames import Types
 from .book_comparisons import disagreements, outliers
 from .disappearances import disappeared, dropped, returned
 from .episodes import DECIMALS, episodes

@@ -40,7 +40,7 @@ class Standing:
     known: pl.DataFrame
 
     def named(self, places: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-        """`places` with the `outcome_key` of each. Raises ValueError when `outcomes` (`metrics.lifecycle_frames.OUTCOMES`) lacks one."""
+        """`places` with the `outcome_key` of each. Raises ValueError when `outcomes` (`domain.schemas.OUTCOME_NAMES`) lacks one."""
         names = outcomes.select(pl.col("ordinal").alias("nth"), "outcome_key", market="market_key").unique()
         markets = self.lines.join(self.units.select("unit", market="market_key"), on="unit").select("line", "market", "outcome")
         found = (

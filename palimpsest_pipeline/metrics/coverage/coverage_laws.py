@@ -8,11 +8,12 @@ from typing import Final
 
 import polars as pl
 
+from palimpsest_pipeline.domain.schemas import VIOLATIONS
+
 from .mapping_coverage import CLASSES
 from .match_rates import ALL
 from .universe import ANY, Universe
 
-VIOLATIONS: Final[dict[str, pl.DataType]] = {"law": pl.String(), "subject": pl.String(), "violation": pl.String()}
 RATES: Final = (
     "listing_match_rate",
     "fixture_match_rate",

@@ -5,8 +5,9 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import FixtureClass
+from palimpsest_pipeline.domain.schemas import INSTANT
 
-from .universe import ANY, INSTANT, Universe, evidence_word
+from .universe import ANY, Universe, evidence_word
 
 COVERAGE_FIXTURE: Final[dict[str, pl.DataType]] = {
     "sr_id": pl.Int64(),

@@ -9,11 +9,8 @@ from typing import Final
 
 import polars as pl
 
-INSTANT: Final = pl.Datetime("us", "UTC")
-KNOWN: Final[dict[str, pl.DataType]] = {"sr_id": pl.Int64(), "known_from": INSTANT, "known_until": INSTANT, "kickoff_at": INSTANT}
-"""Kickoffs as they were known, one row per fixture and stretch of time; `known_until` is null for what is known still."""
-ASKED: Final[dict[str, pl.DataType]] = {"sr_id": pl.Int64(), "slot_at": INSTANT, "answered": pl.Boolean(), "silent": pl.List(pl.String())}
-"""Fixtures at the slots at which they were asked: whether some platform answered, and the platforms that did not."""
+from palimpsest_pipeline.domain.schemas import ASKED_SLOTS, INSTANT, KNOWN_KICKOFFS
+
 SLOTS: Final[dict[str, pl.DataType]] = {
     "sr_id": pl.Int64(),
     "slot_at": INSTANT,
@@ -58,7 +55,7 @@ def slots(known: pl.DataFrame, asked: pl.DataFrame, tiers: Mapping[int, int], be
     )
     last = pl.min_horizontal("known_until", "kickoff_at", pl.lit(end, INSTANT))
     due = (
-        known.select(KNOWN.keys())
+        known.select(KNOWN_KICKOFFS.keys())
         .with_columns(first=first, last=last)
         .filter(pl.col("first") < pl.col("last"))
         .with_columns(slot_at=pl.datetime_ranges("first", "last", interval="1m", closed="left"))
@@ -74,7 +71,7 @@ def slots(known: pl.DataFrame, asked: pl.DataFrame, tiers: Mapping[int, int], be
         )
         .filter("at_begin", "at_end")
     )
-    had = asked.select(*ASKED, asked=pl.lit(value=True))
+    had = asked.select(*ASKED_SLOTS, asked=pl.lit(value=True))
     found = expected.join(had, on=["sr_id", "slot_at"], how="left").with_columns(
         pl.col("asked", "answered").fill_null(value=False), pl.col("silent").fill_null([])
     )

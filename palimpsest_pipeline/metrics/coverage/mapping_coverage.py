@@ -6,8 +6,7 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import MappingError, Triage
-
-from .universe import INSTANT
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 UNKNOWN_FAMILY: Final = "unknown"
 """Family of what is not in the vocabulary."""

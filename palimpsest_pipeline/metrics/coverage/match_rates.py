@@ -7,9 +7,10 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Completeness, Platform
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 from .fixture_coverage import COUNTS, constants, in_universes, pair_counts, ratio
-from .universe import ANY, INSTANT, PARTIAL_RANK, Universe, evidence_rank, evidence_word
+from .universe import ANY, PARTIAL_RANK, Universe, evidence_rank, evidence_word
 
 ALL: Final = "all"
 """The union of all platforms."""

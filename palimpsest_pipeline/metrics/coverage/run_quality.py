@@ -7,8 +7,8 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, PayloadKind, Platform, Scope
+from palimpsest_pipeline.domain.schemas import INSTANT
 
-INSTANT: Final = pl.Datetime("us", "UTC")
 DISCOVERY, CAPTURE, STORAGE = "discovery", "capture", "storage"
 STAGES: Final = (DISCOVERY, CAPTURE, STORAGE)
 RUN_QUALITY: Final[dict[str, pl.DataType]] = {
@@ -55,7 +55,6 @@ HISTORY: Final[dict[str, pl.DataType]] = {
     "n_changed": pl.Int32(),
     "n_markets_mapped": pl.Int32(),
 }
-REJECTS: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "kind": pl.String(), "n_answers": pl.Int32(), "n_entries": pl.Int32()}
 MEDIANS: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "stage": pl.String(), "fetched_median": pl.Float64()}
 _KEY: Final = ["platform", "stage"]
 
@@ -76,7 +75,7 @@ def run_quality(
 
     `answers`: every attempt of the cycle, columns `ANSWERS`. `manifests`: the cycle's rows of core.discovery_manifest (at least `MANIFESTS`).
     `discovered`: per platform, match listings and all listings that discovery wrote (`DISCOVERED`). `history`: one row per capture (`HISTORY`).
-    `rejects`: answers refused as a whole, and entries refused inside readable answers (`REJECTS`). `medians`: of `fetched` over earlier cycles
+    `rejects`: answers refused as a whole, and entries refused inside readable answers (`REJECT_COUNTS`). `medians`: of `fetched` over earlier cycles
     of the same scope (`MEDIANS`).
 
     A full cycle has all three stages for every platform, and one with nothing in it has failed: a platform that silently falls to nothing is no

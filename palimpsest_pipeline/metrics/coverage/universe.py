@@ -10,15 +10,7 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import Evidence, ListingKind, Platform
 from palimpsest_pipeline.domain.platform_trust import trust_order
-
-INSTANT: Final = pl.Datetime("us", "UTC")
-LOOKED: Final[dict[str, pl.DataType]] = {
-    "platform": pl.String(),
-    "tournament_external_id": pl.String(),
-    "evidence": pl.String(),
-    "stale_since": INSTANT,
-}
-"""How each known platform tournament has been looked at; `*` is the platform's tree as a whole, and without that row the platform was never seen."""
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 ANY: Final = "any"
 """All competitors together, in `pairs`."""
@@ -66,7 +58,7 @@ class Universe:
         platforms: Sequence[Platform | str],
     ) -> "Universe":
         """`identified`: listings as of the instant with `evidence` and `stale_since`; `fixtures`, `links`, `tournaments`: matched from these very
-        listings (with home first in trust); `looked`: columns `LOOKED`.
+        listings (with home first in trust); `looked`: columns `LOOKED_TOURNAMENTS`.
 
         Raises ValueError on a naive `as_of`, when home is not among the platforms, without a competitor, and on listings of other platforms or of
         fixtures that are not in `fixtures`.

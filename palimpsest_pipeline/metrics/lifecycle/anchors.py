@@ -5,8 +5,7 @@ from datetime import datetime
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Look
-
-from ..lifecycle_frames import INSTANT
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 
 def with_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:

@@ -13,8 +13,9 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING, AvailabilityState, Look, MarketState
+from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..lifecycle_frames import INSTANT, Types
+from ..lifecycle_frames import Types
 from ..prices.margins import outcomes_of
 from .anchors import looks_before_kickoff, with_kickoff
 

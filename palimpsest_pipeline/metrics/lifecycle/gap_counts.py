@@ -10,8 +10,9 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import WHOLE_LISTING, AvailabilityState
+from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..lifecycle_frames import INSTANT, Types
+from ..lifecycle_frames import Types
 from .anchors import with_kickoff
 
 GAP_COUNT: Final[Types] = {

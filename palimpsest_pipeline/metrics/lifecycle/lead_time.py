@@ -7,8 +7,9 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import EndedBy, Look
+from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..lifecycle_frames import INSTANT, Types
+from ..lifecycle_frames import Types
 from .anchors import looks_before_kickoff, with_kickoff
 
 LEAD_TIME: Final[Types] = {

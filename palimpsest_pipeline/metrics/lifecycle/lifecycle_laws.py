@@ -1,4 +1,4 @@
-"""Laws of margins over time and of counts of gaps. Each returns its violations (`metrics.coverage.coverage_laws.VIOLATIONS`), and an empty frame
+"""Laws of margins over time and of counts of gaps. Each returns its violations (`domain.schemas.VIOLATIONS`), and an empty frame
 when lawful.
 
 They take rows as written, and know nothing of how these were computed.

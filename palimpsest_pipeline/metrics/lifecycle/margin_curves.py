@@ -13,8 +13,9 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.buckets import BUCKETS
+from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..lifecycle_frames import INSTANT, Types
+from ..lifecycle_frames import Types
 from .anchors import with_kickoff
 from .margin_history import MARKET_MARGIN
 

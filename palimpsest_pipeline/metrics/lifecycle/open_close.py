@@ -12,8 +12,9 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import CloseQuality, Look, MarketState, OpenQuality
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
+from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..lifecycle_frames import INSTANT, Types
+from ..lifecycle_frames import Types
 from ..prices.margins import OUTCOME_SETS, market_margins, outcomes_of
 from .anchors import looks_before_kickoff, with_kickoff
 

@@ -11,9 +11,10 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import AvailabilityState, GapType, MarketState
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..comparison_frames import with_as_of
-from ..lifecycle_frames import INSTANT, Types
+from ..lifecycle_frames import Types
 
 GAPS: Final[Types] = {
     "sr_id": pl.Int64,

@@ -18,9 +18,10 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI, MASK_BITS
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..comparison_frames import with_as_of
-from ..lifecycle_frames import INSTANT, Types
+from ..lifecycle_frames import Types
 from .fair_prices import multiplicative_share
 from .margins import ROUNDING, margin_figures, outcomes_of
 

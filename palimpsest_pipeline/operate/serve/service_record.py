@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.files import replace_text
 from palimpsest_pipeline.runtime.processes import Known
 
@@ -21,7 +22,7 @@ WEB: Final = "webserver"
 DAEMON: Final = "daemon"
 
 
-class ServeError(Exception):
+class ServeError(PalimpsestError):
     """Dagster cannot be started, or does not stay up. The message says what to do."""
 
 

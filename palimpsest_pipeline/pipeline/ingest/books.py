@@ -18,6 +18,7 @@ from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import IN_PLAY, MAX_KICKOFF_DISTANCE, Detail, Listing, PayloadRejected, Reject
+from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.landing import Landing, Segment
 from palimpsest_pipeline.markets import RawBooks, Vocabulary, market_rows, normalise, raw_books
 from palimpsest_pipeline.markets.build_market_rows import ROWS
@@ -35,7 +36,7 @@ OWNER: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "sport": pl.String(),
     "external_id": pl.String(),
-    "observed_at": pl.Datetime("us", "UTC"),
+    "observed_at": INSTANT,
 }
 COUNTS: Final = ("n_markets_listed", "n_markets_mapped", "n_markets_priced", "n_prices", "n_prices_merged")
 ANSWERS: Final[dict[str, pl.DataType]] = {**OWNER, **dict.fromkeys(COUNTS, pl.Int32())}

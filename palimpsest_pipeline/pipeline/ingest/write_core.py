@@ -11,6 +11,7 @@ import psycopg
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
 from palimpsest_pipeline.domain.observations import Reject
 from palimpsest_pipeline.domain.platform_trust import trust_order
+from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.matching import crosswalk, fixtures, identify, player_links, rivals
 from palimpsest_pipeline.storage.archive import ArchiveError, recorded_days
@@ -33,7 +34,7 @@ MIN_DOUBTFUL: Final = 5
 """Fewer answers in play or without a price prove nothing: they may be all that a platform lists late at night."""
 BATCH: Final = 64
 """Answers that are read and written together: the whole books of so many are in memory. No result depends on it."""
-ANSWER: Final = {"listing_id": pl.Int32, "observed_at": pl.Datetime("us", "UTC")}
+ANSWER: Final = {"listing_id": pl.Int32, "observed_at": INSTANT}
 """What tells the answers of a platform apart."""
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from palimpsest_pipeline.domain.cycles import CycleResult, Target
 from palimpsest_pipeline.domain.enums import Scope
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.instants import Clock, begin_of_day, cycle_id_at
 from palimpsest_pipeline.scrape.kickoff_cadence import MINUTE
 from palimpsest_pipeline.scrape.sinks import Watch
@@ -27,7 +28,7 @@ Wait = Callable[[Clock, datetime], None]
 """Returns when it is that instant by the clock."""
 
 
-class BadSlot(ValueError):
+class BadSlot(PalimpsestError, ValueError):
     """What was asked for is no slot of the cadence. The message says which would be."""
 
 

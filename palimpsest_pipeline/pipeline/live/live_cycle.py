@@ -10,6 +10,7 @@ import psycopg
 
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, Target
 from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus, Scope, Trigger
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.instants import begin_of_day, cycle_id_at, hour_within
 from palimpsest_pipeline.domain.observations import Discovery
 from palimpsest_pipeline.landing import Manifest
@@ -29,15 +30,15 @@ from .stage import Stage
 DISCOVERY, CAPTURE = "discovery", "capture"
 
 
-class NotLive(Exception):
+class NotLive(PalimpsestError):
     """A past day cannot be scraped again. The message says what to do instead."""
 
 
-class UnknownFixture(Exception):
+class UnknownFixture(PalimpsestError):
     """A fixture was asked for that no platform is known to list. The message names it."""
 
 
-class NoPlatformAnswered(Exception):
+class NoPlatformAnswered(PalimpsestError):
     """No platform gave an answer that can be used. The message says what each of them gave instead."""
 
 

@@ -19,7 +19,7 @@ from palimpsest_pipeline.metrics.lifecycle.lead_time import lead_times
 from palimpsest_pipeline.metrics.lifecycle.margin_curves import STANDING, margin_curves
 from palimpsest_pipeline.metrics.lifecycle.margin_history import margin_stretches
 from palimpsest_pipeline.metrics.lifecycle.open_close import open_close
-from palimpsest_pipeline.storage.db.locks import alone, snapshot
+from palimpsest_pipeline.storage.db.locks import AdvisoryLock, alone, snapshot
 from palimpsest_pipeline.storage.marts import lifecycle, lifecycle_reader
 from palimpsest_pipeline.storage.odds.reader import Layers
 
@@ -59,7 +59,7 @@ def derive_date(pipeline: Pipeline, day: date) -> DateDerived:
     """
     done = DateDerived()
     with pipeline.database.connect(autocommit=True) as conn:
-        with alone(conn, lifecycle.LOCK), snapshot(conn):
+        with alone(conn, AdvisoryLock.KICKOFF_DATES), snapshot(conn):
             seen = lifecycle.marks(conn, day)
             layers = Layers(conn, pipeline.archive)
             found = lifecycle.lives(conn, layers, day, pipeline.settings.home_platform)

@@ -18,7 +18,7 @@ from palimpsest_pipeline.domain.enums import FixtureProduct
 from palimpsest_pipeline.domain.instants import begin_of_day
 from palimpsest_pipeline.metrics.alerts.odds_alerts import ODDS_ALERTS, Rules, odds_alerts
 from palimpsest_pipeline.storage.catalog.suspect_fixtures import suspects
-from palimpsest_pipeline.storage.db.locks import alone, snapshot
+from palimpsest_pipeline.storage.db.locks import AdvisoryLock, alone, snapshot
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import lifecycle
 from palimpsest_pipeline.storage.marts import odds_alerts as stored
@@ -74,11 +74,11 @@ def derive_alerts(pipeline: Pipeline) -> AlertsDerived:
         known_until = stored.known_until(conn)
         if known_until is None:
             return done
-        with alone(conn, stored.LOCK):
+        with alone(conn, AdvisoryLock.ODDS_ALERTS):
             stored.remove_orphans(conn)
         due = stored.due(conn, dirty_fixtures.marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
         for some in _together(due, known_until + asked.watched):
-            with attempts.at(some), alone(conn, stored.LOCK):
+            with attempts.at(some), alone(conn, AdvisoryLock.ODDS_ALERTS):
                 _derive_some(pipeline, conn, some, asked, done)
     done.seconds = time.monotonic() - began
     attempts.tell()

@@ -10,7 +10,7 @@ from palimpsest_pipeline.metrics import outcome_sets
 
 @cache
 def words(vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Names of outcomes (`metrics.lifecycle_frames.OUTCOMES`) and sets that are complete (`metrics.lifecycle.open_close.SETS`), by market key."""
+    """Names of outcomes (`domain.schemas.OUTCOME_NAMES`) and sets that are complete (`metrics.lifecycle.open_close.SETS`), by market key."""
     keys = vocabulary.markets.select("market_id", "market_key")
     outcomes = vocabulary.outcomes.join(keys, on="market_id").select("market_key", pl.col("ordinal").cast(pl.Int16), "outcome_key")
     sets = outcome_sets(vocabulary.markets, vocabulary.outcomes, vocabulary.complete_sets).join(keys.cast({"market_id": pl.Int16}), on="market_id")

@@ -8,6 +8,7 @@ from typing import Final
 
 import psycopg
 
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.instants import begin_of_day, hour_key
 from palimpsest_pipeline.landing import LandingError
 from palimpsest_pipeline.storage.archive import ArchiveError, EntryUnreadable, ExportedDay, day_version
@@ -28,7 +29,7 @@ UNREADABLE: Final = (LandingError, ArchiveError, MissingPartitionError)
 """What keeps anybody from telling how a day stands."""
 
 
-class DayIsOpen(Exception):
+class DayIsOpen(PalimpsestError):
     """A day that may still change, and so is not exported. The message says why, and what to do."""
 
 

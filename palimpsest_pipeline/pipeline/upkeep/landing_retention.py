@@ -25,6 +25,7 @@ from palimpsest_pipeline.landing import (
     over,
 )
 from palimpsest_pipeline.storage.archive import ArchiveError
+from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import UNDERIVED
 from palimpsest_pipeline.storage.ledger import cycle_ledger
@@ -35,8 +36,6 @@ from ..context import Pipeline
 from ..due_products import due_now
 from ..landed_cycles import forget_cycles, record_landed
 
-LOCK: Final = 7_019_000_001
-"""Advisory lock of whoever compacts or expires; any constant that no other lock of the database uses."""
 SLACK: Final = timedelta(hours=1)
 """How far an answer's instant may lie outside what its cycle's manifest says: an answer may come from a cache, an end be noted before the last."""
 
@@ -165,11 +164,11 @@ def _alone(pipeline: Pipeline) -> Iterator[psycopg.Connection]:
     """A connection whose session is the only one that compacts or expires. Raises LandingInUse."""
     with pipeline.connect() as conn:
         conn.autocommit = True
-        row = conn.execute("select pg_try_advisory_lock(%s)", [LOCK]).fetchone()
+        row = conn.execute("select pg_try_advisory_lock(%s)", [AdvisoryLock.LANDING_RETENTION]).fetchone()
         if row is None or not row[0]:
             raise LandingInUse("another process compacts or expires the landing: try again when it is done")
         try:
             yield conn
         finally:
             if not conn.closed:  # a session that is closed ends a moment later, and the lock with it: who comes next would find it taken
-                conn.execute("select pg_advisory_unlock(%s)", [LOCK])
+                conn.execute("select pg_advisory_unlock(%s)", [AdvisoryLock.LANDING_RETENTION])

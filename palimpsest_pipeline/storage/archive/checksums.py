@@ -12,8 +12,10 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
+from palimpsest_pipeline.domain.schemas import INSTANT
+
 from ..db.copy_frames import read_frame
-from ..odds.change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
+from ..odds.change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 from .day_shapes import Schema
 
 NULL: Final = "-"

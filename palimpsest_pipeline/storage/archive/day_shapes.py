@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from ..odds.change_rows import ANSWER, CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
+from palimpsest_pipeline.domain.schemas import INSTANT
+
+from ..odds.change_rows import ANSWER, CAPTURE_SCHEMA, CHANGE_SCHEMA
 
 Schema = dict[str, Any]
 

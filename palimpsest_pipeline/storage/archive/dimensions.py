@@ -11,14 +11,13 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
+from palimpsest_pipeline.domain.schemas import INSTANT
+
 from ..db.copy_frames import read_frame
-from ..odds.change_rows import INSTANT
+from ..db.locks import AdvisoryLock
 from .day_shapes import Schema
 from .errors import ArchiveError
 from .file_store import Store
-
-WRITE_LOCK: Final = 7_018_261_001
-"""Advisory lock under which they are read and written: what was read last is also written last."""
 
 LISTINGS_SQL: Final = """
 select i.listing_id, i.platform, i.external_id, e.fixture_sr_id as sr_id, e.home_team, e.away_team, e.kickoff_at, e.tournament_name,
@@ -93,7 +92,7 @@ def demand_same_numbers(conn: psycopg.Connection[Any], store: Store) -> None:
 
 def write(conn: psycopg.Connection[Any], store: Store, workspace: Path) -> None:
     """Write them as they are now. `conn` must be outside a transaction. A listing that core has forgotten keeps the names it had."""
-    conn.execute("select pg_advisory_lock(%s)", [WRITE_LOCK])
+    conn.execute("select pg_advisory_lock(%s)", [AdvisoryLock.EXPORT_DIMENSIONS])
     conn.commit()
     try:
         listings = read_frame(conn, LISTINGS_SQL, None, LISTINGS)
@@ -117,7 +116,7 @@ def write(conn: psycopg.Connection[Any], store: Store, workspace: Path) -> None:
             store.publish(workspace / name, name)
     finally:
         conn.rollback()
-        conn.execute("select pg_advisory_unlock(%s)", [WRITE_LOCK])
+        conn.execute("select pg_advisory_unlock(%s)", [AdvisoryLock.EXPORT_DIMENSIONS])
         conn.commit()
 
 

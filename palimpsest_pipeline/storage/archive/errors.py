@@ -4,10 +4,11 @@ import os
 from collections.abc import Sequence
 from datetime import date
 
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.secrets import redact, store_secrets
 
 
-class ArchiveError(Exception):
+class ArchiveError(PalimpsestError):
     """The archive cannot be used as asked. The message says what to do, and shows no credentials of the store."""
 
     def __init__(self, message: str) -> None:

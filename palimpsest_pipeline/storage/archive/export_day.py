@@ -14,6 +14,7 @@ import psycopg
 from polars.io.plugins import register_io_source
 
 from ..db.copy_frames import read_frame
+from ..db.locks import AdvisoryLock
 from . import catalogue, dimensions, duckdb_views
 from .catalogue import ExportedDay, captures_file, odds_file, staged_folder
 from .checksums import CAPTURES_TABLE, CHANGES_TABLE, CHECKSUMS, DAY_AND_LISTINGS, Table, digest, in_frame, in_postgres, of_day, selected
@@ -24,8 +25,6 @@ from .export_record import recorded_days
 from .file_store import Store
 from .version import day_version
 
-DAY_LOCK: Final = 7_018
-"""First half of the advisory lock under which a day is exported or restored; the second half is the day's number."""
 ROW_GROUP_ROWS: Final = 100_000
 """Few enough for a listing's rows to be found without reading much else, enough to compress well."""
 ZSTD_LEVEL: Final = 9
@@ -115,14 +114,14 @@ def day_alone(conn: psycopg.Connection[Any], day: date) -> Iterator[None]:
     """Nobody else exports or restores the day in this block. `conn` is outside a transaction before and after."""
     if conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         raise ValueError("a day is exported on a connection outside a transaction: commit or roll back first")
-    conn.execute("select pg_advisory_lock(%s, %s)", [DAY_LOCK, day.toordinal()])
+    conn.execute("select pg_advisory_lock(%s, %s)", [AdvisoryLock.EXPORTED_DAY, day.toordinal()])
     conn.commit()
     try:
         yield
     finally:
         if not conn.closed:
             conn.rollback()
-            conn.execute("select pg_advisory_unlock(%s, %s)", [DAY_LOCK, day.toordinal()])
+            conn.execute("select pg_advisory_unlock(%s, %s)", [AdvisoryLock.EXPORTED_DAY, day.toordinal()])
             conn.commit()
 
 

@@ -9,8 +9,8 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import MarketState
+from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..odds.change_rows import INSTANT
 from .catalogue import ExportedDay
 from .day_shapes import Schema
 from .dimensions import Numbers

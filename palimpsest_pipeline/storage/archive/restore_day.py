@@ -11,11 +11,11 @@ import polars as pl
 import psycopg
 
 from ..db.copy_frames import copy_rows
+from ..db.locks import AdvisoryLock
 from ..odds import partitions
 from .catalogue import ExportedDay
 from .checksums import CAPTURES_TABLE, CHANGES_TABLE, Table, digest, in_postgres
 from .errors import ArchiveDamaged
-from .export_day import DAY_LOCK
 
 TABLES: Final = (CAPTURES_TABLE, CHANGES_TABLE)
 ALL_LISTINGS: Final = (-(2**31), 2**31 - 1)
@@ -23,7 +23,7 @@ ALL_LISTINGS: Final = (-(2**31), 2**31 - 1)
 
 def lock_day(conn: psycopg.Connection[Any], day: date) -> None:
     """Nobody else exports or restores the day, makes or drops partitions, or writes to those of the day, until the transaction ends."""
-    conn.execute("select pg_advisory_xact_lock(%s, %s)", [DAY_LOCK, day.toordinal()])
+    conn.execute("select pg_advisory_xact_lock(%s, %s)", [AdvisoryLock.EXPORTED_DAY, day.toordinal()])
     partitions.hold(conn)
     partitions.lock_making(conn)
     lacking = partitions.missing(conn, [day])

@@ -13,9 +13,9 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from ..db.copy_frames import read_frame, stage
+from ..db.locks import AdvisoryLock
 from ..db.upserts import build_upsert
 from ..tables import metadata
-from .listings import LISTINGS_LOCK
 from .universe import LISTINGS
 
 
@@ -26,7 +26,7 @@ def touched_for_matching(conn: psycopg.Connection, listing_ids: Sequence[int]) -
     matching finds for them is what it would find for everything. How large their books were is read by `book_sizes`.
     Waits for others that match, and keeps them waiting until the transaction ends: what is read here still holds when `write_matching` writes.
     """
-    conn.execute("select pg_advisory_xact_lock(%s)", [LISTINGS_LOCK])
+    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS])
     conn.execute("drop table if exists pg_temp.reached")
     conn.execute("create temporary table reached (platform text, tournament_external_id text, step integer) on commit drop")
     conn.execute(

@@ -14,8 +14,10 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import Platform, Scope, Trigger
+from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import INSTANT, copy_rows, read_frame, stage
+from ..db.copy_frames import copy_rows, read_frame, stage
+from ..db.locks import AdvisoryLock
 
 Types = dict[str, pl.DataType | type[pl.DataType]]
 
@@ -64,8 +66,6 @@ TOURNAMENT_SCHEMA: Final[Types] = {
 
 NULLABLE: Final = ("country_raw", "sr_tournament_id", "kickoff_at", "sr_id", "genius_id")
 """Parts of a claim that an answer may leave out. Within a cycle the last answer that gives one counts: silence is no claim."""
-LISTINGS_LOCK: Final = 7_201_905_115
-"""Advisory lock of everything that derives rows from observations, so that two cycles written at once see each other's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ def _hash(parts: Sequence[Any]) -> int:
 
 
 def _lock(conn: psycopg.Connection) -> None:
-    conn.execute("select pg_advisory_xact_lock(%s)", [LISTINGS_LOCK])
+    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS])
 
 
 def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> None:

@@ -10,14 +10,14 @@ from typing import Final
 import polars as pl
 import psycopg
 
+from palimpsest_pipeline.domain.schemas import NAMED_PLAYERS
 from palimpsest_pipeline.domain.text_limits import cut_key
 
 from ..db.copy_frames import Schema, copy_rows, read_frame, stage
-from .listings import LISTINGS_LOCK
+from ..db.locks import AdvisoryLock
 
 PLAYER_SCHEMA: Final[Schema] = {"listing_id": pl.Int64, "external_player_id": pl.String, "name": pl.String, "team": pl.String}
 """Input of `write_players`: a row per listing, player and spelling of his name; `team` may be null."""
-NAMED_SCHEMA: Final[Schema] = {"fixture_sr_id": pl.Int64, "platform": pl.String, "external_player_id": pl.String, "name": pl.String}
 NAMED_SQL: Final = """
     select distinct e.fixture_sr_id, e.platform, p.external_player_id, p.name
     from core.event_listings e join core.player_lists p using (listing_id)
@@ -28,7 +28,7 @@ NAMED_SQL: Final = """
 def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, players: pl.DataFrame) -> int:
     """Make `players` (`PLAYER_SCHEMA`) all that the platform's answers in the cycle name; returns the listings that name any. Lists no cycle speaks
     of go."""
-    conn.execute("select pg_advisory_xact_lock(%s)", [LISTINGS_LOCK])  # a list must not go while another cycle comes to speak of it
+    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS])  # a list must not go while another cycle comes to speak of it
     lists = _with_hash(players.select(PLAYER_SCHEMA.keys()))
     observed = lists.select(pl.lit(cycle_id, pl.Int64).alias("cycle_id"), "listing_id", "list_hash").unique(maintain_order=True)
     before = conn.execute(
@@ -56,8 +56,8 @@ def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, player
 
 
 def players_of_fixtures(conn: psycopg.Connection, fixture_sr_ids: Sequence[int]) -> pl.DataFrame:
-    """Every player that a listing of these fixtures has named (`NAMED_SCHEMA`)."""
-    return read_frame(conn, NAMED_SQL, [list(fixture_sr_ids)], NAMED_SCHEMA)
+    """Every player that a listing of these fixtures has named (`NAMED_PLAYERS`)."""
+    return read_frame(conn, NAMED_SQL, [list(fixture_sr_ids)], NAMED_PLAYERS)
 
 
 def write_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], links: pl.DataFrame) -> None:

@@ -10,8 +10,9 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import Platform
+from palimpsest_pipeline.domain.schemas import INSTANT, LOOKED_TOURNAMENTS
 
-from ..db.copy_frames import INSTANT, read_frame
+from ..db.copy_frames import read_frame
 from .listings import Types
 
 CARRY_LIMIT: Final = timedelta(hours=24)
@@ -36,7 +37,6 @@ LISTINGS: Final[Types] = {
     "is_deleted": pl.Boolean,
 }
 UNIVERSE: Final[Types] = {**LISTINGS, "evidence": pl.String, "stale_since": INSTANT}
-LOOKED: Final[Types] = {"platform": pl.String, "tournament_external_id": pl.String, "evidence": pl.String, "stale_since": INSTANT}
 
 
 class UnknownCycleError(LookupError):
@@ -44,7 +44,7 @@ class UnknownCycleError(LookupError):
 
 
 def universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Listings as of the cycle (`UNIVERSE`) and where was looked (`LOOKED`), sorted by their keys.
+    """Listings as of the cycle (`UNIVERSE`) and where was looked (`LOOKED_TOURNAMENTS`), sorted by their keys.
 
     For each platform and tournament: the listings of its last complete discovery at or before the cycle (evidence `complete` when it is this
     cycle's, else `carried`, with `stale_since` its instant and not older than CARRY_LIMIT), and whatever this cycle itself saw (`partial` where
@@ -66,7 +66,7 @@ def universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.
     conn.execute(LOOKED_SQL, params)
     conn.execute("analyze looked")
     listings = read_frame(conn, LISTINGS_SQL, params, UNIVERSE).sort("platform", "external_id")
-    looked = read_frame(conn, "select platform, tournament_external_id, evidence, stale_since from looked", None, LOOKED)
+    looked = read_frame(conn, "select platform, tournament_external_id, evidence, stale_since from looked", None, LOOKED_TOURNAMENTS)
     return listings, looked.sort("platform", "tournament_external_id")
 
 

@@ -17,6 +17,7 @@ from psycopg.pq import Conninfo
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.secrets import PLAIN_PARAMETERS, address_secrets, redact
 
 SCHEME: Final = "postgresql+psycopg"
@@ -28,7 +29,7 @@ LIVELY: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_co
 """libpq: a server that the network has lost is noticed within half a minute. Else who waits for it gives no sign of life when it is back."""
 
 
-class DatabaseUrlError(ValueError):
+class DatabaseUrlError(PalimpsestError, ValueError):
     """An address that is no Postgres address for psycopg 3. The message says what to write instead and never holds the password."""
 
 
@@ -153,7 +154,7 @@ def libpq_environment(conninfo: str) -> dict[str, str]:
     return {variables[name]: str(value) for name, value in told.items() if value is not None and name in variables}
 
 
-class DatabaseUnreachable(ConnectionError):
+class DatabaseUnreachable(PalimpsestError, ConnectionError):
     """No connection could be made. The message names the address, without its password, and what to do."""
 
 

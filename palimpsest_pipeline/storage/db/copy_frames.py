@@ -17,7 +17,6 @@ Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
 CHUNK_ROWS: Final = 200_000
 """Rows per CSV buffer: bounds the memory of a large copy."""
-INSTANT: Final = pl.Datetime("us", "UTC")
 
 
 def identifier(table: str) -> sql.Identifier:

@@ -14,7 +14,10 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from .copy_frames import INSTANT, Schema, read_frame
+from palimpsest_pipeline.domain.errors import PalimpsestError
+from palimpsest_pipeline.domain.schemas import INSTANT
+
+from .copy_frames import Schema, read_frame
 
 SCHEMAS: Final = ("palimpsest", "mart")
 """Where people look, first place first: a view stands for the table of its name."""
@@ -71,7 +74,7 @@ TYPES: Final[Mapping[str, Any]] = {
 TYPE_NAMES_SQL: Final = "select oid::bigint as oid, typname::text as name from pg_type where oid = any(%(oids)s)"
 
 
-class UnknownName(LookupError):
+class UnknownName(PalimpsestError, LookupError):
     """A table, column or argument that is not there. The message names those that are."""
 
 

@@ -16,20 +16,22 @@ import psycopg
 import sqlalchemy as sa
 from alembic import command
 
+from palimpsest_pipeline.domain.errors import PalimpsestError
+
 from ..tables import SCHEMAS
 from .connection import Database
 from .drift import check
+from .locks import AdvisoryLock
 from .reference_rows import Reference, seed
 from .revisions import VERSION_SCHEMA, VIEWS_PRESENT_SQL, alembic_config, alembic_options, current, head, sql_dir, view_files, view_name
 
 __all__ = ["MigrationLockError", "alembic_options", "check", "current", "downgrade", "guarded", "head", "sql_dir", "upgrade", "view_files"]
 
-LOCK_KEY: Final = 7_201_905_114
 """Advisory lock that every migration of a database holds, whoever starts it."""
 LOCK_TIMEOUT_S: Final = 60
 
 
-class MigrationLockError(RuntimeError):
+class MigrationLockError(PalimpsestError, RuntimeError):
     """Another migration runs, or a query holds a table that the migration needs."""
 
 
@@ -84,7 +86,7 @@ def locked(connection: sa.Connection) -> Iterator[None]:
     raw = _psycopg(connection)
     try:
         raw.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
-        raw.execute("select pg_advisory_xact_lock(%s)", [LOCK_KEY])
+        raw.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.MIGRATION])
         yield
     except (psycopg.errors.LockNotAvailable, sa.exc.OperationalError) as error:
         if "lock timeout" not in str(error):

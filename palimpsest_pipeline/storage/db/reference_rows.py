@@ -10,10 +10,12 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from palimpsest_pipeline.domain.errors import PalimpsestError
+
 from .copy_frames import identifier, stage
 
 
-class ReferenceConflictError(ValueError):
+class ReferenceConflictError(PalimpsestError, ValueError):
     """A row would give an id that history holds another meaning. The message names the ids."""
 
 

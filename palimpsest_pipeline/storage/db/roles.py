@@ -9,7 +9,9 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from .migrate import LOCK_KEY
+from palimpsest_pipeline.domain.errors import PalimpsestError
+
+from .locks import AdvisoryLock
 from .revisions import sql_dir
 
 ANALYST: Final = "palimpsest_analyst"
@@ -66,7 +68,7 @@ from analyst a cross join pg_database d where d.datname = any(%(closed)s) and ha
 """
 
 
-class RoleMissing(RuntimeError):
+class RoleMissing(PalimpsestError, RuntimeError):
     """There is no such role, and the session's user may not make it. The message says what an administrator has to run."""
 
 
@@ -92,7 +94,7 @@ def ensure(conn: psycopg.Connection) -> None:
 
 def grant(conn: psycopg.Connection) -> None:
     """The grants of the role, which is there, on everything of ours in the database. Safe to repeat; the caller commits."""
-    conn.execute("select pg_advisory_xact_lock(%s)", [LOCK_KEY])  # grants of two at once on one table are an error
+    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.MIGRATION])  # grants of two at once on one table are an error
     conn.execute((sql_dir() / "grants.sql").read_bytes())
 
 

@@ -10,6 +10,8 @@ from typing import Final, Literal, get_args
 import psycopg
 from psycopg import sql
 
+from ..db.locks import AdvisoryLock
+
 Schema = Literal["core", "mart"]
 
 ODDS: Final = "odds_snapshots"
@@ -17,9 +19,6 @@ ODDS: Final = "odds_snapshots"
 
 COVERAGE: Final = "coverage"
 """Product that rests on which listings are primary as of a cycle, and so on the answers of earlier cycles: see `unmark_resting_on_books`."""
-
-PRODUCT_LOCK: Final = 7_016
-"""First half of the advisory lock of `claim`; the second half is made of product and cycle."""
 
 
 def of_platforms(product: str, platforms: Iterable[str]) -> list[str]:
@@ -29,7 +28,7 @@ def of_platforms(product: str, platforms: Iterable[str]) -> list[str]:
 
 def claim(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
     """Wait until nobody else derives this product of the cycle, and keep others waiting until the transaction ends. Before any other lock."""
-    conn.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [PRODUCT_LOCK, f"{product} {cycle_id}"])
+    conn.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [AdvisoryLock.CYCLE_PRODUCT, f"{product} {cycle_id}"])
 
 
 def mark(

@@ -12,8 +12,9 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import FixtureProduct, Platform
+from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import INSTANT, Schema, read_frame
+from ..db.copy_frames import Schema, read_frame
 
 MARKS: Final[Schema] = {"sr_id": pl.Int64, "marked_at": INSTANT}
 

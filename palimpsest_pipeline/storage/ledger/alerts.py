@@ -10,8 +10,8 @@ import psycopg
 from palimpsest_pipeline.domain.alerts import Alert
 from palimpsest_pipeline.domain.enums import Severity
 
-LOCK: Final = 7_310_226_044
-"""Advisory lock of whoever looks: two at once would open the same trouble twice."""
+from ..db.locks import AdvisoryLock
+
 KEPT: Final = timedelta(days=90)
 """How long alerts are kept that are over."""
 COLUMNS: Final = tuple(field.name for field in fields(Alert))
@@ -36,7 +36,7 @@ WRITE_SQL: Final = f"""
 
 def lock(conn: psycopg.Connection) -> None:
     """Keep others from looking until the transaction ends."""
-    conn.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.ALERTS])
 
 
 def latest(conn: psycopg.Connection) -> list[Alert]:

@@ -16,6 +16,7 @@ from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, 
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
 
 from ..db.copy_frames import identifier
+from ..db.locks import AdvisoryLock
 from ..db.upserts import build_upsert
 from .run_heartbeats import IS_SILENT, SILENT_SINCE
 
@@ -24,7 +25,6 @@ BATCH_COLUMNS: Final = (
     f"finished_at, {SILENT_SINCE}, extract(epoch from clock_timestamp() - {SILENT_SINCE})::float8"
 )
 
-OPENING_LOCK: Final = 7_017
 """Advisory lock of whoever opens a cycle."""
 
 
@@ -263,7 +263,7 @@ def overlapping(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], s
 
 def lock_opening(conn: psycopg.Connection) -> None:
     """Nobody else opens a cycle until the transaction ends: for whoever looks for an id that is free."""
-    conn.execute("select pg_advisory_xact_lock(%s)", [OPENING_LOCK])
+    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.CYCLE_OPENING])
 
 
 def open_alone(conn: psycopg.Connection, cycle: Cycle, silent_after_s: float) -> Batch | None:

@@ -9,10 +9,9 @@ from typing import Final
 import polars as pl
 import psycopg
 
-from ..db.copy_frames import INSTANT, Schema, read_frame
+from palimpsest_pipeline.domain.schemas import ASKED_SLOTS, KNOWN_KICKOFFS
 
-KNOWN: Final[Schema] = {"sr_id": pl.Int64, "known_from": INSTANT, "known_until": INSTANT, "kickoff_at": INSTANT}
-ASKED: Final[Schema] = {"sr_id": pl.Int64, "slot_at": INSTANT, "answered": pl.Boolean, "silent": pl.List(pl.String)}
+from ..db.copy_frames import read_frame
 
 KNOWN_SQL: Final = """
     select sr_id, known_from, known_until, kickoff_at
@@ -50,20 +49,22 @@ ASKED_SQL: Final = """
 
 
 def known_kickoffs(conn: psycopg.Connection, begin: datetime, end: datetime, reach: timedelta) -> pl.DataFrame:
-    """What was known from `begin` until before `end` of fixtures that kick off at most `reach` after `end` (`KNOWN`), in no order. `known_until` is
-    null for what is known still; a stretch in which nobody listed the fixture has no row."""
-    return read_frame(conn, KNOWN_SQL, {"begin": begin, "end": end, "last": end + reach}, KNOWN)
+    """Return what was known from `begin` until before `end` of fixtures that kick off at most `reach` after `end` (`KNOWN_KICKOFFS`), in no order.
+
+    `known_until` is null for what is known still; a stretch in which nobody listed the fixture has no row.
+    """
+    return read_frame(conn, KNOWN_SQL, {"begin": begin, "end": end, "last": end + reach}, KNOWN_KICKOFFS)
 
 
 def asked(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFrame:
-    """Each fixture at each slot from `begin` until before `end` that a cycle asked it for (`ASKED`), in no order.
+    """Each fixture at each slot from `begin` until before `end` that a cycle asked it for (`ASKED_SLOTS`), in no order.
 
     `answered`: at least one platform gave a good answer about the fixture, or said that its listing is gone; also true while the cycle runs.
     That a listing is gone is believed of a platform that gave some book in the cycle, or was asked for this one fixture only: where it has none of
     several, its interface has moved rather. Where core refused nearly all answers of a platform in the cycle, they count as none. `silent`: the
     platforms that were asked and did neither.
     """
-    return read_frame(conn, ASKED_SQL, {"begin": begin, "end": end}, ASKED)
+    return read_frame(conn, ASKED_SQL, {"begin": begin, "end": end}, ASKED_SLOTS)
 
 
 def first_slot(conn: psycopg.Connection, since: datetime) -> datetime | None:

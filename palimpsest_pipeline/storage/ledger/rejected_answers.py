@@ -7,6 +7,7 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.observations import Reject
+from palimpsest_pipeline.domain.schemas import REJECT_COUNTS
 from palimpsest_pipeline.domain.text_limits import cut_key
 
 from ..db.copy_frames import copy_rows, read_frame
@@ -26,7 +27,6 @@ COUNTS_SQL = """
            coalesce(sum(occurrences) filter (where not whole_answer), 0) as n_entries
     from core.rejects where cycle_id = %s group by platform, kind
 """
-COUNTS = {"platform": pl.String, "kind": pl.String, "n_answers": pl.Int32, "n_entries": pl.Int32}
 
 
 def replace_rejects(
@@ -54,4 +54,4 @@ def replace_rejects(
 
 def reject_counts(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Per platform and kind: `n_answers` refused whole, `n_entries` refused inside readable answers."""
-    return read_frame(conn, COUNTS_SQL, [cycle_id], COUNTS)
+    return read_frame(conn, COUNTS_SQL, [cycle_id], REJECT_COUNTS)

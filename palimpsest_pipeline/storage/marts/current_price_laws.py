@@ -9,10 +9,9 @@ from typing import Final
 import polars as pl
 import psycopg
 
-from .current_prices import COMPARISON, GAP, ROWS
+from palimpsest_pipeline.domain.schemas import VIOLATIONS
 
-VIOLATIONS: Final = {"law": pl.String, "subject": pl.String, "violation": pl.String}
-"""As `metrics.coverage.coverage_laws` gives them, a row a law."""
+from .current_prices import COMPARISON, GAP, ROWS
 
 COMMON: Final = {
     "home is no competitor of its own": "platform <> home_platform",

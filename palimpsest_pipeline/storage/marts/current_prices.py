@@ -19,9 +19,11 @@ from psycopg import sql
 
 from palimpsest_pipeline.domain.enums import MarketState, Platform
 from palimpsest_pipeline.domain.platform_trust import trust_order
+from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS, INSTANT
 
 from ..catalog.listings import FIRST_LACKING_SQL
-from ..db.copy_frames import INSTANT, Schema, identifier, read_frame
+from ..db.copy_frames import Schema, identifier, read_frame
+from ..db.locks import AdvisoryLock
 from ..db.row_differences import Differences, write_differences
 from ..odds.market_lines import named, numbered
 from .lifecycle import History
@@ -31,7 +33,7 @@ LISTING: Final = "mart.compared_listing"
 STORED: Final = (LISTING, *TABLES)
 PRICES_VIEW, GAPS_VIEW = "palimpsest.compared_prices", "palimpsest.compared_gaps"
 """What TABLES hold under ids, with names and instants. Whoever reads TABLES, reads these."""
-LOCKS: Final = (7_017_000_011, 7_017_000_012)
+LOCKS: Final = (AdvisoryLock.CURRENT_PRICES_FIRST, AdvisoryLock.CURRENT_PRICES_SECOND)
 """Advisory locks of whoever writes fixtures' rows: the first of those with an even SportRadar id, the second of the others. So no fixture is
 written by two at once, and two can write at a time: Postgres takes longer to take rows in than they take to compute."""
 
@@ -44,7 +46,6 @@ BOOKS: Final[Schema] = {
     "odds_milli": pl.List(pl.Int32),
     "state_since": INSTANT,
 }
-LISTINGS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "answered_at": INSTANT, "dropped_at": INSTANT, "kickoff_at": INSTANT}
 THEN: Final[Schema] = {
     "listing_id": pl.Int32,
     "sr_id": pl.Int64,
@@ -140,7 +141,7 @@ def upcoming(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] | No
 def standing(conn: psycopg.Connection, sr_ids: Sequence[int]) -> Standing:
     """How these fixtures stand now."""
     params = {"sr_ids": list(sr_ids)}
-    return Standing(_name_lines(conn, read_frame(conn, BOOKS_SQL, params, BOOKS)), read_frame(conn, LISTINGS_SQL, params, LISTINGS))
+    return Standing(_name_lines(conn, read_frame(conn, BOOKS_SQL, params, BOOKS)), read_frame(conn, LISTINGS_SQL, params, COMPARED_LISTINGS))
 
 
 def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[int], home: Platform, instant: datetime, choose: Choose) -> Standing:
@@ -150,7 +151,7 @@ def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[
     """
     found = read_frame(conn, LISTINGS_THEN_SQL, {"sr_ids": list(sr_ids), "instant": instant}, THEN)
     if found.is_empty():
-        return Standing(_name_lines(conn, pl.DataFrame(schema=dict(BOOKS))), pl.DataFrame(schema=dict(LISTINGS)))
+        return Standing(_name_lines(conn, pl.DataFrame(schema=dict(BOOKS))), pl.DataFrame(schema=dict(COMPARED_LISTINGS)))
     ids, first = found["listing_id"].to_list(), found["first_seen_at"].min()
     assert isinstance(first, datetime)
     days = (first.date(), instant.date())
@@ -167,7 +168,7 @@ def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[
     answered = answers.group_by("listing_id").agg(answered_at=pl.col("observed_at").max())
     listings = found.drop("kickoff_at").join(in_force, on="sr_id").join(answered, on="listing_id", how="left")
     named_books = _name_lines(conn, books.join(found.select("listing_id", "sr_id", "platform"), on="listing_id").select(BOOKS.keys()))
-    return Standing(named_books, listings.select(LISTINGS.keys()))
+    return Standing(named_books, listings.select(COMPARED_LISTINGS.keys()))
 
 
 def folded(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:

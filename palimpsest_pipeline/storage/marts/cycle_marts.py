@@ -12,7 +12,9 @@ import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.dialects import postgresql as pg
 
-from ..db.copy_frames import INSTANT, copy_rows, identifier, read_frame
+from palimpsest_pipeline.domain.schemas import INSTANT
+
+from ..db.copy_frames import copy_rows, identifier, read_frame
 from ..tables import metadata
 
 

@@ -14,8 +14,9 @@ import psycopg
 from psycopg import sql
 
 from palimpsest_pipeline.domain.enums import Look, Platform
+from palimpsest_pipeline.domain.schemas import INSTANT, LISTING_LOOKS
 
-from ..db.copy_frames import INSTANT, Schema, copy_rows, identifier, read_frame, stage
+from ..db.copy_frames import Schema, copy_rows, identifier, read_frame, stage
 from ..derivation.dirty_fixtures import BEARS_ON_SQL
 from ..odds.market_lines import lines_of_markets, named
 from ..tables import metadata
@@ -32,8 +33,6 @@ TABLES: Final = (
 """Tables that are replaced by kickoff date."""
 BY_FIXTURE: Final = tuple(table for table in TABLES if "sr_id" in metadata.tables[table].columns)
 """Those that have rows of fixtures, which may move to another date; others have rows of tournaments."""
-LOCK: Final = 7_017_000_001
-"""Advisory lock of whoever derives a date. One for all dates: a fixture that moves from one to another is never written by two at once."""
 
 KICKOFF_DATES: Final[Schema] = {"sr_id": pl.Int64, "kickoff_date": pl.Date}
 MARKS: Final[Schema] = {"kickoff_date": pl.Date, "cycle_id": pl.Int64, "marked_at": INSTANT}
@@ -51,14 +50,6 @@ LIVES: Final[Schema] = {
     "own_kickoff": INSTANT,
     "effective_kickoff": INSTANT,
     "speaks": pl.Boolean,
-}
-LOOKS: Final[Schema] = {
-    "listing_id": pl.Int32,
-    "cycle_id": pl.Int64,
-    "at": INSTANT,
-    "look": pl.String,
-    "detail": pl.String,
-    "n_markets_priced": pl.Int32,
 }
 DISCOVERED: Final[Schema] = {
     "cycle_id": pl.Int64,
@@ -113,11 +104,11 @@ def lives(
     versions = read_frame(conn, VERSIONS_SQL, {"listings": ids}, VERSIONS).sort("listing_id", "observed_from")
     captures = _captures(history, found, day, since)
     begun = {"since": None if since is None else since - LONGEST_CYCLE}
-    failed, rejected, listed = (read_frame(conn, query, begun, LOOKS) for query in (FAILED_SQL, REJECTED_SQL, LISTED_SQL))
+    failed, rejected, listed = (read_frame(conn, query, begun, LISTING_LOOKS) for query in (FAILED_SQL, REJECTED_SQL, LISTED_SQL))
     discovered = discovery_looks(found, read_frame(conn, DISCOVERED_SQL, begun, DISCOVERED), listed)
     seen = listed.join(found.select("listing_id", "effective_kickoff"), on="listing_id").filter(pl.col("at") < pl.col("effective_kickoff"))
-    others = pl.concat([failed, rejected, seen.select(LOOKS.keys()), discovered])
-    looks = one_look_per_cycle(captures.select(LOOKS.keys()), others)
+    others = pl.concat([failed, rejected, seen.select(LISTING_LOOKS.keys()), discovered])
+    looks = one_look_per_cycle(captures.select(LISTING_LOOKS.keys()), others)
     speaking = found.filter("speaks").select("listing_id", "sr_id")
     return Lives(
         listings=found.select(

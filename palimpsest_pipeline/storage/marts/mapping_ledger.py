@@ -6,12 +6,12 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from ..db.copy_frames import INSTANT, copy_rows, read_frame
+from palimpsest_pipeline.domain.schemas import INSTANT
+
+from ..db.copy_frames import copy_rows, read_frame
+from ..db.locks import AdvisoryLock
 from ..ledger.cycle_reader import UNENDED
 from .cycle_marts import frame_schema
-
-LEDGER_LOCK: Final = 7_201_905_117
-"""Advisory lock of whoever replaces the ledger, so that a slower reader of older rows does not come last."""
 
 LEDGER: Final[dict[str, Any]] = {
     "platform": pl.String,
@@ -75,7 +75,7 @@ def matches_of_cycle(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
 
 def lock_ledger(conn: psycopg.Connection) -> None:
     """Wait for others who replace the ledger, and keep others waiting until the transaction ends. Before `ledger`."""
-    conn.execute("select pg_advisory_xact_lock(%s)", [LEDGER_LOCK])
+    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.MAPPING_LEDGER])
 
 
 def ledger(conn: psycopg.Connection) -> pl.DataFrame:

@@ -7,6 +7,8 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from palimpsest_pipeline.domain.schemas import INSTANT
+
 from ..db.copy_frames import identifier, read_frame
 from .cycle_marts import frame_schema, read
 
@@ -21,7 +23,7 @@ TOURNAMENTS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "n_competitor_only": pl.Int32,
     "n_undetermined": pl.Int32,
     "home_covered_rate": pl.Float64,
-    "next_missing_kickoff": pl.Datetime("us", "UTC"),
+    "next_missing_kickoff": INSTANT,
 }
 TOURNAMENTS_SQL: Final = """
     select display_name as tournament, country, n_home, n_platform as n_competitors, n_matched, n_home_only, n_platform_only as n_competitor_only,

@@ -13,20 +13,22 @@ import psycopg
 from psycopg.rows import dict_row
 
 from palimpsest_pipeline.domain.enums import FixtureProduct, OddsAlertStatus
+from palimpsest_pipeline.domain.errors import PalimpsestError
+from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import INSTANT, Schema, copy_rows, read_frame
+from ..db.copy_frames import Schema, copy_rows, read_frame
+from ..db.locks import AdvisoryLock
 from ..tables import metadata
 from .cycle_marts import frame_schema
 from .lifecycle import IN_CORE
 
 TABLE: Final = "mart.odds_alert"
-LOCK: Final = 7_017_000_003
 """Advisory lock of whoever replaces fixtures' rows: no fixture is written by two at once."""
 DUE: Final[Schema] = {"sr_id": pl.Int64, "kickoff_at": INSTANT}
 STATUS: Final[Schema] = {"alert_id": pl.Int64, "is_acknowledged": pl.Boolean}
 
 
-class NoSuchAlert(LookupError):
+class NoSuchAlert(PalimpsestError, LookupError):
     """There is no episode of that id."""
 
 
@@ -45,7 +47,7 @@ def due(conn: psycopg.Connection[Any], marked: Sequence[int], known_until: datet
 
 def replace(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts: pl.DataFrame) -> int:
     """Make `alerts` (the columns of TABLE without status) the rows of these fixtures; returns how many were written. An open one that somebody has
-    acknowledged is so again. Under LOCK.
+    acknowledged is so again. Under AdvisoryLock.ODDS_ALERTS.
 
     Raises ValueError when the frame lacks or invents columns.
     """
@@ -69,7 +71,7 @@ def replace(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts: pl.Dat
 
 
 def remove_orphans(conn: psycopg.Connection[Any]) -> None:
-    """Remove the rows of fixtures that are no more. Under LOCK."""
+    """Remove the rows of fixtures that are no more. Under AdvisoryLock.ODDS_ALERTS."""
     conn.execute("delete from mart.odds_alert a where not exists (select from core.fixtures f where f.sr_id = a.sr_id)")
 
 
@@ -108,7 +110,7 @@ def acknowledge(conn: psycopg.Connection[Any], alert_id: int, by: str, at: datet
 
     Waits for whoever is just replacing rows: of what he writes he would not know, nor could he replace a row that changes under him.
     """
-    conn.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.ODDS_ALERTS])
     if not conn.execute("select from mart.odds_alert where alert_id = %s", [alert_id]).rowcount:
         raise NoSuchAlert(f"no alert {alert_id}: `palimpsest odds-alerts` lists them with their ids")
     conn.execute(

@@ -7,8 +7,11 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
+from palimpsest_pipeline.domain.errors import PalimpsestError
+from palimpsest_pipeline.domain.schemas import INSTANT
+
 from ..catalog.universe import CARRY_LIMIT
-from ..db.copy_frames import INSTANT, Schema, read_frame
+from ..db.copy_frames import Schema, read_frame
 from .cycle_marts import read
 
 CYCLE_SQL: Final = "select as_of, scope, trigger, home_platform from core.cycles where cycle_id = %s"
@@ -82,7 +85,7 @@ COUNTRIES_SQL: Final = """
 """
 
 
-class NoCoverageError(LookupError):
+class NoCoverageError(PalimpsestError, LookupError):
     """Coverage was computed for no cycle yet. The message says what to do."""
 
 

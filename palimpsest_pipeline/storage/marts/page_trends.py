@@ -7,7 +7,9 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from ..db.copy_frames import INSTANT, Schema, read_frame
+from palimpsest_pipeline.domain.schemas import INSTANT
+
+from ..db.copy_frames import Schema, read_frame
 from ..ledger.cycle_reader import skew_quantiles_ms
 
 MOST_SKEWS: Final = 60

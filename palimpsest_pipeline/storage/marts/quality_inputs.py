@@ -8,9 +8,10 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import Scope
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..catalog.listings import Types
-from ..db.copy_frames import INSTANT, read_frame
+from ..db.copy_frames import read_frame
 from ..ledger.cycle_reader import UNENDED
 from ..odds.book_sizes import with_largest_books
 

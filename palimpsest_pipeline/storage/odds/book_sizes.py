@@ -12,8 +12,9 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import INSTANT, Schema, read_frame
+from ..db.copy_frames import Schema, read_frame
 
 LARGEST: Final[Schema] = {"listing_id": pl.Int64, "n_markets": pl.Int32}
 SIZES: Final[Schema] = {"listing_id": pl.Int64, "observed_at": INSTANT, "n_markets": pl.Int32}

@@ -12,11 +12,11 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import MarketState
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import array_text
 from ..marts.cycle_marts import frame_schema
 
-INSTANT: Final = pl.Datetime("us", "UTC")
 ANSWER: Final = ("listing_id", "observed_at")
 LINE: Final = ("listing_id", "line_id")
 """Key of a market in a frame that holds one book of each listing."""

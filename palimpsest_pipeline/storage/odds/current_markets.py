@@ -17,9 +17,10 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import MarketState
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import copy_rows, read_frame, stage
-from .change_rows import BOOK_SCHEMA, INSTANT, LINE, withdrawn
+from .change_rows import BOOK_SCHEMA, LINE, withdrawn
 
 LISTINGS_PER_REBUILD: Final = 500
 """Bounds what Postgres sorts at a time when many listings are rebuilt."""

@@ -11,11 +11,12 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..archive import Archive
 from ..db.copy_frames import Schema, read_frame
 from . import partitions
-from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
+from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 
 DAY: Final = timedelta(days=1)
 

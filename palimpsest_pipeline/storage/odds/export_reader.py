@@ -12,10 +12,11 @@ from functools import cached_property
 import polars as pl
 
 from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.schemas import OUTCOME_NAMES
 
 from ..archive import Archive, ArchiveError, Numbers
 from .day_sources import DAY, ColdDays, Side
-from .history_names import LISTINGS_SCHEMA, OUTCOMES_SCHEMA, Ids
+from .history_names import LISTINGS_SCHEMA, Ids
 from .reader import Layers, some
 
 
@@ -53,7 +54,7 @@ class ExportedNames:
 
     def outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
         keys = self._numbers.lines.select("market_id", "market_key").unique().filter(pl.col("market_key").is_in(list(market_keys)))
-        return self._numbers.outcomes.join(keys, on="market_id").select(*OUTCOMES_SCHEMA)
+        return self._numbers.outcomes.join(keys, on="market_id").select(*OUTCOME_NAMES)
 
 
 class ExportedLayers(Layers):

@@ -20,25 +20,13 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import MarketState
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import copy_rows, read_frame
+from ..db.locks import AdvisoryLock
 from . import current_markets, partitions
-from .change_rows import (
-    ANSWER,
-    BOOK_SCHEMA,
-    CONTENT_SCHEMA,
-    INSTANT,
-    ROW_SCHEMA,
-    difference,
-    differing_answers,
-    history_rows,
-    of,
-    stored_facts,
-)
+from .change_rows import ANSWER, BOOK_SCHEMA, CONTENT_SCHEMA, ROW_SCHEMA, difference, differing_answers, history_rows, of, stored_facts
 from .market_lines import MARKET, numbered
-
-PLATFORM_LOCK: Final = 7_015
-"""First half of the advisory lock of `ingest`; the second half is the caller's `lock_key`."""
 
 CAPTURE_INPUT: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
@@ -215,7 +203,7 @@ def remove(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_key: int |
 def lock(conn: psycopg.Connection[Any], lock_key: int | None) -> None:
     """Keep other writers with this key waiting until the transaction ends; None: nobody."""
     if lock_key is not None:
-        conn.execute("select pg_advisory_xact_lock(%s, %s)", [PLATFORM_LOCK, lock_key])
+        conn.execute("select pg_advisory_xact_lock(%s, %s)", [AdvisoryLock.PLATFORM_HISTORY, lock_key])
 
 
 def checked(captures: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 import polars as pl
 import psycopg
 
+from palimpsest_pipeline.domain.schemas import OUTCOME_NAMES
+
 from ..db.copy_frames import Schema, read_frame
 from . import market_lines
 
@@ -45,7 +47,6 @@ LISTINGS_SCHEMA: Final[Schema] = {
     "sr_id": pl.Int64,
     "is_primary": pl.Boolean,
 }
-OUTCOMES_SCHEMA: Final[Schema] = {"market_key": pl.String, "ordinal": pl.Int16, "outcome_key": pl.String}
 
 Ids = Sequence[int] | None
 """Numbers asked for; None: all."""
@@ -71,7 +72,7 @@ class Names(Protocol):
         """Those of the listings that are known (LISTINGS_SCHEMA)."""
 
     def outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
-        """The vocabulary's outcomes of the markets (OUTCOMES_SCHEMA)."""
+        """The vocabulary's outcomes of the markets (OUTCOME_NAMES)."""
 
 
 class StoredNames:
@@ -97,4 +98,4 @@ class StoredNames:
         return read_frame(self._conn, LISTINGS_SQL, {"listings": list(listing_ids)}, LISTINGS_SCHEMA)
 
     def outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
-        return read_frame(self._conn, OUTCOMES_SQL, {"markets": list(market_keys)}, OUTCOMES_SCHEMA)
+        return read_frame(self._conn, OUTCOMES_SQL, {"markets": list(market_keys)}, OUTCOME_NAMES)

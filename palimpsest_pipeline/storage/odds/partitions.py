@@ -14,15 +14,15 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.instants import hour_of
 
 from ..db.copy_frames import read_frame
+from ..db.locks import AdvisoryLock
 
 PARTITIONED: Final = ("captures", "market_changes")
 """Tables of `core` with one partition per UTC day of observed_at."""
 
-ENSURE_LOCK: Final = 7_015_261_001
-"""Advisory lock under which partitions are made; any constant that no other lock of the database uses."""
 
 LOCK_WAIT_MS: Final = 200
 """Longest wait for a table that shall be had alone: well below the second after which Postgres looks for a deadlock."""
@@ -42,7 +42,7 @@ class InUse(Exception):
     """A day that could not be had alone: somebody reads or writes the history."""
 
 
-class MissingPartitionError(LookupError):
+class MissingPartitionError(PalimpsestError, LookupError):
     """Rows of a day that has no partition. `days` are the UTC days."""
 
     def __init__(self, days: Iterable[date]) -> None:
@@ -95,7 +95,7 @@ def ensure(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[str]:
 
 def lock_making(conn: psycopg.Connection[Any]) -> None:
     """Nobody else makes partitions until the transaction ends."""
-    conn.execute("select pg_advisory_xact_lock(%s)", [ENSURE_LOCK])
+    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.HISTORY_PARTITIONS])
 
 
 def ahead(conn: psycopg.Connection[Any], now: datetime, days: int = 7) -> list[str]:

@@ -8,9 +8,10 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import MarketState
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import Schema
-from .change_rows import CHANGE_SCHEMA, INSTANT
+from .change_rows import CHANGE_SCHEMA
 
 EACH_SCHEMA: Final[Schema] = {
     "listing_id": pl.Int32,

@@ -18,11 +18,12 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..archive import Archive, ArchiveError
 from ..db.copy_frames import Schema, read_frame
 from . import partitions
-from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA, INSTANT
+from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 from .day_sources import ANSWERS_SCHEMA, BOOKS_SCHEMA, DAY, ColdDays, HotDays, Ids, Side
 from .history_names import Names, StoredNames
 from .price_changes import each_change, outcomes_of

@@ -13,7 +13,9 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from ..db.copy_frames import INSTANT, copy_rows, read_frame
+from palimpsest_pipeline.domain.schemas import INSTANT
+
+from ..db.copy_frames import copy_rows, read_frame
 from ..tables import SCHEMAS
 from . import partitions
 

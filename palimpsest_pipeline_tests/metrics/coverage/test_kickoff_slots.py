@@ -6,6 +6,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.schemas import ASKED_SLOTS, KNOWN_KICKOFFS
 from palimpsest_pipeline.metrics.coverage import kickoff_slots as metric
 from palimpsest_pipeline.scrape.kickoff_cadence import Cadence
 
@@ -27,12 +28,12 @@ def known_frame(versions: Versions) -> pl.DataFrame:
     for sr_id, steps in versions.items():
         ends = [known_from for known_from, _ in steps[1:]] + [None]
         rows += [(sr_id, begin, end, kickoff_at) for (begin, kickoff_at), end in zip(steps, ends, strict=True) if kickoff_at is not None]
-    return pl.DataFrame(rows, schema=metric.KNOWN, orient="row")
+    return pl.DataFrame(rows, schema=KNOWN_KICKOFFS, orient="row")
 
 
 def asked_frame(asked: Asked) -> pl.DataFrame:
     rows = [(*key, answered, ["bet9ja"] if answered else ["bet9ja", "betpawa"]) for key, answered in sorted(asked.items())]
-    return pl.DataFrame(rows, schema=metric.ASKED, orient="row")
+    return pl.DataFrame(rows, schema=ASKED_SLOTS, orient="row")
 
 
 def found(versions: Versions, asked: Asked, begin: datetime, end: datetime) -> list[tuple[object, ...]]:

@@ -9,15 +9,16 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.enums import Scope
+from palimpsest_pipeline.domain.schemas import REJECT_COUNTS
 from palimpsest_pipeline.metrics import run_quality
 from palimpsest_pipeline.metrics.coverage import coverage_laws
-from palimpsest_pipeline.metrics.coverage.run_quality import ANSWERS, DISCOVERED, HISTORY, MANIFESTS, MEDIANS, REJECTS, RUN_QUALITY
+from palimpsest_pipeline.metrics.coverage.run_quality import ANSWERS, DISCOVERED, HISTORY, MANIFESTS, MEDIANS, RUN_QUALITY
 from palimpsest_pipeline.storage.tables import metadata
 from palimpsest_pipeline_tests.matching.world import NOON, PLATFORMS
 
 from ..world import STAMPS
 
-SCHEMAS = {"manifests": MANIFESTS, "discovered": DISCOVERED, "history": HISTORY, "rejects": REJECTS, "medians": MEDIANS}
+SCHEMAS = {"manifests": MANIFESTS, "discovered": DISCOVERED, "history": HISTORY, "rejects": REJECT_COUNTS, "medians": MEDIANS}
 
 
 def answer(platform: str, kind: str, external_id: str | None, *, at_s: float = 0, ms: float = 100, **said: Any) -> dict[str, Any]:

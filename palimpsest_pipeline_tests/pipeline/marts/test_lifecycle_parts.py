@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from palimpsest_pipeline.domain.schemas import LISTING_LOOKS
 from palimpsest_pipeline.pipeline.marts.listing_batches import batches
 from palimpsest_pipeline.storage.marts import lifecycle as stored
 
@@ -63,7 +64,7 @@ def test_what_is_taken_off_at_its_own_kickoff_is_not_dropped(own_h: float, effec
 def test_of_what_a_cycle_tells_of_a_listing_an_answer_counts_and_then_the_strongest():
     def told(*rows: tuple[int, int, str]) -> pl.DataFrame:
         full = [(7, cycle, NOON + timedelta(minutes=minute), look, "", 3 if look == "answered" else None) for cycle, minute, look in rows]
-        return pl.DataFrame(full, schema=stored.LOOKS, orient="row")
+        return pl.DataFrame(full, schema=LISTING_LOOKS, orient="row")
 
     answers = told((1, 5, "answered"), (1, 6, "answered"))
     others = told((1, 1, "listed"), (1, 7, "failed"), (2, 10, "listed"), (2, 12, "failed"), (3, 20, "listed"), (4, 30, "absent"), (4, 30, "unknown"))

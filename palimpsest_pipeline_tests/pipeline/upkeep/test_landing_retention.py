@@ -23,6 +23,7 @@ from palimpsest_pipeline.pipeline.replay_plan import plan
 from palimpsest_pipeline.pipeline.upkeep import export_day, landing_retention
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
+from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.derivation import derived_products, landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import DueReason
 from palimpsest_pipeline.storage.ledger import cycle_ledger
@@ -173,7 +174,7 @@ def test_a_damaged_manifest_keeps_its_own_hour_as_it_is_and_no_other(make_pipeli
 def test_only_one_process_at_a_time_changes_what_was_landed(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     with pipeline.connect() as other:
-        other.execute("select pg_advisory_xact_lock(%s)", [landing_retention.LOCK])
+        other.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LANDING_RETENTION])
         with pytest.raises(landing_retention.LandingInUse, match="try again"):
             landing_retention.compact_landing(pipeline)
         with pytest.raises(landing_retention.LandingInUse, match="try again"):

@@ -6,9 +6,10 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.storage.archive import day_shapes
 from palimpsest_pipeline.storage.archive.day_reader import ranges
-from palimpsest_pipeline.storage.odds.change_rows import CHANGE_SCHEMA, INSTANT
+from palimpsest_pipeline.storage.odds.change_rows import CHANGE_SCHEMA
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 odds = st.lists(st.none() | st.integers(1, 2_000_000), max_size=5)

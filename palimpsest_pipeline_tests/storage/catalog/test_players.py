@@ -7,6 +7,7 @@ import polars as pl
 import psycopg
 import pytest
 
+from palimpsest_pipeline.domain.schemas import NAMED_PLAYERS
 from palimpsest_pipeline.storage.catalog import players
 
 from ..listing_worlds import KICKOFF, cycle, listing, write
@@ -102,7 +103,7 @@ def test_the_players_of_a_fixture_are_those_of_its_listings(conn: psycopg.Connec
     name_players(conn, 1, [*NAMED[1], ("s8", "sr:player:2", "Somebody Else", None)])
     name_players(conn, 2, NAMED[2])
     found = players.players_of_fixtures(conn, [7])
-    assert found.schema == pl.Schema(players.NAMED_SCHEMA)
+    assert found.schema == pl.Schema(NAMED_PLAYERS)
     assert sorted(found.rows()) == [
         (7, "betpawa", "30330150", "Erling Braut Haaland"),
         (7, "betpawa", "30394688", "Martin Odegaard"),

@@ -7,8 +7,9 @@ import polars as pl
 import psycopg
 import pytest
 
+from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.storage.db.connection import Database
-from palimpsest_pipeline.storage.db.copy_frames import INSTANT, copy_rows, read_frame, stage
+from palimpsest_pipeline.storage.db.copy_frames import copy_rows, read_frame, stage
 
 SCHEMA = {
     "n": pl.Int64,

@@ -19,6 +19,7 @@ from palimpsest_pipeline.domain.alerts import due
 from palimpsest_pipeline.domain.enums import Platform, Severity
 from palimpsest_pipeline.storage.db import migrate, reference_rows
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUrlError, normalise_url
+from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.db.revisions import alembic_config
 from palimpsest_pipeline.storage.ledger import alerts, check_verdicts, cycle_ledger
 from palimpsest_pipeline.storage.odds import book_sizes, partitions
@@ -570,7 +571,7 @@ def test_every_schema_table_view_and_column_says_what_it_means(conn: psycopg.Con
 
 def test_a_migration_waits_for_no_other_for_ever(database_url: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrate, "LOCK_TIMEOUT_S", 0.1)
-    conn.execute("select pg_advisory_lock(%s)", [migrate.LOCK_KEY])
+    conn.execute("select pg_advisory_lock(%s)", [AdvisoryLock.MIGRATION])
     with pytest.raises(migrate.MigrationLockError, match="another migration runs"):
         migrate.upgrade(database_url)
 
