@@ -5,11 +5,13 @@ belong here: what a body says (platforms), when to fetch (scrape), who needs an 
 """
 
 from .compaction import Compaction, compact_hour, compactable
+from .errors import LandingError, LandingIncomplete, LandingUnreadable
 from .expiry import Expired, expire, over
 from .manifest import Manifest, Segment
+from .reader import USAGE, LandedCycles, UnreadableCycle, name_unreadable
 from .recorded_answers import RecordedPayloadError, import_payloads
 from .schema import SCHEMA
-from .store import USAGE, CycleWriter, LandedCycles, Landing, LandingError, LandingIncomplete, LandingUnreadable, UnreadableCycle, name_unreadable
+from .writer import CycleWriter, Landing
 
 __all__ = [
     "SCHEMA",

@@ -23,10 +23,12 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.instants import HOUR
 
 from .compacted_hours import HourFile, HourIndex, encode, places_of
+from .errors import LandingError, LandingUnreadable
+from .files import GROUP_ROWS, INDEX
 from .hashed_files import NotAsWritten
 from .manifest import Manifest, Segment
 from .schema import SCHEMA
-from .store import GROUP_ROWS, INDEX, Landing, LandingError, LandingUnreadable
+from .writer import Landing
 
 ZSTD_LEVEL: Final = 9
 """One answer is much like the next: a higher level than a running cycle has time for takes a quarter less room; 12 takes twice the time for 7 %."""

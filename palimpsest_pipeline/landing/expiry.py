@@ -15,7 +15,8 @@ from upath import UPath
 
 from palimpsest_pipeline.domain.instants import HOUR
 
-from .store import EXPIRING, Landing
+from .files import EXPIRING
+from .writer import Landing
 
 Needed = Callable[[datetime], str | None]
 """Why an hour must stay, in words; None when it may go."""

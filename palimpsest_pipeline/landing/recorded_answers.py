@@ -25,7 +25,7 @@ from palimpsest_pipeline.domain.instants import Clock, cycle_id_at, hour_of
 
 from .manifest import Manifest
 from .schema import body_hash, request_of
-from .store import Landing
+from .writer import Landing
 
 STAGE = "recorded"
 

@@ -17,10 +17,10 @@ from upath import UPath
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.landing import CycleWriter, Landing, LandingError, LandingIncomplete, compact_hour, compactable, expire, over
-from palimpsest_pipeline.landing.store import GROUP_ROWS, INDEX
+from palimpsest_pipeline.landing.files import GROUP_ROWS, INDEX
 from palimpsest_pipeline_tests.fixtures.object_store import s3_bucket
 
-from .test_store import HOUR, RECEIVED, answer, cycle, land
+from .test_landing import HOUR, RECEIVED, answer, cycle, land
 
 NEXT = HOUR + timedelta(hours=1)
 IDS = (20260626102500000, 20260626105500000)

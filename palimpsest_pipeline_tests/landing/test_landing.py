@@ -26,7 +26,7 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.landing import SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete, LandingUnreadable
 from palimpsest_pipeline.landing.manifest import manifest_of
 from palimpsest_pipeline.landing.schema import LISTINGS, answers_of, frame_of
-from palimpsest_pipeline.landing.store import PENDING_SEGMENTS
+from palimpsest_pipeline.landing.writer import PENDING_SEGMENTS
 from palimpsest_pipeline_tests.fixtures.object_store import s3_bucket
 
 HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)

@@ -1,0 +1,267 @@
+"""Writing the landing: the answers of a cycle as immutable Parquet segments, and the manifest that closes it.
+
+Belongs here: landing answers. Does not: parsing their bodies, reading them back (`reader`), compacting (`compaction`), removing (`expiry`).
+"""
+
+import hashlib
+import io
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import polars as pl
+from upath import UPath
+
+from palimpsest_pipeline.domain.cycles import Cycle
+from palimpsest_pipeline.domain.enums import Platform, RunStatus
+from palimpsest_pipeline.domain.exchange import Answer
+
+from .errors import LandingError
+from .files import MANIFEST, SEGMENT_NAME
+from .manifest import Manifest, Segment, encode, manifest_of
+from .reader import LandingReader
+from .schema import OBSERVED_AT, frame_of
+
+FLUSH_ANSWERS: Final = 64
+FLUSH_BYTES: Final = 8 * 1024 * 1024
+FLUSH_AGE_S: Final = 2.0
+"""No answer waits longer than this to be written, however few come: what is younger is all that a killed process can lose."""
+PENDING_SEGMENTS: Final = 2
+"""Segments that may wait for the disk before `append` waits too: bounds the memory of a cycle on a slow store."""
+ZSTD_LEVEL: Final = 3
+"""Level 1 takes a fifth less time, but does not see that one answer is like the next: up to three times the size."""
+OnSegment = Callable[[Cycle, Segment, pl.DataFrame], None]
+"""Takes a segment that has just been landed: its cycle, its entry in the manifest, and its answers as `Landing.read` returns them."""
+log = logging.getLogger(__name__)
+
+
+class Landing(LandingReader):
+    """The raw answers of all cycles under one root: a local folder, or a URL such as `s3://bucket/landing`."""
+
+    def __init__(self, root: str | Path, on_segment: OnSegment | None = None) -> None:
+        """`on_segment` is called with every segment that this process has written, on the writer's thread. It must return at once."""
+        super().__init__(root)
+        self._on_segment = on_segment
+
+    def writer(self, cycle: Cycle) -> "CycleWriter":
+        """A writer for the cycle. If the cycle has segments already (an earlier stage, or a writer that died), the new ones are added to them.
+
+        Raises LandingError while the cycle's hour is being removed, and when nothing can be written to the cycle's folder: a scrape learns it before
+        it asks any platform.
+        """
+        if self._is_expiring(hour := self._hour_folder(cycle.partition_hour)):
+            raise LandingError(f"{hour} is being removed: run `palimpsest landing expire` to the end, then this again")
+        probe = self._folder(cycle.partition_hour, cycle.cycle_id) / f".probe-{uuid4().hex}"
+        self._create(probe, b"probe")
+        self._remove(probe)
+        return CycleWriter(self, cycle)
+
+    def close_interrupted(self, cycle: Cycle, finished_at: datetime, status: RunStatus = RunStatus.INTERRUPTED) -> Manifest:
+        """Closes a cycle whose writer died: its manifest names every segment that was written whole. A cycle closed before keeps its stages."""
+        return self._close(cycle, status, finished_at, (), (), {})
+
+    def _close(
+        self,
+        cycle: Cycle,
+        status: RunStatus,
+        finished_at: datetime,
+        stages: Sequence[str],
+        late: Collection[Platform],
+        written: dict[str, Segment],
+    ) -> Manifest:
+        folder = self._folder(cycle.partition_hour, cycle.cycle_id)
+        while True:
+            manifest = self._write_manifest(folder, cycle, status, finished_at, stages, late, written)
+            named = {*(segment.name for segment in manifest.segments), *manifest.torn}
+            if named.issuperset(name for _, name in self._segments_in(folder)):
+                return manifest
+
+    def _write_manifest(
+        self,
+        folder: UPath,
+        cycle: Cycle,
+        status: RunStatus,
+        finished_at: datetime,
+        stages: Sequence[str],
+        late: Collection[Platform],
+        written: dict[str, Segment],
+    ) -> Manifest:
+        """Write a manifest of the segments in the folder, of those that the present manifest names, and of `written`."""
+        before = self._manifest_in(folder)
+        known = {segment.name: segment for segment in before.segments} if before else {}
+        known |= written
+        torn = []
+        for platform, name in self._segments_in(folder):
+            if name in known:
+                continue
+            segment = self._examine(folder, platform, name)
+            if segment is None:
+                torn.append(name)
+            else:
+                known[name] = segment
+        stages = (*(before.stages if before else ()), *stages)
+        late = (*(before.late if before else ()), *late)
+        manifest = manifest_of(before.cycle if before else cycle, status, finished_at, stages, known.values(), torn, late)
+        self._put(folder / MANIFEST, encode(manifest))
+        return manifest
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Answers of one platform that are to be one segment, since when, and how large their bodies are together."""
+
+    since_s: float
+    answers: list[Answer] = field(default_factory=list)
+    bytes: int = 0
+
+
+class CycleWriter:
+    """Takes the answers of one cycle as they come. Readers see them when `close` has written the manifest; a killed process leaves whole segments.
+
+    `append` is for one event loop or thread and only puts the answer down. Hashing, encoding and writing is done on a thread of the writer's
+    own: when enough answers or bytes of a platform wait, or one has waited `flush_age_s`. So the answers of the last `flush_age_s`, and those
+    being written at that moment, are all that is lost when the process is killed. The thread's first error is raised by every later `append`,
+    `flush` and `close`.
+    """
+
+    def __init__(
+        self, landing: Landing, cycle: Cycle, flush_answers: int = FLUSH_ANSWERS, flush_bytes: int = FLUSH_BYTES, flush_age_s: float = FLUSH_AGE_S
+    ) -> None:
+        self._landing = landing
+        self._cycle = cycle
+        self._folder = landing._folder(cycle.partition_hour, cycle.cycle_id)
+        self._flush_answers = flush_answers
+        self._flush_bytes = flush_bytes
+        self._flush_age_s = flush_age_s
+        self._next = self._first_free_numbers()
+        self._tag = uuid4().hex[:8]
+        self._written: dict[str, Segment] = {}
+        # Shared with the thread, under the condition.
+        self._changed = threading.Condition()
+        self._waiting: dict[Platform, _Waiting] = {}
+        self._pending: deque[tuple[Platform, list[Answer]]] = deque()
+        self._busy = False
+        self._closing = False
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+
+    def _first_free_numbers(self) -> dict[Platform, int]:
+        """Numbers go on after what is there and after what a manifest names, so that answers are read in the order in which they came.
+
+        Another writer of the cycle may continue from the same number. The tag in the name keeps the two files apart.
+        """
+        manifest = self._landing._manifest_in(self._folder)
+        names = [*self._landing._segments_in(self._folder), *((s.platform, s.name) for s in (manifest.segments if manifest else ()))]
+        free: dict[Platform, int] = {}
+        for platform, name in names:
+            number = SEGMENT_NAME.search(name)
+            if number:
+                free[platform] = max(free.get(platform, 0), int(number.group(1)) + 1)
+        return free
+
+    def append(self, answer: Answer) -> None:
+        """Keeps the answer; waits only when the store is so slow that segments pile up. Raises LandingError when one could not be written."""
+        platform = answer.request.platform
+        with self._changed:
+            self._raise_error()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="landing", daemon=True)
+                self._thread.start()
+            waiting = self._waiting.setdefault(platform, _Waiting(time.monotonic()))
+            waiting.answers.append(answer)
+            waiting.bytes += len(answer.body or b"")
+            if len(waiting.answers) >= self._flush_answers or waiting.bytes >= self._flush_bytes:
+                self._changed.wait_for(lambda: len(self._pending) < PENDING_SEGMENTS)
+                self._start_segment(platform)
+            elif len(waiting.answers) == 1:
+                self._changed.notify_all()  # the thread has to look at the clock for it
+
+    def flush(self) -> None:
+        """Returns when everything appended so far is on the store."""
+        with self._changed:
+            for platform in list(self._waiting):
+                self._start_segment(platform)
+            self._changed.wait_for(lambda: not self._pending and not self._busy)
+            self._raise_error()
+
+    def close(self, status: RunStatus, finished_at: datetime, stages: Sequence[str] = (), late: Collection[Platform] = ()) -> Manifest:
+        """Writes what is left and then the manifest. Raises LandingError when the store refuses; the manifest names what could be written.
+
+        `stages` and platforms that are `late` are added to those of the manifest that is there.
+        """
+        try:
+            self.flush()
+        finally:
+            with self._changed:
+                self._closing = True
+                self._changed.notify_all()
+            if self._thread is not None:
+                self._thread.join()
+            manifest = self._landing._close(self._cycle, status, finished_at, stages, late, self._written)
+        return manifest
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _start_segment(self, platform: Platform) -> None:
+        waiting = self._waiting.pop(platform, None)
+        if waiting is not None:  # the thread may have taken it meanwhile
+            self._pending.append((platform, waiting.answers))
+            self._changed.notify_all()
+
+    # --- on the thread -----------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (work := self._take()) is not None:
+            try:
+                segment = self._write(*work)
+                self._written[segment.name] = segment
+            except BaseException as error:  # noqa: BLE001 - a panic of Polars too: it is raised where answers are appended, who would wait for ever
+                self._error = self._error or error
+            finally:
+                del work  # not to hold its answers while waiting for the next
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
+
+    def _take(self) -> tuple[Platform, list[Answer]] | None:
+        """What to write next, as soon as there is something; None when the writer closes."""
+        with self._changed:
+            while not self._pending:
+                if self._closing:
+                    return None
+                oldest = min(self._waiting, key=lambda platform: self._waiting[platform].since_s, default=None)
+                left_s = None if oldest is None else self._waiting[oldest].since_s + self._flush_age_s - time.monotonic()
+                if oldest is not None and left_s is not None and left_s <= 0:
+                    self._start_segment(oldest)
+                else:
+                    self._changed.wait(left_s)
+            self._busy = True
+            work = self._pending.popleft()
+            self._changed.notify_all()
+            return work
+
+    def _write(self, platform: Platform, answers: Sequence[Answer]) -> Segment:
+        number = self._next.get(platform, 0)
+        self._next[platform] = number + 1
+        name = f"platform={platform.value}/seg-{number:04d}-{self._tag}.parquet"
+        buffer = io.BytesIO()
+        frame = frame_of(self._cycle.cycle_id, answers)
+        frame.write_parquet(buffer, compression="zstd", compression_level=ZSTD_LEVEL, statistics=False)
+        content = buffer.getvalue()
+        self._landing._create(self._folder / name, content)
+        segment = Segment(name=name, platform=platform, rows=len(answers), bytes=len(content), sha=hashlib.sha256(content).hexdigest())
+        if self._landing._on_segment is not None:
+            try:
+                self._landing._on_segment(self._cycle, segment, frame.with_columns(OBSERVED_AT))
+            except Exception:  # the segment is landed: whoever wanted to hear of it reads it from there
+                log.warning("cycle %d: nobody could be told of %s", self._cycle.cycle_id, name, exc_info=True)
+        return segment
